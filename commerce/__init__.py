@@ -1,0 +1,1 @@
+"""Stock, money and customers: command → handler → rule → ledger → event."""

@@ -1,0 +1,1 @@
+"""Who brought whom: tokens, touches, the share tree and the decision stored with each order."""

@@ -1,0 +1,1 @@
+"""Who somebody is: people and the keys by which channels know them."""

@@ -1,0 +1,1 @@
+"""Locust users that load a running server as a crowd would."""

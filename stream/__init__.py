@@ -1,0 +1,1 @@
+"""Media: what a host sends, relayed to every viewer (ingest → relay → outputs)."""
