@@ -1,0 +1,68 @@
+"""What can go wrong in `stream`, the peer's fault apart from ours.
+
+    StreamError
+    ├── PeerError                   the peer erred: log it, close that one connection
+    │   ├── ProtocolError           bytes that break the protocol
+    │   │   ├── HandshakeError      RTMP handshake
+    │   │   ├── ChunkError          RTMP chunk stream
+    │   │   ├── MessageLimitError   a message or a connection over its limit
+    │   │   └── AmfError            AMF0 that cannot be read
+    │   ├── AlreadyPublishing       the room has a live host
+    │   └── PublishRefused          wrong key, unknown room …: carries the RTMP code
+    └── LocalError                  we erred: a call in the wrong state, a value that cannot be encoded
+
+No message of these errors ever carries a stream key or bytes that the peer sent as a name: they are logged as they are.
+"""
+
+
+class StreamError(Exception):
+    """Base of every error that `stream` raises."""
+
+
+class PeerError(StreamError):
+    """The peer did something wrong; its connection is to be closed, nothing else is affected."""
+
+
+class ProtocolError(PeerError):
+    """The peer's bytes break the protocol."""
+
+
+class HandshakeError(ProtocolError):
+    """The RTMP handshake is not one (RTMP 1.0 section 5.2)."""
+
+
+class ChunkError(ProtocolError):
+    """The RTMP chunk stream is broken (RTMP 1.0 section 5.3)."""
+
+
+class MessageLimitError(ProtocolError):
+    """A message, or all messages under way on one connection, are over the limit."""
+
+
+class AmfError(ProtocolError):
+    """AMF0 bytes cannot be read: cut off, unknown marker, too deep or too many values."""
+
+
+class AlreadyPublishing(PeerError):
+    """The room has a host whose media still arrives; a second one is refused."""
+
+    def __init__(self, room: str) -> None:
+        super().__init__("the room already has a live host")
+        self.room = room
+
+
+class PublishRefused(PeerError):
+    """The publisher may not publish here.
+
+    `code` is the RTMP status code (`NetStream.Publish.BadName`, `NetConnection.Connect.Rejected`), `description` tells
+    the person at the encoder what to do, and holds no key.
+    """
+
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(f"{code}: {description}")
+        self.code = code
+        self.description = description
+
+
+class LocalError(StreamError):
+    """This program called the package wrongly."""
