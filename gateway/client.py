@@ -1,0 +1,91 @@
+"""Who is at the other end of a connection, for ASGI, hub and FLV alike: address, token and cross-origin headers.
+
+A proxy is believed only when its own address is in ``--forwarded-allow-ips``: the client is then the rightmost
+address of ``X-Forwarded-For`` that is not itself a trusted proxy (RFC 7239 section 8.1 explains why not the leftmost).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from urllib.parse import parse_qs
+
+from gateway.config import Settings
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+# Playback and API answer to pages of any origin: authority is in the token and never in a cookie.
+CORS_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"content-type, retry-after"),
+)
+CORS_PREFLIGHT_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    *CORS_HEADERS,
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
+    (b"access-control-allow-headers", b"authorization, content-type, idempotency-key, if-match"),
+    (b"access-control-max-age", b"86400"),
+)
+FORWARDED_HOPS_MAX = 16
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def _header(headers: Headers, name: bytes) -> bytes | None:
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def bearer_token(headers: Headers, query: bytes | str) -> str:
+    """The token of a request: ``Authorization: Bearer`` (RFC 6750), else ``?token=``, else ''."""
+    value = _header(headers, b"authorization")
+    if value is not None:
+        scheme, _, rest = value.decode("latin-1").partition(" ")
+        if scheme.lower() == "bearer":
+            return rest.strip()
+    text = query.decode("latin-1") if isinstance(query, bytes) else query
+    return parse_qs(text).get("token", [""])[0]
+
+
+class Clients:
+    """Tells the client's address, and who is exempt from the bound on connections."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._proxies: Sequence[_Network] = [
+            ipaddress.ip_network(entry, strict=False) for entry in settings.forwarded_allow_ips
+        ]
+        self._loopback_exempt = settings.loopback_exempt
+
+    def _proxy(self, address: str) -> bool:
+        if not self._proxies:
+            return False
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._proxies)
+
+    def exempt(self, peer: str) -> bool:
+        """Whether connections straight from ``peer`` are not bounded: loopback and the trusted proxies."""
+        if self._proxy(peer):
+            return True
+        return self._loopback_exempt and (peer.startswith("127.") or peer == "::1")
+
+    def address(self, peer: str, headers: Headers) -> str:
+        """The client's address, given the address ``peer`` of the socket and the request's headers."""
+        if not self._proxy(peer):
+            return peer
+        hops: list[str] = []
+        for key, value in headers:
+            if key == b"x-forwarded-for":
+                hops += [hop.strip() for hop in value.decode("latin-1").split(",")]
+        client = peer
+        for hop in reversed(hops[-FORWARDED_HOPS_MAX:]):
+            try:
+                client = str(ipaddress.ip_address(hop))
+            except ValueError:
+                break
+            if not self._proxy(client):
+                break
+        return client

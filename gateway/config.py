@@ -1,0 +1,182 @@
+"""Settings of ``siyu serve``: one frozen value, read from flags and their environment twins.
+
+A flag ``--http-port`` has the twin ``SIYU_HTTP_PORT``; a flag given on the command line wins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import ipaddress
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ENVIRONMENT_PREFIX = "SIYU_"
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the text says which, why and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the server can be told. Ports are 0 for "any free port"; times carry their unit in the name."""
+
+    host: str = "127.0.0.1"
+    http_port: int = 8000
+    rtmp_port: int = 1935
+    udp_port: int = 8189
+    udp_host: str | None = None
+    data: Path = Path("./data")
+    database_url: str | None = None
+    redis_url: str | None = None
+    workers: int = 1
+    origin: str | None = None
+    public_url: str | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    forwarded_allow_ips: tuple[str, ...] = ()
+    play_auth: bool = False
+    sandbox: bool = False
+    # Slow or hostile clients: header time-out and connection bounds of one client address (design D1).
+    header_timeout_s: float = 10.0
+    connections_per_address: int = 200
+    loopback_exempt: bool = True
+    # How long after SIGTERM the process may live.
+    drain_s: float = 30.0
+    token_ttl_s: int = 12 * 3600
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        for name in ("http_port", "rtmp_port", "udp_port"):
+            if not 0 <= getattr(self, name) <= 65535:
+                raise SettingsError(f"--{name.replace('_', '-')} must be between 0 and 65535")
+        if self.workers < 1:
+            raise SettingsError("--workers must be at least 1")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SettingsError("--tls-cert and --tls-key go together: give both or neither")
+        if self.drain_s <= 0 or self.header_timeout_s <= 0 or self.connections_per_address < 1:
+            raise SettingsError("--drain-s, --header-timeout-s and --connections-per-address must be positive")
+        for address in self.forwarded_allow_ips:
+            try:
+                ipaddress.ip_network(address, strict=False)
+            except ValueError as error:
+                text = f"--forwarded-allow-ips: {address!r} is neither an address nor a network"
+                raise SettingsError(text) from error
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    @property
+    def sandbox_payments(self) -> bool:
+        """Sandbox payment is on for loopback hosts, elsewhere only when asked for."""
+        return self.sandbox or self.loopback
+
+
+# What the public surface names and this release does not carry out: refused with words, never ignored.
+UNAVAILABLE = {
+    "database_url": "--database-url: PostgreSQL is not available in this release; leave it out to use SQLite in --data",
+    "redis_url": "--redis-url: several nodes are not available in this release; leave it out for the in-process bus",
+    "origin": "--origin: edges are not available in this release; leave it out",
+}
+
+
+def refuse_unavailable(settings: Settings) -> None:
+    """Raise ``SettingsError`` for settings that this release knows and cannot honour."""
+    for name, message in UNAVAILABLE.items():
+        if getattr(settings, name) is not None:
+            raise SettingsError(message)
+    if settings.workers > 1:
+        raise SettingsError("--workers > 1 needs PostgreSQL and Redis, which this release cannot use yet; use 1")
+
+
+HELP = {
+    "host": "address to listen on",
+    "http_port": "pages, API, hub and playback",
+    "rtmp_port": "RTMP from OBS and phones",
+    "udp_port": "WebRTC media (reserved)",
+    "udp_host": "public address in WebRTC candidates (reserved)",
+    "data": "folder of the database, secrets and logs",
+    "database_url": "PostgreSQL instead of SQLite",
+    "redis_url": "bus between workers and nodes",
+    "workers": "gateway processes",
+    "origin": "pull streams from this server (edge)",
+    "public_url": "address under which viewers reach the pages, for links",
+    "tls_cert": "PEM certificate chain for HTTPS",
+    "tls_key": "PEM private key for HTTPS",
+    "forwarded_allow_ips": "proxies whose X-Forwarded-For is believed, comma-separated addresses or networks",
+    "play_auth": "playback needs a token",
+    "sandbox": "allow sandbox payments on a public address",
+    "header_timeout_s": "seconds a client has for its request head",
+    "connections_per_address": "connections one client address may hold",
+    "loopback_exempt": "loopback is exempt from the bound per address",
+    "drain_s": "seconds from SIGTERM to the end of the process",
+    "token_ttl_s": "seconds a viewer or staff token is good for",
+    "log_level": "debug, info, warning or error",
+}
+
+
+def _truth(text: str) -> bool:
+    lowered = text.strip().lower()
+    if lowered in {"1", "true", "yes", "on"}:
+        return True
+    if lowered in {"0", "false", "no", "off", ""}:
+        return False
+    raise SettingsError(f"{text!r} is neither yes nor no")
+
+
+def _convert(name: str, text: str) -> object:
+    """The value of setting ``name`` from its text form."""
+    kind = {item.name: item.type for item in dataclasses.fields(Settings)}[name]
+    try:
+        if kind == "bool":
+            return _truth(text)
+        if kind == "int":
+            return int(text)
+        if kind == "float":
+            return float(text)
+    except ValueError as error:
+        raise SettingsError(f"{name.replace('_', '-')}: {text!r} is not a value of this setting ({error})") from error
+    if kind in {"Path", "Path | None"}:
+        return Path(text)
+    if kind == "tuple[str, ...]":
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text
+
+
+def add_arguments(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:
+    """Give ``parser`` the flags of ``names`` (all when None)."""
+    for item in dataclasses.fields(Settings):
+        if item.name not in HELP or (names is not None and item.name not in names):
+            continue
+        flag = "--" + item.name.replace("_", "-")
+        twin = ENVIRONMENT_PREFIX + item.name.upper()
+        text = f"{HELP[item.name]} (environment {twin})"
+        if item.type == "bool":
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            parser.add_argument(flag, default=None, metavar=item.name.upper(), help=text)
+
+
+def read_settings(arguments: argparse.Namespace, environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from parsed flags, then the environment, then the defaults. Raises ``SettingsError``."""
+    environment = os.environ if environment is None else environment
+    values: dict[str, object] = {}
+    for item in dataclasses.fields(Settings):
+        if item.name not in HELP:
+            continue
+        given = getattr(arguments, item.name, None)
+        if given is None:
+            given = environment.get(ENVIRONMENT_PREFIX + item.name.upper())
+            if given == "":
+                given = None
+        if given is not None:
+            values[item.name] = given if isinstance(given, bool) else _convert(item.name, str(given))
+    return Settings(**values)  # type: ignore[arg-type]

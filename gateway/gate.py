@@ -1,0 +1,222 @@
+"""The door of the HTTP port: counts connections, bounds them per address, and takes hub and playback off ASGI.
+
+uvicorn accepts protocol classes. ``DoorProtocol`` is its HTTP/1.1 protocol with one seam: when a request's head is
+complete and it asks for ``/ws/ROOM`` or ``/live/ROOM.flv|mp4``, the transport is handed to our own protocol and
+uvicorn forgets it (design D1). Everything else goes to Starlette. Decided per request: browsers reuse connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import h11
+import orjson
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from gateway.client import Clients
+
+logger = logging.getLogger("siyu.http")
+
+# Descriptors kept free for the database, logs, RTMP hosts and our own needs.
+FILES_RESERVE = 500
+REQUEST_HEAD_BYTES_MAX = 32 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Who gets the connection: ``feed_head`` says whether it parses the request itself (WebSocket) or not."""
+
+    protocol: asyncio.Protocol
+    feed_head: bool
+
+
+@dataclass(slots=True)
+class GateCounts:
+    """What /metrics shows of the door."""
+
+    connections: int = 0
+    accepted: int = 0
+    taken: int = 0
+    refused_full: int = 0
+    refused_address: int = 0
+    head_timeouts: int = 0
+
+
+def _refusal(status: int, phrase: str, code: str, title: str, retry_s: int) -> bytes:
+    """A whole HTTP response in bytes, for a connection that gets nothing else (RFC 9457 body)."""
+    body = orjson.dumps(
+        {"type": "about:blank", "title": title, "status": status, "code": code, "retry_ms": retry_s * 1000}
+    )
+    head = (
+        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/problem+json\r\nRetry-After: {retry_s}\r\n"
+        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+REFUSE_FULL = _refusal(503, "Service Unavailable", "full", "The server has no connection left: come back later", 5)
+REFUSE_ADDRESS = _refusal(
+    429, "Too Many Requests", "too_many_connections", "Too many connections from this address", 10
+)
+REFUSE_SLOW_HEAD = _refusal(408, "Request Timeout", "slow_request", "The request's head did not end in time", 1)
+
+
+class Gate:
+    """Bounds and counts every connection of the HTTP port.
+
+    ``take`` gets a request's ASGI scope, the client's address and a callback for the connection's end, and answers
+    with the protocol that takes the connection over, or None to leave it to Starlette.
+    """
+
+    def __init__(
+        self,
+        clients: Clients,
+        *,
+        connections_max: int,
+        per_address_max: int,
+        header_timeout_s: float,
+        take: Callable[[dict[str, Any], str, Callable[[], None]], Taken | None],
+    ) -> None:
+        self.clients = clients
+        self.connections_max = connections_max
+        self.per_address_max = per_address_max
+        self.header_timeout_s = header_timeout_s
+        self.take = take
+        self.counts = GateCounts()
+        self._by_address: Counter[str] = Counter()
+
+    def enter(self, peer: str) -> bytes | None:
+        """Count one connection from ``peer`` in, or give the bytes with which it is refused."""
+        if self.counts.connections >= self.connections_max:
+            self.counts.refused_full += 1
+            return REFUSE_FULL
+        if not self.clients.exempt(peer):
+            if self._by_address[peer] >= self.per_address_max:
+                self.counts.refused_address += 1
+                return REFUSE_ADDRESS
+            self._by_address[peer] += 1
+        self.counts.connections += 1
+        self.counts.accepted += 1
+        return None
+
+    def leave(self, peer: str) -> None:
+        """Count one connection from ``peer`` out."""
+        self.counts.connections -= 1
+        if not self.clients.exempt(peer):
+            self._by_address[peer] -= 1
+            if self._by_address[peer] <= 0:
+                del self._by_address[peer]
+
+    def door(self) -> type[asyncio.Protocol]:
+        """The protocol class to give to uvicorn as ``http=``."""
+        return cast(type[asyncio.Protocol], type("Door", (DoorProtocol,), {"gate": self}))
+
+
+class DoorProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 protocol with the seam, a time-out for request heads and the bounds of the gate."""
+
+    gate: Gate
+    _peer: str = ""
+    _entered: bool = False
+    _gone: bool = False
+    _head_timer: asyncio.TimerHandle | None = None
+    _taken: Taken | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else "unix"
+        refusal = self.gate.enter(self._peer)
+        super().connection_made(transport)
+        if refusal is not None:
+            self._gone = True
+            transport.write(refusal)
+            transport.close()
+            return
+        self._entered = True
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_head_timer()
+        if self._entered:
+            self._entered = False
+            self.gate.leave(self._peer)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._gone:
+            return
+        super().data_received(data)
+        if self._gone:
+            return
+        # A client that begins a request must also end its head in time, on a kept connection as well.
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
+            self._await_head()
+        elif self.conn.their_state is not h11.IDLE:
+            self._cancel_head_timer()
+
+    def _await_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.gate.header_timeout_s, self._head_too_slow)
+
+    def _cancel_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_too_slow(self) -> None:
+        self._head_timer = None
+        self.gate.counts.head_timeouts += 1
+        self._gone = True
+        self._unset_keepalive_if_required()
+        if not self.transport.is_closing():
+            self.transport.write(REFUSE_SLOW_HEAD)
+            self.transport.close()
+
+    def _should_upgrade(self) -> bool:
+        """Called by uvicorn when a request's head is complete and before anything is done with it."""
+        self._cancel_head_timer()
+        path = self.scope["path"]
+        if not path.startswith(("/ws/", "/live/")):
+            return False
+        if path.startswith("/ws/") and self._get_upgrade() != b"websocket":
+            return False
+        address = self.gate.clients.address(self._peer, self.headers)
+        self._taken = self.gate.take(
+            # The callback must not hold this object: a taken connection outlives it by hours.
+            cast(dict[str, Any], self.scope),
+            address,
+            partial(self.gate.leave, self._peer),
+        )
+        return self._taken is not None
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the transport over; uvicorn's own name for the place where it would do so."""
+        taken = self._taken
+        assert taken is not None
+        self._taken = None
+        self._gone = True
+        self._unset_keepalive_if_required()
+        self.connections.discard(self)
+        self._entered = False
+        self.gate.counts.taken += 1
+        head = self._rebuilt_head(event) if taken.feed_head else b""
+        trailing, _closed = self.conn.trailing_data
+        transport = self.transport
+        # Protocol first: a take-over may write, and its flow control must reach the new owner.
+        transport.set_protocol(taken.protocol)
+        taken.protocol.connection_made(transport)
+        if head or trailing:
+            taken.protocol.data_received(head + trailing)
+
+    def _rebuilt_head(self, event: h11.Request) -> bytes:
+        parts = [event.method, b" ", event.target, b" HTTP/1.1\r\n"]
+        for name, value in self.headers:
+            parts += [name, b": ", value, b"\r\n"]
+        parts.append(b"\r\n")
+        return b"".join(parts)
