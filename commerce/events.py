@@ -1,0 +1,195 @@
+"""What happened in the shop, as told by the outbox: at least once, each with an id to drop repeats by.
+
+The ``*View`` values are the JSON shapes that clients see (money in 分, times in Unix milliseconds).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class SaleView:
+    """A flash sale. ``state`` is scheduled, countdown, open, paused, sold_out or closed."""
+
+    sale: str
+    room: str
+    product: str
+    sku: str
+    title: str
+    image: str
+    price: int
+    list_price: int
+    version: int
+    state: str
+    opens: int | None
+    closes: int | None
+    total: int
+    left: int
+    per_person: int
+    hold_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class DropView:
+    """A coupon drop. ``state`` is open, gone or closed."""
+
+    drop: str
+    room: str
+    title: str
+    reason: str
+    amount: int
+    threshold: int
+    total: int
+    left: int
+    per_person: int
+    starts: int
+    ends: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class CouponView:
+    """A coupon in someone's hand. ``state`` is unused, locked, used or expired."""
+
+    coupon: str
+    drop: str
+    title: str
+    amount: int
+    threshold: int
+    expires: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLineView:
+    """One line of an order; ``price`` is per unit, ``discount`` the line's share of the order's discount."""
+
+    product: str
+    sku: str
+    title: str
+    quantity: int
+    price: int
+    discount: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order. ``status`` is pending, paid or cancelled; ``steps`` explain how ``amount`` came about."""
+
+    order: str
+    room: str
+    person: str
+    status: str
+    goods: int
+    discount: int
+    amount: int
+    lines: tuple[OrderLineView, ...]
+    steps: tuple[dict[str, Any], ...]
+    coupon: str | None
+    created: int
+    expires: int
+    paid: int | None
+    cancelled: int | None
+    reason: str | None
+    decision: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Common fields: the event's id, the merchant and room it belongs to, and when it was committed."""
+
+    id: str
+    merchant: str
+    room: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SaleChanged(Event):
+    """A sale was made, started, paused, opened by the clock, closed, repriced …"""
+
+    sale: SaleView
+
+
+@dataclass(frozen=True, slots=True)
+class StockChanged(Event):
+    """Units of a sale moved: once per committed batch and sale, with the latest figures."""
+
+    sale: str
+    left: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class DropChanged(Event):
+    """A drop began, ran out, was closed, or (once per batch) has fewer coupons left."""
+
+    drop: DropView
+
+
+@dataclass(frozen=True, slots=True)
+class CouponClaimed(Event):
+    """A person holds a new coupon."""
+
+    person: str
+    coupon: CouponView
+
+
+@dataclass(frozen=True, slots=True)
+class HoldExpired(Event):
+    """A hold without an order ran out and its units are back."""
+
+    person: str
+    hold: str
+    sale: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCreated(Event):
+    """An order waits for payment."""
+
+    person: str
+    order: OrderView
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPaid(Event):
+    """An order was paid, and its units are sold."""
+
+    person: str
+    order: OrderView
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelled(Event):
+    """An order ended unpaid; ``order.reason`` is cancelled or expired. ``payments`` are to be closed outside."""
+
+    person: str
+    order: OrderView
+    payments: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class RefundDue(Event):
+    """Money came that bought nothing (late, or twice): the provider must give it back."""
+
+    person: str
+    order: str
+    payment: str
+    amount: int
+
+
+EVENT_TYPES: dict[str, type[Event]] = {
+    kind.__name__: kind
+    for kind in (
+        SaleChanged,
+        StockChanged,
+        DropChanged,
+        CouponClaimed,
+        HoldExpired,
+        OrderCreated,
+        OrderPaid,
+        OrderCancelled,
+        RefundDue,
+    )
+}
