@@ -1,0 +1,274 @@
+"""Which room has which relay, and who may publish into it.
+
+Sans-I/O but for the optional timer between `start` and `close`; everything else takes `now_ms`. A relay is made when
+the first host or viewer asks for the room and lives until nobody needs it: a host that drops out finds its viewers,
+and the room's clock, as it left them.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from stream.errors import AlreadyPublishing, PublishRefused
+from stream.packet import Kind, Packet
+from stream.relay import Relay, RelayLimits, StreamInfo
+
+PUBLISHER_SILENCE_MS: Final = 500
+"""A host silent for this long gives way: a dead socket still looks alive, and live-pusher gives up after 3 tries."""
+
+SWEEP_INTERVAL_MS: Final = 500
+"""How often the timer looks for relays that are over and for tracks that stay away."""
+
+Clock = Callable[[], int]
+"""Gives Unix time in milliseconds."""
+
+_NOT_LIVE: Final = StreamInfo(False, None, None, None, None, None, 0)
+
+
+class DirectoryFull(Exception):
+    """As many rooms have a relay as the limits allow; no other can get one now."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryLimits:
+    """What all rooms together may keep."""
+
+    relays_max: int = 2000
+    """Rooms with a host or a waiting viewer; each costs its GOP cache once it is live."""
+    linger_ms: int = 60_000
+    """How long viewers wait for a host that dropped out: phones change networks, OBS retries after 2 s."""
+    relay: RelayLimits = field(default_factory=RelayLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """Something changed about a room's stream; `info` is how it is now."""
+
+    room: str
+    info: StreamInfo
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStarted(StreamEvent):
+    """The first frame of a host arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamChanged(StreamEvent):
+    """A codec, the picture size or a track changed while live."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStopped(StreamEvent):
+    """The host is gone; `reason` says why. Viewers go on waiting for its return."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryStats:
+    """Figures for metrics, of all rooms now present."""
+
+    relays: int
+    live: int
+    bytes_in: int
+    packets_dropped: int
+    gop_bytes: int
+    gop_overflows: int
+    takeovers: int
+    refused: int
+
+
+class Publisher(Protocol):
+    """What the directory asks of an ingest's connection."""
+
+    def close(self, reason: str) -> None:
+        """End the connection; `reason` is for its log."""
+
+
+class Publication:
+    """One host's right to publish into one room, from `Directory.publish` until `end` or a takeover."""
+
+    __slots__ = ("_directory", "active", "heard_ms", "publisher", "relay")
+
+    def __init__(self, directory: "Directory", relay: Relay, publisher: Publisher, now_ms: int) -> None:
+        self._directory = directory
+        self.relay = relay
+        self.publisher = publisher
+        self.heard_ms = now_ms
+        self.active = True
+
+    def push(self, packet: Packet, now_ms: int) -> None:
+        """Hand on one packet, with the host's own timestamps. After the end it does nothing: the room has moved on."""
+        if not self.active:
+            return
+        if packet.kind is not Kind.DATA:
+            self.heard_ms = now_ms
+        self._directory._now_ms = now_ms  # noqa: SLF001
+        self.relay.push(packet, now_ms)
+
+    def end(self, reason: str, now_ms: int) -> None:
+        """Give the room back. A second call does nothing."""
+        if self.active:
+            self.active = False
+            self._directory._ended(self, reason, now_ms)  # noqa: SLF001
+
+
+@dataclass(slots=True)
+class _Room:
+    relay: Relay
+    publication: Publication | None = None
+    left_ms: int = 0
+    told: StreamInfo | None = None
+
+
+class Directory:
+    """All relays of this process. Used on one thread only."""
+
+    def __init__(self, clock: Clock, limits: DirectoryLimits | None = None) -> None:
+        self._clock = clock
+        self._limits = limits or DirectoryLimits()
+        self._rooms: dict[str, _Room] = {}
+        self._listeners: list[Callable[[StreamEvent], None]] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._now_ms = 0
+        self._takeovers = 0
+        self._refused = 0
+        self._closed = False
+
+    def listen(self, callback: Callable[[StreamEvent], None]) -> None:
+        """Call `callback` with each event, at once and on the host's path: it must be quick and not raise."""
+        self._listeners.append(callback)
+
+    def find(self, room: str) -> Relay | None:
+        """Give the room's relay if it has one."""
+        entry = self._rooms.get(room)
+        return entry.relay if entry else None
+
+    def relay(self, room: str) -> Relay:
+        """Give the room's relay, made now if need be: a viewer may wait for its host. Raises DirectoryFull."""
+        return self._entry(room).relay
+
+    def info(self, room: str) -> StreamInfo:
+        """Give what is known of the room's stream; not live if nothing is."""
+        relay = self.find(room)
+        return relay.info() if relay else _NOT_LIVE
+
+    def publish(self, room: str, publisher: Publisher, now_ms: int) -> Publication:
+        """Make `publisher` the room's host.
+
+        A host that sent no media for PUBLISHER_SILENCE_MS is closed and gives way. Raises AlreadyPublishing when the
+        room's host is alive, PublishRefused when there are too many rooms or the directory is closing.
+        """
+        try:
+            entry = self._entry(room)
+        except DirectoryFull as full:
+            self._refused += 1
+            raise PublishRefused("NetStream.Publish.Denied", str(full)) from full
+        former = entry.publication
+        if former is not None:
+            if now_ms - former.heard_ms < PUBLISHER_SILENCE_MS:
+                self._refused += 1
+                raise AlreadyPublishing(room)
+            self._takeovers += 1
+            former.end("taken over", now_ms)
+            former.publisher.close("taken over by a new connection of the host")
+        self._now_ms = now_ms
+        entry.publication = Publication(self, entry.relay, publisher, now_ms)
+        entry.told = None
+        entry.relay.begin(now_ms)
+        return entry.publication
+
+    def sweep(self, now_ms: int) -> None:
+        """Let time pass: give up tracks that stay away and relays that nobody needs."""
+        self._now_ms = now_ms
+        for room, entry in tuple(self._rooms.items()):
+            if entry.publication is not None:
+                entry.relay.tick(now_ms)
+            elif now_ms - entry.left_ms >= self._limits.linger_ms:
+                # Not when viewers opened the room lately: each of them has a time-out of its own.
+                del self._rooms[room]
+                entry.relay.close(now_ms)
+
+    def start(self) -> None:
+        """Sweep by a timer of the running loop, until `close`."""
+        self._timer = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_MS / 1000, self._on_timer)
+
+    def close(self) -> None:
+        """End every stream: hosts are closed, then viewers. Nothing can be published afterwards."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        now_ms = self._clock()
+        for entry in tuple(self._rooms.values()):
+            if entry.publication is not None:
+                publisher = entry.publication.publisher
+                entry.publication.end("shutting down", now_ms)
+                publisher.close("shutting down")
+            entry.relay.close(now_ms)
+        self._rooms.clear()
+
+    def stats(self) -> DirectoryStats:
+        """Sum up the rooms now present."""
+        relays = [entry.relay for entry in self._rooms.values()]
+        return DirectoryStats(
+            relays=len(relays),
+            live=sum(relay.live for relay in relays),
+            bytes_in=sum(relay.bytes_in for relay in relays),
+            packets_dropped=sum(relay.packets_dropped for relay in relays),
+            gop_bytes=sum(relay.gop_bytes for relay in relays),
+            gop_overflows=sum(relay.gop_overflows for relay in relays),
+            takeovers=self._takeovers,
+            refused=self._refused,
+        )
+
+    def _on_timer(self) -> None:
+        # The next timer first: an error of a listener shows in the log, and the sweeping goes on.
+        self.start()
+        self.sweep(self._clock())
+
+    def _entry(self, room: str) -> _Room:
+        entry = self._rooms.get(room)
+        if entry is None:
+            if self._closed:
+                raise DirectoryFull("the server is shutting down")
+            if len(self._rooms) >= self._limits.relays_max:
+                raise DirectoryFull("too many streams, try again later")
+            entry = self._rooms[room] = _Room(Relay(room, self._limits.relay, self._on_info), left_ms=self._clock())
+        elif entry.publication is None and not entry.relay.has_readers:
+            # Somebody asks anew: the time to linger begins again.
+            entry.left_ms = self._clock()
+        return entry
+
+    def _ended(self, publication: Publication, reason: str, now_ms: int) -> None:
+        relay = publication.relay
+        entry = self._rooms.get(relay.room)
+        was_live = relay.live
+        relay.end(now_ms)
+        if entry is not None and entry.publication is publication:
+            entry.publication = None
+            entry.left_ms = now_ms
+            entry.told = None
+        if was_live:
+            self._tell(StreamStopped(relay.room, relay.info(), now_ms, reason))
+
+    def _on_info(self, relay: Relay) -> None:
+        entry = self._rooms.get(relay.room)
+        if entry is None or not relay.live:
+            return
+        info = relay.info()
+        told, entry.told = entry.told, info
+        if told is None:
+            self._tell(StreamStarted(relay.room, info, self._now_ms))
+        elif _shape(told) != _shape(info):
+            self._tell(StreamChanged(relay.room, info, self._now_ms))
+
+    def _tell(self, event: StreamEvent) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+
+def _shape(info: StreamInfo) -> tuple[object, ...]:
+    return info.video_codec, info.audio_codec, info.width, info.height

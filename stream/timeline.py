@@ -1,0 +1,94 @@
+"""One clock per room that never goes back, whatever its hosts' clocks do.
+
+Pure. The two tracks share one offset, so that picture and sound stay together. A host's clock may wrap at 32 bits,
+jump, or begin anew with each connection; each such break opens an epoch with a new offset, chosen so that the output
+goes on by the time that really passed. While one track has crossed a jump and the other has not yet, packets of the
+late track still belong to the epoch before: each packet goes to the epoch whose times it is nearest to.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from stream.packet import Kind
+
+JUMP_MS: Final = 3000
+"""A step of a host's clock beyond this is a break, not a gap: twice the skew that live encoders show between tracks."""
+
+BACK_MS: Final = 200
+"""Within one track a small step back is clamped; more is a break, or the clamp would pile frames onto one instant."""
+
+START_MS: Final = JUMP_MS
+"""Where a room's clock begins: leaves room for a second track that begins earlier than the first one heard."""
+
+_WRAP: Final = 1 << 32
+
+
+@dataclass(slots=True)
+class _Epoch:
+    offset_ms: int
+    newest_raw_ms: int
+    last_raw_ms: dict[Kind, int] = field(default_factory=dict)
+
+
+class Timeline:
+    """Maps a host's times (ms, modulo 2**32) of media packets to the room's."""
+
+    __slots__ = ("_before", "_epoch", "_heard_ms", "_last_out_ms", "newest_ms")
+
+    def __init__(self) -> None:
+        self._epoch: _Epoch | None = None
+        self._before: _Epoch | None = None
+        self._last_out_ms: dict[Kind, int] = {}
+        self._heard_ms = 0
+        self.newest_ms: int | None = None
+        """The newest time given out, or None before the first."""
+
+    def restart(self) -> None:
+        """Forget the host's clock: another host, or the same one on a new connection, comes next."""
+        self._epoch = self._before = None
+
+    def map(self, kind: Kind, raw_ms: int, now_ms: int) -> int:
+        """Give the room's time of a media packet, greater than that of the track's packet before."""
+        passed_ms = max(0, now_ms - self._heard_ms)
+        self._heard_ms = now_ms
+        epoch, raw = self._place(kind, raw_ms, passed_ms)
+        epoch.last_raw_ms[kind] = raw
+        epoch.newest_raw_ms = max(epoch.newest_raw_ms, raw)
+        out = max(raw + epoch.offset_ms, self._last_out_ms.get(kind, -1) + 1)
+        self._last_out_ms[kind] = out
+        if self.newest_ms is None or out > self.newest_ms:
+            self.newest_ms = out
+        return out
+
+    def _place(self, kind: Kind, raw_ms: int, passed_ms: int) -> tuple[_Epoch, int]:
+        epoch = self._epoch
+        if epoch is None:
+            return self._begin(raw_ms & (_WRAP - 1), passed_ms)
+        own = epoch.last_raw_ms.get(kind)
+        raw = _unwrap(raw_ms, epoch.newest_raw_ms if own is None else own)
+        if own is not None:
+            # A silence of one track, or of both that matches a real silence, is no jump.
+            reach = max(own, epoch.newest_raw_ms) + JUMP_MS + passed_ms
+            if own - BACK_MS <= raw <= reach:
+                return epoch, raw
+            return self._begin(raw, passed_ms)
+        distance = abs(raw - epoch.newest_raw_ms)
+        before = self._before
+        if before is not None and (last := before.last_raw_ms.get(kind)) is not None:
+            old = _unwrap(raw_ms, last)
+            if abs(old - last) < distance and abs(old - last) <= JUMP_MS:
+                return before, old
+        if distance <= JUMP_MS + passed_ms:
+            return epoch, raw
+        return self._begin(raw, passed_ms)
+
+    def _begin(self, raw: int, passed_ms: int) -> tuple[_Epoch, int]:
+        out = START_MS if self.newest_ms is None else self.newest_ms + max(1, passed_ms)
+        self._before = self._epoch
+        self._epoch = _Epoch(out - raw, raw)
+        return self._epoch, raw
+
+
+def _unwrap(raw_ms: int, near_ms: int) -> int:
+    """Give the value equal to `raw_ms` modulo 2**32 that is nearest to `near_ms`."""
+    return near_ms + ((raw_ms - near_ms + _WRAP // 2) % _WRAP) - _WRAP // 2
