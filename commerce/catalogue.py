@@ -1,0 +1,444 @@
+"""The merchant's side of the shop: staff, rooms, goods, shelf and pins.
+
+Writes are rare; each is one short transaction of its own on the store's writing thread, never on the loop. Everything
+is scoped to a merchant: a room or product of another one is simply not found. What changed is told to the listeners
+after the commit, in commit order, with the whole new state of the pins or shelf, so that a listener needs no read.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from commerce import catalogue_checks as check
+from commerce import catalogue_sql as sql
+from commerce.catalogue_sql import Transaction
+from commerce.catalogue_views import (
+    Card,
+    CatalogueEvent,
+    CouponTemplate,
+    Merchant,
+    PinChanged,
+    ProductView,
+    RoomChanged,
+    RoomView,
+    ShelfChanged,
+    Staff,
+)
+from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.errors import Busy, Invalid, Refused
+from commerce.passwords import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, Passwords
+from commerce.store_sql import Store
+
+T = TypeVar("T")
+Clock = Callable[[], int]
+
+ROLES = ("merchant", "host", "guide")
+HASH_THREADS = 2  # each hash takes 64 MiB and four lanes for tens of milliseconds
+HASHES_WAITING_MAX = 32  # about two seconds of work; a flood of logins is told to come back
+WRITES_WAITING_MAX = 500  # far above what staff can click; beyond it something else is wrong
+VALID_S_MAX = 366 * 86_400
+
+
+class Catalogue:
+    """Merchants, staff, rooms, products with one default SKU each, shelves, pins and coupon templates.
+
+    ``clock`` gives Unix milliseconds. Methods raise ``Invalid`` (with ``field``), ``NotFound``, ``Refused``, ``Busy``.
+    """
+
+    def __init__(self, store: Store, *, clock: Clock, passwords: Passwords | None = None) -> None:
+        self._store = store
+        self._clock = clock
+        self._passwords = passwords or Passwords()
+        self._hashers = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="password")
+        self._hashes_waiting = 0
+        self._listeners: list[Callable[[CatalogueEvent], None]] = []
+        self._writes: set[asyncio.Task[object]] = set()
+
+    def listen(self, callback: Callable[[CatalogueEvent], None]) -> None:
+        """Have ``callback`` called on the loop after each commit that changed pins, a shelf or a room."""
+        self._listeners.append(callback)
+
+    async def close(self) -> None:
+        """Wait for writes under way and end the hashing threads; the store stays open."""
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        self._hashers.shutdown(wait=False)
+
+    # Merchants and staff
+
+    async def create_merchant(self, name: str) -> Merchant:
+        """Open a shop."""
+        now_ms = self._clock()
+        merchant = Merchant(_id(now_ms), check.title(name, "name"))
+        await self._insert(lambda db: sql.insert_merchant(db, merchant, now_ms))
+        return merchant
+
+    async def merchant(self, merchant: str) -> Merchant:
+        """Read a shop. Raises ``NotFound``."""
+        return await self._store.read(lambda db: sql.merchant(db, merchant))
+
+    async def create_staff(
+        self, merchant: str, login: str, password: str, role: str, name: str, room: str | None = None
+    ) -> Staff:
+        """Let somebody log in; ``role`` is merchant, host or guide. Raises ``Refused("already")`` on a taken login."""
+        if role not in ROLES:
+            raise Invalid(f"role must be one of {', '.join(ROLES)}", field="role")
+        now_ms = self._clock()
+        staff = Staff(_id(now_ms), merchant, check.login(login), role, check.title(name, "name"), room)
+        check.password(password, PASSWORD_CHARACTERS_MIN, PASSWORD_CHARACTERS_MAX)
+        hashed = await self._hash(lambda: self._passwords.hash(password))
+        await self._insert(lambda db: sql.insert_staff(db, staff, hashed, now_ms))
+        return staff
+
+    async def staff(self, merchant: str) -> list[Staff]:
+        """List a merchant's staff."""
+        return await self._store.read(lambda db: sql.staff_of(db, merchant))
+
+    async def login(self, login: str, password: str) -> Staff:
+        """Find who this is.
+
+        Raises ``Refused("bad_login")``, the same and after the same work for an unknown login as for a wrong password,
+        and ``Busy`` when too many wait for the hash.
+        """
+        wanted = login.strip().lower() if isinstance(login, str) else ""
+        found = None
+        if 0 < len(wanted) <= check.LOGIN_CHARACTERS_MAX and wanted.isascii():
+            found = await self._store.read(lambda db: sql.staff_by_login(db, wanted))
+        given = password if isinstance(password, str) and len(password) <= PASSWORD_CHARACTERS_MAX else ""
+        given = given.encode("utf-8", "replace").decode()
+        right = await self._hash(lambda: self._passwords.matches(found[1] if found else None, given))
+        if found is None or not right:
+            raise Refused("bad_login", "login or password is wrong")
+        return found[0]
+
+    # Rooms
+
+    async def create_room(self, merchant: str, title: str, host_name: str = "", cover: str = "") -> RoomView:
+        """Open a room."""
+        now_ms = self._clock()
+        name = check.title(host_name, "host_name") if host_name else ""
+        view = RoomView(
+            _id(now_ms), merchant, check.title(title), name, check.image(cover, "cover"), now_ms, closed_ms=None
+        )
+
+        def change(db: Transaction) -> tuple[RoomView, list[CatalogueEvent]]:
+            sql.insert_room(db, view)
+            return view, [self._room_changed(view, now_ms)]
+
+        return await self._write(change)
+
+    async def update_room(
+        self,
+        merchant: str,
+        room: str,
+        *,
+        title: str | None = None,
+        host_name: str | None = None,
+        cover: str | None = None,
+    ) -> RoomView:
+        """Rename a room, its host or its cover; what is ``None`` stays."""
+        now_ms = self._clock()
+        new_title = None if title is None else check.title(title)
+        new_host = check.title(host_name, "host_name") if host_name else host_name
+        new_cover = None if cover is None else check.image(cover, "cover")
+
+        def change(db: Transaction) -> tuple[RoomView, list[CatalogueEvent]]:
+            old = sql.room(db, room, merchant)
+            view = replace(
+                old,
+                title=old.title if new_title is None else new_title,
+                host=old.host if new_host is None else new_host,
+                cover=old.cover if new_cover is None else new_cover,
+            )
+            sql.update_room(db, view)
+            return view, [self._room_changed(view, now_ms)]
+
+        return await self._write(change)
+
+    async def close_room(self, merchant: str, room: str) -> RoomView:
+        """End a room; closing it again changes nothing."""
+        now_ms = self._clock()
+
+        def change(db: Transaction) -> tuple[RoomView, list[CatalogueEvent]]:
+            old = sql.room(db, room, merchant)
+            if old.closed_ms is not None:
+                return old, []
+            view = replace(old, closed_ms=now_ms)
+            sql.update_room(db, view)
+            return view, [self._room_changed(view, now_ms)]
+
+        return await self._write(change)
+
+    async def room(self, room: str, merchant: str | None = None) -> RoomView:
+        """Read a room, for the public page or (with ``merchant``) only if it is that merchant's."""
+        return await self._store.read(lambda db: sql.room(db, room, merchant))
+
+    async def rooms(self, merchant: str) -> list[RoomView]:
+        """List a merchant's rooms, newest first, at most 500."""
+        return await self._store.read(lambda db: sql.rooms(db, merchant))
+
+    # Products
+
+    async def create_product(
+        self, merchant: str, title: str, price: int, list_price: int | None = None, image: str = "", detail: str = ""
+    ) -> ProductView:
+        """Make a product with its default SKU; prices in 分. Stock is the ledger's (``Shop.stock_up``)."""
+        now_ms = self._clock()
+        checked = check.price(price)
+        view = ProductView(
+            product=_id(now_ms),
+            sku=_id(now_ms),
+            title=check.title(title),
+            price=checked,
+            list_price=check.list_price(list_price, checked),
+            image=check.image(image),
+            detail=check.detail(detail),
+            stock=0,
+            version=1,
+            on_shelf=True,
+        )
+        await self._insert(lambda db: sql.insert_product(db, merchant, view, now_ms))
+        return view
+
+    async def product(self, merchant: str, product: str) -> ProductView:
+        """Read a product. Raises ``NotFound``."""
+        return await self._store.read(lambda db: sql.product(db, merchant, product))
+
+    async def products(self, merchant: str, after: str = "", limit: int = 50) -> list[ProductView]:
+        """List a merchant's products by age, those after the id ``after``; ``limit`` 1–200."""
+        count = check.whole(limit, "limit", 1, sql.PRODUCTS_PAGE_MAX)
+        return await self._store.read(lambda db: sql.products(db, merchant, after, count))
+
+    async def set_price(self, merchant: str, product: str, price: int, list_price: int | None = None) -> ProductView:
+        """Change the price; a new price gets the next version, so that an order at the old one is refused."""
+        checked = check.price(price)
+        listed = check.list_price(list_price, checked)
+
+        def edit(old: ProductView) -> ProductView:
+            if (old.price, old.list_price) == (checked, listed):
+                return old
+            bump = 1 if old.price != checked else 0
+            return replace(old, price=checked, list_price=listed, version=old.version + bump)
+
+        return await self._edit(merchant, product, edit)
+
+    async def update_product(
+        self,
+        merchant: str,
+        product: str,
+        *,
+        title: str | None = None,
+        image: str | None = None,
+        detail: str | None = None,
+        on_shelf: bool | None = None,
+    ) -> ProductView:
+        """Change a product's texts, or take it off sale everywhere (its pins go); what is ``None`` stays."""
+        new_title = None if title is None else check.title(title)
+        new_image = None if image is None else check.image(image)
+        new_detail = None if detail is None else check.detail(detail)
+
+        def edit(old: ProductView) -> ProductView:
+            return replace(
+                old,
+                title=old.title if new_title is None else new_title,
+                image=old.image if new_image is None else new_image,
+                detail=old.detail if new_detail is None else new_detail,
+                on_shelf=old.on_shelf if on_shelf is None else bool(on_shelf),
+            )
+
+        return await self._edit(merchant, product, edit)
+
+    # Shelf and pins
+
+    async def shelf(self, room: str, merchant: str | None = None) -> tuple[Card, ...]:
+        """Read the goods of a room in order. Raises ``NotFound``."""
+        return await self._store.read(lambda db: sql.shelf(db, sql.room(db, room, merchant).id))
+
+    async def pins(self, room: str, merchant: str | None = None) -> tuple[Card, ...]:
+        """Read the pins of a room, at most 3, the one being explained first. Raises ``NotFound``."""
+        return await self._store.read(lambda db: sql.pins(db, sql.room(db, room, merchant).id))
+
+    async def put_on_shelf(
+        self, merchant: str, room: str, product: str, position: int | None = None
+    ) -> tuple[Card, ...]:
+        """Add a product or move it: position 1 is the top, ``None`` is the end (or where it is already)."""
+        where = None if position is None else check.whole(position, "position", 1, sql.SHELF_MAX)
+
+        def change(db: Transaction) -> tuple[tuple[Card, ...], list[CatalogueEvent]]:
+            self._own(db, merchant, room, product)
+            events = [self._shelf_changed(db, merchant, room)] if sql.place(db, room, product, where) else []
+            return sql.shelf(db, room), [*events]
+
+        return await self._write(change)
+
+    async def take_off_shelf(self, merchant: str, room: str, product: str) -> tuple[Card, ...]:
+        """Remove a product from a room's shelf; its pin goes with it."""
+
+        def change(db: Transaction) -> tuple[tuple[Card, ...], list[CatalogueEvent]]:
+            self._own(db, merchant, room, product)
+            gone, unpinned = sql.take_off(db, room, product)
+            events: list[CatalogueEvent] = []
+            if unpinned:
+                events.append(self._pin_changed(db, merchant, room, unpinned=product))
+            if gone:
+                events.append(self._shelf_changed(db, merchant, room))
+            return sql.shelf(db, room), events
+
+        return await self._write(change)
+
+    async def mark_sold_out(self, merchant: str, room: str, product: str, sold_out: bool = True) -> tuple[Card, ...]:
+        """Show a product of the shelf as sold out, whatever its stock, or as on sale again."""
+
+        def change(db: Transaction) -> tuple[tuple[Card, ...], list[CatalogueEvent]]:
+            self._own(db, merchant, room, product)
+            sql.mark(db, room, product, "sold_out" if sold_out else "on")
+            event = self._shelf_changed(db, merchant, room)
+            return event.shelf, [event]
+
+        return await self._write(change)
+
+    async def pin(
+        self, merchant: str, room: str, product: str, explaining: bool = False, media_ms: int | None = None
+    ) -> tuple[Card, ...]:
+        """Pin a product, putting it on the shelf if it is not there; gives all pins.
+
+        ``explaining`` marks it as the one talked about now and takes the mark from another. ``media_ms`` is the
+        stream's media clock. Raises ``Refused("limit")`` for a fourth pin and ``Refused("closed")`` for one off sale.
+        """
+        now_ms = self._clock()
+        media = None if media_ms is None else check.whole(media_ms, "media_ms", 0, 1 << 52)
+
+        def change(db: Transaction) -> tuple[tuple[Card, ...], list[CatalogueEvent]]:
+            if not self._own(db, merchant, room, product).on_shelf:
+                raise Refused("closed", "this product is off sale")
+            placed = sql.place(db, room, product, None)
+            sql.pin(db, room, product, explaining=bool(explaining), media_ms=media, now_ms=now_ms)
+            event = self._pin_changed(db, merchant, room, card=product)
+            return event.pins, [self._shelf_changed(db, merchant, room), event] if placed else [event]
+
+        return await self._write(change)
+
+    async def unpin(self, merchant: str, room: str, product: str) -> tuple[Card, ...]:
+        """Take a pin off; one that is not there changes nothing. Gives all pins."""
+
+        def change(db: Transaction) -> tuple[tuple[Card, ...], list[CatalogueEvent]]:
+            self._own(db, merchant, room, product)
+            if not sql.unpin(db, room, product):
+                return sql.pins(db, room), []
+            event = self._pin_changed(db, merchant, room, unpinned=product)
+            return event.pins, [event]
+
+        return await self._write(change)
+
+    # Coupon templates
+
+    async def create_coupon_template(
+        self,
+        merchant: str,
+        title: str,
+        reason: str,
+        amount: int,
+        threshold: int,
+        total: int,
+        per_person: int,
+        valid_s: int,
+    ) -> CouponTemplate:
+        """Keep a coupon's terms for later drops; money in 分, ``reason`` is what viewers read (店庆, 上新 …)."""
+        now_ms = self._clock()
+        template = CouponTemplate(
+            id=_id(now_ms),
+            merchant=merchant,
+            title=check.title(title),
+            reason=check.title(reason, "reason"),
+            amount=check.price(amount, "amount"),
+            threshold=check.whole(threshold, "threshold", 0, check.PRICE_FEN_MAX),
+            total=check.whole(total, "total", 1, check.COUNT_MAX),
+            per_person=check.whole(per_person, "per_person", 1, check.COUNT_MAX),
+            valid_s=check.whole(valid_s, "valid_s", 1, VALID_S_MAX),
+        )
+        await self._insert(lambda db: sql.insert_template(db, template, now_ms))
+        return template
+
+    async def coupon_templates(self, merchant: str) -> list[CouponTemplate]:
+        """List a merchant's coupon templates, newest first, at most 200."""
+        return await self._store.read(lambda db: sql.templates(db, merchant))
+
+    # Inside
+
+    async def _edit(self, merchant: str, product: str, edit: Callable[[ProductView], ProductView]) -> ProductView:
+        def change(db: Transaction) -> tuple[ProductView, list[CatalogueEvent]]:
+            old = sql.product(db, merchant, product)
+            new = edit(old)
+            if new == old:
+                return old, []
+            sql.update_product(db, new)
+            events: list[CatalogueEvent] = []
+            for room, pinned in sql.rooms_showing(db, product):
+                if pinned and not new.on_shelf:
+                    sql.unpin(db, room, product)
+                    events.append(self._pin_changed(db, merchant, room, unpinned=product))
+                elif pinned:
+                    events.append(self._pin_changed(db, merchant, room, card=product))
+                events.append(self._shelf_changed(db, merchant, room))
+            return new, events
+
+        return await self._write(change)
+
+    def _own(self, db: Transaction, merchant: str, room: str, product: str) -> ProductView:
+        sql.room(db, room, merchant)
+        return sql.product(db, merchant, product)
+
+    def _pin_changed(
+        self, db: Transaction, merchant: str, room: str, card: str | None = None, unpinned: str | None = None
+    ) -> PinChanged:
+        now_ms = self._clock()
+        pins = sql.pins(db, room)
+        shown = next((one for one in pins if one.product == card), None)
+        return PinChanged(_id(now_ms), merchant, room, now_ms, pins, shown, unpinned)
+
+    def _shelf_changed(self, db: Transaction, merchant: str, room: str) -> ShelfChanged:
+        now_ms = self._clock()
+        return ShelfChanged(_id(now_ms), merchant, room, now_ms, sql.shelf(db, room))
+
+    def _room_changed(self, view: RoomView, now_ms: int) -> RoomChanged:
+        return RoomChanged(_id(now_ms), view.merchant, view.id, now_ms, view)
+
+    async def _insert(self, insert: Callable[[Transaction], None]) -> None:
+        def change(db: Transaction) -> tuple[None, list[CatalogueEvent]]:
+            insert(db)
+            return None, []
+
+        await self._write(change)
+
+    async def _write(self, change: Callable[[Transaction], tuple[T, list[CatalogueEvent]]]) -> T:
+        if len(self._writes) >= WRITES_WAITING_MAX:
+            raise Busy("too many changes are waiting")
+        # A task of its own: a caller that goes away must not swallow the event of a change that was committed.
+        task = asyncio.get_running_loop().create_task(self._write_and_tell(change))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+        return await asyncio.shield(task)
+
+    async def _write_and_tell(self, change: Callable[[Transaction], tuple[T, list[CatalogueEvent]]]) -> T:
+        result, events = await self._store.write(change)
+        loop = asyncio.get_running_loop()
+        for event in events:
+            for callback in self._listeners:
+                # Through the loop: a listener that fails is reported there and fails neither the change nor the others.
+                loop.call_soon(callback, event)
+        return result
+
+    async def _hash(self, work: Callable[[], T]) -> T:
+        if self._hashes_waiting >= HASHES_WAITING_MAX:
+            raise Busy("too many logins at once", retry_ms=2_000)
+        self._hashes_waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._hashers, work)
+        finally:
+            self._hashes_waiting -= 1
+
+
+def _id(now_ms: int) -> str:
+    return new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES))

@@ -1,0 +1,1 @@
+"""Alembic scripts of the shop's database; they ship in the wheel."""

@@ -1,0 +1,171 @@
+"""Tables of the merchant's side: shops, staff, rooms, goods, shelves, pins, people and share links.
+
+Money is integer 分, times are Unix milliseconds, ids opaque text. Every row carries its merchant or hangs on a row that
+does. A link's "none" is the empty text, not NULL: its uniqueness must hold for links without a room, too, and NULLs are
+distinct in a unique index.
+"""
+
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, text
+
+from commerce.tables import metadata
+
+merchant = Table(
+    "merchant",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+staff = Table(
+    "staff",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("merchant", Text, ForeignKey("merchant.id"), nullable=False, index=True),
+    Column("login", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("room", Text, ForeignKey("room.id"), nullable=True),
+    Column("created_ms", BigInteger, nullable=False),
+    CheckConstraint("role IN ('merchant', 'host', 'guide')", name="role"),
+)
+
+room = Table(
+    "room",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("merchant", Text, ForeignKey("merchant.id"), nullable=False, index=True),
+    Column("title", Text, nullable=False),
+    Column("host_name", Text, nullable=False),
+    Column("cover", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("closed_ms", BigInteger, nullable=True),
+)
+
+product = Table(
+    "product",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("merchant", Text, ForeignKey("merchant.id"), nullable=False, index=True),
+    Column("title", Text, nullable=False),
+    Column("image", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("on_shelf", Boolean, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
+sku = Table(
+    "sku",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("product", Text, ForeignKey("product.id"), nullable=False, index=True),
+    Column("merchant", Text, ForeignKey("merchant.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("price", BigInteger, nullable=False),
+    Column("list_price", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+    CheckConstraint("price >= 1", name="price"),
+    CheckConstraint("list_price >= price", name="list_price"),
+    CheckConstraint("version >= 1", name="version"),
+)
+
+shelf = Table(
+    "shelf",
+    metadata,
+    Column("room", Text, ForeignKey("room.id"), primary_key=True),
+    Column("product", Text, ForeignKey("product.id"), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    CheckConstraint("state IN ('on', 'sold_out')", name="state"),
+    Index("ix_shelf_product", "product"),
+)
+
+pin = Table(
+    "pin",
+    metadata,
+    Column("room", Text, ForeignKey("room.id"), primary_key=True),
+    Column("product", Text, ForeignKey("product.id"), primary_key=True),
+    Column("explaining", Boolean, nullable=False),
+    Column("pinned_ms", BigInteger, nullable=False),
+    Column("media_ms", BigInteger, nullable=True),
+    # One product a room is explained at a time, whatever the code above does.
+    Index(
+        "ux_pin_explaining",
+        "room",
+        unique=True,
+        sqlite_where=text("explaining"),
+        postgresql_where=text("explaining"),
+    ),
+)
+
+coupon_template = Table(
+    "coupon_template",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("merchant", Text, ForeignKey("merchant.id"), nullable=False, index=True),
+    Column("title", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("threshold", BigInteger, nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("per_person", Integer, nullable=False),
+    Column("valid_s", Integer, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    CheckConstraint("amount >= 1 AND threshold >= 0", name="amount"),
+    CheckConstraint("total >= 1 AND per_person >= 1 AND valid_s >= 1", name="total"),
+)
+
+person = Table(
+    "person",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("merchant", Text, ForeignKey("merchant.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Index("ix_person_merchant_id", "merchant", "id"),
+)
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("merchant", Text, ForeignKey("merchant.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("person", Text, ForeignKey("person.id"), nullable=False, index=True),
+    Column("created_ms", BigInteger, nullable=False),
+    CheckConstraint("kind IN ('guest', 'device', 'wechat')", name="kind"),
+)
+
+link = Table(
+    "link",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("merchant", Text, ForeignKey("merchant.id"), nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("room", Text, nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("campaign", Text, nullable=False),
+    Column("parent", Text, ForeignKey("link.id"), nullable=True),
+    Column("root", Text, nullable=False),
+    Column("depth", Integer, nullable=False),
+    Column("expires_ms", BigInteger, nullable=True),
+    Column("created_ms", BigInteger, nullable=False),
+    CheckConstraint("depth >= 0 AND (depth = 0) = (parent IS NULL)", name="depth"),
+    Index("ix_link_merchant_id", "merchant", "id"),
+    # The same person sharing the same link for the same target again gives the same child.
+    Index(
+        "ux_link_share",
+        "parent",
+        "issuer",
+        "room",
+        "sku",
+        "channel",
+        "campaign",
+        unique=True,
+        sqlite_where=text("parent IS NOT NULL"),
+        postgresql_where=text("parent IS NOT NULL"),
+    ),
+)

@@ -1,0 +1,40 @@
+"""The touch log's table, in a database file of its own: writing it never delays a hold.
+
+A touch with a link carries what the link said then (issuer, role, channel, root, depth): reports and decisions read one
+table, and a later change of the link changes no history. ``reason`` tells why a token gave no attribution; ``link`` is
+then NULL unless the token named a real but lapsed link.
+"""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
+
+touches_metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+touch = Table(
+    "touch",
+    touches_metadata,
+    Column("id", Text, primary_key=True),
+    Column("ms", BigInteger, nullable=False),
+    Column("merchant", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("room", Text, nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("link", Text, nullable=True),
+    Column("issuer", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("depth", Integer, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("reason", Text, nullable=True),
+    Index("ix_touch_merchant_person_ms", "merchant", "person", "ms"),
+    Index("ix_touch_merchant_ms", "merchant", "ms", "kind", "person"),
+    Index("ix_touch_merchant_link_ms", "merchant", "link", "ms", "person", sqlite_where=text("link IS NOT NULL")),
+    sqlite_with_rowid=False,
+)
