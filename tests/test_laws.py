@@ -27,12 +27,13 @@ PURE = re.compile(
 IMPURE = frozenset({
     "alembic", "asyncio", "av", "concurrent", "gevent", "httpx", "locust", "logging", "multiprocessing", "os",
     "pathlib", "random", "redis", "secrets", "select", "selectors", "shutil", "signal", "socket", "sqlalchemy",
-    "sqlite3", "ssl", "starlette", "subprocess", "tempfile", "threading", "time", "urllib", "uuid", "uvicorn",
+    "sqlite3", "ssl", "starlette", "subprocess", "tempfile", "threading", "time", "uuid", "uvicorn",
     "uvloop",
 })
 # fmt: on
-# Calls that do the same without an import of their own (datetime is fine as a value, not as a clock).
-IMPURE_CALLS = re.compile(r"(datetime|date)\.(now|utcnow|today)|open|input|print|breakpoint")
+# Calls that do the same without an import of their own (datetime is fine as a value, not as a clock; urllib.parse
+# is fine, its requests are not).
+IMPURE_CALLS = re.compile(r"(datetime|date)\.(now|utcnow|today)|(.+\.)?urlopen|open|input|print|breakpoint")
 
 # Law 3: who may import a driver, by the last part of the module's name.
 DRIVERS = {
