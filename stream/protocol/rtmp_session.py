@@ -1,0 +1,456 @@
+"""The server's side of one RTMP connection, sans I/O (RTMP 1.0 sections 5 and 7).
+
+Theory of operation. `receive_data(bytes)` moves the machine, `events_received()` gives what happened, `data_to_send()`
+what is to be written. The peer's faults never raise: they come as one `SessionFailed`; after it, input is ignored.
+
+    HANDSHAKE ─C2─► CONNECT ─connect─► READY ─publish─► DECIDING ─accept_publish─► PUBLISHING
+                       │                 ▲ ▲                │                          │
+                       │ wrong app       │ └─reject_publish─┘                          │
+                       ▼                 └───FCUnpublish, closeStream, deleteStream────┘
+                     CLOSED ◄── any fault, `close`
+
+In DECIDING nothing is parsed: bytes behind `publish` wait (bounded), so media that an impatient encoder sends at once
+is neither lost nor seen before the key was checked. Until its first PUBLISHING a peer has no key and is kept short.
+
+The stream key may come with the address that the encoder was given (tcUrl, app) or with the stream name: all three are
+merged, the stream name wins. Nothing of it is ever part of an error's text, a repr or a description.
+"""
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import ClassVar, TypeAlias
+from urllib.parse import parse_qsl
+
+from msgspec import Struct
+
+from stream.errors import LocalError, MessageLimitError, ProtocolError
+from stream.protocol import amf0
+from stream.protocol.rtmp_chunk import MESSAGE_BYTES_MAX, ChunkReader, Message, write_message
+from stream.protocol.rtmp_handshake import ServerHandshake
+from stream.protocol.rtmp_message import (
+    Command,
+    TimestampUnwrapper,
+    TypeId,
+    UserControl,
+    parse_command,
+    script_body,
+    split_aggregate,
+    status,
+    user_control,
+)
+
+WINDOW_BYTES = 2_500_000
+"""Acknowledgement window we ask for, and ours until the peer names one; Flash Media Server's value."""
+
+CHUNK_BYTES_OUT = 4_096
+"""Chunk size of what we send: each of our answers fits one chunk."""
+
+UNPROVEN_BYTES_MAX = 64 * 1024
+"""Bytes of a peer up to an accepted publish; ffmpeg and OBS need about 5 KB, handshake included."""
+
+UNPROVEN_MESSAGE_BYTES_MAX = 16 * 1024
+"""The longest message before publish; a connect with every optional field has about 2 KB."""
+
+HELD_BYTES_MAX = 2 * 1024 * 1024
+"""Bytes that wait behind a publish that is being decided: several reads of a transport that was asked to pause."""
+
+STREAMS_MAX = 8
+"""createStream calls of one connection; encoders make one."""
+
+_SLICE_BYTES = 4_096  # unproven bytes are counted this often
+_COMMAND_CHUNK_STREAM = 3
+_STATUS_CHUNK_STREAM = 5
+_AUDIO, _VIDEO, _DATA = int(TypeId.AUDIO), int(TypeId.VIDEO), int(TypeId.DATA)  # an enum member costs a look-up
+_NAME = re.compile(r"[0-9A-Za-z_.~-]{1,128}")
+_QUERY_FIELDS_MAX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class PublishRequested:
+    """A peer wants to publish; answer with `accept_publish` or `reject_publish`.
+
+    `query` is merged from tcUrl, app and stream name, `key` is its `key`, empty when there is none.
+    """
+
+    app: str
+    room: str
+    key: str = field(repr=False)
+    query: dict[str, str] = field(repr=False)
+
+
+class MediaReceived(Struct, frozen=True, gc=False):
+    """An FLV tag body, never empty: `kind` is 8 audio, 9 video or 18 script data (AMF0); `dts_ms` does not wrap."""
+
+    kind: int
+    dts_ms: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PublishEnded:
+    """The peer stopped publishing and keeps its connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRejected:
+    """The peer was refused before it could publish and has been told why; close after the answer is sent."""
+
+    code: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFailed:
+    """The peer broke the protocol; close the connection."""
+
+    error: ProtocolError
+
+
+Event: TypeAlias = PublishRequested | MediaReceived | PublishEnded | PeerRejected | SessionFailed
+
+
+class State(Enum):
+    """Where the session stands."""
+
+    HANDSHAKE = auto()
+    CONNECT = auto()
+    READY = auto()
+    DECIDING = auto()
+    PUBLISHING = auto()
+    CLOSED = auto()
+
+
+class RtmpSession:
+    """One server session.
+
+    `entropy` is `rtmp_handshake.ENTROPY_BYTES` random bytes; `apps` are the application names that may be connected to.
+    """
+
+    def __init__(self, entropy: bytes, *, apps: Collection[str] = ("live",)) -> None:
+        self.state = State.HANDSHAKE
+        self.ignored_messages = 0
+        self._apps = frozenset(apps)
+        self._handshake = ServerHandshake(entropy)
+        self._reader = ChunkReader(message_bytes_max=UNPROVEN_MESSAGE_BYTES_MAX)
+        self._out = bytearray()
+        self._events: list[Event] = []
+        self._chunk_bytes_out = 128
+        self._proven = False  # a publish was accepted once
+        self._unproven_bytes = 0
+        self._received_bytes = 0  # chunk stream only, as librtmp and FFmpeg count
+        self._acknowledged_bytes = 0
+        self._window_bytes = WINDOW_BYTES
+        self._streams = 0
+        self._publish_stream = 0
+        self._app = ""
+        self._room_in_app = ""
+        self._query: dict[str, str] = {}
+        self._clock = TimestampUnwrapper()
+
+    # -- the verbs ---------------------------------------------------------------------------------------------------
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes of the peer; never raises for what they hold. Ignored once CLOSED."""
+        if self.state is State.CLOSED:
+            return
+        try:
+            if self.state is State.HANDSHAKE:
+                data = self._receive_handshake(data)
+            if data:
+                self._receive_chunks(data)
+        except ProtocolError as error:
+            self._fail(error)
+
+    def events_received(self) -> list[Event]:
+        """Return the events since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def data_to_send(self) -> bytes:
+        """Return the bytes to write since the last call."""
+        if not self._out:
+            return b""
+        out = bytes(self._out)
+        self._out.clear()
+        return out
+
+    def accept_publish(self) -> None:
+        """Let the peer of the last PublishRequested publish, and go on with the bytes that waited.
+
+        Raises LocalError when nothing is to be decided.
+        """
+        self._leave_deciding(State.PUBLISHING)
+        self._proven = True
+        self._reader.message_bytes_max = MESSAGE_BYTES_MAX
+        stream_id = self._publish_stream
+        self._send(2, TypeId.USER_CONTROL, 0, user_control(UserControl.STREAM_BEGIN, stream_id.to_bytes(4, "big")))
+        self._send_status("NetStream.Publish.Start", "Publishing.", stream_id)
+        self._resume()
+
+    def reject_publish(self, code: str, description: str) -> None:
+        """Refuse the peer of the last PublishRequested; close the connection after the answer is sent.
+
+        Raises LocalError when nothing is to be decided.
+        """
+        self._leave_deciding(State.CLOSED)
+        self._send_status(code, description, self._publish_stream, level="error")
+
+    def close(self, code: str, description: str) -> None:
+        """Tell the peer why it must go, if it listens already, and end the session."""
+        if self.state in (State.DECIDING, State.PUBLISHING):
+            self._send_status(code, description, self._publish_stream, level="error")
+        elif self.state is State.READY:
+            self._send_status(code, description, 0, level="error")
+        self.state = State.CLOSED
+
+    # -- bytes -------------------------------------------------------------------------------------------------------
+
+    def _receive_handshake(self, data: bytes) -> bytes:
+        self._handshake.receive_data(data)
+        self._out += self._handshake.data_to_send()
+        if not self._handshake.finished:
+            return b""
+        self.state = State.CONNECT
+        trailing, self._handshake.trailing = self._handshake.trailing, b""
+        return trailing
+
+    def _receive_chunks(self, data: bytes) -> None:
+        self._received_bytes += len(data)
+        reader = self._reader
+        at = 0
+        while not self._proven and self.state in (State.CONNECT, State.READY) and at < len(data):
+            piece = data[at : at + _SLICE_BYTES]
+            at += len(piece)
+            self._unproven_bytes += len(piece)
+            if self._unproven_bytes > UNPROVEN_BYTES_MAX:
+                raise MessageLimitError(f"more than {UNPROVEN_BYTES_MAX} bytes without an accepted publish")
+            reader.feed(piece)
+            self._read_messages()
+        if at < len(data) and self.state is not State.CLOSED:
+            if self.state is State.DECIDING and reader.held_bytes + len(data) - at > HELD_BYTES_MAX:
+                raise MessageLimitError(f"more than {HELD_BYTES_MAX} bytes behind a publish that was not answered")
+            reader.feed(data[at:] if at else data)
+            self._read_messages()
+        self._acknowledge()
+
+    def _resume(self) -> None:
+        try:
+            self._read_messages()
+        except ProtocolError as error:
+            self._fail(error)
+
+    def _read_messages(self) -> None:
+        reader = self._reader
+        while self.state is State.PUBLISHING:
+            message = reader.next_message()
+            if message is None:
+                return
+            if message.type_id == _VIDEO or message.type_id == _AUDIO:
+                self._media(message.type_id, message.timestamp_ms, message.body)
+            else:
+                self._message(message)
+        while self.state in (State.CONNECT, State.READY):
+            message = reader.next_message()
+            if message is None:
+                return
+            self._message(message)
+
+    def _acknowledge(self) -> None:
+        """Send an Acknowledgement when a window has been received (section 5.4.3); its number wraps at 32 bits."""
+        if self._received_bytes - self._acknowledged_bytes >= self._window_bytes and self.state is not State.CLOSED:
+            self._acknowledged_bytes = self._received_bytes
+            number = self._received_bytes & 0xFFFFFFFF
+            self._send(2, TypeId.ACKNOWLEDGEMENT, 0, number.to_bytes(4, "big"))
+
+    def _send(self, chunk_stream_id: int, type_id: int, stream_id: int, body: bytes) -> None:
+        self._out += write_message(chunk_stream_id, type_id, stream_id, 0, body, chunk_bytes=self._chunk_bytes_out)
+
+    def _send_command(self, *values: amf0.Value, stream_id: int = 0) -> None:
+        chunk_stream_id = _STATUS_CHUNK_STREAM if stream_id else _COMMAND_CHUNK_STREAM
+        self._send(chunk_stream_id, TypeId.COMMAND, stream_id, amf0.encode(*values))
+
+    def _send_status(self, code: str, description: str, stream_id: int, *, level: str = "status") -> None:
+        self._send_command("onStatus", 0, None, status(code, description, level=level), stream_id=stream_id)
+
+    def _fail(self, error: ProtocolError) -> None:
+        self.state = State.CLOSED
+        self._events.append(SessionFailed(error))
+
+    def _leave_deciding(self, state: State) -> None:
+        if self.state is not State.DECIDING:
+            raise LocalError(f"no publish is to be decided in state {self.state.name}")
+        self.state = state
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    def _media(self, kind: int, timestamp_ms: int, body: bytes) -> None:
+        if not body:
+            self.ignored_messages += 1  # an empty tag; several encoders keep a silent track alive with them
+            return
+        dts_ms = self._clock.near(timestamp_ms) if kind == _DATA else self._clock.unwrap(timestamp_ms)
+        self._events.append(MediaReceived(kind, dts_ms, body))
+
+    def _message(self, message: Message) -> None:
+        body = message.body
+        match message.type_id:
+            case TypeId.AUDIO | TypeId.VIDEO:
+                # Only before publish is accepted: there is no stream it could belong to.
+                self.ignored_messages += 1
+            case TypeId.DATA | TypeId.DATA_AMF3:
+                script = script_body(message.type_id, body) if self.state is State.PUBLISHING else None
+                self._media(TypeId.DATA, message.timestamp_ms, script or b"")
+            case TypeId.COMMAND | TypeId.COMMAND_AMF3:
+                self._command(parse_command(message.type_id, body), message.stream_id)
+            case TypeId.AGGREGATE:
+                self._aggregate(message)
+            case TypeId.USER_CONTROL:
+                if body[:2] == UserControl.PING_REQUEST.to_bytes(2, "big"):
+                    self._send(2, TypeId.USER_CONTROL, 0, user_control(UserControl.PING_RESPONSE, body[2:6]))
+            case TypeId.WINDOW_SIZE:
+                self._window_bytes = int.from_bytes(body[:4], "big") or WINDOW_BYTES
+            case TypeId.ACKNOWLEDGEMENT | TypeId.PEER_BANDWIDTH:
+                pass  # we send too little for either to matter
+            case _:
+                self.ignored_messages += 1  # shared objects (16, 19) and what nobody knows
+
+    def _aggregate(self, message: Message) -> None:
+        if self.state is not State.PUBLISHING:
+            self.ignored_messages += 1
+            return
+        for kind, timestamp_ms, body in split_aggregate(message.timestamp_ms, message.body):
+            if kind in (TypeId.AUDIO, TypeId.VIDEO):
+                self._media(kind, timestamp_ms, body)
+            elif kind == TypeId.DATA:
+                self._media(kind, timestamp_ms, script_body(kind, body) or b"")
+            else:
+                self.ignored_messages += 1
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def _command(self, command: Command, stream_id: int) -> None:
+        if self.state is State.CONNECT and command.name != "connect":
+            raise ProtocolError("a command came before connect")
+        handler = self._COMMANDS.get(command.name)
+        if handler is not None:
+            handler(self, command, stream_id)
+        elif command.name.startswith(("_", "on")) or not command.transaction:
+            self.ignored_messages += 1  # an answer, or a call that wants none
+        else:
+            self._send_command(
+                "_error", command.transaction, None, status("NetConnection.Call.Failed", "Not known.", level="error")
+            )
+
+    def _connect(self, command: Command, _stream_id: int) -> None:
+        """Answer connect (section 7.2.1.1)."""
+        if self.state is not State.CONNECT:
+            raise ProtocolError("connect came twice")
+        fields = command.mapping(0)
+        app, tc_url = fields.get("app"), fields.get("tcUrl")
+        path = self._merge_query(tc_url if isinstance(tc_url, str) else "", app if isinstance(app, str) else "")
+        self._app, _, self._room_in_app = path.strip("/").partition("/")
+        if self._app not in self._apps:
+            known = " or ".join(f"rtmp://HOST/{name}" for name in sorted(self._apps))
+            description = f"No such application. Use {known} as the server and ROOM?key=KEY as the stream key."
+            code = "NetConnection.Connect.Rejected"
+            self._send_command("_error", command.transaction, None, status(code, description, level="error"))
+            self.state = State.CLOSED
+            self._events.append(PeerRejected(code, description))
+            return
+        self.state = State.READY
+        window = WINDOW_BYTES.to_bytes(4, "big")
+        self._send(2, TypeId.WINDOW_SIZE, 0, window)
+        self._send(2, TypeId.PEER_BANDWIDTH, 0, window + b"\x02")
+        self._send(2, TypeId.SET_CHUNK_SIZE, 0, CHUNK_BYTES_OUT.to_bytes(4, "big"))
+        self._chunk_bytes_out = CHUNK_BYTES_OUT
+        encoding = fields.get("objectEncoding")
+        self._send_command(
+            "_result",
+            command.transaction,
+            {"fmsVer": "FMS/3,5,7,7009", "capabilities": 31, "mode": 1},
+            status("NetConnection.Connect.Success", "Connected.")
+            | {"objectEncoding": encoding if isinstance(encoding, float) else 0},
+        )
+
+    def _merge_query(self, *addresses: str) -> str:
+        """Add the queries of `addresses` to the session's, later ones winning; return the last one's path."""
+        path = ""
+        for address in addresses:
+            path, _, query = address.partition("?")
+            try:
+                pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_QUERY_FIELDS_MAX)
+            except ValueError as error:
+                raise MessageLimitError(f"more than {_QUERY_FIELDS_MAX} fields in a query") from error
+            self._query.update(pairs)
+        return path
+
+    def _create_stream(self, command: Command, _stream_id: int) -> None:
+        """Answer createStream with a message stream id (section 7.2.1.3)."""
+        if self._streams >= STREAMS_MAX:
+            raise MessageLimitError(f"more than {STREAMS_MAX} streams on one connection")
+        self._streams += 1
+        self._send_command("_result", command.transaction, None, self._streams)
+
+    def _publish(self, command: Command, stream_id: int) -> None:
+        """Ask the owner of the session about publish (section 7.2.2.6)."""
+        if self.state is State.PUBLISHING:
+            self._send_status("NetStream.Publish.BadName", "Already publishing here.", stream_id, level="error")
+            return
+        name = self._merge_query(command.text(1)).strip("/")
+        room = "/".join(part for part in (self._room_in_app, name) if part)
+        if not _NAME.fullmatch(room):
+            code, description = "NetStream.Publish.BadName", "The stream key must be ROOM?key=KEY."
+            self._send_status(code, description, stream_id, level="error")
+            self.state = State.CLOSED
+            self._events.append(PeerRejected(code, description))
+            return
+        self.state = State.DECIDING
+        self._publish_stream = stream_id
+        self._events.append(PublishRequested(self._app, room, self._query.get("key", ""), dict(self._query)))
+
+    def _play(self, command: Command, stream_id: int) -> None:
+        """Refuse play: viewers are served over HTTP."""
+        description = "Playing over RTMP is not offered here. Open /live/ROOM.flv over HTTP."
+        self._send_status("NetStream.Play.Failed", description, stream_id, level="error")
+
+    def _unpublish(self, command: Command, stream_id: int) -> None:
+        """End the broadcast: FCUnpublish, closeStream or deleteStream, whichever comes first (section 7.2.2.3)."""
+        # Encoders with one stream are taken by their intent: some publish on stream 0 and delete stream 1.
+        names_another = (
+            command.name == "deleteStream" and self._streams > 1 and self._publish_stream not in command.arguments
+        )
+        if self.state is State.PUBLISHING and not names_another:
+            self.state = State.READY
+            self._send_status("NetStream.Unpublish.Success", "Ended.", self._publish_stream)
+            self._events.append(PublishEnded())
+        if command.name == "FCUnpublish":
+            self._send_command("onFCUnpublish", 0, None, status("NetStream.Unpublish.Success", "Ended."))
+            self._acknowledge_call(command, stream_id)
+
+    def _fc_publish(self, command: Command, stream_id: int) -> None:
+        """Answer FCPublish as Flash Media Server does; FMLE waits for it."""
+        self._send_command("onFCPublish", 0, None, status("NetStream.Publish.Start", "FCPublish."))
+        self._acknowledge_call(command, stream_id)
+
+    def _acknowledge_call(self, command: Command, _stream_id: int) -> None:
+        if command.transaction:
+            self._send_command("_result", command.transaction, None, None)
+
+    def _stream_length(self, command: Command, _stream_id: int) -> None:
+        self._send_command("_result", command.transaction, None, 0)  # live: no length
+
+    _COMMANDS: ClassVar[dict[str, Callable[["RtmpSession", Command, int], None]]] = {
+        "connect": _connect,
+        "releaseStream": _acknowledge_call,
+        "FCPublish": _fc_publish,
+        "createStream": _create_stream,
+        "_checkbw": _acknowledge_call,
+        "getStreamLength": _stream_length,
+        "publish": _publish,
+        "play": _play,
+        "play2": _play,
+        "FCUnpublish": _unpublish,
+        "closeStream": _unpublish,
+        "deleteStream": _unpublish,
+    }
