@@ -1,0 +1,124 @@
+/** What a page knows of a room: the snapshot, moved on by each event. Draws nothing; says which topics changed. */
+
+/** Chat lines kept on the page; older ones are not worth their elements. */
+const LINES_MAX = 200;
+
+/** State of one room as the hub tells it. */
+export class RoomStore {
+  constructor() {
+    this.room = {};
+    this.stream = { live: false };
+    this.you = {};
+    /** @type {Map<string, any>} product → card */
+    this.pins = new Map();
+    this.shelf = [];
+    /** @type {Map<string, any>} */
+    this.sales = new Map();
+    /** @type {Map<string, any>} */
+    this.drops = new Map();
+    this.lines = [];
+    this.viewers = 0;
+    this.likes = 0;
+    this.listeners = new Map();
+  }
+
+  /**
+   * @param {string} topic "room" "stream" "pins" "shelf" "sales" "drops" "viewers" "likes" "lines" (all) "line" (one new)
+   * @param {(value?: any) => void} listener
+   */
+  on(topic, listener) {
+    if (!this.listeners.has(topic)) this.listeners.set(topic, []);
+    this.listeners.get(topic).push(listener);
+  }
+
+  changed(topic, value) {
+    for (const listener of this.listeners.get(topic) || []) listener(value);
+  }
+
+  /** Take one event of the hub, the snapshot included. */
+  apply(event) {
+    const apply = APPLY[event.t];
+    if (apply) apply(this, event);
+  }
+
+  snapshot(event) {
+    this.room = event.room || this.room;
+    this.you = event.you || this.you;
+    this.stream = event.stream || { live: false };
+    this.pins = keyed(event.pins, "product");
+    this.shelf = listed(event.shelf);
+    this.sales = keyed(event.sales, "sale");
+    this.drops = keyed(event.drops, "drop");
+    this.viewers = event.viewers || 0;
+    this.likes = event.likes || 0;
+    const said = (event.history || []).filter((past) => past.t === "chat" || past.t === "notice");
+    this.lines = (event.resumed ? this.lines.concat(said) : said).slice(-LINES_MAX);
+    for (const topic of ["room", "stream", "pins", "shelf", "sales", "drops", "viewers", "likes", "lines"]) {
+      this.changed(topic);
+    }
+  }
+
+  addLine(line) {
+    this.lines.push(line);
+    if (this.lines.length > LINES_MAX) this.lines.shift();
+    this.changed("line", line);
+  }
+
+  /** @returns {any|null} the card being explained, else the last one pinned */
+  pinned() {
+    const cards = [...this.pins.values()];
+    return cards.find((card) => card.explaining) || cards.pop() || null;
+  }
+}
+
+const APPLY = {
+  room: (store, event) => store.snapshot(event),
+  chat: (store, event) => store.addLine(event),
+  notice: (store, event) => store.addLine(event),
+  likes: (store, event) => {
+    store.likes = event.n;
+    store.changed("likes");
+  },
+  viewers: (store, event) => {
+    store.viewers = event.n;
+    store.changed("viewers");
+  },
+  stream: (store, event) => {
+    store.stream = event.stream;
+    store.changed("stream");
+  },
+  pin: (store, event) => {
+    if (event.card.explaining) for (const card of store.pins.values()) card.explaining = false;
+    store.pins.delete(event.card.product);
+    store.pins.set(event.card.product, { ...event.card, media_ms: event.media_ms ?? event.card.media_ms });
+    store.changed("pins", event);
+  },
+  unpin: (store, event) => {
+    store.pins.delete(event.product);
+    store.changed("pins");
+  },
+  drop: (store, event) => {
+    store.drops.set(event.drop.drop, event.drop);
+    store.changed("drops");
+  },
+  sale: (store, event) => {
+    store.sales.set(event.sale.sale, event.sale);
+    store.changed("sales");
+  },
+  stock: (store, event) => {
+    const sale = store.sales.get(event.sale);
+    if (!sale) return;
+    sale.left = event.left;
+    if (event.state) sale.state = event.state;
+    store.changed("sales");
+  },
+};
+
+function listed(section) {
+  if (!section) return [];
+  return Array.isArray(section) ? section : Object.values(section);
+}
+
+function keyed(section, field) {
+  return new Map(listed(section).map((item) => [item[field], item]));
+}

@@ -1,0 +1,83 @@
+/** My orders and coupons. */
+
+import { rows } from "./api.js";
+import { h, put, sheet, toast } from "./dom.js";
+import { explain, money, t, when } from "./i18n.js";
+import { price } from "./view_cards.js";
+
+/**
+ * Open the sheet and load it.
+ * @param {{api: import("./api.js").Api, pay: (order: any) => void}} options
+ */
+export async function openMine({ api, pay }) {
+  const window = sheet({ title: t("me.title"), testid: "me-sheet", closeLabel: t("common.close") });
+  put(window.body, h("p.empty", {}, t("common.loading")));
+
+  async function load() {
+    try {
+      const [orders, coupons] = await Promise.all([api.get("/orders"), api.get("/coupons")]);
+      draw(rows(orders, "orders"), rows(coupons, "coupons"));
+    } catch (error) {
+      put(window.body, h("p.empty", {}, explain(error)));
+    }
+  }
+
+  async function cancel(order) {
+    try {
+      await api.post(`/orders/${encodeURIComponent(order.order)}/cancel`);
+    } catch (error) {
+      toast(explain(error), "error");
+    }
+    await load();
+  }
+
+  function payNow(order) {
+    window.close();
+    pay(order);
+  }
+
+  function draw(orders, coupons) {
+    put(
+      window.body,
+      h("h3", {}, t("me.orders")),
+      orders.length ? orders.map((order) => orderRow(order, payNow, cancel)) : h("p.empty", {}, t("me.noOrders")),
+      h("h3", {}, t("me.coupons")),
+      coupons.length ? coupons.map(couponRow) : h("p.empty", {}, t("me.noCoupons")),
+    );
+  }
+
+  await load();
+}
+
+function orderRow(order, pay, cancel) {
+  return h(
+    "article.mine-order",
+    { "data-testid": "my-order", data: { status: order.status } },
+    h(
+      "div",
+      {},
+      h("strong", {}, (order.lines || []).map((line) => `${line.title} × ${line.quantity}`).join("、")),
+      h("span.faint", {}, `${when(order.created)} · ${t(`status.${order.status}`)}`),
+    ),
+    price(order.amount),
+    order.status === "pending" &&
+      h(
+        "span.mine-actions",
+        {},
+        h("button.quiet", { type: "button", on: { click: () => cancel(order) } }, t("me.cancel")),
+        h("button.buy", { type: "button", on: { click: () => pay(order) } }, t("me.pay")),
+      ),
+  );
+}
+
+function couponRow(coupon) {
+  const state = coupon.state || "unused";
+  const condition = coupon.threshold ? t("drop.over", { threshold: money(coupon.threshold) }) : t("drop.any");
+  return h(
+    "article.mine-coupon",
+    { "data-testid": "my-coupon", data: { state } },
+    h("div.ticket-worth", {}, price(coupon.amount, "worth"), h("small", {}, condition)),
+    h("div", {}, h("strong", {}, coupon.title), h("span.faint", {}, t("me.until", { time: when(coupon.expires) }))),
+    h("span.chip", {}, t(`coupon.${state}`)),
+  );
+}

@@ -1,0 +1,41 @@
+/** The shelf (购物袋): a list for a sheet on a phone and for the side of a desktop. */
+
+import { h, picture, put } from "./dom.js";
+import { price } from "./view_cards.js";
+import { money, t } from "./i18n.js";
+
+/**
+ * @param {HTMLElement} place
+ * @param {any[]} cards
+ * @param {{explaining: string|null, onBuy: (card: any) => void}} options
+ */
+export function drawShelf(place, cards, { explaining, onBuy }) {
+  if (!cards.length) {
+    put(place, h("p.empty", {}, t("shelf.empty")));
+    return;
+  }
+  put(place, h("ol.shelf-list", {}, cards.map((card, index) => row(card, index + 1, explaining, onBuy))));
+}
+
+function row(card, number, explaining, onBuy) {
+  const soldOut = card.stock === 0;
+  return h(
+    "li.shelf-item",
+    { "data-testid": "shelf-item", data: { product: card.product } },
+    h("span.shelf-picture", {}, picture(card.image, card.title), h("span.shelf-number", {}, String(number))),
+    h(
+      "div.shelf-text",
+      {},
+      card.product === explaining && h("span.on-now", {}, t("pin.explaining")),
+      h("strong", {}, card.title),
+      h("span.faint", {}, soldOut ? t("shelf.soldout") : Number.isFinite(card.stock) ? t("shelf.left", { n: card.stock }) : ""),
+      h(
+        "span.price-row",
+        {},
+        price(card.price),
+        card.list_price > card.price && h("s", {}, money(card.list_price)),
+        h("button.buy", { type: "button", "data-testid": "shelf-buy", disabled: soldOut, on: { click: () => onBuy(card) } }, t("shelf.buy")),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,398 @@
+/** The viewer page: enters the room, wires the hub, the player and the views together. */
+
+import { Api } from "./api.js";
+import { $, h, icon, put, sheet, toast } from "./dom.js";
+import { addStrings, explain, lang, money, onLanguage, short, t, toggleLanguage, translatePage } from "./i18n.js";
+import { backdrop } from "./backdrop.js";
+import { LivePlayer } from "./player.js";
+import { newKey, SiyuHub } from "./siyu.js";
+import { RoomStore } from "./store.js";
+import { CouponCard, drawPinned, SaleCard } from "./view_cards.js";
+import { ChatView } from "./view_chat.js";
+import { Checkout } from "./view_checkout.js";
+import { hearts } from "./view_hearts.js";
+import { openMine } from "./view_me.js";
+import { openShare } from "./view_share.js";
+import { drawShelf } from "./view_shelf.js";
+import { STEPS, VIEWER } from "./viewer_strings.js";
+import { recall, remember } from "./memory.js";
+
+/** A pin waits for its moment in the picture (D10), but no longer than a stream can sensibly lag. */
+const MEDIA_WAIT_MAX_MS = 4000;
+const TICK_MS = 250;
+
+addStrings(VIEWER);
+addStrings(STEPS);
+
+const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
+const SCENE = new URLSearchParams(location.search).get("s");
+const store = new RoomStore();
+const api = new Api();
+const holds = new Map(Object.entries(recall("session", `siyu.holds.${ROOM}`, {})));
+const caught = new Set(recall("session", `siyu.caught.${ROOM}`, []));
+const grabKeys = new Map();
+let hub = null;
+let player = null;
+let shelfSheet = null;
+let closedCode = null;
+
+/** The device's own random name: the same person comes back as the same person. */
+function device() {
+  const known = recall("local", "siyu.device", null);
+  if (known) return known;
+  const made = newKey();
+  remember("local", "siyu.device", made);
+  return made;
+}
+
+async function enter() {
+  const body = { room: ROOM, device: device() };
+  const name = recall("local", "siyu.name", null);
+  if (name) body.name = name;
+  if (SCENE) body.scene = SCENE.slice(0, 64);
+  const guest = await api.post("/auth/guest", body);
+  api.token = guest.token;
+  remember("session", `siyu.token.${ROOM}`, guest.token);
+  remember("local", "siyu.person", guest.person);
+  return guest.token;
+}
+
+async function open() {
+  $("veil-button").hidden = true;
+  drawVeil();
+  try {
+    await enter();
+  } catch (error) {
+    drawClosed(error.status === 404 ? t("closed.4404") : t("enter.failed"), explain(error), open);
+    return;
+  }
+  hub = new SiyuHub({ room: ROOM, token: api.token, renew: enter });
+  hub.on("*", (event) => event.t !== "pin" && store.apply(event));
+  hub.on("pin", (event) => atMediaTime(event.media_ms, () => store.apply(event)));
+  hub.on("state", drawConnection);
+  hub.on("coupon", (event) => couponCaught(event.coupon));
+  hub.on("order", (event) => orderMoved(event.order));
+  hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));
+  hub.on("like-refused", () => {});
+  wireCards();
+  hub.connect();
+}
+
+/** Run at the frame on which the host said it, when the picture lags behind the event. */
+function atMediaTime(mediaMs, act) {
+  const shown = player?.mediaMs() ?? null;
+  const lagMs = Number.isFinite(mediaMs) && shown !== null ? mediaMs - shown : 0;
+  if (lagMs > 50 && lagMs <= MEDIA_WAIT_MAX_MS) setTimeout(act, lagMs);
+  else act();
+}
+
+function wireCards() {
+  const now = () => hub.now();
+  const coupon = new CouponCard({ place: $("coupon-place"), store, now, claim, caught });
+  const sale = new SaleCard({
+    place: $("sale-place"),
+    store,
+    now,
+    grab,
+    holds,
+    pay: (hold) => checkoutHold(hold),
+    onReleased: (hold) => released(hold),
+  });
+  const chat = new ChatView({ store, list: $("lines"), more: $("newer") });
+  setInterval(() => {
+    coupon.tick();
+    sale.tick();
+  }, TICK_MS);
+  onLanguage(() => {
+    coupon.draw();
+    sale.draw();
+    chat.redraw();
+  });
+  wireCards.sale = sale;
+}
+
+async function claim(drop) {
+  try {
+    const answer = await hub.command("coupon.claim", { drop: drop.drop, key: keyFor(`claim:${drop.drop}`) });
+    forgetKey(`claim:${drop.drop}`);
+    couponCaught(answer.coupon);
+    if (drop.per_person <= 1) markCaught(drop.drop);
+  } catch (error) {
+    settleKey(`claim:${drop.drop}`, error);
+    if (["already", "limit"].includes(error.code)) markCaught(drop.drop);
+    toast(explain(error), "error");
+  }
+}
+
+const couponsSeen = new Set();
+
+function couponCaught(coupon) {
+  if (!coupon || couponsSeen.has(coupon.coupon)) return;
+  couponsSeen.add(coupon.coupon);
+  toast(t("drop.toast", { amount: money(coupon.amount) }), "good");
+}
+
+function markCaught(drop) {
+  caught.add(drop);
+  remember("session", `siyu.caught.${ROOM}`, [...caught].slice(-100));
+}
+
+async function grab(sale) {
+  const name = `hold:${sale.sale}`;
+  const fields = { sale: sale.sale, quantity: 1, key: keyFor(name), version: sale.version };
+  try {
+    const answer = await hub.command("sale.hold", fields);
+    forgetKey(name);
+    const hold = { ...pick(answer, ["hold", "quantity", "price", "expires"]), sale: sale.sale, item: sale };
+    holds.set(sale.sale, hold);
+    saveHolds();
+    checkoutHold(hold);
+  } catch (error) {
+    settleKey(name, error);
+    if (error.code === "not_open" && error.retryMs && error.retryMs < 3000) {
+      await new Promise((resolve) => setTimeout(resolve, error.retryMs));
+      await grab(sale);
+      return;
+    }
+    toast(explain(error), "error");
+  }
+}
+
+/** One key per attempt: kept while the outcome is unknown, so that a second tap cannot hold a second unit. */
+function keyFor(name) {
+  if (!grabKeys.has(name)) grabKeys.set(name, newKey());
+  return grabKeys.get(name);
+}
+
+function forgetKey(name) {
+  grabKeys.delete(name);
+}
+
+function settleKey(name, error) {
+  if (!["timeout", "disconnected", "closed", "busy"].includes(error.code)) forgetKey(name);
+}
+
+function saveHolds() {
+  remember("session", `siyu.holds.${ROOM}`, Object.fromEntries(holds));
+}
+
+function released(hold) {
+  dropHold(hold);
+  toast(t("sale.released"), "warn");
+}
+
+function dropHold(hold) {
+  if (!hold || !holds.delete(hold.sale)) return;
+  saveHolds();
+  wireCards.sale?.draw();
+}
+
+function shop() {
+  return {
+    hub,
+    api,
+    room: ROOM,
+    onPaid: (order, hold) => dropHold(hold),
+    onGone: (hold) => (hold && holds.has(hold.sale) ? released(hold) : toast(explain({ code: "expired" }), "warn")),
+  };
+}
+
+function checkoutHold(hold) {
+  new Checkout(shop(), { item: store.sales.get(hold.sale) || hold.item, hold, order: hold.made || null });
+}
+
+function buy(card) {
+  shelfSheet?.close();
+  const sale = [...store.sales.values()].find((one) => one.product === card.product && one.state === "open");
+  if (sale && holds.has(sale.sale)) checkoutHold(holds.get(sale.sale));
+  else if (sale) grab(sale);
+  else new Checkout(shop(), { item: card });
+}
+
+/** An order that waits for payment, from the list of my orders. */
+function payOrder(order) {
+  const line = order.lines[0] || { title: "", price: order.amount };
+  const card = [...store.shelf, ...store.sales.values()].find((item) => item.sku === line.sku);
+  new Checkout(shop(), { item: { ...line, image: card?.image || "", list_price: 0 }, order });
+}
+
+function orderMoved(order) {
+  for (const hold of holds.values()) {
+    if (order.status === "paid" && hold.hold === order.hold) dropHold(hold);
+  }
+}
+
+function pick(source, names) {
+  return Object.fromEntries(names.map((name) => [name, source[name]]));
+}
+
+function drawConnection({ state, code, reason }) {
+  const place = $("connection");
+  place.dataset.state = state;
+  place.textContent = t(`state.${state}`);
+  $("chat-input").disabled = state === "closed";
+  closedCode = state === "closed" ? code : null;
+  if (state === "closed" && code !== 1000) {
+    const key = `closed.${code}`;
+    const text = t(key) === key ? t("closed.other") : t(key);
+    player?.stop();
+    drawClosed(text, t(key) === key ? reason : "", code === 4403 || code === 4404 ? null : () => location.reload());
+  }
+}
+
+function drawClosed(text, hint, again) {
+  const veil = $("veil");
+  veil.dataset.state = "closed";
+  $("veil-text").textContent = text;
+  $("veil-hint").textContent = hint || "";
+  const button = $("veil-button");
+  button.hidden = !again;
+  button.textContent = t("enter.retry");
+  button.onclick = again;
+}
+
+function drawVeil() {
+  if (closedCode) return;
+  const state = player?.state || "connecting";
+  const veil = $("veil");
+  const soon = state === "away" && !store.stream.live && !store.stream.since;
+  veil.dataset.state = state;
+  const texts = { connecting: "stage.connecting", away: soon ? "stage.soon" : "stage.away", blocked: "stage.blocked", unsupported: "stage.unsupported" };
+  $("veil-text").textContent = texts[state] ? t(texts[state]) : "";
+  $("veil-hint").textContent = state === "away" ? t("stage.awayHint") : "";
+  const button = $("veil-button");
+  button.hidden = state !== "blocked";
+  if (state === "blocked") {
+    put(button, icon("play"), t("stage.blocked"));
+    button.onclick = () => player.play();
+  }
+  $("unmute").hidden = state !== "playing" || !$("player").muted;
+}
+
+function drawRoom() {
+  const { room, stream } = store;
+  $("host-name").textContent = room.host || t("app.title");
+  $("room-title").textContent = room.title || "";
+  $("avatar").textContent = (room.host || room.title || "播").slice(0, 1);
+  if (room.title) document.title = `${room.title} · ${t("app.title")}`;
+  $("live-badge").dataset.live = String(Boolean(stream.live));
+  $("live-text").textContent = t(stream.live ? "stage.live" : "stage.off");
+}
+
+function drawCounts() {
+  $("viewers").textContent = short(store.viewers);
+  $("watching").setAttribute("aria-label", t("stage.watching", { n: store.viewers }));
+  $("likes").textContent = short(store.likes);
+  $("likes").hidden = !store.likes;
+  $("bag-count").textContent = String(store.shelf.length);
+  $("bag-count").hidden = !store.shelf.length;
+}
+
+function drawShelves() {
+  const explaining = [...store.pins.values()].find((card) => card.explaining)?.product || null;
+  const options = { explaining, onBuy: buy };
+  drawShelf($("shelf-list"), store.shelf, options);
+  if (shelfSheet) drawShelf(shelfSheet.body, store.shelf, options);
+  drawPinned($("pinned"), store.pinned(), buy);
+  drawCounts();
+}
+
+function openShelf() {
+  const title = () => `${t("shelf.title")} · ${t("shelf.count", { n: store.shelf.length })}`;
+  shelfSheet = sheet({ title: title(), testid: "shelf-sheet", closeLabel: t("common.close"), onClose: () => (shelfSheet = null) });
+  drawShelves();
+  refreshShelf();
+}
+
+/** Stock on the shelf moves without events: read it when someone looks. */
+async function refreshShelf() {
+  try {
+    const answer = await api.get(`/rooms/${encodeURIComponent(ROOM)}`);
+    store.shelf = answer.shelf || store.shelf;
+    drawShelves();
+  } catch (error) {
+    console.info("shelf:", error.message);
+  }
+}
+
+async function say(event) {
+  event.preventDefault();
+  const input = $("chat-input");
+  const text = input.value.trim();
+  if (!text || !hub) return;
+  input.value = "";
+  try {
+    await hub.command("chat.send", { text });
+  } catch (error) {
+    // Give the words back: nobody likes to type twice.
+    if (!input.value) input.value = text;
+    toast(explain(error), "error");
+  }
+}
+
+function wireStore(floating) {
+  let likesSeen = null;
+  store.on("room", () => {
+    likesSeen = null;
+    drawRoom();
+  });
+  store.on("stream", () => {
+    drawRoom();
+    drawVeil();
+    if (store.stream.live && player?.state === "away") player.poke();
+  });
+  store.on("pins", drawShelves);
+  store.on("shelf", drawShelves);
+  store.on("viewers", drawCounts);
+  store.on("likes", () => {
+    if (likesSeen !== null) floating.others(store.likes - likesSeen);
+    likesSeen = store.likes;
+    drawCounts();
+  });
+}
+
+function wireButtons(floating) {
+  put($("watch-icon"), icon("eye"));
+  $("bag").prepend(icon("bag"));
+  $("chat-send").append(icon("send"));
+  $("me").append(icon("person"));
+  $("share").append(icon("share"));
+  $("like").prepend(icon("heart"));
+  $("composer").addEventListener("submit", say);
+  $("bag").addEventListener("click", openShelf);
+  $("like").addEventListener("click", () => {
+    floating.tap();
+    hub?.like();
+  });
+  $("me").addEventListener("click", () => openMine({ api, pay: payOrder }));
+  $("share").addEventListener("click", () => openShare({ api, room: ROOM, title: store.room.title || "", scene: SCENE }));
+  $("language").addEventListener("click", toggleLanguage);
+  $("unmute").addEventListener("click", async () => {
+    await player.unmute();
+    drawVeil();
+  });
+}
+
+function drawTexts() {
+  put($("unmute"), icon("mute"), h("span", {}, t("stage.unmute")));
+  $("language").textContent = lang() === "zh" ? "EN" : "中";
+  if (hub) $("connection").textContent = t(`state.${hub.state}`);
+  drawRoom();
+  drawShelves();
+  drawVeil();
+}
+
+function main() {
+  translatePage();
+  const floating = hearts($("hearts"));
+  wireStore(floating);
+  wireButtons(floating);
+  player = new LivePlayer({ video: $("player"), room: ROOM, token: () => api.token, onState: drawVeil });
+  backdrop($("player"), $("backdrop"), $("stage"));
+  onLanguage(drawTexts);
+  drawTexts();
+  player.start();
+  open();
+}
+
+main();
