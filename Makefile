@@ -60,14 +60,15 @@ clean: ## remove the virtual environment and every cache (data stays)
 
 # A sound environment first, then (in a second make, which looks at the stamps afresh) what it lacks.
 runtime dev:
-	@sh tools/debian-packages.sh demo
 	@sh tools/venv.sh $(VENV)
-	@$(MAKE) --no-print-directory $(VENV)/.$@
+	@$(MAKE) --silent $(VENV)/.$@
 
 $(VENV)/.runtime: pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
+	@echo "Installing into $(VENV): siyu-live"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,load,redis]'
+	@echo "Installing into $(VENV): siyu-live with what tests and tools need"
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,load,redis]'
 	@touch $(VENV)/.runtime $@

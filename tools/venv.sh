@@ -22,6 +22,7 @@ if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 
     exit 1
 fi
 
+sh "$(dirname "$0")/debian-packages.sh" demo
 rm -rf "$venv"
 if ! "$python" -m venv "$venv" >/dev/null 2>&1 || ! sound; then
     rm -rf "$venv"
