@@ -1,0 +1,168 @@
+"""An open room on this node: its state, its sockets, and the timers between the two.
+
+The tick. After a quiet time the first thing said goes out in the same turn of the loop; what follows within a tick is
+merged into one frame. The tick grows with the time that a pass over the sockets takes, so that writing never takes more
+than about half of a core. P0 does not wait for the tick, sums and counts wait a little longer. A quiet room has no
+timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from chat.fanout import Audience, Fanout
+from chat.limits import HubLimits
+from chat.message import Event, Latest, Likes, Section, Viewers
+from chat.moderation import ChatGate, TextFilter
+from chat.personal import PersonalEvents
+from chat.room import Room, Urgency
+from chat.stats import HubCounters, RoomStats
+
+if TYPE_CHECKING:
+    from chat.connection import Connection
+
+Clock = Callable[[], int]
+"""Unix milliseconds."""
+
+_PASSES_PER_TICK = 2
+"""A tick lasts at least so many times a pass over all sockets."""
+
+
+class Channel:
+    """One open room: pure state plus sockets plus timers."""
+
+    def __init__(
+        self,
+        name: str,
+        epoch: str,
+        sections: Mapping[str, Any],
+        *,
+        limits: HubLimits,
+        counters: HubCounters,
+        fanout: Fanout,
+        clock: Clock,
+        text_filter: TextFilter | None,
+    ) -> None:
+        now_ms = clock()
+        self.room = Room(name, epoch, sections, limits.room)
+        self.personal = PersonalEvents(limits.room)
+        self.gate = ChatGate(limits.room, now_ms, text_filter)
+        self.audience = Audience(limits, counters)
+        self.people: dict[str, list[Connection]] = {}
+        self.viewers = 0
+        self.chat_lines = 0
+        self.chat_sampled = 0
+        self._batches = 0
+        self._limits = limits
+        self._fanout = fanout
+        self._clock = clock
+        self._tick_s = limits.tick_ms / 1000
+        self._cut_s = 0.0
+        self._due: asyncio.Handle | None = None
+        self._due_s = 0.0
+        self._urgent = False
+        self._viewers_due: asyncio.TimerHandle | None = None
+        self._viewers_s = 0.0
+
+    def apply(self, message: Event | Latest | Section | Likes | Viewers) -> None:
+        """Take a message into the room's state and see that it goes out in time."""
+        urgency = self.room.apply(message)
+        if urgency is Urgency.NOW:
+            self._schedule(0.0, urgent=True)
+        elif urgency is Urgency.TICK:
+            self._schedule(self._cut_s + self._tick_s)
+        elif urgency is Urgency.LAZY:
+            self._schedule(self._cut_s + max(self._tick_s, self._limits.likes_ms / 1000))
+
+    def _schedule(self, due_s: float, *, urgent: bool = False) -> None:
+        if self._due is not None:
+            if due_s >= self._due_s:
+                return
+            self._due.cancel()
+        self._due_s = due_s
+        self._urgent = urgent
+        loop = asyncio.get_running_loop()
+        delay_s = due_s - monotonic()
+        # Even what goes at once waits for the end of this turn: what one ledger batch says is one frame.
+        self._due = loop.call_later(delay_s, self._flush) if delay_s > 0 else loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._due = None
+        self._cut_s = monotonic()
+        batch = self.room.cut(self._clock())
+        if batch is not None:
+            self._batches += 1
+            self._fanout.start(self.audience, batch, self._passed, urgent=self._urgent)
+
+    def _passed(self, duration_s: float) -> None:
+        limits = self._limits
+        self._tick_s = min(limits.tick_ms_max / 1000, max(limits.tick_ms / 1000, duration_s * _PASSES_PER_TICK))
+
+    def enter(self, connection: Connection) -> bool:
+        """Take in a connection; tell whether the count of viewers changed."""
+        self.audience.add(connection)
+        member = connection.member
+        assert member is not None
+        others = self.people.get(member.person)
+        if others is not None:
+            others.append(connection)
+            return False
+        self.people[member.person] = [connection]
+        if member.staff:
+            return False
+        self.viewers += 1
+        return True
+
+    def leave(self, connection: Connection) -> bool:
+        """Let go of a connection; tell whether the count of viewers changed."""
+        self.audience.remove(connection)
+        member = connection.member
+        assert member is not None
+        others = self.people[member.person]
+        others.remove(connection)
+        if others:
+            return False
+        del self.people[member.person]
+        if member.staff:
+            return False
+        self.viewers -= 1
+        return True
+
+    def count_viewers(self) -> None:
+        """Publish the count of viewers, at most once in `viewers_ms`."""
+        if self._viewers_due is None:
+            delay_s = self._viewers_s + self._limits.viewers_ms / 1000 - monotonic()
+            loop = asyncio.get_running_loop()
+            self._viewers_due = loop.call_later(max(0.0, delay_s), self._publish_viewers)
+
+    def _publish_viewers(self) -> None:
+        self._viewers_due = None
+        self._viewers_s = monotonic()
+        if self.viewers != self.room.viewers:
+            self.apply(Viewers(self.viewers))
+
+    def close(self) -> None:
+        """Stop the room's timers."""
+        for handle in (self._due, self._viewers_due):
+            if handle is not None:
+                handle.cancel()
+        self._due = self._viewers_due = None
+
+    def stats(self) -> RoomStats:
+        """Return the room's figures."""
+        return RoomStats(
+            connections=len(self.audience.connections),
+            viewers=self.viewers,
+            likes=self.room.likes,
+            offset=self.room.offset,
+            history_events=self.room.history_events,
+            history_bytes=self.room.history_bytes,
+            chat_lines=self.chat_lines,
+            chat_sampled=self.chat_sampled,
+            batches=self._batches,
+            tick_ms=round(self._tick_s * 1000),
+            skipping=self.audience.skipping,
+        )

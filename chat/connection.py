@@ -1,0 +1,390 @@
+"""One WebSocket connection: bytes of a transport to commands, frames to the transport.
+
+`websockets.server.ServerProtocol` parses and keeps the rules of RFC 6455; the shell around it holds a connection's
+place in its room. There is no task and no timer per connection, and what only some need is made when they need it: an
+idle viewer is this object, the parser and the transport.
+
+A connection lives through three phases: HEAD (the request has not come whole), OPEN, CLOSING (a close frame was sent
+or received; nothing else is written any more, what comes is thrown away, and the wheel cuts the socket after a while).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from enum import IntEnum
+from typing import TYPE_CHECKING, cast
+
+from websockets.frames import CloseCode as WireCode
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import Protocol as WireProtocol
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from chat import frame
+from chat.errors import BadFrame, CloseCode, TokenRefused
+from chat.member import Member
+from chat.message import decode
+
+if TYPE_CHECKING:
+    from chat.channel import Channel
+    from chat.hub import Hub
+
+TCP_NOTSENT_LOWAT = 25
+"""Linux's number (linux/tcp.h); the socket module of Python 3.11 does not name it."""
+
+REASON_BYTES_MAX = 123
+"""A control frame's payload is at most 125 bytes, two of them the code (RFC 6455 section 5.5)."""
+
+PEER_CLOSED = 1000
+PEER_LOST = 1006
+"""How closes that were not ours are counted, whatever code the peer gave."""
+
+# Above DEBUG for good: at DEBUG the parser logs the request line, and with it the token.
+_wire_log = logging.getLogger("chat.wire")
+_wire_log.setLevel(logging.WARNING)
+
+
+class Phase(IntEnum):
+    """Where a connection is in its life."""
+
+    HEAD = 0
+    OPEN = 1
+    CLOSING = 2
+
+
+class _Wire(ServerProtocol):
+    """The parser, with our close code for a message over the limit."""
+
+    def fail(self, code: WireCode | int, reason: str = "") -> None:
+        if code == WireCode.MESSAGE_TOO_BIG:
+            code, reason = CloseCode.TOO_LONG, f"a message has at most {self.max_message_size} bytes"
+        super().fail(code, reason[:REASON_BYTES_MAX])
+
+
+class Work:
+    """What a connection that sends commands needs beyond an idle one."""
+
+    __slots__ = ("answers", "gathering", "ids", "in_flight")
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+        self.gathering = False
+        self.ids: dict[int, None] = {}
+        self.in_flight = 0
+
+
+class Connection(asyncio.Protocol):
+    """A client of the hub. Made by `Hub.connection`; the gateway gives it the transport and the request."""
+
+    __slots__ = (
+        "_buffer",
+        "_flood",
+        "_hub",
+        "_stamp_ms",
+        "_tokens",
+        "_wire",
+        "address",
+        "channel",
+        "close_by_ms",
+        "heard_ms",
+        "member",
+        "paused_ms",
+        "phase",
+        "place",
+        "seen",
+        "skipping",
+        "spoke",
+        "transport",
+        "work",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, hub: Hub, address: str) -> None:
+        self.address = address
+        self.phase = Phase.HEAD
+        self.channel: Channel | None = None
+        self.member: Member | None = None
+        self.work: Work | None = None
+        self.seen = 0
+        """Number of the newest batch of the room that this socket was given."""
+        self.place = 0
+        """Index in the audience's list."""
+        self.spoke = 0
+        """Index in the wheel's list."""
+        self.skipping = False
+        self.paused_ms = 0
+        """Since when the socket has been above the soft limit (Unix ms), 0 while it is not."""
+        self.heard_ms = 0
+        self.close_by_ms = 0
+        self._hub = hub
+        self._buffer: bytearray | None = None
+        self._wire = _Wire(max_size=hub.limits.frame_bytes, logger=_wire_log)
+        self._tokens = float(hub.limits.commands_burst)
+        self._flood = float(hub.limits.flood_burst)
+        self._stamp_ms = 0
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport over."""
+        self.transport = cast(asyncio.Transport, transport)
+        limits = self._hub.limits
+        self.transport.set_write_buffer_limits(high=limits.soft_bytes, low=limits.soft_bytes // 4)
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, limits.notsent_bytes)
+        self.heard_ms = self._stamp_ms = self._hub.clock()
+        self._hub.wheel.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, act on it, answer."""
+        hub = self._hub
+        hub.counters.bytes_in += len(data)
+        if self.phase is Phase.OPEN:
+            self.heard_ms = hub.clock()
+            self._feed(data)
+        elif self.phase is Phase.HEAD:
+            self._read_head(data)
+        else:
+            self._discard(data)
+
+    def eof_received(self) -> bool | None:
+        """Let the transport close itself: a half-open WebSocket is of no use."""
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave the room."""
+        if self.phase is Phase.OPEN:
+            self._leave(PEER_LOST)
+        self._hub.wheel.remove(self)
+
+    def pause_writing(self) -> None:
+        """Note since when the peer has not kept up."""
+        self.paused_ms = self._hub.clock()
+
+    def resume_writing(self) -> None:
+        """Bring a peer that was skipped to the present state."""
+        self.paused_ms = 0
+        if self.skipping and self.phase is Phase.OPEN:
+            self._hub.refresh(self)
+
+    # Handshake
+
+    def _read_head(self, data: bytes) -> None:
+        if self._buffer is not None:
+            data = bytes(self._buffer) + data
+        head, mark, rest = data.partition(b"\r\n\r\n")
+        if not mark:
+            self._buffer = bytearray(data)
+            if len(data) > self._hub.limits.head_bytes:
+                self.transport.abort()
+            return
+        self._buffer = None
+        wire = self._wire
+        wire.receive_data(head + mark)
+        events = wire.events_received()
+        accepted = False
+        if events:
+            request = cast(Request, events[0])
+            response = wire.accept(request)
+            wire.send_response(response)
+            accepted = response.status_code == 101
+        out = b"".join(wire.data_to_send())
+        if not accepted:
+            self.phase = Phase.CLOSING
+            self.transport.write(out)
+            self.transport.close()
+            return
+        # The parser that read the request holds it, headers and all, for as long as it lives (1–3 KB a connection);
+        # the bytes after the head were kept back, so a fresh one starts at a frame's first byte.
+        wire.parser = WireProtocol.parse(wire)
+        next(wire.parser)
+        self.phase = Phase.OPEN
+        bearer = request.headers.get_all("Authorization")
+        self._join(out, request.path, bearer[0] if bearer else None)
+        if rest:
+            self.data_received(rest)
+
+    def _join(self, handshake: bytes, target: str, authorization: str | None) -> None:
+        try:
+            snapshot = self._hub.join(self, target, authorization)
+        except TokenRefused as refused:
+            self.transport.write(handshake)
+            self.close(refused.code, refused.reason)
+            return
+        self._hub.counters.bytes_out += len(handshake) + len(snapshot)
+        self.transport.write(handshake + snapshot)
+
+    # Frames in
+
+    def _feed(self, data: bytes) -> None:
+        wire = self._wire
+        wire.receive_data(data)
+        for event in wire.events_received():
+            if self.phase is not Phase.OPEN:
+                break
+            self._read_frame(cast(Frame, event))
+        self._write_wire()
+
+    def _read_frame(self, received: Frame) -> None:
+        hub = self._hub
+        hub.counters.frames_in += 1
+        opcode = received.opcode
+        if opcode is Opcode.BINARY:
+            self._violate(CloseCode.BAD_FRAME, "text frames only")
+            return
+        if opcode is not Opcode.TEXT and opcode is not Opcode.CONT:
+            # Pings and pongs cost as well; a close frame is the parser's affair.
+            self._spend_flood(1)
+            return
+        data = received.data
+        # RFC 6455 section 5.4: the parser checks the order and the sum of fragments, putting together is ours.
+        if self._buffer is not None:
+            self._buffer += data
+            data = self._buffer
+        if not received.fin:
+            if self._spend_flood(1):
+                self._buffer = bytearray(data)
+            return
+        self._buffer = None
+        try:
+            commands = decode(data, hub.limits.commands_per_frame)
+        except BadFrame as error:
+            self._violate(CloseCode.BAD_FRAME, str(error))
+            return
+        if not self._spend_flood(len(commands)):
+            return
+        hub.counters.commands_in += len(commands)
+        work = self.work
+        if work is None:
+            work = self.work = Work()
+        work.gathering = True
+        for command in commands:
+            hub.dispatcher.perform(self, command)
+            if self.phase is not Phase.OPEN:
+                return
+        work.gathering = False
+        self._write_answers()
+
+    def _spend_flood(self, count: int) -> bool:
+        self._refill()
+        self._flood -= count
+        if self._flood >= 0:
+            return True
+        self._violate(CloseCode.FLOODING, "too many messages")
+        return False
+
+    def spend_command(self) -> int:
+        """Pay for one command; return 0, or the milliseconds until it can be paid."""
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return 0
+        return max(1, int((1 - self._tokens) * 1000 / self._hub.limits.commands_per_s))
+
+    def _refill(self) -> None:
+        elapsed_ms = self.heard_ms - self._stamp_ms
+        self._stamp_ms = self.heard_ms
+        if elapsed_ms > 0:
+            limits = self._hub.limits
+            self._tokens = min(limits.commands_burst, self._tokens + elapsed_ms * limits.commands_per_s / 1000)
+            self._flood = min(limits.flood_burst, self._flood + elapsed_ms * limits.flood_per_s / 1000)
+
+    # Frames out
+
+    def send(self, data: bytes) -> None:
+        """Write a prepared frame of this connection's own; a peer over the hard limit is closed with 4008."""
+        if self.phase is not Phase.OPEN:
+            return
+        if self.transport.get_write_buffer_size() + len(data) > self._hub.limits.hard_bytes:
+            self.close(CloseCode.SLOW, "too slow")
+            return
+        counters = self._hub.counters
+        counters.messages_out += 1
+        counters.bytes_out += len(data)
+        self.transport.write(data)
+
+    def answer(self, data: bytes) -> None:
+        """Send an answer; answers to one frame are gathered into one frame."""
+        if self.work is not None and self.work.gathering:
+            self.work.answers.append(data)
+        else:
+            self.send(frame.array((data,)))
+
+    def _write_answers(self) -> None:
+        work = self.work
+        if work is not None and work.answers:
+            answers, work.answers = work.answers, []
+            self.send(frame.array(answers))
+
+    def _write_wire(self) -> None:
+        wire = self._wire
+        if wire.state is not State.OPEN and self.phase is Phase.OPEN:
+            ours = wire.close_rcvd is None and wire.close_sent is not None
+            self._leave(wire.close_sent.code if ours and wire.close_sent else PEER_CLOSED)
+        for data in wire.data_to_send():
+            if data:
+                self.transport.write(data)
+            elif wire.close_rcvd is not None or not self.transport.can_write_eof():
+                self.transport.close()
+            else:
+                # Closing while the peer still sends would reset the connection, and the peer might never read the
+                # close frame: end our half, throw away what comes, let the peer or the wheel end the rest.
+                self.transport.write_eof()
+
+    # The end
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame and leave the room; the peer answers it, or the wheel cuts the socket."""
+        if self.phase is Phase.OPEN and self._wire.state is State.OPEN:
+            self._finish(code)
+            self._wire.send_close(code, reason[:REASON_BYTES_MAX])
+            self._write_wire()
+
+    def _violate(self, code: int, reason: str) -> None:
+        """Close a connection whose peer broke the rules: nothing it sends is parsed any more."""
+        if self._wire.state is State.OPEN:
+            self._finish(code)
+            self._wire.fail(code, reason)
+            self._write_wire()
+
+    def _finish(self, code: int) -> None:
+        if self.work is not None:
+            self.work.gathering = False
+            self._write_answers()
+        if self.phase is Phase.OPEN:
+            self._leave(code)
+
+    def _leave(self, code: int) -> None:
+        self.phase = Phase.CLOSING
+        self._hub.leave(self, code)
+        self.close_by_ms = self._hub.clock() + self._hub.limits.closing_ms
+        # From here on counts what may still be thrown away.
+        self._flood = float(self._hub.limits.discard_bytes)
+
+    def _discard(self, data: bytes) -> None:
+        self._flood -= len(data)
+        if self._flood < 0:
+            self.transport.abort()
+            return
+        self._wire.receive_data(data)
+        self._wire.events_received()
+        self._write_wire()
+
+    def turn(self, now_ms: int) -> None:
+        """Look after the connection: called by the wheel once a round."""
+        limits = self._hub.limits
+        if self.phase is Phase.CLOSING:
+            if now_ms >= self.close_by_ms:
+                self.transport.abort()
+        elif self.member is not None and 0 < self.member.expires_ms <= now_ms:
+            self.close(CloseCode.TOKEN, "token expired")
+        elif self.paused_ms and now_ms - self.paused_ms > limits.stall_ms:
+            self.close(CloseCode.SLOW, "stalled")
+        elif now_ms - self.heard_ms > limits.silent_ms:
+            self.close(CloseCode.SLOW, "silent")
+        elif now_ms - self.heard_ms >= limits.ping_ms and self.phase is Phase.OPEN and not self.paused_ms:
+            self.transport.write(frame.PING)

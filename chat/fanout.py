@@ -1,0 +1,227 @@
+"""Bring a room's batches to its sockets: one walk at a time, in slices, in order.
+
+The rule of order. A room's batches are numbered; each socket remembers the last it was given. A pass walks over the
+sockets and gives each one *all* batches it lacks, oldest first, in one write. A batch that is cut while a pass is under
+way (a P0 event cuts at once, and takes along whatever was waiting) does not start a second pass beside the first: the
+walk goes on from where it is with both, and then comes round for those that were passed before. So
+
+- every socket sees every batch once and in order, hence offsets only grow, and a client that resumes from the last
+  offset it saw loses nothing and sees nothing twice;
+- a P0 event reaches the last socket after at most one write to each socket, however many sockets still waited for the
+  batch before it;
+- answers and personal events do not wait for a pass: they may come before batches of the same moment.
+
+The walk goes from the last socket to the first. A socket that leaves is replaced by the last of the list, which was
+either visited already or is at the walk's head, so none is missed; newcomers come to the end with nothing to catch up.
+
+What a socket lacks by being slow (D3) it lacks on purpose: first P3, then P2, then all until its buffer has drained,
+and then it gets the present state.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from chat.limits import HubLimits
+from chat.message import Tier
+from chat.room import Batch
+from chat.stats import HubCounters
+
+if TYPE_CHECKING:
+    from chat.connection import Connection
+
+_CLOCK_STRIDE = 64
+"""Sockets between two looks at the clock: 64 writes take about 0.3 ms."""
+
+
+class Audience:
+    """The sockets of one room, and the batches on their way to them."""
+
+    __slots__ = (
+        "_again",
+        "_base",
+        "_cursor",
+        "_joined",
+        "_lap_number",
+        "_limits",
+        "_log",
+        "connections",
+        "counters",
+        "number",
+        "pass_started_s",
+        "skipping",
+        "walking",
+    )
+
+    def __init__(self, limits: HubLimits, counters: HubCounters) -> None:
+        self.connections: list[Connection] = []
+        self.counters = counters
+        self.number = 0
+        """Number of the newest batch; 0 before the first."""
+        self.walking = False
+        self.pass_started_s = 0.0
+        self.skipping = 0
+        self._limits = limits
+        self._log: list[Batch] = []
+        self._base = 1
+        self._cursor = -1
+        self._again = False
+        self._lap_number = 0
+        self._joined: dict[tuple[int, Tier], bytes] = {}
+
+    def add(self, connection: Connection) -> None:
+        """Take in a socket that has the state after the newest batch."""
+        connection.seen = self.number
+        connection.place = len(self.connections)
+        self.connections.append(connection)
+
+    def remove(self, connection: Connection) -> None:
+        """Let go of a socket; the last of the list takes its place."""
+        last = self.connections.pop()
+        if last is not connection:
+            self.connections[connection.place] = last
+            last.place = connection.place
+        if connection.skipping:
+            connection.skipping = False
+            self.skipping -= 1
+
+    def push(self, batch: Batch) -> None:
+        """Add a batch for everyone; the pass under way, or the next one, brings it."""
+        self.number += 1
+        self._joined.clear()
+        self._log.append(batch)
+        if self.walking:
+            self._again = True
+        else:
+            self.walking = True
+            self.pass_started_s = monotonic()
+            self._start_lap()
+
+    def _start_lap(self) -> None:
+        self._again = False
+        self._lap_number = self.number
+        self._cursor = len(self.connections) - 1
+
+    def walk(self, sockets_max: int, until_s: float) -> bool:
+        """Write to some sockets; tell whether all have all batches."""
+        connections = self.connections
+        soft = self._limits.soft_bytes
+        number = self.number
+        missed = self._missed(number - 1, Tier.P3)
+        messages = sum(self._log[-1].counts) if self._log else 0
+        written = 0
+        cursor = min(self._cursor, len(connections) - 1)
+        stop = cursor - sockets_max
+        while cursor >= 0 and cursor > stop:
+            connection = connections[cursor]
+            cursor -= 1
+            # Kept up to date before the write: a write can close the socket and so change the list.
+            self._cursor = cursor
+            if connection.seen == number:
+                continue
+            if connection.seen == number - 1 and connection.transport.get_write_buffer_size() <= soft:
+                connection.seen = number
+                connection.transport.write(missed)
+                written += 1
+            else:
+                self._catch_up(connection)
+            if not cursor % _CLOCK_STRIDE and monotonic() >= until_s:
+                break
+        self.counters.messages_out += written * messages
+        self.counters.bytes_out += written * len(missed)
+        if cursor >= 0:
+            return False
+        # Everyone has what was there when this lap began.
+        done = self._lap_number - self._base + 1
+        if done > 0:
+            del self._log[:done]
+            self._base += done
+        if self._again:
+            self._start_lap()
+            return False
+        self.walking = False
+        return True
+
+    def _catch_up(self, connection: Connection) -> None:
+        """Give one socket what it lacks, less the more it lags."""
+        limits = self._limits
+        size = connection.transport.get_write_buffer_size()
+        lacking = self._log[max(0, connection.seen + 1 - self._base) :]
+        lowest: Tier | None
+        if connection.skipping or size > limits.skip_bytes:
+            lowest = None
+        elif size > limits.chat_bytes:
+            lowest = Tier.P1
+        else:
+            lowest = Tier.P2 if size > limits.soft_bytes else Tier.P3
+        counters = self.counters
+        for batch in lacking:
+            for tier, count in zip(Tier, batch.counts, strict=True):
+                if lowest is None or tier > lowest:
+                    counters.dropped[tier] += count
+                else:
+                    counters.messages_out += count
+        data = self._missed(connection.seen, lowest) if lowest is not None else b""
+        connection.seen = self.number
+        if lowest is None and not connection.skipping:
+            connection.skipping = True
+            self.skipping += 1
+            counters.slow_skipped += 1
+        if data:
+            counters.bytes_out += len(data)
+            connection.transport.write(data)
+
+    def _missed(self, seen: int, lowest: Tier) -> bytes:
+        """Return the frames of all batches after number `seen`, one after the other."""
+        key = (seen, lowest)
+        data = self._joined.get(key)
+        if data is None:
+            lacking = self._log[max(0, seen + 1 - self._base) :]
+            data = self._joined[key] = b"".join(batch.frame(lowest) for batch in lacking)
+        return data
+
+
+class Fanout:
+    """Take turns between the rooms that have a pass under way, one slice each turn of the loop."""
+
+    def __init__(self, call_soon: Callable[[Callable[[], None]], object], limits: HubLimits) -> None:
+        self._call_soon = call_soon
+        self._limits = limits
+        self._rooms: deque[tuple[Audience, Callable[[float], None]]] = deque()
+        self._scheduled = False
+
+    def start(self, audience: Audience, batch: Batch, done: Callable[[float], None], *, urgent: bool) -> None:
+        """Bring a batch to an audience; `done` gets the pass's duration in seconds. Urgent rooms come first."""
+        walking = audience.walking
+        audience.push(batch)
+        entry = (audience, done)
+        if urgent:
+            if walking and entry in self._rooms:
+                self._rooms.remove(entry)
+                self._rooms.appendleft(entry)
+            elif not walking:
+                self._rooms.appendleft(entry)
+        elif not walking:
+            self._rooms.append(entry)
+        if not self._scheduled:
+            # The first slice goes at once: what is urgent has waited for its turn of the loop already.
+            self._scheduled = True
+            self._slice()
+
+    def _slice(self) -> None:
+        limits = self._limits
+        # Taken out for its turn, so that a room which becomes urgent meanwhile finds its place by itself.
+        entry = self._rooms.popleft()
+        audience, done = entry
+        finished = audience.walk(limits.slice_sockets, monotonic() + limits.slice_ms / 1000)
+        if finished:
+            done(monotonic() - audience.pass_started_s)
+        else:
+            self._rooms.append(entry)
+        if self._rooms:
+            self._call_soon(self._slice)
+        else:
+            self._scheduled = False

@@ -1,0 +1,344 @@
+"""The hub: rooms, who is in them, and the way from a published event to every socket.
+
+What is said in a room goes through the broker and comes back in one order; `chat/room.py` gives it offsets,
+`chat/fanout.py` states in which order sockets get it, docs/hub.md is the protocol for those who write clients.
+
+All methods are for the event loop's thread. Nothing here awaits a viewer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from chat import frame
+from chat.broker import Broker
+from chat.builtin import builtin_commands
+from chat.channel import Channel, Clock
+from chat.commands import CommandContext, CommandHandler, Dispatcher
+from chat.connection import Connection, Phase
+from chat.errors import CloseCode, CommandRefused, RoomNotOpen, TokenRefused
+from chat.fanout import Fanout
+from chat.limits import HubLimits, RoomLimits
+from chat.member import Member
+from chat.message import (
+    Acknowledged,
+    Event,
+    Latest,
+    Mute,
+    Personal,
+    Removal,
+    RoomMessage,
+    Section,
+    Tier,
+    encode_event,
+    parse_join,
+)
+from chat.moderation import JoinGate, TextFilter
+from chat.stats import HubCounters, HubTotals, RoomStats
+from chat.wheel import Wheel
+
+__all__ = [
+    "CommandContext",
+    "CommandHandler",
+    "CommandRefused",
+    "Hub",
+    "HubLimits",
+    "Member",
+    "RoomLimits",
+    "Tier",
+    "TokenRefused",
+]
+
+logger = logging.getLogger(__name__)
+
+Authenticate = Callable[[str, str], Member]
+"""Gets room and token (both may be empty), returns who it is; raises TokenRefused. Must not wait."""
+
+
+class Hub:
+    """Rooms and their connections on this node.
+
+    `epoch` names this life of all rooms' offsets: a new one per process start. `commands` are handlers beside the
+    hub's own; `clock` gives Unix milliseconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        authenticate: Authenticate,
+        commands: Mapping[str, CommandHandler],
+        clock: Clock,
+        broker: Broker,
+        limits: HubLimits | None = None,
+        epoch: str,
+        text_filter: TextFilter | None = None,
+    ) -> None:
+        self.limits = limits or HubLimits()
+        self.clock = clock
+        self.epoch = epoch
+        self.counters = HubCounters()
+        self.wheel = Wheel(clock, self.limits)
+        self.dispatcher = Dispatcher({**commands, **builtin_commands(self)}, self.limits, self.counters, clock)
+        self._authenticate = authenticate
+        self._broker = broker
+        self._text_filter = text_filter
+        self._channels: dict[str, Channel] = {}
+        self._joins = JoinGate(self.limits.joins_per_s, self.limits.joins_burst, clock())
+        self._fanout = Fanout(self._call_soon, self.limits)
+        self._draining = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # Life
+
+    async def start(self) -> None:
+        """Begin to serve, on the running loop."""
+        self._loop = asyncio.get_running_loop()
+
+    async def drain(self, batch: int = 500, interval: float = 0.1) -> None:
+        """Tell every connection to come back elsewhere: `batch` of them each `interval` seconds, with code 4000.
+
+        New connections are turned away with the same code. Returns when all peers have gone, or when the last had
+        `closing_ms` to answer.
+        """
+        self._draining = True
+        waiting = [connection for connection in self.wheel.connections if connection.phase is Phase.OPEN]
+        for start in range(0, len(waiting), batch):
+            if start:
+                await asyncio.sleep(interval)
+            for connection in waiting[start : start + batch]:
+                connection.close(CloseCode.DRAIN, self._drain_reason())
+        await self.wheel.wait_empty(self.limits.closing_ms / 1000)
+
+    def _drain_reason(self) -> str:
+        jitter_ms = random.randrange(self.limits.drain_jitter_ms)  # noqa: S311 - spreads load, guards nothing
+        return f"server restarts, retry_ms={jitter_ms}"
+
+    async def close(self) -> None:
+        """Cut every connection that is left, stop commands and timers."""
+        self._draining = True
+        for connection in tuple(self.wheel.connections):
+            connection.transport.abort()
+        await self.dispatcher.close()
+        for name in tuple(self._channels):
+            self.close_room(name)
+        self.wheel.stop()
+        await self._broker.close()
+
+    def _call_soon(self, call: Callable[[], None]) -> object:
+        return asyncio.get_running_loop().call_soon(call)
+
+    # Rooms
+
+    def open_room(self, room: str, sections: Mapping[str, Any]) -> None:
+        """Open a room with the sections of its snapshot; a room that is open gets these sections.
+
+        Raises ValueError for a section named like a field of the snapshot, TypeError for what JSON cannot hold.
+        """
+        if room in self._channels:
+            for name, value in sections.items():
+                self.set_section(room, name, value)
+            return
+        self._channels[room] = Channel(
+            room,
+            self.epoch,
+            sections,
+            limits=self.limits,
+            counters=self.counters,
+            fanout=self._fanout,
+            clock=self.clock,
+            text_filter=self._text_filter,
+        )
+        self._broker.subscribe(room, self._deliver)
+
+    def close_room(self, room: str) -> None:
+        """Close a room: its connections get 4404. A room that is not open is left alone."""
+        channel = self._channels.pop(room, None)
+        if channel is not None:
+            self._broker.unsubscribe(room)
+            for connection in tuple(channel.audience.connections):
+                connection.close(CloseCode.NO_ROOM, "the room is closed")
+            channel.close()
+
+    def rooms(self) -> tuple[str, ...]:
+        """Return the names of the open rooms."""
+        return tuple(self._channels)
+
+    def channel(self, room: str) -> Channel:
+        """Return an open room; raises RoomNotOpen."""
+        try:
+            return self._channels[room]
+        except KeyError:
+            raise RoomNotOpen(room) from None
+
+    # What is said in a room
+
+    def set_section(self, room: str, name: str, value: Any) -> None:
+        """Change a part of the snapshot; who is in already is not told."""
+        self.tell(room, Section(name, value))
+
+    def publish(
+        self,
+        room: str,
+        event: Mapping[str, Any],
+        *,
+        tier: Tier,
+        keep: bool = True,
+        sections: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Send an event to all, and change what of the snapshot it changes, in one step.
+
+        `keep` puts it into the history with an offset, so that resuming clients get it. Raises RoomNotOpen, TypeError
+        for what JSON cannot hold, ValueError for an event without "t".
+        """
+        self.tell(room, Event(event, tier, keep, sections))
+
+    def publish_latest(self, room: str, key: str, event: Mapping[str, Any], *, tier: Tier = Tier.P0) -> None:
+        """Send a value with the next frame; of several under one key only the newest goes. Not kept in history."""
+        self.tell(room, Latest(key, event, tier))
+
+    def send_personal(self, room: str, person: str, event: Mapping[str, Any], *, keep: bool = True) -> None:
+        """Send an event to all connections of a person in the room.
+
+        With `keep` it gets a sequence "a" and is sent again at each join until acknowledged.
+        """
+        self.tell(room, Personal(person, event, keep))
+
+    def close_person(self, room: str, person: str, code: int, reason: str) -> None:
+        """Close all connections of a person in the room."""
+        self.tell(room, Removal(person, code, reason))
+
+    def mute(self, room: str, person: str, until_ms: int) -> None:
+        """Keep a person from chatting until then (Unix ms); 0 lifts it."""
+        self.tell(room, Mute(person, until_ms))
+
+    def tell(self, room: str, message: RoomMessage) -> None:
+        """Send a message to the room on every node; raises RoomNotOpen."""
+        self.channel(room)
+        self._broker.publish(room, (message,))
+
+    def _deliver(self, room: str, messages: Sequence[RoomMessage]) -> None:
+        channel = self._channels.get(room)
+        if channel is None:
+            return
+        for message in messages:
+            if isinstance(message, Personal):
+                self._deliver_personal(channel, message)
+            elif isinstance(message, Acknowledged):
+                channel.personal.acknowledge(message.person, message.to)
+            elif isinstance(message, Removal):
+                for connection in tuple(channel.people.get(message.person, ())):
+                    connection.close(message.code, message.reason)
+            elif isinstance(message, Mute):
+                channel.gate.mute(message.person, message.until_ms)
+            else:
+                channel.apply(message)
+
+    def _deliver_personal(self, channel: Channel, message: Personal) -> None:
+        if message.keep:
+            data = channel.personal.add(message.person, message.body, self.clock())
+        else:
+            data = encode_event(message.body)
+        connections = channel.people.get(message.person)
+        if connections:
+            prepared = frame.array((data,))
+            for connection in tuple(connections):
+                connection.send(prepared)
+
+    # Connections
+
+    def connection(self, address: str) -> asyncio.Protocol:
+        """Return the protocol for one accepted socket of a client at `address`.
+
+        The caller gives it the transport by `connection_made`, then the request's head and what follows it by
+        `data_received`.
+        """
+        return Connection(self, address)
+
+    def join(self, connection: Connection, target: str, authorization: str | None) -> bytes:
+        """Let a connection into its room; return its first frame. Raises TokenRefused with the code to close with."""
+        try:
+            return self._join(connection, target, authorization)
+        except TokenRefused:
+            self.counters.joins_refused += 1
+            raise
+
+    def _join(self, connection: Connection, target: str, authorization: str | None) -> bytes:
+        now_ms = self.clock()
+        if self._draining:
+            raise TokenRefused(CloseCode.DRAIN, self._drain_reason())
+        if len(self.wheel.connections) > self.limits.connections:
+            raise TokenRefused(CloseCode.JOINS_LIMITED, f"full, retry_ms={self.limits.connections_retry_ms}")
+        retry_ms = self._joins.take(now_ms)
+        if retry_ms:
+            raise TokenRefused(CloseCode.JOINS_LIMITED, f"too many join at once, retry_ms={retry_ms}")
+        request = parse_join(target, authorization)
+        if not request.room:
+            raise TokenRefused(CloseCode.NO_ROOM, "no such room")
+        try:
+            member = self._authenticate(request.room, request.token)
+        except TokenRefused:
+            raise
+        except Exception:  # noqa: BLE001 - logged without the token, which logging the exception itself might show
+            text = traceback.format_exc()
+            logger.error("authentication failed\n%s", text.replace(request.token, "[token]") if request.token else text)
+            raise TokenRefused(CloseCode.INTERNAL, "something went wrong here") from None
+        if 0 < member.expires_ms <= now_ms:
+            raise TokenRefused(CloseCode.TOKEN, "token expired")
+        channel = self._channels.get(request.room)
+        if channel is None:
+            raise TokenRefused(CloseCode.NO_ROOM, "no such room")
+        connection.member = member
+        connection.channel = channel
+        personal = channel.personal.unacknowledged(member.person, now_ms)
+        snapshot = frame.text(channel.room.snapshot(member, request.since, now_ms, personal))
+        if channel.enter(connection):
+            channel.count_viewers()
+        self.counters.joins += 1
+        return snapshot
+
+    def refresh(self, connection: Connection) -> None:
+        """Bring a connection that was skipped, and has drained, to the present state."""
+        channel, member = connection.channel, connection.member
+        assert channel is not None and member is not None
+        connection.skipping = False
+        channel.audience.skipping -= 1
+        connection.seen = channel.audience.number
+        connection.send(frame.text(channel.room.snapshot(member, None, self.clock())))
+
+    def leave(self, connection: Connection, code: int) -> None:
+        """Take a connection out of its room; `code` says how it ended."""
+        self.counters.closed(code)
+        channel = connection.channel
+        if channel is not None and channel.leave(connection):
+            channel.count_viewers()
+
+    # Figures
+
+    def stats(self, room: str) -> RoomStats:
+        """Return a room's figures; raises RoomNotOpen."""
+        return self.channel(room).stats()
+
+    def totals(self) -> HubTotals:
+        """Return the hub's figures."""
+        counters = self.counters
+        return HubTotals(
+            rooms=len(self._channels),
+            connections=len(self.wheel.connections),
+            joins=counters.joins,
+            joins_refused=counters.joins_refused,
+            commands_in=counters.commands_in,
+            frames_in=counters.frames_in,
+            bytes_in=counters.bytes_in,
+            messages_out=counters.messages_out,
+            bytes_out=counters.bytes_out,
+            dropped_by_tier={tier.name: counters.dropped[tier] for tier in Tier},
+            slow_skipped=counters.slow_skipped,
+            chat_sampled=counters.chat_sampled,
+            command_errors=counters.command_errors,
+            closed_by_code=dict(counters.closed_by_code),
+        )

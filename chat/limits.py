@@ -1,0 +1,114 @@
+"""Every limit of the hub, with its unit and its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RoomLimits:
+    """Bounds of what one room keeps and of what one person may do in it."""
+
+    history_events: int = 1_000
+    """Events kept for resuming: 5 s of a room at its cap of 200 chat lines a second."""
+    history_bytes: int = 512 * KIB
+    """Bytes of kept events: what a resuming client may be sent in one frame."""
+    history_age_ms: int = 600_000
+    """Age of kept events; after 10 min away a client wants the present state."""
+    snapshot_events: int = 50
+    """Recent events shown to a newcomer: about two screens of chat on a phone."""
+    resume_texts: int = 64
+    """Encoded resumptions kept between two frames: after a drain thousands resume from a few offsets."""
+    chat_per_s: int = 200
+    """Chat lines of viewers a second and room; above it lines are sampled. Nobody reads more."""
+    chat_person_per_s: float = 2.0
+    chat_person_burst: int = 5
+    """Chat lines of one person: as fast as thumbs type."""
+    text_chars: int = 500
+    """Characters of a chat line or notice."""
+    likes_per_command: int = 100
+    """Taps that one `like` may carry: clients merge 1–3 s of taps."""
+    people_tracked: int = 50_000
+    """People whose rate or mute is remembered; the longest unseen are forgotten first."""
+    personal_events: int = 64
+    """Personal events kept for one person until acknowledged."""
+    personal_age_ms: int = 3_600_000
+    """Age of kept personal events: orders and coupons stay readable over the API."""
+    personal_total: int = 200_000
+    """Personal events kept in one room: 50 MB at 250 bytes each."""
+    personal_people: int = 50_000
+    """People with kept personal events in one room; the longest unchanged are forgotten first."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubLimits:
+    """Bounds of connections, of frames and of the time between them."""
+
+    room: RoomLimits = field(default_factory=RoomLimits)
+
+    frame_bytes: int = 16 * KIB
+    """Longest message of a client: an order of 50 lines is 5 KB."""
+    commands_per_frame: int = 50
+    commands_per_s: int = 20
+    commands_burst: int = 40
+    """Commands of one connection; above it they are answered `rate`."""
+    flood_per_s: int = 200
+    flood_burst: int = 400
+    """Frames or commands of one connection; above it (200 a second for 2 s) it is closed with 4429."""
+    commands_in_flight: int = 32
+    """Commands of one connection that wait for their answer; above it `busy`."""
+    coroutines: int = 1_000
+    """Commands in the whole hub that run as a task; above it `busy`."""
+    command_s: float = 10.0
+    """Longest run of a command that is a coroutine."""
+    ids_remembered: int = 64
+    """Command ids per connection that are known to be repeats."""
+
+    connections: int = 50_000
+    connections_retry_ms: int = 5_000
+    joins_per_s: int = 2_000
+    joins_burst: int = 4_000
+    """Joins of the whole hub: leaves half a core for those who are in."""
+    head_bytes: int = 64 * KIB
+    """Bytes of a request's head, in case it comes in pieces."""
+
+    tick_ms: int = 50
+    """What happens within a tick becomes one frame. Under what a person notices; 20 writes a second and socket."""
+    tick_ms_max: int = 1_000
+    """Longest tick of a room whose pass over its sockets takes long."""
+    likes_ms: int = 250
+    """How long a sum of likes waits for company: it is never urgent."""
+    viewers_ms: int = 1_000
+    """The count of viewers is published at most this often."""
+    slice_sockets: int = 500
+    slice_ms: float = 2.0
+    """A pass yields to the loop after so many sockets or so long, so that a hold never waits behind 20,000 writes."""
+
+    notsent_bytes: int = 64 * KIB
+    """TCP_NOTSENT_LOWAT: without it the kernel swallows megabytes before a stalled reader shows."""
+    soft_bytes: int = 64 * KIB
+    """Bytes waiting in a socket's buffer above which it loses likes and counts (P3)."""
+    chat_bytes: int = 128 * KIB
+    """… above which it loses chat (P2), too."""
+    skip_bytes: int = 256 * KIB
+    """… above which it gets nothing of the room until it has drained, and then the present state."""
+    hard_bytes: int = 1024 * KIB
+    """… above which it is closed with 4008."""
+    stall_ms: int = 30_000
+    """A socket that stays above the soft limit so long is closed with 4008."""
+
+    ping_ms: int = 25_000
+    """A ping goes to who was silent so long: under the 30 s after which mobile networks forget a flow."""
+    silent_ms: int = 60_000
+    """Who was silent so long is gone."""
+    closing_ms: int = 5_000
+    """Time a peer has to answer a close frame before its socket is cut."""
+    discard_bytes: int = 1024 * KIB
+    """What is read and thrown away after a close, so that the close frame is not lost to a reset."""
+    wheel_ms: int = 250
+    wheel_round_ms: int = 5_000
+    """One timer walks over all connections, a part each `wheel_ms`, all of them within a round."""
+    drain_jitter_ms: int = 5_000
+    """Spread over which drained clients are asked to come back."""

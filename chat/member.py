@@ -1,0 +1,30 @@
+"""Who takes part in a room."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STAFF_ROLES = frozenset({"assistant", "host", "merchant"})
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person in a room, as the token says.
+
+    `role` is one of guest, viewer, assistant, host, merchant; `expires_ms` is Unix milliseconds (0: never).
+    """
+
+    person: str
+    name: str
+    role: str
+    merchant: str | None
+    expires_ms: int
+
+    @property
+    def staff(self) -> bool:
+        """Tell whether this person may moderate."""
+        return self.role in STAFF_ROLES
+
+    def shown(self) -> dict[str, str]:
+        """Return what others see of this person."""
+        return {"person": self.person, "name": self.name, "role": self.role}

@@ -1,0 +1,90 @@
+"""Personal events of one room: numbered per person, kept until acknowledged, bounded in number and age. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from chat.limits import RoomLimits
+from chat.message import encode_event
+
+
+class KeptPersonal(NamedTuple):
+    """A personal event that waits for its acknowledgement."""
+
+    sequence: int
+    ms: int
+    data: bytes
+
+
+class _Box:
+    __slots__ = ("events", "sequence")
+
+    def __init__(self, sequence: int) -> None:
+        self.sequence = sequence
+        self.events: deque[KeptPersonal] = deque()
+
+
+class PersonalEvents:
+    """What single people were told and have not acknowledged.
+
+    A person's sequence only grows while the room lives, so a client may drop what it has seen; a forgotten person
+    starts again above everyone who was forgotten.
+    """
+
+    __slots__ = ("_boxes", "_forgotten_sequence", "_kept", "_limits")
+
+    def __init__(self, limits: RoomLimits) -> None:
+        self._limits = limits
+        self._boxes: dict[str, _Box] = {}
+        self._forgotten_sequence = 0
+        self._kept = 0
+
+    def add(self, person: str, body: Mapping[str, Any], now_ms: int) -> bytes:
+        """Keep an event; return its JSON with the sequence `a`. Raises TypeError for what JSON cannot hold."""
+        data = encode_event(body)
+        # Moved to the end: the first of the dict is the one longest unchanged.
+        box = self._boxes.pop(person, None) or _Box(self._forgotten_sequence)
+        self._boxes[person] = box
+        box.sequence += 1
+        data = b'%b,"a":%d}' % (data[:-1], box.sequence)
+        box.events.append(KeptPersonal(box.sequence, now_ms, data))
+        self._kept += 1
+        while len(box.events) > self._limits.personal_events:
+            self._drop_oldest(box)
+        self._forget(now_ms - self._limits.personal_age_ms)
+        return data
+
+    def _drop_oldest(self, box: _Box) -> None:
+        box.events.popleft()
+        self._kept -= 1
+
+    def _forget(self, oldest_ms: int) -> None:
+        """Let go of people, the one longest unchanged first, while there are too many or their events too old."""
+        limits = self._limits
+        while len(self._boxes) > 1:
+            person, box = next(iter(self._boxes.items()))
+            outdated = bool(box.events) and box.events[-1].ms < oldest_ms
+            if not outdated and len(self._boxes) <= limits.personal_people and self._kept <= limits.personal_total:
+                return
+            del self._boxes[person]
+            self._kept -= len(box.events)
+            self._forgotten_sequence = max(self._forgotten_sequence, box.sequence)
+
+    def acknowledge(self, person: str, to: int) -> None:
+        """Forget the person's events up to and with sequence `to`."""
+        box = self._boxes.get(person)
+        if box is not None:
+            while box.events and box.events[0].sequence <= to:
+                self._drop_oldest(box)
+
+    def unacknowledged(self, person: str, now_ms: int) -> tuple[bytes, ...]:
+        """Return the JSON of the person's events that still wait, oldest first."""
+        box = self._boxes.get(person)
+        if box is None or not box.events:
+            return ()
+        oldest_ms = now_ms - self._limits.personal_age_ms
+        while box.events and box.events[0].ms < oldest_ms:
+            self._drop_oldest(box)
+        return tuple(kept.data for kept in box.events)

@@ -1,0 +1,230 @@
+"""A room's state: sections, history and what waits for the next frame. Pure: `now_ms` is an argument.
+
+Theory of operation
+
+`apply` takes a message and says how soon it wants to be seen. What is to be seen waits in `pending`, in order; a value
+of which only the newest matters moves to the end when it changes. `cut` makes a `Batch` of all that waits: only here do
+kept events get their offsets and enter the history, so
+
+- offsets are given in the order in which the batches go out, without gaps;
+- the history never holds an event that no batch has brought to those who are in;
+- a snapshot speaks of the state after the last batch: who joins gets the history up to it, and all later batches.
+
+A client that resumes from the last offset it saw is therefore told each later kept event once. Recovery is all or
+nothing: with another epoch, or an offset that is no longer (or not yet) in the history, it gets the state instead.
+Sections may be ahead of the last batch by what is pending; the event that follows then says what is known already.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from enum import IntEnum
+from itertools import islice
+from typing import Any, NamedTuple
+
+from chat import frame
+from chat.limits import RoomLimits
+from chat.member import Member
+from chat.message import Event, Latest, Likes, Section, Tier, Viewers, encode, encode_event
+
+RESERVED_SECTIONS = frozenset({"t", "epoch", "offset", "resumed", "now", "you", "viewers", "likes", "history"})
+
+
+class Urgency(IntEnum):
+    """How soon an applied message wants to be seen."""
+
+    NEVER = 0
+    LAZY = 1
+    """Sums and counts: with the next frame, or alone after a while."""
+    TICK = 2
+    NOW = 3
+
+
+class Kept(NamedTuple):
+    """An event in the history."""
+
+    offset: int
+    ms: int
+    data: bytes
+
+
+class Batch:
+    """What one frame brings: encoded events in order, prepared at most once for each level of slowness."""
+
+    __slots__ = ("_frames", "counts", "entries")
+
+    def __init__(self, entries: list[tuple[Tier, bytes]]) -> None:
+        self.entries = entries
+        self.counts = [0, 0, 0, 0]
+        for tier, _ in entries:
+            self.counts[tier] += 1
+        self._frames: list[bytes | None] = [None, None, None, None]
+
+    def frame(self, lowest: Tier) -> bytes:
+        """Return the WebSocket frame of the events of tier `lowest` and better; empty when there is none."""
+        prepared = self._frames[lowest]
+        if prepared is None:
+            items = [data for tier, data in self.entries if tier <= lowest]
+            prepared = self._frames[lowest] = frame.array(items) if items else b""
+        return prepared
+
+
+class Room:
+    """One room. `epoch` names this life of the room's offsets; it must be new whenever they start again."""
+
+    def __init__(self, name: str, epoch: str, sections: Mapping[str, Any], limits: RoomLimits) -> None:
+        self.name = name
+        self.epoch = epoch
+        self.offset = 0
+        self.likes = 0
+        self.viewers = 0
+        self._limits = limits
+        self._sections: dict[str, bytes] = {}
+        self._pending: dict[int | str, tuple[Tier, bool, bytes]] = {}
+        self._pending_number = 0
+        self._likes_changed = False
+        self._history: deque[Kept] = deque()
+        self._history_bytes = 0
+        self._state: bytes | None = None
+        self._recent: bytes | None = None
+        self._resumes: dict[int, bytes] = {}
+        for section, value in sections.items():
+            self._set_section(section, value)
+
+    @property
+    def history_events(self) -> int:
+        """Return how many events could be resumed over."""
+        return len(self._history)
+
+    @property
+    def history_bytes(self) -> int:
+        """Return the bytes of the kept events."""
+        return self._history_bytes
+
+    def apply(self, message: Event | Latest | Section | Likes | Viewers) -> Urgency:
+        """Take a message into the state, and say how soon it wants to be seen.
+
+        Raises TypeError for what JSON cannot hold, ValueError for a reserved section or an event without a type.
+        """
+        if isinstance(message, Event):
+            return self._apply_event(message)
+        if isinstance(message, Latest):
+            self._wait(message.key, message.tier, False, encode_event(message.body))
+            return Urgency.LAZY if message.tier is Tier.P3 else Urgency.TICK
+        if isinstance(message, Likes):
+            self.likes += message.count
+            self._state = None
+            self._likes_changed = True
+            return Urgency.LAZY
+        if isinstance(message, Viewers):
+            self.viewers = message.count
+            self._state = None
+            self._wait("viewers", Tier.P3, False, encode({"t": "viewers", "n": message.count}))
+            return Urgency.LAZY
+        self._set_section(message.name, message.value)
+        return Urgency.NEVER
+
+    def _apply_event(self, event: Event) -> Urgency:
+        data = encode_event(event.body)
+        for name, value in (event.sections or {}).items():
+            self._set_section(name, value)
+        self._pending_number += 1
+        self._wait(self._pending_number, event.tier, event.keep, data)
+        if event.tier is Tier.P0:
+            return Urgency.NOW
+        return Urgency.LAZY if event.tier is Tier.P3 else Urgency.TICK
+
+    def _wait(self, key: int | str, tier: Tier, keep: bool, data: bytes) -> None:
+        # Popped first: a dict keeps a replaced key's old place, and the new value belongs after what came between.
+        self._pending.pop(key, None)
+        self._pending[key] = (tier, keep, data)
+
+    def _set_section(self, name: str, value: Any) -> None:
+        if name in RESERVED_SECTIONS:
+            raise ValueError(f"the snapshot has a field of its own named {name}")
+        self._sections[name] = encode(value)
+        self._state = None
+
+    def cut(self, now_ms: int) -> Batch | None:
+        """Make a batch of all that waits, and give offsets; None when nothing waits."""
+        if self._likes_changed:
+            self._likes_changed = False
+            self._wait("likes", Tier.P3, False, encode({"t": "likes", "n": self.likes}))
+        if not self._pending:
+            return None
+        entries: list[tuple[Tier, bytes]] = []
+        for tier, keep, data in self._pending.values():
+            if keep:
+                self.offset += 1
+                data = b'%b,"o":%d}' % (data[:-1], self.offset)
+                self._history.append(Kept(self.offset, now_ms, data))
+                self._history_bytes += len(data)
+            entries.append((tier, data))
+        self._pending.clear()
+        self._recent = None
+        self._resumes.clear()
+        self._trim(now_ms)
+        return Batch(entries)
+
+    def _trim(self, now_ms: int) -> None:
+        limits = self._limits
+        history = self._history
+        oldest_ms = now_ms - limits.history_age_ms
+        while history and (
+            len(history) > limits.history_events
+            or self._history_bytes > limits.history_bytes
+            or history[0].ms < oldest_ms
+        ):
+            self._history_bytes -= len(history.popleft().data)
+            self._recent = None
+            self._resumes.clear()
+
+    def snapshot(
+        self, member: Member, since: tuple[str, int] | None, now_ms: int, personal: tuple[bytes, ...] = ()
+    ) -> bytes:
+        """Return the first frame's payload for a member: an array of the room and the personal events they still miss.
+
+        `since` is the (epoch, offset) a client comes back with. All that is common to members is encoded once per
+        change of the room.
+        """
+        self._trim(now_ms)
+        missed = self._missed(since)
+        head = b'[{"t":"room","epoch":%b,"offset":%d,"resumed":%b,"now":%d,"you":%b' % (
+            encode(self.epoch),
+            self.offset,
+            b"false" if missed is None else b"true",
+            now_ms,
+            encode(member.shown()),
+        )
+        history = self._recent_events() if missed is None else missed
+        return b"".join((head, self._shared_state(), history, b"]}", *(b"," + data for data in personal), b"]"))
+
+    def _shared_state(self) -> bytes:
+        if self._state is None:
+            sections = b"".join(b",%b:%b" % (encode(name), data) for name, data in self._sections.items())
+            self._state = b',"viewers":%d,"likes":%d%b,"history":[' % (self.viewers, self.likes, sections)
+        return self._state
+
+    def _recent_events(self) -> bytes:
+        if self._recent is None:
+            start = max(0, len(self._history) - self._limits.snapshot_events)
+            self._recent = b",".join(kept.data for kept in islice(self._history, start, None))
+        return self._recent
+
+    def _missed(self, since: tuple[str, int] | None) -> bytes | None:
+        if since is None or since[0] != self.epoch:
+            return None
+        offset = since[1]
+        if offset == self.offset:
+            return b""
+        if not self._history or not self._history[0].offset - 1 <= offset < self.offset:
+            return None
+        missed = self._resumes.get(offset)
+        if missed is None:
+            # Offsets in the history have no gaps, so the place follows from the number.
+            start = offset + 1 - self._history[0].offset
+            missed = b",".join(kept.data for kept in islice(self._history, start, None))
+            if len(self._resumes) < self._limits.resume_texts:
+                self._resumes[offset] = missed
+        return missed
