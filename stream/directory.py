@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from stream.errors import AlreadyPublishing, PublishRefused
+from stream.errors import AlreadyPublishing, PublishRefused, StreamError
 from stream.packet import Kind, Packet
 from stream.relay import Relay, RelayLimits, StreamInfo
 
@@ -26,7 +26,7 @@ Clock = Callable[[], int]
 _NOT_LIVE: Final = StreamInfo(False, None, None, None, None, None, 0)
 
 
-class DirectoryFull(Exception):
+class DirectoryFull(StreamError):
     """As many rooms have a relay as the limits allow; no other can get one now."""
 
 
@@ -106,7 +106,6 @@ class Publication:
             return
         if packet.kind is not Kind.DATA:
             self.heard_ms = now_ms
-        self._directory._now_ms = now_ms  # noqa: SLF001
         self.relay.push(packet, now_ms)
 
     def end(self, reason: str, now_ms: int) -> None:
@@ -120,6 +119,7 @@ class Publication:
 class _Room:
     relay: Relay
     publication: Publication | None = None
+    hosted: bool = False
     left_ms: int = 0
     told: StreamInfo | None = None
 
@@ -133,7 +133,6 @@ class Directory:
         self._rooms: dict[str, _Room] = {}
         self._listeners: list[Callable[[StreamEvent], None]] = []
         self._timer: asyncio.TimerHandle | None = None
-        self._now_ms = 0
         self._takeovers = 0
         self._refused = 0
         self._closed = False
@@ -175,20 +174,21 @@ class Directory:
             self._takeovers += 1
             former.end("taken over", now_ms)
             former.publisher.close("taken over by a new connection of the host")
-        self._now_ms = now_ms
         entry.publication = Publication(self, entry.relay, publisher, now_ms)
         entry.told = None
+        entry.hosted = True
         entry.relay.begin(now_ms)
         return entry.publication
 
     def sweep(self, now_ms: int) -> None:
         """Let time pass: give up tracks that stay away and relays that nobody needs."""
-        self._now_ms = now_ms
         for room, entry in tuple(self._rooms.items()):
             if entry.publication is not None:
                 entry.relay.tick(now_ms)
+            elif not entry.hosted and entry.relay.has_readers:
+                # Viewers that wait for a first host have a time-out of their own.
+                continue
             elif now_ms - entry.left_ms >= self._limits.linger_ms:
-                # Not when viewers opened the room lately: each of them has a time-out of its own.
                 del self._rooms[room]
                 entry.relay.close(now_ms)
 
@@ -237,9 +237,6 @@ class Directory:
             if len(self._rooms) >= self._limits.relays_max:
                 raise DirectoryFull("too many streams, try again later")
             entry = self._rooms[room] = _Room(Relay(room, self._limits.relay, self._on_info), left_ms=self._clock())
-        elif entry.publication is None and not entry.relay.has_readers:
-            # Somebody asks anew: the time to linger begins again.
-            entry.left_ms = self._clock()
         return entry
 
     def _ended(self, publication: Publication, reason: str, now_ms: int) -> None:
@@ -254,16 +251,16 @@ class Directory:
         if was_live:
             self._tell(StreamStopped(relay.room, relay.info(), now_ms, reason))
 
-    def _on_info(self, relay: Relay) -> None:
+    def _on_info(self, relay: Relay, now_ms: int) -> None:
         entry = self._rooms.get(relay.room)
         if entry is None or not relay.live:
             return
         info = relay.info()
         told, entry.told = entry.told, info
         if told is None:
-            self._tell(StreamStarted(relay.room, info, self._now_ms))
+            self._tell(StreamStarted(relay.room, info, now_ms))
         elif _shape(told) != _shape(info):
-            self._tell(StreamChanged(relay.room, info, self._now_ms))
+            self._tell(StreamChanged(relay.room, info, now_ms))
 
     def _tell(self, event: StreamEvent) -> None:
         for listener in self._listeners:

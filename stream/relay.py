@@ -79,7 +79,7 @@ class Reader(Protocol):
 class Relay:
     """One room's stream. Owned by a Directory, which alone calls `begin`, `push`, `end`, `close`."""
 
-    def __init__(self, room: str, limits: RelayLimits, on_info: Callable[["Relay"], None]) -> None:
+    def __init__(self, room: str, limits: RelayLimits, on_info: Callable[["Relay", int], None]) -> None:
         self.room = room
         self.live = False
         self.since_ms: int | None = None
@@ -217,7 +217,7 @@ class Relay:
         else:
             self.audio = packet
         if self.live:
-            self._on_info(self)
+            self._on_info(self, now_ms)
         if self.playing and kind in self._announced:
             self._forward(packet, now_ms)
 
@@ -242,7 +242,7 @@ class Relay:
         if not self.live:
             self.live = True
             self.since_ms = now_ms
-            self._on_info(self)
+            self._on_info(self, now_ms)
         if self._settled and kind not in self._announced and (kind is Kind.AUDIO or packet.key):
             # A track turned up after all: readers start anew, so that headers name it.
             self._stop(now_ms)
@@ -296,7 +296,7 @@ class Relay:
         if not self._settled:
             self._settled = True
             self._announced = {kind for kind, at in ((Kind.VIDEO, key_ms), (Kind.AUDIO, audio_ms)) if at is not None}
-            self._on_info(self)
+            self._on_info(self, now_ms)
         if self.gop or self._audio_only:
             self.playing = True
             for reader in tuple(self._readers):

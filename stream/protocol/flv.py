@@ -52,9 +52,10 @@ def header(*, audio: bool, video: bool) -> bytes:
     return b"FLV\x01" + bytes((4 * audio + video,)) + b"\0\0\0\x09\0\0\0\0"
 
 
-def tag(packet: Packet) -> bytes:
+def tag(packet: Packet, dts_ms: int | None = None) -> bytes:
     """Give the whole tag with its trailing size; the timestamp is taken modulo 2**32 (it wraps after 49.7 days).
 
+    `dts_ms`: another time than the packet's own, for configurations that are sent again.
     Raises ValueError when the body is larger than a tag can say.
     """
     if packet.kind is Kind.VIDEO:
@@ -66,7 +67,7 @@ def tag(packet: Packet) -> bytes:
     size = len(prefix) + len(packet.data)
     if size > TAG_BODY_BYTES_MAX:
         raise ValueError(f"a tag body of {size} bytes is over the 24-bit size field")
-    time = packet.dts_ms & 0xFFFFFFFF
+    time = (packet.dts_ms if dts_ms is None else dts_ms) & 0xFFFFFFFF
     head = (
         bytes((packet.kind,))
         + size.to_bytes(3, "big")
