@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 COMPOSE = (ROOT / "docker-compose.yml").read_text("utf-8")
 NGINX = (ROOT / "deploy" / "nginx.conf").read_text("utf-8")
-SECRETS = {"SIYU_SECRET", "POSTGRES_PASSWORD", "REDIS_PASSWORD"}
+SECRETS = {"POSTGRES_PASSWORD", "REDIS_PASSWORD"}
 
 
 def service(name: str) -> dict[str, Any]:
@@ -89,13 +89,34 @@ def test_the_gateway_is_given_longer_than_its_drain_to_stop() -> None:
 
 
 def test_every_secret_comes_from_the_environment_and_has_no_default() -> None:
-    used = re.findall(r"(?<!\$)\$\{?(\w+)([^}\s\"]?[^}\s\"]?)", COMPOSE)
-    assert {name for name, _ in used} == SECRETS
-    assert {operator for _, operator in used} == {":?"}
-    for about in services().values():
-        for name, value in about.get("environment", {}).items():
-            if re.search(r"SECRET|PASSWORD|KEY|TOKEN|_URL", name):
-                assert value is None or value.startswith(f"${{{name}:?"), name
+    given = {
+        name: value
+        for about in services().values()
+        for name, value in about.get("environment", {}).items()
+        if re.search(r"SECRET|PASSWORD|KEY|TOKEN|_URL", name)
+    }
+    assert given.keys() >= SECRETS
+    assert {name: value for name, value in given.items() if value is not None} == {}
+    assert not re.search(r"\$\{\w+:?[-=+]", COMPOSE)
+
+
+def test_a_plain_compose_up_asks_for_no_variable() -> None:
+    assert re.findall(r"(?<!\$)\$[{\w]", COMPOSE) == []
+
+
+def test_redis_does_not_start_without_its_password() -> None:
+    shell, option, script = service("redis")["command"]
+    assert (shell, option) == ("sh", "-c")
+    unset = subprocess.run(
+        ["/bin/sh", "-c", script.replace("$$", "$").replace("/tmp/redis.conf", "/dev/null")],
+        env={"PATH": "/nowhere"},
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    assert unset.returncode != 0
+    assert "REDIS_PASSWORD" in unset.stderr
 
 
 def test_no_service_gains_privileges_or_runs_as_root_of_the_host() -> None:
