@@ -259,6 +259,12 @@ payment = Table(
     ),
     UniqueConstraint("provider", "number"),
     Index("ix_payment_order", "order_id"),
+    Index(
+        "ix_payment_refund_due",
+        "settled_ms",
+        sqlite_where=text("state = 'refund_due'"),
+        postgresql_where=text("state = 'refund_due'"),
+    ),
     # One order is paid once: a second settled payment cannot be written.
     Index(
         "uq_payment_settled",

@@ -8,7 +8,8 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     render_as_batch=True,
-    transaction_per_migration=True,
+    # SQLite's DDL is transactional when the driver does not interfere: all of an upgrade, or nothing.
+    transactional_ddl=True,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -186,6 +186,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_payment_order", "payment", ["order_id"], unique=False)
     op.create_index(
+        "ix_payment_refund_due",
+        "payment",
+        ["settled_ms"],
+        unique=False,
+        sqlite_where=sa.text("state = 'refund_due'"),
+        postgresql_where=sa.text("state = 'refund_due'"),
+    )
+    op.create_index(
         "uq_payment_settled",
         "payment",
         ["order_id"],

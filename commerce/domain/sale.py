@@ -1,0 +1,101 @@
+"""Flash-sale rules: which state a sale is in, and whether a hold is granted.
+
+    scheduled ──start──▶ countdown ──opens──▶ open ◀──▶ sold_out
+                             │                 │
+                             └──── paused ◀────┘      any ──close, closes──▶ closed
+
+The state is a function of the row and the time, so nobody has to be awake for a sale to open or close.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+COUNTDOWN_S_MAX = 300
+LENGTH_S_MAX = 24 * 3600
+HOLD_S_MAX = 1800
+"""Half an hour: a longer hold keeps units from people who would pay."""
+QUANTITY_MAX = 999
+"""Units in one hold or line; more is a mistake or an attack."""
+UNITS_MAX = 10_000_000
+"""Units of one sale or SKU."""
+
+
+class SaleState(StrEnum):
+    """Where a sale is in its life."""
+
+    SCHEDULED = "scheduled"
+    COUNTDOWN = "countdown"
+    OPEN = "open"
+    PAUSED = "paused"
+    SOLD_OUT = "sold_out"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class SaleRow:
+    """One sale as stored; units, 分 and Unix milliseconds."""
+
+    id: str
+    merchant: str
+    room: str
+    product: str
+    sku: str
+    title: str
+    image: str
+    price: int
+    list_price: int
+    version: int
+    total: int
+    free: int
+    held: int
+    sold: int
+    returned: int
+    per_person: int
+    hold_ms: int
+    length_ms: int
+    created_ms: int
+    opens_ms: int | None
+    closes_ms: int | None
+    paused_ms: int | None
+    closed_ms: int | None
+    announced: str
+
+
+def state_of(sale: SaleRow, now_ms: int) -> SaleState:
+    """The state of a sale at a time."""
+    if sale.closed_ms is not None:
+        return SaleState.CLOSED
+    if sale.opens_ms is None or sale.closes_ms is None:
+        return SaleState.SCHEDULED
+    if sale.paused_ms is not None:
+        return SaleState.PAUSED
+    if now_ms >= sale.closes_ms:
+        return SaleState.CLOSED
+    if now_ms < sale.opens_ms:
+        return SaleState.COUNTDOWN
+    return SaleState.OPEN if sale.free else SaleState.SOLD_OUT
+
+
+_CLOSED_DOORS = {
+    SaleState.SCHEDULED: "not_open",
+    SaleState.COUNTDOWN: "not_open",
+    SaleState.PAUSED: "paused",
+    SaleState.CLOSED: "closed",
+}
+
+
+def door(sale: SaleRow, now_ms: int) -> str | None:
+    """The code with which a sale refuses everybody at this time, or None when it takes holds (or is sold out)."""
+    return _CLOSED_DOORS.get(state_of(sale, now_ms))
+
+
+def decide_hold(free: int, used: int, per_person: int, quantity: int) -> str | None:
+    """None when ``quantity`` units are granted, else the refusal's code.
+
+    All or nothing: a person who asks for two and could have one is told so, and asks again.
+    """
+    if used + quantity > per_person:
+        return "limit"
+    if quantity > free:
+        return "sold_out"
+    return None

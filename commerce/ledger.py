@@ -1,0 +1,280 @@
+"""The ledger's port: commands that change stock and money, and the one verb that takes them.
+
+A command is a value; ``Ledger.submit`` decides it in arrival order and resolves the future only after a synced commit.
+``key`` and ``hash`` make a command repeatable: the same key with the same hash gives the stored answer (promise P5).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Protocol
+
+from commerce.domain.order import WantedLine
+from commerce.events import OrderView
+
+Clock = Callable[[], int]
+"""Unix milliseconds."""
+
+REQUESTS_WAITING_MAX = 20_000
+"""Commands queued before new ones are refused: under half a second of work at 50,000 a second."""
+BUSY_RETRY_MS = 500
+"""What a refused caller is told to wait: about the time in which a full queue empties."""
+BATCH_REQUESTS_MAX = 1_024
+"""Commands in one transaction: past some hundreds the sync's share of a command is below a microsecond or two."""
+BATCH_ROWWISE_MAX = 64
+"""Commands decided one by one in a transaction: each costs up to a millisecond, and holds behind it wait."""
+GATHER_MS = 2
+"""How long the first command of a batch may wait for company."""
+KEY_CHARACTERS_MAX = 64
+REQUEST_KEPT_MS = 48 * 3_600_000
+"""How long a key's answer is kept: twice the promised 24 hours."""
+EVENT_KEPT_MS = 3_600_000
+"""How long a delivered outbox row is kept, to look at after trouble."""
+LATCH_MS = 250
+"""A sold-out hint lapses after this, or when the next hold expires."""
+LATCH_HOLDERS_MAX = 20_000
+"""People who hold units of a latched sale are let through (their repeats have answers); above it nothing is latched."""
+EXPIRE_BATCH_MAX = 500
+"""Due holds ended in one transaction."""
+PAYMENT_GRACE_MS = 30_000
+"""How long past its expiry an order waits for the provider to say whether a started payment came through."""
+REFUND_REPEAT_MS = 10_000
+"""How long after asking for a refund it is asked again."""
+ORDER_HOLD_MS = 15 * 60_000
+"""How long an order's own holds (lines outside a sale) wait for payment."""
+
+
+def fingerprint(*parts: object) -> str:
+    """32 hex digits over a request's body, to tell a repeat from a key used for something else."""
+    return blake2b("\x1f".join(map(str, parts)).encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Take units of a sale for a person."""
+
+    merchant: str
+    room: str
+    person: str
+    sale: str
+    quantity: int
+    key: str
+    hash: str
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldGranted:
+    """Units taken until ``expires_ms``; ``price`` 分 per unit."""
+
+    hold: str
+    quantity: int
+    price: int
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Take one coupon of a drop for a person."""
+
+    merchant: str
+    room: str
+    person: str
+    drop: str
+    key: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class CouponGranted:
+    """A coupon worth ``amount`` 分 on goods of at least ``threshold`` 分 until ``expires_ms``."""
+
+    coupon: str
+    title: str
+    amount: int
+    threshold: int
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class StockUp:
+    """Receive units of a SKU (``adjust`` False) or correct a count (True, may be negative)."""
+
+    merchant: str
+    sku: str
+    quantity: int
+    adjust: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StockView:
+    """Units of a SKU."""
+
+    sku: str
+    received: int
+    adjusted: int
+    free: int
+    held: int
+    sold: int
+    shipped: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSale:
+    """Set units of a SKU aside for a flash sale."""
+
+    merchant: str
+    room: str
+    product: str
+    sku: str
+    title: str
+    image: str
+    price: int
+    list_price: int
+    total: int
+    per_person: int
+    hold_ms: int
+    length_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SteerSale:
+    """Do ``verb`` (start, pause, resume, close, reprice) to a sale; ``value`` is countdown ms or the new price."""
+
+    merchant: str
+    sale: str
+    verb: str
+    value: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StartDrop:
+    """Begin a coupon drop now."""
+
+    merchant: str
+    room: str
+    title: str
+    reason: str
+    amount: int
+    threshold: int
+    total: int
+    per_person: int
+    length_ms: int
+    valid_ms: int
+    template: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CloseDrop:
+    """End a coupon drop."""
+
+    merchant: str
+    drop: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateOrder:
+    """Make an order of a hold and/or lines, with a coupon; ``decision`` is the attribution with its losers."""
+
+    merchant: str
+    room: str
+    person: str
+    key: str
+    hash: str
+    hold: str | None
+    lines: tuple[WantedLine, ...]
+    coupon: str | None
+    decision: Mapping[str, Any] | None
+    entered_ms: int | None
+    card: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """End a pending order: by its person, or by the clock (``reason`` expired, only when due)."""
+
+    merchant: str
+    person: str | None
+    order: str
+    reason: str = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class StartPayment:
+    """Open (or find) the payment of a pending order."""
+
+    merchant: str
+    person: str
+    order: str
+    key: str
+    hash: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentStarted:
+    """The payment to ask the provider for; ``payment`` is None when the order is paid already."""
+
+    order: OrderView
+    payment: str | None
+    expires_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """A provider's notice whose signature was checked. ``kind`` is paid, declined or refunded."""
+
+    provider: str
+    number: str
+    kind: str
+    payment: str
+    merchant: str
+    amount: int
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a notice did: paid, repeat, refund (money goes back), declined or refunded."""
+
+    effect: str
+    order: OrderView
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Housekeeping: due holds and orders, sales and drops whose time came, delivered events, old keys."""
+
+    delivered: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A due order whose started payment the provider must be asked about before its units are released."""
+
+    merchant: str
+    order: str
+    payment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What housekeeping did and left; ``more`` when a bound cut it short.
+
+    ``refunds_due`` are (payment, 分) that the provider was asked for a while ago and has not confirmed.
+    """
+
+    expired: int
+    unsettled: tuple[Unsettled, ...]
+    refunds_due: tuple[tuple[str, int], ...]
+    more: bool
+
+
+class Ledger(Protocol):
+    """Where commands go."""
+
+    def submit(self, command: Any) -> asyncio.Future[Any]:
+        """Queue a command; the future has its result, or a CommerceError, after the synced commit."""
+        ...

@@ -1,0 +1,188 @@
+"""A payment provider that needs nothing: it decides at once and calls back later, with bodies that are really signed.
+
+Signature: hex HMAC-SHA256 with the given secret over ``timestamp "." nonce "." body``, in the headers
+``sandbox-timestamp`` (Unix ms), ``sandbox-nonce`` and ``sandbox-signature``. Like a real provider it repeats a callback
+that was not taken, and may deliver one twice.
+"""
+
+import asyncio
+import hmac
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+import orjson
+
+from commerce.errors import CommerceError, Invalid, Refused
+from commerce.ledger import Clock
+from commerce.payment import CALLBACK_BYTES_MAX, PaymentNotice, PaymentRequest, SignedMessage
+
+log = logging.getLogger(__name__)
+
+Deliver = Callable[[str, bytes, Mapping[str, str]], Awaitable[object]]
+"""(provider, body, headers): the shop's ``settle``. An exception makes the sandbox repeat."""
+
+TRANSACTIONS_MAX = 100_000
+"""Transactions remembered; the oldest are forgotten."""
+CALLBACK_TRIES_MAX = 8
+"""Repeats of a callback that is not taken, each after twice the time."""
+CALLBACK_DELAY_S = 0.05
+SKEW_MS_MAX = 300_000
+"""A signature's age or advance: older ones could be replays of a leaked body."""
+
+
+@dataclass(slots=True)
+class _Transaction:
+    request: PaymentRequest
+    number: str
+    state: str = "open"
+    notices: dict[str, SignedMessage] = field(default_factory=dict)
+
+
+class SandboxProvider:
+    """Pays everything except the amounts in ``declined_amounts`` (分).
+
+    ``hold_back`` leaves payments open until ``pay`` is called, as a customer does who dawdles in the wallet.
+    """
+
+    name = "sandbox"
+
+    def __init__(
+        self,
+        secret: bytes,
+        *,
+        clock: Clock,
+        declined_amounts: Collection[int] = (),
+        hold_back: bool = False,
+        callback_delay_s: float = CALLBACK_DELAY_S,
+        deliveries: int = 1,
+    ) -> None:
+        self._secret = secret
+        self._clock = clock
+        self._declined_amounts = frozenset(declined_amounts)
+        self._hold_back = hold_back
+        self._delay_s = callback_delay_s
+        self._deliveries = deliveries
+        self._transactions: dict[str, _Transaction] = {}
+        self._deliver: Deliver | None = None
+        self._calls: set[asyncio.Task[None]] = set()
+
+    def deliver_to(self, deliver: Deliver) -> None:
+        """Send callbacks there from now on."""
+        self._deliver = deliver
+
+    async def start(self, request: PaymentRequest) -> None:
+        """Open a payment and, unless held back, decide it."""
+        if request.payment in self._transactions:
+            return
+        if len(self._transactions) >= TRANSACTIONS_MAX:
+            del self._transactions[next(iter(self._transactions))]
+        self._transactions[request.payment] = _Transaction(request, secrets.token_hex(12))
+        if not self._hold_back:
+            self.pay(request.payment)
+
+    def pay(self, payment: str) -> SignedMessage | None:
+        """The customer confirms in the wallet; the notice, or None when it is closed or too late."""
+        transaction = self._transactions[payment]
+        if transaction.state != "open" or self._clock() >= transaction.request.expires_ms:
+            return None
+        declined = transaction.request.amount in self._declined_amounts
+        transaction.state = "declined" if declined else "paid"
+        return self._notify(transaction, transaction.state)
+
+    async def query(self, payment: str) -> SignedMessage | None:
+        """The latest notice of a payment, or None."""
+        transaction = self._transactions.get(payment)
+        return None if transaction is None else transaction.notices.get(transaction.state)
+
+    async def close(self, payment: str) -> None:
+        """Close an open payment."""
+        transaction = self._transactions.get(payment)
+        if transaction is not None and transaction.state == "open":
+            transaction.state = "closed"
+
+    async def refund(self, payment: str, amount: int) -> None:
+        """Give all of a paid payment back. Raises Refused (unknown_payment) for one that is not paid."""
+        transaction = self._transactions.get(payment)
+        if transaction is None or transaction.state not in ("paid", "refunded"):
+            raise Refused("unknown_payment", "the sandbox has no such paid payment")
+        if transaction.state == "paid" and amount == transaction.request.amount:
+            transaction.state = "refunded"
+            self._notify(transaction, "refunded")
+
+    def sign(self, body: bytes) -> SignedMessage:
+        """A body with the headers that prove it is ours."""
+        timestamp, nonce = str(self._clock()), secrets.token_hex(8)
+        headers = {
+            "sandbox-timestamp": timestamp,
+            "sandbox-nonce": nonce,
+            "sandbox-signature": self._signature(timestamp, nonce, body),
+        }
+        return SignedMessage(body, headers)
+
+    def parse(self, message: SignedMessage) -> PaymentNotice:
+        """Check a message and read it. Raises Refused (bad_signature) and Invalid."""
+        if len(message.body) > CALLBACK_BYTES_MAX:
+            raise Invalid("a callback is at most 16 KiB")
+        headers = {name.lower(): value for name, value in message.headers.items()}
+        timestamp, nonce = headers.get("sandbox-timestamp", ""), headers.get("sandbox-nonce", "")
+        given = headers.get("sandbox-signature", "")
+        if not hmac.compare_digest(given.encode(), self._signature(timestamp, nonce, message.body).encode()):
+            raise Refused("bad_signature", "the callback is not signed by the provider")
+        if not timestamp.isascii() or not timestamp.isdigit() or abs(self._clock() - int(timestamp)) > SKEW_MS_MAX:
+            raise Refused("bad_signature", "the callback's time is off")
+        try:
+            body = orjson.loads(message.body)
+            return PaymentNotice(
+                number=str(body["number"]),
+                kind=str(body["kind"]),
+                payment=str(body["payment"]),
+                merchant=str(body["merchant"]),
+                amount=int(body["amount"]),
+            )
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise Invalid("the callback cannot be read") from error
+
+    async def aclose(self) -> None:
+        """End the callbacks that are still to be made."""
+        for call in list(self._calls):
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+
+    def _signature(self, timestamp: str, nonce: str, body: bytes) -> str:
+        return hmac.new(self._secret, f"{timestamp}.{nonce}.".encode() + body, sha256).hexdigest()
+
+    def _notify(self, transaction: _Transaction, kind: str) -> SignedMessage:
+        request = transaction.request
+        body = {
+            "number": transaction.number,
+            "kind": kind,
+            "payment": request.payment,
+            "merchant": request.merchant,
+            "amount": request.amount,
+        }
+        message = self.sign(orjson.dumps(body))
+        transaction.notices[kind] = message
+        if self._deliver is not None:
+            for _ in range(self._deliveries):
+                call = asyncio.get_running_loop().create_task(self._call_back(self._deliver, message))
+                self._calls.add(call)
+                call.add_done_callback(self._calls.discard)
+        return message
+
+    async def _call_back(self, deliver: Deliver, message: SignedMessage) -> None:
+        delay_s = self._delay_s
+        for _ in range(CALLBACK_TRIES_MAX):
+            await asyncio.sleep(delay_s)
+            # Signed at the moment of sending, as the receiver refuses old signatures.
+            message = self.sign(message.body)
+            try:
+                await deliver(self.name, message.body, message.headers)
+            except CommerceError as error:
+                log.info("the shop did not take a callback (%s); it will be repeated", error.code)
+                delay_s *= 2
+            else:
+                return
+        log.warning("the shop never took a callback of the sandbox")

@@ -1,0 +1,172 @@
+"""Payments inside the ledger's transaction: start one, and settle a provider's notice exactly once.
+
+The provider's callback and the customer's return both end in ``settle``. ``payment_event`` is unique by (provider,
+number, kind) and is written first, so however often and in whatever order notices come, each acts once (promise P6).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from commerce.domain.order import OrderStatus, PaymentEffect, payment_effect
+from commerce.errors import CommerceError, Invalid, NotFound, Refused
+from commerce.events import OrderPaid, RefundDue
+from commerce.holds_sql import Taking, holds_of_order, sell_holds, take_units
+from commerce.ledger import PaymentStarted, Settle, Settled, StartPayment
+from commerce.ledger_batch_sql import Batch
+from commerce.orders_sql import find_order
+from commerce.views_sql import order_view
+
+_STARTED = text("SELECT * FROM payment WHERE order_id = :order AND state = 'started'")
+_START = text(
+    "INSERT INTO payment (id, order_id, merchant, person, provider, amount, state, created_ms)"
+    " VALUES (:id, :order, :merchant, :person, :provider, :amount, 'started', :now)"
+)
+_PAYMENT = text("SELECT * FROM payment WHERE id = :id AND provider = :provider")
+_RECORD = text(
+    "INSERT INTO payment_event (id, provider, number, kind, payment, amount, raw, received_ms)"
+    " VALUES (:id, :provider, :number, :kind, :payment, :amount, :raw, :now)"
+    " ON CONFLICT (provider, number, kind) DO NOTHING"
+)
+_SET_PAYMENT = text("UPDATE payment SET state = :state, number = :number, settled_ms = :now WHERE id = :id")
+_PAY = text(
+    "UPDATE orders SET status = 'paid', paid_ms = :now, cancelled_ms = NULL, reason = NULL"
+    " WHERE id = :id AND status = :before"
+)
+_USE_COUPON = text("UPDATE coupon SET state = 'used' WHERE order_id = :order AND state = 'locked'")
+_RELOCK_COUPON = text(
+    "UPDATE coupon SET state = 'used', order_id = :order"
+    " WHERE id = :id AND state = 'unused' AND expires_ms > :created AND merchant = :merchant AND person = :person"
+)
+_LINES = text("SELECT * FROM order_line WHERE order_id = :order ORDER BY n")
+_MOVE_LINE = text("UPDATE order_line SET hold = :hold WHERE order_id = :order AND n = :n")
+
+
+def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
+    """Open the order's payment, or find the one that is open.
+
+    Raises NotFound, Refused (gone, declined, expired), Conflict.
+    """
+    stored = batch.replay(command.merchant, command.person, "pay", command.key, command.hash)
+    row = find_order(batch, command.merchant, command.order, command.person)
+    view = order_view(batch.connection, row)
+    if row.status == OrderStatus.PAID:
+        return PaymentStarted(view, None, row.expires_ms)
+    if row.status == OrderStatus.CANCELLED:
+        raise Refused("gone", "the order was cancelled", reason=row.reason)
+    open_payment = batch.one(_STARTED, order=row.id)
+    if open_payment is not None:
+        # Asked again, perhaps after a crash between us and the provider: the same number, so it can be paid but once.
+        return PaymentStarted(view, open_payment.id, row.expires_ms)
+    if stored is not None:
+        raise Refused("declined", "this try to pay was declined; try again with a new key")
+    if row.expires_ms <= batch.now_ms:
+        raise Refused("expired", "the time to pay is over")
+    payment = batch.mint()
+    batch.run(
+        _START,
+        id=payment,
+        order=row.id,
+        merchant=row.merchant,
+        person=row.person,
+        provider=command.provider,
+        amount=row.amount,
+        now=batch.now_ms,
+    )
+    batch.remember(command.merchant, command.person, "pay", command.key, command.hash, row.id)
+    return PaymentStarted(view, payment, row.expires_ms)
+
+
+def settle(batch: Batch, command: Settle) -> Settled:
+    """Let a checked notice act once.
+
+    Raises NotFound for a payment that is not known (the provider repeats), Refused (amount_mismatch,
+    merchant_mismatch); nothing is kept then, so that the right notice can still come.
+    """
+    payment = batch.one(_PAYMENT, id=command.payment, provider=command.provider)
+    if payment is None:
+        raise NotFound("no such payment")
+    fresh = batch.run(
+        _RECORD,
+        id=batch.mint(),
+        provider=command.provider,
+        number=command.number,
+        kind=command.kind,
+        payment=command.payment,
+        amount=command.amount,
+        raw=command.raw,
+        now=batch.now_ms,
+    ).rowcount
+    if payment.merchant != command.merchant:
+        raise Refused("merchant_mismatch", "the payment is another merchant's")
+    if payment.amount != command.amount:
+        raise Refused("amount_mismatch", "the amount is not the order's", expected=payment.amount)
+    row = find_order(batch, payment.merchant, payment.order_id)
+    effect = "repeat"
+    if fresh:
+        effect = _act(batch, command, payment, row)
+    return Settled(effect, order_view(batch.connection, find_order(batch, payment.merchant, payment.order_id)))
+
+
+def _act(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any]) -> str:
+    if command.kind == "paid":
+        if payment.state in ("settled", "refund_due", "refunded"):
+            # Another transaction number for a payment that has had its effect: the money of this one goes back, too.
+            return "repeat" if payment.number == command.number else _refund(batch, payment, row)
+        return _money_came(batch, command, payment, row)
+    if command.kind == "declined":
+        if payment.state == "started":
+            _set(batch, payment, "declined", None)
+        return "declined"
+    if command.kind == "refunded":
+        if payment.state == "refund_due":
+            _set(batch, payment, "refunded", payment.number)
+        return "refunded"
+    raise Invalid(f"unknown kind of notice {command.kind!r}")
+
+
+def _set(batch: Batch, payment: Row[Any], state: str, number: str | None) -> None:
+    batch.run(_SET_PAYMENT, id=payment.id, state=state, number=number, now=batch.now_ms)
+
+
+def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any]) -> str:
+    effect = payment_effect(OrderStatus(row.status))
+    if effect is PaymentEffect.RETAKE:
+        try:
+            with batch.connection.begin_nested():
+                _retake(batch, row)
+        except CommerceError:
+            # The units or the coupon are gone: the customer gets the money back.
+            effect = PaymentEffect.REFUND
+    if effect is PaymentEffect.REFUND:
+        _set(batch, payment, "refund_due", command.number)
+        return _refund(batch, payment, row)
+    sell_holds(batch, holds_of_order(batch, row.id))
+    batch.run(_USE_COUPON, order=row.id)
+    batch.run(_PAY, id=row.id, now=batch.now_ms, before=row.status)
+    _set(batch, payment, "settled", command.number)
+    view = order_view(batch.connection, find_order(batch, row.merchant, row.id))
+    batch.emit(OrderPaid(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
+    return "paid"
+
+
+def _refund(batch: Batch, payment: Row[Any], row: Row[Any]) -> str:
+    common = (batch.mint(), row.merchant, row.room, batch.now_ms)
+    batch.emit(RefundDue(*common, row.person, row.id, payment.id, payment.amount))
+    return "refund"
+
+
+def _retake(batch: Batch, row: Row[Any]) -> None:
+    """Take a cancelled order's units and coupon anew, at the price that was paid. Raises CommerceError when gone."""
+    for line in batch.run(_LINES, order=row.id).all():
+        taking = Taking(row.merchant, row.person, line.sale, line.sku, line.quantity, line.price)
+        hold = take_units(batch, taking, row.id, row.expires_ms)
+        batch.run(_MOVE_LINE, hold=hold, order=row.id, n=line.n)
+    if row.coupon is not None:
+        parameters = {"id": row.coupon, "order": row.id, "merchant": row.merchant, "person": row.person}
+        if not batch.run(_RELOCK_COUPON, created=row.created_ms, **parameters).rowcount:
+            raise Refused("coupon_invalid", "the coupon was used for another order")
+
+
+HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {StartPayment: start_payment, Settle: settle}

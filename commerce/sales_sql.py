@@ -1,0 +1,295 @@
+"""Stock, sales and drops inside the ledger's transaction: what staff do, and what the clock does."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from commerce.domain.coupon import drop_state
+from commerce.domain.sale import SaleRow, SaleState, state_of
+from commerce.errors import Invalid, NotFound, Refused
+from commerce.events import DropView, SaleView
+from commerce.ledger import (
+    EVENT_KEPT_MS,
+    EXPIRE_BATCH_MAX,
+    REFUND_REPEAT_MS,
+    REQUEST_KEPT_MS,
+    CloseDrop,
+    CreateSale,
+    StartDrop,
+    SteerSale,
+    StockUp,
+    StockView,
+    Sweep,
+    Swept,
+    Unsettled,
+)
+from commerce.ledger_batch_sql import Batch, as_rows
+from commerce.orders_sql import reclaim
+from commerce.views_sql import drop_view, sale_view
+
+_STOCK = text("SELECT * FROM stock WHERE sku = :sku")
+_NEW_STOCK = text("INSERT INTO stock (sku, merchant) VALUES (:sku, :merchant) ON CONFLICT (sku) DO NOTHING")
+_RECEIVE = text("UPDATE stock SET received = received + :units, free = free + :units WHERE sku = :sku")
+_ADJUST = text(
+    "UPDATE stock SET adjusted = adjusted + :units, free = free + :units WHERE sku = :sku AND free + :units >= 0"
+)
+_RESERVE = text(
+    "UPDATE stock SET free = free - :units, held = held + :units"
+    " WHERE sku = :sku AND merchant = :merchant AND free >= :units"
+)
+_UNRESERVE = text("UPDATE stock SET free = free + :units, held = held - :units WHERE sku = :sku")
+_INSERT_SALE = text(
+    "INSERT INTO sale (id, merchant, room, product, sku, title, image, price, list_price, total, free, per_person,"
+    " hold_ms, length_ms, created_ms, announced) VALUES (:id, :merchant, :room, :product, :sku, :title, :image,"
+    " :price, :list_price, :total, :total, :per_person, :hold_ms, :length_ms, :now, '')"
+)
+_START_SALE = text("UPDATE sale SET opens_ms = :opens, closes_ms = :closes WHERE id = :id")
+_PAUSE_SALE = text("UPDATE sale SET paused_ms = :now WHERE id = :id")
+_RESUME_SALE = text(
+    "UPDATE sale SET paused_ms = NULL, opens_ms = :opens, closes_ms = closes_ms + :paused WHERE id = :id"
+)
+_REPRICE_SALE = text("UPDATE sale SET price = :price, version = version + 1, announced = '' WHERE id = :id")
+_CLOSE_SALE = text(
+    "UPDATE sale SET closed_ms = :now, returned = returned + free, free = 0 WHERE id = :id AND closed_ms IS NULL"
+)
+_INSERT_DROP = text(
+    "INSERT INTO drop_ (id, merchant, room, template, title, reason, amount, threshold, total, per_person, starts_ms,"
+    " ends_ms, valid_ms, announced) VALUES (:id, :merchant, :room, :template, :title, :reason, :amount, :threshold,"
+    " :total, :per_person, :now, :ends_ms, :valid_ms, '')"
+)
+_CLOSE_DROP = text("UPDATE drop_ SET closed_ms = :now WHERE id = :id AND closed_ms IS NULL")
+_LIVE_SALES = text("SELECT id FROM sale WHERE closed_ms IS NULL AND opens_ms IS NOT NULL")
+_DUE_DROPS = text("SELECT id FROM drop_ WHERE closed_ms IS NULL AND ends_ms <= :now")
+_UNSETTLED = text(
+    "SELECT o.merchant, o.id, p.id AS payment FROM orders AS o JOIN payment AS p ON p.order_id = o.id"
+    " WHERE o.status = 'pending' AND o.expires_ms <= :now AND p.state = 'started' LIMIT :limit"
+)
+_REFUNDS_DUE = text(
+    "SELECT id, amount FROM payment WHERE state = 'refund_due' AND settled_ms <= :before"
+    " ORDER BY settled_ms LIMIT :limit"
+)
+_FORGET_EVENTS = text(
+    "DELETE FROM outbox WHERE id IN"
+    " (SELECT id FROM outbox WHERE created_ms < :before AND delivered_ms IS NOT NULL ORDER BY id LIMIT :limit)"
+)
+FORGET_MAX = 2_000
+"""Old rows deleted (or looked at) in one sweep: a few milliseconds."""
+
+
+def stock_up(batch: Batch, command: StockUp) -> StockView:
+    """Receive or adjust units. Raises NotFound for another merchant's SKU, Refused (sold_out) below zero."""
+    batch.run(_NEW_STOCK, sku=command.sku, merchant=command.merchant)
+    _stock(batch, command.merchant, command.sku)
+    if not batch.run(_ADJUST if command.adjust else _RECEIVE, sku=command.sku, units=command.quantity).rowcount:
+        raise Refused("sold_out", "not that many units are free to be taken away")
+    row = _stock(batch, command.merchant, command.sku)
+    return StockView(row.sku, row.received, row.adjusted, row.free, row.held, row.sold, row.shipped, row.quarantined)
+
+
+def _stock(batch: Batch, merchant: str, sku: str) -> Row[Any]:
+    row = batch.one(_STOCK, sku=sku)
+    if row is None or row.merchant != merchant:
+        raise NotFound("no such stock")
+    return row
+
+
+def create_sale(batch: Batch, command: CreateSale) -> SaleView:
+    """Set units aside for a sale. Raises NotFound, Refused (sold_out) when fewer are free."""
+    _stock(batch, command.merchant, command.sku)
+    if not batch.run(_RESERVE, sku=command.sku, merchant=command.merchant, units=command.total).rowcount:
+        raise Refused("sold_out", "not that many units are free")
+    sale = batch.mint()
+    batch.run(
+        _INSERT_SALE,
+        id=sale,
+        merchant=command.merchant,
+        room=command.room,
+        product=command.product,
+        sku=command.sku,
+        title=command.title,
+        image=command.image,
+        price=command.price,
+        list_price=command.list_price,
+        total=command.total,
+        per_person=command.per_person,
+        hold_ms=command.hold_ms,
+        length_ms=command.length_ms,
+        now=batch.now_ms,
+    )
+    batch.sale_moved(sale)
+    return _view(batch, sale)
+
+
+def _sale(batch: Batch, merchant: str, sale_id: str) -> SaleRow:
+    sale = batch.sales([sale_id]).get(sale_id)
+    if sale is None or sale.merchant != merchant:
+        raise NotFound("no such sale")
+    return sale
+
+
+def _view(batch: Batch, sale: str) -> SaleView:
+    return sale_view(batch.sales([sale])[sale], batch.now_ms)
+
+
+def steer_sale(batch: Batch, command: SteerSale) -> SaleView:
+    """Start, pause, resume, close or reprice a sale; doing twice what is done changes nothing.
+
+    Raises NotFound, Refused (already, closed, not_open), Invalid for an unknown verb.
+    """
+    sale = _sale(batch, command.merchant, command.sale)
+    state = state_of(sale, batch.now_ms)
+    verb = _VERBS.get(command.verb)
+    if verb is None:
+        raise Invalid(f"a sale has no {command.verb!r}")
+    if state is SaleState.CLOSED and command.verb != "close":
+        raise Refused("closed", "the sale has closed")
+    verb(batch, sale, state, command.value)
+    batch.sale_moved(sale.id)
+    return _view(batch, sale.id)
+
+
+def _start(batch: Batch, sale: SaleRow, state: SaleState, countdown_ms: int) -> None:
+    if state is not SaleState.SCHEDULED:
+        raise Refused("already", "the sale was started")
+    opens_ms = batch.now_ms + countdown_ms
+    batch.run(_START_SALE, id=sale.id, opens=opens_ms, closes=opens_ms + sale.length_ms)
+
+
+def _pause(batch: Batch, sale: SaleRow, state: SaleState, _value: int) -> None:
+    if state is SaleState.SCHEDULED:
+        raise Refused("not_open", "the sale was not started")
+    if state is not SaleState.PAUSED:
+        batch.run(_PAUSE_SALE, id=sale.id, now=batch.now_ms)
+
+
+def _resume(batch: Batch, sale: SaleRow, state: SaleState, _value: int) -> None:
+    if state is not SaleState.PAUSED or sale.paused_ms is None or sale.opens_ms is None:
+        return
+    # A pause stops the clock: what was left of the countdown or of the sale is left again.
+    paused_ms = batch.now_ms - sale.paused_ms
+    opens_ms = sale.opens_ms + paused_ms if sale.paused_ms < sale.opens_ms else sale.opens_ms
+    batch.run(_RESUME_SALE, id=sale.id, opens=opens_ms, paused=paused_ms)
+
+
+def _close(batch: Batch, sale: SaleRow, _state: SaleState, _value: int) -> None:
+    if batch.run(_CLOSE_SALE, id=sale.id, now=batch.now_ms).rowcount:
+        batch.run(_UNRESERVE, sku=sale.sku, units=sale.free)
+
+
+def _reprice(batch: Batch, sale: SaleRow, _state: SaleState, price: int) -> None:
+    batch.run(_REPRICE_SALE, id=sale.id, price=price)
+
+
+_VERBS: Mapping[str, Callable[[Batch, SaleRow, SaleState, int], None]] = {
+    "start": _start,
+    "pause": _pause,
+    "resume": _resume,
+    "close": _close,
+    "reprice": _reprice,
+}
+
+
+def start_drop(batch: Batch, command: StartDrop) -> DropView:
+    """Begin a coupon drop now."""
+    drop = batch.mint()
+    batch.run(
+        _INSERT_DROP,
+        id=drop,
+        merchant=command.merchant,
+        room=command.room,
+        template=command.template,
+        title=command.title,
+        reason=command.reason,
+        amount=command.amount,
+        threshold=command.threshold,
+        total=command.total,
+        per_person=command.per_person,
+        ends_ms=batch.now_ms + command.length_ms,
+        valid_ms=command.valid_ms,
+        now=batch.now_ms,
+    )
+    batch.drop_moved(drop)
+    return drop_view(batch.drops([drop])[drop], batch.now_ms)
+
+
+def close_drop(batch: Batch, command: CloseDrop) -> DropView:
+    """End a drop; its coupons stay good. Raises NotFound."""
+    drop = batch.drops([command.drop]).get(command.drop)
+    if drop is None or drop.merchant != command.merchant:
+        raise NotFound("no such coupon drop")
+    if batch.run(_CLOSE_DROP, id=drop.id, now=batch.now_ms).rowcount:
+        batch.drop_moved(drop.id)
+    return drop_view(batch.drops([drop.id])[drop.id], batch.now_ms)
+
+
+def sweep(batch: Batch, command: Sweep) -> Swept:
+    """Do what is due: holds, orders, sales, drops, delivered events."""
+    if command.delivered:
+        batch.run(batch.texts.mark_delivered, rows=as_rows(command.delivered), now=batch.now_ms)
+    expired = reclaim(batch, EXPIRE_BATCH_MAX)
+    live = batch.run(_LIVE_SALES).scalars().all()
+    for sale in batch.sales(live).values():
+        state = state_of(sale, batch.now_ms)
+        if state is SaleState.CLOSED:
+            _close(batch, sale, state, 0)
+        if state != sale.announced:
+            batch.sale_moved(sale.id)
+    for drop in batch.drops(batch.run(_DUE_DROPS, now=batch.now_ms).scalars().all()).values():
+        batch.run(_CLOSE_DROP, id=drop.id, now=drop.ends_ms)
+        if drop_state(drop, batch.now_ms) != drop.announced:
+            batch.drop_moved(drop.id)
+    batch.run(_FORGET_EVENTS, before=batch.now_ms - EVENT_KEPT_MS, limit=FORGET_MAX)
+    unsettled = tuple(
+        Unsettled(row.merchant, row.id, row.payment)
+        for row in batch.run(_UNSETTLED, now=batch.now_ms, limit=EXPIRE_BATCH_MAX)
+    )
+    overdue = batch.run(_REFUNDS_DUE, before=batch.now_ms - REFUND_REPEAT_MS, limit=EXPIRE_BATCH_MAX)
+    refunds = tuple((row.id, row.amount) for row in overdue)
+    return Swept(expired, unsettled, refunds, expired >= EXPIRE_BATCH_MAX)
+
+
+_OLD_REQUESTS = text(
+    "DELETE FROM request WHERE created_ms < :before AND (merchant, person, route, key) IN"
+    " (SELECT merchant, person, route, key FROM request WHERE (merchant, person, route, key) > "
+    "(:merchant, :person, :route, :key) ORDER BY merchant, person, route, key LIMIT :limit)"
+)
+_REQUEST_AFTER = text(
+    "SELECT merchant, person, route, key FROM request WHERE (merchant, person, route, key) >"
+    " (:merchant, :person, :route, :key) ORDER BY merchant, person, route, key LIMIT 1 OFFSET :limit"
+)
+
+
+class RequestSweeper:
+    """Walks the request keys in their own order, some rows at a time, and forgets the old ones.
+
+    A walk costs the hot path nothing, where an index on the time would cost every hold a page write.
+    """
+
+    def __init__(self) -> None:
+        self._position = {"merchant": "", "person": "", "route": "", "key": ""}
+
+    def step(self, batch: Batch) -> None:
+        """Look at the next rows."""
+        position = self._position
+        after = batch.one(_REQUEST_AFTER, limit=FORGET_MAX, **position)
+        batch.run(_OLD_REQUESTS, before=batch.now_ms - REQUEST_KEPT_MS, limit=FORGET_MAX, **position)
+        self._position = dict.fromkeys(position, "") if after is None else dict(zip(position, after, strict=True))
+
+
+def handlers() -> Mapping[type, Callable[[Batch, Any], Any]]:
+    """The handlers of this module, with a walk over old request keys of their own."""
+    walk = RequestSweeper()
+
+    def sweep_all(batch: Batch, command: Sweep) -> Swept:
+        walk.step(batch)
+        return sweep(batch, command)
+
+    return {
+        StockUp: stock_up,
+        CreateSale: create_sale,
+        SteerSale: steer_sale,
+        StartDrop: start_drop,
+        CloseDrop: close_drop,
+        Sweep: sweep_all,
+    }

@@ -1,0 +1,486 @@
+"""The shop's facade: what the gateway may ask of stock, sales, coupons, orders and payments.
+
+Everything that changes something goes to the group-commit ledger and is answered after a synced commit; queries run on
+reader threads. ``hold`` and ``claim_coupon`` return the ledger's future itself: no Task is made for them.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import Connection, text
+
+from commerce import orders_sql, payments_sql, sales_sql, views_sql
+from commerce.domain.coupon import COUPONS_MAX, DROP_SECONDS_MAX
+from commerce.domain.money import AMOUNT_MAX
+from commerce.domain.order import LINES_MAX, WantedLine
+from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX, LENGTH_S_MAX, QUANTITY_MAX, UNITS_MAX
+from commerce.errors import Busy, CommerceError, Invalid, NotFound, Refused
+from commerce.events import CouponView, DropView, Event, OrderCancelled, OrderView, RefundDue, SaleView
+from commerce.ledger import (
+    KEY_CHARACTERS_MAX,
+    CancelOrder,
+    Claim,
+    Clock,
+    CloseDrop,
+    CouponGranted,
+    CreateOrder,
+    CreateSale,
+    Hold,
+    HoldGranted,
+    PaymentStarted,
+    Settle,
+    Settled,
+    StartDrop,
+    StartPayment,
+    SteerSale,
+    StockUp,
+    StockView,
+    Sweep,
+    Swept,
+    Unsettled,
+    fingerprint,
+)
+from commerce.ledger_sql import GroupCommitLedger
+from commerce.outbox_sql import Dispatcher, read_undelivered
+from commerce.payment import PROVIDER_TIMEOUT_S, PaymentNotice, PaymentProvider, PaymentRequest, SignedMessage
+from commerce.store_sql import Store
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SWEEP_S = 1.0
+"""How often due holds and orders are looked for when nobody buys."""
+OUTSIDE_CALLS_MAX = 64
+"""Calls to the provider under way from housekeeping; more wait for the next sweep."""
+ALARMS_MAX = 1_000
+"""Sales whose opening or closing has its own timer; others are told of by the next sweep."""
+TITLE_CHARACTERS_MAX = 200
+
+_PRODUCT = text(
+    "SELECT k.product, p.title, p.image FROM sku AS k JOIN product AS p ON p.id = k.product"
+    " WHERE k.id = :sku AND k.merchant = :merchant"
+)
+
+
+class Shop:
+    """Stock, flash sales, coupon drops, orders and payments of all merchants of one database."""
+
+    def __init__(self, store: Store, *, clock: Clock, provider: PaymentProvider, sweep_s: float = SWEEP_S) -> None:
+        self._store = store
+        self._clock = clock
+        self._provider = provider
+        self._sweep_s = sweep_s
+        self._dispatcher = Dispatcher()
+        handlers = {**sales_sql.handlers(), **orders_sql.HANDLERS, **payments_sql.HANDLERS}
+        self.ledger = GroupCommitLedger(store, handlers, clock=clock, on_events=self._dispatcher.dispatch)
+        self._dispatcher.listen(self._act_outside)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._alarms: set[asyncio.TimerHandle] = set()
+        self._calls: dict[str, asyncio.Task[None]] = {}
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    async def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Start the writer's thread and the sweeper, and deliver what a crash left in the outbox."""
+        self._loop = loop or asyncio.get_running_loop()
+        self.ledger.start(self._loop)
+        self._dispatcher.dispatch(await self._store.read(read_undelivered))
+        if self._sweep_s > 0:
+            self._timer = self._loop.call_later(self._sweep_s, self._tick)
+
+    async def close(self) -> None:
+        """Answer what is queued, mark delivered events, end the thread; the store stays open."""
+        for timer in (self._timer, *self._alarms):
+            if timer is not None:
+                timer.cancel()
+        self._timer = None
+        self._alarms.clear()
+        for call in list(self._calls.values()):
+            call.cancel()
+        await asyncio.gather(*self._calls.values(), return_exceptions=True)
+        if self._loop is not None:
+            await self.sweep()
+            await self.ledger.close()
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Call ``listener`` on the loop with each committed event: at least once, with an id to drop repeats by."""
+        self._dispatcher.listen(listener)
+
+    # --- the rush ------------------------------------------------------------------------------------------------
+
+    def hold(
+        self, merchant: str, room: str, person: str, sale: str, quantity: int, key: str, version: int | None = None
+    ) -> "asyncio.Future[HoldGranted]":
+        """Take units of a sale. Fails with NotFound, Refused, Conflict, Busy, Invalid."""
+        if not 0 < quantity <= QUANTITY_MAX or not 0 < len(key) <= KEY_CHARACTERS_MAX:
+            return self._failed(Invalid(f"1 to {QUANTITY_MAX} units, a key of up to {KEY_CHARACTERS_MAX} characters"))
+        return self.ledger.submit(
+            Hold(merchant, room, person, sale, quantity, key, f"{sale}/{quantity}/{version}"[:64], version)
+        )
+
+    def claim_coupon(
+        self, merchant: str, room: str, person: str, drop: str, key: str
+    ) -> "asyncio.Future[CouponGranted]":
+        """Take a coupon of a drop. Fails with NotFound, Refused, Conflict, Busy, Invalid."""
+        if not 0 < len(key) <= KEY_CHARACTERS_MAX:
+            return self._failed(Invalid(f"a key has 1 to {KEY_CHARACTERS_MAX} characters"))
+        return self.ledger.submit(Claim(merchant, room, person, drop, key, drop[:64]))
+
+    def _failed(self, error: CommerceError) -> "asyncio.Future[Any]":
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.set_exception(error)
+        return future
+
+    # --- staff ---------------------------------------------------------------------------------------------------
+
+    async def stock_up(self, merchant: str, sku: str, quantity: int, reason: str = "received") -> StockView:
+        """Receive units (``reason`` received) or correct a count (any other reason; may be negative)."""
+        adjust = reason != "received"
+        _within(quantity, -UNITS_MAX if adjust else 0, UNITS_MAX, "quantity")
+        return await self._do(StockUp(merchant, sku, quantity, adjust), StockView)
+
+    async def create_sale(
+        self,
+        merchant: str,
+        room: str,
+        sku: str,
+        price: int,
+        list_price: int,
+        total: int,
+        per_person: int,
+        hold_s: int,
+        length_s: int,
+        *,
+        title: str | None = None,
+        image: str | None = None,
+    ) -> SaleView:
+        """Set ``total`` units of a SKU aside for a sale, state scheduled. Raises NotFound, Refused, Invalid."""
+        _within(price, 1, AMOUNT_MAX, "price")
+        _within(list_price, 0, AMOUNT_MAX, "list_price")
+        _within(total, 1, UNITS_MAX, "total")
+        _within(per_person, 1, UNITS_MAX, "per_person")
+        _within(hold_s, 1, HOLD_S_MAX, "hold_s")
+        _within(length_s, 1, LENGTH_S_MAX, "length_s")
+
+        def find(connection: Connection) -> tuple[str, str, str]:
+            row = connection.execute(_PRODUCT, {"sku": sku, "merchant": merchant}).one_or_none()
+            if row is None:
+                raise NotFound("no such product", sku=sku)
+            return row.product, row.title, row.image or ""
+
+        product, own_title, own_image = await self._store.read(find)
+        command = CreateSale(
+            merchant,
+            room,
+            product,
+            sku,
+            (own_title if title is None else title)[:TITLE_CHARACTERS_MAX],
+            own_image if image is None else image,
+            price,
+            list_price,
+            total,
+            per_person,
+            hold_s * 1000,
+            length_s * 1000,
+        )
+        return await self._do(command, SaleView)
+
+    async def start_sale(self, merchant: str, sale: str, countdown_s: int) -> SaleView:
+        """Begin the countdown; the sale opens by itself when it ends."""
+        _within(countdown_s, 0, COUNTDOWN_S_MAX, "countdown_s")
+        return await self._steer(SteerSale(merchant, sale, "start", countdown_s * 1000))
+
+    async def pause_sale(self, merchant: str, sale: str) -> SaleView:
+        """Take no more holds until resumed; the clock of the sale stops."""
+        return await self._steer(SteerSale(merchant, sale, "pause"))
+
+    async def resume_sale(self, merchant: str, sale: str) -> SaleView:
+        """Go on with what was left of the time."""
+        return await self._steer(SteerSale(merchant, sale, "resume"))
+
+    async def close_sale(self, merchant: str, sale: str) -> SaleView:
+        """End a sale; its free units go back to the shelf, its holds stay good until they expire."""
+        return await self._steer(SteerSale(merchant, sale, "close"))
+
+    async def reprice_sale(self, merchant: str, sale: str, price: int) -> SaleView:
+        """Change the price; who shows the old version is refused with the new one."""
+        _within(price, 1, AMOUNT_MAX, "price")
+        return await self._steer(SteerSale(merchant, sale, "reprice", price))
+
+    async def _steer(self, command: SteerSale) -> SaleView:
+        view = await self._do(command, SaleView)
+        self._alarm(view.opens)
+        self._alarm(view.closes)
+        return view
+
+    async def start_drop(
+        self,
+        merchant: str,
+        room: str,
+        title: str,
+        reason: str,
+        amount: int,
+        threshold: int,
+        total: int,
+        per_person: int,
+        seconds: int,
+        valid_s: int,
+        template: str | None = None,
+    ) -> DropView:
+        """Begin a coupon drop now. Raises Invalid."""
+        _within(amount, 1, AMOUNT_MAX, "amount")
+        _within(threshold, 0, AMOUNT_MAX, "threshold")
+        _within(total, 1, COUPONS_MAX, "total")
+        _within(per_person, 1, COUPONS_MAX, "per_person")
+        _within(seconds, 1, DROP_SECONDS_MAX, "seconds")
+        _within(valid_s, 1, 366 * 86_400, "valid_s")
+        title, reason = title[:TITLE_CHARACTERS_MAX], reason[:TITLE_CHARACTERS_MAX]
+        command = StartDrop(
+            merchant,
+            room,
+            title,
+            reason,
+            amount,
+            threshold,
+            total,
+            per_person,
+            length_ms=seconds * 1000,
+            valid_ms=valid_s * 1000,
+            template=template,
+        )
+        view = await self._do(command, DropView)
+        self._alarm(view.ends)
+        return view
+
+    async def close_drop(self, merchant: str, drop: str) -> DropView:
+        """End a drop; coupons that were taken stay good."""
+        return await self._do(CloseDrop(merchant, drop), DropView)
+
+    # --- orders and payments -------------------------------------------------------------------------------------
+
+    async def create_order(
+        self,
+        merchant: str,
+        room: str,
+        person: str,
+        key: str,
+        hold: str | None = None,
+        lines: Iterable[WantedLine | Sequence[Any]] = (),
+        coupon: str | None = None,
+        decision: Mapping[str, Any] | None = None,
+        entered_ms: int | None = None,
+        card: str | None = None,
+    ) -> OrderView:
+        """Make an order of a hold and/or lines (WantedLine or (sku, quantity, version)), with a coupon.
+
+        Raises NotFound, Refused (gone, already, price_changed, sold_out, coupon_invalid), Conflict, Busy, Invalid.
+        """
+        wanted = tuple(line if isinstance(line, WantedLine) else WantedLine(*line) for line in lines)
+        _key(key)
+        if len(wanted) > LINES_MAX:
+            raise Invalid(f"an order has at most {LINES_MAX} lines")
+        body = [(line.sku, line.quantity, line.version) for line in wanted]
+        # The attribution may differ between a request and its repeat; what is bought may not.
+        body_hash = fingerprint(room, hold, orjson.dumps(body).decode(), coupon)
+        command = CreateOrder(merchant, room, person, key, body_hash, hold, wanted, coupon, decision, entered_ms, card)
+        return await self._do(command, OrderView)
+
+    async def cancel_order(self, merchant: str, person: str | None, order: str) -> OrderView:
+        """End a pending order. Raises NotFound, Refused (already) when it is paid."""
+        return await self._do(CancelOrder(merchant, person, order), OrderView)
+
+    async def pay_order(self, merchant: str, person: str, order: str, key: str) -> OrderView:
+        """Pay through the provider; the order as it is when the provider has answered (paid, or still pending).
+
+        Raises NotFound, Refused (gone, expired, declined), Conflict, Busy. Safe to repeat with the same key.
+        """
+        _key(key)
+        command = StartPayment(merchant, person, order, key, fingerprint(order), self._provider.name)
+        started = await self._do(command, PaymentStarted)
+        if started.payment is None:
+            return started.order
+        title = started.order.lines[0].title if started.order.lines else ""
+        amount = started.order.amount
+        request = PaymentRequest(started.payment, merchant, amount, started.expires_ms, title)
+        try:
+            async with asyncio.timeout(PROVIDER_TIMEOUT_S):
+                await self._provider.start(request)
+                # The customer's return asks what became of it, and ends in the same function as the callback.
+                message = await self._provider.query(started.payment)
+        except TimeoutError as error:
+            raise Busy("the payment provider did not answer") from error
+        if message is None:
+            return started.order
+        settled = await self._settle(message)
+        if settled.effect == "declined":
+            raise Refused("declined", "the payment was declined", order=settled.order.order)
+        return settled.order
+
+    async def settle(self, provider: str, raw: bytes, headers: Mapping[str, str]) -> Settled:
+        """Take a provider's callback.
+
+        Raises NotFound (unknown provider or payment: answer failure, it will repeat), Refused (bad_signature,
+        amount_mismatch, merchant_mismatch), Invalid, Busy.
+        """
+        if provider != self._provider.name:
+            raise NotFound("no such payment provider")
+        return await self._settle(SignedMessage(raw, headers))
+
+    async def _settle(self, message: SignedMessage) -> Settled:
+        notice: PaymentNotice = self._provider.parse(message)
+        raw = message.body.decode("utf-8", "replace")
+        command = Settle(
+            self._provider.name, notice.number, notice.kind, notice.payment, notice.merchant, notice.amount, raw
+        )
+        return await self._do(command, Settled)
+
+    # --- queries -------------------------------------------------------------------------------------------------
+
+    async def sales(self, room: str) -> list[SaleView]:
+        """Sales of a room, newest first."""
+        return await self._store.read(lambda connection: views_sql.read_sales(connection, room, self._clock()))
+
+    async def drops(self, room: str) -> list[DropView]:
+        """Coupon drops of a room, newest first."""
+        return await self._store.read(lambda connection: views_sql.read_drops(connection, room, self._clock()))
+
+    async def sale(self, sale: str) -> SaleView:
+        """One sale. Raises NotFound."""
+        row = await self._store.read(lambda connection: views_sql.read_sale(connection, sale))
+        return views_sql.sale_view(_found(row, "sale"), self._clock())
+
+    async def drop(self, drop: str) -> DropView:
+        """One coupon drop. Raises NotFound."""
+        row = await self._store.read(lambda connection: views_sql.read_drop(connection, drop))
+        return views_sql.drop_view(_found(row, "coupon drop"), self._clock())
+
+    async def orders(
+        self,
+        merchant: str,
+        person: str | None = None,
+        room: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> list[OrderView]:
+        """Orders of a merchant, newest first; ``after`` is the last order of the page before."""
+        return await self._store.read(
+            lambda connection: views_sql.read_orders(connection, merchant, person, room, after, limit)
+        )
+
+    async def order(self, merchant: str, order: str, person: str | None = None) -> OrderView:
+        """One order. Raises NotFound, also for another merchant's or person's."""
+        view = await self._store.read(lambda connection: views_sql.read_order(connection, merchant, order, person))
+        return _found(view, "order")
+
+    async def coupons(self, merchant: str, person: str) -> list[CouponView]:
+        """A person's coupons, newest first."""
+        return await self._store.read(
+            lambda connection: views_sql.read_coupons(connection, merchant, person, self._clock())
+        )
+
+    # --- housekeeping --------------------------------------------------------------------------------------------
+
+    async def sweep(self) -> Swept:
+        """Do what is due now; the sweeper does this every second."""
+        delivered = self._dispatcher.take_delivered()
+        try:
+            return await self._do(Sweep(delivered), Swept)
+        except CommerceError:
+            self._dispatcher.give_back(delivered)
+            raise
+
+    def _tick(self) -> None:
+        self._call_outside("sweep", self._sweep_and_follow())
+
+    async def _sweep_and_follow(self) -> None:
+        delay_s = self._sweep_s
+        try:
+            self._dispatcher.retry()
+            swept = await self.sweep()
+            delay_s = 0.0 if swept.more else delay_s
+            for unsettled in swept.unsettled:
+                self._call_outside(unsettled.payment, self._resolve(unsettled))
+            for payment, amount in swept.refunds_due:
+                self._call_outside(payment, self._provider.refund(payment, amount))
+        finally:
+            if self._timer is not None and self._loop is not None:
+                self._timer.cancel()
+                self._timer = self._loop.call_later(delay_s, self._tick)
+
+    async def _resolve(self, unsettled: Unsettled) -> None:
+        """Ask and close at the provider before the units of a due order are released (promise P4)."""
+        message = await self._provider.query(unsettled.payment)
+        if message is not None:
+            await self._settle(message)
+            return
+        await self._provider.close(unsettled.payment)
+        message = await self._provider.query(unsettled.payment)
+        if message is not None:
+            await self._settle(message)
+        else:
+            await self._do(CancelOrder(unsettled.merchant, None, unsettled.order, "expired"), OrderView)
+
+    def _act_outside(self, event: Event) -> None:
+        """What an event means for the provider."""
+        if isinstance(event, RefundDue):
+            self._call_outside(event.payment, self._provider.refund(event.payment, event.amount))
+        elif isinstance(event, OrderCancelled):
+            for payment in event.payments:
+                self._call_outside(payment, self._provider.close(payment))
+
+    def _call_outside(self, name: str, call: Coroutine[Any, Any, None]) -> None:
+        if self._loop is None or name in self._calls or len(self._calls) >= OUTSIDE_CALLS_MAX:
+            call.close()
+            return
+        task = self._loop.create_task(_logged(name, call))
+        self._calls[name] = task
+        task.add_done_callback(lambda _: self._calls.pop(name, None))
+
+    def _alarm(self, at_ms: int | None) -> None:
+        """Sweep at a moment at which a sale or drop changes by the clock, so that it is told of without delay."""
+        if at_ms is None or self._timer is None or self._loop is None or len(self._alarms) >= ALARMS_MAX:
+            return
+        delay_s = (at_ms - self._clock()) / 1000 + 0.002
+        if delay_s <= 0:
+            return
+
+        def ring() -> None:
+            self._alarms.discard(handle)
+            self._tick()
+
+        handle = self._loop.call_later(delay_s, ring)
+        self._alarms.add(handle)
+
+    async def _do(self, command: Any, kind: type[T]) -> T:
+        result = await self.ledger.submit(command)
+        assert isinstance(result, kind)
+        return result
+
+
+async def _logged(name: str, call: Coroutine[Any, Any, None]) -> None:
+    try:
+        async with asyncio.timeout(PROVIDER_TIMEOUT_S):
+            await call
+    except (CommerceError, TimeoutError) as error:
+        log.warning("%s failed and will be tried again by a later sweep: %r", name, error)
+
+
+def _found(value: T | None, what: str) -> T:
+    if value is None:
+        raise NotFound(f"no such {what}")
+    return value
+
+
+def _within(value: int, least: int, most: int, name: str) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise Invalid(f"{name} is a whole number from {least} to {most}", field=name)
+
+
+def _key(key: str) -> None:
+    if not 0 < len(key) <= KEY_CHARACTERS_MAX:
+        raise Invalid(f"a key has 1 to {KEY_CHARACTERS_MAX} characters")

@@ -1,0 +1,175 @@
+"""Rows → the views that clients see; read by queries and by the ledger inside its own transaction."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, RowMapping, text
+
+from commerce.domain.coupon import DropRow, drop_state
+from commerce.domain.sale import SaleRow, SaleState, state_of
+from commerce.events import CouponView, DropView, OrderLineView, OrderView, SaleView
+
+CLOSED_SHOWN_MS = 600_000
+"""A room's list keeps a closed sale or drop for ten minutes, so that late-comers see what they missed."""
+LIST_MAX = 100
+"""Rows in one answer."""
+
+
+def sale_row(row: RowMapping) -> SaleRow:
+    """A ``SELECT *`` row of ``sale`` as a value."""
+    return SaleRow(**row)
+
+
+def drop_row(row: RowMapping) -> DropRow:
+    """A ``SELECT *`` row of ``drop_`` as a value."""
+    return DropRow(**row)
+
+
+def sale_view(sale: SaleRow, now_ms: int, state: SaleState | None = None) -> SaleView:
+    """A sale as clients see it at a time."""
+    return SaleView(
+        sale=sale.id,
+        room=sale.room,
+        product=sale.product,
+        sku=sale.sku,
+        title=sale.title,
+        image=sale.image,
+        price=sale.price,
+        list_price=sale.list_price,
+        version=sale.version,
+        state=str(state or state_of(sale, now_ms)),
+        opens=sale.opens_ms,
+        closes=sale.closes_ms,
+        total=sale.total,
+        left=sale.free,
+        per_person=sale.per_person,
+        hold_s=sale.hold_ms // 1000,
+    )
+
+
+def drop_view(drop: DropRow, now_ms: int) -> DropView:
+    """A drop as clients see it at a time."""
+    return DropView(
+        drop=drop.id,
+        room=drop.room,
+        title=drop.title,
+        reason=drop.reason,
+        amount=drop.amount,
+        threshold=drop.threshold,
+        total=drop.total,
+        left=drop.total - drop.issued,
+        per_person=drop.per_person,
+        starts=drop.starts_ms,
+        ends=drop.ends_ms,
+        state=str(drop_state(drop, now_ms)),
+    )
+
+
+def coupon_view(row: Row[Any], now_ms: int) -> CouponView:
+    """A ``SELECT *`` row of ``coupon`` as its owner sees it; unused past its date shows as expired."""
+    expired = row.state == "unused" and now_ms >= row.expires_ms
+    return CouponView(
+        row.id, row.drop_id, row.title, row.amount, row.threshold, row.expires_ms, "expired" if expired else row.state
+    )
+
+
+_LINES = text("SELECT * FROM order_line WHERE order_id = :order ORDER BY n")
+
+
+def order_view(connection: Connection, row: Row[Any]) -> OrderView:
+    """A ``SELECT *`` row of ``orders`` with its lines."""
+    lines = connection.execute(_LINES, {"order": row.id}).all()
+    return OrderView(
+        order=row.id,
+        room=row.room,
+        person=row.person,
+        status=row.status,
+        goods=row.goods,
+        discount=row.discount,
+        amount=row.amount,
+        lines=tuple(
+            OrderLineView(line.product, line.sku, line.title, line.quantity, line.price, line.discount)
+            for line in lines
+        ),
+        steps=tuple(orjson.loads(row.steps)),
+        coupon=row.coupon,
+        created=row.created_ms,
+        expires=row.expires_ms,
+        paid=row.paid_ms,
+        cancelled=row.cancelled_ms,
+        reason=row.reason,
+        decision=None if row.decision is None else orjson.loads(row.decision),
+    )
+
+
+_SALES_OF_ROOM = text(
+    "SELECT * FROM sale WHERE room = :room AND (closed_ms IS NULL OR closed_ms > :since)"
+    " ORDER BY created_ms DESC, id DESC LIMIT :limit"
+)
+_DROPS_OF_ROOM = text(
+    "SELECT * FROM drop_ WHERE room = :room AND (closed_ms IS NULL OR closed_ms > :since)"
+    " ORDER BY starts_ms DESC, id DESC LIMIT :limit"
+)
+_SALE = text("SELECT * FROM sale WHERE id = :id")
+_DROP = text("SELECT * FROM drop_ WHERE id = :id")
+_COUPONS = text("SELECT * FROM coupon WHERE merchant = :merchant AND person = :person ORDER BY id DESC LIMIT :limit")
+_ORDER = text("SELECT * FROM orders WHERE id = :id AND merchant = :merchant")
+
+
+def read_sales(connection: Connection, room: str, now_ms: int) -> list[SaleView]:
+    """Sales of a room, newest first: all that are not closed, and those closed a moment ago."""
+    parameters = {"room": room, "since": now_ms - CLOSED_SHOWN_MS, "limit": LIST_MAX}
+    return [sale_view(sale_row(row), now_ms) for row in connection.execute(_SALES_OF_ROOM, parameters).mappings()]
+
+
+def read_drops(connection: Connection, room: str, now_ms: int) -> list[DropView]:
+    """Coupon drops of a room, newest first."""
+    parameters = {"room": room, "since": now_ms - CLOSED_SHOWN_MS, "limit": LIST_MAX}
+    return [drop_view(drop_row(row), now_ms) for row in connection.execute(_DROPS_OF_ROOM, parameters).mappings()]
+
+
+def read_sale(connection: Connection, sale: str) -> SaleRow | None:
+    """One sale's row."""
+    row = connection.execute(_SALE, {"id": sale}).mappings().one_or_none()
+    return None if row is None else sale_row(row)
+
+
+def read_drop(connection: Connection, drop: str) -> DropRow | None:
+    """One drop's row."""
+    row = connection.execute(_DROP, {"id": drop}).mappings().one_or_none()
+    return None if row is None else drop_row(row)
+
+
+def read_coupons(connection: Connection, merchant: str, person: str, now_ms: int) -> list[CouponView]:
+    """A person's coupons, newest first."""
+    found = connection.execute(_COUPONS, {"merchant": merchant, "person": person, "limit": LIST_MAX})
+    return [coupon_view(row, now_ms) for row in found]
+
+
+def read_order(connection: Connection, merchant: str, order: str, person: str | None) -> OrderView | None:
+    """One order of a merchant (and, when given, of a person)."""
+    row = connection.execute(_ORDER, {"id": order, "merchant": merchant}).one_or_none()
+    if row is None or (person is not None and row.person != person):
+        return None
+    return order_view(connection, row)
+
+
+def read_orders(
+    connection: Connection, merchant: str, person: str | None, room: str | None, after: str | None, limit: int
+) -> list[OrderView]:
+    """Orders of a merchant, newest first; ``after`` is the last id of the page before."""
+    conditions = ["merchant = :merchant"]
+    parameters: dict[str, Any] = {"merchant": merchant, "limit": max(1, min(limit, LIST_MAX))}
+    filters: Iterable[tuple[str, str, str | None]] = (
+        ("person = :person", "person", person),
+        ("room = :room", "room", room),
+        ("id < :after", "after", after),
+    )
+    for condition, name, value in filters:
+        if value is not None:
+            conditions.append(condition)
+            parameters[name] = value
+    # Only the fixed conditions above go into the text; values are bound.
+    statement = text(f"SELECT * FROM orders WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT :limit")  # noqa: S608
+    return [order_view(connection, row) for row in connection.execute(statement, parameters)]
