@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, cast
 
@@ -83,6 +84,7 @@ class Connection(asyncio.Protocol):
         "_buffer",
         "_flood",
         "_hub",
+        "_on_lost",
         "_stamp_ms",
         "_tokens",
         "_wire",
@@ -103,8 +105,9 @@ class Connection(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, hub: Hub, address: str) -> None:
+    def __init__(self, hub: Hub, address: str, on_lost: Callable[[], None] | None = None) -> None:
         self.address = address
+        self._on_lost = on_lost
         self.phase = Phase.HEAD
         self.channel: Channel | None = None
         self.member: Member | None = None
@@ -161,6 +164,9 @@ class Connection(asyncio.Protocol):
         if self.phase is Phase.OPEN:
             self._leave(PEER_LOST)
         self._hub.wheel.remove(self)
+        on_lost, self._on_lost = self._on_lost, None
+        if on_lost is not None:
+            on_lost()
 
     def pause_writing(self) -> None:
         """Note since when the peer has not kept up."""

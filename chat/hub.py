@@ -91,13 +91,12 @@ class Hub:
         self._joins = JoinGate(self.limits.joins_per_s, self.limits.joins_burst, clock())
         self._fanout = Fanout(self._call_soon, self.limits)
         self._draining = False
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     # Life
 
     async def start(self) -> None:
         """Begin to serve, on the running loop."""
-        self._loop = asyncio.get_running_loop()
+        await self._broker.start()
 
     async def drain(self, batch: int = 500, interval: float = 0.1) -> None:
         """Tell every connection to come back elsewhere: `batch` of them each `interval` seconds, with code 4000.
@@ -251,13 +250,13 @@ class Hub:
 
     # Connections
 
-    def connection(self, address: str) -> asyncio.Protocol:
+    def connection(self, address: str, on_lost: Callable[[], None] | None = None) -> asyncio.Protocol:
         """Return the protocol for one accepted socket of a client at `address`.
 
         The caller gives it the transport by `connection_made`, then the request's head and what follows it by
-        `data_received`.
+        `data_received`. `on_lost` is called once, when the connection is gone.
         """
-        return Connection(self, address)
+        return Connection(self, address, on_lost)
 
     def join(self, connection: Connection, target: str, authorization: str | None) -> bytes:
         """Let a connection into its room; return its first frame. Raises TokenRefused with the code to close with."""

@@ -179,6 +179,10 @@ class Catalogue:
         """List a merchant's rooms, newest first, at most 500."""
         return await self._store.read(lambda db: sql.rooms(db, merchant))
 
+    async def every_room(self) -> list[RoomView]:
+        """List the open rooms of all merchants, for the server that runs them."""
+        return await self._store.read(sql.every_room)
+
     # Products
 
     async def create_product(

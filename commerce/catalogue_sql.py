@@ -39,6 +39,7 @@ _PRODUCTS = text(f"{_PRODUCT} AND p.id > :after ORDER BY p.id LIMIT :limit")
 _ROOM = "SELECT id, merchant, title, host_name, cover, created_ms, closed_ms FROM room"
 _ONE_ROOM = text(f"{_ROOM} WHERE id = :room")
 _ROOMS = text(f"{_ROOM} WHERE merchant = :merchant ORDER BY created_ms DESC, id DESC LIMIT :limit")
+_EVERY_ROOM = text(f"{_ROOM} WHERE closed_ms IS NULL ORDER BY id")
 _STAFF = "SELECT id, merchant, login, role, name, room"
 
 
@@ -137,6 +138,14 @@ def rooms(db: Connection, merchant_id: str) -> list[RoomView]:
     return [
         RoomView(row.id, row.merchant, row.title, row.host_name, row.cover, row.created_ms, row.closed_ms)
         for row in db.execute(_ROOMS, {"merchant": merchant_id, "limit": ROOMS_MAX})
+    ]
+
+
+def every_room(db: Connection) -> list[RoomView]:
+    """List the open rooms of all merchants."""
+    return [
+        RoomView(row.id, row.merchant, row.title, row.host_name, row.cover, row.created_ms, row.closed_ms)
+        for row in db.execute(_EVERY_ROOM)
     ]
 
 

@@ -1,0 +1,47 @@
+"""The URLs that hosts and viewers use, from one place."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlsplit
+
+from gateway.config import Settings
+
+
+class Addresses:
+    """URLs of this server; ports are the bound ones (a setting of 0 means any)."""
+
+    def __init__(self, settings: Settings, *, http_port: int, rtmp_port: int) -> None:
+        self._settings = settings
+        self.http_port = http_port
+        self.rtmp_port = rtmp_port
+
+    @property
+    def base(self) -> str:
+        """The root under which a browser reaches the pages."""
+        if self._settings.public_url:
+            return self._settings.public_url.rstrip("/")
+        scheme = "https" if self._settings.tls_cert else "http"
+        host = self._settings.host
+        if host in {"0.0.0.0", "::"}:  # noqa: S104 — compared, not bound
+            host = "localhost"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.http_port}"
+
+    def play(self, base: str, room: str) -> dict[str, str]:
+        """Playback URLs of a room by format."""
+        return {"flv": f"{base}/live/{room}.flv", "mp4": f"{base}/live/{room}.mp4"}
+
+    def publish(self, base: str, room: str, key: str) -> dict[str, str]:
+        """How to publish: ``server`` and ``stream_key`` as OBS asks for them, and the whole ``url``."""
+        host = urlsplit(base).hostname or "localhost"
+        server = f"rtmp://{f'[{host}]' if ':' in host else host}:{self.rtmp_port}/live"
+        return {"server": server, "stream_key": f"{room}?key={key}", "url": f"{server}/{room}?key={key}"}
+
+    def viewer_page(self, base: str, room: str, scene: str | None = None) -> str:
+        """The viewer page, with a share link's token when given."""
+        return f"{base}/r/{room}" + (f"?s={quote(scene, safe='')}" if scene else "")
+
+    def host_page(self, base: str, room: str) -> str:
+        return f"{base}/host/{room}"
+
+    def merchant_page(self, base: str) -> str:
+        return f"{base}/merchant"

@@ -1,0 +1,243 @@
+"""The JSON API as a list of operations: from one entry come the route, the checks of the body and the contract.
+
+An ``Operation`` names method, path, roles, body and answer. ``build_routes`` makes Starlette routes of them,
+``openapi`` makes the OpenAPI 3.1 document, so that the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.auth import STAFF_ROLES, Claims, Tokens
+from gateway.client import CORS_HEADERS, Clients, bearer_token
+from gateway.encode import encode_json
+from gateway.errors import Problem, problem_of, problem_response
+from gateway.schemas import ProblemDetails
+
+logger = logging.getLogger("siyu.api")
+
+BODY_BYTES_MAX = 64 * 1024
+BODY_TIMEOUT_S = 15.0
+ANSWER_TIMEOUT_S = 30.0
+IDEMPOTENCY_KEY_CHARACTERS_MAX = 128
+
+ANYONE: frozenset[str] = frozenset({"anyone"})
+SIGNED_IN: frozenset[str] = frozenset({"viewer", "guest"}) | STAFF_ROLES
+STAFF: frozenset[str] = STAFF_ROLES
+
+_CORS = {name.decode(): value.decode() for name, value in CORS_HEADERS}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, checked: who asks, path and query, body, and the key that makes it repeatable."""
+
+    claims: Claims | None
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    body: Any
+    key: str | None
+    address: str
+    base_url: str
+    headers: Mapping[str, str]
+    raw: bytes = b""
+
+    @property
+    def who(self) -> Claims:
+        """The signed-in caller of an operation that asks for one."""
+        assert self.claims is not None
+        return self.claims
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method on one path."""
+
+    method: str
+    path: str
+    summary: str
+    handler: Handler
+    roles: frozenset[str] = ANYONE
+    body: type[Any] | None = None
+    answer: Any = None
+    status: int = 200
+    query: Mapping[str, str] = field(default_factory=dict)
+    raw_body: bool = False
+
+
+class Api:
+    """Turns operations into routes and a contract."""
+
+    def __init__(
+        self, operations: Sequence[Operation], *, tokens: Tokens, clients: Clients, public_url: str | None
+    ) -> None:
+        self.operations = operations
+        self._tokens = tokens
+        self._clients = clients
+        self._public_url = public_url
+
+    def routes(self) -> list[Route]:
+        """Starlette routes, most specific paths first."""
+        return [
+            Route(operation.path, self._endpoint(operation), methods=[operation.method])
+            for operation in sorted(self.operations, key=lambda entry: entry.path.count("{"))
+        ]
+
+    def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+        decoder = msgspec.json.Decoder(operation.body) if operation.body is not None else None
+
+        async def endpoint(request: Request) -> Response:
+            try:
+                call = await self._call(operation, decoder, request)
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                    answer = await operation.handler(call)
+            except ClientDisconnect:
+                return Response(status_code=400)
+            except TimeoutError:
+                return problem_response(Problem(503, "busy", "this took too long; try again", retry_ms=1_000))
+            except Exception as error:
+                problem = problem_of(error)
+                if problem.status >= 500 and problem.code == "internal":
+                    logger.error("%s %s failed", operation.method, operation.path, exc_info=error)
+                return problem_response(problem)
+            if isinstance(answer, Response):
+                return answer
+            return Response(encode_json(answer), operation.status, _CORS, "application/json")
+
+        return endpoint
+
+    async def _call(self, operation: Operation, decoder: Any, request: Request) -> Call:
+        """Check one request. Raises ``Problem`` and ``TokenError``."""
+        raw_headers = request.scope["headers"]
+        query_string = request.scope["query_string"]
+        claims: Claims | None = None
+        if operation.roles is not ANYONE:
+            claims = self._tokens.read(bearer_token(raw_headers, query_string))
+            if claims.role not in operation.roles:
+                raise Problem(403, "forbidden", f"the role {claims.role!r} may not do this")
+        key = request.headers.get("idempotency-key")
+        if key is not None and not 1 <= len(key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
+            raise Problem(400, "invalid", f"Idempotency-Key has 1 to {IDEMPOTENCY_KEY_CHARACTERS_MAX} characters")
+        body: Any = None
+        raw = b""
+        if decoder is not None or operation.raw_body:
+            raw = await read_body(request)
+        if decoder is not None:
+            try:
+                body = decoder.decode(raw or b"{}")
+            except msgspec.ValidationError as error:
+                raise Problem(400, "invalid", str(error)) from error
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise Problem(400, "invalid", f"the body is not JSON: {error}") from error
+        peer = request.client.host if request.client is not None else ""
+        return Call(
+            claims=claims,
+            path=request.path_params,
+            query=request.query_params,
+            body=body,
+            key=key,
+            address=self._clients.address(peer, raw_headers),
+            base_url=self._public_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost')}",
+            headers=request.headers,
+            raw=raw,
+        )
+
+
+async def read_body(request: Request) -> bytes:
+    """The body within ``BODY_BYTES_MAX`` and ``BODY_TIMEOUT_S``. Raises ``Problem``."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY_BYTES_MAX:
+                    raise Problem(413, "too_long", f"a body has at most {BODY_BYTES_MAX} bytes")
+    except TimeoutError as error:
+        raise Problem(408, "slow_request", f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from error
+    return bytes(body)
+
+
+def page_limit(call: Call, *, most: int = 200) -> int:
+    """``?limit=`` as a number from 1 to ``most``; 50 when not given. Raises ``Problem``."""
+    text = call.query.get("limit", "50")
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
+        raise Problem(400, "invalid", f"limit is a whole number from 1 to {most}")
+    return int(text)
+
+
+def query_ms(call: Call, name: str, default: int) -> int:
+    """A query parameter in Unix milliseconds. Raises ``Problem``."""
+    text = call.query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise Problem(400, "invalid", f"{name} is a time in Unix milliseconds")
+    return int(text)
+
+
+def openapi(operations: Sequence[Operation], *, version: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of ``operations``."""
+    kinds: list[Any] = [ProblemDetails]
+    for operation in operations:
+        kinds += [kind for kind in (operation.body, operation.answer) if kind is not None]
+    schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    schema_of = dict(zip(map(str, kinds), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _describe(operation, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Siyu Live",
+            "version": version,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def _describe(operation: Operation, schema_of: Mapping[str, Any]) -> dict[str, Any]:
+    parameters: list[dict[str, Any]] = [
+        {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
+        for part in operation.path.split("/")
+        if part.startswith("{")
+    ]
+    parameters += [
+        {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
+        for name, text in operation.query.items()
+    ]
+    problem = {"application/problem+json": {"schema": schema_of[str(ProblemDetails)]}}
+    good: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
+    if operation.answer is not None:
+        good["content"] = {"application/json": {"schema": schema_of[str(operation.answer)]}}
+    out: dict[str, Any] = {
+        "summary": operation.summary,
+        "operationId": operation.handler.__name__.strip("_"),
+        "responses": {str(operation.status): good, "default": {"description": "problem details", "content": problem}},
+    }
+    if parameters:
+        out["parameters"] = parameters
+    if operation.body is not None:
+        content = {"application/json": {"schema": schema_of[str(operation.body)]}}
+        out["requestBody"] = {"required": True, "content": content}
+    if operation.roles is not ANYONE:
+        out["security"] = [{"bearer": []}]
+        out["description"] = "Roles: " + ", ".join(sorted(operation.roles))
+    return out

@@ -1,0 +1,302 @@
+"""Wiring: every part is made here, by constructor, and handed to those that need it. Nothing else is global."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from chat.broker_memory import MemoryBroker
+from chat.errors import TokenRefused
+from chat.hub import Hub
+from chat.member import Member
+from commerce.attribution.service import Attribution
+from commerce.attribution.touches_sql import open_touch_log
+from commerce.catalogue import Catalogue
+from commerce.identity.people import People
+from commerce.payment_sandbox import SandboxProvider
+from commerce.shop import Shop
+from commerce.store_sql import open_store
+from gateway.addresses import Addresses
+from gateway.api import Api, openapi
+from gateway.auth import Claims, TokenError, Tokens
+from gateway.bridge import Bridge
+from gateway.client import CORS_HEADERS, Clients, bearer_token
+from gateway.commands import hub_commands
+from gateway.config import Settings, refuse_unavailable
+from gateway.desk import Desk
+from gateway.encode import encode_json
+from gateway.errors import Problem, problem_of, problem_response
+from gateway.gate import FILES_RESERVE, Gate, Taken
+from gateway.metrics import render_metrics
+from gateway.pages import Preflight, page_routes
+from gateway.rooms import Room, Rooms
+from gateway.routes_auth import auth_operations
+from gateway.routes_orders import order_operations
+from gateway.routes_people import people_operations
+from gateway.routes_rooms import room_operations
+from gateway.secrets import open_secrets
+from gateway.services import Services
+from stream.directory import Directory
+from stream.errors import PublishRefused
+from stream.ingest_rtmp import PublishRequest, RtmpIngest
+from stream.output_flv import FlvOutput
+from stream.output_mp4 import Mp4Output
+
+VERSION = "0.1.0"
+MEDIA_FORMATS = (".flv", ".mp4")
+
+
+def system_clock() -> int:
+    """Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Application:
+    """One server's parts and their common life."""
+
+    def __init__(
+        self,
+        services: Services,
+        *,
+        bridge: Bridge,
+        addresses: Addresses,
+        clients: Clients,
+        files: int,
+        shutters: list[Callable[[], Any]],
+    ) -> None:
+        self.services = services
+        self.bridge = bridge
+        self.addresses = addresses
+        self.ready = False
+        self._shutters = shutters
+        settings = services.settings
+        self.outputs = {
+            ".flv": FlvOutput(services.directory, clock=services.clock),
+            ".mp4": Mp4Output(services.directory, clock=services.clock),
+        }
+        self.ingest = RtmpIngest(services.directory, self._authorize_publish, clock=services.clock)
+        self.gate = Gate(
+            clients,
+            connections_max=max(64, files - FILES_RESERVE),
+            per_address_max=settings.connections_per_address,
+            header_timeout_s=settings.header_timeout_s,
+            take=self._take,
+        )
+        desk = services.desk
+        operations = [
+            *auth_operations(services),
+            *room_operations(services, desk, addresses),
+            *order_operations(services, desk),
+            *people_operations(services, desk, addresses),
+        ]
+        api = Api(operations, tokens=services.tokens, clients=clients, public_url=settings.public_url)
+        contract = encode_json(openapi(operations, version=VERSION))
+        self.asgi = Starlette(
+            routes=[*api.routes(), *self._probes(contract), *page_routes(services.rooms)],
+            middleware=[Middleware(Preflight)],
+            exception_handlers={404: _not_found, 405: _not_allowed, 500: _broken},
+        )
+
+    def _probes(self, contract: bytes) -> list[BaseRoute]:
+        async def healthz(request: Request) -> Response:
+            return Response(b'{"ok":true}', media_type="application/json")
+
+        async def readyz(request: Request) -> Response:
+            if not self.ready:
+                return problem_response(Problem(503, "draining", "not ready: starting or stopping", retry_ms=1_000))
+            return Response(b'{"ok":true}', media_type="application/json")
+
+        async def metrics(request: Request) -> Response:
+            return Response(render_metrics(self), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+        async def described(request: Request) -> Response:
+            return Response(contract, media_type="application/json")
+
+        async def live(request: Request) -> Response:
+            """Only what ``_take`` left: a refusal in words."""
+            return problem_response(self._playback_problem(request.path_params["file"], request.scope))
+
+        async def hub(request: Request) -> Response:
+            return problem_response(Problem(426, "upgrade", "this address speaks WebSocket only"))
+
+        return [
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+            Route("/openapi.json", described),
+            Route("/live/{file}", live),
+            Route("/ws/{room}", hub),
+        ]
+
+    # — doors —
+
+    def _take(self, scope: dict[str, Any], address: str, on_lost: Callable[[], None]) -> Taken | None:
+        """Give hub and playback connections to their own protocols; None leaves the request to Starlette."""
+        path: str = scope["path"]
+        if path.startswith("/ws/"):
+            return Taken(self.services.hub.connection(address, on_lost=on_lost), feed_head=True)
+        if scope["method"] not in {"GET", "HEAD"}:
+            return None
+        file = path.removeprefix("/live/")
+        if self._refuse_playback(file, scope) is not None:
+            return None
+        output = self.outputs[file[-4:]]
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        protocol = output.viewer(
+            file[:-4],
+            head_only=scope["method"] == "HEAD",
+            headers=CORS_HEADERS,
+            low_delay=query.get("delay", [""])[0] == "low",
+            on_lost=on_lost,
+        )
+        return Taken(protocol, feed_head=False)
+
+    def _refuse_playback(self, file: str, scope: Any) -> Problem | None:
+        room = self.services.rooms.find(file[:-4])
+        if room is None or file[-4:] not in MEDIA_FORMATS:
+            return Problem(404, "no_stream", "there is no such stream; playback is /live/ROOM.flv or /live/ROOM.mp4")
+        if self.services.settings.play_auth:
+            try:
+                claims = self.services.tokens.read(bearer_token(scope["headers"], scope["query_string"]))
+            except TokenError as error:
+                return problem_of(error)
+            if not claims.may_enter(room.id, room.merchant):
+                return Problem(403, "forbidden", "this token is for another room")
+        return None
+
+    def _playback_problem(self, file: str, scope: Any) -> Problem:
+        refused = self._refuse_playback(file, scope)
+        return refused or Problem(405, "method", "playback answers GET and HEAD")
+
+    async def _authorize_publish(self, request: PublishRequest) -> None:
+        """Check a host's stream key. Raises ``PublishRefused``."""
+        secrets = self.services.secrets
+        known = self.services.rooms.find(request.room) is not None
+        # The comparison runs for an unknown room too: an answer's time must not tell which rooms there are.
+        good = secrets.stream_key_matches(request.room, request.key or "")
+        if not (known and good):
+            raise PublishRefused(
+                "NetStream.Publish.BadName", "room or stream key is wrong: copy both from the host console"
+            )
+
+    # — life —
+
+    async def start(self) -> None:
+        """Open rooms, hub and RTMP. Raises ``OSError`` when the RTMP port is taken."""
+        services = self.services
+        await services.shop.start()
+        await services.hub.start()
+        services.directory.start()
+        await self.bridge.start()
+        self.addresses.rtmp_port = await self.ingest.start(services.settings.host, services.settings.rtmp_port)
+
+    async def drain(self) -> None:
+        """Tell hosts and viewers to go, in paced batches; returns when they have gone."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.ingest.drain())
+            group.create_task(self.services.hub.drain())
+            for output in self.outputs.values():
+                group.create_task(output.drain())
+
+    async def close(self) -> None:
+        """End everything: connections first, then the ledger with what it has acknowledged, then the files."""
+        await self.ingest.close()
+        await self.services.hub.close()
+        self.services.directory.close()
+        for shut in self._shutters:
+            ended = shut()
+            if ended is not None:
+                await ended
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return problem_response(Problem(404, "not_found", "there is nothing at this address"))
+
+
+async def _not_allowed(request: Request, error: Exception) -> Response:
+    return problem_response(Problem(405, "method", "this address does not answer that method"))
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    return problem_response(Problem(500, "internal", "something broke on our side; it is in the log"))
+
+
+def _authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Member:
+    """Who joins ``room_id`` with ``token``. Raises ``TokenRefused`` with the hub's close code."""
+    room = rooms.find(room_id)
+    if room is None:
+        raise TokenRefused(4404, "no such room")
+    try:
+        claims: Claims = tokens.read(token)
+    except TokenError as error:
+        raise TokenRefused(4401, str(error)) from error
+    if not claims.may_enter(room.id, room.merchant):
+        raise TokenRefused(4401, "this token is for another room")
+    return Member(claims.person, claims.name, claims.role, claims.merchant, claims.expires_ms)
+
+
+async def open_application(
+    settings: Settings, *, http_port: int, files: int, clock: Callable[[], int] = system_clock
+) -> Application:
+    """Open the data folder, wire the parts and start them. Raises ``StoreError``, ``SettingsError``, ``OSError``."""
+    refuse_unavailable(settings)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    secrets = open_secrets(settings.data)
+    store = open_store(settings.data)
+    catalogue = Catalogue(store, clock=clock)
+    touches = open_touch_log(settings.data, clock=clock)
+    attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock)
+    people = People(store, touches, clock=clock)
+    addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
+    shop = Shop(store, clock=clock, provider=SandboxProvider(secrets.key("sandbox"), clock=clock))
+    tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock)
+    rooms = Rooms(
+        Room(room.id, room.merchant, room.title, room.host, room.cover) for room in await catalogue.every_room()
+    )
+    directory = Directory(clock=clock)
+    clients = Clients(settings)
+    desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
+    hub = Hub(
+        authenticate=partial(_authenticate, tokens, rooms),
+        commands=hub_commands(desk),
+        clock=clock,
+        broker=MemoryBroker(),
+        epoch=hashlib.sha256(os.urandom(16)).hexdigest()[:12],
+    )
+    services = Services(
+        settings=settings,
+        clock=clock,
+        secrets=secrets,
+        tokens=tokens,
+        rooms=rooms,
+        catalogue=catalogue,
+        shop=shop,
+        attribution=attribution,
+        people=people,
+        directory=directory,
+        hub=hub,
+        desk=desk,
+    )
+    bridge = Bridge(hub=hub, directory=directory, catalogue=catalogue, shop=shop, attribution=attribution, rooms=rooms)
+    application = Application(
+        services,
+        bridge=bridge,
+        addresses=addresses,
+        clients=clients,
+        files=files,
+        shutters=[shop.close, people.close, catalogue.close, touches.close, store.close],
+    )
+    await application.start()
+    return application

@@ -1,0 +1,209 @@
+"""The one place where an event of one package becomes a message of another.
+
+stream and commerce tell what happened; the bridge keeps each room's present state (stream, pins, shelf, sales, drops)
+as the hub's snapshot sections and publishes what changed. Everything goes one way: nothing here asks the hub.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from chat.hub import Hub
+from chat.message import Tier
+from commerce.attribution.service import Attribution
+from commerce.attribution.touch import Touch, TouchKind
+from commerce.catalogue import Catalogue
+from commerce.catalogue_views import PinChanged, RoomChanged, ShelfChanged
+from commerce.events import (
+    CouponClaimed,
+    DropChanged,
+    OrderCancelled,
+    OrderCreated,
+    OrderPaid,
+    SaleChanged,
+    StockChanged,
+)
+from commerce.shop import Shop
+from gateway.desk import stream_view
+from gateway.encode import plain
+from gateway.rooms import Room, Rooms
+from stream.directory import Directory
+
+logger = logging.getLogger("siyu.bridge")
+
+# A room shows its running and latest sales and drops; ended ones leave the snapshot beyond this many.
+SECTION_ENTRIES_MAX = 20
+ENDED = frozenset({"closed", "gone"})
+
+
+class RoomState:
+    """What a room's snapshot says beside chat: pins, shelf, sales and drops by id."""
+
+    __slots__ = ("drops", "pins", "sales", "shelf")
+
+    def __init__(self) -> None:
+        self.pins: list[dict[str, Any]] = []
+        self.shelf: list[dict[str, Any]] = []
+        self.sales: dict[str, dict[str, Any]] = {}
+        self.drops: dict[str, dict[str, Any]] = {}
+
+    def put(self, kind: dict[str, dict[str, Any]], key: str, view: dict[str, Any]) -> list[dict[str, Any]]:
+        """Replace one entry and give the section, the oldest ended entries left out."""
+        kind[key] = view
+        if len(kind) > SECTION_ENTRIES_MAX:
+            ended = next((name for name, entry in kind.items() if entry["state"] in ENDED), None)
+            if ended is not None:
+                del kind[ended]
+        return list(kind.values())
+
+
+class Bridge:
+    """Listens to stream and commerce, speaks to the hub."""
+
+    def __init__(
+        self,
+        *,
+        hub: Hub,
+        directory: Directory,
+        catalogue: Catalogue,
+        shop: Shop,
+        attribution: Attribution,
+        rooms: Rooms,
+    ) -> None:
+        self._hub = hub
+        self._directory = directory
+        self._catalogue = catalogue
+        self._shop = shop
+        self._attribution = attribution
+        self._rooms = rooms
+        self._states: dict[str, RoomState] = {}
+        self._on: dict[type[Any], Callable[[Any], None]] = {
+            SaleChanged: self._sale,
+            StockChanged: self._stock,
+            DropChanged: self._drop,
+            CouponClaimed: self._coupon,
+            OrderCreated: self._order,
+            OrderPaid: self._order,
+            OrderCancelled: self._order,
+            PinChanged: self._pin,
+            ShelfChanged: self._shelf,
+        }
+
+    async def start(self) -> None:
+        """Open every room in the hub with its present state, then follow the events."""
+        self._shop.listen(self.hear)
+        self._catalogue.listen(self.hear)
+        self._directory.listen(self._stream)
+        for room in self._rooms:
+            await self.open(room)
+
+    async def open(self, room: Room) -> None:
+        """Give the hub a room."""
+        if room.id in self._states:
+            return
+        state = RoomState()
+        state.pins = [plain(card) for card in await self._catalogue.pins(room.id)]
+        state.shelf = [plain(card) for card in await self._catalogue.shelf(room.id)]
+        for sale in await self._shop.sales(room.id):
+            state.put(state.sales, sale.sale, plain(sale))
+        for drop in await self._shop.drops(room.id):
+            state.put(state.drops, drop.drop, plain(drop))
+        self._open(room, state)
+
+    def _open(self, room: Room, state: RoomState) -> None:
+        self._states[room.id] = state
+        self._hub.open_room(
+            room.id,
+            {
+                "room": room.view(),
+                "stream": stream_view(self._directory.info(room.id)),
+                "pins": state.pins,
+                "shelf": state.shelf,
+                "sales": list(state.sales.values()),
+                "drops": list(state.drops.values()),
+            },
+        )
+
+    def hear(self, event: Any) -> None:
+        """One event of commerce. Events of rooms that are not open change nothing."""
+        if isinstance(event, RoomChanged):
+            self._room(event)
+            return
+        handler = self._on.get(type(event))
+        if handler is not None and event.room in self._states:
+            handler(event)
+
+    def _sale(self, event: SaleChanged) -> None:
+        state = self._states[event.room]
+        view = plain(event.sale)
+        section = state.put(state.sales, event.sale.sale, view)
+        self._hub.publish(event.room, {"t": "sale", "sale": view}, tier=Tier.P0, sections={"sales": section})
+
+    def _stock(self, event: StockChanged) -> None:
+        state = self._states[event.room]
+        known = state.sales.get(event.sale)
+        if known is not None:
+            known = {**known, "left": event.left, "state": event.state}
+            self._hub.set_section(event.room, "sales", state.put(state.sales, event.sale, known))
+        message = {"t": "stock", "sale": event.sale, "left": event.left, "state": event.state}
+        self._hub.publish_latest(event.room, f"stock:{event.sale}", message)
+
+    def _drop(self, event: DropChanged) -> None:
+        state = self._states[event.room]
+        before = state.drops.get(event.drop.drop)
+        view = plain(event.drop)
+        section = state.put(state.drops, event.drop.drop, view)
+        if before is not None and before["state"] == view["state"]:
+            # Only fewer coupons left: the latest figure is enough.
+            self._hub.set_section(event.room, "drops", section)
+            self._hub.publish_latest(event.room, f"drop:{event.drop.drop}", {"t": "drop", "drop": view})
+        else:
+            self._hub.publish(event.room, {"t": "drop", "drop": view}, tier=Tier.P0, sections={"drops": section})
+
+    def _coupon(self, event: CouponClaimed) -> None:
+        self._hub.send_personal(event.room, event.person, {"t": "coupon", "coupon": plain(event.coupon)})
+        self._attribution.record(Touch(event.merchant, event.person, TouchKind.COUPON, room=event.room))
+
+    def _order(self, event: OrderCreated | OrderPaid | OrderCancelled) -> None:
+        view = plain(event.order)
+        # Who is credited for an order is the merchant's matter, not the buyer's.
+        view.pop("decision", None)
+        self._hub.send_personal(event.room, event.person, {"t": "order", "order": view})
+
+    def _pin(self, event: PinChanged) -> None:
+        state = self._states[event.room]
+        pins = [plain(card) for card in event.pins]
+        state.pins = pins
+        if event.card is not None:
+            message = {"t": "pin", "card": plain(event.card), "media_ms": event.card.media_ms}
+        else:
+            message = {"t": "unpin", "product": event.unpinned}
+        self._hub.publish(event.room, message, tier=Tier.P0, sections={"pins": pins})
+
+    def _shelf(self, event: ShelfChanged) -> None:
+        state = self._states[event.room]
+        state.shelf = [plain(card) for card in event.shelf]
+        message = {"t": "shelf", "shelf": state.shelf}
+        self._hub.publish(event.room, message, tier=Tier.P1, keep=False, sections={"shelf": state.shelf})
+
+    def _room(self, event: RoomChanged) -> None:
+        view = event.view
+        room = Room(event.room, event.merchant, view.title, view.host, view.cover)
+        if view.closed_ms is not None:
+            self._rooms.drop(event.room)
+            self._states.pop(event.room, None)
+            self._hub.close_room(event.room)
+        elif event.room in self._states:
+            self._rooms.put(room)
+            self._hub.set_section(event.room, "room", room.view())
+        else:
+            self._rooms.put(room)
+            self._open(room, RoomState())
+
+    def _stream(self, event: Any) -> None:
+        if event.room not in self._states:
+            return
+        view = stream_view(event.info)
+        self._hub.publish(event.room, {"t": "stream", "stream": view}, tier=Tier.P0, sections={"stream": view})

@@ -1,0 +1,101 @@
+"""The command ``siyu``: serve, demo, seed, audit, migrate, backup, restore and bench."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from commerce.errors import StoreError
+from gateway.config import Settings, SettingsError, add_arguments, read_settings
+from gateway.secrets import SecretError
+
+DATA_ONLY = ("data",)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every sub-command."""
+    parser = argparse.ArgumentParser(prog="siyu", description="Private-traffic live commerce in one program.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the server")
+    add_arguments(serve)
+
+    demo = commands.add_parser("demo", help="server, seeded shop, synthetic host and shoppers on this machine")
+    add_arguments(demo, ("host", "http_port", "rtmp_port", "data", "log_level"))
+    demo.add_argument("--shoppers", type=int, default=12, help="simulated shoppers (default 12)")
+    demo.add_argument("--seconds", type=float, default=None, help="stop after this long (default: until Ctrl-C)")
+
+    seed = commands.add_parser("seed", help="a merchant, products, a coupon, a flash sale and a room to try")
+    add_arguments(seed, ("host", "http_port", "rtmp_port", "data", "public_url"))
+    seed.add_argument("--json", action="store_true", help="print ids, keys and tokens as JSON for scripts")
+
+    audit = commands.add_parser("audit", help="check every ledger invariant; exit 1 if one is broken")
+    add_arguments(audit, DATA_ONLY)
+    audit.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+    migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
+    add_arguments(migrate, ("data", "database_url"))
+
+    backup = commands.add_parser("backup", help="copy the database of a running or stopped server into FILE")
+    add_arguments(backup, DATA_ONLY)
+    backup.add_argument("file", type=Path, metavar="FILE")
+
+    restore = commands.add_parser("restore", help="put a backup back into an empty data folder")
+    add_arguments(restore, DATA_ONLY)
+    restore.add_argument("file", type=Path, metavar="FILE")
+
+    bench = commands.add_parser("bench", help="measure, each figure beside its baseline in the same run")
+    bench.add_argument("names", nargs="*", metavar="NAME", help="fanout, holds, flv (default: all)")
+    bench.add_argument("--json", action="store_true", help="print the figures as JSON")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        if arguments.command == "bench":
+            from gateway.bench.run import run_benchmarks
+
+            return run_benchmarks(arguments.names, as_json=arguments.json)
+        return _run(arguments, read_settings(arguments))
+    except (SettingsError, SecretError, StoreError, FileExistsError, FileNotFoundError) as error:
+        print(f"siyu {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Commands that have settings. Imports stand here: ``siyu audit`` need not load a video codec."""
+    command = arguments.command
+    if command == "serve":
+        from gateway.logs import configure_logging
+        from gateway.server import run
+        from gateway.welcome import print_addresses
+
+        configure_logging(settings.log_level)
+        return run(settings, ready=print_addresses)
+    if command == "demo":
+        from gateway.demo import run_demo
+
+        level = settings.log_level if "SIYU_LOG_LEVEL" in os.environ or arguments.log_level else "warning"
+        return run_demo(settings, shoppers=arguments.shoppers, seconds=arguments.seconds, log_level=level)
+    if command == "seed":
+        from gateway.seed import run_seed
+
+        return run_seed(settings, as_json=arguments.json)
+    if command == "audit":
+        from gateway.upkeep import run_audit
+
+        return run_audit(settings.data, as_json=arguments.json)
+    from gateway.upkeep import run_backup, run_migrate, run_restore
+
+    if command == "migrate":
+        return run_migrate(settings)
+    if command == "backup":
+        return run_backup(settings.data, arguments.file)
+    return run_restore(settings.data, arguments.file)

@@ -1,0 +1,213 @@
+"""Hub commands that reach beyond the room: coupon, hold, order, payment for viewers; pin, drop, sale for staff.
+
+viewer bytes → hub → here → ``Desk`` → commerce. A refusal of commerce becomes the hub's refusal with the same code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from chat.errors import CommandRefused
+from chat.hub import CommandContext
+from commerce.errors import CommerceError
+from gateway.auth import Claims
+from gateway.desk import Desk
+from gateway.encode import plain
+from gateway.errors import Problem
+from gateway.schemas import (
+    DropBody,
+    Id,
+    OrderLineBody,
+    PinBody,
+    Quantity,
+    SaleBody,
+)
+
+Key = Annotated[str, Meta(min_length=1, max_length=128)]
+T = TypeVar("T")
+Handler = Callable[[CommandContext, Mapping[str, Any]], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
+
+
+class ClaimCommand(Struct):
+    drop: Id
+    key: Key | None = None
+
+
+class HoldCommand(Struct):
+    sale: Id
+    key: Key
+    quantity: Quantity = 1
+    version: int | None = None
+
+
+class OrderCommand(Struct):
+    key: Key
+    hold: Id | None = None
+    lines: Annotated[list[OrderLineBody], Meta(max_length=50)] = []
+    coupon: Id | None = None
+
+
+class PayCommand(Struct):
+    order: Id
+    key: Key
+
+
+class ProductCommand(Struct):
+    product: Id
+
+
+class DropCommand(Struct):
+    drop: Id
+
+
+class SaleCommand(Struct):
+    sale: Id
+
+
+class StartCommand(Struct):
+    sale: Id
+    countdown_s: Annotated[int, Meta(ge=0, le=86_400)] = 10
+
+
+def _refusal(error: Exception) -> Exception:
+    """What the hub is told for an error of commerce or of the desk; anything else stays what it is."""
+    if isinstance(error, CommerceError):
+        return CommandRefused(error.code, error.message, error.retry_ms, **error.extra)
+    if isinstance(error, Problem):
+        return CommandRefused(error.code, error.detail, error.retry_ms, **error.extra)
+    return error
+
+
+def _parse(kind: type[T], command: Mapping[str, Any]) -> T:
+    """``command`` as ``kind``. Raises ``CommandRefused``."""
+    try:
+        return msgspec.convert(command, kind)
+    except msgspec.ValidationError as error:
+        raise CommandRefused("invalid", str(error)) from error
+
+
+def _body(kind: type[T], command: Mapping[str, Any]) -> T:
+    """The fields of ``command`` beside its id and name, as a body that refuses unknown fields."""
+    return _parse(kind, {name: value for name, value in command.items() if name not in {"id", "cmd"}})
+
+
+def _claims(context: CommandContext) -> Claims:
+    member = context.member
+    return Claims(
+        person=member.person,
+        name=member.name,
+        role=member.role,
+        merchant=member.merchant or "",
+        room=context.room,
+        expires_ms=member.expires_ms,
+    )
+
+
+def _settle(out: asyncio.Future[Mapping[str, Any]], name: str, done: asyncio.Future[Any]) -> None:
+    """Pass the ledger's answer on in the hub's form."""
+    if out.done():
+        return
+    if done.cancelled():
+        out.set_exception(CommandRefused("busy", "the server is stopping; try again", 1_000))
+        return
+    error = done.exception()
+    if error is None:
+        result = plain(done.result())
+        out.set_result({name: result} if name else result)
+    else:
+        out.set_exception(_refusal(error) if isinstance(error, Exception) else error)
+
+
+def _passed(future: asyncio.Future[Any], name: str = "") -> asyncio.Future[Mapping[str, Any]]:
+    """A future for the hub that follows ``future`` of the ledger, without a task."""
+    out: asyncio.Future[Mapping[str, Any]] = future.get_loop().create_future()
+    future.add_done_callback(partial(_settle, out, name))
+    return out
+
+
+def hub_commands(desk: Desk) -> dict[str, Handler]:
+    """Handlers by command name."""
+
+    def claim(context: CommandContext, command: Mapping[str, Any]) -> Awaitable[Mapping[str, Any]]:
+        body = _parse(ClaimCommand, command)
+        try:
+            key = body.key or f"claim:{body.drop}:{command.get('id')}"
+            return _passed(desk.claim_coupon(_claims(context), context.room, body.drop, key), "coupon")
+        except (CommerceError, Problem) as error:
+            raise _refusal(error) from error
+
+    def hold(context: CommandContext, command: Mapping[str, Any]) -> Awaitable[Mapping[str, Any]]:
+        body = _parse(HoldCommand, command)
+        try:
+            return _passed(desk.hold(_claims(context), context.room, body.sale, body.quantity, body.key, body.version))
+        except (CommerceError, Problem) as error:
+            raise _refusal(error) from error
+
+    async def create_order(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        body = _parse(OrderCommand, command)
+        order = await desk.create_order(who, room, key=body.key, hold=body.hold, lines=body.lines, coupon=body.coupon)
+        return {"order": plain(order)}
+
+    async def pay_order(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        body = _parse(PayCommand, command)
+        return {"order": plain(await desk.pay_order(who, body.order, body.key))}
+
+    async def pin(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        await desk.pin(who, room, _body(PinBody, command))
+        return {}
+
+    async def unpin(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        await desk.unpin(who, room, _parse(ProductCommand, command).product)
+        return {}
+
+    async def start_drop(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"drop": plain(await desk.start_drop(who, room, _body(DropBody, command)))}
+
+    async def close_drop(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"drop": plain(await desk.close_drop(who, room, _parse(DropCommand, command).drop))}
+
+    async def create_sale(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"sale": plain(await desk.create_sale(who, room, _body(SaleBody, command)))}
+
+    async def start_sale(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        body = _parse(StartCommand, command)
+        return {"sale": plain(await desk.start_sale(who, room, body.sale, body.countdown_s))}
+
+    def turn(verb: str) -> Callable[[Claims, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]:
+        async def turn_sale(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
+            return {"sale": plain(await desk.turn_sale(who, room, _parse(SaleCommand, command).sale, verb))}
+
+        return turn_sale
+
+    slow = {
+        "order.create": create_order,
+        "order.pay": pay_order,
+        "pin": pin,
+        "unpin": unpin,
+        "drop.start": start_drop,
+        "drop.close": close_drop,
+        "sale.create": create_sale,
+        "sale.start": start_sale,
+        "sale.pause": turn("pause"),
+        "sale.resume": turn("resume"),
+        "sale.close": turn("close"),
+    }
+    return {"coupon.claim": claim, "sale.hold": hold, **{name: _guarded(call) for name, call in slow.items()}}
+
+
+def _guarded(call: Callable[[Claims, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]) -> Handler:
+    """A command that waits, with its errors in the hub's form."""
+
+    async def run(context: CommandContext, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            return await call(_claims(context), context.room, command)
+        except (CommerceError, Problem) as error:
+            raise _refusal(error) from error
+
+    return run

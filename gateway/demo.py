@@ -1,0 +1,143 @@
+"""``siyu demo``: the whole path on one machine with no other service, and it cleans up after itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import uvloop
+
+from gateway.app import Application
+from gateway.config import Settings
+from gateway.encode import encode_json
+from gateway.logs import configure_logging
+from gateway.secrets import open_secrets
+from gateway.seed import Seeded, seed
+from gateway.server import serve
+
+CHILD_FAREWELL_S = 5.0
+SHOPPERS_MAX = 500
+
+
+def _free_port(host: str, wanted: int) -> int:
+    """``wanted`` when nobody listens there, else 0 for any."""
+    try:
+        with socket.create_server((host, wanted)):
+            return wanted
+    except OSError:
+        return 0
+
+
+@contextmanager
+def _folder(settings: Settings) -> Iterator[Path]:
+    """A folder for the demo: the one that was asked for, or a new one that is removed at the end."""
+    if settings.data != Settings().data:
+        yield settings.data
+        return
+    with tempfile.TemporaryDirectory(prefix="siyu-demo-") as folder:
+        yield Path(folder)
+
+
+def _announce(application: Application, seeded: Seeded) -> None:
+    addresses = application.addresses
+    base = addresses.base
+    publish = addresses.publish(base, seeded.room, seeded.stream_key)
+    lines = [
+        "",
+        "  Siyu Live 私域直播 — the demo is running",
+        "",
+        f"  watch and buy     {addresses.viewer_page(base, seeded.room)}",
+        f"  host console      {addresses.host_page(base, seeded.room)}#token={seeded.host_token}",
+        f"  merchant's board  {addresses.merchant_page(base)}#token={seeded.merchant_token}",
+        "",
+        f"  hosts publish to  {publish['server']}  (a synthetic host is live there now)",
+        "  Ctrl-C ends everything.",
+        "",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+async def _child(module: str, environment: dict[str, str], line: bytes | None = None) -> asyncio.subprocess.Process:
+    """Start one of the demo's people in a process of its own: they must not slow the server's loop."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        module,
+        stdin=asyncio.subprocess.PIPE if line is not None else asyncio.subprocess.DEVNULL,
+        env={**os.environ, **environment},
+        start_new_session=True,  # Ctrl-C reaches us alone; we end them in order
+    )
+    if line is not None and process.stdin is not None:
+        process.stdin.write(line)
+        await process.stdin.drain()
+        process.stdin.close()
+    return process
+
+
+async def _end(processes: list[asyncio.subprocess.Process]) -> None:
+    for process in processes:
+        if process.returncode is None:
+            process.terminate()
+    for process in processes:
+        try:
+            await asyncio.wait_for(process.wait(), CHILD_FAREWELL_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _demo(settings: Settings, *, shoppers: int, seconds: float | None) -> None:
+    seeded = await seed(settings, open_secrets(settings.data))
+    stop = asyncio.Event()
+    up: asyncio.Future[Application] = asyncio.get_running_loop().create_future()
+    people: list[asyncio.subprocess.Process] = []
+
+    async def cast() -> None:
+        """The people come when the server is up."""
+        application = await up
+        addresses = application.addresses
+        here = replace(seeded, api=f"{addresses.base}/api/v1")
+        url = addresses.publish(addresses.base, seeded.room, seeded.stream_key)["url"]
+        people.append(await _child("gateway.demo_host", {"SIYU_DEMO_URL": url}))
+        if shoppers:
+            environment = {"SIYU_DEMO_SHOPPERS": str(shoppers)}
+            people.append(await _child("gateway.demo_crowd", environment, encode_json(asdict(here)) + b"\n"))
+        _announce(application, seeded)
+        if seconds is not None:
+            await asyncio.sleep(seconds)
+            stop.set()
+
+    casting = asyncio.create_task(cast())
+    try:
+        await serve(settings, ready=up.set_result, stop=stop, leaving=lambda: _end(people))
+    finally:
+        casting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await casting
+        await _end(people)
+
+
+def run_demo(settings: Settings, *, shoppers: int, seconds: float | None, log_level: str) -> int:
+    """The command ``siyu demo``; the exit code."""
+    configure_logging(log_level)
+    shoppers = max(0, min(SHOPPERS_MAX, shoppers))
+    with _folder(settings) as folder:
+        settings = replace(
+            settings,
+            data=folder,
+            http_port=_free_port(settings.host, settings.http_port),
+            rtmp_port=_free_port(settings.host, settings.rtmp_port),
+            drain_s=min(settings.drain_s, 8.0),
+        )
+        uvloop.run(_demo(settings, shoppers=shoppers, seconds=seconds))
+        sys.stdout.write("  The demo has ended; nothing of it is left.\n")
+    return 0

@@ -1,0 +1,187 @@
+"""The staff's and viewers' actions behind both doors: HTTP routes and hub commands call the same functions here.
+
+Each takes the caller's claims, checks that they may do this in that room, and calls one facade of commerce.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from commerce.attribution.service import Attribution
+from commerce.catalogue import Catalogue
+from commerce.catalogue_views import Card
+from commerce.events import DropView, OrderView, SaleView
+from commerce.shop import Shop
+from gateway.auth import Claims
+from gateway.errors import Problem
+from gateway.rooms import Room, Rooms
+from gateway.schemas import DropBody, OrderLineBody, PinBody, ProductBody, SaleBody
+from stream.directory import Directory
+
+
+class Desk:
+    """Checks who may do what where, then lets commerce do it."""
+
+    def __init__(
+        self,
+        *,
+        rooms: Rooms,
+        catalogue: Catalogue,
+        shop: Shop,
+        attribution: Attribution,
+        directory: Directory,
+        clock: Callable[[], int],
+    ) -> None:
+        self._rooms = rooms
+        self._catalogue = catalogue
+        self._shop = shop
+        self._attribution = attribution
+        self._directory = directory
+        self._clock = clock
+
+    def entered(self, who: Claims, room_id: str) -> Room:
+        """The room, for one who belongs there. Raises ``Problem`` 403/404."""
+        room = self._rooms.get(room_id)
+        if not who.may_enter(room.id, room.merchant):
+            raise Problem(404, "no_room", "there is no such room")
+        return room
+
+    def run(self, who: Claims, room_id: str) -> Room:
+        """The room, for one who may run it. Raises ``Problem`` 403/404."""
+        room = self.entered(who, room_id)
+        if not who.may_run(room.id, room.merchant):
+            raise Problem(403, "forbidden", "only the host and the shop's staff may do this")
+        return room
+
+    async def pin(self, who: Claims, room_id: str, body: PinBody) -> None:
+        room = self.run(who, room_id)
+        media_ms = self._directory.info(room.id).media_clock_ms
+        await self._catalogue.pin(room.merchant, room.id, body.product, explaining=body.explaining, media_ms=media_ms)
+
+    async def unpin(self, who: Claims, room_id: str, product: str) -> None:
+        room = self.run(who, room_id)
+        await self._catalogue.unpin(room.merchant, room.id, product)
+
+    async def add_product(self, who: Claims, room_id: str, body: ProductBody) -> Any:
+        """A new product with its stock, on the room's shelf."""
+        room = self.run(who, room_id)
+        product = await self._catalogue.create_product(
+            room.merchant,
+            body.title,
+            body.price,
+            list_price=body.list_price or body.price,
+            image=body.image,
+            detail=body.detail,
+        )
+        if body.stock:
+            await self._shop.stock_up(room.merchant, product.sku, body.stock, "first stock")
+        await self._catalogue.put_on_shelf(room.merchant, room.id, product.product)
+        return product
+
+    async def start_drop(self, who: Claims, room_id: str, body: DropBody) -> DropView:
+        room = self.run(who, room_id)
+        return await self._shop.start_drop(
+            room.merchant,
+            room.id,
+            title=body.title,
+            reason=body.reason,
+            amount=body.amount,
+            threshold=body.threshold,
+            total=body.total,
+            per_person=body.per_person,
+            seconds=body.seconds,
+            valid_s=body.valid_s,
+        )
+
+    async def close_drop(self, who: Claims, room_id: str, drop: str) -> DropView:
+        room = self.run(who, room_id)
+        return await self._shop.close_drop(room.merchant, drop)
+
+    async def create_sale(self, who: Claims, room_id: str, body: SaleBody) -> SaleView:
+        room = self.run(who, room_id)
+        card = await self._card(room, body.sku)
+        return await self._shop.create_sale(
+            room.merchant,
+            room.id,
+            body.sku,
+            price=body.price,
+            list_price=card.price,
+            total=body.total,
+            per_person=body.per_person,
+            hold_s=body.hold_s,
+            length_s=body.length_s,
+        )
+
+    async def _card(self, room: Room, sku: str) -> Card:
+        """The shelf's card of ``sku``: only what the room shows can be sold in a flash. Raises ``Problem``."""
+        for card in await self._catalogue.shelf(room.id, room.merchant):
+            if card.sku == sku:
+                return card
+        raise Problem(404, "not_found", "this product is not on the room's shelf")
+
+    async def start_sale(self, who: Claims, room_id: str, sale: str, countdown_s: int) -> SaleView:
+        room = self.run(who, room_id)
+        return await self._shop.start_sale(room.merchant, sale, countdown_s)
+
+    async def turn_sale(self, who: Claims, room_id: str, sale: str, verb: str) -> SaleView:
+        """Pause, resume or close a sale."""
+        room = self.run(who, room_id)
+        shop = self._shop
+        turn = {"pause": shop.pause_sale, "resume": shop.resume_sale, "close": shop.close_sale}[verb]
+        return await turn(room.merchant, sale)
+
+    def claim_coupon(self, who: Claims, room_id: str, drop: str, key: str) -> asyncio.Future[Any]:
+        room = self.entered(who, room_id)
+        return self._shop.claim_coupon(room.merchant, room.id, who.person, drop, key)
+
+    def hold(
+        self, who: Claims, room_id: str, sale: str, quantity: int, key: str, version: int | None
+    ) -> asyncio.Future[Any]:
+        room = self.entered(who, room_id)
+        return self._shop.hold(room.merchant, room.id, who.person, sale, quantity, key, version)
+
+    async def create_order(
+        self,
+        who: Claims,
+        room_id: str,
+        *,
+        key: str,
+        hold: str | None,
+        lines: Sequence[OrderLineBody],
+        coupon: str | None,
+    ) -> OrderView:
+        """An order with the decision who brought this buyer, judged now and never again (A8)."""
+        room = self.entered(who, room_id)
+        now_ms = self._clock()
+        decision = await self._attribution.decision_json(room.merchant, who.person, now_ms)
+        return await self._shop.create_order(
+            room.merchant,
+            room.id,
+            who.person,
+            key,
+            hold=hold,
+            lines=tuple((line.sku, line.quantity, line.version) for line in lines),
+            coupon=coupon,
+            decision=decision,
+        )
+
+    async def pay_order(self, who: Claims, order: str, key: str) -> OrderView:
+        return await self._shop.pay_order(who.merchant, who.person, order, key)
+
+    def stream_view(self, room_id: str) -> Mapping[str, Any]:
+        """The ``stream`` section of a room."""
+        return stream_view(self._directory.info(room_id))
+
+
+def stream_view(info: Any) -> dict[str, Any]:
+    """What viewers are told of a stream."""
+    return {
+        "live": info.live,
+        "since": info.since_ms,
+        "video": info.video_codec,
+        "audio": info.audio_codec,
+        "width": info.width,
+        "height": info.height,
+    }

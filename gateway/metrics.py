@@ -1,0 +1,92 @@
+"""/metrics: the parts' counters in Prometheus' text format.
+
+Each part counts in a plain ``stats()`` dataclass; this walks their fields. Names ending in ``_total`` by their kind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+if TYPE_CHECKING:
+    from gateway.app import Application
+
+# Figures that go up and down; every other figure of a part only grows.
+GAUGES = frozenset(
+    {
+        "connections",
+        "viewers",
+        "rooms",
+        "queued",
+        "streams",
+        "publishers",
+        "pending",
+        "likes",
+        "live",
+        "holds",
+        "waiting",
+    }
+)
+
+
+def figures(prefix: str, stats: Any) -> Iterator[Metric]:
+    """One family for each number in ``stats`` (a dataclass); a mapping becomes a family with the label ``of``."""
+    for item in dataclasses.fields(stats):
+        value = getattr(stats, item.name)
+        gauge = item.name in GAUGES
+        family: type[CounterMetricFamily | GaugeMetricFamily] = GaugeMetricFamily if gauge else CounterMetricFamily
+        name = f"siyu_{prefix}_{item.name}"
+        text = f"{prefix}: {item.name.replace('_', ' ')}"
+        if isinstance(value, dict):
+            metric = family(name, text, labels=["of"])
+            for label, number in value.items():
+                metric.add_metric([str(label)], float(number))
+            yield metric
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield family(name, text, value=float(value))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LedgerFigures:
+    """What the group-commit ledger counts."""
+
+    waiting: int
+    batches: int
+    commands: int
+
+
+class _Parts:
+    """A collector over an application, read at the moment of the scrape."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def collect(self) -> Iterable[Metric]:
+        application = self._application
+        services = application.services
+        yield from figures("http", application.gate.counts)
+        yield from figures("hub", services.hub.totals())
+        yield from figures("rtmp", application.ingest.stats())
+        yield from figures("stream", services.directory.stats())
+        for name, output in application.outputs.items():
+            yield from figures(f"playback_{name[1:]}", output.stats())
+        ledger = services.shop.ledger
+        yield from figures("ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands))
+        yield from figures("touches", services.attribution.stats())
+
+
+def render_metrics(application: Application) -> bytes:
+    """The exposition text."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Parts(application))
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    return generate_latest(registry)

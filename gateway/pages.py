@@ -1,0 +1,93 @@
+"""Pages and their files: plain ES modules from ``gateway/web``, under a strict content security policy."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.client import CORS_PREFLIGHT_HEADERS
+from gateway.errors import Problem, problem_response
+from gateway.rooms import Rooms
+
+# No inline script and no foreign origin: a chat line or a product title can never run.
+PAGE_HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' data: https:; media-src 'self' blob:; connect-src 'self' ws: wss:; "
+        "object-src 'none'; base-uri 'none'; frame-ancestors 'self'; form-action 'self'"
+    ),
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-cache",
+}
+
+
+def web_folder() -> Path:
+    """Where the pages' files lie, in a checkout and in an installed wheel alike."""
+    return Path(str(resources.files("gateway") / "web"))
+
+
+def page_routes(rooms: Rooms) -> list[BaseRoute]:
+    """``/r/ROOM``, ``/host/ROOM``, ``/merchant`` and ``/static``."""
+    folder = web_folder()
+
+    def page(name: str) -> Response:
+        return FileResponse(folder / name, media_type="text/html; charset=utf-8", headers=PAGE_HEADERS)
+
+    async def viewer(request: Request) -> Response:
+        if rooms.find(request.path_params["room"]) is None:
+            return missing()
+        return page("viewer.html")
+
+    async def host(request: Request) -> Response:
+        if rooms.find(request.path_params["room"]) is None:
+            return missing()
+        return page("host.html")
+
+    async def merchant(request: Request) -> Response:
+        return page("merchant.html")
+
+    async def root(request: Request) -> Response:
+        return RedirectResponse("/merchant", 307)
+
+    return [
+        Route("/", root),
+        Route("/r/{room}", viewer),
+        Route("/host/{room}", host),
+        Route("/merchant", merchant),
+        Mount("/static", _Static(directory=folder), name="static"),
+    ]
+
+
+def missing() -> Response:
+    """The answer for a room that is not there."""
+    return problem_response(Problem(404, "no_room", "there is no such room"))
+
+
+class _Static(StaticFiles):
+    """Static files with the pages' headers; a changed file is seen at the next load (ETag)."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(PAGE_HEADERS)
+        return response
+
+
+class Preflight:
+    """Answers CORS preflights (Fetch standard, "CORS-preflight request") before any route is asked."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "OPTIONS":
+            start: Message = {"type": "http.response.start", "status": 204, "headers": list(CORS_PREFLIGHT_HEADERS)}
+            await send(start)
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await self._app(scope, receive, send)

@@ -1,0 +1,86 @@
+"""Orders, payment and coupons of the signed-in person; a merchant's staff sees the merchant's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.api import ANYONE, SIGNED_IN, Call, Operation, page_limit
+from gateway.desk import Desk
+from gateway.errors import Problem
+from gateway.schemas import CouponView, Empty, OrderAnswer, OrderBody, Page
+from gateway.services import Services
+
+
+def _key(call: Call) -> str:
+    if call.key is None:
+        raise Problem(400, "invalid", "send an Idempotency-Key header: a repeated request must act once")
+    return call.key
+
+
+def order_operations(services: Services, desk: Desk) -> list[Operation]:
+    """Operations on orders, coupons and payments."""
+    shop = services.shop
+
+    async def create_order(call: Call) -> Any:
+        body = call.body
+        order = await desk.create_order(
+            call.who, body.room, key=_key(call), hold=body.hold, lines=body.lines, coupon=body.coupon
+        )
+        return {"order": order}
+
+    async def list_orders(call: Call) -> Page:
+        limit = page_limit(call)
+        person = None if call.who.staff else call.who.person
+        room = call.query.get("room")
+        orders = await shop.orders(
+            call.who.merchant, person=person, room=room, after=call.query.get("after"), limit=limit
+        )
+        items: list[Any] = list(orders)
+        return Page(items=items, next=orders[-1].order if len(orders) == limit else None)
+
+    async def read_order(call: Call) -> Any:
+        person = None if call.who.staff else call.who.person
+        return {"order": await shop.order(call.who.merchant, call.path["id"], person=person)}
+
+    async def pay_order(call: Call) -> Any:
+        return {"order": await desk.pay_order(call.who, call.path["id"], _key(call))}
+
+    async def cancel_order(call: Call) -> Any:
+        return {"order": await shop.cancel_order(call.who.merchant, call.who.person, call.path["id"])}
+
+    async def list_coupons(call: Call) -> list[Any]:
+        return list(await shop.coupons(call.who.merchant, call.who.person))
+
+    async def sandbox_callback(call: Call) -> Empty:
+        await shop.settle("sandbox", call.raw, call.headers)
+        return Empty()
+
+    operations = [
+        Operation("POST", "/api/v1/orders", "Order", create_order, SIGNED_IN, OrderBody, OrderAnswer, 201),
+        Operation(
+            "GET",
+            "/api/v1/orders",
+            "Own orders; all of the merchant's for staff",
+            list_orders,
+            SIGNED_IN,
+            answer=Page,
+            query={"after": "cursor: the last order's id", "limit": "1 to 200", "room": "only this room's"},
+        ),
+        Operation("GET", "/api/v1/orders/{id}", "One order", read_order, SIGNED_IN, answer=OrderAnswer),
+        Operation("POST", "/api/v1/orders/{id}/pay", "Pay", pay_order, SIGNED_IN, answer=OrderAnswer),
+        Operation("POST", "/api/v1/orders/{id}/cancel", "Cancel", cancel_order, SIGNED_IN, answer=OrderAnswer),
+        Operation("GET", "/api/v1/coupons", "Own coupons", list_coupons, SIGNED_IN, answer=list[CouponView]),
+    ]
+    if services.settings.sandbox_payments:
+        operations.append(
+            Operation(
+                "POST",
+                "/api/v1/payments/sandbox",
+                "Notification of the sandbox provider",
+                sandbox_callback,
+                ANYONE,
+                answer=Empty,
+                raw_body=True,
+            )
+        )
+    return operations

@@ -1,0 +1,321 @@
+"""Bodies and answers of the JSON API, as msgspec structs: what /openapi.json says and what is checked on the way in.
+
+Money is integer 分, times are Unix milliseconds. Unknown fields of a body are refused, so that a typing error in a
+client shows at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+Title = Annotated[str, Meta(min_length=1, max_length=60)]
+Name = Annotated[str, Meta(min_length=1, max_length=40)]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Cents = Annotated[int, Meta(ge=0, le=1_000_000_000, description="分, hundredths of a yuan")]
+Price = Annotated[int, Meta(ge=1, le=1_000_000_000, description="分, hundredths of a yuan")]
+Quantity = Annotated[int, Meta(ge=1, le=1_000)]
+Stock = Annotated[int, Meta(ge=0, le=100_000_000)]
+Units = Annotated[int, Meta(ge=1, le=100_000_000)]
+Seconds = Annotated[int, Meta(ge=1, le=86_400)]
+Label = Annotated[str, Meta(max_length=60)]
+Link = Annotated[str, Meta(max_length=500)]
+Token = Annotated[str, Meta(max_length=64)]
+Millis = Annotated[int, Meta(ge=0, le=10**15, description="Unix milliseconds")]
+
+
+class Body(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A request body."""
+
+
+class GuestBody(Body, kw_only=True):
+    room: Id
+    name: Name | None = None
+    scene: Token | None = None
+    device: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class LoginBody(Body, kw_only=True):
+    login: Annotated[str, Meta(min_length=1, max_length=60)]
+    password: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class RoomBody(Body, kw_only=True):
+    title: Title
+    host_name: Name | None = None
+    cover: Link = ""
+
+
+class ProductBody(Body, kw_only=True):
+    title: Title
+    price: Price
+    list_price: Cents | None = None
+    stock: Stock
+    image: Link = ""
+    detail: Annotated[str, Meta(max_length=2_000)] = ""
+
+
+class StockBody(Body, kw_only=True):
+    quantity: Annotated[int, Meta(ge=-100_000_000, le=100_000_000, description="units added, negative to take away")]
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class PinBody(Body, kw_only=True):
+    product: Id
+    explaining: bool = False
+
+
+class DropBody(Body, kw_only=True):
+    title: Title
+    reason: Annotated[str, Meta(min_length=1, max_length=60, description="each coupon has a reason: 店庆, 上新 …")]
+    amount: Price
+    threshold: Cents = 0
+    total: Units
+    per_person: Quantity = 1
+    seconds: Seconds = 60
+    valid_s: Annotated[int, Meta(ge=60, le=366 * 86_400)] = 7 * 86_400
+
+
+class SaleBody(Body, kw_only=True):
+    sku: Id
+    price: Price
+    total: Units
+    per_person: Quantity = 1
+    hold_s: Annotated[int, Meta(ge=1, le=1_800, description="seconds in which a held unit must be paid")] = 300
+    length_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
+
+
+class StartBody(Body, kw_only=True):
+    countdown_s: Annotated[int, Meta(ge=0, le=86_400)] = 10
+
+
+class OrderLineBody(Body, kw_only=True):
+    sku: Id
+    quantity: Quantity
+    version: Annotated[int, Meta(ge=1)] | None = None
+
+
+class OrderBody(Body, kw_only=True):
+    room: Id
+    hold: Id | None = None
+    lines: Annotated[list[OrderLineBody], Meta(max_length=50)] = []
+    coupon: Id | None = None
+
+
+class LinkBody(Body, kw_only=True):
+    room: Id
+    sku: Id | None = None
+    channel: Label = ""
+    campaign: Label = ""
+    parent: Token | None = None
+
+
+class TouchBody(Body, kw_only=True):
+    kind: Annotated[str, Meta(min_length=1, max_length=32)]
+    room: Id | None = None
+    sku: Id | None = None
+    token: Token | None = None
+
+
+class Empty(Struct):
+    """An answer with nothing to say."""
+
+
+class GuestAnswer(Struct):
+    token: str
+    person: str
+    name: str
+    role: str
+    expires: int
+
+
+class RoomEntry(Struct):
+    room: str
+    title: str
+    live: bool
+
+
+class LoginAnswer(Struct):
+    token: str
+    role: str
+    merchant: str
+    name: str
+    expires: int
+    rooms: list[RoomEntry]
+
+
+class RoomView(Struct):
+    id: str
+    title: str
+    host: str
+    cover: str
+
+
+class StreamView(Struct):
+    live: bool
+    since: int | None
+    video: str | None
+    audio: str | None
+    width: int | None
+    height: int | None
+
+
+class PlayView(Struct):
+    flv: str
+    mp4: str
+
+
+class CardView(Struct):
+    product: str
+    sku: str
+    title: str
+    price: int
+    list_price: int
+    image: str
+    stock: int
+    version: int
+    explaining: bool
+    media_ms: int | None = None
+
+
+class DropView(Struct):
+    drop: str
+    title: str
+    reason: str
+    amount: int
+    threshold: int
+    total: int
+    left: int
+    per_person: int
+    starts: int
+    ends: int
+    state: str
+
+
+class SaleView(Struct):
+    sale: str
+    product: str
+    sku: str
+    title: str
+    image: str
+    price: int
+    list_price: int
+    version: int
+    state: str
+    opens: int | None
+    closes: int | None
+    total: int
+    left: int
+    per_person: int
+    hold_s: int
+
+
+class RoomAnswer(Struct):
+    room: RoomView
+    stream: StreamView
+    pins: list[CardView]
+    shelf: list[CardView]
+    sales: list[SaleView]
+    drops: list[DropView]
+    viewers: int
+    likes: int
+    play: PlayView
+
+
+class PublishView(Struct):
+    server: str
+    stream_key: str
+    url: str
+
+
+class StreamsAnswer(Struct):
+    live: bool
+    since: int | None
+    video: str | None
+    audio: str | None
+    width: int | None
+    height: int | None
+    viewers: int
+    publish: PublishView
+
+
+class OrderLineView(Struct):
+    sku: str
+    title: str
+    quantity: int
+    price: int
+
+
+class PriceStep(Struct):
+    step: str
+    amount: int
+    why: str
+
+
+class OrderView(Struct):
+    order: str
+    room: str
+    person: str
+    status: str
+    amount: int
+    discount: int
+    lines: list[OrderLineView]
+    steps: list[PriceStep]
+    coupon: str | None
+    created: int
+    expires: int | None
+    paid: int | None
+
+
+class OrderAnswer(Struct):
+    order: OrderView
+
+
+class CouponView(Struct):
+    coupon: str
+    title: str
+    amount: int
+    threshold: int
+    expires: int
+    state: str = "unused"
+
+
+class LinkAnswer(Struct):
+    token: str
+    url: str
+
+
+class Page(Struct):
+    """One page of a list; ``next`` is the cursor for ``?after=``, null at the end."""
+
+    items: list[dict[str, Any]]
+    next: str | None = None
+
+
+class ProblemDetails(Struct):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    retry_ms: int | None = None
+
+
+class StatsAnswer(Struct):
+    hub: dict[str, Any]
+    stream: dict[str, Any]
+    orders: list[OrderView]
+
+
+class HoldBody(Body, kw_only=True):
+    quantity: Quantity = 1
+
+
+class HoldAnswer(Struct):
+    hold: str
+    quantity: int
+    price: int
+    expires: int

@@ -1,0 +1,148 @@
+"""A shop to try: merchant, staff, products with stock, a flash sale and one room."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets as random_secrets
+import sys
+from dataclasses import asdict, dataclass, field
+
+from commerce.catalogue import Catalogue
+from commerce.domain.ids import new_id
+from commerce.payment_sandbox import SandboxProvider
+from commerce.shop import Shop
+from commerce.store_sql import open_store
+from gateway.addresses import Addresses
+from gateway.app import system_clock
+from gateway.auth import Tokens
+from gateway.config import Settings
+from gateway.encode import encode_json
+from gateway.secrets import Secrets, open_secrets
+
+SEED_TTL_S = 30 * 86_400
+SHOP_NAME = "茶山小铺"
+ROOM_TITLE = "山里的春茶，今天开摘"
+HOST_NAME = "阿青"
+
+# (title, price 分, list price 分, stock, image, detail)
+PRODUCTS = (
+    ("明前龙井 50g", 8_800, 12_800, 500, "/static/img/tea.svg", "清明前采摘，一芽一叶。"),
+    ("野生洋槐蜜 500g", 5_900, 7_900, 300, "/static/img/honey.svg", "深山蜂场，原蜜灌装。"),
+    ("手工桂花糕 礼盒", 3_900, 4_900, 800, "/static/img/cake.svg", "当日现做，三天内吃完。"),
+    ("柴烧茶杯 一对", 16_800, 19_800, 120, "/static/img/cup.svg", "每一只釉色都不同。"),
+)
+FLASH_PRICE = 990
+FLASH_TOTAL = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """Everything a script or a person needs to try the shop."""
+
+    room: str
+    stream_key: str
+    host_token: str
+    viewer_token: str
+    merchant_token: str
+    api: str
+    merchant: str
+    pages: dict[str, str]
+    publish: dict[str, str]
+    play: dict[str, str]
+    products: list[dict[str, object]] = field(default_factory=list)
+    sale: str = ""
+    logins: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+async def seed(settings: Settings, secrets: Secrets) -> Seeded:
+    """Fill the data folder with one more merchant and give what opens its doors. Raises ``StoreError``."""
+    clock = system_clock
+    store = open_store(settings.data)
+    catalogue = Catalogue(store, clock=clock)
+    shop = Shop(store, clock=clock, provider=SandboxProvider(secrets.key("sandbox"), clock=clock))
+    await shop.start()
+    try:
+        merchant = (await catalogue.create_merchant(SHOP_NAME)).id
+        room = (await catalogue.create_room(merchant, ROOM_TITLE, host_name=HOST_NAME)).id
+        logins = {}
+        staff = {}
+        for role, name, bound in (("merchant", "掌柜", None), ("host", HOST_NAME, room)):
+            login = f"{role}-{merchant[-6:].lower()}"
+            password = random_secrets.token_urlsafe(9)
+            staff[role] = await catalogue.create_staff(merchant, login, password, role, name, room=bound)
+            logins[role] = {"login": login, "password": password}
+        products: list[dict[str, object]] = []
+        for title, price, list_price, stock, image, detail in PRODUCTS:
+            product = await catalogue.create_product(
+                merchant, title, price, list_price=list_price, image=image, detail=detail
+            )
+            await shop.stock_up(merchant, product.sku, stock, "seed")
+            await catalogue.put_on_shelf(merchant, room, product.product)
+            products.append({"product": product.product, "sku": product.sku, "title": title, "price": price})
+        sale = await shop.create_sale(
+            merchant,
+            room,
+            str(products[0]["sku"]),
+            price=FLASH_PRICE,
+            list_price=PRODUCTS[0][1],
+            total=FLASH_TOTAL,
+            per_person=1,
+            hold_s=300,
+            length_s=600,
+        )
+    finally:
+        await shop.close()
+        await catalogue.close()
+        store.close()
+    tokens = Tokens(secrets.key("tokens"), ttl_s=SEED_TTL_S, clock=clock)
+
+    def staff_token(role: str) -> str:
+        person = staff[role]
+        return tokens.mint(person=person.id, name=person.name, role=role, merchant=merchant, room=person.room)[0]
+
+    viewer = tokens.mint(
+        person=new_id(clock(), os.urandom(8)), name="试看的人", role="viewer", merchant=merchant, room=room
+    )[0]
+    addresses = Addresses(settings, http_port=settings.http_port, rtmp_port=settings.rtmp_port)
+    base = addresses.base
+    key = secrets.stream_key(room)
+    return Seeded(
+        room=room,
+        stream_key=key,
+        host_token=staff_token("host"),
+        viewer_token=viewer,
+        merchant_token=staff_token("merchant"),
+        api=f"{base}/api/v1",
+        merchant=merchant,
+        pages={
+            "viewer": addresses.viewer_page(base, room),
+            "host": addresses.host_page(base, room),
+            "merchant": addresses.merchant_page(base),
+        },
+        publish=addresses.publish(base, room, key),
+        play=addresses.play(base, room),
+        products=products,
+        sale=sale.sale,
+        logins=logins,
+    )
+
+
+def run_seed(settings: Settings, *, as_json: bool) -> int:
+    """The command ``siyu seed``."""
+    seeded = asyncio.run(seed(settings, open_secrets(settings.data)))
+    if as_json:
+        sys.stdout.write(encode_json(asdict(seeded)).decode() + "\n")
+        return 0
+    lines = [
+        f"A shop is ready in {settings.data}. Start the server with: siyu serve --data {settings.data}",
+        f"  viewers        {seeded.pages['viewer']}",
+        f"  host console   {seeded.pages['host']}    login {seeded.logins['host']['login']}"
+        f"  password {seeded.logins['host']['password']}",
+        f"  merchant       {seeded.pages['merchant']}    login {seeded.logins['merchant']['login']}"
+        f"  password {seeded.logins['merchant']['password']}",
+        f"  OBS server     {seeded.publish['server']}",
+        f"  OBS stream key {seeded.publish['stream_key']}",
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0

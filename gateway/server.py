@@ -1,0 +1,193 @@
+"""The process: listeners, signals, drain and a deadline. uvicorn serves HTTP, but its life is ours (design D1).
+
+SIGTERM: ``/readyz`` fails, listeners close, hosts and viewers are told to come back in paced batches, the ledger
+finishes what it acknowledged, what still hangs at the deadline is aborted. A second signal skips to the abort.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+import uvloop
+
+from gateway.app import Application, open_application
+from gateway.config import Settings
+from gateway.gate import REQUEST_HEAD_BYTES_MAX
+
+logger = logging.getLogger("siyu.server")
+
+BACKLOG = 4096
+KEEP_ALIVE_S = 15
+# What is left of the deadline for uvicorn's own farewell after ours.
+HTTP_FAREWELL_S = 2
+
+
+def raise_file_limit() -> int:
+    """Raise the soft limit of open files to the hard one and give it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard or hard == resource.RLIM_INFINITY:
+        wanted = hard if hard != resource.RLIM_INFINITY else max(soft, 65_536)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return soft
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket. Raises ``OSError`` naming the address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn's server without its signal handlers, and with a moment to wait for."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._up = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._up.set()
+
+    async def came_up(self, task: asyncio.Task[None]) -> None:
+        """Wait until it listens, or until ``task`` (its ``serve``) ended without."""
+        up = asyncio.ensure_future(self._up.wait())
+        await asyncio.wait([up, task], return_when=asyncio.FIRST_COMPLETED)
+        up.cancel()
+
+
+def _uvicorn(application: Application, settings: Settings) -> HttpServer:
+    config = uvicorn.Config(
+        application.asgi,
+        http=application.gate.door(),
+        ws="none",
+        loop="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=HTTP_FAREWELL_S,
+        h11_max_incomplete_event_size=REQUEST_HEAD_BYTES_MAX,
+        backlog=BACKLOG,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+    return HttpServer(config)
+
+
+class Signals:
+    """SIGTERM and SIGINT as an event; ``hurry`` is set by the second one."""
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.hurry = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._caught, number)
+
+    def _caught(self, number: int) -> None:
+        logger.info("stopping", extra={"fields": {"signal": signal.Signals(number).name}})
+        (self.hurry if self.stop.is_set() else self.stop).set()
+
+
+async def serve(
+    settings: Settings,
+    *,
+    ready: Callable[[Application], None] | None = None,
+    stop: asyncio.Event | None = None,
+    leaving: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Run the server until a signal (or ``stop``), then ``leaving``, then drain.
+
+    Raises ``OSError`` when a port is taken, ``StoreError`` when the data folder cannot be used.
+    """
+    files = raise_file_limit()
+    http_socket = listen(settings.host, settings.http_port)
+    try:
+        application = await open_application(settings, http_port=http_socket.getsockname()[1], files=files)
+    except BaseException:
+        http_socket.close()
+        raise
+    signals = Signals()
+    http = _uvicorn(application, settings)
+    http_task = asyncio.create_task(http.serve(sockets=[http_socket]), name="http")
+    try:
+        await http.came_up(http_task)
+        application.ready = True
+        if ready is not None:
+            ready(application)
+        waits = [asyncio.create_task(signals.stop.wait()), http_task]
+        if stop is not None:
+            waits.append(asyncio.create_task(stop.wait()))
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            if wait is not http_task:
+                wait.cancel()
+    finally:
+        if leaving is not None:
+            await leaving()
+        await _shut_down(application, http, http_task, signals, settings.drain_s)
+
+
+async def _shut_down(
+    application: Application,
+    http: HttpServer,
+    http_task: asyncio.Task[None],
+    signals: Signals,
+    deadline_s: float,
+) -> None:
+    """Leave within ``deadline_s``: drain, then abort what is left, then uvicorn's own shutdown."""
+    application.ready = False
+    for server in getattr(http, "servers", []):
+        server.close()
+    drain = asyncio.create_task(application.drain(), name="drain")
+    hurry = asyncio.create_task(signals.hurry.wait())
+    budget_s = max(0.5, deadline_s - HTTP_FAREWELL_S - 1)
+    await asyncio.wait([drain, hurry], timeout=budget_s, return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    if not drain.done():
+        logger.warning("the drain did not end in time; aborting what is left")
+        drain.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await drain
+    for connection in list(http.server_state.connections):
+        transport = connection.transport
+        if transport is not None and getattr(connection, "cycle", None) is None:
+            transport.abort()
+    http.should_exit = True
+    done, _ = await asyncio.wait([http_task], timeout=HTTP_FAREWELL_S + 1)
+    if not done:
+        http.force_exit = True
+        for connection in list(http.server_state.connections):
+            connection.transport.abort()
+        http_task.cancel()
+        await asyncio.wait([http_task], timeout=1)
+    await application.close()
+    logger.info("stopped")
+
+
+def run(settings: Settings, *, ready: Callable[[Application], None] | None = None) -> int:
+    """Serve on uvloop; the process's exit code."""
+    try:
+        uvloop.run(serve(settings, ready=ready))
+    except OSError as error:
+        sys.stderr.write(f"siyu: {error}\n")
+        return 1
+    return 0

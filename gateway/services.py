@@ -1,0 +1,38 @@
+"""The parts that routes, bridge and hub commands work with, wired once in ``gateway/app.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chat.hub import Hub
+from commerce.attribution.service import Attribution
+from commerce.catalogue import Catalogue
+from commerce.identity.people import People
+from commerce.shop import Shop
+from gateway.auth import Tokens
+from gateway.config import Settings
+from gateway.desk import Desk
+from gateway.rooms import Rooms
+from gateway.secrets import Secrets
+from stream.directory import Directory
+
+Clock = Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One server's parts."""
+
+    settings: Settings
+    clock: Clock
+    secrets: Secrets
+    tokens: Tokens
+    rooms: Rooms
+    catalogue: Catalogue
+    shop: Shop
+    attribution: Attribution
+    people: People
+    directory: Directory
+    hub: Hub
+    desk: Desk

@@ -1,0 +1,155 @@
+"""A real server in a process of its own, seeded, for tests that come from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+
+
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class LiveServer:
+    """``siyu serve`` on loopback with the shop of ``siyu seed``."""
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        flags: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        prefix: Sequence[str] = (),
+    ) -> None:
+        self.data = data
+        self.http_port = free_port()
+        self.rtmp_port = free_port()
+        self.log_path = data.parent / f"{data.name}.log"
+        self._flags = list(flags)
+        self._prefix = list(prefix)
+        self._environment = {**os.environ, **(environment or {})}
+        self.process: subprocess.Popen[bytes] | None = None
+        self.seed: dict[str, Any] = json.loads(self.run("seed", "--json", *self._ports()).stdout)
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def room(self) -> str:
+        room: str = self.seed["room"]
+        return room
+
+    def _ports(self) -> list[str]:
+        return ["--http-port", str(self.http_port), "--rtmp-port", str(self.rtmp_port)]
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """One ``siyu`` command on this data folder."""
+        command = [sys.executable, "-m", "gateway", arguments[0], "--data", str(self.data), *arguments[1:]]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=check, env=self._environment)
+
+    def start(self) -> None:
+        """Start and wait until /readyz says yes."""
+        command = [*self._prefix, sys.executable, "-m", "gateway", "serve", "--data", str(self.data)]
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *self._ports(), *self._flags], stdout=log, stderr=log, env=self._environment
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server did not start:\n{self.log()}")
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.base}/readyz", timeout=2).status_code == 200:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"the server was not ready in {START_TIMEOUT_S} s:\n{self.log()}")
+
+    def log(self) -> str:
+        """All that the server wrote."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
+        """SIGTERM and wait; the exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"the server did not stop within {timeout_s} s:\n{self.log()}") from None
+
+    def kill(self) -> None:
+        """SIGKILL, as the kernel does when memory is gone."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, token: str | None = None, key: str | None = None
+    ) -> httpx.Response:
+        """One API request; ``path`` begins after /api/v1 unless it is absolute on the server."""
+        url = self.base + (path if path.startswith("/api/") or not path.startswith("/") else "/api/v1" + path)
+        headers: dict[str, str] = {}
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+        if key:
+            headers["idempotency-key"] = key
+        return httpx.request(method, url, json=body, headers=headers, timeout=20)
+
+    def guest(self, name: str = "小雨", scene: str | None = None, device: str | None = None) -> dict[str, Any]:
+        """A viewer's token and person."""
+        body = {"room": self.room, "name": name, "scene": scene, "device": device}
+        answer = self.call("POST", "/auth/guest", {key: value for key, value in body.items() if value is not None})
+        assert answer.status_code == 200, answer.text
+        guest: dict[str, Any] = answer.json()
+        return guest
+
+    def ws_url(self, token: str, since: str | None = None) -> str:
+        """The hub's address."""
+        url = f"ws://127.0.0.1:{self.http_port}/ws/{self.room}?token={token}"
+        return url + (f"&since={since}" if since else "")
+
+    @property
+    def publish_url(self) -> str:
+        url: str = self.seed["publish"]["url"]
+        return url
+
+
+@contextlib.contextmanager
+def live_server(
+    folder: Path,
+    *,
+    flags: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+) -> Iterator[LiveServer]:
+    """A running server; killed at the end if the test did not stop it, its log shown when the test fails."""
+    server = LiveServer(folder / "data", flags=flags, environment=environment, prefix=prefix)
+    server.start()
+    try:
+        yield server
+    finally:
+        if server.process is not None and server.process.poll() is None:
+            server.kill()
+        sys.stdout.write(server.log()[-8_000:])
