@@ -263,10 +263,12 @@ class Fanout:
         self._queue_bytes += sum(len(window.data) for window in windows)
         if idle:
             self._loop.call_soon(self._begin_pass)
-        elif len(self._queue) > 1 and (
-            self._queue_bytes > QUEUE_BYTES_MAX or self._queue[-1].end_ms - self._queue[0].start_ms > QUEUE_MS_MAX
-        ):
-            self._overrun()
+        else:
+            # Without the first: a cached GOP may well be longer, and is no sign of being late.
+            first, last = self._queue[0], self._queue[-1]
+            waiting_bytes = self._queue_bytes - len(first.data)
+            if waiting_bytes > QUEUE_BYTES_MAX or last.end_ms - first.end_ms > QUEUE_MS_MAX:
+                self._overrun()
 
     def _overrun(self) -> None:
         self.totals.overruns += 1

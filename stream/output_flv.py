@@ -15,7 +15,7 @@ class FlvEncoder:
 
     def __init__(self, relay: Relay) -> None:
         self._configs: dict[Kind, Packet] = {}
-        for packet in (relay.metadata, relay.gop_video, relay.gop_audio):
+        for packet in (relay.metadata, *relay.configs()):
             if packet is not None:
                 self._configs[packet.kind] = packet
         self.tracks = tuple(kind for kind in (Kind.VIDEO, Kind.AUDIO) if kind in self._configs)

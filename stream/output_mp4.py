@@ -26,9 +26,8 @@ class Mp4Encoder:
     def __init__(self, relay: Relay) -> None:
         self._video: Packet | None = None
         self._audio: Packet | None = None
-        for packet in (relay.gop_video, relay.gop_audio):
-            if packet is not None:
-                self._configure(packet)
+        for packet in relay.configs():
+            self._configure(packet)
         present = ((Kind.VIDEO, self._video), (Kind.AUDIO, self._audio))
         self.tracks = tuple(kind for kind, packet in present if packet is not None)
         self._init = b""

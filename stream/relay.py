@@ -92,9 +92,7 @@ class Relay:
         self.gop: list[Packet] = []
         """Packets since the last key frame (without picture: the last second), in the room's time."""
         self.gop_bytes = 0
-        self.gop_video: Packet | None = None
-        self.gop_audio: Packet | None = None
-        """The configurations as of the first packet of `gop`."""
+        self._gop_configs: tuple[Packet | None, Packet | None] = (None, None)
         self.metadata: Packet | None = None
         self.video: Packet | None = None
         self.audio: Packet | None = None
@@ -123,6 +121,11 @@ class Relay:
     def has_readers(self) -> bool:
         """Whether anybody watches or waits."""
         return bool(self._readers)
+
+    def configs(self) -> tuple[Packet, ...]:
+        """Give the configuration of each track that was heard, as of the first packet of `gop`, the picture's first."""
+        known = self._gop_configs if self.gop else (self.video, self.audio)
+        return tuple(packet for packet in known if packet is not None and packet.kind in self._announced)
 
     def info(self) -> StreamInfo:
         """Give what is known of the stream now."""
@@ -262,14 +265,14 @@ class Relay:
                 oldest = self.gop.pop(0)
                 self.gop_bytes -= len(oldest.data)
                 if oldest.config:
-                    self.gop_audio = oldest
+                    self._gop_configs = None, oldest
         if not self._in_gop:
             return
         self._keep(packet)
 
     def _keep(self, packet: Packet) -> None:
         if not self.gop:
-            self.gop_video, self.gop_audio = self.video, self.audio
+            self._gop_configs = self.video, self.audio
         self.gop.append(packet)
         self.gop_bytes += len(packet.data)
         span_ms = packet.dts_ms - self.gop[0].dts_ms

@@ -1,0 +1,146 @@
+"""HTTP-FLV over real sockets: what a player gets, byte for byte."""
+
+import asyncio
+import io
+from itertools import pairwise
+
+import av
+
+from stream.packet import Kind
+from tests.stream.media import Clip, packets, tags
+from tests.stream.stage import Stage
+
+
+async def test_a_viewer_gets_every_frame_from_the_first_key_frame_on(stage: Stage, clip: Clip) -> None:
+    viewing = asyncio.create_task(stage.get("/room.flv"))
+    await stage.until_viewers(1)
+    publication = stage.publish()
+    await stage.feed(publication, clip.looped(8))
+    publication.end("done", 0)
+    stage.directory.close()
+    head, body = await viewing
+    assert head.startswith(b"HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\n")
+    assert b"Access-Control-Allow-Origin: *\r\n" in head
+    assert b"Connection: close" in head
+    assert b"chunked" not in head.lower()
+    sent = [packet.data for packet in clip.looped(8) if packet.kind is Kind.VIDEO]
+    assert [packet.data for packet in packets(body) if packet.kind is Kind.VIDEO] == sent
+    times = [time for _, time, _ in tags(body)]
+    assert max(b - a for a, b in pairwise(times)) < 100
+    for kind in (8, 9):
+        track = [time for form, time, _ in tags(body) if form == kind][1:]
+        assert track == sorted(set(track))
+
+
+async def test_pyav_plays_what_a_viewer_gets(stage: Stage, clip: Clip) -> None:
+    viewing = asyncio.create_task(stage.get("/room.flv"))
+    await stage.until_viewers(1)
+    publication = stage.publish()
+    await stage.feed(publication, clip.packets)
+    stage.directory.close()
+    _, body = await viewing
+    with av.open(io.BytesIO(body), "r", format="flv") as container:
+        frames = list(container.decode(video=0))
+    assert len(frames) == 100
+    assert frames[0].key_frame
+
+
+async def test_the_header_names_only_the_tracks_that_there_are(stage: Stage, clip: Clip) -> None:
+    viewing = asyncio.create_task(stage.get("/room.flv"))
+    await stage.until_viewers(1)
+    publication = stage.publish()
+    video = clip.only(Kind.VIDEO)
+    now_ms = 10_000
+    for packet in video[:30]:
+        publication.push(packet, now_ms)
+        now_ms += 100
+        await asyncio.sleep(0)
+    stage.directory.close()
+    _, body = await viewing
+    assert body[4] == 1
+    # From the newest key frame on: the first one went by while it was open whether sound would come.
+    assert [packet.data for packet in packets(body) if not packet.config] == [p.data for p in video[1:30]]
+
+
+async def test_a_room_with_sound_alone_plays_as_sound_alone(stage: Stage, clip: Clip) -> None:
+    viewing = asyncio.create_task(stage.get("/room.flv"))
+    await stage.until_viewers(1)
+    publication = stage.publish()
+    now_ms = 10_000
+    sound = clip.only(Kind.AUDIO)
+    for packet in sound:
+        publication.push(packet, now_ms)
+        now_ms += 100
+        await asyncio.sleep(0)
+    stage.directory.close()
+    _, body = await viewing
+    assert body[4] == 4
+    got = [packet.data for packet in packets(body) if not packet.config]
+    assert got
+    assert got == [packet.data for packet in sound][-len(got) :]
+
+
+async def test_a_later_viewer_starts_at_once_with_configurations_and_a_key_frame(stage: Stage, clip: Clip) -> None:
+    publication = stage.publish()
+    packets_sent = list(clip.looped(4))
+    await stage.feed(publication, packets_sent[: len(packets_sent) * 7 // 8])
+    reader, writer = await stage.connect("/room.flv")
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(6000)
+    writer.close()
+    first = packets(body)
+    assert [packet.config for packet in first if packet.kind is not Kind.DATA][:2] == [True, True]
+    frame = next(packet for packet in first if packet.kind is Kind.VIDEO and not packet.config)
+    assert frame.key
+    # Configurations are stamped like the frame after them: nothing jumps back for the player.
+    assert {time for _, time, _ in tags(body)} >= {frame.dts_ms}
+    assert min(time for _, time, _ in tags(body)) == frame.dts_ms
+
+
+async def test_with_low_delay_each_frame_goes_out_at_once(stage: Stage, clip: Clip) -> None:
+    publication = stage.publish()
+    sent = list(clip.looped(4))
+    first = next(i for i, packet in enumerate(sent) if packet.kind is Kind.VIDEO and packet.dts_ms == 1000)
+    await stage.feed(publication, sent[:first])
+    reader, writer = await stage.connect("/room.flv?delay=low")
+    await stage.until_viewers(1)
+    body = b""
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"\r\n\r\n")
+        for packet in sent[first : first + 20]:
+            await stage.feed(publication, [packet])
+            while packet.data not in body:
+                body += await reader.read(65536)
+    writer.close()
+
+
+async def test_a_new_configuration_midway_comes_before_its_key_frame(stage: Stage, clip: Clip, wide_clip: Clip) -> None:
+    viewing = asyncio.create_task(stage.get("/room.flv"))
+    await stage.until_viewers(1)
+    publication = stage.publish()
+    await stage.feed(publication, clip.packets)
+    await stage.feed(publication, wide_clip.packets, shift_ms=4000)
+    assert stage.directory.info("room").width == 642
+    stage.directory.close()
+    _, body = await viewing
+    video = [packet for packet in packets(body) if packet.kind is Kind.VIDEO]
+    configs = [index for index, packet in enumerate(video) if packet.config]
+    assert [video[index].data for index in configs] == [clip.configs[1].data, wide_clip.configs[1].data]
+    assert video[configs[1] + 1].key
+
+
+async def test_a_host_that_returns_goes_on_in_the_same_response(stage: Stage, clip: Clip) -> None:
+    viewing = asyncio.create_task(stage.get("/room.flv"))
+    await stage.until_viewers(1)
+    publication = stage.publish()
+    await stage.feed(publication, clip.packets)
+    publication.end("dropped", 0)
+    again = stage.publish()
+    await stage.feed(again, clip.packets)
+    stage.directory.close()
+    _, body = await viewing
+    video = [packet for packet in packets(body) if packet.kind is Kind.VIDEO]
+    assert [packet.config for packet in video].count(True) == 2
+    assert len(video) == 202
+    assert [packet.dts_ms for packet in video] == sorted(packet.dts_ms for packet in video)
