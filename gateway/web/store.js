@@ -97,6 +97,10 @@ const APPLY = {
     store.pins.delete(event.product);
     store.changed("pins");
   },
+  shelf: (store, event) => {
+    store.shelf = listed(event.shelf);
+    store.changed("shelf");
+  },
   drop: (store, event) => {
     store.drops.set(event.drop.drop, event.drop);
     store.changed("drops");

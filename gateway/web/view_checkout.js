@@ -63,10 +63,15 @@ export class Checkout {
     return this.unit * this.quantity;
   }
 
+  /** A coupon leaves one 分 to pay, as the ledger has it: providers take no zero amount. */
+  discount() {
+    return this.coupon ? Math.min(this.coupon.amount, this.goods() - 1) : 0;
+  }
+
   /** What the button says: the ledger's amount once there is an order, before that our own sum. */
   amount() {
     if (this.order) return this.order.amount;
-    return Math.max(0, this.goods() - (this.coupon ? Math.min(this.coupon.amount, this.goods()) : 0));
+    return this.goods() - this.discount();
   }
 
   async loadCoupons() {
@@ -135,7 +140,7 @@ export class Checkout {
       {},
       step(t("order.goods", { n: this.quantity }), (flash ? list : this.unit) * this.quantity),
       flash ? step(t("order.flash"), (this.unit - list) * this.quantity) : null,
-      this.coupon ? step(t("order.couponStep"), -Math.min(this.coupon.amount, this.goods())) : null,
+      this.coupon ? step(t("order.couponStep"), -this.discount()) : null,
     );
   }
 

@@ -143,7 +143,8 @@ async function grab(sale) {
   try {
     const answer = await hub.command("sale.hold", fields);
     forgetKey(name);
-    const hold = { ...pick(answer, ["hold", "quantity", "price", "expires"]), sale: sale.sale, item: sale };
+    const { hold: id, quantity, price } = answer;
+    const hold = { hold: id, quantity, price, expires: answer.expires ?? answer.expires_ms, sale: sale.sale, item: { ...sale } };
     holds.set(sale.sale, hold);
     saveHolds();
     checkoutHold(hold);
@@ -201,12 +202,24 @@ function checkoutHold(hold) {
   new Checkout(shop(), { item: store.sales.get(hold.sale) || hold.item, hold, order: hold.made || null });
 }
 
+/** What a person looked at and shared is part of who brought whom; a report that fails costs the person nothing. */
+function report(kind, sku) {
+  const body = sku ? { kind, room: ROOM, sku } : { kind, room: ROOM };
+  api.post("/touches", body).catch((error) => console.info("touch:", error.message));
+}
+
 function buy(card) {
   shelfSheet?.close();
+  report("card_click", card.sku);
   const sale = [...store.sales.values()].find((one) => one.product === card.product && one.state === "open");
   if (sale && holds.has(sale.sale)) checkoutHold(holds.get(sale.sale));
   else if (sale) grab(sale);
   else new Checkout(shop(), { item: card });
+}
+
+function share() {
+  report("share_open");
+  openShare({ api, room: ROOM, title: store.room.title || "", scene: SCENE });
 }
 
 /** An order that waits for payment, from the list of my orders. */
@@ -220,10 +233,6 @@ function orderMoved(order) {
   for (const hold of holds.values()) {
     if (order.status === "paid" && hold.hold === order.hold) dropHold(hold);
   }
-}
-
-function pick(source, names) {
-  return Object.fromEntries(names.map((name) => [name, source[name]]));
 }
 
 function drawConnection({ state, code, reason }) {
@@ -365,7 +374,7 @@ function wireButtons(floating) {
     hub?.like();
   });
   $("me").addEventListener("click", () => openMine({ api, pay: payOrder }));
-  $("share").addEventListener("click", () => openShare({ api, room: ROOM, title: store.room.title || "", scene: SCENE }));
+  $("share").addEventListener("click", share);
   $("language").addEventListener("click", toggleLanguage);
   $("unmute").addEventListener("click", async () => {
     await player.unmute();

@@ -1,0 +1,269 @@
+/** The host console: publish, see the picture, talk, pin, drop, sell. */
+
+import { rows } from "./api.js";
+import { $, copy, h, picture, put, toast } from "./dom.js";
+import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
+import { HOST } from "./host_strings.js";
+import { runs } from "./host_runs.js";
+import { addStrings, clock, explain, money, onLanguage, short, t, toggleLanguage, translatePage, when } from "./i18n.js";
+import { LivePlayer } from "./player.js";
+import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
+import { SiyuHub } from "./siyu.js";
+import { RoomStore } from "./store.js";
+import { ChatView } from "./view_chat.js";
+
+const STATS_MS = 3000;
+const MUTE_S = 600;
+
+addStrings(HOST);
+
+const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
+const BASE = `/rooms/${encodeURIComponent(ROOM)}`;
+const api = staffApi();
+const store = new RoomStore();
+const counts = { messages: 0, orders: [], shownKey: false };
+let hub = null;
+let publish = null;
+
+async function open() {
+  let streams = null;
+  let why = null;
+  while (!streams) {
+    if (!api.token) await signIn($("login"), api, why);
+    try {
+      streams = await api.get(`${BASE}/streams`);
+    } catch (error) {
+      if (!mustSignIn(error) && error.status !== 403 && error.status !== 404) {
+        toast(explain(error), "error");
+        await new Promise((resolve) => setTimeout(resolve, 3000));
+        continue;
+      }
+      why = error;
+      api.token = null;
+    }
+  }
+  publish = streams.publish;
+  $("console").hidden = false;
+  start();
+}
+
+function start() {
+  hub = new SiyuHub({ room: ROOM, token: api.token });
+  hub.on("*", (event) => store.apply(event));
+  hub.on("state", drawConnection);
+  new ChatView({ store, list: $("lines"), more: $("newer"), actions: muteButton });
+  runs({
+    api,
+    base: BASE,
+    store,
+    now: () => hub.now(),
+    saleForm: $("sale-form"),
+    dropForm: $("drop-form"),
+    sales: $("sales"),
+    drops: $("drops"),
+  });
+  const player = new LivePlayer({ video: $("player"), room: ROOM, token: () => api.token, onState: drawPreview });
+  store.on("stream", () => store.stream.live && player.poke());
+  $("sound").addEventListener("click", async () => {
+    $("player").muted = !$("player").muted;
+    await player.play();
+  });
+  fillProductForm();
+  drawAll();
+  player.start();
+  hub.connect();
+  readStats();
+}
+
+/** Orders and counts that are no events: read every few seconds while someone looks. */
+async function readStats() {
+  if (!document.hidden) {
+    try {
+      const stats = await api.get(`${BASE}/stats`);
+      counts.messages = stats.hub?.chat_lines ?? counts.messages;
+      counts.orders = rows(stats.orders, "orders");
+      drawFigures();
+      drawOrders();
+    } catch (error) {
+      if (mustSignIn(error)) {
+        signOut();
+        return;
+      }
+      console.info("stats:", error.message);
+    }
+  }
+  setTimeout(readStats, STATS_MS);
+}
+
+function muteButton(line) {
+  if (!line.from?.person || line.from.role !== "viewer") return null;
+  const mute = async () => {
+    await hub.command("mute", { person: line.from.person, seconds: MUTE_S });
+    toast(t("host.muted", { name: line.from.name }), "good");
+  };
+  return doer(t("host.mute"), mute, { className: "mute", "data-testid": "mute" });
+}
+
+function drawConnection({ state, code }) {
+  $("connection").dataset.state = state;
+  $("connection").textContent = t(`state.${state}`);
+  if (state === "closed" && code === 4401) signOut();
+}
+
+function drawPreview(state) {
+  $("preview-text").hidden = state === "playing";
+  $("sound").hidden = state !== "playing";
+}
+
+function drawHead() {
+  $("room-title").textContent = store.room.title || ROOM;
+  document.title = `${store.room.title || ROOM} · ${t("host.console")}`;
+  $("live").dataset.live = String(Boolean(store.stream.live));
+  $("live").textContent = t(store.stream.live ? "host.live" : "host.off");
+  $("viewer-link").href = `/r/${encodeURIComponent(ROOM)}`;
+}
+
+function drawFigures() {
+  const paid = counts.orders.filter((order) => order.status === "paid");
+  const onAir = store.stream.live && store.stream.since ? clock(hub.now() - store.stream.since) : "—";
+  const size = store.stream.live && store.stream.width ? `${store.stream.width}×${store.stream.height}` : "";
+  const figure = (label, value, testid, small = "") =>
+    h("div.figure", {}, h("span.faint", {}, t(label)), h("strong.num", { "data-testid": testid }, value), small && h("small.faint", {}, small));
+  put(
+    $("figures"),
+    figure("host.viewers", short(store.viewers), "viewers"),
+    figure("host.likes", short(store.likes), "likes"),
+    figure("host.messages", short(counts.messages), "messages"),
+    figure("host.paid", money(paid.reduce((sum, order) => sum + order.amount, 0)), "paid-sum", `× ${paid.length}`),
+    figure("host.duration", onAir, "on-air", size),
+  );
+}
+
+function drawPublish() {
+  if (!publish) return;
+  const copier = (text, testid) =>
+    doer(t("host.copy"), async () => (await copy(text)) && toast(t("host.copied"), "good"), { "data-testid": testid });
+  const hidden = "•".repeat(16);
+  const show = h("button.small", { type: "button", "data-testid": "stream-key-show" }, t(counts.shownKey ? "host.hide" : "host.show"));
+  show.addEventListener("click", () => {
+    counts.shownKey = !counts.shownKey;
+    drawPublish();
+  });
+  put(
+    $("publish"),
+    h("div.secret", {}, h("span.faint", {}, t("host.server")), h("code", { "data-testid": "stream-server" }, publish.server), copier(publish.server, "copy-server")),
+    h("div.secret", {}, h("span.faint", {}, t("host.key")), h("code", { "data-testid": "stream-key" }, counts.shownKey ? publish.stream_key : hidden), show, copier(publish.stream_key, "copy-key")),
+    h("p.faint", {}, t("host.keyHint")),
+  );
+}
+
+function drawShelf() {
+  put($("shelf"), store.shelf.map(shelfRow));
+}
+
+function shelfRow(card) {
+  const pinned = store.pins.get(card.product);
+  const pin = (explaining) => async () => {
+    const answer = await api.post(`${BASE}/pin`, { product: card.product, explaining });
+    store.apply({ t: "pin", card: answer.card || answer });
+  };
+  const unpin = async () => {
+    await api.delete(`${BASE}/pin/${encodeURIComponent(card.product)}`);
+    store.apply({ t: "unpin", product: card.product });
+  };
+  const data = { product: card.product, sku: card.sku };
+  return h(
+    "li.host-item",
+    { data: { ...data, pinned: String(Boolean(pinned)) } },
+    picture(card.image, card.title),
+    h(
+      "div",
+      {},
+      h("strong", {}, card.title),
+      h("span.faint", {}, `${money(card.price)} · ${t("host.left", { n: card.stock })}`),
+    ),
+    pinned && h("span.chip", { data: { state: pinned.explaining ? "open" : "" } }, t(pinned.explaining ? "host.explaining" : "host.pinned")),
+    h(
+      "span.item-buttons",
+      {},
+      !pinned && doer(t("host.pin"), pin(false), { "data-testid": `pin-${card.product}`, data }),
+      !pinned?.explaining && doer(t("host.explain"), pin(true), { className: "small.strong", "data-testid": `explain-${card.product}`, data }),
+      pinned && doer(t("host.unpin"), unpin, { "data-testid": `unpin-${card.product}`, data }),
+    ),
+  );
+}
+
+function drawOrders() {
+  const row = (order) =>
+    h(
+      "li",
+      { data: { status: order.status } },
+      h("span", {}, (order.lines || []).map((line) => `${line.title} × ${line.quantity}`).join("、")),
+      h("strong.num", {}, money(order.amount)),
+      h("span.faint", {}, `${when(order.paid || order.created)} · ${t(`status.${order.status}`)}`),
+    );
+  put($("orders"), counts.orders.length ? counts.orders.map(row) : h("li.faint", {}, t("host.noOrders")));
+}
+
+function fillProductForm() {
+  const form = $("product-form");
+  put(
+    form,
+    field("host.title", { name: "title", required: true, maxlength: 60, wide: true, "data-testid": "product-title" }),
+    yuanField("host.price", "price", { required: true, "data-testid": "product-price" }),
+    yuanField("host.listPrice", "list_price"),
+    countField("host.stock", "stock", { required: true, min: "0", value: "100" }),
+    field("host.image", { name: "image", type: "url", maxlength: 500, placeholder: "https://" }),
+    h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "product-save", "data-t": "host.save" }, t("host.save"))),
+  );
+  onSend(form, async () => {
+    const body = { title: form.elements.title.value.trim(), price: fen(form, "price"), stock: whole(form, "stock") };
+    if (form.elements.list_price.value) body.list_price = fen(form, "list_price");
+    if (form.elements.image.value) body.image = form.elements.image.value;
+    await api.post(`${BASE}/products`, body);
+    form.reset();
+    store.apply({ t: "shelf", shelf: rows(await api.get(`${BASE}/products`), "products") });
+    toast(t("host.saved"), "good");
+  });
+}
+
+async function sendText(event, input, cmd) {
+  event.preventDefault();
+  const text = input.value.trim();
+  if (!text || !hub) return;
+  input.value = "";
+  try {
+    await hub.command(cmd, { text });
+  } catch (error) {
+    if (!input.value) input.value = text;
+    toast(explain(error), "error");
+  }
+}
+
+function drawAll() {
+  translatePage();
+  drawHead();
+  drawPublish();
+  drawShelf();
+  drawOrders();
+  if (hub) {
+    drawFigures();
+    drawConnection({ state: hub.state });
+  }
+}
+
+function main() {
+  translatePage();
+  for (const topic of ["room", "stream"]) store.on(topic, drawHead);
+  for (const topic of ["pins", "shelf"]) store.on(topic, drawShelf);
+  for (const topic of ["viewers", "likes", "stream"]) store.on(topic, drawFigures);
+  store.on("line", () => (counts.messages += 1));
+  $("say").addEventListener("submit", (event) => sendText(event, $("chat-input"), "chat.send"));
+  $("notice").addEventListener("submit", (event) => sendText(event, $("notice-input"), "notice"));
+  $("language").addEventListener("click", toggleLanguage);
+  $("sign-out").addEventListener("click", signOut);
+  onLanguage(drawAll);
+  open();
+}
+
+main();

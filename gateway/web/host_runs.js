@@ -1,0 +1,157 @@
+/** The host's flash sales and coupon drops: forms to start them, rows that show them run. */
+
+import { h, put, toast } from "./dom.js";
+import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
+import { clock, money, onLanguage, t } from "./i18n.js";
+
+/** Ended sales and drops that stay listed. */
+const ENDED_SHOWN = 3;
+
+/**
+ * @param {{api: import("./api.js").Api, base: string, store: any, now: () => number, saleForm: HTMLFormElement,
+ *   dropForm: HTMLFormElement, sales: HTMLElement, drops: HTMLElement}} desk `base`: "/rooms/ROOM"
+ */
+export function runs(desk) {
+  const drawSales = () => draw(desk.sales, desk.store.sales, (sale) => saleRow(desk, sale), "host.noSales");
+  const drawDrops = () => draw(desk.drops, desk.store.drops, (drop) => dropRow(desk, drop), "host.noDrops");
+  fillSaleForm(desk);
+  fillDropForm(desk);
+  desk.store.on("sales", drawSales);
+  desk.store.on("drops", drawDrops);
+  desk.store.on("shelf", () => fillProducts(desk));
+  onLanguage(() => {
+    drawSales();
+    drawDrops();
+  });
+  setInterval(() => tick([...desk.sales.children, ...desk.drops.children], desk.now()), 500);
+}
+
+function draw(place, entries, row, none) {
+  const all = [...entries.values()].reverse();
+  const running = all.filter((entry) => !["closed", "gone"].includes(entry.state));
+  const ended = all.filter((entry) => ["closed", "gone"].includes(entry.state)).slice(0, ENDED_SHOWN);
+  put(place, running.length + ended.length ? [...running, ...ended].map(row) : h("p.faint", {}, t(none)));
+}
+
+function tick(elements, now) {
+  for (const element of elements) {
+    const time = element.querySelector(".time");
+    const until = Number(element.dataset.until);
+    if (time) time.textContent = until > now ? clock(until - now) : "";
+  }
+}
+
+function bar(share) {
+  const line = h("span.stock-bar", { "aria-hidden": "true" }, h("i"));
+  line.style.setProperty("--share", String(Math.max(0, Math.min(1, share || 0))));
+  return line;
+}
+
+function saleRow(desk, sale) {
+  const turn = (verb) => async () => {
+    const view = await desk.api.post(`${desk.base}/sales/${encodeURIComponent(sale.sale)}/${verb}`, verb === "start" ? { countdown_s: 10 } : {});
+    desk.store.apply({ t: "sale", sale: view });
+  };
+  const buttons = {
+    scheduled: [["start", "host.startNow"]],
+    countdown: [["pause", "host.pause"], ["close", "host.close"]],
+    open: [["pause", "host.pause"], ["close", "host.close"]],
+    sold_out: [["close", "host.close"]],
+    paused: [["resume", "host.resume"], ["close", "host.close"]],
+  }[sale.state] || [];
+  const taken = sale.total - sale.left;
+  return h(
+    "article.run",
+    { "data-testid": "sale-run", data: { sale: sale.sale, state: sale.state, until: (sale.state === "countdown" ? sale.opens : sale.closes) || 0 } },
+    h("div.run-head", {}, h("strong", {}, sale.title), h("span.price", {}, money(sale.price)), h("span.chip", { data: { state: sale.state } }, t(`sale.${sale.state}`)), h("span.time")),
+    h("div.run-bar", {}, bar(taken / sale.total), h("span.faint", {}, t("host.soldOf", { n: taken, total: sale.total }))),
+    buttons.length && h("div.run-buttons", {}, buttons.map(([verb, text]) => doer(t(text), turn(verb), { "data-testid": `sale-${verb}-${sale.sale}` }))),
+  );
+}
+
+function dropRow(desk, drop) {
+  const close = async () => {
+    const view = await desk.api.post(`${desk.base}/drops/${encodeURIComponent(drop.drop)}/close`);
+    desk.store.apply({ t: "drop", drop: view });
+  };
+  const given = drop.total - drop.left;
+  return h(
+    "article.run",
+    { "data-testid": "drop-run", data: { drop: drop.drop, state: drop.state, until: drop.state === "open" ? drop.ends : 0 } },
+    h("div.run-head", {}, h("strong", {}, `${drop.reason} · ${drop.title}`), h("span.price", {}, money(drop.amount)), h("span.chip", { data: { state: drop.state } }, t(`drop.${drop.state}`)), h("span.time")),
+    h("div.run-bar", {}, bar(given / drop.total), h("span.faint", {}, t("host.issued", { n: given, total: drop.total }))),
+    drop.state === "open" && h("div.run-buttons", {}, doer(t("host.close"), close, { "data-testid": `drop-close-${drop.drop}` })),
+  );
+}
+
+function fillSaleForm(desk) {
+  const form = desk.saleForm;
+  put(
+    form,
+    field("host.product", { name: "sku", options: [], required: true, wide: true, "data-testid": "sale-sku" }),
+    yuanField("host.salePrice", "price", { required: true, value: "9.90", "data-testid": "sale-price" }),
+    countField("host.total", "total", { required: true, value: "20", "data-testid": "sale-total" }),
+    countField("host.perPerson", "per_person", { required: true, value: "1", max: "1000" }),
+    countField("host.countdown", "countdown_s", { required: true, value: "10", min: "0", max: "86400", "data-testid": "sale-countdown" }),
+    countField("host.length", "length_s", { required: true, value: "300", max: "86400" }),
+    countField("host.hold", "hold_s", { required: true, value: "300", max: "1800" }),
+    h(
+      "div.form-foot",
+      {},
+      h("button.small", { type: "submit", value: "plan", "data-testid": "sale-plan", "data-t": "host.plan" }, t("host.plan")),
+      h("button.primary", { type: "submit", value: "start", "data-testid": "sale-start", "data-t": "host.start" }, t("host.start")),
+    ),
+  );
+  onSend(form, async (button) => {
+    const sale = await desk.api.post(`${desk.base}/sales`, {
+      sku: form.elements.sku.value,
+      price: fen(form, "price"),
+      total: whole(form, "total"),
+      per_person: whole(form, "per_person"),
+      hold_s: whole(form, "hold_s"),
+      length_s: whole(form, "length_s"),
+    });
+    desk.store.apply({ t: "sale", sale });
+    if (button === "plan") {
+      toast(t("host.saved"), "good");
+      return;
+    }
+    const started = await desk.api.post(`${desk.base}/sales/${encodeURIComponent(sale.sale)}/start`, { countdown_s: whole(form, "countdown_s") });
+    desk.store.apply({ t: "sale", sale: started });
+    toast(t("host.started"), "good");
+  });
+}
+
+function fillProducts(desk) {
+  const select = desk.saleForm.elements.sku;
+  const chosen = select.value;
+  put(select, desk.store.shelf.map((card) => h("option", { value: card.sku }, `${card.title} · ${money(card.price)}`)));
+  if (chosen) select.value = chosen;
+}
+
+function fillDropForm(desk) {
+  const form = desk.dropForm;
+  put(
+    form,
+    field("host.reason", { name: "reason", required: true, maxlength: 60, value: t("host.reasonValue"), placeholder: t("host.reasonHint"), "data-testid": "drop-reason" }),
+    field("host.dropTitle", { name: "title", required: true, maxlength: 60, value: t("host.dropTitleValue") }),
+    yuanField("host.amount", "amount", { required: true, value: "5", "data-testid": "drop-amount" }),
+    yuanField("host.threshold", "threshold", { required: true, value: "0", min: "0", "data-testid": "drop-threshold" }),
+    countField("host.total", "total", { required: true, value: "100", "data-testid": "drop-total" }),
+    countField("host.seconds", "seconds", { required: true, value: "60", max: "86400" }),
+    h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "drop-start", "data-t": "host.drop" }, t("host.drop"))),
+  );
+  onSend(form, async () => {
+    const drop = await desk.api.post(`${desk.base}/drops`, {
+      title: form.elements.title.value.trim(),
+      reason: form.elements.reason.value.trim(),
+      amount: fen(form, "amount"),
+      threshold: fen(form, "threshold"),
+      total: whole(form, "total"),
+      per_person: 1,
+      seconds: whole(form, "seconds"),
+    });
+    desk.store.apply({ t: "drop", drop });
+    toast(t("host.started"), "good");
+  });
+}

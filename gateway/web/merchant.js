@@ -1,0 +1,334 @@
+/** The merchant's board: what came in, what was sold, and who brought whom. */
+
+import { rows } from "./api.js";
+import { chosenNodes, funnel, shareTree } from "./charts.js";
+import { $, copy, h, icon, put, toast } from "./dom.js";
+import { doer, field, onSend } from "./forms.js";
+import { addStrings, explain, knows, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
+import { recall, remember } from "./memory.js";
+import { MERCHANT } from "./merchant_strings.js";
+import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
+
+const PERIODS = [1, 7, 30, 90];
+const DAY_MS = 86400000;
+/** The shop's days are those of Asia/Shanghai, which knows no summer time. */
+const SHANGHAI_MS = 8 * 3600000;
+const REFRESH_MS = 15000;
+const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
+
+addStrings(MERCHANT);
+
+const api = staffApi();
+const state = { days: recall("local", "siyu.period", 7), board: null, links: [], rooms: [], open: new Set(), details: new Map() };
+
+/** From the midnight in Shanghai that began the period, until now. */
+function period() {
+  const now = Date.now();
+  const today = Math.floor((now + SHANGHAI_MS) / DAY_MS) * DAY_MS - SHANGHAI_MS;
+  return { since: today - (state.days - 1) * DAY_MS, until: now + 60000 };
+}
+
+async function load() {
+  const { since, until } = period();
+  const [board, links, rooms] = await Promise.all([api.get(`/board?since=${since}&until=${until}`), api.get("/links"), api.get("/rooms")]);
+  Object.assign(state, { board, links: rows(links, "links"), rooms: rows(rooms, "rooms") });
+  $("console").hidden = false;
+  draw();
+}
+
+async function open() {
+  let why = null;
+  for (;;) {
+    if (!api.token) await signIn($("login"), api, why);
+    try {
+      await load();
+      return;
+    } catch (error) {
+      if (!mustSignIn(error) && error.status !== 403) {
+        toast(explain(error), "error");
+        await new Promise((resolve) => setTimeout(resolve, 3000));
+        continue;
+      }
+      why = error;
+      api.token = null;
+    }
+  }
+}
+
+async function refresh() {
+  try {
+    await load();
+  } catch (error) {
+    if (mustSignIn(error)) signOut();
+    else toast(explain(error), "error");
+  }
+}
+
+function draw() {
+  drawHead();
+  drawFigures();
+  drawFunnel();
+  drawRooms();
+  drawOrders();
+  drawLinks();
+  drawTree();
+  drawChannels();
+}
+
+function drawHead() {
+  const { since, until } = period();
+  $("span").textContent = `${when(since)} – ${when(until)}`;
+  const button = (days) =>
+    h("button.small", { type: "button", "aria-pressed": String(days === state.days), "data-testid": `period-${days}`, on: { click: () => choose(days) } }, t(`m.day${days}`));
+  put($("periods"), PERIODS.map(button));
+}
+
+function choose(days) {
+  state.days = days;
+  remember("local", "siyu.period", days);
+  refresh();
+}
+
+function drawFigures() {
+  const { board } = state;
+  const figure = (label, value, testid, small = "") =>
+    h("div.figure", {}, h("span.faint", {}, t(label)), h("strong.num", { "data-testid": testid }, value), small && h("small.faint", {}, small));
+  put(
+    $("figures"),
+    figure("m.gmv", money(board.gmv || 0), "gmv"),
+    figure("m.orders", String(board.orders_total?.all ?? 0), "orders-total", t("m.paidOf", { n: board.orders_total?.paid ?? 0 })),
+    figure("m.basket", money(board.basket || 0), "basket"),
+    figure("m.conversion", `${((board.conversion || 0) * 100).toFixed(1)}%`, "conversion"),
+    figure("m.kfactor", (board.k_factor || 0).toFixed(2), "k-factor", t("m.kfactorHint")),
+  );
+}
+
+function drawFunnel() {
+  const place = $("funnel");
+  const counts = state.board.funnel || {};
+  put(place, funnel(STEPS.map((name) => ({ label: t(`m.${name}`), count: counts[name] || 0 })), Math.max(260, place.clientWidth)));
+  const rejected = Object.entries(state.board.rejected || {}).map(([reason, touches]) => `${reason} × ${touches}`);
+  $("rejected").textContent = rejected.length ? t("m.rejected", { text: rejected.join(", ") }) : "";
+}
+
+function drawRooms() {
+  const row = (room) => {
+    const id = encodeURIComponent(room.room);
+    return h(
+      "li",
+      { "data-testid": "room-row", data: { room: room.room } },
+      h("span.live-pill", { data: { live: String(Boolean(room.live)) } }, t(room.live ? "m.live" : "m.off")),
+      h("strong", {}, room.title),
+      h("a", { href: `/r/${id}`, target: "_blank", rel: "noopener" }, t("m.watch")),
+      h("a", { href: `/host/${id}` }, t("m.console")),
+    );
+  };
+  put($("rooms"), state.rooms.map(row));
+  const select = $("link-form").elements.room;
+  const chosen = select.value;
+  put(select, state.rooms.map((room) => h("option", { value: room.room }, room.title)));
+  if (chosen) select.value = chosen;
+}
+
+/** Link id → its row of the board (token, issuer's name, counts). */
+function linkRows() {
+  return new Map([...(state.board.by_link || []), ...(state.board.tree || [])].filter((row) => row.link).map((row) => [row.link, row]));
+}
+
+function whoIs(row) {
+  if (!row.issuer) return t("m.none");
+  const role = knows(`role.${row.role}`) ? t(`role.${row.role}`) : row.role || "";
+  return [row.issuer_name || `…${row.issuer.slice(-6)}`, role].filter(Boolean).join(" · ");
+}
+
+function drawOrders() {
+  const orders = state.board.orders || [];
+  if (!orders.length) {
+    put($("orders"), h("p.empty", {}, t("m.noOrders")));
+    return;
+  }
+  const known = linkRows();
+  const heads = ["time", "order", "amount", "status", "by", "channel", "link"].map((name) => h("th", { scope: "col" }, t(`m.col.${name}`)));
+  put($("orders"), h("table", {}, h("thead", {}, h("tr", {}, heads, h("th"))), h("tbody", {}, orders.map((order) => orderRows(order, known)))));
+}
+
+function orderRows(order, known) {
+  const link = known.get(order.link);
+  const shown = state.open.has(order.order);
+  const toggle = h(
+    "button.round.toggle",
+    { type: "button", "aria-expanded": String(shown), "aria-label": t("m.more"), "data-testid": "order-more", on: { click: () => expand(order) } },
+    icon("chevron"),
+  );
+  const cell = (label, ...content) => h("td", { "data-label": label && t(`m.col.${label}`) }, content);
+  return [
+    h(
+      "tr",
+      { "data-testid": "order-row", data: { order: order.order, link: order.link || "", token: link?.token || "", status: order.status } },
+      cell("time", when(order.created)),
+      cell("order", h("span.mono", {}, `…${order.order.slice(-8)}`), order.name ? ` ${order.name}` : ""),
+      cell("amount", h("strong.num", {}, money(order.amount))),
+      cell("status", h("span.chip", { data: { state: order.status } }, t(`status.${order.status}`))),
+      cell("by", whoIs(order)),
+      cell("channel", order.channel || "—"),
+      cell("link", h("span.mono", {}, link?.token || (order.link ? order.link : "—"))),
+      h("td.cell-toggle", {}, toggle),
+    ),
+    shown ? h("tr.why", { "data-testid": "order-why" }, h("td", { colspan: 8 }, explanation(order))) : null,
+  ];
+}
+
+async function expand(order) {
+  if (state.open.delete(order.order)) {
+    drawOrders();
+    return;
+  }
+  state.open.add(order.order);
+  drawOrders();
+  if (state.details.has(order.order)) return;
+  try {
+    const answer = await api.get(`/orders/${encodeURIComponent(order.order)}`);
+    state.details.set(order.order, (answer.order || answer).decision || {});
+    drawOrders();
+  } catch (error) {
+    toast(explain(error), "error");
+  }
+}
+
+function explanation(order) {
+  const decision = state.details.get(order.order) || {};
+  const losers = decision.losers || [];
+  const known = linkRows();
+  const loser = (one) =>
+    h(
+      "li",
+      {},
+      h("span", {}, when(one.ms)),
+      h("span", {}, whoIs({ ...one, issuer_name: known.get(one.link)?.issuer_name }), one.channel ? ` · ${one.channel}` : ""),
+      h("span.mono.faint", {}, known.get(one.link)?.token || one.link || ""),
+      h("span.faint", {}, knows(`reason.${one.reason}`) ? t(`reason.${one.reason}`) : one.why || one.reason),
+    );
+  const models = Object.entries(decision.models || {}).map(([name, credit]) =>
+    h("span.chip", {}, `${knows(`model.${name}`) ? t(`model.${name}`) : name}: ${credit ? whoIs({ ...credit, issuer_name: known.get(credit.link)?.issuer_name }) : t("m.nobody")}`),
+  );
+  return h(
+    "div.why-body",
+    {},
+    h("p", {}, h("b", {}, `${t("m.rule")}: `), decision.rule || order.rule || "—"),
+    h("b", {}, t("m.losers")),
+    losers.length ? h("ul", {}, losers.map(loser)) : h("p.faint", {}, Number(order.losers) > 0 ? `${order.losers}` : t("m.noLosers")),
+    models.length ? h("p.models", {}, h("b", {}, `${t("m.models")}: `), models) : null,
+  );
+}
+
+function drawLinks() {
+  const counts = linkRows();
+  if (!state.links.length) {
+    put($("links"), h("p.empty", {}, t("m.noLinks")));
+    return;
+  }
+  const heads = ["link", "by", "channel", "visits", "orders", "gmv"].map((name) => h("th", { scope: "col" }, t(`m.col.${name}`)));
+  const ranked = state.links
+    .map((link) => ({ ...link, ...pickCounts(counts.get(link.link)), issuer_name: counts.get(link.link)?.issuer_name }))
+    .sort((left, right) => right.amount - left.amount || right.visits - left.visits);
+  put($("links"), h("table", {}, h("thead", {}, h("tr", {}, heads, h("th"))), h("tbody", {}, ranked.map(linkRow))));
+}
+
+function pickCounts(row) {
+  return { visits: row?.visits || 0, orders: row?.orders || 0, paid: row?.paid || 0, amount: row?.amount || 0 };
+}
+
+function linkRow(link) {
+  const cell = (label, ...content) => h("td", { "data-label": label && t(`m.col.${label}`) }, content);
+  const label = [link.channel, link.campaign].filter(Boolean).join(" / ");
+  const copyUrl = async () => (await copy(link.url)) && toast(t("m.copied"), "good");
+  return h(
+    "tr",
+    { "data-testid": "link-row", data: { link: link.link, token: link.token } },
+    cell("link", h("a.mono.url", { href: link.url, target: "_blank", rel: "noopener", title: link.url }, link.token)),
+    cell("by", whoIs(link)),
+    cell("channel", label || "—"),
+    cell("visits", h("span.num", {}, String(link.visits))),
+    cell("orders", h("span.num", {}, `${link.paid}/${link.orders}`)),
+    cell("gmv", h("strong.num", {}, money(link.amount))),
+    h("td.cell-toggle", {}, doer(t("m.copy"), copyUrl, { "data-testid": "link-copy", data: { url: link.url } })),
+  );
+}
+
+function drawTree() {
+  const nodes = state.board.tree || [];
+  if (!nodes.length) {
+    put($("tree"), h("p.empty", {}, t("m.treeEmpty")));
+    return;
+  }
+  const chosen = chosenNodes(nodes);
+  const words = {
+    shop: t("m.shop"),
+    name: (node) => node.issuer_name || node.channel || `…${node.issuer.slice(-6)}`,
+    detail: (node) => [t("m.people", { n: node.entries }), node.amount ? money(node.amount) : "", node.channel].filter(Boolean).join(" · "),
+  };
+  put(
+    $("tree"),
+    shareTree(chosen, words),
+    chosen.length < nodes.length && h("p.faint", {}, t("m.treeMore", { n: nodes.length - chosen.length })),
+  );
+}
+
+function drawChannels() {
+  const channels = (state.board.by_channel || []).slice(0, 8);
+  const most = Math.max(1, ...channels.map((row) => row.amount));
+  const row = (one) => {
+    const bar = h("span.stock-bar", { "aria-hidden": "true" }, h("i"));
+    bar.style.setProperty("--share", String(one.amount / most));
+    return h("li", {}, h("span", {}, one.channel || t("m.noChannel")), h("strong.num", {}, money(one.amount)), bar, h("span.faint", {}, t("m.people", { n: one.visits })));
+  };
+  put($("channels"), channels.length ? h("ul.channels", {}, channels.map(row)) : h("p.empty", {}, "—"));
+}
+
+function fillForms() {
+  const linkForm = $("link-form");
+  put(
+    linkForm,
+    field("m.room", { name: "room", options: [], required: true, "data-testid": "link-room" }),
+    field("m.channel", { name: "channel", maxlength: 60, placeholder: t("m.channelHint"), "data-t-hint": "m.channelHint", "data-testid": "link-channel" }),
+    field("m.campaign", { name: "campaign", maxlength: 60, "data-testid": "link-campaign" }),
+    h("button.primary", { type: "submit", "data-testid": "link-create", "data-t": "m.newLink" }, t("m.newLink")),
+  );
+  onSend(linkForm, async () => {
+    const { room, channel, campaign } = linkForm.elements;
+    const link = await api.post("/links", { room: room.value, channel: channel.value.trim(), campaign: campaign.value.trim() });
+    if (await copy(link.url)) toast(t("m.made"), "good");
+    channel.value = "";
+    campaign.value = "";
+    await load();
+  });
+  const roomForm = $("room-form");
+  put(
+    roomForm,
+    field("m.roomTitle", { name: "title", required: true, maxlength: 60, wide: true }),
+    field("m.hostName", { name: "host_name", maxlength: 40, wide: true }),
+    h("div.form-foot", {}, h("button.primary", { type: "submit", "data-t": "m.create" }, t("m.create"))),
+  );
+  onSend(roomForm, async () => {
+    const body = { title: roomForm.elements.title.value.trim() };
+    const host = roomForm.elements.host_name.value.trim();
+    if (host) body.host_name = host;
+    await api.post("/rooms", body);
+    roomForm.reset();
+    await load();
+  });
+}
+
+function main() {
+  fillForms();
+  translatePage();
+  $("refresh").addEventListener("click", refresh);
+  $("language").addEventListener("click", toggleLanguage);
+  $("sign-out").addEventListener("click", signOut);
+  onLanguage(() => state.board && draw());
+  new ResizeObserver(() => state.board && drawFunnel()).observe($("funnel"));
+  setInterval(() => state.board && !document.hidden && !document.querySelector("input:focus") && refresh(), REFRESH_MS);
+  open();
+}
+
+main();
