@@ -8,8 +8,11 @@ from typing import TypeVar
 
 from argon2 import PasswordHasher
 
+from commerce.attribution.service import Attribution
+from commerce.attribution.touches_sql import TouchLog, open_touch_log
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import CatalogueEvent, Merchant, ProductView, RoomView
+from commerce.identity.people import People
 from commerce.passwords import Passwords
 from commerce.store_sql import Store, open_store
 
@@ -44,6 +47,9 @@ class Shop:
     store: Store
     clock: ManualClock
     catalogue: Catalogue
+    touches: TouchLog
+    attribution: Attribution
+    people: People
     mine: Merchant
     room: RoomView
     product: ProductView
@@ -59,6 +65,8 @@ async def open_shop(folder: Path, clock: ManualClock | None = None) -> AsyncIter
     clock = clock or ManualClock()
     store = open_store(folder, synchronous="NORMAL")
     catalogue = Catalogue(store, clock=clock, passwords=cheap_passwords())
+    touches = open_touch_log(folder, clock=clock)
+    people = People(store, touches, clock=clock)
     try:
         mine = await catalogue.create_merchant("思语优选")
         other = await catalogue.create_merchant("Other")
@@ -66,6 +74,9 @@ async def open_shop(folder: Path, clock: ManualClock | None = None) -> AsyncIter
             store,
             clock,
             catalogue,
+            touches,
+            Attribution(store, touches, secret=SECRET, clock=clock),
+            people,
             mine,
             await catalogue.create_room(mine.id, "晚间直播", "小语"),
             await catalogue.create_product(mine.id, "竹纤维毛巾", 990, 1990, "/static/towel.svg"),
@@ -77,9 +88,16 @@ async def open_shop(folder: Path, clock: ManualClock | None = None) -> AsyncIter
         yield shop
     finally:
         await catalogue.close()
+        await people.close()
+        touches.close()
         store.close()
 
 
 def of_type(events: list[CatalogueEvent], kind: type[T]) -> list[T]:
     """Pick the events of one type."""
     return [event for event in events if isinstance(event, kind)]
+
+
+async def newcomer(shop: Shop, value: str, *, merchant: str | None = None) -> str:
+    """Give the id of a guest, made on first sight."""
+    return (await shop.people.identify(merchant or shop.mine.id, "guest", value, value)).person.id

@@ -1,0 +1,328 @@
+"""Attribution: who brought this person, and what did that bring.
+
+Links and the share tree live in the shop's database, touches in a file of their own. A touch is recorded without
+waiting; a decision first lets the log write what it holds, then judges once, for one order.
+"""
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from commerce.attribution import board, board_sql, links_sql, token, touches_sql
+from commerce.attribution.decision import WINDOW_MS, Binding, Decision, Model, decide
+from commerce.attribution.links import Link, LinkView
+from commerce.attribution.links_sql import Transaction
+from commerce.attribution.touch import Entries, Touch, kind_of, short
+from commerce.attribution.touches_sql import TouchLog, TouchLogStats
+from commerce.errors import Invalid, NotFound, Refused
+from commerce.store_sql import Store
+
+Clock = Callable[[], int]
+
+ROLES = ("merchant", "host", "assistant", "guide", "distributor", "viewer")
+LINKS_CACHED_MAX = 10_000  # a room has few hot links; about 5 MB when full
+LINKS_PAGE_MAX = 200
+FLUSH_WAIT_S = 1.0  # an order does not wait longer for the log; it is then judged on what is written
+PERIOD_MS_MAX = 400 * 86_400_000  # a year and its neighbour month; beyond it is an export, not a board
+BOARD_ORDERS_MAX = 200
+TOKEN_CHARACTERS_READ = 64  # a longer one is no token of ours and is not worth hashing
+
+
+@dataclass(frozen=True, slots=True)
+class TouchResult:
+    """What became of a token: ``touch`` is the log's id (``None`` when the log refused), ``reason`` why no link."""
+
+    touch: str | None
+    link: LinkView | None
+    reason: str | None
+
+
+class Attribution:
+    """Links, touches, decisions and the board of all merchants; every method is scoped to one.
+
+    ``secret`` keys the tokens (16 bytes or more) and must outlive every printed code. ``allow_self`` lets a buyer's
+    own link win. ``clock`` gives Unix milliseconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        touches: TouchLog,
+        *,
+        secret: bytes,
+        clock: Clock,
+        window_ms: int = WINDOW_MS,
+        allow_self: bool = False,
+    ) -> None:
+        if len(secret) < token.SECRET_BYTES_MIN:
+            raise ValueError(f"the token secret needs at least {token.SECRET_BYTES_MIN} bytes")
+        self._store = store
+        self._touches = touches
+        self._secret = secret
+        self._clock = clock
+        self._window_ms = window_ms
+        self._allow_self = allow_self
+        self._cache: OrderedDict[str, Link] = OrderedDict()
+
+    async def mint_link(
+        self,
+        merchant: str,
+        issuer: str,
+        role: str,
+        room: str | None = None,
+        sku: str | None = None,
+        channel: str | None = None,
+        campaign: str | None = None,
+        parent_token: str | None = None,
+        expires_ms: int | None = None,
+    ) -> LinkView:
+        """Make a link of ``issuer`` (a member of staff, a person, or the merchant), or a child of ``parent_token``.
+
+        A child takes over what is not given (room, SKU, channel, campaign) and never outlives its parent. Sharing the
+        same parent for the same target again gives the same child, and sharing one's own link gives that link.
+        Raises ``NotFound`` for an issuer, room, SKU or parent of another merchant, ``Invalid`` for a bad parent token
+        or a time past, ``Refused("expired")`` when the parent lapsed.
+        """
+        if role not in ROLES:
+            raise Invalid(f"role must be one of {', '.join(ROLES)}", field="role")
+        now_ms = self._clock()
+        if expires_ms is not None and (isinstance(expires_ms, bool) or expires_ms <= now_ms):
+            raise Invalid("expires_ms must lie ahead", field="expires_ms")
+        link_id = token.new_link_id(now_ms, secrets.randbits(22))
+        wanted = Link(
+            id=link_id,
+            merchant=merchant,
+            issuer=short(issuer, "issuer"),
+            role=role,
+            room=short(room, "room"),
+            sku=short(sku, "sku"),
+            channel=short(channel, "channel"),
+            campaign=short(campaign, "campaign"),
+            parent=None,
+            root=link_id,
+            depth=0,
+            expires_ms=expires_ms,
+            created_ms=now_ms,
+        )
+        if parent_token is not None:
+            parent = await self._parent(merchant, parent_token, now_ms)
+            wanted = _child_of(parent, wanted)
+            if (parent.issuer, *_target(parent)) == (wanted.issuer, *_target(wanted)):
+                return self._view(parent)
+            present = await self._store.read(lambda db: links_sql.child(db, wanted))
+            if present is not None and not present.lapsed(now_ms):
+                return self._view(present)
+        minted = await self._store.write(lambda db: links_sql.mint(db, wanted, now_ms))
+        self._remember(minted)
+        return self._view(minted)
+
+    async def links(
+        self, merchant: str, issuer: str | None = None, before: str | None = None, limit: int = 50
+    ) -> list[LinkView]:
+        """List a merchant's links, newest first, with their uses; ``before`` is the link id to go on from."""
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LINKS_PAGE_MAX:
+            raise Invalid(f"limit must be between 1 and {LINKS_PAGE_MAX}", field="limit")
+        whose, start = short(issuer, "issuer"), short(before, "before") or links_sql.FIRST_PAGE
+        found = await self._store.read(lambda db: links_sql.page(db, merchant, whose, start, limit))
+        await self._touches.flushed(FLUSH_WAIT_S)
+        uses = await self._touches.read(lambda db: touches_sql.uses(db, merchant, [link.id for link in found]))
+        return [self._view(link, uses.get(link.id, 0)) for link in found]
+
+    def record(self, touch: Touch) -> str | None:
+        """Log a touch without a token; never blocks. Gives its id, or ``None`` when the queue is full."""
+        return self._touches.record(touch)
+
+    async def touch_token(
+        self,
+        merchant: str,
+        given: str | None,
+        person: str,
+        kind: str,
+        evidence: Mapping[str, Any] | None = None,
+        *,
+        room: str | None = None,
+        sku: str | None = None,
+        channel: str | None = None,
+    ) -> TouchResult:
+        """Log that ``person`` came to ``merchant`` with a token, or without one (``None`` or empty).
+
+        A forged, lapsed or foreign token is a touch with a reason and no link: never an error for the viewer. Raises
+        ``Invalid`` only for a kind, room, SKU or channel of wrong form.
+        """
+        plain = Touch(
+            merchant,
+            person,
+            kind_of(kind),
+            short(channel, "channel"),
+            short(room, "room"),
+            short(sku, "sku"),
+            evidence=evidence or {},
+        )
+        if not given:
+            return TouchResult(self.record(plain), None, None)
+        link, reason = await self._resolve(given)
+        if link is not None and link.merchant != merchant:
+            link, reason = None, "foreign_merchant"
+        if link is None:
+            return TouchResult(self.record(replace(plain, reason=reason)), None, reason)
+        touch = replace(
+            plain,
+            channel=link.channel or plain.channel,
+            room=plain.room or link.room,
+            sku=plain.sku or link.sku,
+            link=link.id,
+            issuer=link.issuer,
+            role=link.role,
+            root=link.root,
+            depth=link.depth,
+            reason=reason,
+        )
+        return TouchResult(self.record(touch), None if reason else self._view(link), reason)
+
+    async def decide(
+        self,
+        merchant: str,
+        person: str,
+        now_ms: int,
+        model: str = Model.DEFAULT,
+        bindings: tuple[Binding, ...] = (),
+    ) -> Decision:
+        """Judge who gets the credit for an order of ``person`` at ``now_ms``, by one model."""
+        try:
+            chosen = Model(model)
+        except ValueError as error:
+            raise Invalid(f"model must be one of {', '.join(Model)}", field="model") from error
+        return (await self._judge(merchant, person, now_ms, bindings, (chosen,)))[chosen]
+
+    async def decision_json(
+        self, merchant: str, person: str, now_ms: int, bindings: tuple[Binding, ...] = ()
+    ) -> dict[str, Any]:
+        """Give what is stored with the order: the default decision, and under ``models`` whom the others would credit.
+
+        All models judge one and the same reading of the log.
+        """
+        judged = await self._judge(merchant, person, now_ms, bindings, tuple(Model))
+        winners = {model: decision.winner for model, decision in judged.items()}
+        models = {
+            model.value: {"link": winner.link, "issuer": winner.issuer, "channel": winner.channel} if winner else None
+            for model, winner in winners.items()
+        }
+        return {**judged[Model.DEFAULT].to_json(), "models": models}
+
+    async def entries(
+        self, merchant: str, person: str, room: str, since_ms: int = 0, until_ms: int | None = None
+    ) -> Entries:
+        """Find the first and last entry of a person into a room during a show that began at ``since_ms``."""
+        end_ms = self._clock() if until_ms is None else until_ms
+        await self._touches.flushed(FLUSH_WAIT_S)
+        return await self._touches.read(lambda db: touches_sql.entries(db, merchant, person, room, since_ms, end_ms))
+
+    async def board(self, merchant: str, since_ms: int, until_ms: int, orders_limit: int = 50) -> dict[str, Any]:
+        """Report a period (``since_ms`` included, ``until_ms`` not): funnel, GMV, orders, totals, share tree.
+
+        The shape is described in ``commerce/attribution/board.py``. Raises ``Invalid`` for a period turned round or
+        over 400 days.
+        """
+        if not 0 <= since_ms < until_ms:
+            raise Invalid("since must come before until", field="since")
+        if until_ms - since_ms > PERIOD_MS_MAX:
+            raise Invalid("a board spans at most 400 days", field="until")
+        if not 1 <= orders_limit <= BOARD_ORDERS_MAX:
+            raise Invalid(f"limit must be between 1 and {BOARD_ORDERS_MAX}", field="limit")
+        period = board.Period(merchant, since_ms, until_ms)
+        await self._touches.flushed(FLUSH_WAIT_S)
+        traffic, sales = await asyncio.gather(
+            self._touches.read(lambda db: board_sql.traffic(db, period)),
+            self._store.read(lambda db: board_sql.sales(db, period, orders_limit)),
+        )
+        ids = board.tree_links(traffic, sales)
+
+        def tree(db: Transaction) -> tuple[list[Link], dict[str, str]]:
+            nodes = links_sql.with_ancestors(db, merchant, ids, board.TREE_NODES_MAX)
+            return nodes, links_sql.names(db, merchant, board.people_named(traffic, sales, nodes))
+
+        nodes, names = await self._store.read(tree)
+        tokens = {link.id: token.mint(link.id, self._secret) for link in nodes}
+        return board.compose(period, traffic, sales, nodes, names, tokens)
+
+    def stats(self) -> TouchLogStats:
+        """Give the touch log's counts."""
+        return self._touches.stats()
+
+    async def _judge(
+        self, merchant: str, person: str, now_ms: int, bindings: tuple[Binding, ...], models: tuple[Model, ...]
+    ) -> dict[Model, Decision]:
+        await self._touches.flushed(FLUSH_WAIT_S)
+        found, omitted = await self._touches.read(
+            lambda db: touches_sql.candidates(db, merchant, person, now_ms, self._window_ms)
+        )
+        return {
+            model: decide(
+                found,
+                bindings,
+                buyer=person,
+                now_ms=now_ms,
+                model=model,
+                window_ms=self._window_ms,
+                allow_self=self._allow_self,
+                omitted=omitted,
+            )
+            for model in models
+        }
+
+    async def _parent(self, merchant: str, parent_token: str, now_ms: int) -> Link:
+        parsed = token.parse(parent_token[:TOKEN_CHARACTERS_READ], self._secret)
+        if parsed.link is None:
+            raise Invalid(f"the parent's token is {parsed.problem}", field="parent")
+        wanted = parsed.link
+        parent = await self._store.read(lambda db: links_sql.find(db, wanted))
+        if parent is None or parent.merchant != merchant:
+            raise NotFound("no such link")
+        if parent.lapsed(now_ms):
+            raise Refused("expired", "the link that is shared has lapsed")
+        return parent
+
+    async def _resolve(self, given: str) -> tuple[Link | None, str | None]:
+        parsed = token.parse(given[:TOKEN_CHARACTERS_READ], self._secret)
+        if parsed.link is None:
+            return None, str(parsed.problem)
+        now_ms = self._clock()
+        wanted = parsed.link
+        link = self._cache.get(wanted)
+        if link is None or link.lapsed(now_ms):  # another process may have renewed it
+            link = await self._store.read(lambda db: links_sql.find(db, wanted))
+        if link is None:
+            return None, "unknown"
+        self._remember(link)
+        return link, "expired" if link.lapsed(now_ms) else None
+
+    def _remember(self, link: Link) -> None:
+        self._cache[link.id] = link
+        self._cache.move_to_end(link.id)
+        if len(self._cache) > LINKS_CACHED_MAX:
+            self._cache.popitem(last=False)
+
+    def _view(self, link: Link, uses: int = 0) -> LinkView:
+        return LinkView(token.mint(link.id, self._secret), link, uses)
+
+
+def _target(link: Link) -> tuple[str, str, str, str]:
+    return link.room, link.sku, link.channel, link.campaign
+
+
+def _child_of(parent: Link, wanted: Link) -> Link:
+    ends = [end for end in (parent.expires_ms, wanted.expires_ms) if end is not None]
+    return replace(
+        wanted,
+        room=wanted.room or parent.room,
+        sku=wanted.sku or parent.sku,
+        channel=wanted.channel or parent.channel,
+        campaign=wanted.campaign or parent.campaign,
+        parent=parent.id,
+        root=parent.root,
+        depth=parent.depth + 1,
+        expires_ms=min(ends) if ends else None,
+    )

@@ -1,0 +1,280 @@
+# ruff: noqa: S608 (statements are put together from this module's constants alone)
+"""The touch log: append-only, in ``touches.db`` (WAL, synchronous NORMAL), written in batches by its own thread.
+
+``record`` never blocks: it puts the touch into a bounded queue and returns. The thread takes what is there, at most a
+batch at a time, and writes it by ``executemany``. NORMAL means that a power cut may take the last batches and a killed
+process only what was not flushed: a touch is worth less than a hold, and must never delay one.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from commerce.attribution.decision import TouchCandidate
+from commerce.attribution.touch import Entries, Touch, evidence_text
+from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.errors import Busy
+from commerce.store_sql import database_path, migrate, sqlite_engine
+
+T = TypeVar("T")
+Clock = Callable[[], int]
+Row = dict[str, object]
+
+TOUCHES_QUEUED_MAX = 20_000  # some seconds of a room filling up; about 10 MB
+BATCH_TOUCHES_MAX = 1_000  # one executemany of some 10 ms
+LINGER_S = 0.05  # a batch waits this long for company, unless somebody waits for a flush
+WRITE_TRIES = 3  # then the batch is given up and counted
+RETRY_PAUSE_S = 0.2
+CLOSE_WAIT_S = 10.0
+READS_WAITING_MAX = 1_000
+CANDIDATES_MAX = 100  # touches judged for one order, the newest; the stored decision says how many were left out
+LOOK_BACK_MS = 30 * 86_400_000  # so that a touch just outside the window is explained, too
+
+_LOG = logging.getLogger(__name__)
+_INSERT = text(
+    "INSERT INTO touch (id, ms, merchant, person, kind, channel, room, sku, link, issuer, role, root, depth, evidence,"
+    " reason) VALUES (:id, :ms, :merchant, :person, :kind, :channel, :room, :sku, :link, :issuer, :role, :root, :depth,"
+    " :evidence, :reason)"
+)
+_CANDIDATE = "SELECT id, ms, link, issuer, role, channel, root, depth, reason FROM touch"
+_OWN = "WHERE merchant = :merchant AND person = :person AND ms >= :since AND ms <= :until"
+_NEWEST = text(f"{_CANDIDATE} {_OWN} AND link IS NOT NULL ORDER BY ms DESC, id DESC LIMIT :limit")
+_OLDEST = text(
+    f"{_CANDIDATE} {_OWN} AND link IS NOT NULL AND reason IS NULL AND issuer <> :self ORDER BY ms, id LIMIT 1"
+)
+_COUNT = text(f"SELECT count(*) FROM touch {_OWN} AND link IS NOT NULL")
+_ENTRIES = text(f"SELECT min(ms), max(ms) FROM touch {_OWN} AND kind = 'room_entry' AND room = :room")
+_USES = text(
+    "SELECT link, count(*) AS uses FROM touch WHERE merchant = :merchant AND link IN :links GROUP BY link"
+).bindparams(bindparam("links", expanding=True))
+_SEEN = text(
+    "SELECT person, max(ms) AS ms FROM touch WHERE merchant = :merchant AND person IN :persons GROUP BY person"
+).bindparams(bindparam("persons", expanding=True))
+
+
+@dataclass(frozen=True, slots=True)
+class TouchLogStats:
+    """Touches taken, refused (queue full), written, lost (the disk refused), and waiting now."""
+
+    recorded: int
+    refused: int
+    written: int
+    lost: int
+    queued: int
+
+
+class TouchLog:
+    """The open log. ``clock`` gives Unix milliseconds; limits are the module's constants unless given."""
+
+    def __init__(self, path: Path, *, clock: Clock, queue_max: int = TOUCHES_QUEUED_MAX) -> None:
+        self._clock = clock
+        self._queue_max = queue_max
+        self._writer = sqlite_engine(path, writing=True, synchronous="NORMAL", pool_size=1)
+        self._reader = sqlite_engine(path, writing=False, pool_size=1)
+        self._reads = ThreadPoolExecutor(1, thread_name_prefix="touch-read")
+        self._reads_waiting = 0
+        self._changed = threading.Condition()
+        self._queue: deque[Row] = deque()
+        self._recorded = self._refused = self._written = self._lost = 0
+        self._waiters: list[tuple[int, Callable[[], None]]] = []
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="touch-write", daemon=True)
+        self._thread.start()
+
+    def record(self, touch: Touch) -> str | None:
+        """Queue a touch, stamped with the time and a new id; gives the id, or ``None`` when the queue is full.
+
+        Never blocks and never raises on a full queue: a viewer's request does not fail for want of a log line.
+        """
+        now_ms = self._clock()
+        touch_id = new_id(now_ms, os.urandom(ENTROPY_BYTES))
+        row: Row = {
+            "id": touch_id,
+            "ms": now_ms,
+            "merchant": touch.merchant,
+            "person": touch.person,
+            "kind": touch.kind.value,
+            "channel": touch.channel,
+            "room": touch.room,
+            "sku": touch.sku,
+            "link": touch.link,
+            "issuer": touch.issuer,
+            "role": touch.role,
+            "root": touch.root,
+            "depth": touch.depth,
+            "evidence": evidence_text(touch.evidence),
+            "reason": touch.reason,
+        }
+        with self._changed:
+            if self._closing or len(self._queue) >= self._queue_max:
+                self._refused += 1
+                return None
+            self._queue.append(row)
+            self._recorded += 1
+            if len(self._queue) == 1:
+                self._changed.notify_all()
+        return touch_id
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait in this thread until all that was recorded is written; says whether that came in time."""
+        done = threading.Event()
+        self._when_written(done.set)
+        return done.wait(timeout_s)
+
+    async def flushed(self, timeout_s: float) -> bool:
+        """Wait on the loop until all that was recorded is written; says whether that came in time."""
+        with self._changed:
+            if self._written + self._lost >= self._recorded:
+                return True
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+
+        def tell() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop closed meanwhile: nobody waits any more
+                loop.call_soon_threadsafe(done.set)
+
+        self._when_written(tell)
+        try:
+            await asyncio.wait_for(done.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def stats(self) -> TouchLogStats:
+        """Give the counts."""
+        with self._changed:
+            return TouchLogStats(self._recorded, self._refused, self._written, self._lost, len(self._queue))
+
+    def close(self) -> None:
+        """Write what is queued, end the threads and close the file; touches after this are refused."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(CLOSE_WAIT_S)
+        if self._thread.is_alive():
+            _LOG.error("the touch log did not end in %s s; %d touches are lost", CLOSE_WAIT_S, len(self._queue))
+        self._reads.shutdown(wait=True)
+        self._reader.dispose()
+        self._writer.dispose()
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """Run ``query`` in one read transaction on the log's reading thread. Raises ``Busy`` when too many wait."""
+        if self._reads_waiting >= READS_WAITING_MAX:
+            raise Busy("too many reports are waiting")
+
+        def call() -> T:
+            with self._reader.begin() as connection:
+                return query(connection)
+
+        self._reads_waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._reads, call)
+        finally:
+            self._reads_waiting -= 1
+
+    def _when_written(self, callback: Callable[[], None]) -> None:
+        with self._changed:
+            if self._written + self._lost < self._recorded:
+                self._waiters.append((self._recorded, callback))
+                self._changed.notify_all()
+                return
+        callback()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            written = self._write(batch)
+            with self._changed:
+                self._written += len(batch) if written else 0
+                self._lost += 0 if written else len(batch)
+                done = self._written + self._lost
+                due = [callback for target, callback in self._waiters if target <= done]
+                self._waiters = [waiter for waiter in self._waiters if waiter[0] > done]
+            for callback in due:
+                callback()
+
+    def _next_batch(self) -> list[Row]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closing)
+            self._changed.wait_for(
+                lambda: self._closing or self._waiters or len(self._queue) >= BATCH_TOUCHES_MAX, LINGER_S
+            )
+            return [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_TOUCHES_MAX))]
+
+    def _write(self, batch: Sequence[Row]) -> bool:
+        for attempt in range(1, WRITE_TRIES + 1):
+            try:
+                with self._writer.begin() as connection:
+                    connection.execute(_INSERT, list(batch))
+            except SQLAlchemyError as error:
+                _LOG.error("writing %d touches failed (try %d of %d): %s", len(batch), attempt, WRITE_TRIES, error)
+                if attempt < WRITE_TRIES:
+                    time.sleep(RETRY_PAUSE_S)
+            else:
+                return True
+        return False
+
+
+def open_touch_log(where: Path | str, *, clock: Clock, queue_max: int = TOUCHES_QUEUED_MAX) -> TouchLog:
+    """Open (make, migrate) ``touches.db`` beside the shop's database; the store's lock keeps a second writer out."""
+    path = database_path(where).with_name("touches.db")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    migrate(path, "commerce.migrations_touches")
+    return TouchLog(path, clock=clock, queue_max=queue_max)
+
+
+def candidates(
+    db: Connection, merchant: str, person: str, now_ms: int, window_ms: int
+) -> tuple[list[TouchCandidate], int]:
+    """Read the touches to judge: the newest with a link, the first valid in the window; and how many are left out."""
+    asked: Row = {
+        "merchant": merchant,
+        "person": person,
+        "until": now_ms,
+        "since": now_ms - max(window_ms, LOOK_BACK_MS),
+        "limit": CANDIDATES_MAX,
+        "self": person,
+    }
+    found = {row.id: row for row in db.execute(_NEWEST, asked)}
+    omitted = 0
+    if len(found) == CANDIDATES_MAX:
+        found |= {row.id: row for row in db.execute(_OLDEST, {**asked, "since": now_ms - window_ms})}
+        omitted = db.execute(_COUNT, asked).scalar_one() - len(found)
+    return [
+        TouchCandidate(
+            row.id, row.ms, row.link, row.issuer, row.role, row.channel, row.root, row.depth, problem=row.reason
+        )
+        for row in found.values()
+    ], omitted
+
+
+def entries(db: Connection, merchant: str, person: str, room: str, since_ms: int, until_ms: int) -> Entries:
+    """Read the first and last entry of a person into a room between two times, both included."""
+    asked = {"merchant": merchant, "person": person, "room": room, "since": since_ms, "until": until_ms}
+    first_ms, last_ms = db.execute(_ENTRIES, asked).one()
+    return Entries(first_ms, last_ms)
+
+
+def uses(db: Connection, merchant: str, links: Sequence[str]) -> dict[str, int]:
+    """Count the touches of some links; one never touched is left out."""
+    if not links:
+        return {}
+    return {row.link: row.uses for row in db.execute(_USES, {"merchant": merchant, "links": list(links)})}
+
+
+def last_seen(db: Connection, merchant: str, persons: Sequence[str]) -> dict[str, int]:
+    """Read when each of some persons last touched the shop (Unix milliseconds); who never did is left out."""
+    if not persons:
+        return {}
+    return {row.person: row.ms for row in db.execute(_SEEN, {"merchant": merchant, "persons": list(persons)})}
