@@ -121,8 +121,8 @@ function dot(spot, x, y, words) {
     "g",
     { class: node ? "node" : "node shop", "data-link": node?.link || "" },
     s("circle", { class: earned ? "earned" : "", cx: x, cy: y, r: radius }),
-    node ? s("text", { class: "node-name", x: x + radius + 7, y: y - 1 }, clip(label)) : s("text", { class: "node-name", x: x - 10, y: y + 28 }, label),
-    node && s("text", { class: "node-detail", x: x + radius + 7, y: y + 14 }, clip(words.detail(node), 24)),
+    node ? s("text", { class: "node-name", x: x + radius + 7, y: y - 5 }, clip(label)) : s("text", { class: "node-name", x: x - 10, y: y + 28 }, label),
+    node && s("text", { class: "node-detail", x: x + radius + 7, y: y + 15 }, clip(words.detail(node), 24)),
     s("title", {}, node ? `${label} · ${words.detail(node)}` : label),
   );
 }

@@ -65,7 +65,7 @@ function saleRow(desk, sale) {
     { "data-testid": "sale-run", data: { sale: sale.sale, state: sale.state, until: (sale.state === "countdown" ? sale.opens : sale.closes) || 0 } },
     h("div.run-head", {}, h("strong", {}, sale.title), h("span.price", {}, money(sale.price)), h("span.chip", { data: { state: sale.state } }, t(`sale.${sale.state}`)), h("span.time")),
     h("div.run-bar", {}, bar(taken / sale.total), h("span.faint", {}, t("host.soldOf", { n: taken, total: sale.total }))),
-    buttons.length && h("div.run-buttons", {}, buttons.map(([verb, text]) => doer(t(text), turn(verb), { "data-testid": `sale-${verb}-${sale.sale}` }))),
+    buttons.length > 0 && h("div.run-buttons", {}, buttons.map(([verb, text]) => doer(t(text), turn(verb), { "data-testid": `sale-${verb}-${sale.sale}` }))),
   );
 }
 

@@ -195,6 +195,14 @@ async function expand(order) {
   }
 }
 
+/** The rule's words as the decision stored them, in the language of the page where we know them. */
+function ruleText(rule) {
+  const past = "the binding is past its protection; ";
+  const [, head, days] = /^(.+?)(?: within ([\d.]+) days.*)?$/.exec(rule.replace(past, "")) || [];
+  if (!knows(`rule.${head}`)) return rule;
+  return (rule.startsWith(past) ? t("rule.past") : "") + t(`rule.${head}`, { days: days || "" });
+}
+
 function explanation(order) {
   const decision = state.details.get(order.order) || {};
   const losers = decision.losers || [];
@@ -214,7 +222,7 @@ function explanation(order) {
   return h(
     "div.why-body",
     {},
-    h("p", {}, h("b", {}, `${t("m.rule")}: `), decision.rule || order.rule || "—"),
+    h("p", {}, h("b", {}, `${t("m.rule")}: `), ruleText(decision.rule || order.rule || "—")),
     h("b", {}, t("m.losers")),
     losers.length ? h("ul", {}, losers.map(loser)) : h("p.faint", {}, Number(order.losers) > 0 ? `${order.losers}` : t("m.noLosers")),
     models.length ? h("p.models", {}, h("b", {}, `${t("m.models")}: `), models) : null,
