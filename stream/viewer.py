@@ -15,7 +15,7 @@ import json
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from stream.directory import Clock, Directory, DirectoryFull
 from stream.fanout import Batch, Fanout, Totals, ViewerLimits
@@ -115,7 +115,8 @@ class Viewer(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over and wait for the stream, or start at once."""
-        assert isinstance(transport, asyncio.Transport)
+        # uvloop's transports are no subclass of asyncio.Transport.
+        transport = cast(asyncio.Transport, transport)
         self.transport = transport
         self.write = transport.write
         raw = transport.get_extra_info("socket")
