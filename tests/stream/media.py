@@ -11,6 +11,11 @@ import numpy as np
 from stream.packet import Kind, Packet
 from stream.protocol import flv
 
+AVCC = bytes.fromhex("0164000dffe100186764000dacd94141fa1000000300100000030320f142996001000468ef8fcbfdf8f800")
+"""A record of libx264's: High profile, 320×240."""
+ASC = bytes.fromhex("121056e500")
+"""AAC LC, 44.1 kHz, stereo, as FFmpeg's encoder writes it."""
+
 FRAMES_PER_S = 25
 GOP_FRAMES = 25
 
