@@ -235,7 +235,7 @@ class Attribution:
         period = board.Period(merchant, since_ms, until_ms)
         await self._touches.flushed(FLUSH_WAIT_S)
         traffic, sales = await asyncio.gather(
-            self._touches.read(lambda db: board_sql.traffic(db, period)),
+            self._touches.report(lambda db: board_sql.traffic(db, period)),
             self._store.read(lambda db: board_sql.sales(db, period, orders_limit)),
         )
         ids = board.tree_links(traffic, sales)

@@ -82,15 +82,16 @@ class TouchLog:
         self._clock = clock
         self._queue_max = queue_max
         self._writer = sqlite_engine(path, writing=True, synchronous="NORMAL", pool_size=1)
-        self._reader = sqlite_engine(path, writing=False, pool_size=1)
+        self._reader = sqlite_engine(path, writing=False, pool_size=2)
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="touch-read")
+        self._reports = ThreadPoolExecutor(1, thread_name_prefix="touch-report")
         self._reads_waiting = 0
         self._changed = threading.Condition()
         self._queue: deque[Row] = deque()
         self._recorded = self._refused = self._written = self._lost = 0
         self._waiters: list[tuple[int, Callable[[], None]]] = []
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="touch-write", daemon=True)
+        self._thread = threading.Thread(target=self._write_all, name="touch-write", daemon=True)
         self._thread.start()
 
     def record(self, touch: Touch) -> str | None:
@@ -166,13 +167,21 @@ class TouchLog:
         if self._thread.is_alive():
             _LOG.error("the touch log did not end in %s s; %d touches are lost", CLOSE_WAIT_S, len(self._queue))
         self._reads.shutdown(wait=True)
+        self._reports.shutdown(wait=True)
         self._reader.dispose()
         self._writer.dispose()
 
     async def read(self, query: Callable[[Connection], T]) -> T:
-        """Run ``query`` in one read transaction on the log's reading thread. Raises ``Busy`` when too many wait."""
+        """Run a short ``query`` in one read transaction on a thread. Raises ``Busy`` when too many wait."""
+        return await self._run_read(self._reads, query)
+
+    async def report(self, query: Callable[[Connection], T]) -> T:
+        """Run a ``query`` over many rows on a thread of its own: an order's decision must not wait for a board."""
+        return await self._run_read(self._reports, query)
+
+    async def _run_read(self, executor: ThreadPoolExecutor, query: Callable[[Connection], T]) -> T:
         if self._reads_waiting >= READS_WAITING_MAX:
-            raise Busy("too many reports are waiting")
+            raise Busy("too many queries are waiting")
 
         def call() -> T:
             with self._reader.begin() as connection:
@@ -180,7 +189,7 @@ class TouchLog:
 
         self._reads_waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._reads, call)
+            return await asyncio.get_running_loop().run_in_executor(executor, call)
         finally:
             self._reads_waiting -= 1
 
@@ -192,7 +201,7 @@ class TouchLog:
                 return
         callback()
 
-    def _run(self) -> None:
+    def _write_all(self) -> None:
         while batch := self._next_batch():
             written = self._write(batch)
             with self._changed:

@@ -13,6 +13,7 @@ def upgrade() -> None:
     """Make the tables of the merchant's side."""
     _shops()
     _goods()
+    _shelves()
     _people()
 
 
@@ -87,6 +88,9 @@ def _goods() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sku")),
     )
     op.create_index(op.f("ix_sku_product"), "sku", ["product"], unique=False)
+
+
+def _shelves() -> None:
     op.create_table(
         "shelf",
         sa.Column("room", sa.Text(), nullable=False),
