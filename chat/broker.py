@@ -27,5 +27,8 @@ class Broker(Protocol):
     def publish(self, room: str, messages: Sequence[RoomMessage]) -> None:
         """Send messages to the room. Never blocks; a bus that is down drops and counts."""
 
+    async def start(self) -> None:
+        """Connect, on the running loop."""
+
     async def close(self) -> None:
         """Let go of connections."""

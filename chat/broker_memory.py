@@ -28,6 +28,9 @@ class MemoryBroker:
         if deliver is not None:
             deliver(room, messages)
 
+    async def start(self) -> None:
+        """Do nothing: there is nothing to connect to."""
+
     async def close(self) -> None:
         """Forget all subscribers."""
         self._subscribers.clear()

@@ -19,7 +19,7 @@ class RoomLimits:
     """Age of kept events; after 10 min away a client wants the present state."""
     snapshot_events: int = 50
     """Recent events shown to a newcomer: about two screens of chat on a phone."""
-    resume_texts: int = 64
+    resume_bytes: int = 2048 * KIB
     """Encoded resumptions kept between two frames: after a drain thousands resume from a few offsets."""
     chat_per_s: int = 200
     """Chat lines of viewers a second and room; above it lines are sampled. Nobody reads more."""

@@ -89,6 +89,7 @@ class Room:
         self._state: bytes | None = None
         self._recent: bytes | None = None
         self._resumes: dict[int, bytes] = {}
+        self._resumes_bytes = 0
         for section, value in sections.items():
             self._set_section(section, value)
 
@@ -162,8 +163,7 @@ class Room:
                 self._history_bytes += len(data)
             entries.append((tier, data))
         self._pending.clear()
-        self._recent = None
-        self._resumes.clear()
+        self._history_changed()
         self._trim(now_ms)
         return Batch(entries)
 
@@ -177,8 +177,12 @@ class Room:
             or history[0].ms < oldest_ms
         ):
             self._history_bytes -= len(history.popleft().data)
-            self._recent = None
-            self._resumes.clear()
+            self._history_changed()
+
+    def _history_changed(self) -> None:
+        self._recent = None
+        self._resumes.clear()
+        self._resumes_bytes = 0
 
     def snapshot(
         self, member: Member, since: tuple[str, int] | None, now_ms: int, personal: tuple[bytes, ...] = ()
@@ -225,6 +229,7 @@ class Room:
             # Offsets in the history have no gaps, so the place follows from the number.
             start = offset + 1 - self._history[0].offset
             missed = b",".join(kept.data for kept in islice(self._history, start, None))
-            if len(self._resumes) < self._limits.resume_texts:
+            if self._resumes_bytes + len(missed) <= self._limits.resume_bytes:
                 self._resumes[offset] = missed
+                self._resumes_bytes += len(missed)
         return missed

@@ -84,7 +84,10 @@ class Client:
 
     async def ask(self, cmd: str, **arguments: Any) -> dict[str, Any]:
         """Send a command; return its answer."""
-        number = await self.say(cmd, **arguments)
+        return await self.answer(await self.say(cmd, **arguments))
+
+    async def answer(self, number: int) -> dict[str, Any]:
+        """Return the answer to the command with an id."""
         return await self.until(lambda item: item.get("re") == number)
 
     async def closed(self) -> tuple[int, str]:
@@ -116,9 +119,9 @@ class Rig:
     ) -> AsyncIterator[Client]:
         """Connect a client of the websockets library."""
         address = self.url(room, token, since)
-        async with connect(
-            address, compression=None, proxy=None, ping_interval=None, max_size=None, **options
-        ) as socket:
+        # Without a bound the library reads at once what comes: a test is never a slow reader by accident.
+        unlimited = {"max_size": None, "max_queue": None, "ping_interval": None, **options}
+        async with connect(address, compression=None, proxy=None, **unlimited) as socket:
             yield Client(socket)
 
     async def bare(self, token: str = "ann", *, extra: str = "", room: str = "show") -> Bare:
