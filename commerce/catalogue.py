@@ -96,11 +96,10 @@ class Catalogue:
         """List a merchant's staff."""
         return await self._store.read(lambda db: sql.staff_of(db, merchant))
 
-    async def login(self, login: str, password: str) -> Staff:
-        """Find who this is.
+    async def login(self, login: str, password: str) -> Staff | None:
+        """Find who this is; ``None`` when login or password is wrong.
 
-        Raises ``Refused("bad_login")``, the same and after the same work for an unknown login as for a wrong password,
-        and ``Busy`` when too many wait for the hash.
+        An unknown login costs the same work as a wrong password. Raises ``Busy`` when too many wait for the hash.
         """
         wanted = login.strip().lower() if isinstance(login, str) else ""
         found = None
@@ -109,9 +108,7 @@ class Catalogue:
         given = password if isinstance(password, str) and len(password) <= PASSWORD_CHARACTERS_MAX else ""
         given = given.encode("utf-8", "replace").decode()
         right = await self._hash(lambda: self._passwords.matches(found[1] if found else None, given))
-        if found is None or not right:
-            raise Refused("bad_login", "login or password is wrong")
-        return found[0]
+        return found[0] if found is not None and right else None
 
     # Rooms
 
