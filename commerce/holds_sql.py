@@ -142,7 +142,9 @@ def _take_of_sale(batch: Batch, taking: Taking, sale_id: str) -> None:
     if code is not None:
         raise Refused(code, "the units are gone")
     batch.run(_TAKE_SALE, id=sale_id, units=taking.quantity)
-    batch.run(batch.texts.raise_quotas, rows=as_rows([(sale_id, taking.person, taking.quantity)]))
+    batch.run(
+        batch.texts.raise_quotas, rows=as_rows([(None, taking.person, None, None, taking.quantity)]), scope=sale_id
+    )
     batch.sale_moved(sale_id)
 
 

@@ -13,17 +13,17 @@ from sqlalchemy import TextClause, text
 class LedgerText:
     """Statements whose ``:rows`` is a JSON array of arrays in the order that each field's comment gives."""
 
-    # [person, key] with :merchant :route → position, hash, answer
+    # [person, key] with :merchant :route → person, key, hash, answer
     known_requests: TextClause
-    # [scope, person] → scope, person, used
+    # [person] with :scope → person, used
     quotas: TextClause
-    # [id, sale, sku, person, quantity, price, expires_ms] with :merchant
+    # [id, person, key, hash, quantity] with :merchant :sale :sku :price :expires_ms
     insert_holds: TextClause
-    # [scope, person, more]
+    # [id, person, key, hash, units] with :scope
     raise_quotas: TextClause
-    # [person, key, hash, answer] with :merchant :route :now
+    # [id, person, key, hash] with :merchant :route :now
     insert_requests: TextClause
-    # [id, drop, person, n, title, amount, threshold, expires_ms] with :merchant :now
+    # [id, person, key, hash, _, n] with :merchant :drop :title :amount :threshold :expires_ms :now
     insert_coupons: TextClause
     # [id, type, body] with :now
     insert_events: TextClause
@@ -47,31 +47,30 @@ def _by_ids(table: str) -> TextClause:
 
 SQLITE = LedgerText(
     known_requests=text(
-        "SELECT r.key AS position, q.hash, q.answer FROM json_each(:rows) AS r CROSS JOIN request AS q"
-        " ON q.merchant = :merchant AND q.person = r.value ->> 0 AND q.route = :route AND q.key = r.value ->> 1"
+        "SELECT q.person, q.key, q.hash, q.answer FROM json_each(:rows) AS r CROSS JOIN request AS q"
+        " ON q.merchant = :merchant AND q.route = :route AND q.person = r.value ->> 0 AND q.key = r.value ->> 1"
     ),
     quotas=text(
-        "SELECT q.scope, q.person, q.used FROM json_each(:rows) AS r CROSS JOIN quota AS q"
-        " ON q.scope = r.value ->> 0 AND q.person = r.value ->> 1"
+        "SELECT q.person, q.used FROM json_each(:rows) AS r CROSS JOIN quota AS q"
+        " ON q.scope = :scope AND q.person = r.value"
     ),
     insert_holds=text(
         "INSERT INTO hold (id, merchant, sale, sku, person, quantity, price, expires_ms, state)"
-        " SELECT value ->> 0, :merchant, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,"
-        " 'held' FROM json_each(:rows)"
+        " SELECT value ->> 0, :merchant, :sale, :sku, value ->> 1, value ->> 4, :price, :expires_ms, 'held'"
+        " FROM json_each(:rows)"
     ),
     raise_quotas=text(
-        "INSERT INTO quota (scope, person, used)"
-        " SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:rows) WHERE true"
-        " ON CONFLICT (scope, person) DO UPDATE SET used = quota.used + excluded.used"
+        "INSERT INTO quota (scope, person, used) SELECT :scope, value ->> 1, value ->> 4 FROM json_each(:rows)"
+        " WHERE true ON CONFLICT (scope, person) DO UPDATE SET used = quota.used + excluded.used"
     ),
     insert_requests=text(
         "INSERT INTO request (merchant, person, route, key, hash, answer, created_ms)"
-        " SELECT :merchant, value ->> 0, :route, value ->> 1, value ->> 2, value ->> 3, :now FROM json_each(:rows)"
+        " SELECT :merchant, value ->> 1, :route, value ->> 2, value ->> 3, value ->> 0, :now FROM json_each(:rows)"
     ),
     insert_coupons=text(
         "INSERT INTO coupon (id, merchant, drop_id, person, n, title, amount, threshold, state, expires_ms, created_ms)"
-        " SELECT value ->> 0, :merchant, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6,"
-        " 'unused', value ->> 7, :now FROM json_each(:rows)"
+        " SELECT value ->> 0, :merchant, :drop, value ->> 1, value ->> 5, :title, :amount, :threshold, 'unused',"
+        " :expires_ms, :now FROM json_each(:rows)"
     ),
     insert_events=text(
         "INSERT INTO outbox (id, type, body, created_ms)"

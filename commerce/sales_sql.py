@@ -250,13 +250,13 @@ def sweep(batch: Batch, command: Sweep) -> Swept:
 
 
 _OLD_REQUESTS = text(
-    "DELETE FROM request WHERE created_ms < :before AND (merchant, person, route, key) IN"
-    " (SELECT merchant, person, route, key FROM request WHERE (merchant, person, route, key) > "
-    "(:merchant, :person, :route, :key) ORDER BY merchant, person, route, key LIMIT :limit)"
+    "DELETE FROM request WHERE created_ms < :before AND (merchant, route, person, key) IN"
+    " (SELECT merchant, route, person, key FROM request WHERE (merchant, route, person, key) > "
+    "(:merchant, :route, :person, :key) ORDER BY merchant, route, person, key LIMIT :limit)"
 )
 _REQUEST_AFTER = text(
-    "SELECT merchant, person, route, key FROM request WHERE (merchant, person, route, key) >"
-    " (:merchant, :person, :route, :key) ORDER BY merchant, person, route, key LIMIT 1 OFFSET :limit"
+    "SELECT merchant, route, person, key FROM request WHERE (merchant, route, person, key) >"
+    " (:merchant, :route, :person, :key) ORDER BY merchant, route, person, key LIMIT 1 OFFSET :limit"
 )
 
 
@@ -267,7 +267,7 @@ class RequestSweeper:
     """
 
     def __init__(self) -> None:
-        self._position = {"merchant": "", "person": "", "route": "", "key": ""}
+        self._position = {"merchant": "", "route": "", "person": "", "key": ""}
 
     def step(self, batch: Batch) -> None:
         """Look at the next rows."""

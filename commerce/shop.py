@@ -119,9 +119,7 @@ class Shop:
         """Take units of a sale. Fails with NotFound, Refused, Conflict, Busy, Invalid."""
         if not 0 < quantity <= QUANTITY_MAX or not 0 < len(key) <= KEY_CHARACTERS_MAX:
             return self._failed(Invalid(f"1 to {QUANTITY_MAX} units, a key of up to {KEY_CHARACTERS_MAX} characters"))
-        return self.ledger.submit(
-            Hold(merchant, room, person, sale, quantity, key, f"{sale}/{quantity}/{version}"[:64], version)
-        )
+        return self.ledger.submit(Hold(merchant, room, person, sale, quantity, key, f"{quantity}/{version}", version))
 
     def claim_coupon(
         self, merchant: str, room: str, person: str, drop: str, key: str
@@ -129,7 +127,7 @@ class Shop:
         """Take a coupon of a drop. Fails with NotFound, Refused, Conflict, Busy, Invalid."""
         if not 0 < len(key) <= KEY_CHARACTERS_MAX:
             return self._failed(Invalid(f"a key has 1 to {KEY_CHARACTERS_MAX} characters"))
-        return self.ledger.submit(Claim(merchant, room, person, drop, key, drop[:64]))
+        return self.ledger.submit(Claim(merchant, room, person, drop, key, ""))
 
     def _failed(self, error: CommerceError) -> "asyncio.Future[Any]":
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

@@ -292,9 +292,10 @@ payment_event = Table(
 request = Table(
     "request",
     metadata,
+    # Keys of one sale lie side by side, so a rush dirties few pages.
     _id("merchant", primary_key=True),
+    Column("route", String(64), primary_key=True, nullable=False),
     _id("person", primary_key=True),
-    Column("route", String(16), primary_key=True, nullable=False),
     Column("key", String(64), primary_key=True, nullable=False),
     Column("hash", String(64), nullable=False),
     Column("answer", Text, nullable=False),

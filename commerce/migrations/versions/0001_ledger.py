@@ -226,13 +226,13 @@ def upgrade() -> None:
     op.create_table(
         "request",
         sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("route", sa.String(length=64), nullable=False),
         sa.Column("person", sa.String(length=64), nullable=False),
-        sa.Column("route", sa.String(length=16), nullable=False),
         sa.Column("key", sa.String(length=64), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("merchant", "person", "route", "key", name=op.f("pk_request")),
+        sa.PrimaryKeyConstraint("merchant", "route", "person", "key", name=op.f("pk_request")),
         sqlite_with_rowid=False,
     )
     op.create_table(
