@@ -1,9 +1,9 @@
 """An open room on this node: its state, its sockets, and the timers between the two.
 
 The tick. After a quiet time the first thing said goes out in the same turn of the loop; what follows within a tick is
-merged into one frame. The tick grows with the time that a pass over the sockets takes, so that writing never takes more
-than about half of a core. P0 does not wait for the tick, sums and counts wait a little longer. A quiet room has no
-timer.
+merged into one frame. The next frame is not cut before the last has reached all, and the tick grows with the time that
+this takes, so that a room's writing takes about half of a core at most. P0 waits for neither, sums and counts wait a
+little longer. A quiet room has no timer.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class Channel:
         self._due: asyncio.Handle | None = None
         self._due_s = 0.0
         self._urgent = False
+        self._late = False
         self._viewers_due: asyncio.TimerHandle | None = None
         self._viewers_s = 0.0
 
@@ -91,6 +92,10 @@ class Channel:
 
     def _flush(self) -> None:
         self._due = None
+        if self.audience.walking and not self._urgent:
+            self._late = True
+            return
+        self._late = False
         self._cut_s = monotonic()
         batch = self.room.cut(self._clock())
         if batch is not None:
@@ -100,6 +105,9 @@ class Channel:
     def _passed(self, duration_s: float) -> None:
         limits = self._limits
         self._tick_s = min(limits.tick_ms_max / 1000, max(limits.tick_ms / 1000, duration_s * _PASSES_PER_TICK))
+        if self._late:
+            self._late = False
+            self._schedule(self._cut_s + self._tick_s)
 
     def enter(self, connection: Connection) -> bool:
         """Take in a connection; tell whether the count of viewers changed."""

@@ -62,7 +62,12 @@ class _Wire(ServerProtocol):
     def fail(self, code: WireCode | int, reason: str = "") -> None:
         if code == WireCode.MESSAGE_TOO_BIG:
             code, reason = CloseCode.TOO_LONG, f"a message has at most {self.max_message_size} bytes"
-        super().fail(code, reason[:REASON_BYTES_MAX])
+        super().fail(code, fitting_reason(reason))
+
+
+def fitting_reason(reason: str) -> str:
+    """Return as much of a reason as a close frame holds, without half a character at its end."""
+    return reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
 
 
 class Work:
@@ -347,7 +352,7 @@ class Connection(asyncio.Protocol):
         """Send a close frame and leave the room; the peer answers it, or the wheel cuts the socket."""
         if self.phase is Phase.OPEN and self._wire.state is State.OPEN:
             self._finish(code)
-            self._wire.send_close(code, reason[:REASON_BYTES_MAX])
+            self._wire.send_close(code, fitting_reason(reason))
             self._write_wire()
 
     def _violate(self, code: int, reason: str) -> None:

@@ -216,12 +216,16 @@ class Fanout:
         # Taken out for its turn, so that a room which becomes urgent meanwhile finds its place by itself.
         entry = self._rooms.popleft()
         audience, done = entry
-        finished = audience.walk(limits.slice_sockets, monotonic() + limits.slice_ms / 1000)
+        finished = False
+        try:
+            finished = audience.walk(limits.slice_sockets, monotonic() + limits.slice_ms / 1000)
+        finally:
+            # Even when a transport fails in an unheard-of way: the walk is past that socket already, and goes on.
+            if not finished:
+                self._rooms.append(entry)
+            if self._rooms:
+                self._call_soon(self._slice)
+            else:
+                self._scheduled = False
         if finished:
             done(monotonic() - audience.pass_started_s)
-        else:
-            self._rooms.append(entry)
-        if self._rooms:
-            self._call_soon(self._slice)
-        else:
-            self._scheduled = False

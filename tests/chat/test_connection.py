@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import json
 import os
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 
 from chat.hub import CommandContext, HubLimits, Member
 from tests.chat.rig import WAIT_S, client_frame, eventually, running
@@ -60,6 +63,15 @@ async def test_a_browsers_connection_header_with_keep_alive_works_and_no_extensi
         assert bare.head.startswith(b"HTTP/1.1 101 ")
         assert b"extensions" not in bare.head.lower()
         assert json.loads((await bare.frame())[1])[0]["t"] == "room"
+        bare.close()
+
+
+async def test_the_requests_headers_are_not_kept() -> None:
+    async with running() as rig:
+        bare = await rig.bare(extra="Cookie: " + "x" * 2_000 + "\r\n")
+        await bare.frame()
+        gc.collect()
+        assert not [found for found in gc.get_objects() if isinstance(found, Request | Headers)]
         bare.close()
 
 

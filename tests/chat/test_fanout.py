@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from chat.channel import Channel
 from chat.fanout import Audience, Fanout
 from chat.limits import HubLimits
-from chat.message import Tier
+from chat.message import Event, Tier
 from chat.room import Batch
 from chat.stats import HubCounters
+from tests.chat.rig import eventually
 
 LIMITS = dataclasses.replace(HubLimits(), slice_sockets=3, slice_ms=1_000)
 
@@ -107,6 +111,46 @@ def test_rooms_take_turns_and_an_urgent_room_comes_first() -> None:
     while calls:
         calls.pop()()
     assert reached() == [6, 6, 6]
+
+
+async def test_a_frame_is_not_cut_while_the_last_is_on_its_way_unless_it_is_urgent() -> None:
+    calls: list[Any] = []
+    limits = dataclasses.replace(LIMITS, tick_ms=0)
+    counters = HubCounters()
+    fanout = Fanout(calls.append, limits)
+    clock = lambda: 0  # noqa: E731
+    room = Channel("r", "e", {}, limits=limits, counters=counters, fanout=fanout, clock=clock, text_filter=None)
+    for _ in range(6):
+        room.audience.add(socket())
+
+    async def say(tier: Tier) -> int:
+        room.apply(Event({"t": "x"}, tier))
+        await asyncio.sleep(0)
+        return room.room.offset
+
+    assert await say(Tier.P2) == 1
+    assert await say(Tier.P2) == 1
+    assert await say(Tier.P0) == 3
+    assert await say(Tier.P2) == 3
+    while calls:
+        calls.pop()()
+    await eventually(lambda: room.room.offset == 4)
+    room.close()
+
+
+def test_a_transport_that_fails_does_not_stop_the_walk() -> None:
+    calls: list[Any] = []
+    fanout = Fanout(calls.append, LIMITS)
+    audience = Audience(LIMITS, HubCounters())
+    sockets = [socket() for _ in range(6)]
+    for member in sockets:
+        audience.add(member)
+    sockets[5].transport = None
+    with pytest.raises(AttributeError):
+        fanout.start(audience, batch(1), ignore, urgent=False)
+    while calls:
+        calls.pop()()
+    assert [member.transport.numbers for member in sockets[:5]] == [[1]] * 5
 
 
 class Walk(RuleBasedStateMachine):

@@ -195,6 +195,13 @@ async def test_a_person_who_is_removed_is_told_why_on_every_connection() -> None
         assert rig.hub.totals().closed_by_code == {4403: 2}
 
 
+async def test_a_reason_too_long_for_a_close_frame_is_cut_at_a_character() -> None:
+    async with running() as rig, rig.client("ann") as ann:
+        await ann.event("room")
+        rig.hub.close_person("show", "ann", 4403, "违" * 60)
+        assert await ann.closed() == (4403, "违" * 41)
+
+
 async def test_a_room_that_is_closed_says_so_and_cannot_be_published_to() -> None:
     async with running() as rig, rig.client("ann") as ann:
         await ann.event("room")
