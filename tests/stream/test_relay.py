@@ -19,7 +19,7 @@ from tests.stream.stage import Host
 FRAME_MS = 40
 FRAME_BYTES = 2000
 GOP_BYTES_MAX = 100_000
-LIMITS = ViewerLimits(buffer_bytes_min=40_000, buffer_bytes_floor=20_000, buffer_ms=500, stall_ms=60_000)
+LIMITS = ViewerLimits(buffer_bytes_min=10_000, buffer_bytes_floor=10_000, buffer_ms=100, stall_ms=60_000)
 
 
 class Pipe(asyncio.Transport):
@@ -82,12 +82,17 @@ class RelayMachine(RuleBasedStateMachine):
         self.viewers: list[Pipe] = []
         self.all: list[Pipe] = []
         self.frame = 0
+        self.config = 0
         self.raw_ms = 0
         self.low_delay = False
 
-    @initialize(low_delay=st.booleans())
-    def choose(self, low_delay: bool) -> None:
+    @initialize(low_delay=st.booleans(), stalled=st.booleans())
+    def begin(self, low_delay: bool, stalled: bool) -> None:
         self.low_delay = low_delay
+        self.viewer_joins(False)
+        self.host_comes(0, 0)
+        self.host_sends(5, True)
+        self.viewer_joins(stalled)
 
     def step(self, action: Any = None) -> None:
         async def act() -> None:
@@ -104,7 +109,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.now_ms += away_ms
         self.raw_ms = raw_ms
         self.publication = self.directory.publish("room", Host(), self.now_ms)
-        self.push(Packet(Kind.VIDEO, Codec.H264, raw_ms, 0, True, True, AVCC))
+        self.push_config()
         self.push(Packet(Kind.AUDIO, Codec.AAC, raw_ms, 0, True, True, ASC))
 
     @precondition(lambda self: self.publication is not None)
@@ -135,7 +140,7 @@ class RelayMachine(RuleBasedStateMachine):
             self.frame += 1
             self.now_ms += FRAME_MS
             self.raw_ms += FRAME_MS
-            number = self.frame.to_bytes(4, "big")
+            number = self.frame.to_bytes(4, "big") + self.config.to_bytes(4, "big")
             data = number.ljust(FRAME_BYTES, b"v")
             self.push(Packet(Kind.VIDEO, Codec.H264, self.raw_ms, 0, key and index == 0, False, data))
             self.push(Packet(Kind.AUDIO, Codec.AAC, self.raw_ms, 0, True, False, number))
@@ -143,8 +148,14 @@ class RelayMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.publication is not None)
     @rule()
     def host_changes_its_encoder(self) -> None:
-        self.push(Packet(Kind.VIDEO, Codec.H264, self.raw_ms, 0, True, True, AVCC + self.frame.to_bytes(4, "big")))
+        self.push_config()
         self.host_sends(1, True)
+
+    @precondition(lambda self: self.publication is not None)
+    @rule(gops=st.integers(1, 3), frames=st.integers(5, 30))
+    def host_runs(self, gops: int, frames: int) -> None:
+        for _ in range(gops):
+            self.host_sends(frames, True)
 
     @precondition(lambda self: len(self.viewers) < 6)
     @rule(stalled=st.booleans())
@@ -172,6 +183,16 @@ class RelayMachine(RuleBasedStateMachine):
         if not stalled:
             self.step(pipe.flow)
 
+    @rule()
+    def time_is_looked_at(self) -> None:
+        for fanout in tuple(self.output._fanouts):
+            fanout.tick(self.now_ms)
+
+    def push_config(self) -> None:
+        self.config += 1
+        record = AVCC + self.config.to_bytes(4, "big")
+        self.push(Packet(Kind.VIDEO, Codec.H264, self.raw_ms, 0, True, True, record))
+
     def push(self, packet: Packet) -> None:
         publication = self.publication
         assert publication is not None
@@ -184,7 +205,7 @@ class RelayMachine(RuleBasedStateMachine):
         assert relay is None or relay.gop_bytes <= GOP_BYTES_MAX + FRAME_BYTES
         for pipe in self.viewers:
             # Limit, the cached GOP that comes first, its heads, one window (30 frames can come as one).
-            assert len(pipe.pending) <= 40_000 + 2 * GOP_BYTES_MAX + 10_000
+            assert len(pipe.pending) <= 10_000 + 2 * GOP_BYTES_MAX + 10_000
 
     def teardown(self) -> None:
         for pipe in self.viewers:
@@ -209,17 +230,17 @@ def check(response: bytes) -> None:
     found = packets(body)
     last: dict[Kind, int] = {}
     numbers = {Kind.VIDEO: 0, Kind.AUDIO: 0}
-    configured = False
+    config = b""
     for packet in found:
         assert packet.dts_ms >= last.get(packet.kind, 0)
         last[packet.kind] = packet.dts_ms
         if packet.config:
-            configured = True
+            config = packet.data if packet.kind is Kind.VIDEO else config
             continue
-        assert configured
         number = int.from_bytes(packet.data[:4], "big")
         before, numbers[packet.kind] = numbers[packet.kind], number
         assert number > before
+        assert config == AVCC + packet.data[4:8]
         if packet.kind is Kind.VIDEO and number != before + 1:
             assert packet.key
         if packet.kind is Kind.AUDIO:
@@ -227,5 +248,5 @@ def check(response: bytes) -> None:
             assert numbers[Kind.VIDEO] == number
 
 
-RelayMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+RelayMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
 TestRelay = RelayMachine.TestCase
