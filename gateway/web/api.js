@@ -71,7 +71,12 @@ export class Api {
     const answer = parse(text);
     if (!response.ok) {
       const problem = answer || {};
-      throw new ApiError(response.status, problem.code || `http_${response.status}`, problem.detail || problem.title, problem);
+      throw new ApiError(
+        response.status,
+        problem.code || `http_${response.status}`,
+        problem.detail || problem.title,
+        problem,
+      );
     }
     return answer;
   }

@@ -24,7 +24,13 @@ export function funnel(steps, width) {
   const height = steps.length * FUNNEL_ROW_PX;
   return s(
     "svg.funnel",
-    { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": steps.map((step) => `${step.label} ${step.count}`).join(", ") },
+    {
+      viewBox: `0 0 ${width} ${height}`,
+      width,
+      height,
+      role: "img",
+      "aria-label": steps.map((step) => `${step.label} ${step.count}`).join(", "),
+    },
     steps.map((step, index) => {
       const top = index * FUNNEL_ROW_PX;
       const upper = half(step.count);
@@ -36,9 +42,21 @@ export function funnel(steps, width) {
       return s(
         "g",
         {},
-        s("path", { class: `band band-${index}`, d: `M${middle - upper} ${top}H${middle + upper}L${middle + lower} ${foot}H${middle - lower}Z` }),
+        s("path", {
+          class: `band band-${index}`,
+          d: `M${middle - upper} ${top}H${middle + upper}L${middle + lower} ${foot}H${middle - lower}Z`,
+        }),
         s("text", { class: "funnel-label", x: 0, y: top + 23 }, step.label),
-        s("text", { class: inside ? "funnel-count in" : "funnel-count", x: inside ? middle : middle + upper + 8, y: top + 23, "text-anchor": inside ? "middle" : "start" }, String(step.count)),
+        s(
+          "text",
+          {
+            class: inside ? "funnel-count in" : "funnel-count",
+            x: inside ? middle : middle + upper + 8,
+            y: top + 23,
+            "text-anchor": inside ? "middle" : "start",
+          },
+          String(step.count),
+        ),
         s("text", { class: "funnel-rate", x: width, y: top + 23, "text-anchor": "end" }, rate),
       );
     }),
@@ -53,7 +71,9 @@ export function funnel(steps, width) {
 export function chosenNodes(nodes) {
   const byLink = new Map(nodes.map((node) => [node.link, node]));
   const chosen = new Set();
-  const ranked = [...nodes].sort((left, right) => right.amount - left.amount || right.entries - left.entries || left.depth - right.depth);
+  const ranked = [...nodes].sort(
+    (left, right) => right.amount - left.amount || right.entries - left.entries || left.depth - right.depth,
+  );
   for (const node of ranked) {
     const chain = [];
     for (let one = node; one && !chosen.has(one.link); one = byLink.get(one.parent)) chain.push(one);
@@ -82,7 +102,12 @@ function place(nodes) {
     return own;
   };
   const roots = (children.get("") || []).map((node) => visit(node, 1));
-  spots.set("", { node: null, column: 0, row: roots.length ? (roots[0] + roots[roots.length - 1]) / 2 : 0, parent: null });
+  spots.set("", {
+    node: null,
+    column: 0,
+    row: roots.length ? (roots[0] + roots[roots.length - 1]) / 2 : 0,
+    parent: null,
+  });
   return { spots, rows: Math.max(1, row) };
 }
 
@@ -105,7 +130,12 @@ export function shareTree(nodes, words) {
     const parent = spot.parent === null ? null : spots.get(spot.parent);
     if (parent) {
       const bend = (x(spot) + x(parent)) / 2;
-      lines.push(s("path", { class: "twig", d: `M${x(parent)} ${y(parent)}C${bend} ${y(parent)} ${bend} ${y(spot)} ${x(spot)} ${y(spot)}` }));
+      lines.push(
+        s("path", {
+          class: "twig",
+          d: `M${x(parent)} ${y(parent)}C${bend} ${y(parent)} ${bend} ${y(spot)} ${x(spot)} ${y(spot)}`,
+        }),
+      );
     }
     dots.push(dot(spot, x(spot), y(spot), words));
   }
@@ -121,7 +151,9 @@ function dot(spot, x, y, words) {
     "g",
     { class: node ? "node" : "node shop", "data-link": node?.link || "" },
     s("circle", { class: earned ? "earned" : "", cx: x, cy: y, r: radius }),
-    node ? s("text", { class: "node-name", x: x + radius + 7, y: y - 5 }, clip(label)) : s("text", { class: "node-name", x: x - 10, y: y + 28 }, label),
+    node
+      ? s("text", { class: "node-name", x: x + radius + 7, y: y - 5 }, clip(label))
+      : s("text", { class: "node-name", x: x - 10, y: y + 28 }, label),
     node && s("text", { class: "node-detail", x: x + radius + 7, y: y + 15 }, clip(words.detail(node), 24)),
     s("title", {}, node ? `${label} · ${words.detail(node)}` : label),
   );

@@ -37,7 +37,9 @@ function fill(element, classes, props, children) {
 
 /** Replace an element's children. */
 export function put(element, ...children) {
-  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
 }
 
 /** @param {string} id @returns {HTMLElement} */
@@ -52,7 +54,10 @@ const ICONS = {
   send: ["M4 12l16-8-5 16-3.5-6.5L4 12Z"],
   close: ["M6 6l12 12", "M18 6 6 18"],
   mute: ["M4 10v4h4l5 4V6L8 10H4Z", "M17 9l5 6", "M22 9l-5 6"],
-  eye: ["M2.5 12S6 5.5 12 5.5 21.5 12 21.5 12 18 18.5 12 18.5 2.5 12 2.5 12Z", "M12 14.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5Z"],
+  eye: [
+    "M2.5 12S6 5.5 12 5.5 21.5 12 21.5 12 18 18.5 12 18.5 2.5 12 2.5 12Z",
+    "M12 14.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5Z",
+  ],
   check: ["M5 12.5l4.5 4.5L19 7.5"],
   copy: ["M9 9h11v11H9z", "M5 15H4V4h11v1"],
   bolt: ["M13 3 5 14h6l-1 7 8-11h-6l1-7Z"],
@@ -136,7 +141,12 @@ export function sheet({ title, testid, className = "", closeLabel, onClose }) {
     h(
       "div.sheet-frame",
       {},
-      h("header.sheet-head", {}, heading, h("button.round.quiet", { type: "button", "aria-label": closeLabel, on: { click: close } }, icon("close"))),
+      h(
+        "header.sheet-head",
+        {},
+        heading,
+        h("button.round.quiet", { type: "button", "aria-label": closeLabel, on: { click: close } }, icon("close")),
+      ),
       body,
     ),
   );

@@ -11,14 +11,26 @@ import { explain, t } from "./i18n.js";
 export function field(label, props) {
   const { options, wide, ...rest } = props;
   const input = options
-    ? h("select", rest, options.map(([value, text]) => h("option", { value }, text)))
+    ? h(
+        "select",
+        rest,
+        options.map(([value, text]) => h("option", { value }, text)),
+      )
     : h("input", { autocomplete: "off", ...rest });
   return h(wide ? "label.field.wide-field" : "label.field", {}, h("span", { "data-t": label }, t(label)), input);
 }
 
 /** A money field in yuan. */
 export function yuanField(label, name, props = {}) {
-  return field(label, { name, type: "number", min: "0.01", step: "0.01", max: "10000000", inputmode: "decimal", ...props });
+  return field(label, {
+    name,
+    type: "number",
+    min: "0.01",
+    step: "0.01",
+    max: "10000000",
+    inputmode: "decimal",
+    ...props,
+  });
 }
 
 /** A whole-number field. */

@@ -5,7 +5,18 @@ import { $, copy, h, picture, put, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { HOST } from "./host_strings.js";
 import { runs } from "./host_runs.js";
-import { addStrings, clock, explain, money, onLanguage, short, t, toggleLanguage, translatePage, when } from "./i18n.js";
+import {
+  addStrings,
+  clock,
+  explain,
+  money,
+  onLanguage,
+  short,
+  t,
+  toggleLanguage,
+  translatePage,
+  when,
+} from "./i18n.js";
 import { LivePlayer } from "./player.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
 import { SiyuHub } from "./siyu.js";
@@ -128,7 +139,13 @@ function drawFigures() {
   const onAir = store.stream.live && store.stream.since ? clock(hub.now() - store.stream.since) : "—";
   const size = store.stream.live && store.stream.width ? `${store.stream.width}×${store.stream.height}` : "";
   const figure = (label, value, testid, small = "") =>
-    h("div.figure", {}, h("span.faint", {}, t(label)), h("strong.num", { "data-testid": testid }, value), small && h("small.faint", {}, small));
+    h(
+      "div.figure",
+      {},
+      h("span.faint", {}, t(label)),
+      h("strong.num", { "data-testid": testid }, value),
+      small && h("small.faint", {}, small),
+    );
   put(
     $("figures"),
     figure("host.viewers", short(store.viewers), "viewers"),
@@ -144,15 +161,32 @@ function drawPublish() {
   const copier = (text, testid) =>
     doer(t("host.copy"), async () => (await copy(text)) && toast(t("host.copied"), "good"), { "data-testid": testid });
   const hidden = "•".repeat(16);
-  const show = h("button.small", { type: "button", "data-testid": "stream-key-show" }, t(counts.shownKey ? "host.hide" : "host.show"));
+  const show = h(
+    "button.small",
+    { type: "button", "data-testid": "stream-key-show" },
+    t(counts.shownKey ? "host.hide" : "host.show"),
+  );
   show.addEventListener("click", () => {
     counts.shownKey = !counts.shownKey;
     drawPublish();
   });
   put(
     $("publish"),
-    h("div.secret", {}, h("span.faint", {}, t("host.server")), h("code", { "data-testid": "stream-server" }, publish.server), copier(publish.server, "copy-server")),
-    h("div.secret", {}, h("span.faint", {}, t("host.key")), h("code", { "data-testid": "stream-key" }, counts.shownKey ? publish.stream_key : hidden), show, copier(publish.stream_key, "copy-key")),
+    h(
+      "div.secret",
+      {},
+      h("span.faint", {}, t("host.server")),
+      h("code", { "data-testid": "stream-server" }, publish.server),
+      copier(publish.server, "copy-server"),
+    ),
+    h(
+      "div.secret",
+      {},
+      h("span.faint", {}, t("host.key")),
+      h("code", { "data-testid": "stream-key" }, counts.shownKey ? publish.stream_key : hidden),
+      show,
+      copier(publish.stream_key, "copy-key"),
+    ),
     h("p.faint", {}, t("host.keyHint")),
   );
 }
@@ -182,12 +216,22 @@ function shelfRow(card) {
       h("strong", {}, card.title),
       h("span.faint", {}, `${money(card.price)} · ${t("host.left", { n: card.stock })}`),
     ),
-    pinned && h("span.chip", { data: { state: pinned.explaining ? "open" : "" } }, t(pinned.explaining ? "host.explaining" : "host.pinned")),
+    pinned &&
+      h(
+        "span.chip",
+        { data: { state: pinned.explaining ? "open" : "" } },
+        t(pinned.explaining ? "host.explaining" : "host.pinned"),
+      ),
     h(
       "span.item-buttons",
       {},
       !pinned && doer(t("host.pin"), pin(false), { "data-testid": `pin-${card.product}`, data }),
-      !pinned?.explaining && doer(t("host.explain"), pin(true), { className: "small.strong", "data-testid": `explain-${card.product}`, data }),
+      !pinned?.explaining &&
+        doer(t("host.explain"), pin(true), {
+          className: "small.strong",
+          "data-testid": `explain-${card.product}`,
+          data,
+        }),
       pinned && doer(t("host.unpin"), unpin, { "data-testid": `unpin-${card.product}`, data }),
     ),
   );
@@ -214,7 +258,11 @@ function fillProductForm() {
     yuanField("host.listPrice", "list_price"),
     countField("host.stock", "stock", { required: true, min: "0", value: "100" }),
     field("host.image", { name: "image", type: "url", maxlength: 500, placeholder: "https://" }),
-    h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "product-save", "data-t": "host.save" }, t("host.save"))),
+    h(
+      "div.form-foot",
+      {},
+      h("button.primary", { type: "submit", "data-testid": "product-save", "data-t": "host.save" }, t("host.save")),
+    ),
   );
   onSend(form, async () => {
     const body = { title: form.elements.title.value.trim(), price: fen(form, "price"), stock: whole(form, "stock") };

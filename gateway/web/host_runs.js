@@ -49,23 +49,56 @@ function bar(share) {
 
 function saleRow(desk, sale) {
   const turn = (verb) => async () => {
-    const view = await desk.api.post(`${desk.base}/sales/${encodeURIComponent(sale.sale)}/${verb}`, verb === "start" ? { countdown_s: 10 } : {});
+    const view = await desk.api.post(
+      `${desk.base}/sales/${encodeURIComponent(sale.sale)}/${verb}`,
+      verb === "start" ? { countdown_s: 10 } : {},
+    );
     desk.store.apply({ t: "sale", sale: view });
   };
-  const buttons = {
-    scheduled: [["start", "host.startNow"]],
-    countdown: [["pause", "host.pause"], ["close", "host.close"]],
-    open: [["pause", "host.pause"], ["close", "host.close"]],
-    sold_out: [["close", "host.close"]],
-    paused: [["resume", "host.resume"], ["close", "host.close"]],
-  }[sale.state] || [];
+  const buttons =
+    {
+      scheduled: [["start", "host.startNow"]],
+      countdown: [
+        ["pause", "host.pause"],
+        ["close", "host.close"],
+      ],
+      open: [
+        ["pause", "host.pause"],
+        ["close", "host.close"],
+      ],
+      sold_out: [["close", "host.close"]],
+      paused: [
+        ["resume", "host.resume"],
+        ["close", "host.close"],
+      ],
+    }[sale.state] || [];
   const taken = sale.total - sale.left;
   return h(
     "article.run",
-    { "data-testid": "sale-run", data: { sale: sale.sale, state: sale.state, until: (sale.state === "countdown" ? sale.opens : sale.closes) || 0 } },
-    h("div.run-head", {}, h("strong", {}, sale.title), h("span.price", {}, money(sale.price)), h("span.chip", { data: { state: sale.state } }, t(`sale.${sale.state}`)), h("span.time")),
-    h("div.run-bar", {}, bar(taken / sale.total), h("span.faint", {}, t("host.soldOf", { n: taken, total: sale.total }))),
-    buttons.length > 0 && h("div.run-buttons", {}, buttons.map(([verb, text]) => doer(t(text), turn(verb), { "data-testid": `sale-${verb}-${sale.sale}` }))),
+    {
+      "data-testid": "sale-run",
+      data: { sale: sale.sale, state: sale.state, until: (sale.state === "countdown" ? sale.opens : sale.closes) || 0 },
+    },
+    h(
+      "div.run-head",
+      {},
+      h("strong", {}, sale.title),
+      h("span.price", {}, money(sale.price)),
+      h("span.chip", { data: { state: sale.state } }, t(`sale.${sale.state}`)),
+      h("span.time"),
+    ),
+    h(
+      "div.run-bar",
+      {},
+      bar(taken / sale.total),
+      h("span.faint", {}, t("host.soldOf", { n: taken, total: sale.total })),
+    ),
+    buttons.length > 0 &&
+      h(
+        "div.run-buttons",
+        {},
+        buttons.map(([verb, text]) => doer(t(text), turn(verb), { "data-testid": `sale-${verb}-${sale.sale}` })),
+      ),
   );
 }
 
@@ -77,10 +110,26 @@ function dropRow(desk, drop) {
   const given = drop.total - drop.left;
   return h(
     "article.run",
-    { "data-testid": "drop-run", data: { drop: drop.drop, state: drop.state, until: drop.state === "open" ? drop.ends : 0 } },
-    h("div.run-head", {}, h("strong", {}, `${drop.reason} · ${drop.title}`), h("span.price", {}, money(drop.amount)), h("span.chip", { data: { state: drop.state } }, t(`drop.${drop.state}`)), h("span.time")),
-    h("div.run-bar", {}, bar(given / drop.total), h("span.faint", {}, t("host.issued", { n: given, total: drop.total }))),
-    drop.state === "open" && h("div.run-buttons", {}, doer(t("host.close"), close, { "data-testid": `drop-close-${drop.drop}` })),
+    {
+      "data-testid": "drop-run",
+      data: { drop: drop.drop, state: drop.state, until: drop.state === "open" ? drop.ends : 0 },
+    },
+    h(
+      "div.run-head",
+      {},
+      h("strong", {}, `${drop.reason} · ${drop.title}`),
+      h("span.price", {}, money(drop.amount)),
+      h("span.chip", { data: { state: drop.state } }, t(`drop.${drop.state}`)),
+      h("span.time"),
+    ),
+    h(
+      "div.run-bar",
+      {},
+      bar(given / drop.total),
+      h("span.faint", {}, t("host.issued", { n: given, total: drop.total })),
+    ),
+    drop.state === "open" &&
+      h("div.run-buttons", {}, doer(t("host.close"), close, { "data-testid": `drop-close-${drop.drop}` })),
   );
 }
 
@@ -92,14 +141,28 @@ function fillSaleForm(desk) {
     yuanField("host.salePrice", "price", { required: true, value: "9.90", "data-testid": "sale-price" }),
     countField("host.total", "total", { required: true, value: "20", "data-testid": "sale-total" }),
     countField("host.perPerson", "per_person", { required: true, value: "1", max: "1000" }),
-    countField("host.countdown", "countdown_s", { required: true, value: "10", min: "0", max: "86400", "data-testid": "sale-countdown" }),
+    countField("host.countdown", "countdown_s", {
+      required: true,
+      value: "10",
+      min: "0",
+      max: "86400",
+      "data-testid": "sale-countdown",
+    }),
     countField("host.length", "length_s", { required: true, value: "300", max: "86400" }),
     countField("host.hold", "hold_s", { required: true, value: "300", max: "1800" }),
     h(
       "div.form-foot",
       {},
-      h("button.small", { type: "submit", value: "plan", "data-testid": "sale-plan", "data-t": "host.plan" }, t("host.plan")),
-      h("button.primary", { type: "submit", value: "start", "data-testid": "sale-start", "data-t": "host.start" }, t("host.start")),
+      h(
+        "button.small",
+        { type: "submit", value: "plan", "data-testid": "sale-plan", "data-t": "host.plan" },
+        t("host.plan"),
+      ),
+      h(
+        "button.primary",
+        { type: "submit", value: "start", "data-testid": "sale-start", "data-t": "host.start" },
+        t("host.start"),
+      ),
     ),
   );
   onSend(form, async (button) => {
@@ -116,7 +179,9 @@ function fillSaleForm(desk) {
       toast(t("host.saved"), "good");
       return;
     }
-    const started = await desk.api.post(`${desk.base}/sales/${encodeURIComponent(sale.sale)}/start`, { countdown_s: whole(form, "countdown_s") });
+    const started = await desk.api.post(`${desk.base}/sales/${encodeURIComponent(sale.sale)}/start`, {
+      countdown_s: whole(form, "countdown_s"),
+    });
     desk.store.apply({ t: "sale", sale: started });
     toast(t("host.started"), "good");
   });
@@ -125,7 +190,10 @@ function fillSaleForm(desk) {
 function fillProducts(desk) {
   const select = desk.saleForm.elements.sku;
   const chosen = select.value;
-  put(select, desk.store.shelf.map((card) => h("option", { value: card.sku }, `${card.title} · ${money(card.price)}`)));
+  put(
+    select,
+    desk.store.shelf.map((card) => h("option", { value: card.sku }, `${card.title} · ${money(card.price)}`)),
+  );
   if (chosen) select.value = chosen;
 }
 
@@ -133,13 +201,24 @@ function fillDropForm(desk) {
   const form = desk.dropForm;
   put(
     form,
-    field("host.reason", { name: "reason", required: true, maxlength: 60, value: t("host.reasonValue"), placeholder: t("host.reasonHint"), "data-testid": "drop-reason" }),
+    field("host.reason", {
+      name: "reason",
+      required: true,
+      maxlength: 60,
+      value: t("host.reasonValue"),
+      placeholder: t("host.reasonHint"),
+      "data-testid": "drop-reason",
+    }),
     field("host.dropTitle", { name: "title", required: true, maxlength: 60, value: t("host.dropTitleValue") }),
     yuanField("host.amount", "amount", { required: true, value: "5", "data-testid": "drop-amount" }),
     yuanField("host.threshold", "threshold", { required: true, value: "0", min: "0", "data-testid": "drop-threshold" }),
     countField("host.total", "total", { required: true, value: "100", "data-testid": "drop-total" }),
     countField("host.seconds", "seconds", { required: true, value: "60", max: "86400" }),
-    h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "drop-start", "data-t": "host.drop" }, t("host.drop"))),
+    h(
+      "div.form-foot",
+      {},
+      h("button.primary", { type: "submit", "data-testid": "drop-start", "data-t": "host.drop" }, t("host.drop")),
+    ),
   );
   onSend(form, async () => {
     const drop = await desk.api.post(`${desk.base}/drops`, {

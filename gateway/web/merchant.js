@@ -19,7 +19,14 @@ const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
 addStrings(MERCHANT);
 
 const api = staffApi();
-const state = { days: recall("local", "siyu.period", 7), board: null, links: [], rooms: [], open: new Set(), details: new Map() };
+const state = {
+  days: recall("local", "siyu.period", 7),
+  board: null,
+  links: [],
+  rooms: [],
+  open: new Set(),
+  details: new Map(),
+};
 
 /** From the midnight in Shanghai that began the period, until now. */
 function period() {
@@ -30,7 +37,11 @@ function period() {
 
 async function load() {
   const { since, until } = period();
-  const [board, links, rooms] = await Promise.all([api.get(`/board?since=${since}&until=${until}`), api.get("/links"), api.get("/rooms")]);
+  const [board, links, rooms] = await Promise.all([
+    api.get(`/board?since=${since}&until=${until}`),
+    api.get("/links"),
+    api.get("/rooms"),
+  ]);
   Object.assign(state, { board, links: rows(links, "links"), rooms: rows(rooms, "rooms") });
   $("console").hidden = false;
   draw();
@@ -79,7 +90,16 @@ function drawHead() {
   const { since, until } = period();
   $("span").textContent = `${when(since)} – ${when(until)}`;
   const button = (days) =>
-    h("button.small", { type: "button", "aria-pressed": String(days === state.days), "data-testid": `period-${days}`, on: { click: () => choose(days) } }, t(`m.day${days}`));
+    h(
+      "button.small",
+      {
+        type: "button",
+        "aria-pressed": String(days === state.days),
+        "data-testid": `period-${days}`,
+        on: { click: () => choose(days) },
+      },
+      t(`m.day${days}`),
+    );
   put($("periods"), PERIODS.map(button));
 }
 
@@ -92,11 +112,22 @@ function choose(days) {
 function drawFigures() {
   const { board } = state;
   const figure = (label, value, testid, small = "") =>
-    h("div.figure", {}, h("span.faint", {}, t(label)), h("strong.num", { "data-testid": testid }, value), small && h("small.faint", {}, small));
+    h(
+      "div.figure",
+      {},
+      h("span.faint", {}, t(label)),
+      h("strong.num", { "data-testid": testid }, value),
+      small && h("small.faint", {}, small),
+    );
   put(
     $("figures"),
     figure("m.gmv", money(board.gmv || 0), "gmv"),
-    figure("m.orders", String(board.orders_total?.all ?? 0), "orders-total", t("m.paidOf", { n: board.orders_total?.paid ?? 0 })),
+    figure(
+      "m.orders",
+      String(board.orders_total?.all ?? 0),
+      "orders-total",
+      t("m.paidOf", { n: board.orders_total?.paid ?? 0 }),
+    ),
     figure("m.basket", money(board.basket || 0), "basket"),
     figure("m.conversion", `${((board.conversion || 0) * 100).toFixed(1)}%`, "conversion"),
     figure("m.kfactor", (board.k_factor || 0).toFixed(2), "k-factor", t("m.kfactorHint")),
@@ -106,7 +137,13 @@ function drawFigures() {
 function drawFunnel() {
   const place = $("funnel");
   const counts = state.board.funnel || {};
-  put(place, funnel(STEPS.map((name) => ({ label: t(`m.${name}`), count: counts[name] || 0 })), Math.max(260, place.clientWidth)));
+  put(
+    place,
+    funnel(
+      STEPS.map((name) => ({ label: t(`m.${name}`), count: counts[name] || 0 })),
+      Math.max(260, place.clientWidth),
+    ),
+  );
   const rejected = Object.entries(state.board.rejected || {}).map(([reason, touches]) => `${reason} × ${touches}`);
   $("rejected").textContent = rejected.length ? t("m.rejected", { text: rejected.join(", ") }) : "";
 }
@@ -126,13 +163,20 @@ function drawRooms() {
   put($("rooms"), state.rooms.map(row));
   const select = $("link-form").elements.room;
   const chosen = select.value;
-  put(select, state.rooms.map((room) => h("option", { value: room.room }, room.title)));
+  put(
+    select,
+    state.rooms.map((room) => h("option", { value: room.room }, room.title)),
+  );
   if (chosen) select.value = chosen;
 }
 
 /** Link id → its row of the board (token, issuer's name, counts). */
 function linkRows() {
-  return new Map([...(state.board.by_link || []), ...(state.board.tree || [])].filter((row) => row.link).map((row) => [row.link, row]));
+  return new Map(
+    [...(state.board.by_link || []), ...(state.board.tree || [])]
+      .filter((row) => row.link)
+      .map((row) => [row.link, row]),
+  );
 }
 
 function whoIs(row) {
@@ -148,8 +192,22 @@ function drawOrders() {
     return;
   }
   const known = linkRows();
-  const heads = ["time", "order", "amount", "status", "by", "channel", "link"].map((name) => h("th", { scope: "col" }, t(`m.col.${name}`)));
-  put($("orders"), h("table", {}, h("thead", {}, h("tr", {}, heads, h("th"))), h("tbody", {}, orders.map((order) => orderRows(order, known)))));
+  const heads = ["time", "order", "amount", "status", "by", "channel", "link"].map((name) =>
+    h("th", { scope: "col" }, t(`m.col.${name}`)),
+  );
+  put(
+    $("orders"),
+    h(
+      "table",
+      {},
+      h("thead", {}, h("tr", {}, heads, h("th"))),
+      h(
+        "tbody",
+        {},
+        orders.map((order) => orderRows(order, known)),
+      ),
+    ),
+  );
 }
 
 function orderRows(order, known) {
@@ -157,14 +215,23 @@ function orderRows(order, known) {
   const shown = state.open.has(order.order);
   const toggle = h(
     "button.round.toggle",
-    { type: "button", "aria-expanded": String(shown), "aria-label": t("m.more"), "data-testid": "order-more", on: { click: () => expand(order) } },
+    {
+      type: "button",
+      "aria-expanded": String(shown),
+      "aria-label": t("m.more"),
+      "data-testid": "order-more",
+      on: { click: () => expand(order) },
+    },
     icon("chevron"),
   );
   const cell = (label, ...content) => h("td", { "data-label": label && t(`m.col.${label}`) }, content);
   return [
     h(
       "tr",
-      { "data-testid": "order-row", data: { order: order.order, link: order.link || "", token: link?.token || "", status: order.status } },
+      {
+        "data-testid": "order-row",
+        data: { order: order.order, link: order.link || "", token: link?.token || "", status: order.status },
+      },
       cell("time", when(order.created)),
       cell("order", h("span.mono", {}, `…${order.order.slice(-8)}`), order.name ? ` ${order.name}` : ""),
       cell("amount", h("strong.num", {}, money(order.amount))),
@@ -212,19 +279,30 @@ function explanation(order) {
       "li",
       {},
       h("span", {}, when(one.ms)),
-      h("span", {}, whoIs({ ...one, issuer_name: known.get(one.link)?.issuer_name }), one.channel ? ` · ${one.channel}` : ""),
+      h(
+        "span",
+        {},
+        whoIs({ ...one, issuer_name: known.get(one.link)?.issuer_name }),
+        one.channel ? ` · ${one.channel}` : "",
+      ),
       h("span.mono.faint", {}, known.get(one.link)?.token || one.link || ""),
       h("span.faint", {}, knows(`reason.${one.reason}`) ? t(`reason.${one.reason}`) : one.why || one.reason),
     );
   const models = Object.entries(decision.models || {}).map(([name, credit]) =>
-    h("span.chip", {}, `${knows(`model.${name}`) ? t(`model.${name}`) : name}: ${credit ? whoIs({ ...credit, issuer_name: known.get(credit.link)?.issuer_name }) : t("m.nobody")}`),
+    h(
+      "span.chip",
+      {},
+      `${knows(`model.${name}`) ? t(`model.${name}`) : name}: ${credit ? whoIs({ ...credit, issuer_name: known.get(credit.link)?.issuer_name }) : t("m.nobody")}`,
+    ),
   );
   return h(
     "div.why-body",
     {},
     h("p", {}, h("b", {}, `${t("m.rule")}: `), ruleText(decision.rule || order.rule || "—")),
     h("b", {}, t("m.losers")),
-    losers.length ? h("ul", {}, losers.map(loser)) : h("p.faint", {}, Number(order.losers) > 0 ? `${order.losers}` : t("m.noLosers")),
+    losers.length
+      ? h("ul", {}, losers.map(loser))
+      : h("p.faint", {}, Number(order.losers) > 0 ? `${order.losers}` : t("m.noLosers")),
     models.length ? h("p.models", {}, h("b", {}, `${t("m.models")}: `), models) : null,
   );
 }
@@ -235,7 +313,9 @@ function drawLinks() {
     put($("links"), h("p.empty", {}, t("m.noLinks")));
     return;
   }
-  const heads = ["link", "by", "channel", "visits", "orders", "gmv"].map((name) => h("th", { scope: "col" }, t(`m.col.${name}`)));
+  const heads = ["link", "by", "channel", "visits", "orders", "gmv"].map((name) =>
+    h("th", { scope: "col" }, t(`m.col.${name}`)),
+  );
   const ranked = state.links
     .map((link) => ({ ...link, ...pickCounts(counts.get(link.link)), issuer_name: counts.get(link.link)?.issuer_name }))
     .sort((left, right) => right.amount - left.amount || right.visits - left.visits);
@@ -273,7 +353,10 @@ function drawTree() {
   const words = {
     shop: t("m.shop"),
     name: (node) => node.issuer_name || node.channel || `…${node.issuer.slice(-6)}`,
-    detail: (node) => [t("m.people", { n: node.entries }), node.amount ? money(node.amount) : "", node.channel].filter(Boolean).join(" · "),
+    detail: (node) =>
+      [t("m.people", { n: node.entries }), node.amount ? money(node.amount) : "", node.channel]
+        .filter(Boolean)
+        .join(" · "),
   };
   put(
     $("tree"),
@@ -288,7 +371,14 @@ function drawChannels() {
   const row = (one) => {
     const bar = h("span.stock-bar", { "aria-hidden": "true" }, h("i"));
     bar.style.setProperty("--share", String(one.amount / most));
-    return h("li", {}, h("span", {}, one.channel || t("m.noChannel")), h("strong.num", {}, money(one.amount)), bar, h("span.faint", {}, t("m.people", { n: one.visits })));
+    return h(
+      "li",
+      {},
+      h("span", {}, one.channel || t("m.noChannel")),
+      h("strong.num", {}, money(one.amount)),
+      bar,
+      h("span.faint", {}, t("m.people", { n: one.visits })),
+    );
   };
   put($("channels"), channels.length ? h("ul.channels", {}, channels.map(row)) : h("p.empty", {}, "—"));
 }
@@ -298,13 +388,23 @@ function fillForms() {
   put(
     linkForm,
     field("m.room", { name: "room", options: [], required: true, "data-testid": "link-room" }),
-    field("m.channel", { name: "channel", maxlength: 60, placeholder: t("m.channelHint"), "data-t-hint": "m.channelHint", "data-testid": "link-channel" }),
+    field("m.channel", {
+      name: "channel",
+      maxlength: 60,
+      placeholder: t("m.channelHint"),
+      "data-t-hint": "m.channelHint",
+      "data-testid": "link-channel",
+    }),
     field("m.campaign", { name: "campaign", maxlength: 60, "data-testid": "link-campaign" }),
     h("button.primary", { type: "submit", "data-testid": "link-create", "data-t": "m.newLink" }, t("m.newLink")),
   );
   onSend(linkForm, async () => {
     const { room, channel, campaign } = linkForm.elements;
-    const link = await api.post("/links", { room: room.value, channel: channel.value.trim(), campaign: campaign.value.trim() });
+    const link = await api.post("/links", {
+      room: room.value,
+      channel: channel.value.trim(),
+      campaign: campaign.value.trim(),
+    });
     if (await copy(link.url)) toast(t("m.made"), "good");
     channel.value = "";
     campaign.value = "";

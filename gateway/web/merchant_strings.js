@@ -93,7 +93,10 @@ export const MERCHANT = {
   "reason.model_ignores_bindings": ["该口径只看触点", "this model looks at touches alone"],
   "rule.last valid touch": ["{days}天内最后一次有效触点", "last valid touch within {days} days"],
   "rule.first valid touch": ["{days}天内第一次有效触点", "first valid touch within {days} days"],
-  "rule.no valid touch": ["{days}天内没有有效触点，仍在有效期的绑定", "no valid touch within {days} days; surviving binding"],
+  "rule.no valid touch": [
+    "{days}天内没有有效触点，仍在有效期的绑定",
+    "no valid touch within {days} days; surviving binding",
+  ],
   "rule.valid binding inside its protection": ["保护期内的有效绑定", "valid binding inside its protection"],
   "rule.valid binding": ["有效绑定", "valid binding"],
   "rule.no valid candidate": ["没有有效线索", "no valid candidate"],

@@ -10,6 +10,9 @@ const JUMP_BEHIND_S = 3;
 /** Slightly behind: play faster by a rate that the ear does not notice. */
 const HURRY_BEHIND_S = 1.6;
 const HURRY_RATE = 1.05;
+/** So near the edge that the next late packet would freeze the picture: play slower until there is a reserve. */
+const SLOW_BELOW_S = 0.35;
+const SLOW_RATE = 0.96;
 /** Distance kept from the edge after a jump: about two of the server's write windows (350 ms). */
 const TARGET_BEHIND_S = 0.9;
 /** Played media kept for the browser's decoder; more only costs memory. */
@@ -258,7 +261,9 @@ export class LivePlayer {
       video.playbackRate = 1;
     } else if (behind > HURRY_BEHIND_S) {
       video.playbackRate = HURRY_RATE;
-    } else if (behind < TARGET_BEHIND_S) {
+    } else if (behind < SLOW_BELOW_S) {
+      video.playbackRate = SLOW_RATE;
+    } else if (video.playbackRate > 1 ? behind < TARGET_BEHIND_S : behind > TARGET_BEHIND_S * 0.8) {
       video.playbackRate = 1;
     }
   }

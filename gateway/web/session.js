@@ -14,10 +14,6 @@ addStrings({
   "login.password": ["密码", "Password"],
   "login.submit": ["登录", "Sign in"],
   "login.out": ["退出", "Sign out"],
-  "err.login": ["账号或密码不对", "Wrong login or password"],
-  "err.token": ["登录已失效，请重新登录", "Your session has ended, please sign in again"],
-  "err.token_expired": ["登录已过期，请重新登录", "Your session has expired, please sign in again"],
-  "err.no_room": ["没有这个直播间", "There is no such room"],
 });
 
 /** A token in the fragment never reaches a server or a log; it is taken out of the address at once. */
@@ -56,7 +52,13 @@ export function mustSignIn(error) {
 export function signIn(place, api, why = null) {
   remember("session", STORED, null);
   return new Promise((resolve) => {
-    const name = h("input", { name: "login", autocomplete: "username", required: true, maxlength: 60, "data-testid": "login-name" });
+    const name = h("input", {
+      name: "login",
+      autocomplete: "username",
+      required: true,
+      maxlength: 60,
+      "data-testid": "login-name",
+    });
     const password = h("input", {
       name: "password",
       type: "password",

@@ -12,6 +12,8 @@ const SNAPSHOT_TIMEOUT_MS = 10000;
 /** Backoff between attempts: full jitter under a doubling ceiling, so that a room does not come back in step. */
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 15000;
+/** Spread of those who may come back at once (closes 4000–4199 without a stated time). */
+const AT_ONCE_MS = 800;
 /** A connection that lasted this long was good: the next failure starts the backoff anew. */
 const STABLE_MS = 10000;
 /** Likes are summed for this long and sent as one command. */
@@ -23,7 +25,10 @@ const ACK_DELAY_MS = 150;
 /** Commands without an answer at a time; above it the page is refused at once. */
 const PENDING_MAX = 64;
 
-/** A refusal by the hub, or a command that found no answer (`timeout`, `disconnected`, `closed`). */
+/** After one of these nobody knows whether the command acted: try again with the same key. */
+export const OUTCOME_UNKNOWN = new Set(["timeout", "disconnected", "hub_closed", "busy"]);
+
+/** A refusal by the hub, or a command that found no answer (`timeout`, `disconnected`, `hub_closed`). */
 export class CommandError extends Error {
   /**
    * @param {string} code stable code, such as "sold_out"
@@ -42,20 +47,22 @@ export class CommandError extends Error {
 /**
  * What to do after a close, by the ranges of the wire (4000–4199 at once, 4200–4399 after the stated time, 4400–4499 never).
  * @param {number} code WebSocket close code
- * @param {string} reason close reason; may hold "retry_ms=N" or "jitter_ms=N"
+ * @param {string} reason close reason; may hold "retry_ms=N"
  * @param {number} attempt failures in a row, from 0
  * @param {() => number} random draws from [0, 1)
  * @returns {number|null} milliseconds to wait, or null for "do not come back"
  */
 export function reconnectDelay(code, reason, attempt, random = Math.random) {
-  const stated = /(?:retry|jitter)_ms=(\d+)/.exec(reason || "");
+  const found = /retry_ms=(\d+)/.exec(reason || "");
+  const statedMs = found ? Number(found[1]) : null;
   if (code >= 4400 && code <= 4499) return null;
   if (code >= 4200 && code <= 4399) {
-    const waitMs = stated ? Number(stated[1]) : BACKOFF_FIRST_MS * 4;
+    const waitMs = statedMs ?? BACKOFF_FIRST_MS * 4;
     return waitMs + random() * waitMs * 0.3;
   }
   const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** attempt);
-  if (code >= 4000 && code <= 4199 && attempt === 0) return random() * (stated ? Number(stated[1]) : 800);
+  // The server has drawn this time for us alone, to spread the crowd.
+  if (code >= 4000 && code <= 4199 && attempt === 0) return statedMs ?? random() * AT_ONCE_MS;
   return ceiling / 4 + random() * ceiling * 0.75;
 }
 
@@ -143,13 +150,13 @@ export class SiyuHub {
     socket.onclose = (event) => this.lost(socket, event.code, event.reason);
   }
 
-  /** Close for good; commands that wait are refused with `closed`. */
+  /** Close for good; commands that wait are refused with `hub_closed`. */
   close() {
     for (const timer of Object.values(this.timers)) clearTimeout(timer);
     const socket = this.socket;
     this.socket = null;
     if (socket) socket.close(1000);
-    this.rejectPending("closed", () => true);
+    this.rejectPending("hub_closed", () => true);
     this.setState("closed", { code: 1000, reason: "" });
   }
 
@@ -174,7 +181,7 @@ export class SiyuHub {
    * @returns {Promise<any>} the fields of the answer; rejects with CommandError
    */
   command(cmd, fields = {}, timeoutMs = COMMAND_TIMEOUT_MS) {
-    if (this.state === "closed") return Promise.reject(new CommandError("closed", "the connection is closed"));
+    if (this.state === "closed") return Promise.reject(new CommandError("hub_closed", "the connection is closed"));
     if (this.pending.size >= PENDING_MAX) return Promise.reject(new CommandError("busy", "too many commands wait"));
     const id = this.nextId++;
     const frame = JSON.stringify({ ...fields, id, cmd });
@@ -254,7 +261,8 @@ export class SiyuHub {
     this.timers.ack = setTimeout(() => {
       this.timers.ack = 0;
       // An ack that is lost costs only a repeat, which `dispatch` drops.
-      if (this.state === "open") this.command("ack", { to: this.lastAck }).catch((error) => this.emit("ack-lost", error));
+      if (this.state === "open")
+        this.command("ack", { to: this.lastAck }).catch((error) => this.emit("ack-lost", error));
     }, ACK_DELAY_MS);
   }
 
@@ -272,7 +280,7 @@ export class SiyuHub {
     }
     const delayMs = reconnectDelay(code, reason, this.attempt);
     if (delayMs === null) {
-      this.rejectPending("closed", () => true);
+      this.rejectPending("hub_closed", () => true);
       this.setState("closed", { code, reason });
       return;
     }
@@ -288,7 +296,7 @@ export class SiyuHub {
       this.token = await this.renew();
       this.connect();
     } catch (error) {
-      this.rejectPending("closed", () => true);
+      this.rejectPending("hub_closed", () => true);
       this.setState("closed", { code: 4401, reason: String(error.message || error) });
     }
   }

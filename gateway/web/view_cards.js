@@ -20,7 +20,12 @@ export function drawPinned(place, card, onBuy) {
     return;
   }
   const tag = card.explaining
-    ? h("span.pin-tag.explaining", {}, h("i.wave", { "aria-hidden": "true" }, h("b"), h("b"), h("b")), t("pin.explaining"))
+    ? h(
+        "span.pin-tag.explaining",
+        {},
+        h("i.wave", { "aria-hidden": "true" }, h("b"), h("b"), h("b")),
+        t("pin.explaining"),
+      )
     : h("span.pin-tag", {}, t("pin.pinned"));
   put(
     place,
@@ -143,21 +148,25 @@ export class CouponCard {
       return;
     }
     const now = this.now();
-    this.time.textContent = now < drop.starts ? t("drop.soon", { time: clock(drop.starts - now) }) : clock(drop.ends - now);
+    this.time.textContent =
+      now < drop.starts ? t("drop.soon", { time: clock(drop.starts - now) }) : clock(drop.ends - now);
   }
 }
 
 const RANK = { open: 5, countdown: 4, paused: 3, sold_out: 2, scheduled: 1, closed: 0 };
+/** A countdown this near its end is what the host talks about now: it stands before a sale that is open already. */
+const SOON_MS = 60000;
 
 /** The flash sale in sight: countdown → grab → held → (checkout elsewhere). */
 export class SaleCard {
   /**
    * @param {{place: HTMLElement, store: any, now: () => number, grab: (sale: any) => Promise<any>,
-   *   pay: (hold: any) => void, holds: Map<string, any>, onReleased: (hold: any) => void}} options
-   *   `holds`: sale → {hold, sale, quantity, price, expires} of this person
+   *   pay: (hold: any) => void, holds: Map<string, any>, done: Set<string>,
+   *   onReleased: (hold: any) => void}} options `holds`: sale → {hold, sale, quantity, price, expires} of this person;
+   *   `done`: the sales of which this person has all they may have
    */
-  constructor({ place, store, now, grab, pay, holds, onReleased }) {
-    Object.assign(this, { place, store, now, grab, pay, holds, onReleased });
+  constructor({ place, store, now, grab, pay, holds, done, onReleased }) {
+    Object.assign(this, { place, store, now, grab, pay, holds, done, onReleased });
     this.busy = false;
     this.seenClosed = new Map();
     this.drawn = "";
@@ -169,10 +178,16 @@ export class SaleCard {
     for (const sale of this.store.sales.values()) {
       const held = this.holds.has(sale.sale);
       if (sale.state === "closed" && !held && !this.recent(sale)) continue;
-      const rank = (held ? 10 : RANK[sale.state] || 0) * 1e14 + (sale.opens || 0);
+      const rank = (held ? 10 : this.rank(sale)) * 1e14 + (sale.opens || 0);
       if (!best || rank > best.rank) best = { sale, rank };
     }
     return best?.sale || null;
+  }
+
+  rank(sale) {
+    if (this.done.has(sale.sale)) return RANK.scheduled;
+    const soon = sale.state === "countdown" && sale.opens - this.now() < SOON_MS;
+    return RANK[soon ? "open" : sale.state] || 0;
   }
 
   recent(sale) {
@@ -183,6 +198,7 @@ export class SaleCard {
   /** "countdown" whose time has come counts as open: the server has the last word, not the delay of a message. */
   state(sale) {
     if (this.holds.has(sale.sale)) return "held";
+    if (this.done.has(sale.sale) && sale.state === "open") return "done";
     return sale.state === "countdown" && this.now() >= sale.opens ? "open" : sale.state;
   }
 
@@ -225,7 +241,13 @@ export class SaleCard {
             "div.sale-text",
             {},
             h("strong", {}, sale.title),
-            h("span.price-row", {}, price(sale.price), sale.list_price > sale.price && h("s", {}, money(sale.list_price)), h("small.faint", {}, limit)),
+            h(
+              "span.price-row",
+              {},
+              price(sale.price),
+              sale.list_price > sale.price && h("s", {}, money(sale.list_price)),
+              h("small.faint", {}, limit),
+            ),
             h("span.stock-row", {}, this.bar, this.left),
           ),
           this.button(sale, state),
@@ -237,11 +259,20 @@ export class SaleCard {
   button(sale, state) {
     if (state === "held") {
       const hold = this.holds.get(sale.sale);
-      return h("button.grab.held", { type: "button", "data-testid": "sale-pay", on: { click: () => this.pay(hold) } }, t("sale.pay"));
+      return h(
+        "button.grab.held",
+        { type: "button", "data-testid": "sale-pay", on: { click: () => this.pay(hold) } },
+        t("sale.pay"),
+      );
     }
-    const text = this.busy ? "sale.grabbing" : { open: "sale.grab", countdown: "sale.wait", scheduled: "sale.wait" }[state] || `sale.${state}`;
+    const texts = { open: "sale.grab", countdown: "sale.wait", scheduled: "sale.wait" };
+    const text = this.busy ? "sale.grabbing" : texts[state] || `sale.${state}`;
     const disabled = state !== "open" || this.busy;
-    return h("button.grab", { type: "button", "data-testid": "sale-grab", disabled, on: { click: () => this.tryGrab(sale) } }, t(text));
+    return h(
+      "button.grab",
+      { type: "button", "data-testid": "sale-grab", disabled, on: { click: () => this.tryGrab(sale) } },
+      t(text),
+    );
   }
 
   async tryGrab(sale) {
@@ -277,6 +308,7 @@ export class SaleCard {
       held: [t("sale.held"), hold?.expires],
       countdown: [t("sale.opens"), sale.opens],
       open: [t("sale.closes"), sale.closes],
+      done: [t("sale.closes"), sale.closes],
       scheduled: [t("sale.scheduled"), null],
       paused: [t("sale.paused"), null],
       sold_out: [t("sale.returns"), null],

@@ -68,7 +68,11 @@ export class ChatView {
       "li.line",
       { "data-testid": "chat-line", data: { role: from.role || "viewer", own: String(own) } },
       staff && h("span.badge", {}, t(`role.${from.role}`)),
-      h("span.name", { data: { hue: hue(from.person || from.name || "") } }, own ? `${from.name} (${t("chat.you")})` : from.name),
+      h(
+        "span.name",
+        { data: { hue: hue(from.person || from.name || "") } },
+        own ? `${from.name} (${t("chat.you")})` : from.name,
+      ),
       h("span.text", {}, line.text),
       this.actions(line),
     );

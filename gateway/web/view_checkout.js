@@ -8,7 +8,7 @@
 import { rows } from "./api.js";
 import { h, icon, picture, put, sheet, toast } from "./dom.js";
 import { clock, explain, knows, money, t } from "./i18n.js";
-import { newKey } from "./siyu.js";
+import { newKey, OUTCOME_UNKNOWN } from "./siyu.js";
 import { price } from "./view_cards.js";
 
 /**
@@ -26,8 +26,9 @@ export function fitting(coupons, amount, now) {
 /** One purchase, from the sheet's opening to the receipt. */
 export class Checkout {
   /**
-   * @param {{hub: import("./siyu.js").SiyuHub, api: import("./api.js").Api, room: string, onPaid: (order: any) => void,
-   *   onGone: () => void}} shop
+   * @param {{hub: import("./siyu.js").SiyuHub, api: import("./api.js").Api, room: string,
+   *   onOrdered: (order: any, hold: any) => void, onPaid: (order: any, hold: any) => void,
+   *   onGone: (hold: any) => void}} shop
    * @param {{item: any, hold?: any, order?: any}} what `item`: title, image, price, list_price, sku, version;
    *   `hold`: {hold, quantity, price, expires}; `order`: one that waits for payment
    */
@@ -105,7 +106,12 @@ export class Checkout {
         "div.order-item",
         {},
         picture(item.image, item.title),
-        h("div", {}, h("strong", {}, item.title), h("span.price-row", {}, price(this.unit), h("span.faint", {}, `× ${this.quantity}`))),
+        h(
+          "div",
+          {},
+          h("strong", {}, item.title),
+          h("span.price-row", {}, price(this.unit), h("span.faint", {}, `× ${this.quantity}`)),
+        ),
       ),
       this.order ? null : this.couponRow(),
       this.order?.steps?.length ? ledgerSteps(this.order) : this.ownSteps(),
@@ -119,7 +125,11 @@ export class Checkout {
   couponRow() {
     const options = [h("option", { value: "" }, t("order.noCoupon"))].concat(
       this.coupons.map((coupon) =>
-        h("option", { value: coupon.coupon }, t("order.couponOption", { amount: money(coupon.amount), title: coupon.title })),
+        h(
+          "option",
+          { value: coupon.coupon },
+          t("order.couponOption", { amount: money(coupon.amount), title: coupon.title }),
+        ),
       ),
     );
     const select = h("select", { "data-testid": "coupon-select", "aria-label": t("order.coupon") }, options);
@@ -150,7 +160,10 @@ export class Checkout {
     this.busy = true;
     this.draw();
     try {
-      if (!this.order) this.order = (await this.hub.command("order.create", this.createFields())).order;
+      if (!this.order) {
+        this.order = (await this.hub.command("order.create", this.createFields())).order;
+        this.onOrdered(this.order, this.hold);
+      }
       if (this.order.amount !== shown) {
         toast(t("order.changed"), "warn");
         return;
@@ -178,7 +191,7 @@ export class Checkout {
   refused(error) {
     toast(explain(error), "error");
     // After an answer the attempt is over: the next tap is a new one. Without an answer the key must stay.
-    if (!["timeout", "disconnected", "closed", "busy"].includes(error.code)) {
+    if (!OUTCOME_UNKNOWN.has(error.code)) {
       this.orderKey = newKey();
       this.payKey = newKey();
     }
@@ -226,7 +239,9 @@ export function ledgerSteps(order) {
   return h(
     "dl.steps",
     {},
-    order.steps.map((part) => step(knows(`step.${part.step}`) ? t(`step.${part.step}`) : part.why || part.step, part.amount, part.why)),
+    order.steps.map((part) =>
+      step(knows(`step.${part.step}`) ? t(`step.${part.step}`) : part.why || part.step, part.amount, part.why),
+    ),
   );
 }
 

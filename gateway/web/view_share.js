@@ -11,13 +11,18 @@ export async function openShare({ api, room, title, scene }) {
   put(window.body, h("p.empty", {}, t("common.loading")));
   let link;
   try {
-    link = await api.post("/links", scene ? { room, parent: scene } : { room });
+    link = await mint(api, room, scene);
   } catch (error) {
     put(window.body, h("p.empty", {}, explain(error)));
     return;
   }
   const url = new URL(link.url, location.origin).href;
-  const field = h("input.share-url", { readonly: true, value: url, "data-testid": "share-url", "aria-label": t("share.copy") });
+  const field = h("input.share-url", {
+    readonly: true,
+    value: url,
+    "data-testid": "share-url",
+    "aria-label": t("share.copy"),
+  });
   field.addEventListener("focus", () => field.select());
   const copyUrl = async () => {
     if (await copy(url)) toast(t("share.copied"), "good");
@@ -26,12 +31,33 @@ export async function openShare({ api, room, title, scene }) {
     window.body,
     h("p.share-text", {}, t("share.text")),
     field,
-    h("button.primary.wide", { type: "button", "data-testid": "share-copy", on: { click: copyUrl } }, icon("copy"), t("share.copy")),
+    h(
+      "button.primary.wide",
+      { type: "button", "data-testid": "share-copy", on: { click: copyUrl } },
+      icon("copy"),
+      t("share.copy"),
+    ),
     navigator.share &&
-      h("button.quiet.wide", { type: "button", on: { click: () => system(url, title) } }, icon("share"), t("share.system")),
+      h(
+        "button.quiet.wide",
+        { type: "button", on: { click: () => system(url, title) } },
+        icon("share"),
+        t("share.system"),
+      ),
   );
   // The tap that opened the sheet may still allow it; else the button is there.
   await copyUrl();
+}
+
+/** A link that lapsed or was mistyped has no children; one can still share, as the first of a line. */
+async function mint(api, room, scene) {
+  if (!scene) return api.post("/links", { room });
+  try {
+    return await api.post("/links", { room, parent: scene });
+  } catch (error) {
+    if (error.status < 400 || error.status >= 500) throw error;
+    return api.post("/links", { room });
+  }
 }
 
 async function system(url, title) {

@@ -14,7 +14,14 @@ export function drawShelf(place, cards, { explaining, onBuy }) {
     put(place, h("p.empty", {}, t("shelf.empty")));
     return;
   }
-  put(place, h("ol.shelf-list", {}, cards.map((card, index) => row(card, index + 1, explaining, onBuy))));
+  put(
+    place,
+    h(
+      "ol.shelf-list",
+      {},
+      cards.map((card, index) => row(card, index + 1, explaining, onBuy)),
+    ),
+  );
 }
 
 function row(card, number, explaining, onBuy) {
@@ -28,13 +35,21 @@ function row(card, number, explaining, onBuy) {
       {},
       card.product === explaining && h("span.on-now", {}, t("pin.explaining")),
       h("strong", {}, card.title),
-      h("span.faint", {}, soldOut ? t("shelf.soldout") : Number.isFinite(card.stock) ? t("shelf.left", { n: card.stock }) : ""),
+      h(
+        "span.faint",
+        {},
+        soldOut ? t("shelf.soldout") : Number.isFinite(card.stock) ? t("shelf.left", { n: card.stock }) : "",
+      ),
       h(
         "span.price-row",
         {},
         price(card.price),
         card.list_price > card.price && h("s", {}, money(card.list_price)),
-        h("button.buy", { type: "button", "data-testid": "shelf-buy", disabled: soldOut, on: { click: () => onBuy(card) } }, t("shelf.buy")),
+        h(
+          "button.buy",
+          { type: "button", "data-testid": "shelf-buy", disabled: soldOut, on: { click: () => onBuy(card) } },
+          t("shelf.buy"),
+        ),
       ),
     ),
   );

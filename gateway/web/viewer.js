@@ -5,7 +5,7 @@ import { $, h, icon, put, sheet, toast } from "./dom.js";
 import { addStrings, explain, lang, money, onLanguage, short, t, toggleLanguage, translatePage } from "./i18n.js";
 import { backdrop } from "./backdrop.js";
 import { LivePlayer } from "./player.js";
-import { newKey, SiyuHub } from "./siyu.js";
+import { newKey, OUTCOME_UNKNOWN, SiyuHub } from "./siyu.js";
 import { RoomStore } from "./store.js";
 import { CouponCard, drawPinned, SaleCard } from "./view_cards.js";
 import { ChatView } from "./view_chat.js";
@@ -31,10 +31,13 @@ const api = new Api();
 const holds = new Map(Object.entries(recall("session", `siyu.holds.${ROOM}`, {})));
 const caught = new Set(recall("session", `siyu.caught.${ROOM}`, []));
 const grabKeys = new Map();
+const done = new Set();
+const units = new Map();
 let hub = null;
 let player = null;
 let shelfSheet = null;
 let closedCode = null;
+let seenLive = false;
 
 /** The device's own random name: the same person comes back as the same person. */
 function device() {
@@ -73,7 +76,6 @@ async function open() {
   hub.on("coupon", (event) => couponCaught(event.coupon));
   hub.on("order", (event) => orderMoved(event.order));
   hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));
-  hub.on("like-refused", () => {});
   wireCards();
   hub.connect();
 }
@@ -95,6 +97,7 @@ function wireCards() {
     now,
     grab,
     holds,
+    done,
     pay: (hold) => checkoutHold(hold),
     onReleased: (hold) => released(hold),
   });
@@ -144,12 +147,20 @@ async function grab(sale) {
     const answer = await hub.command("sale.hold", fields);
     forgetKey(name);
     const { hold: id, quantity, price } = answer;
-    const hold = { hold: id, quantity, price, expires: answer.expires ?? answer.expires_ms, sale: sale.sale, item: { ...sale } };
+    const hold = {
+      hold: id,
+      quantity,
+      price,
+      expires: answer.expires ?? answer.expires_ms,
+      sale: sale.sale,
+      item: { ...sale },
+    };
     holds.set(sale.sale, hold);
     saveHolds();
     checkoutHold(hold);
   } catch (error) {
     settleKey(name, error);
+    if (error.code === "limit") done.add(sale.sale);
     if (error.code === "not_open" && error.retryMs && error.retryMs < 3000) {
       await new Promise((resolve) => setTimeout(resolve, error.retryMs));
       await grab(sale);
@@ -170,7 +181,7 @@ function forgetKey(name) {
 }
 
 function settleKey(name, error) {
-  if (!["timeout", "disconnected", "closed", "busy"].includes(error.code)) forgetKey(name);
+  if (!OUTCOME_UNKNOWN.has(error.code)) forgetKey(name);
 }
 
 function saveHolds() {
@@ -188,12 +199,21 @@ function dropHold(hold) {
   wireCards.sale?.draw();
 }
 
+function bought(hold) {
+  if (!hold) return;
+  const taken = (units.get(hold.sale) || 0) + hold.quantity;
+  units.set(hold.sale, taken);
+  if (taken >= (hold.item.per_person || Infinity)) done.add(hold.sale);
+  dropHold(hold);
+}
+
 function shop() {
   return {
     hub,
     api,
     room: ROOM,
-    onPaid: (order, hold) => dropHold(hold),
+    onOrdered: ordered,
+    onPaid: (order, hold) => bought(hold),
     onGone: (hold) => (hold && holds.has(hold.sale) ? released(hold) : toast(explain({ code: "expired" }), "warn")),
   };
 }
@@ -230,9 +250,17 @@ function payOrder(order) {
 }
 
 function orderMoved(order) {
-  for (const hold of holds.values()) {
-    if (order.status === "paid" && hold.hold === order.hold) dropHold(hold);
+  for (const hold of [...holds.values()]) {
+    if (order.status !== "pending" && hold.made?.order === order.order) dropHold(hold);
   }
+}
+
+/** From here on the order keeps the units, until its own end. */
+function ordered(order, hold) {
+  if (!hold) return;
+  hold.made = order;
+  hold.expires = order.expires;
+  saveHolds();
 }
 
 function drawConnection({ state, code, reason }) {
@@ -262,11 +290,19 @@ function drawClosed(text, hint, again) {
 
 function drawVeil() {
   if (closedCode) return;
-  const state = player?.state || "connecting";
+  const playing = player?.state || "connecting";
+  // The server lets an early viewer wait for the host: say so as soon as the room is known.
+  const state = playing === "connecting" && hub?.epoch && !store.stream.live ? "away" : playing;
   const veil = $("veil");
-  const soon = state === "away" && !store.stream.live && !store.stream.since;
+  seenLive = seenLive || playing === "playing" || Boolean(store.stream.live);
+  const soon = state === "away" && !seenLive;
   veil.dataset.state = state;
-  const texts = { connecting: "stage.connecting", away: soon ? "stage.soon" : "stage.away", blocked: "stage.blocked", unsupported: "stage.unsupported" };
+  const texts = {
+    connecting: "stage.connecting",
+    away: soon ? "stage.soon" : "stage.away",
+    blocked: "stage.blocked",
+    unsupported: "stage.unsupported",
+  };
   $("veil-text").textContent = texts[state] ? t(texts[state]) : "";
   $("veil-hint").textContent = state === "away" ? t("stage.awayHint") : "";
   const button = $("veil-button");
@@ -308,7 +344,12 @@ function drawShelves() {
 
 function openShelf() {
   const title = () => `${t("shelf.title")} · ${t("shelf.count", { n: store.shelf.length })}`;
-  shelfSheet = sheet({ title: title(), testid: "shelf-sheet", closeLabel: t("common.close"), onClose: () => (shelfSheet = null) });
+  shelfSheet = sheet({
+    title: title(),
+    testid: "shelf-sheet",
+    closeLabel: t("common.close"),
+    onClose: () => (shelfSheet = null),
+  });
   drawShelves();
   refreshShelf();
 }
