@@ -88,6 +88,12 @@ class Audience:
             connection.skipping = False
             self.skipping -= 1
 
+    def bring_up(self, connection: Connection) -> None:
+        """Note that a socket which was skipped is given the state after the newest batch."""
+        connection.skipping = False
+        self.skipping -= 1
+        connection.seen = self.number
+
     def push(self, batch: Batch) -> None:
         """Add a batch for everyone; the pass under way, or the next one, brings it."""
         self.number += 1

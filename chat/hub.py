@@ -304,9 +304,7 @@ class Hub:
         """Bring a connection that was skipped, and has drained, to the present state."""
         channel, member = connection.channel, connection.member
         assert channel is not None and member is not None
-        connection.skipping = False
-        channel.audience.skipping -= 1
-        connection.seen = channel.audience.number
+        channel.audience.bring_up(connection)
         connection.send(frame.text(channel.room.snapshot(member, None, self.clock())))
 
     def leave(self, connection: Connection, code: int) -> None:

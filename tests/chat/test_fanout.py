@@ -113,6 +113,38 @@ def test_rooms_take_turns_and_an_urgent_room_comes_first() -> None:
     assert reached() == [6, 6, 6]
 
 
+def test_a_room_that_becomes_urgent_on_its_way_comes_first() -> None:
+    calls: list[Any] = []
+    fanout = Fanout(calls.append, LIMITS)
+    rooms = [Audience(LIMITS, HubCounters()) for _ in range(3)]
+    last = [socket() for _ in range(6)]
+    for room in rooms:
+        for member in last if room is rooms[2] else [socket() for _ in range(6)]:
+            room.add(member)
+        fanout.start(room, batch(1), ignore, urgent=False)
+    fanout.start(rooms[2], batch(2), ignore, urgent=True)
+    calls.pop()()
+    assert [member.transport.numbers for member in last] == [[], [], [], [1, 2], [1, 2], [1, 2]]
+
+
+def test_a_socket_that_was_given_the_state_gets_only_what_comes_later() -> None:
+    audience = Audience(LIMITS, HubCounters())
+    member = socket()
+    audience.add(member)
+    member.transport.size = LIMITS.skip_bytes + 1
+    for number in (1, 2):
+        audience.push(batch(number))
+        while number == 1 and not audience.walk(9, time.monotonic() + 9):
+            pass
+    assert audience.skipping == 1
+    member.transport.size = 0
+    audience.bring_up(member)
+    audience.push(batch(3))
+    while not audience.walk(9, time.monotonic() + 9):
+        pass
+    assert (member.transport.numbers, audience.skipping) == ([3], 0)
+
+
 async def test_a_frame_is_not_cut_while_the_last_is_on_its_way_unless_it_is_urgent() -> None:
     calls: list[Any] = []
     limits = dataclasses.replace(LIMITS, tick_ms=0)
