@@ -24,7 +24,7 @@ RETRIES_WAITING_MAX = 1_000
 TRIES_MAX = 5
 """After so many failures an event waits in the table for the next start."""
 
-_UNDELIVERED = text("SELECT id, type, body FROM outbox WHERE delivered_ms IS NULL ORDER BY id LIMIT :limit")
+_UNDELIVERED = text("SELECT id, type, body FROM outbox WHERE delivered_ms IS NULL ORDER BY seq LIMIT :limit")
 
 
 def read_undelivered(connection: Connection) -> list[Event]:

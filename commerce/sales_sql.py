@@ -70,8 +70,10 @@ _REFUNDS_DUE = text(
     " ORDER BY settled_ms LIMIT :limit"
 )
 _FORGET_EVENTS = text(
-    "DELETE FROM outbox WHERE id IN"
-    " (SELECT id FROM outbox WHERE created_ms < :before AND delivered_ms IS NOT NULL ORDER BY id LIMIT :limit)"
+    "DELETE FROM outbox WHERE seq IN"
+    " (SELECT seq FROM outbox WHERE seq <"
+    " (SELECT seq FROM outbox WHERE delivered_ms IS NOT NULL ORDER BY seq LIMIT 1) + :limit"
+    " AND created_ms < :before AND delivered_ms IS NOT NULL)"
 )
 FORGET_MAX = 2_000
 """Old rows deleted (or looked at) in one sweep: a few milliseconds."""

@@ -306,16 +306,18 @@ request = Table(
 outbox = Table(
     "outbox",
     metadata,
-    _id("id", primary_key=True),
+    # The order of writing, in which a restart tells what a crash left; what is delivered is told by the mark alone.
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    _id("id"),
     Column("type", String(32), nullable=False),
     Column("body", Text, nullable=False),
     _ms("created_ms"),
     _ms("delivered_ms", nullable=True),
+    UniqueConstraint("id"),
     Index(
         "ix_outbox_undelivered",
-        "id",
+        "seq",
         sqlite_where=text("delivered_ms IS NULL"),
         postgresql_where=text("delivered_ms IS NULL"),
     ),
-    sqlite_with_rowid=False,
 )

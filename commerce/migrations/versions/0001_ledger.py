@@ -149,18 +149,19 @@ def upgrade() -> None:
     op.create_index("ix_orders_room", "orders", ["merchant", "room", "id"], unique=False)
     op.create_table(
         "outbox",
+        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("type", sa.String(length=32), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("delivered_ms", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
-        sqlite_with_rowid=False,
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_outbox")),
+        sa.UniqueConstraint("id", name=op.f("uq_outbox_id")),
     )
     op.create_index(
         "ix_outbox_undelivered",
         "outbox",
-        ["id"],
+        ["seq"],
         unique=False,
         sqlite_where=sa.text("delivered_ms IS NULL"),
         postgresql_where=sa.text("delivered_ms IS NULL"),
