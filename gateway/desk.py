@@ -155,6 +155,10 @@ class Desk:
         """An order with the decision who brought this buyer, judged now and never again (A8)."""
         room = self.entered(who, room_id)
         now_ms = self._clock()
+        # What led to it is kept with the order (A4): when the buyer came in, and what was being explained.
+        show_ms = self._directory.info(room.id).since_ms or 0
+        entries = await self._attribution.entries(room.merchant, who.person, room.id, show_ms, now_ms)
+        pins = await self._catalogue.pins(room.id)
         decision = await self._attribution.decision_json(room.merchant, who.person, now_ms)
         return await self._shop.create_order(
             room.merchant,
@@ -165,6 +169,8 @@ class Desk:
             lines=tuple((line.sku, line.quantity, line.version) for line in lines),
             coupon=coupon,
             decision=decision,
+            entered_ms=entries.first_ms,
+            card=next((card.product for card in pins if card.explaining), None),
         )
 
     async def pay_order(self, who: Claims, order: str, key: str) -> OrderView:

@@ -48,13 +48,16 @@ class GateCounts:
     head_timeouts: int = 0
 
 
-def _refusal(status: int, phrase: str, code: str, title: str, retry_s: int) -> bytes:
+def _refusal(status: int, phrase: str, code: str, detail: str, retry_s: int | None = None) -> bytes:
     """A whole HTTP response in bytes, for a connection that gets nothing else (RFC 9457 body)."""
-    body = orjson.dumps(
-        {"type": "about:blank", "title": title, "status": status, "code": code, "retry_ms": retry_s * 1000}
-    )
+    problem = {"type": "about:blank", "title": phrase, "status": status, "code": code, "detail": detail}
+    retry = ""
+    if retry_s is not None:
+        problem["retry_ms"] = retry_s * 1000
+        retry = f"Retry-After: {retry_s}\r\n"
+    body = orjson.dumps(problem)
     head = (
-        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/problem+json\r\nRetry-After: {retry_s}\r\n"
+        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/problem+json\r\n{retry}"
         f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -65,6 +68,13 @@ REFUSE_ADDRESS = _refusal(
     429, "Too Many Requests", "too_many_connections", "Too many connections from this address", 10
 )
 REFUSE_SLOW_HEAD = _refusal(408, "Request Timeout", "slow_request", "The request's head did not end in time", 1)
+REFUSE_LONG_HEAD = _refusal(
+    431,
+    "Request Header Fields Too Large",
+    "head_too_long",
+    f"A request's head has at most {REQUEST_HEAD_BYTES_MAX} bytes",
+)
+REFUSE_GARBAGE = _refusal(400, "Bad Request", "bad_request", "This is not an HTTP/1.1 request")
 
 
 class Gate:
@@ -155,10 +165,45 @@ class DoorProtocol(H11Protocol):
         if self._gone:
             return
         # A client that begins a request must also end its head in time, on a kept connection as well.
-        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
-            self._await_head()
-        elif self.conn.their_state is not h11.IDLE:
+        if self.conn.their_state is h11.IDLE:
+            if self.conn.trailing_data[0]:
+                self._await_head()
+        elif not self._answered_early:
             self._cancel_head_timer()
+
+    @property
+    def _answered_early(self) -> bool:
+        """Whether the answer is out and the request's body is not in: nobody reads it any more."""
+        return self.conn.our_state is not h11.SEND_RESPONSE and self.conn.their_state is h11.SEND_BODY
+
+    def on_response_complete(self) -> None:
+        """Called by uvicorn when the answer is out."""
+        super().on_response_complete()
+        if self._answered_early and not self.transport.is_closing():
+            # Each byte would put off uvicorn's keep-alive time-out: the rest of the body has as long as a head.
+            self._await_head()
+
+    def eof_received(self) -> bool:
+        """Answer a client that closed its side behind a whole request, and close then."""
+        cycle = self.cycle
+        if self._gone or cycle is None or cycle.response_complete or cycle.more_body:
+            return False
+        cycle.keep_alive = False
+        return True
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what h11 cannot read; called by uvicorn, which does not say why."""
+        self._gone = True
+        self._cancel_head_timer()
+        # Behind an answer there is no room for another one: the peer still sends the body of what was answered.
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE, h11.ERROR} and not self._answering:
+            too_long = len(self.conn.trailing_data[0]) > REQUEST_HEAD_BYTES_MAX
+            self.transport.write(REFUSE_LONG_HEAD if too_long else REFUSE_GARBAGE)
+        self.transport.close()
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
 
     def _await_head(self) -> None:
         if self._head_timer is None:
@@ -174,9 +219,12 @@ class DoorProtocol(H11Protocol):
         self.gate.counts.head_timeouts += 1
         self._gone = True
         self._unset_keepalive_if_required()
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        # Browsers open connections in advance: an answer to no request would be taken for that to their next one.
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
             self.transport.write(REFUSE_SLOW_HEAD)
-            self.transport.close()
+        self.transport.close()
 
     def _should_upgrade(self) -> bool:
         """Called by uvicorn when a request's head is complete and before anything is done with it."""
@@ -211,6 +259,9 @@ class DoorProtocol(H11Protocol):
         # Protocol first: a take-over may write, and its flow control must reach the new owner.
         transport.set_protocol(taken.protocol)
         taken.protocol.connection_made(transport)
+        if self.flow.write_paused:
+            # The transport told us, and will not tell again: without it the new owner would write without bound.
+            taken.protocol.pause_writing()
         if head or trailing:
             taken.protocol.data_received(head + trailing)
 

@@ -48,7 +48,7 @@ def auth_operations(services: Services) -> list[Operation]:
             raise Problem(429, "rate", "too many attempts to sign in from this address", retry_ms=wait_ms)
         staff = await services.catalogue.login(body.login, body.password)
         if staff is None:
-            raise Problem(401, "login", "login or password is wrong")
+            raise Problem(401, "bad_login", "login or password is wrong")
         token, expires = services.tokens.mint(
             person=staff.id, name=staff.name, role=staff.role, merchant=staff.merchant, room=staff.room
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
+from commerce.errors import CommerceError
 from gateway.addresses import Addresses
 from gateway.api import SIGNED_IN, STAFF, Call, Operation, page_limit, query_ms
 from gateway.desk import Desk
@@ -23,7 +25,8 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
     async def create_link(call: Call) -> LinkAnswer:
         body: LinkBody = call.body
         room = desk.entered(call.who, body.room)
-        link = await attribution.mint_link(
+        mint = partial(
+            attribution.mint_link,
             room.merchant,
             call.who.person,
             call.who.role,
@@ -31,8 +34,14 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
             sku=body.sku,
             channel=body.channel or None,
             campaign=body.campaign or None,
-            parent_token=body.parent,
         )
+        try:
+            link = await mint(parent_token=body.parent)
+        except CommerceError:
+            if body.parent is None or call.who.staff:
+                raise
+            # A viewer came by a code that is forged or has lapsed: their own share is good all the same.
+            link = await mint()
         return LinkAnswer(token=link.token, url=addresses.viewer_page(call.base_url, room.id, link.token))
 
     async def list_links(call: Call) -> list[Any]:

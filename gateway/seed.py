@@ -9,6 +9,7 @@ import sys
 from dataclasses import asdict, dataclass, field
 
 from commerce.catalogue import Catalogue
+from commerce.catalogue_views import Staff
 from commerce.domain.ids import new_id
 from commerce.payment_sandbox import SandboxProvider
 from commerce.shop import Shop
@@ -55,6 +56,51 @@ class Seeded:
     logins: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Stocked:
+    """What was written: ids, staff by role, their passwords."""
+
+    merchant: str
+    room: str
+    staff: dict[str, Staff]
+    logins: dict[str, dict[str, str]]
+    products: list[dict[str, object]]
+    sale: str
+
+
+async def _stock(catalogue: Catalogue, shop: Shop) -> _Stocked:
+    """Write merchant, staff, products with stock and a planned flash sale."""
+    merchant = (await catalogue.create_merchant(SHOP_NAME)).id
+    room = (await catalogue.create_room(merchant, ROOM_TITLE, host_name=HOST_NAME)).id
+    logins: dict[str, dict[str, str]] = {}
+    staff: dict[str, Staff] = {}
+    for role, name, bound in (("merchant", "掌柜", None), ("host", HOST_NAME, room)):
+        login = f"{role}-{merchant[-6:].lower()}"
+        password = random_secrets.token_urlsafe(9)
+        staff[role] = await catalogue.create_staff(merchant, login, password, role, name, room=bound)
+        logins[role] = {"login": login, "password": password}
+    products: list[dict[str, object]] = []
+    for title, price, list_price, stock, image, detail in PRODUCTS:
+        product = await catalogue.create_product(
+            merchant, title, price, list_price=list_price, image=image, detail=detail
+        )
+        await shop.stock_up(merchant, product.sku, stock, "seed")
+        await catalogue.put_on_shelf(merchant, room, product.product)
+        products.append({"product": product.product, "sku": product.sku, "title": title, "price": price})
+    sale = await shop.create_sale(
+        merchant,
+        room,
+        str(products[0]["sku"]),
+        price=FLASH_PRICE,
+        list_price=PRODUCTS[0][1],
+        total=FLASH_TOTAL,
+        per_person=1,
+        hold_s=300,
+        length_s=600,
+    )
+    return _Stocked(merchant, room, staff, logins, products, sale.sale)
+
+
 async def seed(settings: Settings, secrets: Secrets) -> Seeded:
     """Fill the data folder with one more merchant and give what opens its doors. Raises ``StoreError``."""
     clock = system_clock
@@ -63,42 +109,17 @@ async def seed(settings: Settings, secrets: Secrets) -> Seeded:
     shop = Shop(store, clock=clock, provider=SandboxProvider(secrets.key("sandbox"), clock=clock))
     await shop.start()
     try:
-        merchant = (await catalogue.create_merchant(SHOP_NAME)).id
-        room = (await catalogue.create_room(merchant, ROOM_TITLE, host_name=HOST_NAME)).id
-        logins = {}
-        staff = {}
-        for role, name, bound in (("merchant", "掌柜", None), ("host", HOST_NAME, room)):
-            login = f"{role}-{merchant[-6:].lower()}"
-            password = random_secrets.token_urlsafe(9)
-            staff[role] = await catalogue.create_staff(merchant, login, password, role, name, room=bound)
-            logins[role] = {"login": login, "password": password}
-        products: list[dict[str, object]] = []
-        for title, price, list_price, stock, image, detail in PRODUCTS:
-            product = await catalogue.create_product(
-                merchant, title, price, list_price=list_price, image=image, detail=detail
-            )
-            await shop.stock_up(merchant, product.sku, stock, "seed")
-            await catalogue.put_on_shelf(merchant, room, product.product)
-            products.append({"product": product.product, "sku": product.sku, "title": title, "price": price})
-        sale = await shop.create_sale(
-            merchant,
-            room,
-            str(products[0]["sku"]),
-            price=FLASH_PRICE,
-            list_price=PRODUCTS[0][1],
-            total=FLASH_TOTAL,
-            per_person=1,
-            hold_s=300,
-            length_s=600,
-        )
+        stocked = await _stock(catalogue, shop)
     finally:
         await shop.close()
         await catalogue.close()
         store.close()
     tokens = Tokens(secrets.key("tokens"), ttl_s=SEED_TTL_S, clock=clock)
 
+    merchant, room = stocked.merchant, stocked.room
+
     def staff_token(role: str) -> str:
-        person = staff[role]
+        person = stocked.staff[role]
         return tokens.mint(person=person.id, name=person.name, role=role, merchant=merchant, room=person.room)[0]
 
     viewer = tokens.mint(
@@ -122,9 +143,9 @@ async def seed(settings: Settings, secrets: Secrets) -> Seeded:
         },
         publish=addresses.publish(base, room, key),
         play=addresses.play(base, room),
-        products=products,
-        sale=sale.sale,
-        logins=logins,
+        products=stocked.products,
+        sale=stocked.sale,
+        logins=stocked.logins,
     )
 
 

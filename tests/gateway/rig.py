@@ -1,0 +1,74 @@
+"""An application in this process with two seeded merchants, spoken to over ASGI: no port, no waiting."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gateway.app import Application, open_application, system_clock
+from gateway.config import Settings
+from gateway.secrets import open_secrets
+from gateway.seed import Seeded, seed
+
+
+class Clock:
+    """The system's clock plus what a test adds."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def __call__(self) -> int:
+        return system_clock() + self.ahead_ms
+
+
+@dataclass
+class Rig:
+    """The running application and a client for it."""
+
+    application: Application
+    client: httpx.AsyncClient
+    shop: Seeded
+    other: Seeded
+    clock: Clock
+
+    async def call(
+        self, method: str, path: str, body: Any = None, *, token: str | None = None, key: str | None = None, **more: Any
+    ) -> httpx.Response:
+        """One request under /api/v1."""
+        headers: dict[str, str] = {}
+        if token is not None:
+            headers["authorization"] = f"Bearer {token}"
+        if key is not None:
+            headers["idempotency-key"] = key
+        return await self.client.request(method, "/api/v1" + path, json=body, headers=headers, **more)
+
+    async def guest(self, room: str | None = None, **fields: Any) -> dict[str, Any]:
+        """A guest's token and person."""
+        answer = await self.call("POST", "/auth/guest", {"room": room or self.shop.room, **fields})
+        assert answer.status_code == 200, answer.text
+        guest: dict[str, Any] = answer.json()
+        return guest
+
+
+@contextlib.asynccontextmanager
+async def rig(folder: Path, **settings: Any) -> AsyncIterator[Rig]:
+    """Seed two merchants, start the application on any RTMP port, close it at the end."""
+    configured = Settings(data=folder / "data", rtmp_port=0, **settings)
+    secrets = open_secrets(configured.data)
+    shop = await seed(configured, secrets)
+    other = await seed(configured, secrets)
+    clock = Clock()
+    application = await open_application(configured, http_port=8000, files=1024, clock=clock)
+    application.ready = True
+    transport = httpx.ASGITransport(app=application.asgi, raise_app_exceptions=False)
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop.test", timeout=20) as client:
+            yield Rig(application, client, shop, other, clock)
+    finally:
+        await application.drain()
+        await application.close()
