@@ -197,7 +197,7 @@ class DoorProtocol(H11Protocol):
             # Each byte would put off uvicorn's keep-alive time-out: the rest of the body has as long as a head.
             self._await_head()
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]
         """Answer a client that closed its side behind a whole request, and close then."""
         cycle = self.cycle
         if self._gone or cycle is None or cycle.response_complete or cycle.more_body:

@@ -4,7 +4,7 @@ from stream.directory import Clock, Directory
 from stream.fanout import ViewerLimits
 from stream.packet import Kind, Packet
 from stream.protocol import flv
-from stream.relay import Relay
+from stream.relay import ON_METADATA, Relay
 from stream.viewer import ProgressiveOutput
 
 
@@ -28,7 +28,7 @@ class FlvEncoder:
 
     def config(self, dts_ms: int) -> bytes:
         """Metadata and sequence headers, stamped with the time of the frame that follows."""
-        return b"".join([flv.tag(packet, dts_ms) for packet in self._configs.values() if packet.data])
+        return b"".join([_tag(packet, dts_ms) for packet in self._configs.values() if packet.data])
 
     def take(self, packet: Packet) -> None:
         """Add one tag."""
@@ -36,7 +36,7 @@ class FlvEncoder:
             self._configs[packet.kind] = packet
             if not packet.data:
                 return
-        self._tags.append(flv.tag(packet))
+        self._tags.append(_tag(packet, packet.dts_ms))
 
     def split(self, packet: Packet) -> bytes:
         """Give the tags before `packet`."""
@@ -51,6 +51,12 @@ class FlvEncoder:
         return data
 
     flush = cut
+
+
+def _tag(packet: Packet, dts_ms: int) -> bytes:
+    # ffmpeg takes onMetaData for the file's own only at time 0; at any other it makes a text track of it, and puts
+    # that before the picture.
+    return flv.tag(packet, 0 if packet.data.startswith(ON_METADATA) and packet.kind is Kind.DATA else dts_ms)
 
 
 class FlvOutput(ProgressiveOutput):

@@ -34,7 +34,8 @@ RATE_SPAN_MS: Final = 2000
 """The stream's rate is measured over spans of this length: a few key frames of most encoders."""
 
 _NEEDS_CONFIG: Final = frozenset((Codec.H264, Codec.HEVC, Codec.AV1, Codec.AAC, Codec.OPUS))
-_ON_METADATA: Final = b"\x02\x00\x0aonMetaData"
+ON_METADATA: Final = b"\x02\x00\x0aonMetaData"
+"""How the script body that describes a stream begins (AMF0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ class Relay:
             self.packets_dropped += 1
             return
         packet = replace(packet, dts_ms=self.media_clock_ms)
-        if packet.data.startswith(_ON_METADATA):
+        if packet.data.startswith(ON_METADATA):
             self.metadata = packet
         if self.playing:
             self._forward(packet, now_ms)

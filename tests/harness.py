@@ -43,6 +43,7 @@ class LiveServer:
         self.http_port = free_port()
         self.rtmp_port = free_port()
         self.log_path = data.parent / f"{data.name}.log"
+        self.out_path = data.parent / f"{data.name}.out"
         self._flags = list(flags)
         self._prefix = list(prefix)
         self._environment = {**os.environ, **(environment or {})}
@@ -69,9 +70,9 @@ class LiveServer:
     def start(self) -> None:
         """Start and wait until /readyz says yes."""
         command = [*self._prefix, sys.executable, "-m", "gateway", "serve", "--data", str(self.data)]
-        with self.log_path.open("ab") as log:
+        with self.log_path.open("ab") as log, self.out_path.open("ab") as out:
             self.process = subprocess.Popen(
-                [*command, *self._ports(), *self._flags], stdout=log, stderr=log, env=self._environment
+                [*command, *self._ports(), *self._flags], stdout=out, stderr=log, env=self._environment
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
@@ -84,8 +85,12 @@ class LiveServer:
         raise AssertionError(f"the server was not ready in {START_TIMEOUT_S} s:\n{self.log()}")
 
     def log(self) -> str:
-        """All that the server wrote."""
+        """All that the server wrote to standard error: its log."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def said(self) -> str:
+        """All that the server wrote to standard output."""
+        return self.out_path.read_text(errors="replace") if self.out_path.exists() else ""
 
     def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> int:
         """SIGTERM and wait; the exit code."""

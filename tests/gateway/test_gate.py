@@ -199,6 +199,16 @@ def rest(client: socket.socket) -> bytes:
     return out
 
 
+def _ended(client: socket.socket, within_s: float) -> bool:
+    client.settimeout(within_s)
+    try:
+        return client.recv(1) == b""
+    except TimeoutError:
+        return False
+    finally:
+        client.settimeout(PATIENCE_S)
+
+
 def refused(answer: bytes) -> tuple[int, str]:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert b"application/problem+json" in head
@@ -232,7 +242,7 @@ def test_pipelined_requests_are_answered_in_order_before_the_hand_over(door: Doo
     assert answer.endswith(b"taken;and what follows")
 
 
-def test_a_hub_gets_the_whole_head_and_every_byte_behind_it(door: Door) -> None:
+def test_a_hub_gets_the_head_it_needs_and_every_byte_behind_it(door: Door) -> None:
     upgrade = "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nX-Long: " + "x" * 8000 + "\r\n"
     with door.connect() as client:
         client.sendall(get("/ws/a?since=1:2", head=upgrade, body=b"first frame"))
@@ -241,7 +251,8 @@ def test_a_hub_gets_the_whole_head_and_every_byte_behind_it(door: Door) -> None:
     lowered = answer.lower()
     assert b"\r\nconnection: keep-alive, upgrade\r\n" in lowered
     assert b"\r\nupgrade: websocket\r\n" in lowered
-    assert b"x" * 8000 + b"\r\n\r\nfirst frame" in answer
+    assert b"x" * 100 not in answer
+    assert answer.endswith(b"\r\n\r\nfirst frame")
 
 
 def test_a_head_that_comes_byte_by_byte_is_taken_over_too(door: Door) -> None:
@@ -259,19 +270,18 @@ def test_head_gets_no_body_and_leaves_the_connection_usable(door: Door) -> None:
         assert receive(client, b"hello").count(b"HTTP/1.1 200") == 1
 
 
-def test_an_owner_is_told_of_a_peer_that_was_not_reading_before(door: Door) -> None:
+def test_an_owner_is_told_that_the_peer_was_not_reading_before(door: Door) -> None:
     door.paused.clear()
     with door.connect(receive_bytes=4096) as client:
+        # The head of the second request comes while the first answer still waits in the transport's buffer.
         client.sendall(get("/big") + get("/live/a.flv"))
-        # The app's answer is drained from uvicorn's buffer down to the transport's limit before the hand-over.
-        if door.certificate is None:
-            got = 0
-            while got < BIG_BYTES // 2:
-                got += len(client.recv(65536))
-        rest_thread = threading.Thread(target=receive, args=(client, b"taken;"), daemon=True)
-        rest_thread.start()
-        rest_thread.join(PATIENCE_S)
-        assert not rest_thread.is_alive()
+        got = b""
+        while not got.endswith(b"taken;"):
+            got += client.recv(65536)
+            if len(got) < BIG_BYTES:
+                assert b"taken;" not in got
+    # Over TLS what was handed to the socket's transport is not counted: only what comes after it can pause the owner.
+    assert door.paused.is_set() or door.certificate is not None
 
 
 def test_a_head_that_never_ends_is_answered_and_closed(door: Door) -> None:
@@ -331,10 +341,12 @@ def test_a_body_that_nobody_waits_for_cannot_hold_the_connection(door: Door) -> 
         client.sendall(get("/hello", "POST", "Content-Length: 100000\r\n"))
         receive(client, b"hello")
         deadline = time.monotonic() + PATIENCE_S
+        closed = False
         with contextlib.suppress(ConnectionError, ssl.SSLError):
-            while time.monotonic() < deadline:
+            while not closed and time.monotonic() < deadline:
                 client.sendall(b"x")
-                time.sleep(HEADER_TIMEOUT_S / 8)
+                # Over TLS the close is first seen by reading: its farewell needs the connection's other direction.
+                closed = _ended(client, HEADER_TIMEOUT_S / 8)
         assert time.monotonic() < deadline, "the connection was held byte by byte"
 
 

@@ -1,0 +1,70 @@
+"""A host that drops out and comes back finds its viewers where it left them."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness import LiveServer, live_server
+from tests.integration.outsiders import FlvPlayer, Mp4Player, need, publishing, wait_until
+
+AWAY_S = 2
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    need("ffmpeg")
+    with live_server(tmp_path_factory.mktemp("returns")) as server:
+        yield server
+
+
+def _increase(times: list[int]) -> bool:
+    return times == sorted(set(times))
+
+
+def _watch_through(server: LiveServer, sign: signal.Signals) -> tuple[FlvPlayer, Mp4Player]:
+    """Two viewers, a host that gets ``sign``, and 2 s later the same encoder anew."""
+    with publishing(server.publish_url) as host:
+        flv, mp4 = FlvPlayer(server), Mp4Player(server)
+        wait_until(lambda: len(flv.frames()) > 60 and len(mp4.starts.get(1, [])) > 3, "a picture in both players")
+        host.send_signal(sign)
+        time.sleep(AWAY_S)
+        before, fragments = len(flv.frames()), len(mp4.starts[1])
+        assert not flv.ended
+        assert not mp4.ended
+        with publishing(server.publish_url) as again:
+            wait_until(
+                lambda: len(flv.frames()) > before + 60 and len(mp4.starts[1]) > fragments + 3, "the host's return"
+            )
+            assert again.poll() is None
+    return flv, mp4
+
+
+def _check(flv: FlvPlayer, mp4: Mp4Player) -> None:
+    assert not flv.ended
+    assert not mp4.ended
+    frames = flv.frames()
+    # testsrc2 begins anew with the encoder: its very first frame comes a second time.
+    back = max(at for at, tag in enumerate(frames) if tag.digest == frames[0].digest)
+    assert back > 0
+    assert frames[back].key
+    assert _increase([tag.time_ms for tag in frames])
+    assert _increase([tag.time_ms for tag in flv.frames(8)])
+    # The pause is in the timestamps as well: a player's clock goes on with the wall's.
+    assert frames[back].time_ms - frames[back - 1].time_ms >= AWAY_S * 1000 / 2
+    assert all(_increase(starts) for starts in mp4.starts.values())
+    configs = [at for at, tag in enumerate(flv.tags) if tag.kind == 9 and tag.config]
+    assert len(configs) == 2
+    flv.leave()
+    mp4.leave()
+
+
+def test_viewers_stay_connected_while_a_killed_host_comes_back(server: LiveServer) -> None:
+    _check(*_watch_through(server, signal.SIGKILL))
+
+
+def test_a_host_takes_its_room_back_from_its_own_connection_that_looks_alive(server: LiveServer) -> None:
+    _check(*_watch_through(server, signal.SIGSTOP))
