@@ -26,6 +26,7 @@ from commerce.events import (
     StockChanged,
 )
 from commerce.shop import Shop
+from gateway.answers import order_answer
 from gateway.desk import stream_view
 from gateway.encode import plain
 from gateway.rooms import Room, Rooms
@@ -167,10 +168,7 @@ class Bridge:
         self._attribution.record(Touch(event.merchant, event.person, TouchKind.COUPON, room=event.room))
 
     def _order(self, event: OrderCreated | OrderPaid | OrderCancelled) -> None:
-        view = plain(event.order)
-        # Who is credited for an order is the merchant's matter, not the buyer's.
-        view.pop("decision", None)
-        self._hub.send_personal(event.room, event.person, {"t": "order", "order": view})
+        self._hub.send_personal(event.room, event.person, {"t": "order", "order": order_answer(event.order)})
 
     def _pin(self, event: PinChanged) -> None:
         state = self._states[event.room]

@@ -12,10 +12,12 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from chat.errors import CommandRefused
 from chat.hub import CommandContext
 from commerce.errors import CommerceError
+from gateway.answers import coupon_answer, hold_answer, order_answer
 from gateway.auth import Claims
 from gateway.desk import Desk
 from gateway.encode import plain
@@ -109,7 +111,9 @@ def _claims(context: CommandContext) -> Claims:
     )
 
 
-def _settle(out: asyncio.Future[Mapping[str, Any]], name: str, done: asyncio.Future[Any]) -> None:
+def _settle(
+    out: asyncio.Future[Mapping[str, Any]], answer: Callable[[Any], Mapping[str, Any]], done: asyncio.Future[Any]
+) -> None:
     """Pass the ledger's answer on in the hub's form."""
     if out.done():
         return
@@ -118,16 +122,15 @@ def _settle(out: asyncio.Future[Mapping[str, Any]], name: str, done: asyncio.Fut
         return
     error = done.exception()
     if error is None:
-        result = plain(done.result())
-        out.set_result({name: result} if name else result)
+        out.set_result(answer(done.result()))
     else:
         out.set_exception(_refusal(error) if isinstance(error, Exception) else error)
 
 
-def _passed(future: asyncio.Future[Any], name: str = "") -> asyncio.Future[Mapping[str, Any]]:
+def _passed(future: asyncio.Future[T], answer: Callable[[T], Mapping[str, Any]]) -> asyncio.Future[Mapping[str, Any]]:
     """A future for the hub that follows ``future`` of the ledger, without a task."""
     out: asyncio.Future[Mapping[str, Any]] = future.get_loop().create_future()
-    future.add_done_callback(partial(_settle, out, name))
+    future.add_done_callback(partial(_settle, out, answer))
     return out
 
 
@@ -138,25 +141,27 @@ def hub_commands(desk: Desk) -> dict[str, Handler]:
         body = _parse(ClaimCommand, command)
         try:
             key = body.key or f"claim:{body.drop}:{command.get('id')}"
-            return _passed(desk.claim_coupon(_claims(context), context.room, body.drop, key), "coupon")
+            claimed = desk.claim_coupon(_claims(context), context.room, body.drop, key)
+            return _passed(claimed, lambda granted: {"coupon": asdict(coupon_answer(granted))})
         except (CommerceError, Problem) as error:
             raise _refusal(error) from error
 
     def hold(context: CommandContext, command: Mapping[str, Any]) -> Awaitable[Mapping[str, Any]]:
         body = _parse(HoldCommand, command)
         try:
-            return _passed(desk.hold(_claims(context), context.room, body.sale, body.quantity, body.key, body.version))
+            held = desk.hold(_claims(context), context.room, body.sale, body.quantity, body.key, body.version)
+            return _passed(held, lambda granted: asdict(hold_answer(granted)))
         except (CommerceError, Problem) as error:
             raise _refusal(error) from error
 
     async def create_order(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
         body = _parse(OrderCommand, command)
         order = await desk.create_order(who, room, key=body.key, hold=body.hold, lines=body.lines, coupon=body.coupon)
-        return {"order": plain(order)}
+        return {"order": order_answer(order)}
 
     async def pay_order(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
         body = _parse(PayCommand, command)
-        return {"order": plain(await desk.pay_order(who, body.order, body.key))}
+        return {"order": order_answer(await desk.pay_order(who, body.order, body.key))}
 
     async def pin(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
         await desk.pin(who, room, _body(PinBody, command))

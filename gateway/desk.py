@@ -13,6 +13,7 @@ from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import Card
 from commerce.events import DropView, OrderView, SaleView
+from commerce.ledger import CouponGranted, HoldGranted
 from commerce.shop import Shop
 from gateway.auth import Claims
 from gateway.errors import Problem
@@ -132,13 +133,13 @@ class Desk:
         turn = {"pause": shop.pause_sale, "resume": shop.resume_sale, "close": shop.close_sale}[verb]
         return await turn(room.merchant, sale)
 
-    def claim_coupon(self, who: Claims, room_id: str, drop: str, key: str) -> asyncio.Future[Any]:
+    def claim_coupon(self, who: Claims, room_id: str, drop: str, key: str) -> asyncio.Future[CouponGranted]:
         room = self.entered(who, room_id)
         return self._shop.claim_coupon(room.merchant, room.id, who.person, drop, key)
 
     def hold(
         self, who: Claims, room_id: str, sale: str, quantity: int, key: str, version: int | None
-    ) -> asyncio.Future[Any]:
+    ) -> asyncio.Future[HoldGranted]:
         room = self.entered(who, room_id)
         return self._shop.hold(room.merchant, room.id, who.person, sale, quantity, key, version)
 

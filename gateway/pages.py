@@ -40,14 +40,10 @@ def page_routes(rooms: Rooms) -> list[BaseRoute]:
         return FileResponse(folder / name, media_type="text/html; charset=utf-8", headers=PAGE_HEADERS)
 
     async def viewer(request: Request) -> Response:
-        if rooms.find(request.path_params["room"]) is None:
-            return missing()
-        return page("viewer.html")
+        return page("viewer.html") if rooms.find(request.path_params["room"]) else missing(request)
 
     async def host(request: Request) -> Response:
-        if rooms.find(request.path_params["room"]) is None:
-            return missing()
-        return page("host.html")
+        return page("host.html") if rooms.find(request.path_params["room"]) else missing(request)
 
     async def merchant(request: Request) -> Response:
         return page("merchant.html")
@@ -64,9 +60,19 @@ def page_routes(rooms: Rooms) -> list[BaseRoute]:
     ]
 
 
-def missing() -> Response:
-    """The answer for a room that is not there."""
-    return problem_response(Problem(404, "no_room", "there is no such room"))
+def missing(request: Request) -> Response:
+    """The answer for a room that is not there: a page for a person's browser, problem details for a program.
+
+    A browser's navigation names ``text/html`` in Accept; a program that takes anything (``*/*``) gets the JSON.
+    """
+    if "text/html" in request.headers.get("accept", "").lower():
+        response: Response = FileResponse(
+            web_folder() / "missing.html", 404, PAGE_HEADERS, media_type="text/html; charset=utf-8"
+        )
+    else:
+        response = problem_response(Problem(404, "no_room", "there is no such room"))
+    response.headers["vary"] = "accept"
+    return response
 
 
 class _Static(StaticFiles):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.answers import order_answer
 from gateway.api import ANYONE, SIGNED_IN, Call, Operation, page_limit
 from gateway.desk import Desk
 from gateway.errors import Problem
@@ -26,7 +27,7 @@ def order_operations(services: Services, desk: Desk) -> list[Operation]:
         order = await desk.create_order(
             call.who, body.room, key=_key(call), hold=body.hold, lines=body.lines, coupon=body.coupon
         )
-        return {"order": order}
+        return {"order": order_answer(order)}
 
     async def list_orders(call: Call) -> Page:
         limit = page_limit(call)
@@ -35,18 +36,19 @@ def order_operations(services: Services, desk: Desk) -> list[Operation]:
         orders = await shop.orders(
             call.who.merchant, person=person, room=room, after=call.query.get("after"), limit=limit
         )
-        items: list[Any] = list(orders)
+        items = [order_answer(order, staff=call.who.staff) for order in orders]
         return Page(items=items, next=orders[-1].order if len(orders) == limit else None)
 
     async def read_order(call: Call) -> Any:
         person = None if call.who.staff else call.who.person
-        return {"order": await shop.order(call.who.merchant, call.path["id"], person=person)}
+        order = await shop.order(call.who.merchant, call.path["id"], person=person)
+        return {"order": order_answer(order, staff=call.who.staff)}
 
     async def pay_order(call: Call) -> Any:
-        return {"order": await desk.pay_order(call.who, call.path["id"], _key(call))}
+        return {"order": order_answer(await desk.pay_order(call.who, call.path["id"], _key(call)))}
 
     async def cancel_order(call: Call) -> Any:
-        return {"order": await shop.cancel_order(call.who.merchant, call.who.person, call.path["id"])}
+        return {"order": order_answer(await shop.cancel_order(call.who.merchant, call.who.person, call.path["id"]))}
 
     async def list_coupons(call: Call) -> list[Any]:
         return list(await shop.coupons(call.who.merchant, call.who.person))

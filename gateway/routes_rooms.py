@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.addresses import Addresses
+from gateway.answers import hold_answer
 from gateway.api import ANYONE, SIGNED_IN, STAFF, Call, Operation
 from gateway.auth import HOST_ROLES
 from gateway.desk import Desk, stream_view
@@ -187,10 +188,11 @@ def _sales(services: Services, desk: Desk) -> list[Operation]:
             raise Problem(404, "not_found", "a sale can be started, paused, resumed or closed")
         return await desk.turn_sale(call.who, call.path["room"], call.path["sale"], verb)
 
-    async def hold_sale(call: Call) -> Any:
+    async def hold_sale(call: Call) -> HoldAnswer:
         if call.key is None:
             raise Problem(400, "invalid", "send an Idempotency-Key header: a repeated request must not hold twice")
-        return await desk.hold(call.who, call.path["room"], call.path["sale"], call.body.quantity, call.key, None)
+        path = call.path
+        return hold_answer(await desk.hold(call.who, path["room"], path["sale"], call.body.quantity, call.key, None))
 
     path = "/api/v1/rooms/{room}/sales"
     return [

@@ -281,6 +281,16 @@ class CouponView(Struct):
     state: str = "unused"
 
 
+class CouponAnswer(Struct):
+    """A coupon that was just caught."""
+
+    coupon: str
+    title: str
+    amount: int
+    threshold: int
+    expires: int
+
+
 class LinkAnswer(Struct):
     token: str
     url: str

@@ -198,8 +198,8 @@ function drawShelf() {
 function shelfRow(card) {
   const pinned = store.pins.get(card.product);
   const pin = (explaining) => async () => {
-    const answer = await api.post(`${BASE}/pin`, { product: card.product, explaining });
-    store.apply({ t: "pin", card: answer.card || answer });
+    await api.post(`${BASE}/pin`, { product: card.product, explaining });
+    store.apply({ t: "pin", card: { ...card, explaining } });
   };
   const unpin = async () => {
     await api.delete(`${BASE}/pin/${encodeURIComponent(card.product)}`);

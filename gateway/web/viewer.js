@@ -146,15 +146,8 @@ async function grab(sale) {
   try {
     const answer = await hub.command("sale.hold", fields);
     forgetKey(name);
-    const { hold: id, quantity, price } = answer;
-    const hold = {
-      hold: id,
-      quantity,
-      price,
-      expires: answer.expires ?? answer.expires_ms,
-      sale: sale.sale,
-      item: { ...sale },
-    };
+    const { hold: id, quantity, price, expires } = answer;
+    const hold = { hold: id, quantity, price, expires, sale: sale.sale, item: { ...sale } };
     holds.set(sale.sale, hold);
     saveHolds();
     checkoutHold(hold);

@@ -1,0 +1,34 @@
+"""What commerce grants, as clients read it: one place, so that the API and the hub say the same words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from commerce.events import OrderView
+from commerce.ledger import CouponGranted, HoldGranted
+from gateway.encode import plain
+from gateway.schemas import CouponAnswer, HoldAnswer
+
+
+def hold_answer(granted: HoldGranted) -> HoldAnswer:
+    """Units held: ``expires`` is Unix milliseconds, ``price`` 分 per unit."""
+    return HoldAnswer(hold=granted.hold, quantity=granted.quantity, price=granted.price, expires=granted.expires_ms)
+
+
+def coupon_answer(granted: CouponGranted) -> CouponAnswer:
+    """A coupon caught: ``expires`` is Unix milliseconds, ``amount`` and ``threshold`` 分."""
+    return CouponAnswer(
+        coupon=granted.coupon,
+        title=granted.title,
+        amount=granted.amount,
+        threshold=granted.threshold,
+        expires=granted.expires_ms,
+    )
+
+
+def order_answer(order: OrderView, *, staff: bool = False) -> dict[str, Any]:
+    """An order; who is credited for it is the merchant's matter and not the buyer's, so only ``staff`` reads that."""
+    view: dict[str, Any] = plain(order)
+    if not staff:
+        view.pop("decision", None)
+    return view

@@ -1,0 +1,97 @@
+"""What the hub's commands of commerce answer: the shapes of docs/hub.md, and nothing that is not the buyer's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chat.hub import CommandContext
+from chat.member import Member
+from gateway.commands import hub_commands
+from tests.gateway.rig import Rig, rig
+
+COUPON = {"coupon", "title", "amount", "threshold", "expires"}
+ORDER = {"order", "status", "amount", "discount", "lines", "steps", "coupon", "created", "expires", "paid"}
+
+
+@pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path) as running:
+        yield running
+
+
+async def said(live: Rig, person: str, name: str, **fields: Any) -> dict[str, Any]:
+    """The answer to one command of ``person``."""
+    services = live.application.services
+    member = Member(person, "小雨", "viewer", live.shop.merchant, live.clock() + 60_000)
+    context = CommandContext(live.shop.room, member, live.clock())
+    answer = hub_commands(services.desk)[name](context, {"id": 1, "cmd": name, **fields})
+    return dict(await answer if isinstance(answer, Awaitable) else answer)
+
+
+async def started(live: Rig) -> dict[str, Any]:
+    """A drop, and the seeded sale open; the drop."""
+    base = f"/rooms/{live.shop.room}"
+    body = {"title": "立减", "reason": "上新", "amount": 300, "threshold": 500, "total": 5}
+    drop = await live.call("POST", f"{base}/drops", body, token=live.shop.host_token)
+    assert drop.status_code == 201, drop.text
+    path = f"{base}/sales/{live.shop.sale}/start"
+    assert (await live.call("POST", path, {"countdown_s": 0}, token=live.shop.host_token)).status_code == 200
+    view: dict[str, Any] = drop.json()
+    return view
+
+
+async def test_coupon_hold_order_and_payment_are_answered_as_the_protocol_says(live: Rig) -> None:
+    drop = await started(live)
+    person = (await live.guest())["person"]
+    coupon = (await said(live, person, "coupon.claim", drop=drop["drop"], key="c"))["coupon"]
+    assert set(coupon) == COUPON and coupon["expires"] > live.clock()
+    hold = await said(live, person, "sale.hold", sale=live.shop.sale, quantity=1, key="h")
+    assert set(hold) == {"hold", "quantity", "price", "expires"}
+    assert (hold["quantity"], hold["price"]) == (1, 990) and hold["expires"] > live.clock()
+    order = (await said(live, person, "order.create", hold=hold["hold"], coupon=coupon["coupon"], key="o"))["order"]
+    assert set(order) >= ORDER and (order["amount"], order["discount"]) == (690, 300)
+    paid = (await said(live, person, "order.pay", order=order["order"], key="p"))["order"]
+    assert set(paid) >= ORDER and paid["status"] == "paid" and paid["paid"] is not None
+
+
+async def test_a_repeated_command_is_answered_with_the_same_words(live: Rig) -> None:
+    drop = await started(live)
+    person = (await live.guest())["person"]
+    for name, fields in (
+        ("coupon.claim", {"drop": drop["drop"], "key": "c"}),
+        ("sale.hold", {"sale": live.shop.sale, "quantity": 1, "key": "h"}),
+    ):
+        assert await said(live, person, name, **fields) == await said(live, person, name, **fields)
+
+
+async def test_the_api_answers_a_hold_as_its_contract_says(live: Rig) -> None:
+    await started(live)
+    path = f"/rooms/{live.shop.room}/sales/{live.shop.sale}/holds"
+    answer = await live.call("POST", path, {"quantity": 1}, token=(await live.guest())["token"], key="h")
+    assert answer.status_code == 201 and set(answer.json()) == {"hold", "quantity", "price", "expires"}
+
+
+async def test_who_is_credited_for_an_order_is_told_to_staff_and_never_to_the_buyer(live: Rig) -> None:
+    room, merchant = live.shop.room, live.shop.merchant_token
+    link = (await live.call("POST", "/links", {"room": room, "channel": "社群"}, token=merchant)).json()
+    guest = await live.guest(scene=link["token"])
+    token = guest["token"]
+    body = {"room": room, "lines": [{"sku": live.shop.products[1]["sku"], "quantity": 1}]}
+    made = await live.call("POST", "/orders", body, token=token, key="o")
+    order = made.json()["order"]["order"]
+    buyer = [
+        made,
+        await live.call("POST", f"/orders/{order}/pay", token=token, key="p"),
+        await live.call("GET", f"/orders/{order}", token=token),
+        await live.call("GET", "/orders", token=token),
+    ]
+    assert [answer.status_code for answer in buyer] == [201, 200, 200, 200]
+    assert not [answer.text for answer in buyer if "decision" in answer.text or "社群" in answer.text]
+    hub = await said(live, guest["person"], "order.create", lines=body["lines"], key="o2")
+    assert "decision" not in hub["order"]
+    shown = (await live.call("GET", f"/orders/{order}", token=merchant)).json()["order"]
+    assert shown["decision"]["winner"]["link"]

@@ -1,0 +1,54 @@
+"""The pages' doors: what a browser and a program get at them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.rig import Rig, rig
+
+# As Chromium and WeChat's browser navigate.
+BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"}
+
+
+@pytest.fixture
+async def live(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path) as running:
+        yield running
+
+
+@pytest.mark.parametrize("path", ["/r/ROOM", "/host/ROOM", "/merchant"])
+async def test_a_page_comes_under_a_policy_that_lets_no_inline_script_run(live: Rig, path: str) -> None:
+    answer = await live.client.get(path.replace("ROOM", live.shop.room), headers=BROWSER)
+    assert answer.status_code == 200 and answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'self'" in policy and "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/r/NOSUCH", "/host/NOSUCH", "/r/%3Cscript%3E"])
+async def test_a_room_that_is_not_there_is_told_to_a_browser_as_a_page_in_both_languages(live: Rig, path: str) -> None:
+    answer = await live.client.get(path, headers=BROWSER)
+    assert answer.status_code == 404 and answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "没有这个直播间" in answer.text and "This room does not exist" in answer.text
+    assert "script" not in answer.text and "NOSUCH" not in answer.text
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["vary"] == "accept"
+
+
+@pytest.mark.parametrize("accept", ["application/json", "*/*", ""])
+async def test_a_room_that_is_not_there_is_told_to_a_program_as_problem_details(live: Rig, accept: str) -> None:
+    answer = await live.client.get("/r/NOSUCH", headers={"accept": accept})
+    assert answer.status_code == 404 and answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "no_room"
+
+
+async def test_the_files_of_every_page_are_there(live: Rig) -> None:
+    for page in ("viewer.html", "host.html", "merchant.html", "missing.html"):
+        text = (await live.client.get(f"/static/{page}")).text
+        names = [part.split('"')[0] for part in text.split('"/static/')[1:]]
+        assert names, page
+        for name in names:
+            assert (await live.client.get(f"/static/{name}")).status_code == 200, f"{page}: {name}"
