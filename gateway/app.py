@@ -196,10 +196,11 @@ class Application:
     async def start(self) -> None:
         """Open rooms, hub and RTMP. Raises ``OSError`` when the RTMP port is taken."""
         services = self.services
-        await services.shop.start()
         await services.hub.start()
         services.directory.start()
+        # The bridge listens before the shop tells what a crash left in its outbox, or nobody would hear it.
         await self.bridge.start()
+        await services.shop.start()
         self.addresses.rtmp_port = await self.ingest.start(services.settings.host, services.settings.rtmp_port)
 
     async def drain(self) -> None:
