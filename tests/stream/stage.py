@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import cast
 
 from stream.directory import Directory, DirectoryLimits, Publication
 from stream.fanout import ViewerLimits
@@ -34,8 +35,7 @@ class Gate(asyncio.Protocol):
         self.head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self.head += data

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import uvloop
 
 from stream.fanout import ViewerLimits
 from stream.packet import Codec, Kind, Packet
@@ -231,3 +232,26 @@ async def test_a_host_of_another_codec_plays_as_flv_but_not_as_mp4(stage: Stage)
     _, body = await viewing
     assert numbers(body)[0] == (0, True)
     assert {packet.codec for packet in packets(body) if packet.kind is Kind.VIDEO} == {Codec.HEVC}
+
+
+def test_the_server_runs_on_uvloop_as_well(clip: Clip) -> None:
+    async def serve() -> bytes:
+        stage = Stage()
+        await stage.open()
+        stuck = small_socket(stage.port)
+        await asyncio.get_running_loop().sock_sendall(stuck, b"GET /room.flv HTTP/1.1\r\n\r\n")
+        viewing = asyncio.create_task(stage.get("/room.flv"))
+        await stage.until_viewers(2)
+        publication = stage.publish()
+        for packet in heavy(12):
+            publication.push(packet, packet.dts_ms)
+            await asyncio.sleep(0.001 if packet.kind is Kind.VIDEO else 0)
+        assert stage.flv.stats().paused == 1
+        stage.directory.close()
+        _, body = await viewing
+        await stage.close()
+        stuck.close()
+        return body
+
+    body = uvloop.run(asyncio.wait_for(serve(), 20))
+    assert [number for number, _ in numbers(body)] == list(range(300))
