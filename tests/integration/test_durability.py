@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.harness import live_server
+from tests.harness import LiveServer, live_server
 from tests.integration.outsiders import need
 from tests.integration.shopfloor import Shopfloor
 from tests.integration.sockets import Crowd
-from tests.syscalls import faults, read_trace, strace
+from tests.syscalls import Call, faults, read_trace, strace
 
 UNDURABLE = Path(__file__).with_name("undurable_server.py")
 
 
-def _traced_purchase(folder: Path, *launcher: str) -> tuple[Path, dict[str, str]]:
-    """One viewer holds, catches a coupon and orders at a traced server; the trace, and the ids the viewer was told."""
+@contextlib.contextmanager
+def _traced_server(folder: Path, *launcher: str) -> Iterator[LiveServer]:
+    """A server under strace, gone at the end: strace neither hands a SIGTERM on nor takes its child along."""
     need("strace")
-    trace = folder / "trace"
-    with live_server(folder, prefix=[*strace(trace), *launcher]) as server:
+    with live_server(folder, prefix=[*strace(folder / "trace"), *launcher]) as server:
+        # Who holds the database's lock is the traced process itself.
+        process = int((server.data / "shop.lock").read_text())
+        try:
+            yield server
+            os.kill(process, signal.SIGTERM)
+            assert server.process is not None
+            assert server.process.wait(60) == 0, server.log()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+
+
+def _traced_purchase(folder: Path, *launcher: str) -> tuple[list[Call], dict[str, str]]:
+    """One viewer holds, catches a coupon and orders at a traced server; its calls, and the ids the viewer was told."""
+    with _traced_server(folder, *launcher) as server:
         shop = Shopfloor(server)
         sale, drop = shop.sale(5), shop.drop(5)
         with Crowd(server.http_port) as crowd:
@@ -30,26 +47,19 @@ def _traced_purchase(folder: Path, *launcher: str) -> tuple[Path, dict[str, str]
             hold: str = buyer.command("sale.hold", sale=sale, quantity=1, key="hold")["hold"]
             coupon: str = buyer.command("coupon.claim", drop=drop, key="coupon")["coupon"]["coupon"]
             order: str = buyer.command("order.create", hold=hold, coupon=coupon, key="order")["order"]["order"]
-        # strace leaves SIGTERM to the traced: the one who holds the database's lock.
-        os.kill(int((server.data / "shop.lock").read_text()), signal.SIGTERM)
-        assert server.process is not None
-        assert server.process.wait(60) == 0, server.log()
-        shop.assert_books()
-    return trace, {"hold": hold, "coupon": coupon, "order": order}
+    shop.assert_books()
+    with (folder / "trace").open() as lines:
+        return read_trace(lines), {"hold": hold, "coupon": coupon, "order": order}
 
 
 def test_a_sync_of_the_log_completes_between_a_request_and_its_answer(tmp_path: Path) -> None:
-    trace, told = _traced_purchase(tmp_path)
-    with trace.open() as lines:
-        calls = read_trace(lines)
+    calls, told = _traced_purchase(tmp_path)
 
     assert {what: faults(calls, row) for what, row in told.items()} == {"hold": [], "coupon": [], "order": []}
 
 
 def test_the_trace_of_a_server_that_does_not_sync_is_found_out(tmp_path: Path) -> None:
-    trace, told = _traced_purchase(tmp_path, sys.executable, str(UNDURABLE))
-    with trace.open() as lines:
-        calls = read_trace(lines)
+    calls, told = _traced_purchase(tmp_path, sys.executable, str(UNDURABLE))
 
     for row in told.values():
         assert faults(calls, row)
