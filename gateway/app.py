@@ -50,12 +50,14 @@ from gateway.secrets import open_secrets
 from gateway.services import Services
 from stream.directory import Directory
 from stream.errors import PublishRefused
-from stream.ingest_rtmp import PublishRequest, RtmpIngest
+from stream.ingest_rtmp import PublishRequest, RtmpIngest, RtmpLimits
 from stream.output_flv import FlvOutput
 from stream.output_mp4 import Mp4Output
 
 VERSION = "0.1.0"
 MEDIA_FORMATS = (".flv", ".mp4")
+# RFC 9110 section 15.5.22: a 426 names the protocol.
+UPGRADE_HEADERS = {"upgrade": "websocket", "connection": "upgrade"}
 
 
 def system_clock() -> int:
@@ -86,7 +88,9 @@ class Application:
             ".flv": FlvOutput(services.directory, clock=services.clock),
             ".mp4": Mp4Output(services.directory, clock=services.clock),
         }
-        self.ingest = RtmpIngest(services.directory, self._authorize_publish, clock=services.clock)
+        # A slow handshake is to RTMP what a slow head is to HTTP, and one setting says how long is too long.
+        rtmp_limits = RtmpLimits(handshake_s=settings.header_timeout_s, loopback_exempt=settings.loopback_exempt)
+        self.ingest = RtmpIngest(services.directory, self._authorize_publish, clock=services.clock, limits=rtmp_limits)
         self.gate = Gate(
             clients,
             connections_max=max(64, files - FILES_RESERVE),
@@ -129,7 +133,7 @@ class Application:
             return problem_response(self._playback_problem(request.path_params["file"], request.scope))
 
         async def hub(request: Request) -> Response:
-            return problem_response(Problem(426, "upgrade", "this address speaks WebSocket only"))
+            return problem_response(Problem(426, "upgrade", "this address speaks WebSocket only", headers=UPGRADE_HEADERS))
 
         return [
             Route("/healthz", healthz),
@@ -178,7 +182,7 @@ class Application:
 
     def _playback_problem(self, file: str, scope: Any) -> Problem:
         refused = self._refuse_playback(file, scope)
-        return refused or Problem(405, "method", "playback answers GET and HEAD")
+        return refused or Problem(405, "method", "playback answers GET and HEAD", headers={"allow": "GET, HEAD"})
 
     async def _authorize_publish(self, request: PublishRequest) -> None:
         """Check a host's stream key. Raises ``PublishRefused``."""
@@ -227,7 +231,9 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 async def _not_allowed(request: Request, error: Exception) -> Response:
-    return problem_response(Problem(405, "method", "this address does not answer that method"))
+    # RFC 9110 section 15.5.6: a 405 names the methods that are answered; Starlette's own exception knows them.
+    allow = getattr(error, "headers", None)
+    return problem_response(Problem(405, "method", "this address does not answer that method", headers=allow))
 
 
 async def _broken(request: Request, error: Exception) -> Response:

@@ -114,7 +114,7 @@ HELP = {
     "forwarded_allow_ips": "proxies whose X-Forwarded-For is believed, comma-separated addresses or networks",
     "play_auth": "playback needs a token",
     "sandbox": "allow sandbox payments on a public address",
-    "header_timeout_s": "seconds a client has for its request head",
+    "header_timeout_s": "seconds a client has for its request head, a host for its RTMP handshake",
     "connections_per_address": "connections one client address may hold",
     "loopback_exempt": "loopback is exempt from the bound per address",
     "drain_s": "seconds from SIGTERM to the end of the process",

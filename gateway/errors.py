@@ -26,6 +26,7 @@ class Problem(Exception):
         *,
         retry_ms: int | None = None,
         extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -33,6 +34,7 @@ class Problem(Exception):
         self.detail = detail
         self.retry_ms = retry_ms
         self.extra = dict(extra or {})
+        self.headers = dict(headers or {})
 
 
 TITLES = {
@@ -84,7 +86,7 @@ def problem_response(problem: Problem) -> Response:
         "detail": problem.detail,
         **problem.extra,
     }
-    headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
+    headers = {name.decode(): value.decode() for name, value in CORS_HEADERS} | problem.headers
     if problem.retry_ms is not None:
         body["retry_ms"] = problem.retry_ms
         headers["retry-after"] = str(max(1, -(-problem.retry_ms // 1000)))

@@ -32,6 +32,10 @@ GAUGES = frozenset(
         "live",
         "holds",
         "waiting",
+        "publishing",
+        "relays",
+        "gop_bytes",
+        "paused",
     }
 )
 

@@ -320,7 +320,9 @@ class Bystander:
         guest = server.guest("路人")
         self.token: str = guest["token"]
         self.player = FlvPlayer(server, query=query or f"?token={self.token}")
-        self.hub: ClientConnection = connect(server.ws_url(self.token), open_timeout=PATIENCE_S)
+        self._stack = contextlib.ExitStack()
+        hub = connect(server.ws_url(self.token), open_timeout=PATIENCE_S)
+        self.hub: ClientConnection = self._stack.enter_context(hub)
         self.hub.recv(PATIENCE_S)
         self._id = 0
         wait_until(lambda: len(self.player.frames()) > 10, "the bystander's picture")
@@ -345,4 +347,4 @@ class Bystander:
     def leave(self) -> None:
         """Go home."""
         self.player.leave()
-        self.hub.close()
+        self._stack.close()
