@@ -33,7 +33,7 @@ READ_THREADS = 2
 READS_WAITING_MAX = 2_000
 """Queries waiting for a reader; beyond it they are refused early (busy), as each holds a request open."""
 WAL_CHECKPOINT_PAGES = 16_000
-"""64 MB of 4 KB pages: a checkpoint writes and syncs the file itself, so a rush should not meet one every few batches."""
+"""64 MB of 4 KB pages: a checkpoint writes and syncs the whole file; a rush should not meet one every few commits."""
 READ_CACHE_KIB = 8_192
 WRITE_CACHE_KIB = 65_536
 """Page cache of the writing connection: the hot indexes of a rush stay in memory."""

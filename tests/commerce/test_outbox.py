@@ -74,8 +74,7 @@ async def test_a_failing_listener_costs_the_others_nothing_and_is_tried_again(
 
 async def test_an_event_of_a_newer_program_is_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with shop_world(tmp_path) as world:
-        await world.store.write(
-            lambda connection: connection.exec_driver_sql("INSERT INTO outbox VALUES (NULL, 'x', 'Unheard', '{}', 0, NULL)")
-        )
+        foreign = "INSERT INTO outbox VALUES (NULL, 'x', 'Unheard', '{}', 0, NULL)"
+        await world.store.write(lambda connection: connection.exec_driver_sql(foreign))
         assert "Unheard" not in EVENT_TYPES
         assert await world.store.read(read_undelivered) == []
