@@ -183,6 +183,24 @@ class RelayMachine(RuleBasedStateMachine):
         if not stalled:
             self.step(pipe.flow)
 
+    @precondition(lambda self: self.viewers and self.publication is not None)
+    @rule(data=st.data(), frames=st.integers(6, 30))
+    def viewer_stalls_for_a_while(self, data: Any, frames: int) -> None:
+        pipe = data.draw(st.sampled_from(self.viewers))
+        self.time_is_looked_at()
+        pipe.stalled = True
+        self.host_sends(frames, False)
+        pipe.stalled = False
+        self.step(pipe.flow)
+        self.host_sends(10, False)
+
+    @precondition(lambda self: len(self.viewers) < 6 and self.publication is not None)
+    @rule()
+    def viewer_joins_just_after_a_key_frame(self) -> None:
+        self.host_sends(3, True)
+        self.viewer_joins(False)
+        self.host_sends(10, False)
+
     @rule()
     def time_is_looked_at(self) -> None:
         for fanout in tuple(self.output._fanouts):
@@ -248,5 +266,5 @@ def check(response: bytes) -> None:
             assert numbers[Kind.VIDEO] == number
 
 
-RelayMachine.TestCase.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+RelayMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestRelay = RelayMachine.TestCase
