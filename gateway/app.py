@@ -133,7 +133,9 @@ class Application:
             return problem_response(self._playback_problem(request.path_params["file"], request.scope))
 
         async def hub(request: Request) -> Response:
-            return problem_response(Problem(426, "upgrade", "this address speaks WebSocket only", headers=UPGRADE_HEADERS))
+            return problem_response(
+                Problem(426, "upgrade", "this address speaks WebSocket only", headers=UPGRADE_HEADERS)
+            )
 
         return [
             Route("/healthz", healthz),

@@ -54,7 +54,7 @@ def nobody_else_notices(bystander: Bystander) -> Iterator[None]:
 
 def _crowd(server: LiveServer, stack: contextlib.ExitStack) -> list[socket.socket]:
     """Open ``CROWD`` connections, all at once."""
-    clients = []
+    clients: list[socket.socket] = []
     for _ in range(CROWD):
         client = stack.enter_context(socket.socket())
         client.setblocking(False)
@@ -68,12 +68,11 @@ def _refused(clients: list[socket.socket], expected: int) -> dict[socket.socket,
     said: dict[socket.socket, bytes] = dict.fromkeys(clients, b"")
     closed: dict[socket.socket, bytes] = {}
     with selectors.DefaultSelector() as selector:
-        for client in clients:
-            selector.register(client, selectors.EVENT_READ)
+        for waiting in clients:
+            selector.register(waiting, selectors.EVENT_READ)
         deadline = time.monotonic() + PATIENCE_S
         while len(closed) < expected and time.monotonic() < deadline:
-            for key, _ in selector.select(0.5):
-                client = key.fileobj
+            for client in [key.fileobj for key, _ in selector.select(0.5)]:
                 assert isinstance(client, socket.socket)
                 data = client.recv(65536)
                 said[client] += data
