@@ -6,7 +6,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-HOST ?= http://127.0.0.1:8000
 
 export PYTHON
 # A slow mirror is waited for, a broken connection tried again: an install that gives up after 15 s is no install.
@@ -44,8 +43,8 @@ check: dev ## lint, format, types, import laws, tidiness
 bench: dev ## each benchmark beside its baseline
 	$(BIN)/siyu bench $(ARGS)
 
-load: dev ## Locust against a running server (HOST=...)
-	$(BIN)/locust -f loadtest/locustfile.py --host $(HOST) --web-host 127.0.0.1 $(ARGS)
+load: dev ## Locust against a server of its own, then: was anything oversold? (ARGS="--users 500 --seconds 120")
+	$(BIN)/python -m loadtest $(ARGS)
 
 soak: dev ## the long hammers
 	$(BIN)/python -m pytest -m soak $(ARGS)

@@ -1,1 +1,1 @@
-"""Locust users that load a running server as a crowd would."""
+"""Locust users and the shape of a show; of our own packages only pure codecs are imported here (law 6)."""
