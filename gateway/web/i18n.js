@@ -153,7 +153,7 @@ addStrings({
   "err.busy": ["人太多了，请 {seconds} 秒后再试", "Very busy: please try again in {seconds} s"],
   "err.rate": ["操作太快了，歇一下", "Too fast, take a breath"],
   "err.muted": ["你已被主播禁言", "The host has muted you"],
-  "err.blocked": ["消息含有不允许的内容", "The message holds something that is not allowed"],
+  "err.refused": ["消息含有不允许的内容", "The message holds something that is not allowed"],
   "err.invalid": ["填写有误，请检查", "Something is not filled in correctly"],
   "err.not_found": ["没有找到", "Not found"],
   "err.forbidden": ["没有权限", "Not allowed"],
@@ -167,7 +167,7 @@ addStrings({
   "err.no_room": ["这个直播间不存在或已关闭", "This room does not exist or was closed"],
   "err.token": ["登录已失效，请重新进入", "Your session has ended, please come in again"],
   "err.token_expired": ["登录已过期，请重新进入", "Your session has expired, please come in again"],
-  "err.login": ["账号或密码不对", "Wrong login or password"],
+  "err.bad_login": ["账号或密码不对", "Wrong login or password"],
   "err.too_long": ["内容太长了", "Too long"],
   "err.unknown": ["出了点问题，请再试一次", "Something went wrong, please try again"],
 });

@@ -1,0 +1,56 @@
+"""One browser, one server and one host for the folder; a theatre of people for each test."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.e2e.stage import CHROMIUM, CHROMIUM_FLAGS, PATIENCE_MS, Host, Theatre, publishing
+from tests.harness import LiveServer, live_server
+
+# The scope is the folder and not the session: Playwright's loop must be gone when other tests run theirs.
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium; without it the tests are skipped, in CI they fail."""
+    if not Path(CHROMIUM).exists():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{CHROMIUM} is not there, and CI must not skip what needs it")
+        pytest.skip(f"{CHROMIUM} is not there")
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A seeded server in a process of its own."""
+    with live_server(tmp_path_factory.mktemp("e2e")) as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def host(server: LiveServer) -> Iterator[Host]:
+    """A host on air on ``server``."""
+    with publishing(server) as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def theatre(browser: Browser, server: LiveServer, host: Host) -> Iterator[Theatre]:
+    """People on ``server`` while ``host`` is on air; what their pages complained of fails the test."""
+    house = Theatre(browser, server)
+    yield house
+    house.close()
+    unexpected = house.watch.unexpected()
+    if unexpected:
+        sys.stdout.write(server.log()[-4_000:])
+    assert unexpected == []
