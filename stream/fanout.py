@@ -294,6 +294,7 @@ class Fanout:
         windows = self._windows
         video = windows is None or Kind.VIDEO in windows.encoder.tracks
         if windows is not None:
+            self.content_type = windows.encoder.content_type
             for window in taken:
                 self._gop.add(window, video=video)
         if taken[0].fresh:

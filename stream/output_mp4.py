@@ -36,6 +36,7 @@ class Mp4Encoder:
         self._done: dict[Kind, list[fmp4.Sample]] = {Kind.VIDEO: [], Kind.AUDIO: []}
         self._held: dict[Kind, fmp4.Sample] = {}
         self._parts: list[bytes] = []
+        self._changes: dict[Kind, Packet] = {}
         self._starting = False
         self._sound_next: int | None = None
         self.content_type = "video/mp4"
@@ -53,15 +54,18 @@ class Mp4Encoder:
         if packet.kind is Kind.DATA or packet.kind not in self.tracks:
             return
         if packet.config:
-            self._finish()
-            self._configure(packet)
-            self._describe()
-            self._parts.append(self._init)
-        elif packet.kind is Kind.VIDEO:
+            self._changes[packet.kind] = packet
+            return
+        change = self._changes.pop(packet.kind, None)
+        if packet.kind is Kind.VIDEO:
             time, offset = packet.dts_ms * TICKS_PER_MS, packet.cts_ms * TICKS_PER_MS
+            if change is not None:
+                self._change(change, time)
             if self._hold(Kind.VIDEO, fmp4.Sample(time, LAST_FRAME_TICKS, offset, packet.key, packet.data)):
                 self._starting = False
         else:
+            if change is not None:
+                self._change(change, packet.dts_ms * self._rate // 1000)
             time = self._sound_time(packet.dts_ms)
             self._sound_next = time + aac.SAMPLES_PER_FRAME
             self._hold(Kind.AUDIO, fmp4.Sample(time, aac.SAMPLES_PER_FRAME, 0, True, packet.data))
@@ -81,6 +85,20 @@ class Mp4Encoder:
         """Give all; the last samples last as long as usual."""
         self._finish()
         return b"".join(self._take_parts())
+
+    def _change(self, config: Packet, time: int) -> None:
+        """Put the new init segment before the sample at `time`; the track's last one before lasts until then.
+
+        The other track goes on as it was: any hole in the time that is buffered would stop a browser.
+        """
+        held = self._held.pop(config.kind, None)
+        if held is not None:
+            held.duration = max(1, time - held.time)
+            self._done[config.kind].append(held)
+        self._parts = [self._collect()]
+        self._configure(config)
+        self._describe()
+        self._parts.append(self._init)
 
     def _configure(self, packet: Packet) -> None:
         if packet.codec is Codec.H264:
