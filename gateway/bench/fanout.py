@@ -1,0 +1,238 @@
+"""Fan-out: what the hub's process spends to bring a room's events to its sockets.
+
+Single frames: each event is published alone, as a pin or a stock figure is, and the next when it has been written to
+all. Merged: chat of 200 lines a second, which the room's tick makes into a few frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection
+
+import uvloop
+from websockets.asyncio.server import ServerConnection, broadcast, serve
+
+from chat.broker_memory import MemoryBroker
+from chat.channel import Channel
+from chat.hub import Hub, HubLimits, Member, RoomLimits, Tier
+from chat.message import encode
+from gateway.app import system_clock
+from gateway.bench.baseline_write import BACKLOG, SETTLE_S, write_passes
+from gateway.bench.process import BenchError, Meter
+from gateway.bench.report import Baseline, Figure, Goal, Report
+from gateway.bench.scale import Scale
+from gateway.bench.sink import HOST, UPGRADE, measure
+from gateway.bench.waiting import close_all, until
+
+ROOM = "bench"
+LINES_PER_S = 200
+"""A room's cap on chat: nobody reads more (`RoomLimits.chat_per_s`)."""
+TURN_S = 0.2
+CHAT_TURNS = 2
+TICK_MS_MAX = 100
+"""The longest merging that the goal allows."""
+
+SINGLE_GOAL = Goal(0.75, of_ratio=True)
+MERGED_GOAL = Goal(2_000_000)
+
+EVENT = {
+    "t": "chat",
+    "from": {"person": "01JD3Z5V8Q0M4T7X2A9K", "name": "小雨", "role": "viewer"},
+    "text": "这个颜色还有货吗？想要两件",
+}
+"""A line of chat as a viewer types it; with its offset about 160 bytes."""
+
+Measured = dict[str, float]
+
+
+def run_fanout(scale: Scale) -> Report:
+    """Measure; takes about seven times ``scale.seconds`` and some seconds to connect."""
+    sockets, seconds = scale.sockets, scale.seconds
+    single = measure(hub_single, sockets, UPGRADE, seconds)
+    library = measure(library_broadcast, sockets, UPGRADE, seconds)
+    alone, raw_alone = _sends(single)
+    figures = [
+        Figure(
+            "single frames",
+            "sends / CPU s",
+            alone,
+            (
+                Baseline("os.write loop", raw_alone),
+                Baseline("websockets broadcast()", library["sends"] / library["cpu_s"]),
+            ),
+            SINGLE_GOAL,
+        )
+    ]
+    for tick_ms in (HubLimits().tick_ms, TICK_MS_MAX):
+        merged = measure(hub_merged, sockets, UPGRADE, seconds, tick_ms)
+        sends, raw = _sends(merged)
+        each = merged["messages per send"]
+        baselines = (Baseline("os.write loop, same frames", raw * each), Baseline("os.write, one by one", raw_alone))
+        figures.append(Figure(f"merged, {tick_ms} ms tick", "messages / CPU s", sends * each, baselines, MERGED_GOAL))
+    return Report("fanout", {"sockets": sockets, "frame bytes": single["frame bytes"]}, tuple(figures))
+
+
+def _sends(found: Measured) -> tuple[float, float]:
+    """Sends per CPU second: the hub's and the raw loop's."""
+    return found["sends"] / found["cpu_s"], found["raw sends"] / found["raw cpu_s"]
+
+
+def hub_single(pipe: Connection, count: int, seconds: float) -> None:
+    """A hub that publishes events one by one."""
+    uvloop.run(_hub(pipe, count, HubLimits(), lambda hub: _publish_alone(hub, seconds)))
+
+
+def hub_merged(pipe: Connection, count: int, seconds: float, tick_ms: int) -> None:
+    """A hub whose room chats at its cap."""
+    uvloop.run(_hub(pipe, count, HubLimits(tick_ms=tick_ms), lambda hub: _publish_chat(hub, seconds)))
+
+
+async def _hub(pipe: Connection, count: int, limits: HubLimits, publish: Callable[[Hub], Awaitable[Measured]]) -> None:
+    # Joins are not what is measured: let all in at once. The history is as it ships.
+    limits = replace(limits, joins_per_s=count, joins_burst=2 * count, room=RoomLimits())
+    hub = Hub(
+        authenticate=lambda room, token: Member("viewer", "小雨", "viewer", None, 0),
+        commands={},
+        clock=system_clock,
+        broker=MemoryBroker(),
+        limits=limits,
+        epoch="bench",
+    )
+    await hub.start()
+    hub.open_room(ROOM, {"room": {"id": ROOM}})
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: hub.connection(HOST), HOST, 0, backlog=BACKLOG)
+    pipe.send(server.sockets[0].getsockname()[1])
+    channel = hub.channel(ROOM)
+    await until(lambda: len(channel.audience.connections) == count)
+    # The count of viewers is published late, and is not to fall into the measurement.
+    await asyncio.sleep(SETTLE_S + limits.viewers_ms / 1000)
+    found = await publish(hub)
+    totals = hub.totals()
+    if totals.slow_skipped or any(totals.dropped_by_tier.values()):
+        raise BenchError(f"sockets were too slow: {totals.dropped_by_tier}, {totals.slow_skipped} skipped")
+    pipe.send(found)
+    await close_all([connection.transport for connection in channel.audience.connections])
+    server.close()
+    await hub.close()
+
+
+async def _publish_alone(hub: Hub, seconds: float) -> Measured:
+    """Publish and write raw in turns: whatever else this machine does then weighs on both alike."""
+    audience = hub.channel(ROOM).audience
+    tally = Tally(hub)
+    while tally.wall_s < seconds:
+        meter = Meter()
+        while meter.read().wall_s < TURN_S:
+            number = audience.number
+            hub.publish(ROOM, EVENT, tier=Tier.P0)
+            while audience.number == number or audience.walking:  # noqa: ASYNC110 - a pass has no event
+                await asyncio.sleep(0)
+            tally.passes += 1
+            # The clients read all sockets alike: when one is behind, all are, and the rest of it is not our work.
+            while audience.connections[0].transport.get_write_buffer_size():  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.001)
+        tally.spend(meter)
+        tally.write_raw(TURN_S, 0.0)
+    return tally.found()
+
+
+async def _publish_chat(hub: Hub, seconds: float) -> Measured:
+    """Let the room chat at its cap, then write the same frames ready made, at the same pace."""
+    channel = hub.channel(ROOM)
+    loop = asyncio.get_running_loop()
+    tally = Tally(hub)
+    for _ in range(CHAT_TURNS):
+        batches, meter, start_s = channel.stats().batches, Meter(), loop.time()
+        for line in range(round(seconds * LINES_PER_S / CHAT_TURNS)):
+            hub.publish(ROOM, EVENT, tier=Tier.P2)
+            await asyncio.sleep(start_s + (line + 1) / LINES_PER_S - loop.time())
+        await _until_quiet(channel)
+        tally.passes += channel.stats().batches - batches
+        tally.spend(meter)
+        tally.write_raw(seconds / CHAT_TURNS, tally.wall_s / tally.passes)
+    return tally.found()
+
+
+async def _until_quiet(channel: Channel) -> None:
+    """Wait until what was said has gone out: the longest tick, and the pass after it."""
+    await asyncio.sleep(2 * TICK_MS_MAX / 1000)
+    await until(lambda: not channel.audience.walking)
+
+
+class Tally:
+    """What the hub has sent since now and spent for it, and the same for raw writes to the very same sockets."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._sockets = [
+            connection.transport.get_extra_info("socket").fileno()
+            for connection in hub.channel(ROOM).audience.connections
+        ]
+        self._before = hub.totals()
+        self.passes = 0
+        self.cpu_s = 0.0
+        self.wall_s = 0.0
+        self.raw_passes = 0
+        self.raw_cpu_s = 0.0
+        self._raw_bytes = 0
+
+    def spend(self, meter: Meter) -> None:
+        """Add what the hub spent."""
+        spent = meter.read()
+        self.cpu_s += spent.cpu_s
+        self.wall_s += spent.wall_s
+
+    def write_raw(self, seconds: float, interval_s: float) -> None:
+        """Write frames as long as the hub's, one after the other or each ``interval_s``."""
+        payload = bytes(self._bytes() // self.passes)
+        passes, spent = write_passes(self._sockets, (payload,), interval_s, seconds)
+        self.raw_passes += passes
+        self.raw_cpu_s += spent.cpu_s
+        self._raw_bytes += passes * len(payload)
+
+    def _bytes(self) -> int:
+        return (self._hub.totals().bytes_out - self._before.bytes_out) // len(self._sockets)
+
+    def found(self) -> Measured:
+        """All of it; ``bytes`` is what each socket must have got."""
+        count = len(self._sockets)
+        messages = self._hub.totals().messages_out - self._before.messages_out
+        return {
+            "messages per send": messages / count / self.passes,
+            "sends": self.passes * count,
+            "cpu_s": self.cpu_s,
+            "raw sends": self.raw_passes * count,
+            "raw cpu_s": self.raw_cpu_s,
+            "frame bytes": self._bytes() / self.passes,
+            "bytes": self._bytes() + self._raw_bytes,
+        }
+
+
+def library_broadcast(pipe: Connection, count: int, seconds: float) -> None:
+    """The websockets library's own server and ``broadcast()``, on uvloop, without compression."""
+    uvloop.run(_library(pipe, count, seconds))
+
+
+async def _library(pipe: Connection, count: int, seconds: float) -> None:
+    connections: set[ServerConnection] = set()
+
+    async def stay(connection: ServerConnection) -> None:
+        connections.add(connection)
+        await connection.wait_closed()
+
+    text = encode([EVENT]).decode()
+    async with serve(stay, HOST, 0, compression=None, ping_interval=None, backlog=BACKLOG) as server:
+        pipe.send(next(iter(server.sockets)).getsockname()[1])
+        await until(lambda: len(connections) == count)
+        await asyncio.sleep(SETTLE_S)
+        meter, passes = Meter(), 0
+        while meter.read().wall_s < seconds:
+            broadcast(connections, text)
+            await asyncio.sleep(0)
+            passes += 1
+        spent = meter.read()
+        pipe.send({"sends": passes * count, "cpu_s": spent.cpu_s, "bytes": passes * len(text.encode())})
+        await close_all([connection.transport for connection in connections])

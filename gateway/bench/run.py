@@ -1,0 +1,57 @@
+"""The command ``siyu bench``: chooses benchmarks, runs them one after the other, prints what they found."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+
+from gateway.bench.process import BenchError
+from gateway.bench.report import Report, as_data, as_table
+from gateway.bench.scale import Scale, ScaleError, read_scale
+from gateway.server import raise_file_limit
+
+FILES_BESIDE_SOCKETS = 100
+
+Benchmark = Callable[[Scale], Report]
+
+
+def benchmark(name: str) -> Benchmark:
+    """The benchmark of a name, imported when it is wanted: each brings a whole server along."""
+    made: Benchmark = getattr(import_module(f"gateway.bench.{name}"), f"run_{name}")
+    return made
+
+
+NAMES = ("fanout", "holds", "flv")
+
+
+def run_benchmarks(names: Sequence[str], *, as_json: bool, environment: Mapping[str, str] | None = None) -> int:
+    """Run the named benchmarks (none: all) and print their figures; the process's exit code.
+
+    2: a name or an environment variable is wrong. 1: a measurement failed; a missed goal is no failure, the table
+    says so.
+    """
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        print(f"siyu bench: no benchmark named {', '.join(unknown)}; there are {', '.join(NAMES)}", file=sys.stderr)
+        return 2
+    try:
+        scale = read_scale(environment)
+    except ScaleError as error:
+        print(f"siyu bench: {error}", file=sys.stderr)
+        return 2
+    files = raise_file_limit()
+    if max(scale.sockets, scale.viewers) + FILES_BESIDE_SOCKETS > files:
+        print(f"siyu bench: {files} open files are allowed here, too few for so many sockets", file=sys.stderr)
+        return 2
+    reports: list[Report] = []
+    for name in dict.fromkeys(names or NAMES):
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        try:
+            reports.append(benchmark(name)(scale))
+        except BenchError as error:
+            print(f"siyu bench: {name}: {error}", file=sys.stderr)
+            return 1
+    print(json.dumps(as_data(reports), indent=2) if as_json else as_table(reports))
+    return 0

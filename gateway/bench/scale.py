@@ -1,0 +1,49 @@
+"""How much a benchmark does: each field has an environment twin, ``SIYU_BENCH_SOCKETS`` and so on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+VALUE_MAX = 1_000_000
+"""More sockets, seconds or people than any run here is meant for."""
+
+
+class ScaleError(ValueError):
+    """An environment variable that is no count or time above 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Counts and seconds; by default a benchmark takes less than 40 s."""
+
+    sockets: int = 2_000
+    """Sockets of the fan-out."""
+    viewers: int = 1_000
+    """Viewers of the FLV stream."""
+    seconds: float = 3.0
+    """Each rate is measured over this long; the FLV stream runs twice as long and a little more."""
+    outstanding: int = 1_000
+    """Hold requests that wait for their answer at any time."""
+
+
+def read_scale(environment: Mapping[str, str] | None = None) -> Scale:
+    """The scale with what the environment says. Raises ScaleError."""
+    source = os.environ if environment is None else environment
+    given: dict[str, float] = {}
+    for field in fields(Scale):
+        name = f"SIYU_BENCH_{field.name.upper()}"
+        if name in source:
+            given[field.name] = _positive(name, source[name], whole=field.name != "seconds")
+    return Scale(**given)  # type: ignore[arg-type]
+
+
+def _positive(name: str, text: str, *, whole: bool) -> float:
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < VALUE_MAX:
+        raise ScaleError(f"{name}={text}: a {'whole ' if whole else ''}number above 0 is wanted")
+    return value
