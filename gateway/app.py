@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
@@ -25,16 +26,17 @@ from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
+from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
 from commerce.shop import Shop
-from commerce.store_sql import open_store
+from commerce.store_sql import Store, open_store
 from gateway.addresses import Addresses
 from gateway.api import Api, openapi
 from gateway.auth import Claims, TokenError, Tokens
 from gateway.bridge import Bridge
 from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.commands import hub_commands
-from gateway.config import Settings, refuse_unavailable
+from gateway.config import Settings
 from gateway.desk import Desk
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_of, problem_response
@@ -46,13 +48,15 @@ from gateway.routes_auth import auth_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
 from gateway.routes_rooms import room_operations
-from gateway.secrets import open_secrets
+from gateway.secrets import Secrets, open_secrets
 from gateway.services import Services
 from stream.directory import Directory
 from stream.errors import PublishRefused
 from stream.ingest_rtmp import PublishRequest, RtmpIngest, RtmpLimits
 from stream.output_flv import FlvOutput
 from stream.output_mp4 import Mp4Output
+
+logger = logging.getLogger("siyu.app")
 
 VERSION = "0.1.0"
 MEDIA_FORMATS = (".flv", ".mp4")
@@ -207,7 +211,12 @@ class Application:
         # The bridge listens before the shop tells what a crash left in its outbox, or nobody would hear it.
         await self.bridge.start()
         await services.shop.start()
-        self.addresses.rtmp_port = await self.ingest.start(services.settings.host, services.settings.rtmp_port)
+        host, port = services.settings.host, services.settings.rtmp_port
+        try:
+            self.addresses.rtmp_port = await self.ingest.start(host, port)
+        except OSError as error:
+            text = f"cannot listen on {host}:{port} for RTMP: {_reason(error)}; choose another --rtmp-port"
+            raise OSError(error.errno, text) from error
 
     async def drain(self) -> None:
         """Tell hosts and viewers to go, in paced batches; returns when they have gone."""
@@ -218,14 +227,23 @@ class Application:
                 group.create_task(output.drain())
 
     async def close(self) -> None:
-        """End everything: connections first, then the ledger with what it has acknowledged, then the files."""
-        await self.ingest.close()
-        await self.services.hub.close()
-        self.services.directory.close()
-        for shut in self._shutters:
-            ended = shut()
-            if ended is not None:
-                await ended
+        """End everything: connections first, then the ledger with what it has acknowledged, then the files.
+
+        What cannot be ended is logged and keeps nothing else from its end.
+        """
+        services = self.services
+        for shut in (self.ingest.close, services.hub.close, services.directory.close, *self._shutters):
+            try:
+                ended = shut()
+                if ended is not None:
+                    await ended
+            except Exception:
+                logger.exception("a part did not end in order")
+
+
+def _reason(error: OSError) -> str:
+    """What the system says; asyncio puts a sentence of its own in its place."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
@@ -256,11 +274,26 @@ def _authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Mem
     return Member(claims.person, claims.name, claims.role, claims.merchant, claims.expires_ms)
 
 
+def _open_shop(
+    settings: Settings, store: Store, secrets: Secrets, clock: Callable[[], int]
+) -> tuple[Shop, Callable[[], Awaitable[None]]]:
+    """The shop with its payment provider, and what ends the provider."""
+    if not settings.sandbox_payments:
+        return Shop(store, clock=clock, provider=NoProvider()), _nothing_to_end
+    sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock)
+    shop = Shop(store, clock=clock, provider=sandbox)
+    sandbox.deliver_to(shop.settle)
+    return shop, sandbox.aclose
+
+
+async def _nothing_to_end() -> None:
+    """For a shop without a provider."""
+
+
 async def open_application(
     settings: Settings, *, http_port: int, files: int, clock: Callable[[], int] = system_clock
 ) -> Application:
-    """Open the data folder, wire the parts and start them. Raises ``StoreError``, ``SettingsError``, ``OSError``."""
-    refuse_unavailable(settings)
+    """Open the data folder, wire the parts and start them. Raises ``StoreError``, ``SecretError``, ``OSError``."""
     settings.data.mkdir(parents=True, exist_ok=True)
     secrets = open_secrets(settings.data)
     store = open_store(settings.data)
@@ -269,7 +302,7 @@ async def open_application(
     attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock)
     people = People(store, touches, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
-    shop = Shop(store, clock=clock, provider=SandboxProvider(secrets.key("sandbox"), clock=clock))
+    shop, end_payments = _open_shop(settings, store, secrets, clock)
     tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock)
     rooms = Rooms(
         Room(room.id, room.merchant, room.title, room.host, room.cover) for room in await catalogue.every_room()
@@ -305,7 +338,7 @@ async def open_application(
         addresses=addresses,
         clients=clients,
         files=files,
-        shutters=[shop.close, people.close, catalogue.close, touches.close, store.close],
+        shutters=[shop.close, end_payments, people.close, catalogue.close, touches.close, store.close],
     )
     await application.start()
     return application

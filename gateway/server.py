@@ -18,9 +18,11 @@ from collections.abc import Awaitable, Callable, Iterator
 import uvicorn
 import uvloop
 
+from commerce.errors import StoreError
 from gateway.app import Application, open_application
-from gateway.config import Settings
+from gateway.config import Settings, SettingsError, refuse_unavailable
 from gateway.gate import REQUEST_HEAD_BYTES_MAX
+from gateway.secrets import SecretError
 
 logger = logging.getLogger("siyu.server")
 
@@ -46,7 +48,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise OSError(
+            error.errno, f"cannot listen on {host}:{port}: {error.strerror}; choose another --http-port"
+        ) from error
 
 
 class HttpServer(uvicorn.Server):
@@ -116,8 +120,10 @@ async def serve(
 ) -> None:
     """Run the server until a signal (or ``stop``), then ``leaving``, then drain.
 
-    Raises ``OSError`` when a port is taken, ``StoreError`` when the data folder cannot be used.
+    Raises ``SettingsError`` for what this release cannot do, ``OSError`` when a port is taken, ``StoreError`` when the
+    data folder cannot be used.
     """
+    refuse_unavailable(settings)
     files = raise_file_limit()
     http_socket = listen(settings.host, settings.http_port)
     try:
@@ -184,10 +190,16 @@ async def _shut_down(
 
 
 def run(settings: Settings, *, ready: Callable[[Application], None] | None = None) -> int:
-    """Serve on uvloop; the process's exit code."""
+    """Serve on uvloop; the process's exit code. Raises ``SettingsError``, ``SecretError``, ``StoreError``."""
     try:
         uvloop.run(serve(settings, ready=ready))
     except OSError as error:
-        sys.stderr.write(f"siyu: {error}\n")
+        sys.stderr.write(f"siyu: {error.strerror or error}\n")
+        return 1
+    except (SettingsError, SecretError, StoreError):
+        raise
+    except Exception:
+        # Through the log and not as Python shows it: a log has one form, and no secret in it.
+        logger.critical("ended by an error of ours", exc_info=True)
         return 1
     return 0
