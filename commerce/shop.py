@@ -10,7 +10,6 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, text
 
 from commerce import orders_sql, payments_sql, sales_sql, views_sql
 from commerce.domain.coupon import COUPONS_MAX, DROP_SECONDS_MAX
@@ -58,12 +57,8 @@ OUTSIDE_CALLS_MAX = 64
 """Calls to the provider under way from housekeeping; more wait for the next sweep."""
 ALARMS_MAX = 1_000
 """Sales whose opening or closing has its own timer; others are told of by the next sweep."""
+KEY_RULE = f"a key has 1 to {KEY_CHARACTERS_MAX} characters, none of them NUL"
 TITLE_CHARACTERS_MAX = 200
-
-_PRODUCT = text(
-    "SELECT k.product, p.title, p.image FROM sku AS k JOIN product AS p ON p.id = k.product"
-    " WHERE k.id = :sku AND k.merchant = :merchant"
-)
 
 
 class Shop:
@@ -117,16 +112,18 @@ class Shop:
         self, merchant: str, room: str, person: str, sale: str, quantity: int, key: str, version: int | None = None
     ) -> "asyncio.Future[HoldGranted]":
         """Take units of a sale. Fails with NotFound, Refused, Conflict, Busy, Invalid."""
-        if not 0 < quantity <= QUANTITY_MAX or not 0 < len(key) <= KEY_CHARACTERS_MAX:
-            return self._failed(Invalid(f"1 to {QUANTITY_MAX} units, a key of up to {KEY_CHARACTERS_MAX} characters"))
+        if not 0 < quantity <= QUANTITY_MAX:
+            return self._failed(Invalid(f"1 to {QUANTITY_MAX} units"))
+        if not _fits(key):
+            return self._failed(Invalid(KEY_RULE))
         return self.ledger.submit(Hold(merchant, room, person, sale, quantity, key, f"{quantity}/{version}", version))
 
     def claim_coupon(
         self, merchant: str, room: str, person: str, drop: str, key: str
     ) -> "asyncio.Future[CouponGranted]":
         """Take a coupon of a drop. Fails with NotFound, Refused, Conflict, Busy, Invalid."""
-        if not 0 < len(key) <= KEY_CHARACTERS_MAX:
-            return self._failed(Invalid(f"a key has 1 to {KEY_CHARACTERS_MAX} characters"))
+        if not _fits(key):
+            return self._failed(Invalid(KEY_RULE))
         return self.ledger.submit(Claim(merchant, room, person, drop, key, ""))
 
     def _failed(self, error: CommerceError) -> "asyncio.Future[Any]":
@@ -165,13 +162,10 @@ class Shop:
         _within(hold_s, 1, HOLD_S_MAX, "hold_s")
         _within(length_s, 1, LENGTH_S_MAX, "length_s")
 
-        def find(connection: Connection) -> tuple[str, str, str]:
-            row = connection.execute(_PRODUCT, {"sku": sku, "merchant": merchant}).one_or_none()
-            if row is None:
-                raise NotFound("no such product", sku=sku)
-            return row.product, row.title, row.image or ""
-
-        product, own_title, own_image = await self._store.read(find)
+        found = await self._store.read(lambda connection: views_sql.read_product(connection, merchant, sku))
+        if found is None:
+            raise NotFound("no such product", sku=sku)
+        product, own_title, own_image = found
         command = CreateSale(
             merchant,
             room,
@@ -479,6 +473,11 @@ def _within(value: int, least: int, most: int, name: str) -> None:
         raise Invalid(f"{name} is a whole number from {least} to {most}", field=name)
 
 
+def _fits(key: str) -> bool:
+    # SQLite cuts a text from JSON at its first NUL: two keys would become one.
+    return 0 < len(key) <= KEY_CHARACTERS_MAX and "\0" not in key
+
+
 def _key(key: str) -> None:
-    if not 0 < len(key) <= KEY_CHARACTERS_MAX:
-        raise Invalid(f"a key has 1 to {KEY_CHARACTERS_MAX} characters")
+    if not _fits(key):
+        raise Invalid(KEY_RULE)

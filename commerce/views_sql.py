@@ -111,6 +111,10 @@ _DROPS_OF_ROOM = text(
     "SELECT * FROM drop_ WHERE room = :room AND (closed_ms IS NULL OR closed_ms > :since)"
     " ORDER BY starts_ms DESC, id DESC LIMIT :limit"
 )
+_PRODUCT = text(
+    "SELECT k.product, p.title, p.image FROM sku AS k JOIN product AS p ON p.id = k.product"
+    " WHERE k.id = :sku AND k.merchant = :merchant"
+)
 _SALE = text("SELECT * FROM sale WHERE id = :id")
 _DROP = text("SELECT * FROM drop_ WHERE id = :id")
 _COUPONS = text("SELECT * FROM coupon WHERE merchant = :merchant AND person = :person ORDER BY id DESC LIMIT :limit")
@@ -127,6 +131,12 @@ def read_drops(connection: Connection, room: str, now_ms: int) -> list[DropView]
     """Coupon drops of a room, newest first."""
     parameters = {"room": room, "since": now_ms - CLOSED_SHOWN_MS, "limit": LIST_MAX}
     return [drop_view(drop_row(row), now_ms) for row in connection.execute(_DROPS_OF_ROOM, parameters).mappings()]
+
+
+def read_product(connection: Connection, merchant: str, sku: str) -> tuple[str, str, str] | None:
+    """Product, title and image of a merchant's SKU."""
+    row = connection.execute(_PRODUCT, {"sku": sku, "merchant": merchant}).one_or_none()
+    return None if row is None else (row.product, row.title, row.image or "")
 
 
 def read_sale(connection: Connection, sale: str) -> SaleRow | None:

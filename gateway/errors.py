@@ -71,6 +71,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, TokenError):
         return Problem(401, "token_expired" if error.expired else "token", str(error))
     if isinstance(error, CommerceError):
+        if error.code == "internal":
+            return Problem(500, "internal", error.message)
         status = next(status for kind, status in STATUS_OF if isinstance(error, kind))
         return Problem(status, error.code, error.message, retry_ms=error.retry_ms, extra=error.extra)
     return Problem(500, "internal", "something broke on our side; it is in the log")

@@ -296,6 +296,16 @@ async def test_a_callback_with_a_forged_signature_is_refused(live: Rig) -> None:
     assert answer.status_code in {400, 422}, answer.text
 
 
+async def test_a_shop_on_a_public_address_takes_no_sandbox_money_unless_asked(tmp_path: Path) -> None:
+    async with rig(tmp_path, host="0.0.0.0") as public:
+        guest = await public.guest()
+        line = {"sku": public.shop.products[1]["sku"], "quantity": 1, "version": 1}
+        body = {"room": public.shop.room, "lines": [line]}
+        order = (await public.call("POST", "/orders", body, token=guest["token"], key="o")).json()["order"]["order"]
+        problem(await public.call("POST", f"/orders/{order}/pay", token=guest["token"], key="p"), 422, "no_provider")
+        problem(await public.client.post("/api/v1/payments/sandbox", content=b"{}"), 404, "not_found")
+
+
 async def test_the_metrics_are_in_the_text_format(live: Rig) -> None:
     text = (await live.client.get("/metrics")).text
     assert "siyu_hub_rooms 2.0" in text and "siyu_ledger_commands_total" in text
