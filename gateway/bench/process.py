@@ -15,6 +15,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
+from gateway.server import freeze_start_up
+
 WAIT_S = 90.0
 """Longest wait for a child's next word: a measurement takes seconds."""
 GOODBYE_S = 10.0
@@ -91,4 +93,5 @@ class Child:
 def _run(pipe: Connection, cpus: set[int] | None, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     if cpus:
         os.sched_setaffinity(0, cpus)
+    freeze_start_up()
     target(pipe, *arguments)
