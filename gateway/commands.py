@@ -32,6 +32,8 @@ from gateway.schemas import (
 )
 
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
+# Who claims without a key gets the one coupon that this key stands for, however often they ask.
+KEYLESS = "keyless"
 T = TypeVar("T")
 Handler = Callable[[CommandContext, Mapping[str, Any]], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
 
@@ -140,8 +142,7 @@ def hub_commands(desk: Desk) -> dict[str, Handler]:
     def claim(context: CommandContext, command: Mapping[str, Any]) -> Awaitable[Mapping[str, Any]]:
         body = _parse(ClaimCommand, command)
         try:
-            key = body.key or f"claim:{body.drop}:{command.get('id')}"
-            claimed = desk.claim_coupon(_claims(context), context.room, body.drop, key)
+            claimed = desk.claim_coupon(_claims(context), context.room, body.drop, body.key or KEYLESS)
             return _passed(claimed, lambda granted: {"coupon": asdict(coupon_answer(granted))})
         except (CommerceError, Problem) as error:
             raise _refusal(error) from error

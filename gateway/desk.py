@@ -12,6 +12,7 @@ from typing import Any
 from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import Card
+from commerce.errors import NotFound
 from commerce.events import DropView, OrderView, SaleView
 from commerce.ledger import CouponGranted, HoldGranted
 from commerce.shop import Shop
@@ -98,6 +99,7 @@ class Desk:
 
     async def close_drop(self, who: Claims, room_id: str, drop: str) -> DropView:
         room = self.run(who, room_id)
+        _here(room, (await self._shop.drop(drop)).room, "coupon drop")
         return await self._shop.close_drop(room.merchant, drop)
 
     async def create_sale(self, who: Claims, room_id: str, body: SaleBody) -> SaleView:
@@ -124,12 +126,14 @@ class Desk:
 
     async def start_sale(self, who: Claims, room_id: str, sale: str, countdown_s: int) -> SaleView:
         room = self.run(who, room_id)
+        _here(room, (await self._shop.sale(sale)).room, "sale")
         return await self._shop.start_sale(room.merchant, sale, countdown_s)
 
     async def turn_sale(self, who: Claims, room_id: str, sale: str, verb: str) -> SaleView:
         """Pause, resume or close a sale."""
         room = self.run(who, room_id)
         shop = self._shop
+        _here(room, (await shop.sale(sale)).room, "sale")
         turn = {"pause": shop.pause_sale, "resume": shop.resume_sale, "close": shop.close_sale}[verb]
         return await turn(room.merchant, sale)
 
@@ -180,6 +184,12 @@ class Desk:
     def stream_view(self, room_id: str) -> Mapping[str, Any]:
         """The ``stream`` section of a room."""
         return stream_view(self._directory.info(room_id))
+
+
+def _here(room: Room, of_room: str, what: str) -> None:
+    """A host steers what is sold in their own room, not next door. Raises ``NotFound``."""
+    if of_room != room.id:
+        raise NotFound(f"no such {what} in this room")
 
 
 def stream_view(info: Any) -> dict[str, Any]:

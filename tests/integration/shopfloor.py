@@ -15,7 +15,6 @@ from tests.harness import LiveServer
 from tests.integration.sockets import Crowd, HubClient
 
 DAY_S = 86_400
-STOCK = 1_000_000
 
 
 class Shopfloor:
@@ -25,7 +24,11 @@ class Shopfloor:
         self.server = server
         self.merchant: str = server.seed["merchant"]
         self.host_token: str = server.seed["host_token"]
-        self._key = open_secrets(server.data).key("tokens")
+        self.other: dict[str, Any] = {}
+        """What the seed said of a second merchant, where a test has one."""
+        self.second_room = ""
+        """Another room of the first merchant, where a test has one."""
+        self.key = open_secrets(server.data).key("tokens")
 
     def token(
         self,
@@ -38,7 +41,7 @@ class Shopfloor:
         key: bytes | None = None,
     ) -> str:
         """A token as the server would mint it; ``ttl_s`` below 0 is one that has expired."""
-        tokens = Tokens(key or self._key, ttl_s=ttl_s, clock=system_clock)
+        tokens = Tokens(key or self.key, ttl_s=ttl_s, clock=system_clock)
         return tokens.mint(
             person=person,
             name=person[-8:],
@@ -57,6 +60,10 @@ class Shopfloor:
         crowd.settle([client])
         return client
 
+    def join_room(self, crowd: Crowd, room: str, person: str) -> HubClient:
+        """``person`` in another room of the merchant."""
+        return crowd.join(room, self.token(person, room=room), person=person)
+
     def host(self, crowd: Crowd) -> HubClient:
         """The host in the room."""
         return crowd.join(self.server.room, self.host_token, person="host")
@@ -67,30 +74,41 @@ class Shopfloor:
         assert answer.status_code < 300, answer.text
         return answer.json()
 
-    def product(self, title: str, price: int = 8_800, stock: int = STOCK, room: str | None = None) -> dict[str, Any]:
-        """A new product with stock on the room's shelf."""
+    def product(
+        self, title: str, price: int = 8_800, stock: int = 100, room: str | None = None, token: str | None = None
+    ) -> dict[str, Any]:
+        """A new product with stock on a room's shelf."""
         body = {"title": title, "price": price, "stock": stock}
-        card: dict[str, Any] = self.ask("POST", f"/rooms/{room or self.server.room}/products", body)
+        card: dict[str, Any] = self.ask("POST", f"/rooms/{room or self.server.room}/products", body, token)
         return card
 
-    def sale(self, total: int, *, per_person: int = 1, hold_s: int = 300, start: bool = True, **more: Any) -> str:
+    def sale(
+        self,
+        total: int,
+        *,
+        per_person: int = 1,
+        hold_s: int = 300,
+        length_s: int = 3_600,
+        start: bool = True,
+        room: str | None = None,
+        token: str | None = None,
+    ) -> str:
         """A new flash sale of ``total`` units of a product of its own, open unless told otherwise; its id."""
-        path = f"/rooms/{self.server.room}/sales"
+        path = f"/rooms/{room or self.server.room}/sales"
         body = {
-            "sku": self.product("秒杀品", stock=total)["sku"],
+            "sku": self.product("秒杀品", stock=total, room=room, token=token)["sku"],
             "price": 990,
             "total": total,
             "per_person": per_person,
             "hold_s": hold_s,
-            "length_s": 3_600,
-            **more,
+            "length_s": length_s,
         }
-        sale: str = self.ask("POST", path, body)["sale"]
+        sale: str = self.ask("POST", path, body, token)["sale"]
         if start:
-            self.ask("POST", f"{path}/{sale}/start", {"countdown_s": 0})
+            self.ask("POST", f"{path}/{sale}/start", {"countdown_s": 0}, token)
         return sale
 
-    def drop(self, total: int, *, per_person: int = 1, room: str | None = None) -> str:
+    def drop(self, total: int, *, per_person: int = 1, room: str | None = None, token: str | None = None) -> str:
         """A new coupon drop; its id."""
         body = {
             "title": "满减券",
@@ -100,7 +118,7 @@ class Shopfloor:
             "per_person": per_person,
             "seconds": 3_600,
         }
-        drop: str = self.ask("POST", f"/rooms/{room or self.server.room}/drops", body)["drop"]
+        drop: str = self.ask("POST", f"/rooms/{room or self.server.room}/drops", body, token)["drop"]
         return drop
 
     # The books

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 import os
 import resource
 import selectors
@@ -143,8 +144,8 @@ class HubClient:
         self._crowd.want_write(self, True)
 
     def send_json(self, value: Any) -> None:
-        """Send one text frame."""
-        self.send_bytes(frame(orjson.dumps(value)))
+        """Send one text frame; the standard library's JSON, as it writes any integer."""
+        self.send_bytes(frame(json.dumps(value, ensure_ascii=False).encode()))
 
     def send(self, cmd: str, **arguments: Any) -> int:
         """Send one command; its id."""
