@@ -103,7 +103,7 @@ HELP = {
     "rtmp_port": "RTMP from OBS and phones",
     "udp_port": "WebRTC media (reserved)",
     "udp_host": "public address in WebRTC candidates (reserved)",
-    "data": "folder of the database, secrets and logs",
+    "data": "folder of the databases and the secret",
     "database_url": "PostgreSQL instead of SQLite",
     "redis_url": "bus between workers and nodes",
     "workers": "gateway processes",
