@@ -95,6 +95,15 @@ class OrderView:
 
 
 @dataclass(frozen=True, slots=True)
+class SoldView:
+    """What a room sold: paid orders made since ``since`` and their ``amount``."""
+
+    since: int
+    orders: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Common fields: the event's id, the merchant and room it belongs to, and when it was committed."""
 

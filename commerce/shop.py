@@ -17,7 +17,7 @@ from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import LINES_MAX, WantedLine
 from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX, LENGTH_S_MAX, QUANTITY_MAX, UNITS_MAX
 from commerce.errors import Busy, CommerceError, Invalid, NotFound, Refused
-from commerce.events import CouponView, DropView, Event, OrderCancelled, OrderView, RefundDue, SaleView
+from commerce.events import CouponView, DropView, Event, OrderCancelled, OrderView, RefundDue, SaleView, SoldView
 from commerce.ledger import (
     KEY_CHARACTERS_MAX,
     CancelOrder,
@@ -363,6 +363,10 @@ class Shop:
         return await self._store.read(
             lambda connection: views_sql.read_orders(connection, merchant, person, room, after, limit)
         )
+
+    async def sold(self, merchant: str, room: str, since_ms: int) -> SoldView:
+        """Count and sum of the paid orders of a room that were made since ``since_ms``."""
+        return await self._store.read(lambda connection: views_sql.read_sold(connection, merchant, room, since_ms))
 
     async def order(self, merchant: str, order: str, person: str | None = None) -> OrderView:
         """One order. Raises NotFound, also for another merchant's or person's."""

@@ -7,8 +7,9 @@ import orjson
 from sqlalchemy import Connection, Row, RowMapping, text
 
 from commerce.domain.coupon import DropRow, drop_state
+from commerce.domain.ids import time_prefix
 from commerce.domain.sale import SaleRow, SaleState, state_of
-from commerce.events import CouponView, DropView, OrderLineView, OrderView, SaleView
+from commerce.events import CouponView, DropView, OrderLineView, OrderView, SaleView, SoldView
 
 CLOSED_SHOWN_MS = 600_000
 """A room's list keeps a closed sale or drop for ten minutes, so that late-comers see what they missed."""
@@ -118,6 +119,10 @@ _PRODUCT = text(
 _SALE = text("SELECT * FROM sale WHERE id = :id")
 _DROP = text("SELECT * FROM drop_ WHERE id = :id")
 _COUPONS = text("SELECT * FROM coupon WHERE merchant = :merchant AND person = :person ORDER BY id DESC LIMIT :limit")
+_SOLD = text(
+    "SELECT count(*) AS orders, coalesce(sum(amount), 0) AS amount FROM orders"
+    " WHERE merchant = :merchant AND room = :room AND id >= :lowest AND status = 'paid'"
+)
 _ORDER = text("SELECT * FROM orders WHERE id = :id AND merchant = :merchant")
 
 
@@ -155,6 +160,13 @@ def read_coupons(connection: Connection, merchant: str, person: str, now_ms: int
     """A person's coupons, newest first."""
     found = connection.execute(_COUPONS, {"merchant": merchant, "person": person, "limit": LIST_MAX})
     return [coupon_view(row, now_ms) for row in found]
+
+
+def read_sold(connection: Connection, merchant: str, room: str, since_ms: int) -> SoldView:
+    """What a room has sold since a moment: a range of ids, as these begin with their time."""
+    asked = {"merchant": merchant, "room": room, "lowest": time_prefix(since_ms)}
+    row = connection.execute(_SOLD, asked).one()
+    return SoldView(since_ms, row.orders, row.amount)
 
 
 def read_order(connection: Connection, merchant: str, order: str, person: str | None) -> OrderView | None:

@@ -137,20 +137,28 @@ def _hub_url(seed: Mapping[str, Any], token: str) -> str:
 class Shopper:
     """A viewer with a temper: how often they talk, and how much they want things."""
 
-    def __init__(self, seed: Mapping[str, Any], number: int, scene: str | None) -> None:
+    def __init__(self, seed: Mapping[str, Any], number: int, scene: str | None, friend: Shopper | None = None) -> None:
         self._seed = seed
+        self._friend = friend
+        self._token: str | None = None
+        self._entered = asyncio.Event()
         self._name = NAMES[number % len(NAMES)] + ("" if number < len(NAMES) else str(number))
         self._scene = scene
         self._random = random.Random(number * 7919 + os.getpid())
         self._coupon: dict[str, Any] | None = None
 
     async def live(self) -> None:
-        """Enter, and come back after each lost connection."""
-        body = {"room": self._seed["room"], "name": self._name, "device": f"demo-{self._name}", "scene": self._scene}
+        """Enter, and come back after each lost connection. Who has a friend inside comes by that friend's share."""
+        body = {"room": self._seed["room"], "name": self._name, "device": f"demo-{self._name}"}
         while True:
             try:
-                guest = await post(f"{self._seed['api']}/auth/guest", body)
-                async with connect(_hub_url(self._seed, guest["token"]), open_timeout=10, max_size=2**20) as socket:
+                if self._friend is not None and self._scene is None:
+                    self._scene = await self._friend.share()
+                if self._scene is not None:
+                    body["scene"] = self._scene
+                self._token = (await post(f"{self._seed['api']}/auth/guest", body))["token"]
+                self._entered.set()
+                async with connect(_hub_url(self._seed, self._token), open_timeout=10, max_size=2**20) as socket:
                     visitor = Visitor(socket)
                     async with asyncio.TaskGroup() as group:
                         group.create_task(visitor.listen())
@@ -159,6 +167,18 @@ class Shopper:
             except* (OSError, WebSocketException, TimeoutError) as errors:
                 logger.info("%s left: %s", self._name, errors.exceptions[0])
             await asyncio.sleep(RECONNECT_S * (1 + self._random.random()))
+
+    async def share(self) -> str:
+        """The token of a link of one's own, a child of the link one came by. Raises ``OSError``, ``TimeoutError``."""
+        await asyncio.wait_for(self._entered.wait(), REQUEST_TIMEOUT_S)
+        body = {"room": self._seed["room"], **({"parent": self._scene} if self._scene else {})}
+        token: str = (await post(f"{self._seed['api']}/links", body, self._token))["token"]
+        return token
+
+    async def _look(self, sku: str) -> None:
+        """Tap a card, as the page reports it."""
+        touch = {"kind": "card_click", "room": self._seed["room"], "sku": sku}
+        await post(f"{self._seed['api']}/touches", touch, self._token)
 
     async def _talk(self, visitor: Visitor) -> None:
         while True:
@@ -189,12 +209,14 @@ class Shopper:
         elif kind == "pin" and self._random.random() < 0.12:
             await asyncio.sleep(self._random.uniform(1, 8))
             card = event["card"]
+            await self._look(card["sku"])
             line = {"sku": card["sku"], "quantity": 1, "version": card["version"]}
             await self._pay(visitor, {"lines": [line]}, card["price"])
 
     async def _buy(self, visitor: Visitor, sale: Mapping[str, Any]) -> None:
         key = f"{sale['sale']}-{self._name}"
         hold = await visitor.command("sale.hold", sale=sale["sale"], quantity=1, key=key)
+        await self._look(sale["sku"])
         await asyncio.sleep(self._random.uniform(0.5, 4))
         await self._pay(visitor, {"hold": hold["hold"]}, hold["price"])
 
@@ -280,16 +302,20 @@ class Director:
 
 
 async def crowd(seed: Mapping[str, Any], shoppers: int) -> None:
-    """Run director and shoppers until cancelled. Each third shopper comes by a share link of its channel."""
+    """Run director and shoppers until cancelled: of three one comes unled, one by a link, one by a friend."""
     links: list[str] = []
     for channel in CHANNELS:
         body = {"room": seed["room"], "channel": channel, "campaign": "demo"}
         links.append((await post(f"{seed['api']}/links", body, seed["merchant_token"]))["token"])
     async with asyncio.TaskGroup() as group:
         group.create_task(Director(seed).live())
+        people: list[Shopper] = []
         for number in range(shoppers):
-            scene = links[number % len(links)] if number % 3 else None
-            group.create_task(Shopper(seed, number, scene).live())
+            scene = links[number // 3 % len(links)] if number % 3 == 1 else None
+            # Every other friend was brought by a friend already: a tree with branches.
+            friend = people[number - (3 if number // 3 % 2 else 1)] if number % 3 == 2 else None
+            people.append(Shopper(seed, number, scene, friend))
+            group.create_task(people[-1].live())
 
 
 async def _main() -> None:

@@ -11,6 +11,9 @@ import math
 WIDTH = 540
 HEIGHT = 960
 FPS = 25
+# Where a viewer page leaves the picture free: under its head, above the cards of the deck.
+CENTRE_Y = 325
+RING = 168
 
 # 5 × 7 dots per glyph, one string a row.
 _GLYPHS = {
@@ -75,7 +78,7 @@ class Painter:
         self._v = b"".join(bytes([_gradient(row, half)[2]]) * (WIDTH // 2) for row in range(half))
 
     def paint(self, second: float, clock: str) -> tuple[bytes, bytes, bytes]:
-        """The frame at ``second`` since the start, with the text ``clock`` in its middle."""
+        """The frame at ``second`` since the start, with the text ``clock`` amid the ring."""
         luma = bytearray(self._luma)
         for light in range(9):
             radius = 34 + 13 * (light % 4)
@@ -83,9 +86,9 @@ class Painter:
             y = (HEIGHT + 200 - (second * (26 + 7 * light) + light * 233) % (HEIGHT + 400)) + 0.0
             self._disc(luma, x, y, radius, 14 + 3 * (light % 3))
         self._ring(luma, second)
-        self._text(luma, "SIYU LIVE", 108, 6, 235)
-        self._text(luma, clock, HEIGHT // 2 - 21, 6, 240)
-        self._text(luma, "DEMO", HEIGHT - 330, 4, 190)
+        self._text(luma, "SIYU LIVE", CENTRE_Y - 84, 4, 235)
+        self._text(luma, clock, CENTRE_Y - 18, 5, 240)
+        self._text(luma, "DEMO", CENTRE_Y + 58, 4, 205)
         return bytes(luma), self._u, self._v
 
     @staticmethod
@@ -102,7 +105,7 @@ class Painter:
     @staticmethod
     def _ring(luma: bytearray, second: float) -> None:
         """Sixty dots in a circle; as many are bright as seconds have gone."""
-        centre_x, centre_y, radius = WIDTH // 2, HEIGHT // 2, 205
+        centre_x, centre_y, radius = WIDTH // 2, CENTRE_Y, RING
         now = second % 60
         for dot in range(60):
             angle = dot / 60 * 2 * math.pi

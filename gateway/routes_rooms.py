@@ -35,6 +35,13 @@ from gateway.schemas import (
 from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
+DAY_MS = 86_400_000
+SHANGHAI_MS = 8 * 3_600_000
+
+
+def midnight_ms(now_ms: int) -> int:
+    """The midnight that began the shop's day: Asia/Shanghai, which knows no summer time. The board's "today" too."""
+    return (now_ms + SHANGHAI_MS) // DAY_MS * DAY_MS - SHANGHAI_MS
 
 
 def room_operations(services: Services, desk: Desk, addresses: Addresses) -> list[Operation]:
@@ -87,9 +94,11 @@ def _room_basics(services: Services, desk: Desk, addresses: Addresses) -> list[O
     async def read_stats(call: Call) -> StatsAnswer:
         room = desk.run(call.who, call.path["room"])
         orders = await services.shop.orders(room.merchant, room=room.id, limit=20)
+        sold = await services.shop.sold(room.merchant, room.id, midnight_ms(services.clock()))
         return StatsAnswer(
             hub=services.hub.stats(room.id),  # type: ignore[arg-type]
             stream=stream_view(services.directory.info(room.id)),
+            sold=sold,  # type: ignore[arg-type]
             orders=orders,  # type: ignore[arg-type]
         )
 

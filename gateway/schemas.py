@@ -314,9 +314,18 @@ class ProblemDetails(Struct):
     retry_ms: int | None = None
 
 
+class SoldView(Struct):
+    """Paid orders since ``since`` (the midnight of Asia/Shanghai) and their sum."""
+
+    since: int
+    orders: int
+    amount: int
+
+
 class StatsAnswer(Struct):
     hub: dict[str, Any]
     stream: dict[str, Any]
+    sold: SoldView
     orders: list[OrderView]
 
 

@@ -32,7 +32,7 @@ const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const BASE = `/rooms/${encodeURIComponent(ROOM)}`;
 const api = staffApi();
 const store = new RoomStore();
-const counts = { messages: 0, orders: [], shownKey: false };
+const counts = { messages: 0, orders: [], sold: { orders: 0, amount: 0 }, shownKey: false };
 let hub = null;
 let publish = null;
 
@@ -93,6 +93,7 @@ async function readStats() {
       const stats = await api.get(`${BASE}/stats`);
       counts.messages = stats.hub?.chat_lines ?? counts.messages;
       counts.orders = rows(stats.orders, "orders");
+      counts.sold = stats.sold || counts.sold;
       drawFigures();
       drawOrders();
     } catch (error) {
@@ -135,7 +136,6 @@ function drawHead() {
 }
 
 function drawFigures() {
-  const paid = counts.orders.filter((order) => order.status === "paid");
   const onAir = store.stream.live && store.stream.since ? clock(hub.now() - store.stream.since) : "—";
   const size = store.stream.live && store.stream.width ? `${store.stream.width}×${store.stream.height}` : "";
   const figure = (label, value, testid, small = "") =>
@@ -151,7 +151,7 @@ function drawFigures() {
     figure("host.viewers", short(store.viewers), "viewers"),
     figure("host.likes", short(store.likes), "likes"),
     figure("host.messages", short(counts.messages), "messages"),
-    figure("host.paid", money(paid.reduce((sum, order) => sum + order.amount, 0)), "paid-sum", `× ${paid.length}`),
+    figure("host.paid", money(counts.sold.amount), "paid-sum", `× ${counts.sold.orders}`),
     figure("host.duration", onAir, "on-air", size),
   );
 }

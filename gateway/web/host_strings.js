@@ -10,7 +10,7 @@ export const HOST = {
   "host.viewers": ["在看", "Watching"],
   "host.likes": ["点赞", "Likes"],
   "host.messages": ["消息", "Messages"],
-  "host.paid": ["最近成交", "Recent sales"],
+  "host.paid": ["今日成交", "Sold today"],
   "host.duration": ["时长", "On air"],
   "host.preview": ["画面", "Picture"],
   "host.noPicture": [

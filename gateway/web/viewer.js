@@ -151,6 +151,7 @@ async function grab(sale) {
     holds.set(sale.sale, hold);
     saveHolds();
     checkoutHold(hold);
+    report("card_click", sale.sku);
   } catch (error) {
     settleKey(name, error);
     if (error.code === "limit") done.add(sale.sale);
@@ -223,10 +224,14 @@ function report(kind, sku) {
 
 function buy(card) {
   shelfSheet?.close();
-  report("card_click", card.sku);
   const sale = [...store.sales.values()].find((one) => one.product === card.product && one.state === "open");
-  if (sale && holds.has(sale.sale)) checkoutHold(holds.get(sale.sale));
-  else if (sale) grab(sale);
+  if (sale && !holds.has(sale.sale)) {
+    // It reports when the rush is over for this person: the hold goes first.
+    grab(sale);
+    return;
+  }
+  report("card_click", card.sku);
+  if (sale) checkoutHold(holds.get(sale.sale));
   else new Checkout(shop(), { item: card });
 }
 

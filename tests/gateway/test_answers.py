@@ -11,6 +11,7 @@ import pytest
 from chat.hub import CommandContext
 from chat.member import Member
 from gateway.commands import hub_commands
+from gateway.routes_rooms import midnight_ms
 from tests.gateway.rig import Rig, rig
 
 COUPON = {"coupon", "title", "amount", "threshold", "expires"}
@@ -95,3 +96,31 @@ async def test_who_is_credited_for_an_order_is_told_to_staff_and_never_to_the_bu
     assert "decision" not in hub["order"]
     shown = (await live.call("GET", f"/orders/{order}", token=merchant)).json()["order"]
     assert shown["decision"]["winner"]["link"]
+
+
+async def test_the_host_reads_what_the_room_has_sold_today_and_nothing_of_yesterday(live: Rig) -> None:
+    room, token = live.shop.room, (await live.guest())["token"]
+
+    async def sold() -> dict[str, Any]:
+        answer = await live.call("GET", f"/rooms/{room}/stats", token=live.shop.host_token)
+        assert answer.status_code == 200, answer.text
+        view: dict[str, Any] = answer.json()["sold"]
+        return view
+
+    async def order(key: str) -> str:
+        body = {"room": room, "lines": [{"sku": live.shop.products[2]["sku"], "quantity": 1}]}
+        made = await live.call("POST", "/orders", body, token=token, key=key)
+        number: str = made.json()["order"]["order"]
+        return number
+
+    # Noon of a day to come: the test must not run into a midnight.
+    noon = midnight_ms(live.clock() + 86_400_000) + 43_200_000
+    live.clock.ahead_ms += noon - live.clock()
+    token = (await live.guest())["token"]
+    await order("unpaid")
+    for key in ("one", "two"):
+        paid = await live.call("POST", f"/orders/{await order(key)}/pay", token=token, key=key)
+        assert paid.status_code == 200, paid.text
+    assert await sold() == {"since": midnight_ms(noon), "orders": 2, "amount": 7_800}
+    live.clock.ahead_ms += 86_400_000
+    assert (await sold())["orders"] == 0
