@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from locust import events
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
-from locust.runners import WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest.options import (
     ALLOW_HOST,
@@ -28,7 +29,7 @@ from loadtest.options import (
     check_host,
     read_target,
 )
-from loadtest.shape import Show
+from loadtest.shape import Show, set_scale
 from loadtest.tally import Row, Tally, table
 from loadtest.users import Chatter, CouponCatcher, Host, Rusher, Viewer, Visitor
 
@@ -71,10 +72,14 @@ def _prepare(environment: Environment, **_: Any) -> None:
     Visitor.target = Host.target = target
     for kind in (Viewer, Chatter, CouponCatcher, Rusher, Host):
         kind.host = environment.host
+    if isinstance(environment.runner, MasterRunner):
+        events.quit.add_listener(partial(_report, environment))  # type: ignore[no-untyped-call]
 
 
 def _begin(environment: Environment, **_: Any) -> None:
     Visitor.tally.clear()
+    if not isinstance(environment.runner, WorkerRunner):
+        set_scale(environment.parsed_options)
 
 
 def _send_tally(client_id: str, data: dict[str, Any]) -> None:
@@ -97,11 +102,14 @@ def rows(environment: Environment) -> list[Row]:
     return made
 
 
+def _end(environment: Environment, **_: Any) -> None:
+    """Report; a worker leaves that to its master, and a master waits for what its workers send last."""
+    if not isinstance(environment.runner, MasterRunner | WorkerRunner):
+        _report(environment)
+
+
 def _report(environment: Environment, **_: Any) -> None:
-    """Print our table and write the counts; a worker leaves both to its master."""
-    runner = environment.runner
-    if runner is None or isinstance(runner, WorkerRunner):
-        return
+    """Print our table and write the counts."""
     seconds = time.time() - environment.stats.total.start_time
     tally = Tally(Visitor.tally)
     print(table(tally, rows(environment), seconds), flush=True)
@@ -124,6 +132,6 @@ for _hook, _listener in (
     (events.test_start, _begin),
     (events.report_to_master, _send_tally),
     (events.worker_report, _add_tally),
-    (events.test_stop, _report),
+    (events.test_stop, _end),
 ):
     _hook.add_listener(_listener)  # type: ignore[no-untyped-call]  # Locust's has no annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from locust import LoadTestShape
 
@@ -47,6 +48,22 @@ def crowd_at(elapsed_s: float, seconds: float, users: int) -> tuple[int, float] 
     return wanted, max(1.0, wanted / max(0.5, (phase.until * seconds - began) / 2))
 
 
+def scale(options: Any) -> tuple[float, int]:
+    """Length in seconds and users of the show, from Locust's parsed options.
+
+    A worker is not told ``--run-time`` and ``--users``; its master hands on what ``set_scale`` wrote.
+    """
+    seconds = getattr(options, "siyu_seconds", None) or getattr(options, "run_time", None) or SECONDS_DEFAULT
+    users = getattr(options, "siyu_users", None) or getattr(options, "num_users", None) or USERS_DEFAULT
+    return float(seconds), int(users)
+
+
+def set_scale(options: Any) -> None:
+    """Write down the scale of the run that begins, for the workers too."""
+    options.siyu_seconds = options.siyu_users = None
+    options.siyu_seconds, options.siyu_users = scale(options)
+
+
 class Show(LoadTestShape):
     """Locust asks once a second; ``--users`` and ``--run-time`` set the scale."""
 
@@ -54,7 +71,5 @@ class Show(LoadTestShape):
 
     def tick(self) -> tuple[int, float] | None:
         """Users and spawn rate now; None ends the test."""
-        options = self.runner.environment.parsed_options if self.runner is not None else None
-        seconds = float(getattr(options, "run_time", None) or SECONDS_DEFAULT)
-        users = int(getattr(options, "num_users", None) or USERS_DEFAULT)
+        seconds, users = scale(self.runner.environment.parsed_options if self.runner is not None else None)
         return crowd_at(time.perf_counter() - self.start_time, seconds, users)

@@ -21,7 +21,7 @@ from locust import FastHttpUser, between, constant, task
 from loadtest.hub_client import HubClient, HubLost, hub_url
 from loadtest.hub_session import HubSession, ProtocolBreach, return_after_ms
 from loadtest.options import Target
-from loadtest.shape import DROP_AT, SALES_AT, SECONDS_DEFAULT, USERS_DEFAULT
+from loadtest.shape import DROP_AT, SALES_AT, scale
 from loadtest.tally import Tally
 
 COMMAND_TIMEOUT_S = 15.0
@@ -301,9 +301,7 @@ class Host(FastHttpUser):
     def run_show(self) -> None:
         if not self.target.host_token:
             return
-        options = self.environment.parsed_options
-        seconds = float(options.run_time or SECONDS_DEFAULT)
-        users = int(options.num_users or USERS_DEFAULT)
+        seconds, users = scale(self.environment.parsed_options)
         began = time.monotonic()
         with self.client.get(self._path("products"), name="rooms/products") as answer:
             card = answer.json()[0]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness import live_server
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHAPE = """
 import json, sys
@@ -90,6 +92,24 @@ def test_another_machine_is_refused_before_a_single_user_starts(tmp_path: Path) 
     assert done.returncode == 2
     assert "loopback only" in done.stderr
     assert "spawned" not in done.stderr
+
+
+def test_several_locust_processes_play_one_show_and_are_counted_together(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    with live_server(tmp_path) as server:
+        seed = tmp_path / "seed.json"
+        seed.write_text(json.dumps(server.seed))
+        done = run(
+            *("-m", "locust", "-f", "loadtest/locustfile.py", "--headless", "--only-summary", "--processes", "2"),
+            *("--host", server.base, "--users", "12", "--run-time", "6s"),
+            *("--siyu-seed", str(seed), "--siyu-report", str(report)),
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    tally = json.loads(report.read_text())["tally"]
+    # Everybody but the host joined, and the host kept to the length of the show that only the master was told.
+    assert tally["joins"] == 11
+    assert sum(count for name, count in tally.items() if name.startswith("held/")) >= 1
+    assert any(name.startswith("claimed/") for name in tally)
 
 
 @pytest.mark.parametrize("arguments", [("--users", "0"), ("--users", "100000"), ("--seconds", "1")])
