@@ -99,8 +99,13 @@ class Shop:
             call.cancel()
         await asyncio.gather(*self._calls.values(), return_exceptions=True)
         if self._loop is not None:
-            await self.sweep()
-            await self.ledger.close()
+            try:
+                # Only marks what was delivered: told again after the next start when the disk refuses now.
+                await self.sweep()
+            except CommerceError as error:
+                log.warning("the last sweep was refused: %s", error)
+            finally:
+                await self.ledger.close()
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         """Call ``listener`` on the loop with each committed event: at least once, with an id to drop repeats by."""

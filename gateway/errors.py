@@ -48,6 +48,7 @@ TITLES = {
     413: "Too long",
     415: "Unsupported media type",
     422: "Refused by a rule",
+    426: "WebSocket only",
     429: "Too many requests",
     500: "Our fault",
     503: "Busy",
