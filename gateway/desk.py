@@ -66,8 +66,8 @@ class Desk:
         room = self.run(who, room_id)
         await self._catalogue.unpin(room.merchant, room.id, product)
 
-    async def add_product(self, who: Claims, room_id: str, body: ProductBody) -> Any:
-        """A new product with its stock, on the room's shelf."""
+    async def add_product(self, who: Claims, room_id: str, body: ProductBody) -> Card:
+        """A new product with its stock, on the room's shelf: the shelf's card of it."""
         room = self.run(who, room_id)
         product = await self._catalogue.create_product(
             room.merchant,
@@ -80,7 +80,7 @@ class Desk:
         if body.stock:
             await self._shop.stock_up(room.merchant, product.sku, body.stock, "first stock")
         await self._catalogue.put_on_shelf(room.merchant, room.id, product.product)
-        return product
+        return await self._card(room, product.sku)
 
     async def start_drop(self, who: Claims, room_id: str, body: DropBody) -> DropView:
         room = self.run(who, room_id)

@@ -95,6 +95,15 @@ async def test_answers_have_the_shape_that_the_contract_says(live: Rig) -> None:
         msgspec.json.decode(answer.content, type=shape)
 
 
+async def test_a_new_product_is_answered_as_the_card_that_the_shelf_shows(live: Rig) -> None:
+    path = f"/rooms/{live.shop.room}/products"
+    made = await live.call("POST", path, {"title": "高山红茶", "price": 6_800, "stock": 50}, token=live.shop.host_token)
+    assert made.status_code == 201, made.text
+    card = msgspec.json.decode(made.content, type=schemas.CardView)
+    assert (card.title, card.price, card.stock) == ("高山红茶", 6_800, 50)
+    assert made.json() in (await live.call("GET", path)).json()
+
+
 async def test_the_contract_lists_every_operation_and_its_bodies(live: Rig) -> None:
     contract = (await live.client.get("/openapi.json")).json()
     assert contract["openapi"].startswith("3.1")
