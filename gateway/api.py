@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from commerce.ledger import KEY_CHARACTERS_MAX
 from gateway.auth import STAFF_ROLES, Claims, Tokens
 from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.encode import encode_json
@@ -29,7 +30,6 @@ logger = logging.getLogger("siyu.api")
 BODY_BYTES_MAX = 64 * 1024
 BODY_TIMEOUT_S = 15.0
 ANSWER_TIMEOUT_S = 30.0
-IDEMPOTENCY_KEY_CHARACTERS_MAX = 128
 
 ANYONE: frozenset[str] = frozenset({"anyone"})
 SIGNED_IN: frozenset[str] = frozenset({"viewer", "guest"}) | STAFF_ROLES
@@ -129,8 +129,8 @@ class Api:
             if claims.role not in operation.roles:
                 raise Problem(403, "forbidden", f"the role {claims.role!r} may not do this")
         key = request.headers.get("idempotency-key")
-        if key is not None and not 1 <= len(key) <= IDEMPOTENCY_KEY_CHARACTERS_MAX:
-            raise Problem(400, "invalid", f"Idempotency-Key has 1 to {IDEMPOTENCY_KEY_CHARACTERS_MAX} characters")
+        if key is not None and not 1 <= len(key) <= KEY_CHARACTERS_MAX:
+            raise Problem(400, "invalid", f"Idempotency-Key has 1 to {KEY_CHARACTERS_MAX} characters")
         body: Any = None
         raw = b""
         if decoder is not None or operation.raw_body:

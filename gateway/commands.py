@@ -16,7 +16,10 @@ from msgspec.structs import asdict
 
 from chat.errors import CommandRefused
 from chat.hub import CommandContext
+from commerce.domain.order import LINES_MAX
+from commerce.domain.sale import COUNTDOWN_S_MAX
 from commerce.errors import CommerceError
+from commerce.ledger import KEY_CHARACTERS_MAX
 from gateway.answers import coupon_answer, hold_answer, order_answer
 from gateway.auth import Claims
 from gateway.desk import Desk
@@ -31,7 +34,7 @@ from gateway.schemas import (
     SaleBody,
 )
 
-Key = Annotated[str, Meta(min_length=1, max_length=128)]
+Key = Annotated[str, Meta(min_length=1, max_length=KEY_CHARACTERS_MAX)]
 # Who claims without a key gets the one coupon that this key stands for, however often they ask.
 KEYLESS = "keyless"
 T = TypeVar("T")
@@ -53,7 +56,7 @@ class HoldCommand(Struct):
 class OrderCommand(Struct):
     key: Key
     hold: Id | None = None
-    lines: Annotated[list[OrderLineBody], Meta(max_length=50)] = []
+    lines: Annotated[list[OrderLineBody], Meta(max_length=LINES_MAX)] = []
     coupon: Id | None = None
 
 
@@ -76,7 +79,7 @@ class SaleCommand(Struct):
 
 class StartCommand(Struct):
     sale: Id
-    countdown_s: Annotated[int, Meta(ge=0, le=86_400)] = 10
+    countdown_s: Annotated[int, Meta(ge=0, le=COUNTDOWN_S_MAX)] = 10
 
 
 def _refusal(error: Exception) -> Exception:

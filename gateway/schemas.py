@@ -10,14 +10,17 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from commerce.domain.order import LINES_MAX
+from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX, QUANTITY_MAX, UNITS_MAX
+
 Title = Annotated[str, Meta(min_length=1, max_length=60)]
 Name = Annotated[str, Meta(min_length=1, max_length=40)]
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 Cents = Annotated[int, Meta(ge=0, le=1_000_000_000, description="分, hundredths of a yuan")]
 Price = Annotated[int, Meta(ge=1, le=1_000_000_000, description="分, hundredths of a yuan")]
-Quantity = Annotated[int, Meta(ge=1, le=1_000)]
+Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
 Stock = Annotated[int, Meta(ge=0, le=100_000_000)]
-Units = Annotated[int, Meta(ge=1, le=100_000_000)]
+Units = Annotated[int, Meta(ge=1, le=UNITS_MAX)]
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
 Label = Annotated[str, Meta(max_length=60)]
 Link = Annotated[str, Meta(max_length=500)]
@@ -82,12 +85,12 @@ class SaleBody(Body, kw_only=True):
     price: Price
     total: Units
     per_person: Quantity = 1
-    hold_s: Annotated[int, Meta(ge=1, le=1_800, description="seconds in which a held unit must be paid")] = 300
+    hold_s: Annotated[int, Meta(ge=1, le=HOLD_S_MAX, description="seconds in which a held unit must be paid")] = 300
     length_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
 
 
 class StartBody(Body, kw_only=True):
-    countdown_s: Annotated[int, Meta(ge=0, le=86_400)] = 10
+    countdown_s: Annotated[int, Meta(ge=0, le=COUNTDOWN_S_MAX)] = 10
 
 
 class OrderLineBody(Body, kw_only=True):
@@ -99,7 +102,7 @@ class OrderLineBody(Body, kw_only=True):
 class OrderBody(Body, kw_only=True):
     room: Id
     hold: Id | None = None
-    lines: Annotated[list[OrderLineBody], Meta(max_length=50)] = []
+    lines: Annotated[list[OrderLineBody], Meta(max_length=LINES_MAX)] = []
     coupon: Id | None = None
 
 
