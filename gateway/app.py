@@ -232,7 +232,13 @@ class Application:
         What cannot be ended is logged and keeps nothing else from its end.
         """
         services = self.services
-        for shut in (self.ingest.close, services.hub.close, services.directory.close, *self._shutters):
+        for shut in (
+            self.bridge.close,
+            self.ingest.close,
+            services.hub.close,
+            services.directory.close,
+            *self._shutters,
+        ):
             try:
                 ended = shut()
                 if ended is not None:

@@ -6,6 +6,7 @@ as the hub's snapshot sections and publishes what changed. Everything goes one w
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ from commerce.catalogue_views import PinChanged, RoomChanged, ShelfChanged
 from commerce.events import (
     CouponClaimed,
     DropChanged,
+    HoldExpired,
     OrderCancelled,
     OrderCreated,
     OrderPaid,
@@ -37,6 +39,13 @@ logger = logging.getLogger("siyu.bridge")
 # A room shows its running and latest sales and drops; ended ones leave the snapshot beyond this many.
 SECTION_ENTRIES_MAX = 20
 ENDED = frozenset({"closed", "gone"})
+# What is left on a shelf is read at most this often per room: a rush moves it a thousand times a second.
+SHELF_MERGE_S = 1.0
+SHELF_READ_TIMEOUT_S = 5.0
+
+
+# After these there may be more or fewer units to sell than before.
+MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, OrderCancelled)
 
 
 class RoomState:
@@ -80,6 +89,8 @@ class Bridge:
         self._attribution = attribution
         self._rooms = rooms
         self._states: dict[str, RoomState] = {}
+        self._due: dict[str, asyncio.TimerHandle] = {}
+        self._reading: dict[str, asyncio.Task[None]] = {}
         self._on: dict[type[Any], Callable[[Any], None]] = {
             SaleChanged: self._sale,
             StockChanged: self._stock,
@@ -90,6 +101,7 @@ class Bridge:
             OrderCancelled: self._order,
             PinChanged: self._pin,
             ShelfChanged: self._shelf,
+            HoldExpired: lambda _: None,
         }
 
     async def start(self) -> None:
@@ -99,6 +111,15 @@ class Bridge:
         self._directory.listen(self._stream)
         for room in self._rooms:
             await self.open(room)
+
+    async def close(self) -> None:
+        """Read no more shelves."""
+        for timer in self._due.values():
+            timer.cancel()
+        self._due.clear()
+        for task in self._reading.values():
+            task.cancel()
+        await asyncio.gather(*self._reading.values(), return_exceptions=True)
 
     async def open(self, room: Room) -> None:
         """Give the hub a room."""
@@ -135,6 +156,37 @@ class Bridge:
         handler = self._on.get(type(event))
         if handler is not None and event.room in self._states:
             handler(event)
+            if isinstance(event, MOVES_STOCK) and event.room not in self._due:
+                due = asyncio.get_running_loop().call_later(SHELF_MERGE_S, self._read_shelf, event.room)
+                self._due[event.room] = due
+
+    def _read_shelf(self, room: str) -> None:
+        """Begin to read what is left on a room's shelf; one reading at a time."""
+        if room in self._reading:
+            self._due[room] = asyncio.get_running_loop().call_later(SHELF_MERGE_S, self._read_shelf, room)
+            return
+        del self._due[room]
+        task = asyncio.get_running_loop().create_task(self._left(room))
+        self._reading[room] = task
+        task.add_done_callback(lambda done: self._shelf_read(room, done))
+
+    def _shelf_read(self, room: str, done: asyncio.Task[None]) -> None:
+        del self._reading[room]
+        if not done.cancelled() and (error := done.exception()) is not None:
+            # The next sale reads it again; until then viewers see the older figure, and the ledger decides anyway.
+            logger.warning("room %s: its shelf could not be read", room, exc_info=error)
+
+    async def _left(self, room: str) -> None:
+        """Tell what is left of the goods on the shelf."""
+        async with asyncio.timeout(SHELF_READ_TIMEOUT_S):
+            shelf = [plain(card) for card in await self._catalogue.shelf(room)]
+        state = self._states.get(room)
+        if state is None or shelf == state.shelf:
+            return
+        state.shelf = shelf
+        self._hub.set_section(room, "shelf", shelf)
+        left = {card["sku"]: card["stock"] for card in shelf}
+        self._hub.publish_latest(room, "left", {"t": "left", "left": left}, tier=Tier.P3)
 
     def _sale(self, event: SaleChanged) -> None:
         state = self._states[event.room]

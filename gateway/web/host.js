@@ -195,6 +195,18 @@ function drawShelf() {
   put($("shelf"), store.shelf.map(shelfRow));
 }
 
+function priceAndLeft(card) {
+  return `${money(card.price)} · ${t("host.left", { n: card.stock })}`;
+}
+
+/** Only the figures: a row made anew would swallow a click. */
+function drawLeft() {
+  for (const card of store.shelf) {
+    const text = document.querySelector(`#shelf [data-product="${CSS.escape(card.product)}"] .left`);
+    if (text) text.textContent = priceAndLeft(card);
+  }
+}
+
 function shelfRow(card) {
   const pinned = store.pins.get(card.product);
   const pin = (explaining) => async () => {
@@ -214,7 +226,7 @@ function shelfRow(card) {
       "div",
       {},
       h("strong", {}, card.title),
-      h("span.faint", {}, `${money(card.price)} · ${t("host.left", { n: card.stock })}`),
+      h("span.faint.left", {}, priceAndLeft(card)),
     ),
     pinned &&
       h(
@@ -304,6 +316,7 @@ function main() {
   translatePage();
   for (const topic of ["room", "stream"]) store.on(topic, drawHead);
   for (const topic of ["pins", "shelf"]) store.on(topic, drawShelf);
+  store.on("left", drawLeft);
   for (const topic of ["viewers", "likes", "stream"]) store.on(topic, drawFigures);
   store.on("line", () => (counts.messages += 1));
   $("say").addEventListener("submit", (event) => sendText(event, $("chat-input"), "chat.send"));

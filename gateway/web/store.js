@@ -23,7 +23,7 @@ export class RoomStore {
   }
 
   /**
-   * @param {string} topic "room" "stream" "pins" "shelf" "sales" "drops" "viewers" "likes" "lines" (all) "line" (one new)
+   * @param {string} topic "room" "stream" "pins" "shelf" "sales" "drops" "viewers" "likes" "lines" (all) "line" (one new) "left" (stock)
    * @param {(value?: any) => void} listener
    */
   on(topic, listener) {
@@ -100,6 +100,10 @@ const APPLY = {
   shelf: (store, event) => {
     store.shelf = listed(event.shelf);
     store.changed("shelf");
+  },
+  left: (store, event) => {
+    for (const card of [...store.shelf, ...store.pins.values()]) card.stock = event.left[card.sku] ?? card.stock;
+    store.changed("left");
   },
   drop: (store, event) => {
     store.drops.set(event.drop.drop, event.drop);

@@ -24,8 +24,22 @@ export function drawShelf(place, cards, { explaining, onBuy }) {
   );
 }
 
+/** Show what is left without making the rows anew: a finger on a button must not miss it. */
+export function markLeft(place, cards) {
+  for (const card of cards) {
+    const item = place.querySelector(`[data-product="${CSS.escape(card.product)}"]`);
+    if (!item) continue;
+    item.querySelector(".shelf-left").textContent = left(card);
+    item.querySelector(".buy").disabled = card.stock === 0;
+  }
+}
+
+function left(card) {
+  if (card.stock === 0) return t("shelf.soldout");
+  return Number.isFinite(card.stock) ? t("shelf.left", { n: card.stock }) : "";
+}
+
 function row(card, number, explaining, onBuy) {
-  const soldOut = card.stock === 0;
   return h(
     "li.shelf-item",
     { "data-testid": "shelf-item", data: { product: card.product } },
@@ -35,11 +49,7 @@ function row(card, number, explaining, onBuy) {
       {},
       card.product === explaining && h("span.on-now", {}, t("pin.explaining")),
       h("strong", {}, card.title),
-      h(
-        "span.faint",
-        {},
-        soldOut ? t("shelf.soldout") : Number.isFinite(card.stock) ? t("shelf.left", { n: card.stock }) : "",
-      ),
+      h("span.faint.shelf-left", {}, left(card)),
       h(
         "span.price-row",
         {},
@@ -47,7 +57,7 @@ function row(card, number, explaining, onBuy) {
         card.list_price > card.price && h("s", {}, money(card.list_price)),
         h(
           "button.buy",
-          { type: "button", "data-testid": "shelf-buy", disabled: soldOut, on: { click: () => onBuy(card) } },
+          { type: "button", "data-testid": "shelf-buy", disabled: card.stock === 0, on: { click: () => onBuy(card) } },
           t("shelf.buy"),
         ),
       ),

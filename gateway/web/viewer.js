@@ -13,7 +13,7 @@ import { Checkout } from "./view_checkout.js";
 import { hearts } from "./view_hearts.js";
 import { openMine } from "./view_me.js";
 import { openShare } from "./view_share.js";
-import { drawShelf } from "./view_shelf.js";
+import { drawShelf, markLeft } from "./view_shelf.js";
 import { STEPS, VIEWER } from "./viewer_strings.js";
 import { recall, remember } from "./memory.js";
 
@@ -391,6 +391,10 @@ function wireStore(floating) {
   });
   store.on("pins", drawShelves);
   store.on("shelf", drawShelves);
+  store.on("left", () => {
+    markLeft($("shelf-list"), store.shelf);
+    if (shelfSheet) markLeft(shelfSheet.body, store.shelf);
+  });
   store.on("viewers", drawCounts);
   store.on("likes", () => {
     if (likesSeen !== null) floating.others(store.likes - likesSeen);

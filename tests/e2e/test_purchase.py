@@ -102,10 +102,13 @@ def test_a_sale_is_credited_to_the_link_and_a_friend_s_to_the_share_of_that_link
     assert audit.returncode == 0, audit.stdout
 
 
-def test_what_i_bought_and_caught_is_in_my_list(theatre: Theatre) -> None:
-    viewer = theatre.person()
+def test_what_i_bought_is_in_my_list_and_all_see_that_one_less_is_left(theatre: Theatre) -> None:
+    viewer, onlooker, console = theatre.person(), theatre.person(DESK), theatre.person(DESK)
     viewer.enter(theatre.room)
+    onlooker.enter(theatre.room)
+    console.enter(f"/host/{theatre.server.room}#token={theatre.server.seed['host_token']}")
     product = theatre.server.seed["products"][3]
+    left = theatre.server.call("GET", f"/rooms/{theatre.server.room}").json()["shelf"][3]["stock"]
     drop = {"title": "老客券", "reason": "回购", "amount": 800, "total": 5, "seconds": 60}
     theatre.server.call("POST", f"/rooms/{theatre.server.room}/drops", drop, token=theatre.server.seed["host_token"])
     viewer.page.locator('[data-testid="coupon-card"]', has_text="¥8").locator('[data-testid="coupon-catch"]').click()
@@ -118,6 +121,9 @@ def test_what_i_bought_and_caught_is_in_my_list(theatre: Theatre) -> None:
     expect(viewer.see("pay")).to_contain_text("¥168")
     viewer.press("pay")
     receipt(viewer)
+    desk = f'[data-product="{product["product"]}"]'
+    expect(onlooker.page.locator(f"#side-shelf {desk} .shelf-left")).to_have_text(f"剩 {left - 1} 件")
+    expect(console.page.locator(f"#shelf {desk} .left")).to_contain_text(f"剩 {left - 1}")
     viewer.press("me")
     expect(viewer.see("my-order")).to_contain_text(product["title"])
     expect(viewer.see("my-coupon", state="unused")).to_contain_text("老客券")

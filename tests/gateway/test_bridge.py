@@ -1,0 +1,34 @@
+"""What commerce tells, as it reaches the hub."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.gateway.rig import rig
+
+
+async def test_a_room_is_told_what_is_left_on_its_shelf_after_an_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with rig(tmp_path) as live:
+        services, room = live.application.services, live.shop.room
+        told: list[dict[str, Any]] = []
+        tell = services.hub.publish_latest
+
+        def listen(to: str, key: str, event: Any, **more: Any) -> None:
+            told.append(dict(event))
+            tell(to, key, event, **more)
+
+        monkeypatch.setattr(services.hub, "publish_latest", listen)
+        token = (await live.guest())["token"]
+        sku = live.shop.products[3]["sku"]
+        body = {"room": room, "lines": [{"sku": sku, "quantity": 2}]}
+        assert (await live.call("POST", "/orders", body, token=token, key="o")).status_code == 201
+        async with asyncio.timeout(10):
+            while not [event for event in told if event["t"] == "left"]:
+                await asyncio.sleep(0.02)
+        assert told[-1]["left"][sku] == 118
