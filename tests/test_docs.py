@@ -1,6 +1,7 @@
 """What README and docs/ promise is there: links, flags, variables, metrics, addresses, and the walk through the API."""
 
 import argparse
+import dataclasses
 import json
 import re
 import shutil
@@ -12,6 +13,7 @@ from urllib.parse import unquote
 import httpx
 import pytest
 
+from gateway.bench.scale import Scale
 from gateway.cli import build_parser
 from gateway.config import ENVIRONMENT_PREFIX, HELP
 from loadtest.options import OPTIONS
@@ -35,6 +37,7 @@ FOREIGN_FLAGS = {
     "--strict", "--fail-with-body",
 }  # fmt: skip
 LOAD_VARIABLES = {option.variable for option in OPTIONS} | {"SIYU_LOAD_USERS", "SIYU_LOAD_SECONDS"}
+BENCH_VARIABLES = {f"SIYU_BENCH_{field.name.upper()}" for field in dataclasses.fields(Scale)}
 LOAD_FLAGS = {option.flag for option in OPTIONS}
 
 
@@ -86,7 +89,7 @@ def test_the_operating_guide_names_every_flag_of_serve_with_its_variable() -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_variable_named_is_read_by_somebody(name: str) -> None:
-    known = {ENVIRONMENT_PREFIX + setting.upper() for setting in HELP} | LOAD_VARIABLES
+    known = {ENVIRONMENT_PREFIX + setting.upper() for setting in HELP} | LOAD_VARIABLES | BENCH_VARIABLES
     assert set(VARIABLE.findall(text(name))) - known == set()
 
 
