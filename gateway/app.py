@@ -54,11 +54,13 @@ from stream.directory import Directory
 from stream.errors import PublishRefused
 from stream.ingest_rtmp import PublishRequest, RtmpIngest, RtmpLimits
 from stream.output_flv import FlvOutput
+from stream.output_hls import HlsOutput
 from stream.output_mp4 import Mp4Output
 
 logger = logging.getLogger("siyu.app")
 
 VERSION = "0.1.0"
+NO_STREAM = "there is no such stream; playback is /live/ROOM.flv, /live/ROOM.mp4 or /live/ROOM/index.m3u8"
 MEDIA_FORMATS = (".flv", ".mp4")
 # RFC 9110 section 15.5.22: a 426 names the protocol.
 UPGRADE_HEADERS = {"upgrade": "websocket", "connection": "upgrade"}
@@ -92,9 +94,14 @@ class Application:
             ".flv": FlvOutput(services.directory, clock=services.clock),
             ".mp4": Mp4Output(services.directory, clock=services.clock),
         }
+<<<<<<< HEAD
         # A slow handshake is to RTMP what a slow head is to HTTP, and one setting says how long is too long.
         rtmp_limits = RtmpLimits(handshake_s=settings.header_timeout_s, loopback_exempt=settings.loopback_exempt)
         self.ingest = RtmpIngest(services.directory, self._authorize_publish, clock=services.clock, limits=rtmp_limits)
+=======
+        self.hls = HlsOutput(services.directory, clock=services.clock)
+        self.ingest = RtmpIngest(services.directory, self._authorize_publish, clock=services.clock)
+>>>>>>> ac8ff57 (Play by HLS and LL-HLS too)
         self.gate = Gate(
             clients,
             connections_max=max(64, files - FILES_RESERVE),
@@ -132,6 +139,18 @@ class Application:
         async def described(request: Request) -> Response:
             return Response(contract, media_type="application/json")
 
+        async def hls(request: Request) -> Response:
+            room, query = request.path_params["room"], request.query_params
+            refused = self._refuse_room(room, request.scope)
+            if refused is not None:
+                return problem_response(refused)
+            answer = await self.hls.answer(room, request.path_params["file"], query)
+            if answer.status != 200:
+                retry_ms = 3_000 if answer.status in {404, 503} else None
+                return problem_response(Problem(answer.status, answer.code, answer.body.decode(), retry_ms=retry_ms))
+            headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
+            return Response(answer.body, 200, {**headers, "cache-control": answer.cache}, answer.content_type)
+
         async def live(request: Request) -> Response:
             """Only what ``_take`` left: a refusal in words."""
             return problem_response(self._playback_problem(request.path_params["file"], request.scope))
@@ -147,6 +166,7 @@ class Application:
             Route("/metrics", metrics),
             Route("/openapi.json", described),
             Route("/live/{file}", live),
+            Route("/live/{room}/{file}", hls),
             Route("/ws/{room}", hub),
         ]
 
@@ -174,9 +194,15 @@ class Application:
         return Taken(protocol, feed_head=False)
 
     def _refuse_playback(self, file: str, scope: Any) -> Problem | None:
-        room = self.services.rooms.find(file[:-4])
-        if room is None or file[-4:] not in MEDIA_FORMATS:
-            return Problem(404, "no_stream", "there is no such stream; playback is /live/ROOM.flv or /live/ROOM.mp4")
+        if file[-4:] not in MEDIA_FORMATS:
+            return Problem(404, "no_stream", NO_STREAM)
+        return self._refuse_room(file[:-4], scope)
+
+    def _refuse_room(self, room_id: str, scope: Any) -> Problem | None:
+        """Why the bearer of a request's token may not watch ``room_id``; None when they may."""
+        room = self.services.rooms.find(room_id)
+        if room is None:
+            return Problem(404, "no_stream", NO_STREAM)
         if self.services.settings.play_auth:
             try:
                 claims = self.services.tokens.read(bearer_token(scope["headers"], scope["query_string"]))
@@ -227,6 +253,7 @@ class Application:
                 group.create_task(output.drain())
 
     async def close(self) -> None:
+<<<<<<< HEAD
         """End everything: connections first, then the ledger with what it has acknowledged, then the files.
 
         What cannot be ended is logged and keeps nothing else from its end.
@@ -250,6 +277,17 @@ class Application:
 def _reason(error: OSError) -> str:
     """What the system says; asyncio puts a sentence of its own in its place."""
     return os.strerror(error.errno) if error.errno else str(error)
+=======
+        """End everything: connections first, then the ledger with what it has acknowledged, then the files."""
+        await self.ingest.close()
+        self.hls.close()
+        await self.services.hub.close()
+        self.services.directory.close()
+        for shut in self._shutters:
+            ended = shut()
+            if ended is not None:
+                await ended
+>>>>>>> ac8ff57 (Play by HLS and LL-HLS too)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

@@ -79,6 +79,7 @@ class _Parts:
         yield from figures("hub", services.hub.totals())
         yield from figures("rtmp", application.ingest.stats())
         yield from figures("stream", services.directory.stats())
+        yield from figures("playback_hls", application.hls.stats())
         for name, output in application.outputs.items():
             yield from figures(f"playback_{name[1:]}", output.stats())
         ledger = services.shop.ledger

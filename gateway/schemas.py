@@ -167,6 +167,7 @@ class StreamView(Struct):
 class PlayView(Struct):
     flv: str
     mp4: str
+    hls: str
 
 
 class CardView(Struct):

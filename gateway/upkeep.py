@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from commerce.audit_sql import audit
-
 from commerce.store_sql import database_path, open_store
 from gateway.config import Settings, refuse_unavailable
 from gateway.encode import encode_json

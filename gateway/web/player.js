@@ -1,5 +1,6 @@
 /**
- * Live player: progressive fMP4 from one streaming fetch into a Media Source.
+ * Live player: progressive fMP4 from one streaming fetch into a Media Source; where a browser has none (an iPhone's web
+ * view before iOS 17.1), the browser's own HLS player.
  *
  * The presentation clock of the media is kept ("segments" mode), so that `mediaMs` can be compared with the media time
  * that a pin carries.
@@ -27,6 +28,7 @@ const DEAD_MS = 75000;
 const BACKOFF_FIRST_MS = 600;
 const BACKOFF_MAX_MS = 8000;
 const TICK_MS = 250;
+const HLS_TYPE = "application/vnd.apple.mpegurl";
 
 /** @returns {any} the browser's Media Source class, Apple's managed one on an iPhone, or null */
 export function mediaSourceClass() {
@@ -37,16 +39,17 @@ export function mediaSourceClass() {
 export class LivePlayer {
   /**
    * @param {{video: HTMLVideoElement, room: string, token?: () => string|null,
-   *   onState?: (state: "connecting"|"playing"|"away"|"blocked"|"unsupported") => void}} options
+   *   preferHls?: boolean, onState?: (state: "connecting"|"playing"|"away"|"blocked"|"unsupported") => void}} options
    *   `token` is asked for only when the server wants one (--play-auth).
    */
-  constructor({ video, room, token, onState }) {
+  constructor({ video, room, token, preferHls, onState }) {
     this.video = video;
     this.room = room;
     this.token = token || (() => null);
     this.onState = onState || (() => {});
     this.state = "connecting";
     this.withToken = false;
+    this.native = (preferHls || !mediaSourceClass()) && Boolean(video.canPlayType(HLS_TYPE));
     this.attempt = 0;
     this.running = false;
     this.abort = null;
@@ -60,11 +63,15 @@ export class LivePlayer {
   /** Play until `stop`; comes back by itself when the stream ends. */
   start() {
     if (this.running) return;
-    if (!mediaSourceClass()) {
+    if (!this.native && !mediaSourceClass()) {
       this.setState("unsupported");
       return;
     }
     this.running = true;
+    if (this.native) {
+      this.runNative();
+      return;
+    }
     this.ticker = setInterval(() => this.tick(), TICK_MS);
     this.run();
   }
@@ -79,12 +86,13 @@ export class LivePlayer {
   /** The host is said to be live: do not wait for the backoff. */
   poke() {
     this.attempt = 0;
-    this.wakeUp?.();
+    if (!this.native || this.state !== "playing") this.wakeUp?.();
   }
 
   /** @returns {number|null} the media clock of the picture on the screen, milliseconds */
   mediaMs() {
-    return this.state === "playing" ? this.video.currentTime * 1000 : null;
+    // The browser's own HLS player counts from the playlist's start and not on the room's clock.
+    return this.state === "playing" && !this.native ? this.video.currentTime * 1000 : null;
   }
 
   /** Call from a tap: sound needs a gesture. */
@@ -111,6 +119,32 @@ export class LivePlayer {
     }
   }
 
+  /** The browser plays by itself; all that is left is to come back when it gives up. */
+  async runNative() {
+    const { video } = this;
+    video.addEventListener("playing", () => {
+      this.attempt = 0;
+      this.setState("playing");
+    });
+    while (this.running) {
+      const probe = await fetch(this.address("/index.m3u8"), { cache: "no-store" }).catch(() => null);
+      if (probe?.status === 401 || probe?.status === 403) this.withToken = true;
+      if (probe?.ok) {
+        video.src = this.address("/index.m3u8");
+        this.play();
+        await new Promise((resolve) => {
+          this.wakeUp = resolve;
+          video.addEventListener("error", resolve, { once: true });
+          video.addEventListener("ended", resolve, { once: true });
+        });
+      }
+      if (!this.running) return;
+      this.setState("away");
+      const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** this.attempt++);
+      await this.sleep(ceiling / 2 + (Math.random() * ceiling) / 2);
+    }
+  }
+
   sleep(milliseconds) {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, milliseconds);
@@ -121,10 +155,10 @@ export class LivePlayer {
     });
   }
 
-  address() {
+  address(file = ".mp4") {
     const token = this.withToken ? this.token() : null;
     const query = token ? `?${new URLSearchParams({ token })}` : "";
-    return `/live/${encodeURIComponent(this.room)}.mp4${query}`;
+    return `/live/${encodeURIComponent(this.room)}${file}${query}`;
   }
 
   async playOnce() {

@@ -439,7 +439,13 @@ function main() {
   const floating = hearts($("hearts"));
   wireStore(floating);
   wireButtons(floating);
-  player = new LivePlayer({ video: $("player"), room: ROOM, token: () => api.token, onState: drawVeil });
+  player = new LivePlayer({
+    video: $("player"),
+    room: ROOM,
+    token: () => api.token,
+    preferHls: new URLSearchParams(location.search).get("player") === "hls",
+    onState: drawVeil,
+  });
   backdrop($("player"), $("backdrop"), $("stage"));
   onLanguage(drawTexts);
   drawTexts();

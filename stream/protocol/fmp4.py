@@ -5,7 +5,7 @@ Stream Format" for what Media Source wants: default-base-is-moof, a tfdt in each
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -177,3 +177,54 @@ def _traf(track: int, samples: Sequence[Sample], data_offset: int) -> bytes:
     # 8.8.8: data offset, then duration, size, flags and (version 1: signed) composition offset of each sample.
     trun = _full(b"trun", 1, 0xF01, struct.pack(">Ii", len(samples), data_offset), *rows)
     return box(b"traf", tfhd, tfdt, trun)
+
+
+def boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Give (name, start, end) of each top-level box (4.2). Raises ValueError on a broken size."""
+    at = 0
+    while at < len(data):
+        if at + 8 > len(data):
+            raise ValueError("a box ends in its header")
+        size, name = struct.unpack_from(">I4s", data, at)
+        if size < 8 or at + size > len(data):
+            raise ValueError(f"box {name!r} has the size {size}")
+        yield name, at, at + size
+        at += size
+
+
+def media_only(data: bytes) -> bytes:
+    """Give fragments without the init segments between them."""
+    kept = [(start, end) for name, start, end in boxes(data) if name not in {b"ftyp", b"moov"}]
+    if kept and kept[0][0] == 0 and sum(end - start for start, end in kept) == len(data):
+        return data
+    return b"".join(data[start:end] for start, end in kept)
+
+
+def spans(data: bytes) -> dict[int, tuple[int, int]]:
+    """Give for each track in `data` (our own fragments) the time of its first sample and where its last one ends.
+
+    Both in ticks of the track (8.8.12 tfdt, 8.8.8 trun).
+    """
+    found: dict[int, tuple[int, int]] = {}
+    for name, start, end in boxes(data):
+        if name == b"moof":
+            moof = data[start + 8 : end]
+            for child, first, last in boxes(moof):
+                if child == b"traf":
+                    track, time, until = _span(moof[first + 8 : last])
+                    found[track] = (found[track][0] if track in found else time, until)
+    return found
+
+
+def _span(traf: bytes) -> tuple[int, int, int]:
+    track = time = ticks = 0
+    for name, start, _ in boxes(traf):
+        if name == b"tfhd":
+            (track,) = struct.unpack_from(">I", traf, start + 12)
+        elif name == b"tfdt":
+            (time,) = struct.unpack_from(">Q", traf, start + 12)
+        elif name == b"trun":
+            (count,) = struct.unpack_from(">I", traf, start + 12)
+            rows = struct.iter_unpack(">IIIi", traf[start + 20 : start + 20 + 16 * count])
+            ticks += sum(duration for duration, _, _, _ in rows)
+    return track, time, time + ticks
