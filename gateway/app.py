@@ -94,14 +94,10 @@ class Application:
             ".flv": FlvOutput(services.directory, clock=services.clock),
             ".mp4": Mp4Output(services.directory, clock=services.clock),
         }
-<<<<<<< HEAD
+        self.hls = HlsOutput(services.directory, clock=services.clock)
         # A slow handshake is to RTMP what a slow head is to HTTP, and one setting says how long is too long.
         rtmp_limits = RtmpLimits(handshake_s=settings.header_timeout_s, loopback_exempt=settings.loopback_exempt)
         self.ingest = RtmpIngest(services.directory, self._authorize_publish, clock=services.clock, limits=rtmp_limits)
-=======
-        self.hls = HlsOutput(services.directory, clock=services.clock)
-        self.ingest = RtmpIngest(services.directory, self._authorize_publish, clock=services.clock)
->>>>>>> ac8ff57 (Play by HLS and LL-HLS too)
         self.gate = Gate(
             clients,
             connections_max=max(64, files - FILES_RESERVE),
@@ -253,7 +249,6 @@ class Application:
                 group.create_task(output.drain())
 
     async def close(self) -> None:
-<<<<<<< HEAD
         """End everything: connections first, then the ledger with what it has acknowledged, then the files.
 
         What cannot be ended is logged and keeps nothing else from its end.
@@ -262,6 +257,7 @@ class Application:
         for shut in (
             self.bridge.close,
             self.ingest.close,
+            self.hls.close,
             services.hub.close,
             services.directory.close,
             *self._shutters,
@@ -277,17 +273,6 @@ class Application:
 def _reason(error: OSError) -> str:
     """What the system says; asyncio puts a sentence of its own in its place."""
     return os.strerror(error.errno) if error.errno else str(error)
-=======
-        """End everything: connections first, then the ledger with what it has acknowledged, then the files."""
-        await self.ingest.close()
-        self.hls.close()
-        await self.services.hub.close()
-        self.services.directory.close()
-        for shut in self._shutters:
-            ended = shut()
-            if ended is not None:
-                await ended
->>>>>>> ac8ff57 (Play by HLS and LL-HLS too)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
