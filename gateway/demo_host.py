@@ -126,7 +126,8 @@ def main() -> int:
         try:
             host.publish(seconds)
         except (av.FFmpegError, OSError) as error:
-            logger.warning("publishing ended: %s", error)
+            # The whole text of the error holds the address, and that the stream key.
+            logger.warning("publishing ended: %s", error.strerror or type(error).__name__)
         if seconds is not None:
             break
         deadline = time.monotonic() + RETRY_S
