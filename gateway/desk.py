@@ -19,7 +19,7 @@ from commerce.shop import Shop
 from gateway.auth import Claims
 from gateway.errors import Problem
 from gateway.rooms import Room, Rooms
-from gateway.schemas import DropBody, OrderLineBody, PinBody, ProductBody, SaleBody
+from gateway.schemas import DropBody, OrderLineBody, PinBody, PriceBody, ProductBody, SaleBody
 from stream.directory import Directory
 
 
@@ -81,6 +81,12 @@ class Desk:
             await self._shop.stock_up(room.merchant, product.sku, body.stock, "first stock")
         await self._catalogue.put_on_shelf(room.merchant, room.id, product.product)
         return await self._card(room, product.sku)
+
+    async def set_price(self, who: Claims, room_id: str, product: str, body: PriceBody) -> Card:
+        """A new price with a new version: who still shows the old one is refused with the new."""
+        room = self.run(who, room_id)
+        view = await self._catalogue.set_price(room.merchant, product, body.price, body.list_price)
+        return await self._card(room, view.sku)
 
     async def start_drop(self, who: Claims, room_id: str, body: DropBody) -> DropView:
         room = self.run(who, room_id)

@@ -20,6 +20,7 @@ from gateway.schemas import (
     Page,
     PinBody,
     PlayView,
+    PriceBody,
     ProductBody,
     PublishView,
     RoomAnswer,
@@ -128,6 +129,9 @@ def _shelf(services: Services, desk: Desk) -> list[Operation]:
     async def create_product(call: Call) -> Any:
         return await desk.add_product(call.who, call.path["room"], call.body)
 
+    async def set_price(call: Call) -> Any:
+        return await desk.set_price(call.who, call.path["room"], call.path["product"], call.body)
+
     async def adjust_stock(call: Call) -> Empty:
         room = desk.run(call.who, call.path["room"])
         body: StockBody = call.body
@@ -146,6 +150,7 @@ def _shelf(services: Services, desk: Desk) -> list[Operation]:
     return [
         Operation("GET", path, "The room's shelf", list_products, ANYONE, answer=list[CardView]),
         Operation("POST", path, "Add a product to the shelf", create_product, HOST_ROLES, ProductBody, CardView, 201),
+        Operation("PATCH", path + "/{product}", "Change a price", set_price, HOST_ROLES, PriceBody, CardView),
         Operation(
             "POST",
             "/api/v1/rooms/{room}/stock/{sku}",

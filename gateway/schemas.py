@@ -59,6 +59,11 @@ class ProductBody(Body, kw_only=True):
     detail: Annotated[str, Meta(max_length=2_000)] = ""
 
 
+class PriceBody(Body, kw_only=True):
+    price: Price
+    list_price: Cents | None = None
+
+
 class StockBody(Body, kw_only=True):
     quantity: Annotated[int, Meta(ge=-100_000_000, le=100_000_000, description="units added, negative to take away")]
     reason: Annotated[str, Meta(min_length=1, max_length=200)]

@@ -222,7 +222,11 @@ async def test_another_viewer_of_the_same_room_does_not_see_my_order(live: Rig) 
 async def test_a_price_that_changed_is_refused_with_the_new_one(live: Rig) -> None:
     guest = await live.guest()
     product = live.shop.products[1]
-    await live.application.services.catalogue.set_price(live.shop.merchant, str(product["product"]), 6_100)
+    path = f"/rooms/{live.shop.room}/products/{product['product']}"
+    problem(await live.call("PATCH", path, {"price": 6_100}, token=guest["token"]), 403, "forbidden")
+    problem(await live.call("PATCH", path, {"price": 6_100}, token=live.other.host_token), 404, "no_room")
+    changed = await live.call("PATCH", path, {"price": 6_100}, token=live.shop.host_token)
+    assert changed.status_code == 200 and changed.json()["version"] == 2, changed.text
     body = {"room": live.shop.room, "lines": [{"sku": product["sku"], "quantity": 1, "version": 1}]}
     refused = problem(await live.call("POST", "/orders", body, token=guest["token"], key="o"), 422, "price_changed")
     assert (refused["price"], refused["version"]) == (6_100, 2)
