@@ -120,6 +120,8 @@ class Person:
             window.pictureFrom ??= started ? null : video.currentTime;
             if (!(video.videoWidth > 0) || video.readyState < 2 || video.paused) return false;
             window.pictureFrom ??= video.currentTime;
+            // A server that was restarted begins its clock anew: what counts is that it goes on from there.
+            window.pictureFrom = Math.min(window.pictureFrom, video.currentTime);
             return video.currentTime > window.pictureFrom + 0.5;
         }"""
         self.page.evaluate("() => { delete window.pictureFrom; }")
