@@ -6,7 +6,10 @@
     │   │   ├── HandshakeError      RTMP handshake
     │   │   ├── ChunkError          RTMP chunk stream
     │   │   ├── MessageLimitError   a message or a connection over its limit
-    │   │   └── AmfError            AMF0 that cannot be read
+    │   │   ├── AmfError            AMF0 that cannot be read
+    │   │   ├── StunError           STUN, in a WebRTC session
+    │   │   └── RtpError            RTP or RTCP, in a WebRTC session
+    │   ├── OfferRefused            an SDP offer that cannot be answered: carries the HTTP status and a code
     │   ├── AlreadyPublishing       the room has a live host
     │   └── PublishRefused          wrong key, unknown room …: carries the RTMP code
     └── LocalError                  we erred: a call in the wrong state, a value that cannot be encoded
@@ -41,6 +44,28 @@ class MessageLimitError(ProtocolError):
 
 class AmfError(ProtocolError):
     """AMF0 bytes cannot be read: cut off, unknown marker, too deep or too many values."""
+
+
+class StunError(ProtocolError):
+    """A STUN message is broken or not signed (RFC 8489); its datagram is dropped."""
+
+
+class RtpError(ProtocolError):
+    """An RTP or RTCP packet is broken (RFC 3550); it is dropped."""
+
+
+class OfferRefused(PeerError):
+    """An SDP offer, or the stream that it is for, cannot be answered.
+
+    `status` is the HTTP status to tell, `code` a word for programs, `detail` tells the person what to do.
+    """
+
+    def __init__(self, status: int, code: str, detail: str, retry_ms: int | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.retry_ms = retry_ms
 
 
 class AlreadyPublishing(PeerError):

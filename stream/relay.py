@@ -98,9 +98,12 @@ class Relay:
         self.video: Packet | None = None
         self.audio: Packet | None = None
         """The newest configuration of each track (for a codec without one: an empty stand-in); None: no such track."""
+        self.on_key_wanted: Callable[[int], None] | None = None
+        """Set by an ingest whose host makes key frames when asked (WebRTC); None: the host cannot be asked."""
         self._limits = limits
         self._on_info = on_info
         self._readers: list[Reader] = []
+        self._asking: set[int] = set()
         self._timeline = Timeline()
         self._size: tuple[int, int] | None = None
         self._codecs: dict[Kind, str] = {}
@@ -141,9 +144,23 @@ class Relay:
             self.media_clock_ms,
         )
 
-    def attach(self, reader: Reader, now_ms: int) -> None:
-        """Add a reader; it is started at once when the stream plays."""
+    @property
+    def needs_regular_keys(self) -> bool:
+        """Whether a reader is there that cannot ask for a key frame when it needs one."""
+        return len(self._readers) > len(self._asking)
+
+    def want_key(self, now_ms: int) -> bool:
+        """Ask the host for a key frame; whether it can be asked. The ingest bounds how often it really does."""
+        if self.on_key_wanted is None:
+            return False
+        self.on_key_wanted(now_ms)
+        return True
+
+    def attach(self, reader: Reader, now_ms: int, *, asks: bool = False) -> None:
+        """Add a reader; it is started at once when the stream plays. `asks`: it calls `want_key` when it needs one."""
         self._readers.append(reader)
+        if asks:
+            self._asking.add(id(reader))
         if self.playing:
             reader.on_start(now_ms)
 
@@ -151,10 +168,12 @@ class Relay:
         """Take a reader away; one that is not attached is ignored."""
         if reader in self._readers:
             self._readers.remove(reader)
+            self._asking.discard(id(reader))
 
     def begin(self, now_ms: int) -> None:
         """A host is there; its media follows by `push`."""
         self._stop(now_ms)
+        self.on_key_wanted = None
         self._timeline.restart()
         self.video = self.audio = self.metadata = None
         self._size = None
@@ -166,6 +185,7 @@ class Relay:
     def end(self, now_ms: int) -> None:
         """The host is gone. Readers stay for its return."""
         self._stop(now_ms)
+        self.on_key_wanted = None
         if self.live:
             self.live = False
             self.since_ms = None
@@ -177,6 +197,7 @@ class Relay:
         for reader in tuple(self._readers):
             reader.on_close(now_ms)
         self._readers.clear()
+        self._asking.clear()
 
     def tick(self, now_ms: int) -> None:
         """Let time pass without a packet: a track that stays away is given up."""

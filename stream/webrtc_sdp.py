@@ -1,0 +1,257 @@
+"""SDP offers of WHIP and WHEP clients, and our answers to them.
+
+Parsed by aiortc's module, answered by our own: an ICE-lite agent with one address for all, DTLS passive, everything
+bundled (RFC 9725 section 4.2, RFC 8829, RFC 8843, RFC 8839). H.264 in packetization mode 1 and Opus, nothing else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiortc import RTCDtlsFingerprint
+from aiortc.sdp import MediaDescription, SessionDescription
+
+from stream.errors import OfferRefused
+
+OFFER_BYTES_MAX: Final = 65_536
+"""Chrome's offer with every codec has 8 KB."""
+SECTIONS_MAX: Final = 16
+"""Picture, sound, perhaps a data channel."""
+PLAYOUT_DELAY: Final = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+VIDEO, AUDIO = "video", "audio"
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What was agreed on for one kind: payload types, the extension's number (None: not offered)."""
+
+    kind: str
+    mid: str
+    payload_type: int
+    format: str
+    parameters: str
+    feedback: tuple[str, ...] = ()
+    rtx_payload_type: int | None = None
+    playout_delay: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An offer that can be answered, m-lines in its own order."""
+
+    sections: tuple[tuple[str, str, str, str, Track | None], ...]
+    """(kind, mid, protocol, first format, track) of each m-line."""
+    fingerprints: tuple[RTCDtlsFingerprint, ...]
+    remote_ufrag: str
+    tracks: tuple[Track, ...] = field(default=())
+
+    def track(self, kind: str) -> Track | None:
+        """Give what was agreed on for `kind`."""
+        return next((track for track in self.tracks if track.kind == kind), None)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEnd:
+    """What an answer says of us: ICE credentials, candidate addresses with the one port, DTLS fingerprint."""
+
+    ufrag: str
+    password: str
+    addresses: tuple[str, ...]
+    port: int
+    fingerprint: str
+
+
+def parse_offer(text: str) -> SessionDescription:
+    """Read an offer. Raises OfferRefused 400 when it is not SDP."""
+    if len(text) > OFFER_BYTES_MAX:
+        raise OfferRefused(413, "too_long", f"an offer has at most {OFFER_BYTES_MAX} bytes")
+    if not text.startswith("v=0"):
+        raise OfferRefused(400, "bad_sdp", "this is not an SDP offer: it has to begin with v=0")
+    try:
+        parsed = SessionDescription.parse(text)
+    except (AssertionError, AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError) as error:
+        raise OfferRefused(400, "bad_sdp", "this is not an SDP offer: it cannot be read") from error
+    if not parsed.media or len(parsed.media) > SECTIONS_MAX:
+        raise OfferRefused(400, "bad_sdp", f"an offer has 1 to {SECTIONS_MAX} media sections")
+    return parsed
+
+
+def agree(text: str, *, sending: bool, profile: str | None, audio: bool = True, video: bool = True) -> Offer:
+    """Choose what to send to (`sending`) or take from the peer that offers `text`.
+
+    `profile`: the first byte of the stream's H.264 profile in hex ("64"), the nearest offered one is taken.
+    `audio`, `video`: whether there is such a track. Raises OfferRefused 400, 413 or 422 with a reason.
+    """
+    parsed = parse_offer(text)
+    wanted = {VIDEO: video, AUDIO: audio}
+    sections: list[tuple[str, str, str, str, Track | None]] = []
+    tracks: list[Track] = []
+    first: MediaDescription | None = None
+    for media in parsed.media:
+        track = None
+        if wanted.get(media.kind) and media.port and _direction_fits(media, sending=sending):
+            track = _video(media, profile) if media.kind == VIDEO else _audio(media)
+        if track is not None:
+            wanted[media.kind] = False
+            tracks.append(track)
+            first = first or media
+        sections.append((media.kind, media.rtp.muxId or "", media.profile, str(media.fmt[0]), track))
+    if first is None or (video and not any(track.kind == VIDEO for track in tracks)):
+        _refuse_tracks(parsed, sending=sending, video=video)
+    assert first is not None
+    fingerprints, ufrag = _check_transport(parsed, first, tracks)
+    return Offer(tuple(sections), fingerprints, ufrag, tuple(tracks))
+
+
+def _direction_fits(media: MediaDescription, *, sending: bool) -> bool:
+    direction = media.direction or "sendrecv"
+    return direction in ({"recvonly", "sendrecv"} if sending else {"sendonly", "sendrecv"})
+
+
+def _refuse_tracks(parsed: SessionDescription, *, sending: bool, video: bool) -> None:
+    verb = "receive" if sending else "send"
+    fitting = [media for media in parsed.media if media.port and _direction_fits(media, sending=sending)]
+    if video and any(media.kind == VIDEO for media in fitting):
+        raise OfferRefused(422, "no_h264", "only H.264 (packetization-mode=1) can be used here, and it was not offered")
+    if video:
+        raise OfferRefused(422, "no_video", f"the offer has no video section that can {verb}")
+    raise OfferRefused(422, "no_opus", f"the offer has no Opus section that can {verb}")
+
+
+def _check_transport(
+    parsed: SessionDescription, first: MediaDescription, tracks: Sequence[Track]
+) -> tuple[tuple[RTCDtlsFingerprint, ...], str]:
+    bundled = {mid for group in parsed.group if group.semantic == "BUNDLE" for mid in group.items}
+    if len(tracks) > 1 and not all(track.mid in bundled for track in tracks):
+        raise OfferRefused(422, "no_bundle", "all media have to share one transport: offer a=group:BUNDLE")
+    if not first.rtcp_mux:
+        raise OfferRefused(422, "no_rtcp_mux", "RTP and RTCP have to share one port: offer a=rtcp-mux")
+    if first.dtls is None or not any(f.algorithm.lower() == "sha-256" for f in first.dtls.fingerprints):
+        raise OfferRefused(422, "no_dtls", "the offer has no DTLS fingerprint (sha-256) or no a=setup")
+    if first.dtls.role == "server":
+        raise OfferRefused(422, "dtls_role", "the server is the passive side: offer a=setup:actpass or active")
+    ice = first.ice
+    if ice is None or not ice.usernameFragment or not ice.password:
+        raise OfferRefused(422, "no_ice", "the offer has no ICE credentials")
+    if ice.iceLite:
+        raise OfferRefused(422, "ice_lite", "both sides would be ICE-lite: the client has to be a full ICE agent")
+    return tuple(first.dtls.fingerprints), str(ice.usernameFragment)
+
+
+def _video(media: MediaDescription, profile: str | None) -> Track | None:
+    best: tuple[int, Any] | None = None
+    for codec in media.rtp.codecs:
+        if codec.mimeType.lower() != "video/h264" or str(codec.parameters.get("packetization-mode", "0")) != "1":
+            continue
+        offered = str(codec.parameters.get("profile-level-id", "42e01f")).lower()
+        # The stream's own profile, else constrained baseline: browsers decode High whatever the answer says.
+        rank = 0 if offered[:2] == profile else 1 if offered.startswith("42e0") else 2 if offered[:2] == "42" else 3
+        if best is None or rank < best[0]:
+            best = rank, codec
+    if best is None:
+        return None
+    codec = best[1]
+    rtx = next(
+        (
+            other.payloadType
+            for other in media.rtp.codecs
+            if other.mimeType.lower() == "video/rtx" and other.parameters.get("apt") == codec.payloadType
+        ),
+        None,
+    )
+    offered = str(codec.parameters.get("profile-level-id", "42e01f"))
+    feedback = {(f.type, f.parameter) for f in codec.rtcpFeedback}
+    known = (("nack", None), ("nack", "pli"), ("ccm", "fir"))
+    return Track(
+        VIDEO,
+        media.rtp.muxId,
+        codec.payloadType,
+        "H264/90000",
+        f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={_hex6(offered)}",
+        tuple(f"{kind} {what}" if what else kind for kind, what in known if (kind, what) in feedback),
+        rtx,
+        _extension(media, PLAYOUT_DELAY),
+    )
+
+
+def _hex6(text: str) -> str:
+    """The profile as offered when it is one: it goes into our answer."""
+    return text if len(text) == 6 and all(c in "0123456789abcdefABCDEF" for c in text) else "42e01f"
+
+
+def _audio(media: MediaDescription) -> Track | None:
+    for codec in media.rtp.codecs:
+        if codec.mimeType.lower() == "audio/opus" and codec.clockRate == 48_000 and codec.payloadType is not None:
+            return Track(
+                AUDIO, media.rtp.muxId, codec.payloadType, "opus/48000/2", "minptime=10;useinbandfec=1;stereo=1"
+            )
+    return None
+
+
+def _extension(media: MediaDescription, uri: str) -> int | None:
+    return next((e.id for e in media.rtp.headerExtensions if e.uri == uri and 1 <= e.id <= 14), None)
+
+
+def answer(
+    offer: Offer, local: LocalEnd, *, sending: bool, session: int, sources: dict[str, tuple[int, int | None]]
+) -> str:
+    """Write the answer. `sources`: SSRC and retransmission SSRC by kind, of what we send; `session`: a number of o=."""
+    family = "IP6" if ":" in local.addresses[0] else "IP4"
+    mids = " ".join(track.mid for track in offer.tracks)
+    lines = [
+        "v=0",
+        f"o=siyu {session} 1 IN {family} {local.addresses[0]}",
+        "s=-",
+        "t=0 0",
+        "a=ice-lite",
+        f"a=group:BUNDLE {mids}",
+        "a=extmap-allow-mixed",
+        "a=msid-semantic: WMS siyu",
+    ]
+    for kind, mid, protocol, first_format, track in offer.sections:
+        if track is None:
+            lines += [f"m={kind} 0 {protocol} {first_format}", "c=IN IP4 0.0.0.0", "a=inactive"]
+            lines += [f"a=mid:{mid}"] if mid else []
+            continue
+        lines += _accepted(track, protocol, local, family)
+        lines.append("a=sendonly" if sending else "a=recvonly")
+        if sending:
+            ssrc, rtx = sources[kind]
+            lines.append(f"a=msid:siyu siyu-{kind}")
+            if rtx is not None and track.rtx_payload_type is not None:
+                lines += [f"a=ssrc-group:FID {ssrc} {rtx}", f"a=ssrc:{ssrc} cname:siyu", f"a=ssrc:{rtx} cname:siyu"]
+            else:
+                lines.append(f"a=ssrc:{ssrc} cname:siyu")
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _accepted(track: Track, protocol: str, local: LocalEnd, family: str) -> list[str]:
+    number = track.payload_type
+    rtx = track.rtx_payload_type
+    formats = f"{number} {rtx}" if rtx is not None else f"{number}"
+    lines = [
+        f"m={track.kind} {local.port} {protocol} {formats}",
+        f"c=IN {family} {local.addresses[0]}",
+        f"a=mid:{track.mid}",
+        "a=rtcp-mux",
+        "a=rtcp-rsize",
+        f"a=rtpmap:{number} {track.format}",
+        f"a=fmtp:{number} {track.parameters}",
+        *(f"a=rtcp-fb:{number} {what}" for what in track.feedback),
+    ]
+    if rtx is not None:
+        lines += [f"a=rtpmap:{rtx} rtx/90000", f"a=fmtp:{rtx} apt={number}"]
+    if track.playout_delay is not None:
+        lines.append(f"a=extmap:{track.playout_delay} {PLAYOUT_DELAY}")
+    lines += [
+        f"a=ice-ufrag:{local.ufrag}",
+        f"a=ice-pwd:{local.password}",
+        f"a=fingerprint:sha-256 {local.fingerprint}",
+        "a=setup:passive",
+    ]
+    # RFC 8445 section 5.1.2.1: host candidates, type preference 126, the first address first.
+    for index, address in enumerate(local.addresses):
+        priority = 126 << 24 | (65_535 - index) << 8 | 255
+        lines.append(f"a=candidate:{index + 1} 1 udp {priority} {address} {local.port} typ host")
+    lines.append("a=end-of-candidates")
+    return lines

@@ -1,0 +1,383 @@
+"""One room's RTP for all its WHEP viewers: each packet is built once, kept for a while, and encrypted per viewer.
+
+Theory of operation. The picture is one endless run of packets, counted from 0; the count's low bits are the RTP
+sequence number, so all viewers share SSRC, sequence and time. A viewer is a cursor into it. A pass gives each viewer
+at most PASS_PACKETS of what lies between its cursor and the head; who is not at the head then waits PACE_S for the
+next pass. So a key frame leaves in small bursts, and one who joins gets what came since the last one as fast as that.
+A viewer with another payload type or header extension (a *variant*) gets packets that differ in these bytes only.
+
+Sound is not paced and not kept: a packet is one frame of 20 ms.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from stream.packet import Codec, Kind, Packet
+from stream.protocol import h264, rtcp, rtp
+from stream.relay import Relay
+from stream.transcode_audio import AudioTranscoder
+
+PASS_PACKETS: Final = 40
+"""Of one viewer in one pass: one write with segmentation offload."""
+PACE_S: Final = 0.004
+"""Between passes: 40 packets each 4 ms are 96 Mbit/s at most."""
+SLICE_VIEWERS: Final = 64
+"""Served before the loop may do something else: 64 × 8 packets take 2 ms."""
+HISTORY_PACKETS: Final = 1000
+"""Kept for retransmission: libsrtp sends nothing again that is more than 1,024 packets old (aiortc's window)."""
+GOP_PACKETS_MAX: Final = 20_000
+"""Kept for those who join: 24 MB, more than the relay keeps of a GOP."""
+REPORT_INTERVAL_MS: Final = 1000
+CNAME: Final = "siyu"
+
+Variant = tuple[int, bytes]
+"""(payload type, header extension block)."""
+
+
+class Viewer(Protocol):
+    """What the stream needs of a viewer."""
+
+    variant: Variant
+    audio_payload_type: int | None
+    cursor: int | None
+    """Where it is in the run of packets; None: it waits for a key frame."""
+
+    def send_rtp(self, packets: list[bytes]) -> None: ...
+    def send_rtcp(self, data: bytes) -> None: ...
+    def end(self, reason: str) -> None: ...
+
+
+@dataclass(slots=True)
+class WhepTotals:
+    """Counts of all streams, for /metrics."""
+
+    viewers: int = 0
+    joined: int = 0
+    refused: int = 0
+    packets_out: int = 0
+    """Over all viewers."""
+    bytes_out: int = 0
+    skipped: int = 0
+    """Times a viewer was behind what is kept and went on at a key frame."""
+    nacked: int = 0
+    resent: int = 0
+    keys_wanted: int = 0
+    keys_unavailable: int = 0
+    """Key frames that viewers asked for and the host cannot be asked for."""
+    transcoded: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Kept:
+    """One packet of the picture."""
+
+    sequence: int
+    marker: bool
+    timestamp: int
+    payload: bytes
+    built: dict[Variant, bytes] = field(default_factory=dict)
+
+    def wire(self, ssrc: int, variant: Variant) -> bytes:
+        """The packet's bytes before encryption, built on first use."""
+        data = self.built.get(variant)
+        if data is None:
+            payload_type, extension = variant
+            data = rtp.rtp_packet(
+                payload_type, self.marker, self.sequence, self.timestamp, ssrc, self.payload, extension
+            )
+            self.built[variant] = data
+        return data
+
+
+class WhepStream:
+    """A relay's reader; made with the first viewer of a room, gone with the last."""
+
+    def __init__(
+        self, relay: Relay, *, clock: Callable[[], int], totals: WhepTotals, on_empty: Callable[["WhepStream"], None]
+    ) -> None:
+        self.relay = relay
+        self.viewers: dict[Viewer, None] = {}
+        self.video_ssrc, self.rtx_ssrc, self.audio_ssrc = (secrets.randbits(31) + 1 for _ in range(3))
+        self.head = 0
+        """The count of the packet that comes next."""
+        self._clock = clock
+        self._totals = totals
+        self._on_empty = on_empty
+        self._loop = asyncio.get_running_loop()
+        self._base = secrets.randbits(15)
+        self._time_base = secrets.randbits(31)
+        self._kept: deque[Kept] = deque()
+        self._key: int | None = None
+        self._sets: tuple[bytes, ...] = ()
+        self._length_bytes = 4
+        self._playable = False
+        self._anchor: tuple[int, int] | None = None
+        self._work: deque[tuple[list[bytes], int, list[Viewer]]] = deque()
+        self._wake: asyncio.Handle | None = None
+        self._audio_sequence = secrets.randbits(15)
+        self._sent = {Kind.VIDEO: (0, 0), Kind.AUDIO: (0, 0)}
+        self._transcoder: AudioTranscoder | None = None
+        self._reported_ms = 0
+        self._attached = False
+
+    # -- viewers -----------------------------------------------------------------------------------------------------
+
+    def join(self, viewer: Viewer, now_ms: int) -> None:
+        """Begin to send to a connected viewer, from the last key frame on."""
+        self.viewers[viewer] = None
+        if not self._attached:
+            self._attached = True
+            self.relay.attach(self, now_ms, asks=True)
+        viewer.cursor = self._key
+        if self._key is None:
+            self.want_key(now_ms)
+        if viewer.audio_payload_type is not None:
+            self._start_audio()
+        self._report(now_ms, [viewer])
+        self._schedule()
+
+    def leave(self, viewer: Viewer) -> None:
+        """Stop sending to a viewer; after the last one nothing is packed any more."""
+        self.viewers.pop(viewer, None)
+        if not any(other.audio_payload_type is not None for other in self.viewers):
+            self._stop_audio()
+        if not self.viewers:
+            self.close()
+            self._on_empty(self)
+
+    def close(self) -> None:
+        """Let go of the relay."""
+        self.relay.detach(self)
+        self._attached = False
+        self._stop_audio()
+        self._kept.clear()
+        self._key = None
+        self._work.clear()
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+
+    def want_key(self, now_ms: int) -> None:
+        """Ask the host for a key frame, if it is one that can be asked."""
+        self._totals.keys_wanted += 1
+        if not self.relay.want_key(now_ms):
+            self._totals.keys_unavailable += 1
+
+    def lookup(self, sequence: int, cursor: int) -> Kept | None:
+        """Give the packet of an RTP sequence number if it is kept and was sent to one at `cursor`."""
+        index = rtp.unwrap(sequence - self._base, cursor, 16)
+        start = self.head - len(self._kept)
+        if not max(start, cursor - HISTORY_PACKETS) <= index < cursor:
+            return None
+        return self._kept[index - start]
+
+    # -- what the relay calls ----------------------------------------------------------------------------------------
+
+    def on_start(self, now_ms: int) -> None:
+        """Pack the cached pictures; sound begins with what comes."""
+        for packet in self.relay.configs():
+            self._configure(packet)
+        for packet in tuple(self.relay.gop):
+            if packet.kind is Kind.VIDEO:
+                self._push_video(packet)
+            elif packet.config:
+                self._configure(packet)
+        if any(viewer.audio_payload_type is not None for viewer in self.viewers):
+            self._start_audio()
+        self._schedule()
+
+    def on_packet(self, packet: Packet, now_ms: int) -> None:
+        """Pack one packet and wake the sender."""
+        if packet.config:
+            self._configure(packet)
+        elif packet.kind is Kind.VIDEO:
+            self._push_video(packet)
+            self._schedule()
+        elif packet.kind is Kind.AUDIO and packet.codec is Codec.OPUS:
+            self._send_audio([packet])
+        elif packet.kind is Kind.AUDIO and self._transcoder is not None:
+            self._totals.transcoded += 1
+            self._transcoder.push(packet)
+
+    def on_stop(self, now_ms: int) -> None:
+        """The host is gone; viewers keep their last picture."""
+        self._playable = False
+
+    def on_close(self, now_ms: int) -> None:
+        """The stream is over."""
+        for viewer in tuple(self.viewers):
+            viewer.end("the stream is over")
+
+    def _configure(self, packet: Packet) -> None:
+        if packet.kind is Kind.AUDIO:
+            if self._transcoder is not None:
+                self._transcoder.push(packet)
+        elif packet.codec is Codec.H264:
+            self._playable = True
+            self._length_bytes = h264.parse_avcc(packet.data).length_bytes
+            self._sets = rtp.parameter_sets(packet.data)
+        elif packet.kind is Kind.VIDEO:
+            self._refuse_all("the host changed to a codec that WebRTC viewers cannot get")
+
+    def _refuse_all(self, reason: str) -> None:
+        self._playable = False
+        # Not from within: the relay is in the middle of its readers.
+        for viewer in tuple(self.viewers):
+            self._loop.call_soon(viewer.end, reason)
+
+    def _push_video(self, packet: Packet) -> None:
+        if packet.config:
+            self._configure(packet)
+            return
+        if not self._playable:
+            return
+        if packet.cts_ms:
+            self._refuse_all("the host sends B-frames, which WebRTC cannot carry")
+            return
+        payloads = rtp.h264_payloads(rtp.split_avcc(packet.data, self._length_bytes), self._sets if packet.key else ())
+        if not payloads:
+            return
+        if self._anchor is None:
+            self._anchor = packet.dts_ms, self._clock()
+        if packet.key:
+            self._key = self.head
+            for viewer in self.viewers:
+                if viewer.cursor is None:
+                    viewer.cursor = self.head
+        timestamp = self._time_base + packet.dts_ms * 90
+        last = len(payloads) - 1
+        for index, payload in enumerate(payloads):
+            self._kept.append(Kept((self._base + self.head) & 0xFFFF, index == last, timestamp, payload))
+            self.head += 1
+        packets, octets = self._sent[Kind.VIDEO]
+        self._sent[Kind.VIDEO] = packets + len(payloads), octets + sum(map(len, payloads))
+        self._trim()
+
+    def _trim(self) -> None:
+        if self._key is not None and self.head - self._key > GOP_PACKETS_MAX:
+            self._key = None
+        keep_from = self.head - HISTORY_PACKETS
+        if self._key is not None:
+            keep_from = min(keep_from, self._key)
+        kept = self._kept
+        start = self.head - len(kept)
+        while start < keep_from:
+            kept.popleft()
+            start += 1
+
+    # -- the pass ----------------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        if self._wake is None and not self._work:
+            self._wake = self._loop.call_soon(self._pass)
+
+    def _pass(self) -> None:
+        self._wake = None
+        head, start = self.head, self.head - len(self._kept)
+        groups: dict[tuple[int, Variant], list[Viewer]] = {}
+        for viewer in self.viewers:
+            cursor = viewer.cursor
+            if cursor is None or cursor == head:
+                continue
+            if cursor < start:
+                self._totals.skipped += 1
+                viewer.cursor = cursor = self._key
+                if cursor is None:
+                    self.want_key(self._clock())
+                    continue
+            key = cursor, viewer.variant
+            group = groups.get(key)
+            if group is None:
+                groups[key] = [viewer]
+            else:
+                group.append(viewer)
+        for (cursor, variant), group in groups.items():
+            end = min(cursor + PASS_PACKETS, head)
+            packets = [self._kept[i - start].wire(self.video_ssrc, variant) for i in range(cursor, end)]
+            for at in range(0, len(group), SLICE_VIEWERS):
+                self._work.append((packets, end, group[at : at + SLICE_VIEWERS]))
+        if self._work:
+            self._slice()
+
+    def _slice(self) -> None:
+        self._wake = None
+        packets, end, group = self._work.popleft()
+        totals = self._totals
+        size = sum(map(len, packets))
+        for viewer in group:
+            if viewer in self.viewers:
+                viewer.cursor = end
+                viewer.send_rtp(packets)
+                totals.packets_out += len(packets)
+                totals.bytes_out += size
+        if self._work:
+            self._wake = self._loop.call_soon(self._slice)
+        elif any(viewer.cursor is not None and viewer.cursor < self.head for viewer in self.viewers):
+            self._wake = self._loop.call_later(PACE_S, self._pass)
+
+    # -- sound -------------------------------------------------------------------------------------------------------
+
+    def _start_audio(self) -> None:
+        audio = self.relay.audio
+        if self._transcoder is None and (audio is None or audio.codec is not Codec.OPUS):
+            self._transcoder = AudioTranscoder(Codec.OPUS, self._send_audio)
+            if audio is not None:
+                self._transcoder.push(audio)
+
+    def _stop_audio(self) -> None:
+        if self._transcoder is not None:
+            self._transcoder.close()
+            self._transcoder = None
+
+    def _send_audio(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            if packet.config:
+                continue
+            if self._anchor is None:
+                self._anchor = packet.dts_ms, self._clock()
+            sequence = self._audio_sequence = (self._audio_sequence + 1) & 0xFFFF
+            timestamp = self._time_base + packet.dts_ms * 48
+            built: dict[int, list[bytes]] = {}
+            for viewer in self.viewers:
+                payload_type = viewer.audio_payload_type
+                if payload_type is None:
+                    continue
+                data = built.get(payload_type)
+                if data is None:
+                    data = [rtp.rtp_packet(payload_type, False, sequence, timestamp, self.audio_ssrc, packet.data)]
+                    built[payload_type] = data
+                viewer.send_rtp(data)
+                self._totals.packets_out += 1
+                self._totals.bytes_out += len(data[0])
+            count, octets = self._sent[Kind.AUDIO]
+            self._sent[Kind.AUDIO] = count + 1, octets + len(packet.data)
+
+    # -- reports -----------------------------------------------------------------------------------------------------
+
+    def tick(self, now_ms: int) -> None:
+        """Report to all when it is time: picture and sound are played in sync by it (RFC 3550 section 6.4.1)."""
+        if now_ms - self._reported_ms >= REPORT_INTERVAL_MS:
+            self._reported_ms = now_ms
+            self._report(now_ms, list(self.viewers))
+
+    def _report(self, now_ms: int, viewers: list[Viewer]) -> None:
+        if self._anchor is None:
+            return
+        media_ms = self._anchor[0] + now_ms - self._anchor[1]
+        ntp = rtcp.ntp_of(now_ms)
+        parts: dict[bool, bytes] = {}
+        for audio in (False, True):
+            tracks = [(self.video_ssrc, 90, Kind.VIDEO)] + ([(self.audio_ssrc, 48, Kind.AUDIO)] if audio else [])
+            data = b""
+            for ssrc, rate, kind in tracks:
+                packets, octets = self._sent[kind]
+                timestamp = (self._time_base + media_ms * rate) & 0xFFFFFFFF
+                report = rtcp.SenderReport(ssrc, ntp, timestamp, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF)
+                data += rtcp.sender_report(report) + rtcp.source_description(ssrc, CNAME)
+            parts[audio] = data
+        for viewer in viewers:
+            viewer.send_rtcp(parts[viewer.audio_payload_type is not None])

@@ -1,0 +1,225 @@
+"""WHEP with aiortc as a player from outside: picture, sound, limits, farewells."""
+
+import asyncio
+
+import pytest
+
+from stream.errors import OfferRefused
+from stream.output_whep import WhepLimits
+from stream.packet import Kind
+from stream.webrtc_transport import TransportLimits
+from tests.stream.media import Clip, make_clip
+from tests.stream.webrtc_stage import OutsideViewer, outside_viewer, webrtc_stage
+
+
+@pytest.fixture(scope="module")
+def plain_clip() -> Clip:
+    """Without B-frames, as WebRTC needs it."""
+    return make_clip(2, b_frames=0)
+
+
+async def test_a_viewer_sees_and_hears_an_rtmp_host(plain_clip: Clip) -> None:
+    async with webrtc_stage() as stage, outside_viewer() as viewer:
+        stage.feed(stage.publish(), plain_clip, ready=20)
+        await stage.until_playing()
+        await viewer.play(stage)
+        await viewer.until(video=30, audio=30)
+        assert viewer.sizes == {(320, 240)}
+        assert viewer.loudest > 2000
+        assert stage.whep.stats().viewers == 1
+
+
+async def test_the_first_picture_comes_from_the_cached_key_frame(plain_clip: Clip) -> None:
+    async with webrtc_stage() as stage, outside_viewer("video") as viewer:
+        publication = stage.publish()
+        for packet in (*plain_clip.configs, *plain_clip.media[:30]):
+            publication.push(packet, stage.clock())
+        await viewer.play(stage)
+        # Nothing more comes from the host.
+        await viewer.until(video=8)
+
+
+async def test_the_transcoder_runs_only_while_somebody_listens(plain_clip: Clip) -> None:
+    async with webrtc_stage() as stage:
+        stage.feed(stage.publish(), plain_clip, ready=20)
+        await stage.until_playing()
+        async with outside_viewer("video") as viewer:
+            await viewer.play(stage)
+            await viewer.until(video=5)
+            assert stage.whep.stats().transcoded == 0
+        async with outside_viewer() as listener:
+            await listener.play(stage)
+            await listener.until(audio=5)
+        relay = stage.directory.find("room")
+        async with asyncio.timeout(5):
+            while relay is not None and relay.has_readers:
+                await asyncio.sleep(0.02)
+        counted = stage.whep.stats().transcoded
+        await asyncio.sleep(0.1)
+        assert stage.whep.stats().transcoded == counted
+
+
+async def test_a_room_that_is_not_live_is_a_conflict_that_says_when_to_come_back() -> None:
+    async with webrtc_stage() as stage, outside_viewer() as viewer:
+        with pytest.raises(OfferRefused) as refused:
+            stage.whep.join("room", await viewer.offer(), client="127.0.0.1")
+        assert (refused.value.status, refused.value.code, refused.value.retry_ms) == (409, "not_live", 1000)
+
+
+async def test_b_frames_are_refused_with_a_reason(clip: Clip) -> None:
+    async with webrtc_stage() as stage, outside_viewer() as viewer:
+        publication = stage.publish()
+        for packet in (*clip.configs, *clip.media[:40]):
+            publication.push(packet, stage.clock())
+        with pytest.raises(OfferRefused, match="B-frames") as refused:
+            stage.whep.join("room", await viewer.offer(), client="127.0.0.1")
+        assert (refused.value.status, refused.value.code) == (422, "b_frames")
+
+
+async def test_a_viewer_that_vanishes_is_dropped_within_ten_seconds(plain_clip: Clip) -> None:
+    async with webrtc_stage() as stage, outside_viewer("video") as viewer:
+        publication = stage.publish()
+        stage.feed(publication, plain_clip, ready=20)
+        await stage.until_playing()
+        await viewer.play(stage)
+        await viewer.until(video=3)
+        stage.ahead_ms = 9_900
+        stage.transport.sweep(stage.clock())
+        assert stage.whep.viewers == 0
+        assert stage.transport.stats().consent_lost == 1
+        assert not publication.relay.has_readers
+
+
+async def test_a_viewer_that_closes_is_gone_at_once(plain_clip: Clip) -> None:
+    async with webrtc_stage() as stage:
+        stage.feed(stage.publish(), plain_clip, ready=20)
+        await stage.until_playing()
+        async with outside_viewer("video") as viewer:
+            await viewer.play(stage)
+            await viewer.until(video=3)
+        async with asyncio.timeout(5):
+            while stage.whep.viewers:
+                await asyncio.sleep(0.02)
+
+
+async def test_a_session_that_is_never_connected_is_forgotten(plain_clip: Clip) -> None:
+    async with webrtc_stage() as stage, outside_viewer("video") as viewer:
+        publication = stage.publish()
+        stage.feed(publication, plain_clip, ready=20)
+        await stage.until_playing()
+        stage.whep.join("room", await viewer.offer(), client="127.0.0.1")
+        stage.ahead_ms = 16_000
+        stage.transport.sweep(stage.clock())
+        assert stage.whep.viewers == 0
+        assert stage.transport.stats().setup_timeouts == 1
+
+
+async def test_deleting_a_session_ends_it_for_its_own_room_only(plain_clip: Clip) -> None:
+    async with webrtc_stage() as stage, outside_viewer("video") as viewer:
+        stage.feed(stage.publish(), plain_clip, ready=20)
+        await stage.until_playing()
+        accepted = await viewer.play(stage)
+        await viewer.until(video=3)
+        assert not stage.whep.leave("another", accepted.id)
+        assert stage.whep.leave("room", accepted.id)
+        assert not stage.whep.leave("room", accepted.id)
+        assert stage.whep.viewers == 0
+
+
+async def test_rooms_and_the_server_take_a_bounded_number_of_viewers(plain_clip: Clip) -> None:
+    limits = TransportLimits(sessions_max=3, sessions_per_address_max=1)
+    async with webrtc_stage(limits, WhepLimits(viewers_per_room_max=2)) as stage, outside_viewer() as viewer:
+        for room in ("room", "other"):
+            publication = stage.publish(room)
+            for packet in (*plain_clip.configs, *plain_clip.media[:30]):
+                publication.push(packet, stage.clock())
+        offer = await viewer.offer()
+        codes = []
+        for room, client in (
+            ("room", "127.0.0.1"),
+            ("room", "127.0.0.1"),
+            ("room", "127.0.0.1"),
+            ("other", "203.0.113.9"),
+            ("other", "203.0.113.9"),
+        ):
+            try:
+                stage.whep.join(room, offer, client=client)
+                codes.append("")
+            except OfferRefused as refused:
+                codes.append(refused.code)
+        assert codes == ["", "", "room_full", "", "full"]
+        stage.transport.limits = TransportLimits(sessions_per_address_max=1)
+        with pytest.raises(OfferRefused) as refused_address:
+            stage.whep.join("other", offer, client="203.0.113.9")
+        assert refused_address.value.status == 429
+
+
+async def test_viewers_stay_when_the_host_returns_and_go_on_with_its_new_picture(
+    plain_clip: Clip,
+) -> None:
+    async with webrtc_stage() as stage, outside_viewer("video") as viewer:
+        first = stage.publish()
+        stage.feed(first, plain_clip, ready=20)
+        await stage.until_playing()
+        await viewer.play(stage)
+        await viewer.until(video=5)
+        first.end("dropped", stage.clock())
+        seen = viewer.frames["video"]
+        stage.feed(stage.publish(), make_clip(2, size=(160, 96), b_frames=0), ready=20)
+        await viewer.until(video=seen + 20)
+        assert (160, 96) in viewer.sizes
+
+
+async def test_the_end_of_the_stream_ends_its_viewers(plain_clip: Clip) -> None:
+    async with webrtc_stage() as stage, outside_viewer("video") as viewer:
+        stage.feed(stage.publish(), plain_clip, ready=20)
+        await stage.until_playing()
+        await viewer.play(stage)
+        await viewer.until(video=3)
+        stage.directory.close()
+        assert stage.whep.viewers == 0
+
+
+async def test_two_viewers_get_the_same_bytes_before_encryption(plain_clip: Clip) -> None:
+    async with webrtc_stage() as stage, outside_viewer("video") as one, outside_viewer("video") as two:
+        publication = stage.publish()
+        for packet in (*plain_clip.configs, *plain_clip.media[:30]):
+            publication.push(packet, stage.clock())
+        sent: dict[str, list[bytes]] = {}
+        for name, viewer in (("one", one), ("two", two)):
+            await viewer.play(stage)
+            await viewer.until(video=2)
+            joined = list(stage.whep._viewers.values())[-1]
+            original = joined.send_rtp
+            log = sent.setdefault(name, [])
+
+            def note(packets: list[bytes], log: list[bytes] = log, original: object = original) -> None:
+                log.extend(packets)
+                original(packets)  # type: ignore[operator]
+
+            joined.send_rtp = note
+        for packet in plain_clip.media[30:60]:
+            if packet.kind is Kind.VIDEO:
+                publication.push(packet, stage.clock())
+        async with asyncio.timeout(5):
+            while not sent["one"] or len(sent["one"]) != len(sent["two"]):
+                await asyncio.sleep(0.02)
+        assert all(a is b for a, b in zip(sent["one"], sent["two"], strict=True))
+
+
+async def test_a_viewer_answers_nothing_to_a_wrong_password(plain_clip: Clip) -> None:
+    async with webrtc_stage() as stage:
+        viewer = OutsideViewer("video")
+        publication = stage.publish()
+        for packet in (*plain_clip.configs, *plain_clip.media[:30]):
+            publication.push(packet, stage.clock())
+        accepted = stage.whep.join("room", await viewer.offer(), client="127.0.0.1")
+        session = stage.transport._sessions[accepted.id]
+        session.password = "another"
+        from stream.protocol import stun
+
+        request = stun._signed(0x0001, bytes(12), 0x0006, f"{session.ufrag}:x".ljust(20).encode(), "guess")
+        stage.transport.receive(request, ("127.0.0.1", 9), stage.clock())
+        assert stage.transport.stats().datagrams_out == 0
+        assert stage.transport.stats().ignored == 1
+        await viewer.close()
