@@ -29,7 +29,12 @@ class Addresses:
     def play(self, base: str, room: str) -> dict[str, str]:
         """Playback URLs of a room by format."""
         live = f"{base}/live/{room}"
-        return {"flv": f"{live}.flv", "mp4": f"{live}.mp4", "hls": f"{live}/index.m3u8"}
+        return {
+            "flv": f"{live}.flv",
+            "mp4": f"{live}.mp4",
+            "hls": f"{live}/index.m3u8",
+            "whep": f"{base}/whep/{room}",
+        }
 
     def publish(self, base: str, room: str, key: str) -> dict[str, str]:
         """How to publish: ``server`` and ``stream_key`` as OBS asks for them, and the whole ``url``."""

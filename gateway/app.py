@@ -48,6 +48,7 @@ from gateway.routes_auth import auth_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
 from gateway.routes_rooms import room_operations
+from gateway.routes_webrtc import WebRtcRoutes
 from gateway.secrets import Secrets, open_secrets
 from gateway.services import Services
 from stream.directory import Directory
@@ -56,6 +57,8 @@ from stream.ingest_rtmp import PublishRequest, RtmpIngest, RtmpLimits
 from stream.output_flv import FlvOutput
 from stream.output_hls import HlsOutput
 from stream.output_mp4 import Mp4Output
+from stream.output_whep import WhepOutput
+from stream.webrtc_transport import TransportLimits, WebRtcTransport
 
 logger = logging.getLogger("siyu.app")
 
@@ -95,6 +98,13 @@ class Application:
             ".mp4": Mp4Output(services.directory, clock=services.clock),
         }
         self.hls = HlsOutput(services.directory, clock=services.clock)
+        self.webrtc = WebRtcTransport(
+            clock=services.clock,
+            limits=TransportLimits(
+                sessions_per_address_max=settings.connections_per_address, loopback_exempt=settings.loopback_exempt
+            ),
+        )
+        self.whep = WhepOutput(services.directory, self.webrtc, clock=services.clock)
         # A slow handshake is to RTMP what a slow head is to HTTP, and one setting says how long is too long.
         rtmp_limits = RtmpLimits(handshake_s=settings.header_timeout_s, loopback_exempt=settings.loopback_exempt)
         self.ingest = RtmpIngest(services.directory, self._authorize_publish, clock=services.clock, limits=rtmp_limits)
@@ -114,8 +124,9 @@ class Application:
         ]
         api = Api(operations, tokens=services.tokens, clients=clients, public_url=settings.public_url)
         contract = encode_json(openapi(operations, version=VERSION))
+        webrtc = WebRtcRoutes(services, self.webrtc, {"whep": self.whep}, address=partial(_client_address, clients))
         self.asgi = Starlette(
-            routes=[*api.routes(), *self._probes(contract), *page_routes(services.rooms)],
+            routes=[*api.routes(), *self._probes(contract), *webrtc.routes(), *page_routes(services.rooms)],
             middleware=[Middleware(Preflight)],
             exception_handlers={404: _not_found, 405: _not_allowed, 500: _broken},
         )
@@ -226,7 +237,7 @@ class Application:
     # — life —
 
     async def start(self) -> None:
-        """Open rooms, hub and RTMP. Raises ``OSError`` when the RTMP port is taken."""
+        """Open rooms, hub, RTMP and WebRTC. Raises ``OSError`` when a port is taken."""
         services = self.services
         await services.hub.start()
         services.directory.start()
@@ -239,6 +250,14 @@ class Application:
         except OSError as error:
             text = f"cannot listen on {host}:{port} for RTMP: {_reason(error)}; choose another --rtmp-port"
             raise OSError(error.errno, text) from error
+        port, public = services.settings.udp_port, services.settings.udp_host
+        try:
+            await self.webrtc.start(host, port, addresses=[public] if public else [])
+        except OSError as error:
+            await self.ingest.close()
+            where = f"cannot use UDP on {host}:{port} for WebRTC"
+            text = f"{where}: {_reason(error)}; choose another --udp-port, or a --udp-host that has an address"
+            raise OSError(error.errno, text) from error
 
     async def drain(self) -> None:
         """Tell hosts and viewers to go, in paced batches; returns when they have gone."""
@@ -247,6 +266,7 @@ class Application:
             group.create_task(self.services.hub.drain())
             for output in self.outputs.values():
                 group.create_task(output.drain())
+            group.create_task(self.whep.drain())
 
     async def close(self) -> None:
         """End everything: connections first, then the ledger with what it has acknowledged, then the files.
@@ -258,6 +278,8 @@ class Application:
             self.bridge.close,
             self.ingest.close,
             self.hls.close,
+            self.whep.close,
+            self.webrtc.close,
             services.hub.close,
             services.directory.close,
             *self._shutters,
@@ -272,7 +294,12 @@ class Application:
 
 def _reason(error: OSError) -> str:
     """What the system says; asyncio puts a sentence of its own in its place."""
-    return os.strerror(error.errno) if error.errno else str(error)
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+
+
+def _client_address(clients: Clients, request: Request) -> str:
+    peer = request.client.host if request.client is not None else "unix"
+    return clients.address(peer, request.scope["headers"])
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

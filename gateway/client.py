@@ -17,7 +17,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 # Playback and API answer to pages of any origin: authority is in the token and never in a cookie.
 CORS_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"content-type, retry-after"),
+    (b"access-control-expose-headers", b"content-type, retry-after, location, etag, link"),
 )
 CORS_PREFLIGHT_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     *CORS_HEADERS,

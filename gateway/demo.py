@@ -27,10 +27,13 @@ CHILD_FAREWELL_S = 5.0
 SHOPPERS_MAX = 500
 
 
-def _free_port(host: str, wanted: int) -> int:
-    """``wanted`` when nobody listens there, else 0 for any."""
+def _free_port(host: str, wanted: int, kind: int = socket.SOCK_STREAM) -> int:
+    """``wanted`` when nobody has it, else 0 for any."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.create_server((host, wanted)):
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == socket.SOCK_STREAM))
+            probe.bind((host, wanted))
             return wanted
     except OSError:
         return 0
@@ -136,6 +139,7 @@ def run_demo(settings: Settings, *, shoppers: int, seconds: float | None, log_le
             data=folder,
             http_port=_free_port(settings.host, settings.http_port),
             rtmp_port=_free_port(settings.host, settings.rtmp_port),
+            udp_port=_free_port(settings.host, settings.udp_port, socket.SOCK_DGRAM),
             drain_s=min(settings.drain_s, 8.0),
         )
         uvloop.run(_demo(settings, shoppers=shoppers, seconds=seconds))

@@ -91,7 +91,9 @@ class Preflight:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "OPTIONS":
+        # WHIP and WHEP say more in theirs (RFC 9725 section 4.2), with the same headers for a preflight.
+        webrtc = scope["type"] == "http" and scope["path"].startswith(("/whip/", "/whep/"))
+        if scope["type"] == "http" and scope["method"] == "OPTIONS" and not webrtc:
             start: Message = {"type": "http.response.start", "status": 204, "headers": list(CORS_PREFLIGHT_HEADERS)}
             await send(start)
             await send({"type": "http.response.body", "body": b""})

@@ -173,6 +173,7 @@ class PlayView(Struct):
     flv: str
     mp4: str
     hls: str
+    whep: str
 
 
 class CardView(Struct):

@@ -255,3 +255,19 @@ def _accepted(track: Track, protocol: str, local: LocalEnd, family: str) -> list
         lines.append(f"a=candidate:{index + 1} 1 udp {priority} {address} {local.port} typ host")
     lines.append("a=end-of-candidates")
     return lines
+
+
+def ice_fragment(text: str) -> str | None:
+    """Give the ICE user name of an SDP fragment (RFC 8840 section 9); None when it has none.
+
+    Raises OfferRefused 400 when it is no fragment.
+    """
+    ufrag = None
+    for line in text.splitlines():
+        if line and line[1:2] != "=":
+            raise OfferRefused(400, "bad_sdp", "this is not an SDP fragment")
+        if line.startswith("a=ice-ufrag:"):
+            ufrag = line.removeprefix("a=ice-ufrag:").strip()
+            if not 4 <= len(ufrag) <= 256:
+                raise OfferRefused(400, "bad_sdp", "an ICE user name has 4 to 256 characters (RFC 8839 section 5.4)")
+    return ufrag

@@ -11,6 +11,7 @@ decrypted and handed to the session's `Peer` at once, without a task or a queue 
 
 import asyncio
 import errno
+import ipaddress
 import logging
 import secrets
 import socket
@@ -20,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+import ifaddr
 import pylibsrtp
 from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters
 from aiortc.rtcdtlstransport import RTCDtlsTransport
@@ -263,7 +265,7 @@ class WebRtcTransport:
             resolved = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
             sock.bind(resolved[0][4])
             found: list[str] = []
-            for name in addresses or (host,):
+            for name in addresses or _own_addresses(host, family):
                 entries = await loop.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
                 found.append(str(entries[0][4][0]))
         except OSError as error:
@@ -555,5 +557,23 @@ class WebRtcTransport:
                 return
 
 
+def _own_addresses(host: str, family: int) -> list[str]:
+    """Give what a candidate says for `host`: itself, or for a wildcard every address of this machine."""
+    if host not in ("0.0.0.0", "::"):  # noqa: S104  # compared
+        return [host]
+    found = [
+        str(ip.ip[0] if isinstance(ip.ip, tuple) else ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips
+    ]
+    usable = [text for text in found if _usable(text) and (":" not in text or family == socket.AF_INET6)]
+    return usable[:CANDIDATES_MAX] or ["127.0.0.1"]
+
+
+def _usable(text: str) -> bool:
+    parsed = ipaddress.ip_address(text.partition("%")[0])
+    return not (parsed.is_loopback or parsed.is_link_local)
+
+
+CANDIDATES_MAX: Final = 8
+"""Each costs every client its checks."""
 PATHS_MAX: Final = 8
 """Addresses of one peer that are known at once: its interfaces, and what their gateways make of them."""

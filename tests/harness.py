@@ -74,7 +74,10 @@ class LiveServer:
         command = [*self._prefix, sys.executable, "-m", "gateway", "serve", "--data", str(self.data)]
         with self.log_path.open("ab") as log, self.out_path.open("ab") as out:
             self.process = subprocess.Popen(
-                [*command, *self._ports(), *self._flags], stdout=out, stderr=log, env=self._environment
+                [*command, *self._ports(), "--udp-port", "0", *self._flags],
+                stdout=out,
+                stderr=log,
+                env=self._environment,
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:

@@ -82,10 +82,10 @@ async def _template() -> _Template:
 
 @contextlib.asynccontextmanager
 async def rig(folder: Path, **settings: Any) -> AsyncIterator[Rig]:
-    """Seed two merchants, start the application on any RTMP port, close it at the end."""
+    """Seed two merchants, start the application on any RTMP and UDP port, close it at the end."""
     template = await _template()
     shutil.copytree(template.folder, folder / "data")
-    configured = Settings(data=folder / "data", rtmp_port=0, **settings)
+    configured = Settings(data=folder / "data", rtmp_port=0, udp_port=0, **settings)
     shop, other = template.shop, template.other
     clock = Clock()
     application = await open_application(configured, http_port=8000, files=1024, clock=clock)
