@@ -54,6 +54,7 @@ from gateway.services import Services
 from stream.directory import Directory
 from stream.errors import PublishRefused
 from stream.ingest_rtmp import PublishRequest, RtmpIngest, RtmpLimits
+from stream.ingest_whip import WhipIngest
 from stream.output_flv import FlvOutput
 from stream.output_hls import HlsOutput
 from stream.output_mp4 import Mp4Output
@@ -105,6 +106,7 @@ class Application:
             ),
         )
         self.whep = WhepOutput(services.directory, self.webrtc, clock=services.clock)
+        self.whip = WhipIngest(services.directory, self.webrtc, clock=services.clock)
         # A slow handshake is to RTMP what a slow head is to HTTP, and one setting says how long is too long.
         rtmp_limits = RtmpLimits(handshake_s=settings.header_timeout_s, loopback_exempt=settings.loopback_exempt)
         self.ingest = RtmpIngest(services.directory, self._authorize_publish, clock=services.clock, limits=rtmp_limits)
@@ -124,7 +126,9 @@ class Application:
         ]
         api = Api(operations, tokens=services.tokens, clients=clients, public_url=settings.public_url)
         contract = encode_json(openapi(operations, version=VERSION))
-        webrtc = WebRtcRoutes(services, self.webrtc, {"whep": self.whep}, address=partial(_client_address, clients))
+        webrtc = WebRtcRoutes(
+            services, self.webrtc, {"whep": self.whep, "whip": self.whip}, address=partial(_client_address, clients)
+        )
         self.asgi = Starlette(
             routes=[*api.routes(), *self._probes(contract), *webrtc.routes(), *page_routes(services.rooms)],
             middleware=[Middleware(Preflight)],
@@ -266,6 +270,7 @@ class Application:
             group.create_task(self.services.hub.drain())
             for output in self.outputs.values():
                 group.create_task(output.drain())
+            group.create_task(self.whip.drain())
             group.create_task(self.whep.drain())
 
     async def close(self) -> None:
@@ -278,6 +283,7 @@ class Application:
             self.bridge.close,
             self.ingest.close,
             self.hls.close,
+            self.whip.close,
             self.whep.close,
             self.webrtc.close,
             services.hub.close,

@@ -84,6 +84,7 @@ class _Parts:
             yield from figures(f"playback_{name[1:]}", output.stats())
         yield from figures("webrtc", application.webrtc.stats())
         yield from figures("playback_whep", application.whep.stats())
+        yield from figures("whip", application.whip.stats())
         ledger = services.shop.ledger
         yield from figures("ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands))
         yield from figures("touches", services.attribution.stats())

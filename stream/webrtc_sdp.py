@@ -18,6 +18,7 @@ OFFER_BYTES_MAX: Final = 65_536
 SECTIONS_MAX: Final = 16
 """Picture, sound, perhaps a data channel."""
 PLAYOUT_DELAY: Final = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+START_KBITS_PER_S: Final = 1500
 VIDEO, AUDIO = "video", "audio"
 
 
@@ -90,7 +91,7 @@ def agree(text: str, *, sending: bool, profile: str | None, audio: bool = True, 
     for media in parsed.media:
         track = None
         if wanted.get(media.kind) and media.port and _direction_fits(media, sending=sending):
-            track = _video(media, profile) if media.kind == VIDEO else _audio(media)
+            track = _video(media, profile, sending=sending) if media.kind == VIDEO else _audio(media)
         if track is not None:
             wanted[media.kind] = False
             tracks.append(track)
@@ -138,7 +139,7 @@ def _check_transport(
     return tuple(first.dtls.fingerprints), str(ice.usernameFragment)
 
 
-def _video(media: MediaDescription, profile: str | None) -> Track | None:
+def _video(media: MediaDescription, profile: str | None, *, sending: bool) -> Track | None:
     best: tuple[int, Any] | None = None
     for codec in media.rtp.codecs:
         if codec.mimeType.lower() != "video/h264" or str(codec.parameters.get("packetization-mode", "0")) != "1":
@@ -161,16 +162,21 @@ def _video(media: MediaDescription, profile: str | None) -> Track | None:
     )
     offered = str(codec.parameters.get("profile-level-id", "42e01f"))
     feedback = {(f.type, f.parameter) for f in codec.rtcpFeedback}
+    parameters = f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={_hex6(offered)}"
+    if not sending:
+        # Chrome begins with 300 kbit/s and takes half a minute to what a shop window needs.
+        parameters += f";x-google-start-bitrate={START_KBITS_PER_S}"
     known = (("nack", None), ("nack", "pli"), ("ccm", "fir"))
     return Track(
         VIDEO,
         media.rtp.muxId,
         codec.payloadType,
         "H264/90000",
-        f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={_hex6(offered)}",
+        parameters,
         tuple(f"{kind} {what}" if what else kind for kind, what in known if (kind, what) in feedback),
-        rtx,
-        _extension(media, PLAYOUT_DELAY),
+        # A host sends again in its own stream: one less to put together.
+        rtx if sending else None,
+        _extension(media, PLAYOUT_DELAY) if sending else None,
     )
 
 

@@ -39,6 +39,12 @@ def parse_avcc(record: bytes) -> AvcConfig:
     return AvcConfig(f"avc1.{sps[1]:02x}{sps[2]:02x}{sps[3]:02x}", width, height, (record[4] & 3) + 1)
 
 
+def make_avcc(sps: bytes, pps: bytes) -> bytes:
+    """Write the avcC record of one sequence and one picture parameter set, with NAL length fields of 4 bytes."""
+    head = bytes((1, sps[1], sps[2], sps[3], 0xFF, 0xE1))
+    return head + len(sps).to_bytes(2, "big") + sps + b"\x01" + len(pps).to_bytes(2, "big") + pps
+
+
 def parse_sps(nal: bytes) -> tuple[int, int]:
     """Give (width, height) in pixels of a sequence parameter set NAL unit. Raises ValueError when it is broken."""
     if len(nal) < 4 or nal[0] & 0x1F != 7:

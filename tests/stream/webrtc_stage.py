@@ -8,6 +8,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from stream.directory import Directory, Publication
+from stream.ingest_whip import WhipIngest
 from stream.output_whep import Accepted, WhepLimits, WhepOutput
 from stream.packet import Packet
 from stream.webrtc_transport import TransportLimits, WebRtcTransport
@@ -23,6 +24,7 @@ class WebRtcStage:
         self.directory = Directory(self.clock)
         self.transport = WebRtcTransport(clock=self.clock, limits=limits)
         self.whep = WhepOutput(self.directory, self.transport, clock=self.clock, limits=whep)
+        self.whip = WhipIngest(self.directory, self.transport, clock=self.clock)
         self._feeders: list[asyncio.Task[None]] = []
 
     def clock(self) -> int:
@@ -35,6 +37,7 @@ class WebRtcStage:
     async def close(self) -> None:
         for feeder in self._feeders:
             feeder.cancel()
+        self.whip.close()
         await self.whep.drain()
         self.whep.close()
         await self.transport.close()
