@@ -241,6 +241,10 @@ class Relay:
             self.video, self._size = packet, size
         else:
             self.audio = packet
+        if self.gop:
+            # The first of its track, after the picture began: it holds for all that is cached of the track.
+            video, audio = self._gop_configs
+            self._gop_configs = video or self.video, audio or self.audio
         if self.live:
             self._on_info(self, now_ms)
         if self.playing and kind in self._announced:

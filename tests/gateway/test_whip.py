@@ -1,0 +1,141 @@
+"""WHIP over HTTP: who may broadcast, then a whole server with Chromium as the host."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+import pytest
+from aiortc import AudioStreamTrack, RTCConfiguration, RTCPeerConnection, VideoStreamTrack
+from playwright.async_api import async_playwright
+
+from tests.gateway.rig import Rig, rig
+from tests.gateway.test_whep import SDP, outsider
+from tests.harness import LiveServer, live_server
+
+
+@pytest.fixture
+async def quiet(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig(tmp_path) as made:
+        yield made
+
+
+async def make_offer() -> str:
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.addTransceiver(VideoStreamTrack(), direction="sendonly")
+    connection.addTransceiver(AudioStreamTrack(), direction="sendonly")
+    await connection.setLocalDescription(await connection.createOffer())
+    text: str = connection.localDescription.sdp
+    await connection.close()
+    return text
+
+
+async def post(made: Rig, token: str | None, body: str, room: str | None = None) -> httpx.Response:
+    headers = {**SDP, **({"authorization": f"Bearer {token}"} if token else {})}
+    return await made.client.post(f"/whip/{room or made.shop.room}", content=body, headers=headers)
+
+
+async def test_only_the_rooms_key_and_its_hosts_token_may_broadcast(quiet: Rig) -> None:
+    shop = quiet.shop
+    guest = await quiet.guest()
+    assert (await post(quiet, None, "v=0")).status_code == 401
+    assert (await post(quiet, "wrong", "v=0")).status_code == 401
+    assert (await post(quiet, guest["token"], "v=0")).status_code == 403
+    assert (await post(quiet, quiet.other.host_token, "v=0")).status_code == 403
+    assert (await post(quiet, quiet.other.stream_key, "v=0")).status_code == 401
+    assert (await post(quiet, shop.stream_key, "v=0", room="nowhere")).status_code == 401
+    # Past the door: the offer is none.
+    for good in (shop.stream_key, shop.host_token):
+        assert (await post(quiet, good, "v=0")).status_code == 400
+
+
+async def test_a_room_has_one_host_until_it_is_silent_or_leaves(quiet: Rig) -> None:
+    offer = await make_offer()
+    opened = await post(quiet, quiet.shop.stream_key, offer)
+    assert opened.status_code == 201, opened.text
+    assert "a=recvonly" in opened.text
+    assert opened.headers["location"].startswith(f"/whip/{quiet.shop.room}/")
+    again = await post(quiet, quiet.shop.stream_key, offer)
+    assert (again.status_code, again.json()["code"]) == (409, "live")
+    assert (await quiet.client.delete(opened.headers["location"])).status_code == 200
+    assert (await post(quiet, quiet.shop.stream_key, offer)).status_code == 201
+
+
+PUBLISH = """
+async ([room, key]) => {
+  const pc = window.pc = new RTCPeerConnection();
+  const media = await navigator.mediaDevices.getUserMedia({video: {width: 640, height: 480}, audio: true});
+  for (const track of media.getTracks()) pc.addTransceiver(track, {direction: "sendonly"});
+  await pc.setLocalDescription(await pc.createOffer());
+  const answer = await fetch("/whip/" + room, {method: "POST", body: pc.localDescription.sdp,
+    headers: {"Content-Type": "application/sdp", "Authorization": "Bearer " + key}});
+  if (answer.status !== 201) throw new Error(await answer.text());
+  await pc.setRemoteDescription({type: "answer", sdp: await answer.text()});
+}
+"""
+
+
+async def watch_flv(server: LiveServer, seconds: float) -> bytes:
+    """What an FLV viewer gets in that time."""
+    body = bytearray()
+    url = f"{server.base}/live/{server.room}.flv"
+    async with httpx.AsyncClient(timeout=20) as client, client.stream("GET", url) as answer:
+        assert answer.status_code == 200
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        async for chunk in answer.aiter_bytes():
+            body += chunk
+            if loop.time() > end:
+                break
+    return bytes(body)
+
+
+def decoded(body: bytes) -> dict[str, Any]:
+    """Frames of picture and sound in an FLV file, the picture's width and key frames."""
+    found: dict[str, Any] = {"video": 0, "audio": 0, "width": 0, "keys": 0, "loud": 0.0}
+    with av.open(io.BytesIO(body), "r", format="flv") as container:
+        for packet in container.demux():
+            if packet.stream.type == "video" and packet.is_keyframe and packet.size:
+                found["keys"] += 1
+            for frame in packet.decode():
+                if isinstance(frame, av.VideoFrame):
+                    found["video"] += 1
+                    found["width"] = max(found["width"], frame.width)
+                elif isinstance(frame, av.AudioFrame):
+                    found["audio"] += 1
+                    found["loud"] = max(found["loud"], float(np.abs(frame.to_ndarray()).max()))
+    return found
+
+
+@pytest.mark.browser
+async def test_flv_viewers_see_and_hear_a_host_in_chromium(tmp_path: Path) -> None:
+    chromium = outsider("chromium")
+    with live_server(tmp_path) as server:
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(
+                executable_path=chromium,
+                args=[
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--disable-background-networking",
+                    "--use-fake-device-for-media-stream",
+                    "--use-fake-ui-for-media-stream",
+                ],
+            )
+            page = await browser.new_page()
+            await page.goto(f"{server.base}/healthz")
+            await page.evaluate(PUBLISH, [server.room, server.seed["stream_key"]])
+            found = decoded(await watch_flv(server, 6))
+            await browser.close()
+        assert found["width"] >= 320
+        assert found["video"] > 40
+        assert found["audio"] > 40
+        assert found["loud"] > 0.01
+        # A browser makes key frames only when it is asked.
+        assert found["keys"] >= 2
