@@ -19,7 +19,7 @@ from gateway.client import CORS_HEADERS, CORS_PREFLIGHT_HEADERS, bearer_token
 from gateway.errors import Problem, problem_of, problem_response
 from gateway.rooms import Room
 from gateway.services import Services
-from stream.errors import OfferRefused, PeerError
+from stream.errors import OfferRefused
 from stream.webrtc_sdp import ice_fragment
 from stream.webrtc_transport import Session, WebRtcTransport
 
@@ -94,8 +94,6 @@ class WebRtcRoutes:
                 return problem_response(
                     Problem(refused.status, refused.code, refused.detail, retry_ms=refused.retry_ms)
                 )
-            except PeerError as error:
-                return problem_response(Problem(409, "refused", str(error)))
             except (Problem, TokenError) as error:
                 return problem_response(problem_of(error))
 

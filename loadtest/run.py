@@ -87,7 +87,8 @@ class Server:
 
     def start(self) -> None:
         """Start, and wait until it is ready. Raises ``RunError``."""
-        command = [sys.executable, "-m", "gateway", "serve", "--host", LOOPBACK, "--data", str(self._data)]
+        command = [sys.executable, "-m", "gateway", "serve", "--host", LOOPBACK, "--udp-port", "0"]
+        command += ["--data", str(self._data)]
         with (self._work / "server.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 — our own program
                 [*command, *self._ports, "--log-level", "warning"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log

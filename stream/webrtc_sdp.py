@@ -4,14 +4,17 @@ Parsed by aiortc's module, answered by our own: an ICE-lite agent with one addre
 bundled (RFC 9725 section 4.2, RFC 8829, RFC 8843, RFC 8839). H.264 in packetization mode 1 and Opus, nothing else.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-from aiortc import RTCDtlsFingerprint
-from aiortc.sdp import MediaDescription, SessionDescription
+from typing import TYPE_CHECKING, Any, Final
 
 from stream.errors import OfferRefused
+
+if TYPE_CHECKING:
+    from aiortc import RTCDtlsFingerprint
+    from aiortc.sdp import MediaDescription, SessionDescription
 
 OFFER_BYTES_MAX: Final = 65_536
 """Chrome's offer with every codec has 8 KB."""
@@ -64,6 +67,9 @@ class LocalEnd:
 
 def parse_offer(text: str) -> SessionDescription:
     """Read an offer. Raises OfferRefused 400 when it is not SDP."""
+    # Here, as its import looks for the C library by running a program.
+    from aiortc.sdp import SessionDescription
+
     if len(text) > OFFER_BYTES_MAX:
         raise OfferRefused(413, "too_long", f"an offer has at most {OFFER_BYTES_MAX} bytes")
     if not text.startswith("v=0"):

@@ -5,9 +5,13 @@ session is found by the user name of a signed STUN check, from then on by the pe
 DTLS goes to aiortc's `RTCDtlsTransport`, which needs of its transport only `role`, `_recv` and `_send`; media is
 decrypted and handed to the session's `Peer` at once, without a task or a queue on the way.
 
+aiortc and ifaddr are imported when the port is opened: ifaddr runs a program to find the C library.
+
     new ─signed check─► connecting (DTLS) ─keys─► connected ─no authentic packet for consent_ms─► closed
      └─────────── setup_ms ───────────────┘            └── peer's DTLS close, BYE, or `close` ──────┘
 """
+
+from __future__ import annotations
 
 import asyncio
 import errno
@@ -19,17 +23,18 @@ import struct
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import ifaddr
 import pylibsrtp
-from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters
-from aiortc.rtcdtlstransport import RTCDtlsTransport
 
 from stream.errors import OfferRefused, RtpError, StunError
 from stream.protocol import stun
 from stream.protocol.rtcp import is_rtcp
 from stream.webrtc_sdp import LocalEnd
+
+if TYPE_CHECKING:
+    from aiortc import RTCCertificate, RTCDtlsFingerprint
+    from aiortc.rtcdtlstransport import RTCDtlsTransport
 
 log = logging.getLogger("siyu.webrtc")
 
@@ -108,7 +113,7 @@ class Session:
     """One peer's transport. `protect` encrypts one RTP packet once the session is connected."""
 
     id: str
-    transport: "WebRtcTransport"
+    transport: WebRtcTransport
     client: str
     ufrag: str
     password: str
@@ -147,6 +152,9 @@ class Session:
 
     async def handshake(self, certificate: RTCCertificate) -> str | None:
         """Do the DTLS handshake; give why it failed."""
+        from aiortc import RTCDtlsParameters
+        from aiortc.rtcdtlstransport import RTCDtlsTransport
+
         dtls = RTCDtlsTransport(self, [certificate])  # type: ignore[arg-type]  # it uses role, _recv and _send only
         dtls._set_role("server")  # noqa: SLF001  # as RTCPeerConnection does from the answer's a=setup
         self._dtls = dtls
@@ -253,6 +261,8 @@ class WebRtcTransport:
 
         Raises OSError when the port cannot be had or an address not be resolved.
         """
+        from aiortc import RTCCertificate
+
         self._loop = loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM)
@@ -561,6 +571,8 @@ def _own_addresses(host: str, family: int) -> list[str]:
     """Give what a candidate says for `host`: itself, or for a wildcard every address of this machine."""
     if host not in ("0.0.0.0", "::"):  # noqa: S104  # compared
         return [host]
+    import ifaddr
+
     found = [
         str(ip.ip[0] if isinstance(ip.ip, tuple) else ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips
     ]

@@ -30,6 +30,12 @@ def test_every_problem_of_the_api_is_listed_with_its_status() -> None:
     assert sorted(found - set(listed())) == []
 
 
+def test_every_refusal_of_an_offer_is_listed_with_its_status() -> None:
+    found = {(row[0], row[1]) for row in calls("stream", "OfferRefused")}
+    assert len(found) > 15
+    assert sorted(found - set(listed()), key=str) == []
+
+
 def listed() -> Iterator[tuple[int, str]]:
     for status, codes in re.findall(r"^\| (\d{3}) \| ([^|]+) \|", TEXT, re.MULTILINE):
         for code in re.findall(r"`(\w+)`", codes):

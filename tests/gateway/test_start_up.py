@@ -14,7 +14,7 @@ def ready(application):
     print(gc.get_freeze_count(), flush=True)
     os.kill(os.getpid(), signal.SIGTERM)
 
-sys.exit(run(Settings(data=Path(sys.argv[1]), http_port=0, rtmp_port=0), ready=ready))
+sys.exit(run(Settings(data=Path(sys.argv[1]), http_port=0, rtmp_port=0, udp_port=0), ready=ready))
 """
 
 
