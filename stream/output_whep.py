@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +13,7 @@ from stream.protocol import h264, rtcp, rtp
 from stream.relay import Relay
 from stream.webrtc_sdp import AUDIO, VIDEO, Track, agree, answer
 from stream.webrtc_transport import Session, WebRtcTransport
-from stream.whep_stream import Variant, WhepStream, WhepTotals
+from stream.whep_stream import SendRtp, Variant, WhepStream, WhepTotals
 
 log = logging.getLogger("siyu.whep")
 
@@ -51,7 +50,7 @@ class WhepViewer:
         self.audio_payload_type = None if audio is None else audio.payload_type
         self.cursor: int | None = None
         self.session: Session | None = None
-        self.send_rtp: Callable[[list[bytes]], None] = lambda packets: None
+        self.send_rtp: SendRtp = _send_nothing
         self._output = output
         self._rtx_payload_type = video.rtx_payload_type
         self._rtx_sequence = secrets.randbits(15)
@@ -94,7 +93,7 @@ class WhepViewer:
 
     def on_closed(self, reason: str, now_ms: int) -> None:
         """Leave the stream."""
-        self.send_rtp = lambda packets: None
+        self.send_rtp = _send_nothing
         self._output.forget(self)
 
     def _resend(self, sequences: tuple[int, ...], now_ms: int) -> None:
@@ -125,7 +124,7 @@ class WhepViewer:
         self._resent += len(out)
         totals.resent += len(out)
         if out:
-            self.send_rtp(out)
+            self.send_rtp(out, None)
 
 
 class WhepOutput:
@@ -249,6 +248,10 @@ class WhepOutput:
         now_ms = self._clock()
         for stream in tuple(self._streams.values()):
             stream.tick(now_ms)
+
+
+def _send_nothing(packets: list[bytes], runs: object = None) -> None:
+    """What a viewer that is not connected gets."""
 
 
 def _check_playable(relay: Relay) -> str:

@@ -30,6 +30,7 @@ import pylibsrtp
 from stream.errors import OfferRefused, RtpError, StunError
 from stream.protocol import stun
 from stream.protocol.rtcp import is_rtcp
+from stream.srtp import protect_run
 from stream.webrtc_sdp import LocalEnd
 
 if TYPE_CHECKING:
@@ -55,6 +56,26 @@ DATAGRAM_BYTES_MAX: Final = 2048
 DTLS_QUEUE_MAX: Final = 32
 """DTLS records of one session that wait: a handshake's flight has fewer than 10."""
 SWEEP_INTERVAL_S: Final = 1.0
+
+
+Run = tuple[int, int]
+"""From, and up to without it: packets that leave in one write."""
+
+
+def runs_of(packets: Sequence[bytes]) -> tuple[Run, ...]:
+    """Give the runs of packets of one size, with one smaller behind them: what the kernel can cut (udp(7))."""
+    runs: list[Run] = []
+    at, count = 0, len(packets)
+    while at < count:
+        size = len(packets[at])
+        end = at + 1
+        while end < count and end - at < SEGMENTS_MAX and len(packets[end]) == size:
+            end += 1
+        if end < count and end - at < SEGMENTS_MAX and len(packets[end]) < size:
+            end += 1
+        runs.append((at, end))
+        at = end
+    return tuple(runs)
 
 
 class Peer(Protocol):
@@ -100,7 +121,6 @@ class TransportStats:
     dtls_failed: int = 0
     datagrams_in: int = 0
     datagrams_out: int = 0
-    bytes_out: int = 0
     writes_queued: int = 0
     writes_dropped: int = 0
     write_errors: int = 0
@@ -110,7 +130,7 @@ class TransportStats:
 
 @dataclass(slots=True, eq=False)
 class Session:
-    """One peer's transport. `protect` encrypts one RTP packet once the session is connected."""
+    """One peer's transport."""
 
     id: str
     transport: WebRtcTransport
@@ -127,7 +147,8 @@ class Session:
     segments: bool = True
     """Whether UDP segmentation works on the way to this peer."""
     addresses: set[Address] = field(default_factory=set)
-    protect: Callable[[bytes], bytes] = field(default=lambda packet: packet)
+    keys: Any = None
+    """libsrtp's session for what we send, once connected."""
     role: str = "controlled"
     task: asyncio.Task[None] | None = None
     _dtls: RTCDtlsTransport | None = None
@@ -143,7 +164,7 @@ class Session:
     async def _send(self, data: bytes) -> None:
         """Send what aiortc wrote."""
         if self.address is not None:
-            self.transport.write([data], self.address)
+            self.transport.write(data, len(data), self.address)
 
     def record(self, data: bytes) -> None:
         """Take one DTLS record; one too many is lost, as on the way."""
@@ -162,51 +183,42 @@ class Session:
         await dtls.start(RTCDtlsParameters(fingerprints=list(self.fingerprints)))
         if dtls.state != "connected":
             return "the DTLS handshake failed"
-        self.protect = dtls._tx_srtp.protect  # noqa: SLF001  # there is no public way to hand over packed RTP
+        self.keys = dtls._tx_srtp  # noqa: SLF001  # there is no public way to hand over packed RTP
         return None
 
-    def send_rtp(self, packets: Sequence[bytes]) -> None:
-        """Encrypt and send packets; those of one size in a row, and one smaller behind them, leave in one write."""
-        if not self.connected:
+    def send_rtp(self, packets: list[bytes], runs: Sequence[Run] | None = None) -> None:
+        """Encrypt and send packets; `runs` are theirs (see `runs_of`), for who sends the same to many."""
+        address = self.address
+        if not self.connected or address is None:
             return
-        protect = self.protect
+        keys = self.keys
+        write = self.transport.write
         try:
-            out = [protect(packet) for packet in packets]
+            if self.segments:
+                for start, end in runs or runs_of(packets):
+                    whole = end - start == len(packets)
+                    data, size = protect_run(keys, packets if whole else packets[start:end])
+                    if not write(data, size, address):
+                        self.segments = False
+                        for at in range(0, len(data), size):
+                            write(data[at : at + size], size, address)
+                        packets = packets[end:]
+                        break
+                else:
+                    return
+            for packet in packets:
+                data, size = protect_run(keys, (packet,))
+                write(data, size, address)
         except pylibsrtp.Error as error:
             # Too old to be sent again, or the key's life is over (2**48 packets): the peer asks for a key frame.
             self.transport.counts.write_errors += 1
             log.debug("session %s: %s", self.id[:6], error)
-            return
-        self.send_protected(out)
-
-    def send_protected(self, out: list[bytes]) -> None:
-        """Send encrypted packets."""
-        address = self.address
-        if address is None:
-            return
-        write = self.transport.write
-        at, count = 0, len(out)
-        if not self.segments:
-            for packet in out:
-                write([packet], address)
-            return
-        while at < count:
-            size = len(out[at])
-            end = at + 1
-            while end < count and end - at < SEGMENTS_MAX and len(out[end]) == size:
-                end += 1
-            if end < count and end - at < SEGMENTS_MAX and len(out[end]) < size:
-                end += 1
-            if not write(out[at:end], address):
-                self.segments = False
-                self.send_protected(out[at:])
-                return
-            at = end
 
     def send_rtcp(self, data: bytes) -> None:
         """Encrypt and send one RTCP compound packet."""
         if self._dtls is not None and self.connected and self.address is not None:
-            self.transport.write([self._dtls._tx_srtp.protect_rtcp(data)], self.address)  # noqa: SLF001
+            out = self.keys.protect_rtcp(data)
+            self.transport.write(out, len(out), self.address)
 
     def unprotect(self, data: bytes) -> bytes | None:
         """Decrypt RTP or RTCP; None when it is not authentic."""
@@ -246,7 +258,7 @@ class WebRtcTransport:
         self._by_ufrag: dict[str, Session] = {}
         self._by_address: dict[Address, Session] = {}
         self._per_client: Counter[str] = Counter()
-        self._queue: deque[tuple[list[bytes], Address]] = deque()
+        self._queue: deque[tuple[bytes, int, Address]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._segments = True
@@ -483,11 +495,11 @@ class WebRtcTransport:
             self.counts.ignored += 1
             return
         if request.controlled:
-            self.write([stun.role_conflict(request.transaction, session.password)], address)
+            answer = stun.role_conflict(request.transaction, session.password)
+            self.write(answer, len(answer), address)
             return
-        self.write(
-            [stun.binding_success(request.transaction, str(address[0]), int(address[1]), session.password)], address
-        )
+        answer = stun.binding_success(request.transaction, str(address[0]), int(address[1]), session.password)
+        self.write(answer, len(answer), address)
         if session.connected:
             session.heard_ms = now_ms
         self._place(session, address, nominated=request.use_candidate)
@@ -508,40 +520,38 @@ class WebRtcTransport:
 
     # -- datagrams out -----------------------------------------------------------------------------------------------
 
-    def write(self, packets: list[bytes], address: Address) -> bool:
-        """Send datagrams, all of the first one's size but the last; false when segmentation does not work there."""
+    def write(self, data: bytes | memoryview, size: int, address: Address) -> bool:
+        """Send datagrams of `size` bytes, the last one what is left; false when segmentation does not work there."""
         if self._queue:
-            self._enqueue(packets, address)
+            self._enqueue(data, size, address)
             return True
         sock = self._socket
         if sock is None:
             return True
-        counts = self.counts
+        total = len(data)
         try:
-            if len(packets) == 1:
-                sock.sendto(packets[0], address)
+            if total <= size:
+                sock.sendto(data, address)
             elif self._segments:
-                size = struct.pack("H", len(packets[0]))
-                sock.sendmsg(packets, [(socket.IPPROTO_UDP, UDP_SEGMENT, size)], 0, address)
+                sock.sendmsg((data,), _SEGMENT_OF.get(size) or _segment(size), 0, address)
             else:
                 return False
         except (BlockingIOError, InterruptedError):
-            self._enqueue(packets, address)
+            self._enqueue(data, size, address)
             return True
         except OSError as error:
-            if len(packets) > 1 and error.errno in (errno.EIO, errno.EMSGSIZE, errno.EINVAL, errno.ENOPROTOOPT):
+            if total > size and error.errno in (errno.EIO, errno.EMSGSIZE, errno.EINVAL, errno.ENOPROTOOPT):
                 if error.errno in (errno.EIO, errno.ENOPROTOOPT):
                     # The device or the kernel cannot do it at all.
                     self._segments = False
                 return False
             # The way is gone for now (no route, refused): consent ends the session if it stays so.
-            counts.write_errors += 1
+            self.counts.write_errors += 1
             return True
-        counts.datagrams_out += len(packets)
-        counts.bytes_out += sum(map(len, packets))
+        self.counts.datagrams_out += -(-total // size)
         return True
 
-    def _enqueue(self, packets: list[bytes], address: Address) -> None:
+    def _enqueue(self, data: bytes | memoryview, size: int, address: Address) -> None:
         if self._socket is None:
             return
         if len(self._queue) >= SEND_QUEUE_MAX:
@@ -550,21 +560,30 @@ class WebRtcTransport:
         if not self._queue:
             self._loop.add_writer(self._socket.fileno(), self._on_writable)
         self.counts.writes_queued += 1
-        self._queue.append((packets, address))
+        self._queue.append((bytes(data), size, address))
 
     def _on_writable(self) -> None:
         waiting, self._queue = self._queue, deque()
         assert self._socket is not None
         self._loop.remove_writer(self._socket.fileno())
         while waiting:
-            packets, address = waiting.popleft()
-            if not self.write(packets, address):
-                for packet in packets:
-                    self.write([packet], address)
+            data, size, address = waiting.popleft()
+            if not self.write(data, size, address):
+                for at in range(0, len(data), size):
+                    self.write(data[at : at + size], size, address)
             if self._queue:
                 # Full again: what is left goes behind, in its order.
                 self._queue.extend(waiting)
                 return
+
+
+_SEGMENT_OF: Final[dict[int, list[tuple[int, int, bytes]]]] = {}
+"""Ancillary data by segment size, at most one for each size of a datagram."""
+
+
+def _segment(size: int) -> list[tuple[int, int, bytes]]:
+    data = _SEGMENT_OF[size] = [(socket.IPPROTO_UDP, UDP_SEGMENT, struct.pack("H", size))]
+    return data
 
 
 def _own_addresses(host: str, family: int) -> list[str]:

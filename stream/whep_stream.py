@@ -12,7 +12,7 @@ Sound is not paced and not kept: a packet is one frame of 20 ms.
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -20,6 +20,7 @@ from stream.packet import Codec, Kind, Packet
 from stream.protocol import h264, rtcp, rtp
 from stream.relay import Relay
 from stream.transcode_audio import AudioTranscoder
+from stream.webrtc_transport import Run, runs_of
 
 PASS_PACKETS: Final = 40
 """Of one viewer in one pass: one write with segmentation offload."""
@@ -34,6 +35,7 @@ GOP_PACKETS_MAX: Final = 20_000
 REPORT_INTERVAL_MS: Final = 1000
 CNAME: Final = "siyu"
 
+SendRtp = Callable[[list[bytes], Sequence[Run] | None], None]
 Variant = tuple[int, bytes]
 """(payload type, header extension block)."""
 
@@ -46,7 +48,8 @@ class Viewer(Protocol):
     cursor: int | None
     """Where it is in the run of packets; None: it waits for a key frame."""
 
-    def send_rtp(self, packets: list[bytes]) -> None: ...
+    @property
+    def send_rtp(self) -> SendRtp: ...
     def send_rtcp(self, data: bytes) -> None: ...
     def end(self, reason: str) -> None: ...
 
@@ -116,7 +119,7 @@ class WhepStream:
         self._length_bytes = 4
         self._playable = False
         self._anchor: tuple[int, int] | None = None
-        self._work: deque[tuple[list[bytes], int, list[Viewer]]] = deque()
+        self._work: deque[tuple[list[bytes], tuple[Run, ...], int, list[Viewer]]] = deque()
         self._wake: asyncio.Handle | None = None
         self._audio_sequence = secrets.randbits(15)
         self._sent = {Kind.VIDEO: (0, 0), Kind.AUDIO: (0, 0)}
@@ -298,22 +301,24 @@ class WhepStream:
         for (cursor, variant), group in groups.items():
             end = min(cursor + PASS_PACKETS, head)
             packets = [self._kept[i - start].wire(self.video_ssrc, variant) for i in range(cursor, end)]
+            runs = runs_of(packets)
             for at in range(0, len(group), SLICE_VIEWERS):
-                self._work.append((packets, end, group[at : at + SLICE_VIEWERS]))
+                self._work.append((packets, runs, end, group[at : at + SLICE_VIEWERS]))
         if self._work:
             self._slice()
 
     def _slice(self) -> None:
         self._wake = None
-        packets, end, group = self._work.popleft()
-        totals = self._totals
-        size = sum(map(len, packets))
+        packets, runs, end, group = self._work.popleft()
+        viewers = self.viewers
+        served = 0
         for viewer in group:
-            if viewer in self.viewers:
+            if viewer in viewers:
                 viewer.cursor = end
-                viewer.send_rtp(packets)
-                totals.packets_out += len(packets)
-                totals.bytes_out += size
+                viewer.send_rtp(packets, runs)
+                served += 1
+        self._totals.packets_out += served * len(packets)
+        self._totals.bytes_out += served * sum(map(len, packets))
         if self._work:
             self._wake = self._loop.call_soon(self._slice)
         elif any(viewer.cursor is not None and viewer.cursor < self.head for viewer in self.viewers):
@@ -350,7 +355,7 @@ class WhepStream:
                 if data is None:
                     data = [rtp.rtp_packet(payload_type, False, sequence, timestamp, self.audio_ssrc, packet.data)]
                     built[payload_type] = data
-                viewer.send_rtp(data)
+                viewer.send_rtp(data, None)
                 self._totals.packets_out += 1
                 self._totals.bytes_out += len(data[0])
             count, octets = self._sent[Kind.AUDIO]

@@ -193,9 +193,11 @@ async def test_two_viewers_get_the_same_bytes_before_encryption(plain_clip: Clip
             original = joined.send_rtp
             log = sent.setdefault(name, [])
 
-            def note(packets: list[bytes], log: list[bytes] = log, original: object = original) -> None:
+            def note(
+                packets: list[bytes], runs: object = None, log: list[bytes] = log, original: object = original
+            ) -> None:
                 log.extend(packets)
-                original(packets)  # type: ignore[operator]
+                original(packets, runs)  # type: ignore[operator]
 
             joined.send_rtp = note
         for packet in plain_clip.media[30:60]:
