@@ -32,6 +32,8 @@ HISTORY_PACKETS: Final = 1000
 """Kept for retransmission: libsrtp sends nothing again that is more than 1,024 packets old (aiortc's window)."""
 GOP_PACKETS_MAX: Final = 20_000
 """Kept for those who join: 24 MB, more than the relay keeps of a GOP."""
+STALE_PACKETS: Final = 400
+"""Since the last key frame: 2 s at 2 Mbit/s. One who joins waits for a new one, where the host can be asked."""
 REPORT_INTERVAL_MS: Final = 1000
 CNAME: Final = "siyu"
 
@@ -136,7 +138,10 @@ class WhepStream:
             self._attached = True
             self.relay.attach(self, now_ms, asks=True)
         viewer.cursor = self._key
-        if self._key is None:
+        stale = self._key is not None and self.head - self._key > STALE_PACKETS
+        if self._key is None or (stale and self.relay.want_key(now_ms)):
+            # A new key frame is here sooner than a long run of old pictures.
+            viewer.cursor = None
             self.want_key(now_ms)
         if viewer.audio_payload_type is not None:
             self._start_audio()
@@ -365,6 +370,9 @@ class WhepStream:
 
     def tick(self, now_ms: int) -> None:
         """Report to all when it is time: picture and sound are played in sync by it (RFC 3550 section 6.4.1)."""
+        if any(viewer.cursor is None for viewer in self.viewers):
+            # The request may have been lost on the way to the host.
+            self.relay.want_key(now_ms)
         if now_ms - self._reported_ms >= REPORT_INTERVAL_MS:
             self._reported_ms = now_ms
             self._report(now_ms, list(self.viewers))

@@ -9,7 +9,6 @@ from pylibsrtp import Policy, Session
 from stream.protocol.rtp import rtp_packet
 from stream.srtp import RUN_BYTES_MAX, protect_run
 
-
 PROFILES = [
     (Policy.SRTP_PROFILE_AEAD_AES_128_GCM, 28, 16),
     (Policy.SRTP_PROFILE_AEAD_AES_256_GCM, 44, 16),

@@ -1,0 +1,111 @@
+"""The UDP port: what it does when the kernel refuses, and with datagrams of nobody."""
+
+import errno
+import socket
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream.webrtc_transport import SEGMENTS_MAX, SEND_QUEUE_MAX, WebRtcTransport, runs_of
+from tests.stream.webrtc_stage import webrtc_stage
+
+
+class Socket:
+    """A socket that refuses as it is told and notes the rest."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self.real = real
+        self.segment_error: int | None = None
+        self.full = False
+        self.sent: list[tuple[bytes, int | None]] = []
+
+    def fileno(self) -> int:
+        return self.real.fileno()
+
+    def close(self) -> None:
+        self.real.close()
+
+    def sendto(self, data: bytes, address: Any) -> None:
+        if self.full:
+            raise BlockingIOError
+        self.sent.append((bytes(data), None))
+
+    def sendmsg(self, buffers: Any, ancillary: Any, flags: int, address: Any) -> None:
+        if self.segment_error is not None:
+            raise OSError(self.segment_error, "refused")
+        if self.full:
+            raise BlockingIOError
+        self.sent.append((b"".join(map(bytes, buffers)), int.from_bytes(ancillary[0][2], "little")))
+
+    def recvfrom(self, size: int) -> Any:
+        raise BlockingIOError
+
+
+def faked(transport: WebRtcTransport) -> Socket:
+    assert transport._socket is not None
+    fake = Socket(transport._socket)
+    transport._socket = fake  # type: ignore[assignment]
+    return fake
+
+
+PEER = ("127.0.0.1", 9)
+
+
+def test_packets_of_one_size_and_one_smaller_behind_them_are_a_run() -> None:
+    packets = [bytes(size) for size in (10, 10, 7, 10, 12, 12, 12)]
+    assert runs_of(packets) == ((0, 3), (3, 4), (4, 7))
+    assert runs_of([bytes(5)] * (SEGMENTS_MAX + 3)) == ((0, SEGMENTS_MAX), (SEGMENTS_MAX, SEGMENTS_MAX + 3))
+    assert runs_of([]) == ()
+
+
+async def test_a_run_leaves_in_one_write_where_the_kernel_cuts_it() -> None:
+    async with webrtc_stage() as stage:
+        fake = faked(stage.transport)
+        assert stage.transport.write(b"aaaabbbbcc", 4, PEER)
+        assert fake.sent == [(b"aaaabbbbcc", 4)]
+        assert stage.transport.stats().datagrams_out == 3
+
+
+async def test_a_kernel_that_cannot_cut_is_asked_once_and_a_small_path_each_peer() -> None:
+    async with webrtc_stage() as stage:
+        fake = faked(stage.transport)
+        fake.segment_error = errno.EMSGSIZE
+        assert not stage.transport.write(b"aaaabb", 4, PEER)
+        fake.segment_error = None
+        assert stage.transport.write(b"aaaabb", 4, PEER)
+        fake.segment_error = errno.EIO
+        assert not stage.transport.write(b"aaaabb", 4, PEER)
+        fake.segment_error = None
+        assert not stage.transport.write(b"aaaabb", 4, PEER)
+
+
+async def test_a_full_socket_queues_in_order_and_within_a_bound() -> None:
+    async with webrtc_stage() as stage:
+        transport = stage.transport
+        fake = faked(transport)
+        fake.full = True
+        for number in range(SEND_QUEUE_MAX + 10):
+            transport.write(number.to_bytes(4, "big"), 4, PEER)
+        stats = transport.stats()
+        assert (stats.writes_queued, stats.writes_dropped) == (SEND_QUEUE_MAX, 10)
+        fake.full = False
+        transport._on_writable()
+        assert [int.from_bytes(data, "big") for data, _ in fake.sent] == list(range(SEND_QUEUE_MAX))
+
+
+async def test_a_way_that_is_gone_is_counted_and_no_more() -> None:
+    async with webrtc_stage() as stage:
+        fake = faked(stage.transport)
+        fake.segment_error = errno.ENETUNREACH
+        assert stage.transport.write(b"aaaabb", 4, PEER)
+        assert stage.transport.stats().write_errors == 1
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.binary(min_size=1, max_size=60), max_size=40))
+async def test_datagrams_of_nobody_are_ignored(datagrams: list[bytes]) -> None:
+    async with webrtc_stage() as stage:
+        for data in datagrams:
+            stage.transport.receive(data, PEER, stage.clock())
+        assert stage.transport.stats().datagrams_out == 0
