@@ -5,6 +5,7 @@ import { $, h, icon, put, sheet, toast } from "./dom.js";
 import { addStrings, explain, lang, money, onLanguage, short, t, toggleLanguage, translatePage } from "./i18n.js";
 import { backdrop } from "./backdrop.js";
 import { LivePlayer } from "./player.js";
+import { WhepPlayer } from "./player_whep.js";
 import { newKey, OUTCOME_UNKNOWN, SiyuHub } from "./siyu.js";
 import { RoomStore } from "./store.js";
 import { CouponCard, drawPinned, SaleCard } from "./view_cards.js";
@@ -439,11 +440,12 @@ function main() {
   const floating = hearts($("hearts"));
   wireStore(floating);
   wireButtons(floating);
-  player = new LivePlayer({
+  const wanted = new URLSearchParams(location.search).get("player");
+  player = new (wanted === "whep" ? WhepPlayer : LivePlayer)({
     video: $("player"),
     room: ROOM,
     token: () => api.token,
-    preferHls: new URLSearchParams(location.search).get("player") === "hls",
+    preferHls: wanted === "hls",
     onState: drawVeil,
   });
   backdrop($("player"), $("backdrop"), $("stage"));

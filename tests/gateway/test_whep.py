@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from playwright.async_api import async_playwright
+from playwright.async_api import Page, async_playwright
 
 from stream.packet import Packet
 from tests.gateway.rig import Rig, rig
@@ -284,3 +284,51 @@ async def test_chromium_plays_a_room_with_picture_and_sound(hosted: LiveServer) 
         assert stats["video"]["packetsLost"] == 0
         assert stats["audio"]["packetsLost"] == 0
         await browser.close()
+
+
+async def until_true(page: Page, expression: str) -> None:
+    """By questions of our own: the page's security policy lets no string be evaluated inside it."""
+    async with asyncio.timeout(20):
+        while not await page.evaluate(expression):
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.browser
+async def test_the_viewer_page_plays_by_webrtc_when_asked(hosted: LiveServer) -> None:
+    chromium = outsider("chromium")
+    await until_live(hosted)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        page = await browser.new_page()
+        await page.goto(f"{hosted.base}/r/{hosted.room}?player=whep")
+        playing = "document.getElementById('player').srcObject && document.getElementById('player').currentTime > 0.5"
+        await until_true(page, playing)
+        assert await page.evaluate("document.getElementById('player').videoWidth") == 320
+        await browser.close()
+
+
+@pytest.mark.browser
+async def test_the_viewer_page_falls_back_when_webrtc_cannot_carry_the_stream(tmp_path: Path) -> None:
+    chromium, ffmpeg = outsider("chromium"), outsider("ffmpeg")
+    with live_server(tmp_path) as server:
+        command = [ffmpeg, "-loglevel", "error", "-re", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25"]
+        command += ["-f", "lavfi", "-i", "sine", "-c:v", "libx264", "-bf", "2", "-preset", "veryfast"]
+        command += ["-pix_fmt", "yuv420p", "-g", "25", "-c:a", "aac", "-f", "flv", server.publish_url]
+        host = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        try:
+            await until_live(server)
+            async with async_playwright() as playwright:
+                browser = await playwright.chromium.launch(
+                    executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+                )
+                page = await browser.new_page()
+                await page.goto(f"{server.base}/r/{server.room}?player=whep")
+                video = "document.getElementById('player')"
+                playing = f"!{video}.srcObject && {video}.src.startsWith('blob:') && {video}.videoWidth == 320"
+                await until_true(page, playing)
+                await browser.close()
+        finally:
+            host.kill()
+            host.wait()
