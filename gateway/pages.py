@@ -33,7 +33,7 @@ def web_folder() -> Path:
 
 
 def page_routes(rooms: Rooms) -> list[BaseRoute]:
-    """``/r/ROOM``, ``/host/ROOM``, ``/merchant`` and ``/static``."""
+    """``/r/ROOM``, ``/host/ROOM``, ``/studio/ROOM``, ``/merchant`` and ``/static``."""
     folder = web_folder()
 
     def page(name: str) -> Response:
@@ -45,6 +45,9 @@ def page_routes(rooms: Rooms) -> list[BaseRoute]:
     async def host(request: Request) -> Response:
         return page("host.html") if rooms.find(request.path_params["room"]) else missing(request)
 
+    async def studio(request: Request) -> Response:
+        return page("studio.html") if rooms.find(request.path_params["room"]) else missing(request)
+
     async def merchant(request: Request) -> Response:
         return page("merchant.html")
 
@@ -55,6 +58,7 @@ def page_routes(rooms: Rooms) -> list[BaseRoute]:
         Route("/", root),
         Route("/r/{room}", viewer),
         Route("/host/{room}", host),
+        Route("/studio/{room}", studio),
         Route("/merchant", merchant),
         Mount("/static", _Static(directory=folder), name="static"),
     ]

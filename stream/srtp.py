@@ -16,12 +16,34 @@ RUN_BYTES_MAX: Final = 65_536
 TRAILER_BYTES_MAX: Final = 144
 """libsrtp's SRTP_MAX_TRAILER_LEN: what it may write behind a packet."""
 
+SEGMENTS_MAX: Final = 40
+"""48 KB of 1,200-byte payloads: below both the kernel's 64 segments and a datagram's 64 KB."""
+
+Run = tuple[int, int]
+"""From, and up to without it: packets that leave in one write."""
+
 _lib: Final[Any] = _binding.lib
 _ffi: Final[Any] = _binding.ffi
 _memory: Final = _ffi.new("char[]", RUN_BYTES_MAX)
 _bytes: Final = _ffi.buffer(_memory)
 _view: Final = memoryview(_bytes)
 _length: Final = _ffi.new("int *")
+
+
+def runs_of(packets: Sequence[bytes]) -> tuple[Run, ...]:
+    """Give the runs of packets of one size, with one smaller behind them: what the kernel can cut (udp(7))."""
+    runs: list[Run] = []
+    at, count = 0, len(packets)
+    while at < count:
+        size = len(packets[at])
+        end = at + 1
+        while end < count and end - at < SEGMENTS_MAX and len(packets[end]) == size:
+            end += 1
+        if end < count and end - at < SEGMENTS_MAX and len(packets[end]) < size:
+            end += 1
+        runs.append((at, end))
+        at = end
+    return tuple(runs)
 
 
 def protect_run(session: pylibsrtp.Session, packets: Sequence[bytes]) -> tuple[memoryview, int]:

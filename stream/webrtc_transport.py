@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import logging
 import secrets
 import socket
@@ -30,7 +29,8 @@ import pylibsrtp
 from stream.errors import OfferRefused, RtpError, StunError
 from stream.protocol import stun
 from stream.protocol.rtcp import is_rtcp
-from stream.srtp import protect_run
+from stream.srtp import Run, protect_run, runs_of
+from stream.webrtc_addresses import own_addresses
 from stream.webrtc_sdp import LocalEnd
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ Address = tuple[Any, ...]
 
 UDP_SEGMENT: Final = 103
 """linux/udp.h: the kernel cuts one write into datagrams of this size."""
-SEGMENTS_MAX: Final = 40
-"""48 KB of 1,200-byte payloads: below both the kernel's 64 segments and a datagram's 64 KB."""
 SOCKET_BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Asked of the kernel for each direction: a key frame to 40 viewers."""
 SEND_QUEUE_MAX: Final = 4096
@@ -56,26 +54,6 @@ DATAGRAM_BYTES_MAX: Final = 2048
 DTLS_QUEUE_MAX: Final = 32
 """DTLS records of one session that wait: a handshake's flight has fewer than 10."""
 SWEEP_INTERVAL_S: Final = 1.0
-
-
-Run = tuple[int, int]
-"""From, and up to without it: packets that leave in one write."""
-
-
-def runs_of(packets: Sequence[bytes]) -> tuple[Run, ...]:
-    """Give the runs of packets of one size, with one smaller behind them: what the kernel can cut (udp(7))."""
-    runs: list[Run] = []
-    at, count = 0, len(packets)
-    while at < count:
-        size = len(packets[at])
-        end = at + 1
-        while end < count and end - at < SEGMENTS_MAX and len(packets[end]) == size:
-            end += 1
-        if end < count and end - at < SEGMENTS_MAX and len(packets[end]) < size:
-            end += 1
-        runs.append((at, end))
-        at = end
-    return tuple(runs)
 
 
 class Peer(Protocol):
@@ -287,7 +265,7 @@ class WebRtcTransport:
             resolved = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
             sock.bind(resolved[0][4])
             found: list[str] = []
-            for name in addresses or _own_addresses(host, family):
+            for name in addresses or own_addresses(host, family):
                 entries = await loop.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
                 found.append(str(entries[0][4][0]))
         except OSError as error:
@@ -586,25 +564,5 @@ def _segment(size: int) -> list[tuple[int, int, bytes]]:
     return data
 
 
-def _own_addresses(host: str, family: int) -> list[str]:
-    """Give what a candidate says for `host`: itself, or for a wildcard every address of this machine."""
-    if host not in ("0.0.0.0", "::"):  # noqa: S104  # compared
-        return [host]
-    import ifaddr
-
-    found = [
-        str(ip.ip[0] if isinstance(ip.ip, tuple) else ip.ip) for adapter in ifaddr.get_adapters() for ip in adapter.ips
-    ]
-    usable = [text for text in found if _usable(text) and (":" not in text or family == socket.AF_INET6)]
-    return usable[:CANDIDATES_MAX] or ["127.0.0.1"]
-
-
-def _usable(text: str) -> bool:
-    parsed = ipaddress.ip_address(text.partition("%")[0])
-    return not (parsed.is_loopback or parsed.is_link_local)
-
-
-CANDIDATES_MAX: Final = 8
-"""Each costs every client its checks."""
 PATHS_MAX: Final = 8
 """Addresses of one peer that are known at once: its interfaces, and what their gateways make of them."""

@@ -19,8 +19,8 @@ from typing import Final, Protocol
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import h264, rtcp, rtp
 from stream.relay import Relay
+from stream.srtp import Run, runs_of
 from stream.transcode_audio import AudioTranscoder
-from stream.webrtc_transport import Run, runs_of
 
 PASS_PACKETS: Final = 40
 """Of one viewer in one pass: one write with segmentation offload."""

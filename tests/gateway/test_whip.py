@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from aiortc import AudioStreamTrack, RTCConfiguration, RTCPeerConnection, VideoStreamTrack
-from playwright.async_api import async_playwright
+from playwright.async_api import async_playwright, expect
 
 from tests.gateway.rig import Rig, rig
 from tests.gateway.test_whep import SDP, outsider
@@ -139,3 +139,37 @@ async def test_flv_viewers_see_and_hear_a_host_in_chromium(tmp_path: Path) -> No
         assert found["loud"] > 0.01
         # A browser makes key frames only when it is asked.
         assert found["keys"] >= 2
+
+
+@pytest.mark.browser
+async def test_a_host_goes_live_and_stops_on_the_studio_page(tmp_path: Path) -> None:
+    chromium = outsider("chromium")
+    with live_server(tmp_path) as server:
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(
+                executable_path=chromium,
+                args=[
+                    "--no-sandbox",
+                    "--disable-gpu",
+                    "--disable-background-networking",
+                    "--use-fake-device-for-media-stream",
+                    "--use-fake-ui-for-media-stream",
+                ],
+            )
+            page = await browser.new_page()
+            complaints: list[str] = []
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            await page.goto(f"{server.base}/studio/{server.room}#token={server.seed['host_token']}")
+            await page.get_by_test_id("go-live").click()
+            live = page.get_by_test_id("live-state")
+            await expect(live).to_have_attribute("data-live", "true", timeout=15_000)
+            found = decoded(await watch_flv(server, 3))
+            assert found["video"] > 10
+            assert await page.locator("#camera option").count() >= 1
+            await page.get_by_test_id("go-live").click()
+            await expect(live).to_have_attribute("data-live", "false")
+            async with asyncio.timeout(5), httpx.AsyncClient() as client:
+                while (await client.get(f"{server.base}/api/v1/rooms/{server.room}")).json()["stream"]["live"]:
+                    await asyncio.sleep(0.1)
+            await browser.close()
+        assert complaints == []

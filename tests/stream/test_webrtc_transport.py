@@ -7,7 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.webrtc_transport import SEGMENTS_MAX, SEND_QUEUE_MAX, WebRtcTransport, runs_of
+from stream.srtp import SEGMENTS_MAX, runs_of
+from stream.webrtc_transport import SEND_QUEUE_MAX, WebRtcTransport
 from tests.stream.webrtc_stage import webrtc_stage
 
 
