@@ -1,13 +1,17 @@
 """The UDP port: what it does when the kernel refuses, and with datagrams of nobody."""
 
+import asyncio
 import errno
 import socket
 from typing import Any
 
+import pytest
+from aioice import stun as outside
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.srtp import SEGMENTS_MAX, runs_of
+from stream.webrtc_addresses import own_addresses
 from stream.webrtc_transport import SEND_QUEUE_MAX, WebRtcTransport
 from tests.stream.webrtc_stage import webrtc_stage
 
@@ -110,3 +114,45 @@ async def test_datagrams_of_nobody_are_ignored(datagrams: list[bytes]) -> None:
         for data in datagrams:
             stage.transport.receive(data, PEER, stage.clock())
         assert stage.transport.stats().datagrams_out == 0
+
+
+class Nobody:
+    """A peer that is told nothing."""
+
+    def on_connected(self, now_ms: int) -> None: ...
+    def on_rtp(self, data: bytes, now_ms: int) -> None: ...
+    def on_rtcp(self, data: bytes, now_ms: int) -> None: ...
+    def on_closed(self, reason: str, now_ms: int) -> None: ...
+
+
+async def test_checks_are_answered_over_ipv6_where_the_host_is_one() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 on this machine")
+    transport = WebRtcTransport(clock=lambda: 0)
+    try:
+        port = await transport.start("::1", 0)
+    except OSError:
+        pytest.skip("no IPv6 loopback on this machine")
+    try:
+        session = transport.open_session(Nobody(), client="::1", remote_ufrag="them", fingerprints=())
+        assert transport.local_end(session).addresses == ("::1",)
+        check = outside.Message(outside.Method.BINDING, outside.Class.REQUEST)
+        check.attributes["USERNAME"] = f"{session.ufrag}:them"
+        check.add_message_integrity(session.password.encode())
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+            client.setblocking(False)
+            client.connect(("::1", port))
+            client.send(bytes(check))
+            loop = asyncio.get_running_loop()
+            async with asyncio.timeout(5):
+                answer = outside.parse_message(await loop.sock_recv(client, 1500))
+            assert answer.attributes["XOR-MAPPED-ADDRESS"] == ("::1", client.getsockname()[1])
+    finally:
+        await transport.close()
+
+
+def test_a_wildcard_host_names_addresses_that_others_can_reach() -> None:
+    found = own_addresses("0.0.0.0", socket.AF_INET)
+    assert found
+    assert all(":" not in address for address in found)
+    assert own_addresses("192.0.2.1", socket.AF_INET) == ["192.0.2.1"]
