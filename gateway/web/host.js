@@ -188,6 +188,7 @@ function drawPublish() {
       copier(publish.stream_key, "copy-key"),
     ),
     h("p.faint", {}, t("host.keyHint")),
+    h("a", { href: `/studio/${encodeURIComponent(ROOM)}`, "data-testid": "studio-link" }, t("host.studio")),
   );
 }
 

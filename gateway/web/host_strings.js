@@ -19,6 +19,7 @@ export const HOST = {
   ],
   "host.sound": ["声音", "Sound"],
   "host.publish": ["推流设置（OBS）", "Publishing (OBS)"],
+  "host.studio": ["用这台设备的摄像头直播", "Broadcast from this device's camera"],
   "host.server": ["服务器", "Server"],
   "host.key": ["推流码", "Stream key"],
   "host.show": ["显示", "Show"],
