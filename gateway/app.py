@@ -52,13 +52,16 @@ from gateway.routes_webrtc import WebRtcRoutes
 from gateway.secrets import Secrets, open_secrets
 from gateway.services import Services
 from stream.directory import Directory
-from stream.errors import PublishRefused
-from stream.ingest_rtmp import PublishRequest, RtmpIngest, RtmpLimits
+from stream.errors import PlayRefused, PublishRefused
+from stream.ingest_rtmp import RtmpIngest
 from stream.ingest_whip import WhipIngest
 from stream.output_flv import FlvOutput
 from stream.output_hls import HlsOutput
 from stream.output_mp4 import Mp4Output
+from stream.output_rtmp import RtmpOutput
 from stream.output_whep import WhepOutput
+from stream.rtmp_peers import PlayRequest, PublishRequest, RtmpLimits
+from stream.rtmp_server import RtmpServer
 from stream.webrtc_transport import TransportLimits, WebRtcTransport
 
 logger = logging.getLogger("siyu.app")
@@ -66,6 +69,8 @@ logger = logging.getLogger("siyu.app")
 VERSION = "0.1.0"
 NO_STREAM = "there is no such stream; playback is /live/ROOM.flv, /live/ROOM.mp4 or /live/ROOM/index.m3u8"
 MEDIA_FORMATS = (".flv", ".mp4")
+# Of the open files that are not in reserve, RTMP's hosts and players may hold one in so many.
+RTMP_SHARE = 4
 # RFC 9110 section 15.5.22: a 426 names the protocol.
 UPGRADE_HEADERS = {"upgrade": "websocket", "connection": "upgrade"}
 
@@ -108,11 +113,23 @@ class Application:
         self.whep = WhepOutput(services.directory, self.webrtc, clock=services.clock)
         self.whip = WhipIngest(services.directory, self.webrtc, clock=services.clock)
         # A slow handshake is to RTMP what a slow head is to HTTP, and one setting says how long is too long.
-        rtmp_limits = RtmpLimits(handshake_s=settings.header_timeout_s, loopback_exempt=settings.loopback_exempt)
-        self.ingest = RtmpIngest(services.directory, self._authorize_publish, clock=services.clock, limits=rtmp_limits)
+        rtmp_connections = max(32, (files - FILES_RESERVE) // RTMP_SHARE)
+        rtmp_limits = RtmpLimits(
+            handshake_s=settings.header_timeout_s,
+            connections_max=rtmp_connections,
+            connections_per_address_max=settings.connections_per_address,
+            loopback_exempt=settings.loopback_exempt,
+        )
+        self.rtmp_output = RtmpOutput(services.directory, self._authorize_play, clock=services.clock)
+        self.rtmp = RtmpServer(
+            RtmpIngest(services.directory, self._authorize_publish),
+            self.rtmp_output,
+            clock=services.clock,
+            limits=rtmp_limits,
+        )
         self.gate = Gate(
             clients,
-            connections_max=max(64, files - FILES_RESERVE),
+            connections_max=max(64, files - FILES_RESERVE - rtmp_connections),
             per_address_max=settings.connections_per_address,
             header_timeout_s=settings.header_timeout_s,
             take=self._take,
@@ -214,9 +231,13 @@ class Application:
         room = self.services.rooms.find(room_id)
         if room is None:
             return Problem(404, "no_stream", NO_STREAM)
+        return self._refuse_player(room, bearer_token(scope["headers"], scope["query_string"]))
+
+    def _refuse_player(self, room: Room, token: str) -> Problem | None:
+        """Say why ``token`` does not let its bearer watch ``room``; None when it does, or when watching is public."""
         if self.services.settings.play_auth:
             try:
-                claims = self.services.tokens.read(bearer_token(scope["headers"], scope["query_string"]))
+                claims = self.services.tokens.read(token)
             except TokenError as error:
                 return problem_of(error)
             if not claims.may_enter(room.id, room.merchant):
@@ -233,10 +254,23 @@ class Application:
         known = self.services.rooms.find(request.room) is not None
         # The comparison runs for an unknown room too: an answer's time must not tell which rooms there are.
         good = secrets.stream_key_matches(request.room, request.key or "")
+        proof = request.proof
+        if proof is not None:
+            # rtmp://ROOM:KEY@…: the host has shown that it knows the key of the room that it gave as its user.
+            good = proof.matches(secrets.stream_key(request.room)) and proof.user == request.room
         if not (known and good):
             raise PublishRefused(
                 "NetStream.Publish.BadName", "room or stream key is wrong: copy both from the host console"
             )
+
+    async def _authorize_play(self, request: PlayRequest) -> None:
+        """Check an RTMP player's room and token. Raises ``PlayRefused``."""
+        room = self.services.rooms.find(request.room)
+        if room is None:
+            raise PlayRefused("NetStream.Play.StreamNotFound", "there is no such room")
+        problem = self._refuse_player(room, request.token)
+        if problem is not None:
+            raise PlayRefused("NetStream.Play.Failed", problem.detail)
 
     # — life —
 
@@ -250,7 +284,7 @@ class Application:
         await services.shop.start()
         host, port = services.settings.host, services.settings.rtmp_port
         try:
-            self.addresses.rtmp_port = await self.ingest.start(host, port)
+            self.addresses.rtmp_port = await self.rtmp.start(host, port)
         except OSError as error:
             text = f"cannot listen on {host}:{port} for RTMP: {_reason(error)}; choose another --rtmp-port"
             raise OSError(error.errno, text) from error
@@ -266,7 +300,7 @@ class Application:
     async def drain(self) -> None:
         """Tell hosts and viewers to go, in paced batches; returns when they have gone."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.ingest.drain())
+            group.create_task(self.rtmp.drain())
             group.create_task(self.services.hub.drain())
             for output in self.outputs.values():
                 group.create_task(output.drain())
@@ -281,7 +315,7 @@ class Application:
         services = self.services
         for shut in (
             self.bridge.close,
-            self.ingest.close,
+            self.rtmp.close,
             self.hls.close,
             self.whip.close,
             self.whep.close,

@@ -33,6 +33,7 @@ GAUGES = frozenset(
         "holds",
         "waiting",
         "publishing",
+        "playing",
         "relays",
         "gop_bytes",
         "paused",
@@ -77,7 +78,7 @@ class _Parts:
         services = application.services
         yield from figures("http", application.gate.counts)
         yield from figures("hub", services.hub.totals())
-        yield from figures("rtmp", application.ingest.stats())
+        yield from figures("rtmp", application.rtmp.stats())
         yield from figures("stream", services.directory.stats())
         yield from figures("playback_hls", application.hls.stats())
         for name, output in application.outputs.items():
@@ -85,6 +86,7 @@ class _Parts:
         yield from figures("webrtc", application.webrtc.stats())
         yield from figures("playback_whep", application.whep.stats())
         yield from figures("whip", application.whip.stats())
+        yield from figures("playback_rtmp", application.rtmp_output.stats())
         ledger = services.shop.ledger
         yield from figures("ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands))
         yield from figures("touches", services.attribution.stats())

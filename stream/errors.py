@@ -11,7 +11,8 @@
     │   │   └── RtpError            RTP or RTCP, in a WebRTC session
     │   ├── OfferRefused            an SDP offer that cannot be answered: carries the HTTP status and a code
     │   ├── AlreadyPublishing       the room has a live host
-    │   └── PublishRefused          wrong key, unknown room …: carries the RTMP code
+    │   ├── PublishRefused          wrong key, unknown room …: carries the RTMP code
+    │   └── PlayRefused             wrong token, unknown room …: carries the RTMP code
     └── LocalError                  we erred: a call in the wrong state, a value that cannot be encoded
 
 No message of these errors ever carries a stream key or bytes that the peer sent as a name: they are logged as they are.
@@ -91,3 +92,12 @@ class PublishRefused(PeerError):
 
 class LocalError(StreamError):
     """This program called the package wrongly."""
+
+
+class PlayRefused(PeerError):
+    """The player may not play here; `code` and `description` as in PublishRefused (`NetStream.Play.Failed` …)."""
+
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(f"{code}: {description}")
+        self.code = code
+        self.description = description

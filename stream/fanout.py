@@ -93,8 +93,8 @@ class Member(Protocol):
     def refuse(self, status: int, phrase: str, code: str, detail: str) -> None:
         """Answer with an error instead of the stream."""
 
-    def end(self) -> None:
-        """Close after what was written."""
+    def end(self, *, going_down: bool = False) -> None:
+        """Close after what was written; `going_down`: because the server ends, not the broadcast."""
 
 
 class Outlet(Protocol):

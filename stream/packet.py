@@ -21,10 +21,14 @@ class Codec(StrEnum):
     H264 = "h264"
     HEVC = "hevc"
     AV1 = "av1"
+    VP8 = "vp8"
     VP9 = "vp9"
     AAC = "aac"
     MP3 = "mp3"
     OPUS = "opus"
+    FLAC = "flac"
+    AC3 = "ac3"
+    EAC3 = "eac3"
     AMF0 = "amf0"
 
 
@@ -36,7 +40,7 @@ class Packet:
     it, one clock per room that never goes back within a track.
     `cts_ms`: composition offset, presentation time less decoding time (B-frames), may be negative.
     `key`: a decoder can start here (always true for audio).
-    `config`: `data` is an avcC/hvcC/av1C record or an AudioSpecificConfig, not a frame.
+    `config`: `data` is an avcC/hvcC/av1C/vpcC record, an AudioSpecificConfig, an OpusHead or FLAC's header, no frame.
     `data`: without any FLV header: length-prefixed NAL units, a raw AAC frame, or for DATA an AMF0 script body.
     """
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from stream.packet import Codec, Kind, Packet
-from stream.protocol import aac, h264
+from stream.protocol import aac, codecs, h264
 from stream.timeline import START_MS, Timeline
 
 AUDIO_WAIT_MS: Final = 2000
@@ -33,7 +33,7 @@ METADATA_BYTES_MAX: Final = 65_536
 RATE_SPAN_MS: Final = 2000
 """The stream's rate is measured over spans of this length: a few key frames of most encoders."""
 
-_NEEDS_CONFIG: Final = frozenset((Codec.H264, Codec.HEVC, Codec.AV1, Codec.AAC, Codec.OPUS))
+_NEEDS_CONFIG: Final = frozenset((Codec.H264, Codec.HEVC, Codec.AV1, Codec.AAC, Codec.OPUS, Codec.FLAC))
 ON_METADATA: Final = b"\x02\x00\x0aonMetaData"
 """How the script body that describes a stream begins (AMF0)."""
 
@@ -363,6 +363,17 @@ def _describe(packet: Packet) -> tuple[str, tuple[int, int] | None]:
         return avc.codec, (avc.width, avc.height)
     if packet.codec is Codec.AAC:
         return aac.parse_asc(packet.data).codec, None
+    if packet.codec in _DESCRIBED and packet.data:
+        return _DESCRIBED[packet.codec](packet.data)
     if len(packet.data) > h264.RECORD_BYTES_MAX:
         raise ValueError("the configuration is too long")
-    return {Codec.MP3: "mp4a.6b", Codec.HEVC: "hvc1", Codec.AV1: "av01"}.get(packet.codec, packet.codec.value), None
+    return {Codec.MP3: "mp4a.6b", Codec.AC3: "ac-3", Codec.EAC3: "ec-3"}.get(packet.codec, packet.codec.value), None
+
+
+_DESCRIBED: Final[dict[Codec, Callable[[bytes], tuple[str, tuple[int, int] | None]]]] = {
+    Codec.HEVC: codecs.describe_hevc,
+    Codec.AV1: codecs.describe_av1,
+    Codec.VP9: codecs.describe_vp9,
+    Codec.OPUS: codecs.describe_opus,
+    Codec.FLAC: codecs.describe_flac,
+}

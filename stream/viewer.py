@@ -1,8 +1,9 @@
-"""The asyncio shell that all progressive HTTP outputs share: one room's windows to all its viewers.
+"""The asyncio shell that all progressive outputs share: one room's windows to all its viewers.
 
-Theory of operation. The gateway has read the request; a `Viewer` then owns the transport. A viewer is
+Theory of operation. A `Seat` is a viewer on whatever connection; for HTTP, the gateway has read the request and a
+`Viewer` then owns the transport. A viewer is
 
-    waiting    no response head sent yet; it waits for the host, the tracks and a key frame
+    waiting    nothing of the stream was sent; it waits for the host, the tracks and a key frame
     ready      gets the very bytes object of each window, by one `transport.write`
     paused     its transport is over its limit: it gets nothing, and is closed if that lasts too long
     behind     it drained, but missed windows: goes on at the next window that begins with a key frame
@@ -59,18 +60,14 @@ class OutputStats:
     overruns: int
 
 
-class Viewer(asyncio.Protocol):
-    """One HTTP connection after its request."""
+class Seat:
+    """One viewer's place in a room, on whatever connection; subclasses say how it begins and how it ends."""
 
     __slots__ = (
-        "_discarded",
         "_ended",
         "_fanout",
         "_gap_ms",
-        "_head_only",
-        "_headers",
         "_low_delay",
-        "_on_lost",
         "_output",
         "_room",
         "_version",
@@ -82,27 +79,11 @@ class Viewer(asyncio.Protocol):
         "write",
     )
 
-    def __init__(
-        self,
-        output: "ProgressiveOutput",
-        room: str,
-        *,
-        head_only: bool,
-        headers: Sequence[tuple[bytes, bytes]],
-        low_delay: bool,
-        on_lost: Callable[[], None],
-    ) -> None:
-        lines = [name + b": " + value + b"\r\n" for name, value in headers]
-        if any(line.count(b"\n") != 1 or line.count(b"\r") != 1 for line in lines):
-            raise ValueError("a header holds a line break")
+    def __init__(self, output: "ProgressiveOutput", room: str, *, low_delay: bool) -> None:
         self._output = output
         self._room = room
-        self._head_only = head_only
-        self._headers = b"".join(lines)
         self._low_delay = low_delay
-        self._on_lost = on_lost
         self._fanout: Fanout | None = None
-        self._discarded = 0
         self._ended = False
         self._gap_ms: int | None = None
         self._version = 0
@@ -113,7 +94,27 @@ class Viewer(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.write: Callable[[bytes], None] = _write_nothing
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    # What subclasses say.
+
+    def preface(self, content_type: str) -> bytes:
+        """Give what comes before the stream's own first bytes."""
+        return b""
+
+    def wants_media(self) -> bool:
+        """Whether anything follows the preface."""
+        return True
+
+    def farewell(self, *, going_down: bool) -> bytes:
+        """Give what comes behind the stream's last bytes; `going_down`: it is the server that ends."""
+        return b""
+
+    def refuse(self, status: int, phrase: str, code: str, detail: str) -> None:
+        """Answer with an error instead of the stream, and end."""
+        raise NotImplementedError
+
+    # What the connection calls.
+
+    def sit(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over and wait for the stream, or start at once."""
         # uvloop's transports are no subclass of asyncio.Transport.
         transport = cast(asyncio.Transport, transport)
@@ -127,26 +128,13 @@ class Viewer(asyncio.Protocol):
         except DirectoryFull as full:
             self.refuse(503, "Service Unavailable", "busy", str(full))
 
-    def data_received(self, data: bytes) -> None:
-        """Discard what follows the request."""
-        self._discarded += len(data)
-        if self._discarded > REQUEST_BYTES_MAX and self.transport is not None:
-            self._ended = True
-            self.ready = False
-            self.transport.abort()
-
-    def eof_received(self) -> bool:
-        """Let the transport close: a viewer that ends its side has gone."""
-        return False
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Leave the room."""
+    def leave(self) -> None:
+        """Give the place up: nothing is written from now on."""
         self._ended = True
         self.ready = False
         self.write = _write_nothing
         if self._fanout is not None:
             self._fanout.leave(self)
-        self._on_lost()
 
     def pause_writing(self) -> None:
         """The transport is over its limit."""
@@ -162,6 +150,8 @@ class Viewer(asyncio.Protocol):
             self._fanout.resumed(self)
         if self.started and not self._ended and self._gap_ms is None:
             self.ready = True
+
+    # What the fan-out calls.
 
     def lose(self, from_ms: int, version: int) -> None:
         """Mark what begins at `from_ms` as missed; `version` is that of the last configuration it has."""
@@ -197,13 +187,13 @@ class Viewer(asyncio.Protocol):
         fanout, transport = self._fanout, self.transport
         assert fanout is not None
         assert transport is not None
-        head = self._response_head(b"200 OK", fanout.content_type.encode()) + self._headers + b"\r\n"
+        preface = self.preface(fanout.content_type)
         self.started = True
-        if self._head_only:
-            self.send(head)
+        if not self.wants_media():
+            self.send(preface)
             self.end()
             return
-        first = head + key.head
+        first = preface + key.head
         self.ready = True
         fanout.begun(self, len(first) + len(key.data))
         transport.writelines((first, key.data))
@@ -215,6 +205,78 @@ class Viewer(asyncio.Protocol):
         if self._fanout is not None:
             self._fanout.totals.bytes_out += len(data)
 
+    def end(self, *, going_down: bool = False) -> None:
+        """Close after what was written; a paused viewer would keep it open for ever, so it is aborted."""
+        if self.transport is None or self._ended:
+            return
+        if self.paused:
+            self.stop()
+            self.transport.abort()
+            return
+        farewell = self.farewell(going_down=going_down) if self.started else b""
+        if farewell:
+            self.send(farewell)
+        self.stop()
+        self.transport.close()
+
+    def stop(self) -> None:
+        """Take nothing more; the place is given up when the connection is gone."""
+        self._ended = True
+        self.ready = False
+
+
+class Viewer(Seat, asyncio.Protocol):
+    """One HTTP connection after its request."""
+
+    __slots__ = ("_discarded", "_head_only", "_headers", "_on_lost")
+
+    def __init__(
+        self,
+        output: "ProgressiveOutput",
+        room: str,
+        *,
+        head_only: bool,
+        headers: Sequence[tuple[bytes, bytes]],
+        low_delay: bool,
+        on_lost: Callable[[], None],
+    ) -> None:
+        super().__init__(output, room, low_delay=low_delay)
+        lines = [name + b": " + value + b"\r\n" for name, value in headers]
+        if any(line.count(b"\n") != 1 or line.count(b"\r") != 1 for line in lines):
+            raise ValueError("a header holds a line break")
+        self._head_only = head_only
+        self._headers = b"".join(lines)
+        self._on_lost = on_lost
+        self._discarded = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport over."""
+        self.sit(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Discard what follows the request."""
+        self._discarded += len(data)
+        if self._discarded > REQUEST_BYTES_MAX and self.transport is not None:
+            self.stop()
+            self.transport.abort()
+
+    def eof_received(self) -> bool:
+        """Let the transport close: a viewer that ends its side has gone."""
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Leave the room."""
+        self.leave()
+        self._on_lost()
+
+    def preface(self, content_type: str) -> bytes:
+        """Give the response's head."""
+        return self._response_head(b"200 OK", content_type.encode()) + self._headers + b"\r\n"
+
+    def wants_media(self) -> bool:
+        """Tell GET from HEAD."""
+        return not self._head_only
+
     def refuse(self, status: int, phrase: str, code: str, detail: str) -> None:
         """Answer with a problem document (RFC 9457) instead of the stream."""
         if self._ended:
@@ -224,17 +286,6 @@ class Viewer(asyncio.Protocol):
         head += b"Retry-After: 3\r\nContent-Length: %d\r\n" % len(body) + self._headers + b"\r\n"
         self.send(head if self._head_only else head + body.encode())
         self.end()
-
-    def end(self) -> None:
-        """Close after what was written; a paused viewer would keep it open for ever, so it is aborted."""
-        if self.transport is None or self._ended:
-            return
-        self._ended = True
-        self.ready = False
-        if self.paused:
-            self.transport.abort()
-        else:
-            self.transport.close()
 
     @staticmethod
     def _response_head(status: bytes, content_type: bytes) -> bytes:
@@ -325,7 +376,7 @@ class ProgressiveOutput:
         for start in range(0, len(leaving), batch):
             for viewer in leaving[start : start + batch]:
                 if viewer.started:
-                    viewer.end()
+                    viewer.end(going_down=True)
                 else:
                     viewer.refuse(503, "Service Unavailable", "draining", "the server is restarting, come back")
             await asyncio.sleep(interval_ms / 1000)
@@ -341,7 +392,7 @@ class ProgressiveOutput:
             self._timer.cancel()
             self._timer = None
 
-    def _join(self, viewer: Viewer, room: str, low_delay: bool) -> Fanout:
+    def _join(self, viewer: Seat, room: str, low_delay: bool) -> Fanout:
         if self._draining:
             raise DirectoryFull("the server is restarting, come back")
         key = (room, low_delay)

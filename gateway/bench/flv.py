@@ -23,8 +23,9 @@ from gateway.bench.sink import HOST, measure
 from gateway.bench.waiting import close_all, until
 from stream.directory import Directory, Publication
 from stream.fanout import ViewerLimits
-from stream.output_flv import FlvEncoder, FlvOutput
+from stream.output_flv import FlvOutput
 from stream.packet import Codec, Kind, Packet
+from stream.tag_encoder import FlvEncoder
 from stream.window import Windows
 
 VIEWERS_GOAL = Goal(7_000)

@@ -11,14 +11,15 @@ A value is one marker byte and its body:
     07 reference u16 index of an earlier object, array or typed object
     08 ECMA array  u32 count (a hint, often wrong), then as object
 
-04 (movie clip), 0E (record set) and 11 (switch to AMF3) are refused: no encoder sends them where RTMP has AMF0.
+04 (movie clip) and 0E (record set) are refused: nobody sends them. 11 switches to AMF3 for one value: in commands of
+type 17 alone, where the caller says how to read it.
 
 In Python: float, bool, str, `dict`, None (null, undefined, unsupported), `EcmaArray`, list, `AmfDate`, `AmfXml`,
 `TypedObject`.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -67,6 +68,9 @@ Value: TypeAlias = (
     "float | int | bool | str | dict[str, Value] | EcmaArray | TypedObject | list[Value] | AmfDate | AmfXml | None"
 )
 
+Amf3 = Callable[[bytes, int, int], tuple[Value, int]]
+"""Reads one AMF3 value of (data, offset, most values); gives it and the offset after it. Raises AmfError."""
+
 _F64 = struct.Struct(">d")
 _U16 = struct.Struct(">H")
 _U32 = struct.Struct(">I")
@@ -81,10 +85,11 @@ class _Unfinished:
 class _Reader:
     """A cursor over one message; `values_left` and the depth bound what a hostile one can cost."""
 
-    def __init__(self, data: bytes, offset: int, values_max: int) -> None:
+    def __init__(self, data: bytes, offset: int, values_max: int, amf3: Amf3 | None = None) -> None:
         self.data = data
         self.offset = offset
         self._values_left = values_max
+        self._amf3 = amf3
         self._complex: list[Value | _Unfinished] = []
 
     def _take(self, size: int) -> bytes:
@@ -128,6 +133,9 @@ class _Reader:
                 return AmfXml(self._text(self._u32()))
             case 0x07:
                 return self._reference()
+            case 0x11 if self._amf3 is not None:
+                value, self.offset = self._amf3(self.data, self.offset, self._values_left)
+                return value
             case 0x03 | 0x08 | 0x0A | 0x10:
                 if depth >= DEPTH_MAX:
                     raise AmfError("AMF0 is nested too deeply")
@@ -187,12 +195,12 @@ def decode_one(data: bytes, offset: int = 0, *, values_max: int = VALUES_MAX) ->
     return reader.value(), reader.offset
 
 
-def decode_all(data: bytes, offset: int = 0, *, values_max: int = VALUES_MAX) -> list[Value]:
-    """Read all values of a message body from `offset` to its end.
+def decode_all(data: bytes, offset: int = 0, *, values_max: int = VALUES_MAX, amf3: Amf3 | None = None) -> list[Value]:
+    """Read all values of a message body from `offset` to its end; `amf3` reads those behind the marker 0x11.
 
     Raises AmfError when one cannot be read.
     """
-    reader = _Reader(data, offset, values_max)
+    reader = _Reader(data, offset, values_max, amf3)
     values: list[Value] = []
     while reader.offset < len(data):
         values.append(reader.value())

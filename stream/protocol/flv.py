@@ -7,11 +7,16 @@ Sources: Adobe Flash Video File Format 10.1, annex E; Enhanced RTMP v2 (Veovera)
     video body, enhanced:  1 UB1, frame type UB3, packet type UB4 | FourCC | offset SI24 (H.264, HEVC) | data
     audio body, classic:   format UB4, rate UB2, size UB1, stereo UB1 | for AAC: packet type UI8 | data
     audio body, enhanced:  9 UB4, packet type UB4 | FourCC | data
+    ModEx (type 7):        size − 1 UI8, 255: then size − 1 UI16 | data | modifier UB4, packet type UB4, and once more
+    multitrack (5, 6):     layout UB4, packet type UB4 | [FourCC, unless each track has its own]
+                           then for each track: [FourCC] | track id UI8 | [size UI24, unless it is the only one] | data
 
-Bodies that say nothing to a player (empty, too short, end of sequence, other tracks than the first) parse to None.
+Bodies that say nothing to a player (empty, too short, end of sequence, colour information, other tracks than number 0)
+parse to None. A ModEx is read over: the one modifier there is adds nanoseconds, and a Packet counts milliseconds.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 from stream.packet import Codec, Kind, Packet
@@ -35,13 +40,36 @@ CODED_FRAMES: Final = 1
 SEQUENCE_END: Final = 2
 CODED_FRAMES_X: Final = 3
 """Coded frames whose composition offset is 0 and left out."""
+METADATA: Final = 4
+"""Picture: colour information in AMF; sound: the layout of its channels. Both are in the configurations as well."""
+TS_SEQUENCE_START: Final = 5
+"""Picture alone: AV1 as MPEG-2 transport streams describe it. No encoder is known to send it."""
 AUDIO_MULTITRACK: Final = 5
 VIDEO_MULTITRACK: Final = 6
 MOD_EX: Final = 7
 
-_VIDEO_FOURCC: Final = {b"avc1": Codec.H264, b"hvc1": Codec.HEVC, b"av01": Codec.AV1, b"vp09": Codec.VP9}
-_AUDIO_FOURCC: Final = {b"mp4a": Codec.AAC, b".mp3": Codec.MP3, b"Opus": Codec.OPUS}
-_FOURCC: Final = {codec: fourcc for fourcc, codec in (*_VIDEO_FOURCC.items(), *_AUDIO_FOURCC.items())}
+ONE_TRACK: Final = 0
+MANY_TRACKS: Final = 1
+MANY_CODECS: Final = 2
+TRACKS_MAX: Final = 16
+"""Tracks read of one body; ids have 8 bits, broadcasts with several renditions have three to six."""
+
+VIDEO_FOURCC: Final = {
+    b"avc1": Codec.H264,
+    b"hvc1": Codec.HEVC,
+    b"av01": Codec.AV1,
+    b"vp08": Codec.VP8,
+    b"vp09": Codec.VP9,
+}
+AUDIO_FOURCC: Final = {
+    b"mp4a": Codec.AAC,
+    b".mp3": Codec.MP3,
+    b"Opus": Codec.OPUS,
+    b"fLaC": Codec.FLAC,
+    b"ac-3": Codec.AC3,
+    b"ec-3": Codec.EAC3,
+}
+_FOURCC: Final = {codec: fourcc for fourcc, codec in (*VIDEO_FOURCC.items(), *AUDIO_FOURCC.items())}
 _WITH_OFFSET: Final = (Codec.H264, Codec.HEVC)
 
 _PREVIOUS_SIZE: Final = struct.Struct(">I")
@@ -58,12 +86,7 @@ def tag(packet: Packet, dts_ms: int | None = None) -> bytes:
     `dts_ms`: another time than the packet's own, for configurations that are sent again.
     Raises ValueError when the body is larger than a tag can say.
     """
-    if packet.kind is Kind.VIDEO:
-        prefix = _video_prefix(packet)
-    elif packet.kind is Kind.AUDIO:
-        prefix = _audio_prefix(packet)
-    else:
-        prefix = b""
+    prefix = body_prefix(packet)
     size = len(prefix) + len(packet.data)
     if size > TAG_BODY_BYTES_MAX:
         raise ValueError(f"a tag body of {size} bytes is over the 24-bit size field")
@@ -77,14 +100,24 @@ def tag(packet: Packet, dts_ms: int | None = None) -> bytes:
     return b"".join((head, prefix, packet.data, _PREVIOUS_SIZE.pack(size + 11)))
 
 
+def body_prefix(packet: Packet) -> bytes:
+    """Give what stands before the data in the body of a tag or an RTMP message: classic where there is such a form."""
+    if packet.kind is Kind.VIDEO:
+        return _video_prefix(packet)
+    return _audio_prefix(packet) if packet.kind is Kind.AUDIO else b""
+
+
 def _video_prefix(packet: Packet) -> bytes:
     frame = KEY_FRAME if packet.key or packet.config else INTER_FRAME
     offset = (packet.cts_ms & 0xFFFFFF).to_bytes(3, "big")
     if packet.codec is Codec.H264:
         return bytes((frame << 4 | AVC_ID, 0 if packet.config else 1)) + (b"\0\0\0" if packet.config else offset)
     kind = SEQUENCE_START if packet.config else CODED_FRAMES
-    has_offset = kind == CODED_FRAMES and packet.codec in _WITH_OFFSET
-    return bytes((0x80 | frame << 4 | kind,)) + _FOURCC[packet.codec] + (offset if has_offset else b"")
+    if kind == CODED_FRAMES and packet.codec in _WITH_OFFSET:
+        if packet.cts_ms:
+            return bytes((0x80 | frame << 4 | kind,)) + _FOURCC[packet.codec] + offset
+        kind = CODED_FRAMES_X
+    return bytes((0x80 | frame << 4 | kind,)) + _FOURCC[packet.codec]
 
 
 def _audio_prefix(packet: Packet) -> bytes:
@@ -138,7 +171,7 @@ def _parse_enhanced_video(body: bytes, dts_ms: int) -> Packet | None:
     if found is None or frame == COMMAND_FRAME:
         return None
     kind, fourcc, data = found
-    codec = _VIDEO_FOURCC.get(fourcc)
+    codec = VIDEO_FOURCC.get(fourcc)
     if codec is None or kind not in (SEQUENCE_START, CODED_FRAMES, CODED_FRAMES_X):
         return None
     offset_ms = 0
@@ -154,17 +187,41 @@ def _parse_enhanced_audio(body: bytes, dts_ms: int) -> Packet | None:
     if found is None:
         return None
     kind, fourcc, data = found
-    codec = _AUDIO_FOURCC.get(fourcc)
+    codec = AUDIO_FOURCC.get(fourcc)
     if codec is None or kind not in (SEQUENCE_START, CODED_FRAMES) or not data:
         return None
     return Packet(Kind.AUDIO, codec, dts_ms, 0, True, kind == SEQUENCE_START, data)
 
 
 def _enhanced_payload(body: bytes, multitrack: int) -> tuple[int, bytes, bytes] | None:
-    """Walk the enhanced header to (packet type, FourCC, rest) of the first track; None when it is cut short."""
+    """Walk the enhanced header to (packet type, FourCC, rest) of track 0; None when it is cut short or not there."""
+    found = _after_mod_ex(body)
+    if found is None:
+        return None
+    kind, at = found
+    if kind != multitrack:
+        return (kind, body[at : at + 4], body[at + 4 :]) if len(body) >= at + 4 else None
+    kind = body[at] & 0x0F if at < len(body) else 0
+    return next(((kind, fourcc, data) for track, fourcc, data in _tracks(body, at) if track == 0), None)
+
+
+def tracks_left_out(body: bytes) -> int:
+    """Count the tracks of a video or audio body that are read over, because they are not number 0."""
+    if not body:
+        return 0
+    video = body[0] >> 7 == 1
+    if not video and body[0] >> 4 != ENHANCED_AUDIO_ID:
+        return 0
+    found = _after_mod_ex(body)
+    if found is None or found[0] != (VIDEO_MULTITRACK if video else AUDIO_MULTITRACK):
+        return 0
+    return sum(track != 0 for track, _, _ in _tracks(body, found[1]))
+
+
+def _after_mod_ex(body: bytes) -> tuple[int, int] | None:
+    """Give the packet type behind all modifiers, and where its data begins; None when the body is cut short."""
     kind, at = body[0] & 0x0F, 1
     while kind == MOD_EX:
-        # "ModEx": size UI8 + 1, or when that is 256, UI16 + 1; data; type UB4, the next packet type UB4.
         if at >= len(body):
             return None
         size = body[at] + 1
@@ -177,23 +234,36 @@ def _enhanced_payload(body: bytes, multitrack: int) -> tuple[int, bytes, bytes] 
             return None
         kind = body[at] & 0x0F
         at += 1
-    if kind != multitrack:
-        return (kind, body[at : at + 4], body[at + 4 :]) if len(body) >= at + 4 else None
+    return kind, at
+
+
+def _tracks(body: bytes, at: int) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield (track id, FourCC, data) of a multitrack body whose layout stands at `at`; ends where it is cut short."""
     if at >= len(body):
-        return None
-    layout, kind = body[at] >> 4, body[at] & 0x0F
+        return
+    layout = body[at] >> 4
     at += 1
-    # "Multitrack": 0 one track, 1 many tracks of one codec, 2 many of many: then each track has its FourCC.
-    fourcc = body[at : at + 4]
-    at += 4
-    if at >= len(body) or body[at] != 0:
-        return None
-    at += 1
-    if layout == 0:
-        return kind, fourcc, body[at:]
-    # With many codecs the first track's FourCC stands before its id as well, so it was read above.
-    size = int.from_bytes(body[at : at + 3], "big")
-    return kind, fourcc, body[at + 3 : at + 3 + size]
+    fourcc = b""
+    if layout != MANY_CODECS:
+        fourcc = body[at : at + 4]
+        at += 4
+    for _ in range(TRACKS_MAX):
+        if layout == MANY_CODECS:
+            fourcc = body[at : at + 4]
+            at += 4
+        if at >= len(body):
+            return
+        track = body[at]
+        at += 1
+        if layout == ONE_TRACK:
+            yield track, fourcc, body[at:]
+            return
+        size = int.from_bytes(body[at : at + 3], "big")
+        at += 3
+        if at + size > len(body):
+            return
+        yield track, fourcc, body[at : at + size]
+        at += size
 
 
 def _video(codec: Codec, dts_ms: int, offset_ms: int, key: bool, config: bool, data: bytes) -> Packet:

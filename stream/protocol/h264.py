@@ -7,12 +7,13 @@ parameter set), 7.4.2.1.1 and table E-1 for cropping; RFC 6381 section 3.3 (`avc
 from dataclasses import dataclass
 from typing import Final
 
+from stream.protocol.bits import Bits
+
 RECORD_BYTES_MAX: Final = 65_536
 """A record holds a few parameter sets of a few hundred bytes; more is garbage, and it is kept per stream."""
 
 # Profiles whose parameter set carries chroma format, bit depths and scaling lists (7.3.2.1.1).
 _HIGH_PROFILES: Final = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
-_EXP_GOLOMB_BITS_MAX: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ def parse_sps(nal: bytes) -> tuple[int, int]:
     """Give (width, height) in pixels of a sequence parameter set NAL unit. Raises ValueError when it is broken."""
     if len(nal) < 4 or nal[0] & 0x1F != 7:
         raise ValueError("not a sequence parameter set")
-    bits = _Bits(nal[4:].replace(b"\0\0\3", b"\0\0"))
+    bits = Bits(nal[4:].replace(b"\0\0\3", b"\0\0"))
     bits.unsigned()
     chroma, separate = 1, False
     if nal[1] in _HIGH_PROFILES:
@@ -85,7 +86,7 @@ def parse_sps(nal: bytes) -> tuple[int, int]:
     return width, height
 
 
-def _skip_high_profile_fields(bits: "_Bits") -> tuple[int, bool]:
+def _skip_high_profile_fields(bits: Bits) -> tuple[int, bool]:
     chroma = bits.unsigned()
     separate = chroma == 3 and bits.take(1) == 1
     bits.unsigned()
@@ -98,7 +99,7 @@ def _skip_high_profile_fields(bits: "_Bits") -> tuple[int, bool]:
     return chroma, separate
 
 
-def _skip_scaling_list(bits: "_Bits", size: int) -> None:
+def _skip_scaling_list(bits: Bits, size: int) -> None:
     """Section 7.3.2.1.1.1: once the next scale is 0 the rest of the list repeats and is not in the stream."""
     last = following = 8
     for _ in range(size):
@@ -107,34 +108,3 @@ def _skip_scaling_list(bits: "_Bits", size: int) -> None:
             delta = (code + 1) // 2 if code % 2 else -(code // 2)
             following = (last + delta) % 256
         last = following or last
-
-
-class _Bits:
-    """Most significant bit first; reading past the end raises ValueError."""
-
-    __slots__ = ("_at", "_end", "_value")
-
-    def __init__(self, data: bytes) -> None:
-        # A few hundred bits: one integer is simpler than a byte cursor, and as quick.
-        data = data[:512]
-        self._value = int.from_bytes(data, "big")
-        self._end = len(data) * 8
-        self._at = 0
-
-    def take(self, count: int) -> int:
-        self._at += count
-        if self._at > self._end:
-            raise ValueError("the parameter set is cut off")
-        return self._value >> (self._end - self._at) & ((1 << count) - 1)
-
-    def skip(self, count: int) -> None:
-        self.take(count)
-
-    def unsigned(self) -> int:
-        """Exp-Golomb ue(v), section 9.1."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-            if zeros > _EXP_GOLOMB_BITS_MAX:
-                raise ValueError("an Exp-Golomb code is too long")
-        return (1 << zeros) - 1 + (self.take(zeros) if zeros else 0)

@@ -3,7 +3,8 @@
     1 set chunk size · 2 abort · 3 acknowledgement · 4 user control · 5 window size · 6 peer bandwidth
     8 audio · 9 video · 15 data AMF3 · 17 command AMF3 · 18 data AMF0 · 20 command AMF0 · 22 aggregate
 
-An AMF3 envelope (15, 17) is one byte, 0, and AMF0 behind it: encoders that ask for AMF3 still write AMF0 values.
+An AMF3 envelope (15, 17) is one byte, 0, and AMF0 behind it: encoders that ask for AMF3 still write AMF0 values, Flash
+players put AMF3 ones between them (marker 0x11).
 An aggregate is a row of FLV tags, each with its previous-tag size; their times count from the message's own.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from stream.errors import AmfError, MessageLimitError, ProtocolError
-from stream.protocol import amf0
+from stream.protocol import amf0, amf3
 
 COMMAND_BYTES_MAX = 64 * 1024
 """A command's body; a connect with every optional field has about 2 KB."""
@@ -53,6 +54,7 @@ class UserControl(IntEnum):
 
     STREAM_BEGIN = 0
     STREAM_EOF = 1
+    SET_BUFFER_LENGTH = 3
     PING_REQUEST = 6
     PING_RESPONSE = 7
 
@@ -83,8 +85,9 @@ def parse_command(type_id: int, body: bytes) -> Command:
     """
     if len(body) > COMMAND_BYTES_MAX:
         raise MessageLimitError(f"command of {len(body)} bytes, the limit is {COMMAND_BYTES_MAX}")
-    offset = _envelope_bytes(type_id == TypeId.COMMAND_AMF3, body)
-    values = amf0.decode_all(body, offset, values_max=COMMAND_VALUES_MAX)
+    avm = type_id == TypeId.COMMAND_AMF3
+    switch = amf3.decode_one if avm else None
+    values = amf0.decode_all(body, _envelope_bytes(avm, body), values_max=COMMAND_VALUES_MAX, amf3=switch)
     match values:
         case [str(name), float(transaction), *arguments]:
             return Command(name, transaction, tuple(arguments))

@@ -3,31 +3,41 @@
 Theory of operation. `receive_data(bytes)` moves the machine, `events_received()` gives what happened, `data_to_send()`
 what is to be written. The peer's faults never raise: they come as one `SessionFailed`; after it, input is ignored.
 
-    HANDSHAKE ─C2─► CONNECT ─connect─► READY ─publish─► DECIDING ─accept_publish─► PUBLISHING
-                       │                 ▲ ▲                │                          │
-                       │ wrong app       │ └─reject_publish─┘                          │
-                       ▼                 └───FCUnpublish, closeStream, deleteStream────┘
+    HANDSHAKE ─C2─► CONNECT ─connect─► READY ─publish, play─► DECIDING ─accept_publish─► PUBLISHING
+                       │                 ▲ ▲                     │  │                         │
+                       │ wrong app,      │ └───reject_…──────────┘  └──accept_play─► PLAYING  │
+                       │ challenge       │                                              │     │
+                       ▼                 └───FCUnpublish, closeStream, deleteStream─────┴─────┘
                      CLOSED ◄── any fault, `close`
 
 In DECIDING nothing is parsed: bytes behind `publish` wait (bounded), so media that an impatient encoder sends at once
 is neither lost nor seen before the key was checked. Until its first PUBLISHING a peer has no key and is kept short.
 
 The stream key may come with the address that the encoder was given (tcUrl, app) or with the stream name: all three are
-merged, the stream name wins. Nothing of it is ever part of an error's text, a repr or a description.
+merged, the stream name wins. Nothing of it is ever part of an error's text, a repr or a description. A peer that has
+it as a password instead is challenged at connect (see rtmp_auth); its `Proof` comes with PublishRequested.
 """
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Protocol
 from urllib.parse import parse_qsl
 
-from msgspec import Struct
-
 from stream.errors import LocalError, MessageLimitError, ProtocolError
-from stream.protocol import amf0
+from stream.protocol import amf0, rtmp_auth, rtmp_enhanced
+from stream.protocol.rtmp_auth import Proof
 from stream.protocol.rtmp_chunk import MESSAGE_BYTES_MAX, ChunkReader, Message, write_message
+from stream.protocol.rtmp_events import (
+    Event,
+    MediaReceived,
+    PeerRejected,
+    PlayEnded,
+    PlayRequested,
+    PublishEnded,
+    PublishRequested,
+    SessionFailed,
+)
 from stream.protocol.rtmp_handshake import ServerHandshake
 from stream.protocol.rtmp_message import (
     Command,
@@ -66,49 +76,21 @@ _AUDIO, _VIDEO, _DATA = int(TypeId.AUDIO), int(TypeId.VIDEO), int(TypeId.DATA)  
 _NAME = re.compile(r"[0-9A-Za-z_.~-]{1,128}")
 _QUERY_FIELDS_MAX = 32
 
+PLAY_STREAM = 1
+"""The only message stream that media is sent on: every player then gets the very same bytes."""
 
-@dataclass(frozen=True, slots=True)
-class PublishRequested:
-    """A peer wants to publish; answer with `accept_publish` or `reject_publish`.
-
-    `query` is merged from tcUrl, app and stream name, `key` is its `key`, empty when there is none.
-    """
-
-    app: str
-    room: str
-    key: str = field(repr=False)
-    query: dict[str, str] = field(repr=False)
+AUTH_APP = "auth"
+"""The application that challenges whoever connects to it; its rooms are those of "live"."""
 
 
-class MediaReceived(Struct, frozen=True, gc=False):
-    """An FLV tag body, never empty: `kind` is 8 audio, 9 video or 18 script data (AMF0); `dts_ms` does not wrap."""
+class Challenges(Protocol):
+    """Keeps the challenges that were given out; each is good for one answer."""
 
-    kind: int
-    dts_ms: int
-    body: bytes
+    def issue(self) -> str:
+        """Give a new one, in hex."""
 
-
-@dataclass(frozen=True, slots=True)
-class PublishEnded:
-    """The peer stopped publishing and keeps its connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class PeerRejected:
-    """The peer was refused before it could publish and has been told why; close after the answer is sent."""
-
-    code: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class SessionFailed:
-    """The peer broke the protocol; close the connection."""
-
-    error: ProtocolError
-
-
-Event: TypeAlias = PublishRequested | MediaReceived | PublishEnded | PeerRejected | SessionFailed
+    def take(self, nonce: str) -> bool:
+        """Whether this one was given out, not long ago, and not yet answered."""
 
 
 class State(Enum):
@@ -119,6 +101,7 @@ class State(Enum):
     READY = auto()
     DECIDING = auto()
     PUBLISHING = auto()
+    PLAYING = auto()
     CLOSED = auto()
 
 
@@ -126,12 +109,19 @@ class RtmpSession:
     """One server session.
 
     `entropy` is `rtmp_handshake.ENTROPY_BYTES` random bytes; `apps` are the application names that may be connected to.
+    With `challenges` there is one more, AUTH_APP, which asks for user and password, as the others do of a peer that
+    offers them.
     """
 
-    def __init__(self, entropy: bytes, *, apps: Collection[str] = ("live",)) -> None:
+    def __init__(
+        self, entropy: bytes, *, apps: Collection[str] = ("live",), challenges: Challenges | None = None
+    ) -> None:
         self.state = State.HANDSHAKE
         self.ignored_messages = 0
+        self.capabilities = rtmp_enhanced.Capability(0)
         self._apps = frozenset(apps)
+        self._challenges = challenges
+        self._proof: Proof | None = None
         self._handshake = ServerHandshake(entropy)
         self._reader = ChunkReader(message_bytes_max=UNPROVEN_MESSAGE_BYTES_MAX)
         self._out = bytearray()
@@ -142,8 +132,9 @@ class RtmpSession:
         self._received_bytes = 0  # chunk stream only, as librtmp and FFmpeg count
         self._acknowledged_bytes = 0
         self._window_bytes = WINDOW_BYTES
-        self._streams = 0
-        self._publish_stream = 0
+        self._streams: set[float] = set()
+        self._media_stream = 0  # the one that publish or play came on
+        self._playing = False  # what is being decided is a play
         self._app = ""
         self._room_in_app = ""
         self._query: dict[str, str] = {}
@@ -181,10 +172,10 @@ class RtmpSession:
 
         Raises LocalError when nothing is to be decided.
         """
-        self._leave_deciding(State.PUBLISHING)
+        self._leave_deciding(State.PUBLISHING, playing=False)
         self._proven = True
         self._reader.message_bytes_max = MESSAGE_BYTES_MAX
-        stream_id = self._publish_stream
+        stream_id = self._media_stream
         self._send(2, TypeId.USER_CONTROL, 0, user_control(UserControl.STREAM_BEGIN, stream_id.to_bytes(4, "big")))
         self._send_status("NetStream.Publish.Start", "Publishing.", stream_id)
         self._resume()
@@ -194,13 +185,48 @@ class RtmpSession:
 
         Raises LocalError when nothing is to be decided.
         """
-        self._leave_deciding(State.CLOSED)
-        self._send_status(code, description, self._publish_stream, level="error")
+        self._leave_deciding(State.CLOSED, playing=False)
+        self._send_status(code, description, self._media_stream, level="error")
+
+    def accept_play(self) -> None:
+        """Let the peer of the last PlayRequested play: whole messages on stream PLAY_STREAM may be written from now on.
+
+        Their chunks have CHUNK_BYTES_OUT bytes. Raises LocalError when nothing is to be decided.
+        """
+        self._leave_deciding(State.PLAYING, playing=True)
+        stream_id = self._media_stream
+        self._send(2, TypeId.USER_CONTROL, 0, user_control(UserControl.STREAM_BEGIN, stream_id.to_bytes(4, "big")))
+        self._send_status("NetStream.Play.Reset", "Playing from the start.", stream_id)
+        self._send_status("NetStream.Play.Start", "Playing.", stream_id)
+        self._resume()
+
+    def reject_play(self, code: str, description: str) -> None:
+        """Refuse the peer of the last PlayRequested; close the connection after the answer is sent.
+
+        Raises LocalError when nothing is to be decided.
+        """
+        self._leave_deciding(State.CLOSED, playing=True)
+        self._send_status(code, description, self._media_stream, level="error")
+
+    def end_play(self) -> None:
+        """Tell a player that the broadcast is over, and end the session."""
+        if self.state is State.PLAYING:
+            stream_id = self._media_stream
+            self._send(2, TypeId.USER_CONTROL, 0, user_control(UserControl.STREAM_EOF, stream_id.to_bytes(4, "big")))
+            self._send_status("NetStream.Play.UnpublishNotify", "The broadcast is over.", stream_id)
+        self.state = State.CLOSED
+
+    def request_reconnect(self, description: str) -> bool:
+        """Ask the peer to connect anew and then leave; False when it did not say that it can."""
+        if not self.capabilities & rtmp_enhanced.Capability.RECONNECT:
+            return False
+        self._send_status(rtmp_enhanced.RECONNECT_REQUEST, description, 0)
+        return True
 
     def close(self, code: str, description: str) -> None:
         """Tell the peer why it must go, if it listens already, and end the session."""
-        if self.state in (State.DECIDING, State.PUBLISHING):
-            self._send_status(code, description, self._publish_stream, level="error")
+        if self.state in (State.DECIDING, State.PUBLISHING, State.PLAYING):
+            self._send_status(code, description, self._media_stream, level="error")
         elif self.state is State.READY:
             self._send_status(code, description, 0, level="error")
         self.state = State.CLOSED
@@ -251,7 +277,7 @@ class RtmpSession:
                 self._media(message.type_id, message.timestamp_ms, message.body)
             else:
                 self._message(message)
-        while self.state in (State.CONNECT, State.READY):
+        while self.state in (State.CONNECT, State.READY, State.PLAYING):
             message = reader.next_message()
             if message is None:
                 return
@@ -278,9 +304,10 @@ class RtmpSession:
         self.state = State.CLOSED
         self._events.append(SessionFailed(error))
 
-    def _leave_deciding(self, state: State) -> None:
-        if self.state is not State.DECIDING:
-            raise LocalError(f"no publish is to be decided in state {self.state.name}")
+    def _leave_deciding(self, state: State, *, playing: bool) -> None:
+        if self.state is not State.DECIDING or self._playing is not playing:
+            what = "play" if playing else "publish"
+            raise LocalError(f"no {what} is to be decided in state {self.state.name}")
         self.state = state
 
     # -- messages ----------------------------------------------------------------------------------------------------
@@ -350,14 +377,18 @@ class RtmpSession:
         app, tc_url = fields.get("app"), fields.get("tcUrl")
         path = self._merge_query(tc_url if isinstance(tc_url, str) else "", app if isinstance(app, str) else "")
         self._app, _, self._room_in_app = path.strip("/").partition("/")
-        if self._app not in self._apps:
+        if self._app not in self._apps and not (self._challenges and self._app == AUTH_APP):
             known = " or ".join(f"rtmp://HOST/{name}" for name in sorted(self._apps))
             description = f"No such application. Use {known} as the server and ROOM?key=KEY as the stream key."
-            code = "NetConnection.Connect.Rejected"
-            self._send_command("_error", command.transaction, None, status(code, description, level="error"))
-            self.state = State.CLOSED
-            self._events.append(PeerRejected(code, description))
+            self._reject_connect(command, description)
             return
+        if self._challenges and (self._app == AUTH_APP or self._query.get("authmod") in rtmp_auth.MODES):
+            description = self._challenge(self._challenges, path.strip("/"))
+            if description:
+                self._reject_connect(command, description)
+                return
+        self.capabilities = rtmp_enhanced.capabilities(fields)
+        enhanced = rtmp_enhanced.answer(fields)
         self.state = State.READY
         window = WINDOW_BYTES.to_bytes(4, "big")
         self._send(2, TypeId.WINDOW_SIZE, 0, window)
@@ -368,10 +399,35 @@ class RtmpSession:
         self._send_command(
             "_result",
             command.transaction,
-            {"fmsVer": "FMS/3,5,7,7009", "capabilities": 31, "mode": 1},
+            {"fmsVer": "FMS/3,5,7,7009", "capabilities": 31, "mode": 1, **enhanced},
             status("NetConnection.Connect.Success", "Connected.")
-            | {"objectEncoding": encoding if isinstance(encoding, float) else 0},
+            | {"objectEncoding": encoding if isinstance(encoding, float) else 0}
+            | enhanced,
         )
+
+    def _reject_connect(self, command: Command, description: str) -> None:
+        code = "NetConnection.Connect.Rejected"
+        self._send_command("_error", command.transaction, None, status(code, description, level="error"))
+        self.state = State.CLOSED
+        self._events.append(PeerRejected(code, description))
+
+    def _challenge(self, challenges: Challenges, app: str) -> str:
+        """Take the peer's answer to a challenge, or give the refusal that carries the next one."""
+        query = self._query
+        mode = query.get("authmod", "")
+        if mode not in rtmp_auth.MODES:
+            return rtmp_auth.NEED_AUTH.format(mode=rtmp_auth.MODES[0])
+        proof = rtmp_auth.read_proof(query, app)
+        if proof is None:
+            user = query.get("user", "")
+            # It goes into a description, which is logged.
+            if not _NAME.fullmatch(user):
+                return rtmp_auth.FAILED.format(mode=mode)
+            return rtmp_auth.challenge(mode, user, challenges.issue())
+        if not challenges.take(proof.nonce):
+            return rtmp_auth.FAILED.format(mode=mode)
+        self._proof = proof
+        return ""
 
     def _merge_query(self, *addresses: str) -> str:
         """Add the queries of `addresses` to the session's, later ones winning; return the last one's path."""
@@ -387,43 +443,93 @@ class RtmpSession:
 
     def _create_stream(self, command: Command, _stream_id: int) -> None:
         """Answer createStream with a message stream id (section 7.2.1.3)."""
-        if self._streams >= STREAMS_MAX:
+        if len(self._streams) >= STREAMS_MAX:
             raise MessageLimitError(f"more than {STREAMS_MAX} streams on one connection")
-        self._streams += 1
-        self._send_command("_result", command.transaction, None, self._streams)
+        # The lowest that is free: whoever plays again after deleteStream is on PLAY_STREAM again.
+        number = next(number for number in range(1, STREAMS_MAX + 1) if number not in self._streams)
+        self._streams.add(number)
+        self._send_command("_result", command.transaction, None, number)
 
     def _publish(self, command: Command, stream_id: int) -> None:
         """Ask the owner of the session about publish (section 7.2.2.6)."""
-        if self.state is State.PUBLISHING:
-            self._send_status("NetStream.Publish.BadName", "Already publishing here.", stream_id, level="error")
+        if self.state in (State.PUBLISHING, State.PLAYING):
+            self._send_status(
+                "NetStream.Publish.BadName", "Busy: this connection has a stream.", stream_id, level="error"
+            )
             return
-        name = self._merge_query(command.text(1)).strip("/")
-        room = "/".join(part for part in (self._room_in_app, name) if part)
-        if not _NAME.fullmatch(room):
-            code, description = "NetStream.Publish.BadName", "The stream key must be ROOM?key=KEY."
-            self._send_status(code, description, stream_id, level="error")
-            self.state = State.CLOSED
-            self._events.append(PeerRejected(code, description))
+        room = self._room(command.text(1))
+        if not room:
+            description = "The stream key must be ROOM?key=KEY."
+            self._reject_stream("NetStream.Publish.BadName", description, stream_id)
             return
-        self.state = State.DECIDING
-        self._publish_stream = stream_id
-        self._events.append(PublishRequested(self._app, room, self._query.get("key", ""), dict(self._query)))
+        self._decide(stream_id, playing=False)
+        app = "live" if self._app == AUTH_APP else self._app
+        key = self._query.get("key", "")
+        self._events.append(PublishRequested(app, room, key, dict(self._query), self._proof))
 
     def _play(self, command: Command, stream_id: int) -> None:
-        """Refuse play: viewers are served over HTTP."""
-        description = "Playing over RTMP is not offered here. Open /live/ROOM.flv over HTTP."
-        self._send_status("NetStream.Play.Failed", description, stream_id, level="error")
+        """Ask the owner of the session about play (section 7.2.2.1); play2 names the stream in an object."""
+        if self.state in (State.PUBLISHING, State.PLAYING):
+            self._send_status("NetStream.Play.Failed", "Busy: this connection has a stream.", stream_id, level="error")
+            return
+        named = command.mapping(1).get("streamName")
+        room = self._room(named if isinstance(named, str) else command.text(1))
+        if not room or stream_id != PLAY_STREAM:
+            what = "Play on the first stream of a connection." if room else "There is no such stream."
+            self._reject_stream("NetStream.Play.StreamNotFound", what, stream_id)
+            return
+        self._decide(stream_id, playing=True)
+        query = dict(self._query)
+        self._events.append(PlayRequested(self._app, room, query.get("token", ""), query))
+
+    def _room(self, stream_name: str) -> str:
+        """Give the room that app and stream name say; empty when it can be none."""
+        name = self._merge_query(stream_name).strip("/")
+        room = "/".join(part for part in (self._room_in_app, name) if part)
+        return room if _NAME.fullmatch(room) else ""
+
+    def _reject_stream(self, code: str, description: str, stream_id: int) -> None:
+        self._send_status(code, description, stream_id, level="error")
+        self.state = State.CLOSED
+        self._events.append(PeerRejected(code, description))
+
+    def _decide(self, stream_id: int, *, playing: bool) -> None:
+        self.state = State.DECIDING
+        self._media_stream = stream_id
+        self._playing = playing
+
+    def _pause(self, command: Command, stream_id: int) -> None:
+        """Answer pause (section 7.2.2.8); a live stream goes on, the player throws away what it does not show."""
+        paused = len(command.arguments) > 1 and command.arguments[1] is True
+        self._send_status(f"NetStream.{'Pause' if paused else 'Unpause'}.Notify", "Live goes on.", stream_id)
+
+    def _seek(self, _command: Command, stream_id: int) -> None:
+        """Answer seek (section 7.2.2.7): with a yes, as FFmpeg takes a no for the end. Live stays where it is."""
+        self._send_status("NetStream.Seek.Notify", "Live has one place.", stream_id)
+
+    def _fc_subscribe(self, command: Command, stream_id: int) -> None:
+        """Answer FCSubscribe as Flash Media Server's edges do; librtmp waits for it before it plays."""
+        self._send_command("onFCSubscribe", 0, None, status("NetStream.Play.Start", "FCSubscribe."))
+        self._acknowledge_call(command, stream_id)
 
     def _unpublish(self, command: Command, stream_id: int) -> None:
-        """End the broadcast: FCUnpublish, closeStream or deleteStream, whichever comes first (section 7.2.2.3)."""
+        """End publish or play: FCUnpublish, closeStream or deleteStream, whichever comes first (section 7.2.2.3)."""
         # Encoders with one stream are taken by their intent: some publish on stream 0 and delete stream 1.
-        names_another = (
-            command.name == "deleteStream" and self._streams > 1 and self._publish_stream not in command.arguments
-        )
-        if self.state is State.PUBLISHING and not names_another:
+        deletes = command.name == "deleteStream"
+        names_another = deletes and len(self._streams) > 1 and self._media_stream not in command.arguments
+        if deletes:
+            numbers = [item for item in command.arguments if isinstance(item, float)]
+            self._streams.difference_update(numbers)
+        if names_another:
+            pass
+        elif self.state is State.PUBLISHING:
             self.state = State.READY
-            self._send_status("NetStream.Unpublish.Success", "Ended.", self._publish_stream)
+            self._send_status("NetStream.Unpublish.Success", "Ended.", self._media_stream)
             self._events.append(PublishEnded())
+        elif self.state is State.PLAYING:
+            self.state = State.READY
+            self._send_status("NetStream.Play.Stop", "Stopped.", self._media_stream)
+            self._events.append(PlayEnded())
         if command.name == "FCUnpublish":
             self._send_command("onFCUnpublish", 0, None, status("NetStream.Unpublish.Success", "Ended."))
             self._acknowledge_call(command, stream_id)
@@ -450,6 +556,10 @@ class RtmpSession:
         "publish": _publish,
         "play": _play,
         "play2": _play,
+        "FCSubscribe": _fc_subscribe,
+        "FCUnsubscribe": _acknowledge_call,
+        "pause": _pause,
+        "seek": _seek,
         "FCUnpublish": _unpublish,
         "closeStream": _unpublish,
         "deleteStream": _unpublish,

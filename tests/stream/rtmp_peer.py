@@ -4,8 +4,9 @@ from pathlib import Path
 
 from stream.protocol import amf0
 from stream.protocol.rtmp_chunk import ChunkReader, Message, write_message
+from stream.protocol.rtmp_events import Event
 from stream.protocol.rtmp_handshake import ENTROPY_BYTES, PART_BYTES
-from stream.protocol.rtmp_session import Event, RtmpSession
+from stream.protocol.rtmp_session import RtmpSession
 
 ENTROPY = bytes(range(256)) * (ENTROPY_BYTES // 256) + bytes(ENTROPY_BYTES % 256)
 C0C1 = b"\x03" + bytes(8) + bytes(range(1, 192)) * 8

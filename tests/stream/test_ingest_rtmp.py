@@ -16,9 +16,11 @@ import uvloop
 
 from stream.directory import PUBLISHER_SILENCE_MS, Directory
 from stream.errors import AlreadyPublishing, PublishRefused
-from stream.ingest_rtmp import Authorize, Publisher, PublishRequest, RtmpIngest, RtmpLimits
+from stream.ingest_rtmp import Authorize, RtmpIngest
 from stream.packet import Kind, Packet
 from stream.protocol.rtmp_chunk import write_message
+from stream.rtmp_peers import Publisher, PublishRequest, RtmpLimits
+from stream.rtmp_server import RtmpServer
 from tests.stream.rtmp_peer import (
     C0C1,
     FFMPEG_PUBLISH,
@@ -83,8 +85,8 @@ def clock() -> int:
 @asynccontextmanager
 async def serving(
     directory: Room | Directory, authorize: Authorize = check_key, limits: RtmpLimits | None = None
-) -> AsyncIterator[tuple[RtmpIngest, int]]:
-    ingest = RtmpIngest(directory, authorize, clock=clock, limits=limits)
+) -> AsyncIterator[tuple[RtmpServer, int]]:
+    ingest = RtmpServer(RtmpIngest(directory, authorize), clock=clock, limits=limits)
     port = await ingest.start("127.0.0.1", 0)
     try:
         yield ingest, port
@@ -282,7 +284,7 @@ async def test_a_second_publisher_is_refused_while_the_first_goes_on() -> None:
 async def test_a_silent_host_is_taken_over_at_once_and_closed() -> None:
     now = [clock()]
     directory = Directory(lambda: now[0])
-    ingest = RtmpIngest(directory, check_key, clock=lambda: now[0])
+    ingest = RtmpServer(RtmpIngest(directory, check_key), clock=lambda: now[0])
     port = await ingest.start("127.0.0.1", 0)
     first = await Peer.to(port, HELLO + connect() + publish(f"ROOM?key={KEY}"))
     await first.until(b"NetStream.Publish.Start")

@@ -9,18 +9,8 @@ from hypothesis import strategies as st
 from stream.errors import ChunkError, LocalError, MessageLimitError, ProtocolError
 from stream.protocol import amf0
 from stream.protocol.rtmp_chunk import write_message
-from stream.protocol.rtmp_session import (
-    HELD_BYTES_MAX,
-    STREAMS_MAX,
-    UNPROVEN_BYTES_MAX,
-    MediaReceived,
-    PeerRejected,
-    PublishEnded,
-    PublishRequested,
-    RtmpSession,
-    SessionFailed,
-    State,
-)
+from stream.protocol.rtmp_events import MediaReceived, PeerRejected, PublishEnded, PublishRequested, SessionFailed
+from stream.protocol.rtmp_session import HELD_BYTES_MAX, STREAMS_MAX, UNPROVEN_BYTES_MAX, RtmpSession, State
 from tests.stream.rtmp_peer import (
     C0C1,
     ENTROPY,
@@ -156,15 +146,6 @@ def test_an_unknown_application_is_refused_and_told_what_to_use(app: str) -> Non
     assert event.code == "NetConnection.Connect.Rejected"
     assert "rtmp://HOST/live" in event.description
     assert codes(session.data_to_send()[SERVER_HANDSHAKE_BYTES:], 128) == ["NetConnection.Connect.Rejected"]
-
-
-def test_play_is_refused_with_a_word_on_where_to_play() -> None:
-    session = connected()
-    session.receive_data(command("play", 4, None, "ROOM", stream_id=1))
-    answer = session.data_to_send()
-    assert codes(answer) == ["NetStream.Play.Failed"]
-    assert b".flv over HTTP" in answer
-    assert session.state is State.READY
 
 
 @pytest.mark.parametrize("name", ["FCUnpublish", "closeStream", "deleteStream"])

@@ -1,0 +1,79 @@
+"""A stream as a row of tags: what HTTP-FLV, WebSocket-FLV and RTMP have in common."""
+
+from stream.packet import Kind, Packet
+from stream.protocol import flv
+from stream.relay import ON_METADATA, Relay
+
+
+class TagEncoder:
+    """Tags of one stream, one for each packet; nothing is held back. `tag` says what one looks like."""
+
+    content_type = "video/x-flv"
+
+    def __init__(self, relay: Relay) -> None:
+        self._configs: dict[Kind, Packet] = {}
+        for packet in (relay.metadata, *relay.configs()):
+            if packet is not None:
+                self._configs[packet.kind] = packet
+        self.tracks = tuple(kind for kind in (Kind.VIDEO, Kind.AUDIO) if kind in self._configs)
+        self._tags: list[bytes] = []
+
+    def tag(self, packet: Packet, dts_ms: int) -> bytes:
+        """Give one packet's bytes, stamped `dts_ms`."""
+        return flv.tag(packet, dts_ms)
+
+    def wrap(self, tags: bytes) -> bytes:
+        """Give what is sent for some tags in a row, never none."""
+        return tags
+
+    def head(self, dts_ms: int) -> bytes:
+        """What comes first, then metadata and configurations."""
+        return self.config(dts_ms)
+
+    def config(self, dts_ms: int) -> bytes:
+        """Metadata and sequence headers, stamped with the time of the frame that follows."""
+        tags = self.described(dts_ms)
+        return self.wrap(tags) if tags else b""
+
+    def described(self, dts_ms: int) -> bytes:
+        """The tags of metadata and sequence headers."""
+        return b"".join([self._stamped(packet, dts_ms) for packet in self._configs.values() if packet.data])
+
+    def take(self, packet: Packet) -> None:
+        """Add one tag."""
+        if packet.config or packet.kind is Kind.DATA:
+            self._configs[packet.kind] = packet
+            if not packet.data:
+                return
+        self._tags.append(self._stamped(packet, packet.dts_ms))
+
+    def split(self, packet: Packet) -> bytes:
+        """Give the tags before `packet`."""
+        data = self.cut()
+        self.take(packet)
+        return data
+
+    def cut(self) -> bytes:
+        """Give the tags so far."""
+        if not self._tags:
+            return b""
+        data = self.wrap(b"".join(self._tags))
+        self._tags.clear()
+        return data
+
+    flush = cut
+
+    def _stamped(self, packet: Packet, dts_ms: int) -> bytes:
+        # ffmpeg takes onMetaData for the file's own only at time 0; at any other it makes a text track of it, and puts
+        # that before the picture.
+        describes = packet.kind is Kind.DATA and packet.data.startswith(ON_METADATA)
+        return self.tag(packet, 0 if describes else dts_ms)
+
+
+class FlvEncoder(TagEncoder):
+    """An FLV file without end."""
+
+    def head(self, dts_ms: int) -> bytes:
+        """File header with the right track flags, then metadata and configurations."""
+        start = flv.header(audio=Kind.AUDIO in self.tracks, video=Kind.VIDEO in self.tracks)
+        return self.wrap(start + self.described(dts_ms))
