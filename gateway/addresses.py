@@ -14,6 +14,8 @@ class Addresses:
         self._settings = settings
         self.http_port = http_port
         self.rtmp_port = rtmp_port
+        self.rtmps_port: int | None = None
+        """Set when RTMPS is served."""
 
     @property
     def base(self) -> str:
@@ -34,13 +36,24 @@ class Addresses:
             "mp4": f"{live}.mp4",
             "hls": f"{live}/index.m3u8",
             "whep": f"{base}/whep/{room}",
+            "rtmp": f"{self._rtmp(base)}/{room}",
         }
 
     def publish(self, base: str, room: str, key: str) -> dict[str, str]:
         """How to publish: ``server`` and ``stream_key`` as OBS asks for them, and the whole ``url``."""
-        host = urlsplit(base).hostname or "localhost"
-        server = f"rtmp://{f'[{host}]' if ':' in host else host}:{self.rtmp_port}/live"
+        server = self._rtmp(base)
         return {"server": server, "stream_key": f"{room}?key={key}", "url": f"{server}/{room}?key={key}"}
+
+    def secure_server(self, base: str) -> str | None:
+        """The server with TLS, for encoders that can; None when there is none."""
+        if self.rtmps_port is None:
+            return None
+        host = urlsplit(base).hostname or "localhost"
+        return f"rtmps://{f'[{host}]' if ':' in host else host}:{self.rtmps_port}/live"
+
+    def _rtmp(self, base: str) -> str:
+        host = urlsplit(base).hostname or "localhost"
+        return f"rtmp://{f'[{host}]' if ':' in host else host}:{self.rtmp_port}/live"
 
     def viewer_page(self, base: str, room: str, scene: str | None = None) -> str:
         """The viewer page, with a share link's token when given."""

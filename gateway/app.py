@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -34,9 +35,9 @@ from gateway.addresses import Addresses
 from gateway.api import Api, openapi
 from gateway.auth import Claims, TokenError, Tokens
 from gateway.bridge import Bridge
-from gateway.client import CORS_HEADERS, Clients, bearer_token
+from gateway.client import CORS_HEADERS, Clients, bearer_token, wants_websocket
 from gateway.commands import hub_commands
-from gateway.config import Settings
+from gateway.config import Settings, tls_context
 from gateway.desk import Desk
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_of, problem_response
@@ -60,6 +61,7 @@ from stream.output_hls import HlsOutput
 from stream.output_mp4 import Mp4Output
 from stream.output_rtmp import RtmpOutput
 from stream.output_whep import WhepOutput
+from stream.output_wsflv import WsFlvOutput
 from stream.rtmp_peers import PlayRequest, PublishRequest, RtmpLimits
 from stream.rtmp_server import RtmpServer
 from stream.webrtc_transport import TransportLimits, WebRtcTransport
@@ -67,6 +69,7 @@ from stream.webrtc_transport import TransportLimits, WebRtcTransport
 logger = logging.getLogger("siyu.app")
 
 VERSION = "0.1.0"
+RTMPS_PORT = 1936
 NO_STREAM = "there is no such stream; playback is /live/ROOM.flv, /live/ROOM.mp4 or /live/ROOM/index.m3u8"
 MEDIA_FORMATS = (".flv", ".mp4")
 # Of the open files that are not in reserve, RTMP's hosts and players may hold one in so many.
@@ -113,6 +116,7 @@ class Application:
         self.whep = WhepOutput(services.directory, self.webrtc, clock=services.clock)
         self.whip = WhipIngest(services.directory, self.webrtc, clock=services.clock)
         # A slow handshake is to RTMP what a slow head is to HTTP, and one setting says how long is too long.
+        self.websocket_flv = WsFlvOutput(services.directory, clock=services.clock)
         rtmp_connections = max(32, (files - FILES_RESERVE) // RTMP_SHARE)
         rtmp_limits = RtmpLimits(
             handshake_s=settings.header_timeout_s,
@@ -126,6 +130,7 @@ class Application:
             self.rtmp_output,
             clock=services.clock,
             limits=rtmp_limits,
+            challenge_hosts=settings.rtmp_challenge,
         )
         self.gate = Gate(
             clients,
@@ -210,13 +215,17 @@ class Application:
         file = path.removeprefix("/live/")
         if self._refuse_playback(file, scope) is not None:
             return None
-        output = self.outputs[file[-4:]]
-        query = parse_qs(scope["query_string"].decode("latin-1"))
-        protocol = output.viewer(
+        low_delay = parse_qs(scope["query_string"].decode("latin-1")).get("delay", [""])[0] == "low"
+        if wants_websocket(scope["headers"]):
+            if not file.endswith(".flv") or scope["method"] != "GET":
+                return None
+            watcher = self.websocket_flv.websocket(file[:-4], low_delay=low_delay, on_lost=on_lost)
+            return Taken(watcher, feed_head=True)
+        protocol = self.outputs[file[-4:]].viewer(
             file[:-4],
             head_only=scope["method"] == "HEAD",
             headers=CORS_HEADERS,
-            low_delay=query.get("delay", [""])[0] == "low",
+            low_delay=low_delay,
             on_lost=on_lost,
         )
         return Taken(protocol, feed_head=False)
@@ -282,11 +291,20 @@ class Application:
         # The bridge listens before the shop tells what a crash left in its outbox, or nobody would hear it.
         await self.bridge.start()
         await services.shop.start()
-        host, port = services.settings.host, services.settings.rtmp_port
+        settings = services.settings
+        self.addresses.rtmp_port = await self._listen("--rtmp-port", settings.rtmp_port, None)
+        context = tls_context(settings)
+        if context is not None:
+            port = RTMPS_PORT if settings.rtmps_port is None else settings.rtmps_port
+            self.addresses.rtmps_port = await self._listen("--rtmps-port", port, context)
+
+    async def _listen(self, flag: str, port: int, context: ssl.SSLContext | None) -> int:
+        host = self.services.settings.host
         try:
-            self.addresses.rtmp_port = await self.rtmp.start(host, port)
+            return await self.rtmp.start(host, port, context)
         except OSError as error:
-            text = f"cannot listen on {host}:{port} for RTMP: {_reason(error)}; choose another --rtmp-port"
+            what = "RTMP" if context is None else "RTMPS"
+            text = f"cannot listen on {host}:{port} for {what}: {_reason(error)}; choose another {flag}"
             raise OSError(error.errno, text) from error
         port, public = services.settings.udp_port, services.settings.udp_host
         try:
@@ -302,7 +320,7 @@ class Application:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.rtmp.drain())
             group.create_task(self.services.hub.drain())
-            for output in self.outputs.values():
+            for output in (*self.outputs.values(), self.websocket_flv):
                 group.create_task(output.drain())
             group.create_task(self.whip.drain())
             group.create_task(self.whep.drain())

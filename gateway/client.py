@@ -37,6 +37,13 @@ def _header(headers: Headers, name: bytes) -> bytes | None:
     return None
 
 
+def wants_websocket(headers: Headers) -> bool:
+    """Whether a request asks to become a WebSocket (RFC 6455 section 4.2.1); `keep-alive, Upgrade` is legal."""
+    upgrade = (_header(headers, b"upgrade") or b"").lower()
+    connection = (_header(headers, b"connection") or b"").lower()
+    return upgrade == b"websocket" and b"upgrade" in [part.strip() for part in connection.split(b",")]
+
+
 def bearer_token(headers: Headers, query: bytes | str) -> str:
     """The token of a request: ``Authorization: Bearer`` (RFC 6750), else ``?token=``, else ''."""
     value = _header(headers, b"authorization")

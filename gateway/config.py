@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import ipaddress
 import os
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,9 @@ class Settings:
     host: str = "127.0.0.1"
     http_port: int = 8000
     rtmp_port: int = 1935
+    # RTMP over TLS: 1936 when there is a certificate, unless told otherwise.
+    rtmps_port: int | None = None
+    rtmp_challenge: bool = False
     udp_port: int = 8189
     udp_host: str | None = None
     data: Path = Path("./data")
@@ -50,13 +54,15 @@ class Settings:
     log_level: str = "info"
 
     def __post_init__(self) -> None:
-        for name in ("http_port", "rtmp_port", "udp_port"):
-            if not 0 <= getattr(self, name) <= 65535:
+        for name in ("http_port", "rtmp_port", "rtmps_port", "udp_port"):
+            if not 0 <= (getattr(self, name) or 0) <= 65535:
                 raise SettingsError(f"--{name.replace('_', '-')} must be between 0 and 65535")
         if self.workers < 1:
             raise SettingsError("--workers must be at least 1")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingsError("--tls-cert and --tls-key go together: give both or neither")
+        if self.rtmps_port is not None and self.tls_cert is None:
+            raise SettingsError("--rtmps-port needs a certificate: give --tls-cert and --tls-key as well")
         if self.drain_s <= 0 or self.header_timeout_s <= 0 or self.connections_per_address < 1:
             raise SettingsError("--drain-s, --header-timeout-s and --connections-per-address must be positive")
         for address in self.forwarded_allow_ips:
@@ -80,6 +86,23 @@ class Settings:
         return self.sandbox or self.loopback
 
 
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """TLS for every port that speaks it, None without a certificate. Raises ``SettingsError`` for files of no use."""
+    certificate, key = settings.tls_cert, settings.tls_key
+    if certificate is None or key is None:
+        return None
+    for flag, file in (("--tls-cert", certificate), ("--tls-key", key)):
+        if not file.is_file():
+            raise SettingsError(f"{flag}: there is no file {file}")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (ssl.SSLError, OSError) as error:
+        text = f"--tls-cert {certificate} and --tls-key {key} cannot be used: {error}; both are PEM and must match"
+        raise SettingsError(text) from error
+    return context
+
+
 # What the public surface names and this release does not carry out: refused with words, never ignored.
 UNAVAILABLE = {
     "database_url": "--database-url: PostgreSQL is not available in this release; leave it out to use SQLite in --data",
@@ -100,7 +123,9 @@ def refuse_unavailable(settings: Settings) -> None:
 HELP = {
     "host": "address to listen on",
     "http_port": "pages, API, hub and playback",
-    "rtmp_port": "RTMP from OBS and phones",
+    "rtmp_port": "RTMP from OBS and phones, and to players",
+    "rtmps_port": "RTMP over TLS; 1936 when there is a certificate",
+    "rtmp_challenge": "ask encoders that connect without a key for user and password (the room and its key)",
     "udp_port": "WebRTC media, one port for all sessions",
     "udp_host": "public address or name in WebRTC candidates, when the server does not see it itself",
     "data": "folder of the databases and the secret",
@@ -109,8 +134,8 @@ HELP = {
     "workers": "gateway processes",
     "origin": "pull streams from this server (edge)",
     "public_url": "address under which viewers reach the pages, for links",
-    "tls_cert": "PEM certificate chain for HTTPS",
-    "tls_key": "PEM private key for HTTPS",
+    "tls_cert": "PEM certificate chain for HTTPS and RTMPS",
+    "tls_key": "PEM private key for HTTPS and RTMPS",
     "forwarded_allow_ips": "proxies whose X-Forwarded-For is believed, comma-separated addresses or networks",
     "play_auth": "playback needs a token",
     "sandbox": "allow sandbox payments on a public address",
@@ -138,7 +163,7 @@ def _convert(name: str, text: str) -> object:
     try:
         if kind == "bool":
             return _truth(text)
-        if kind == "int":
+        if kind in {"int", "int | None"}:
             return int(text)
         if kind == "float":
             return float(text)

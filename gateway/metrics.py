@@ -86,6 +86,7 @@ class _Parts:
         yield from figures("webrtc", application.webrtc.stats())
         yield from figures("playback_whep", application.whep.stats())
         yield from figures("whip", application.whip.stats())
+        yield from figures("playback_wsflv", application.websocket_flv.stats())
         yield from figures("playback_rtmp", application.rtmp_output.stats())
         ledger = services.shop.ledger
         yield from figures("ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands))

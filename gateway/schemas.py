@@ -174,6 +174,7 @@ class PlayView(Struct):
     mp4: str
     hls: str
     whep: str
+    rtmp: str
 
 
 class CardView(Struct):

@@ -21,7 +21,7 @@ import uvloop
 
 from commerce.errors import StoreError
 from gateway.app import Application, open_application
-from gateway.config import Settings, SettingsError, refuse_unavailable
+from gateway.config import Settings, SettingsError, refuse_unavailable, tls_context
 from gateway.gate import REQUEST_HEAD_BYTES_MAX
 from gateway.secrets import SecretError
 
@@ -125,6 +125,7 @@ async def serve(
     data folder cannot be used.
     """
     refuse_unavailable(settings)
+    tls_context(settings)  # before anything is opened: a wrong file is told at once, and in words
     files = raise_file_limit()
     http_socket = listen(settings.host, settings.http_port)
     try:

@@ -19,6 +19,7 @@ def address_lines(application: Application) -> list[str]:
     lines = [
         f"Siyu Live is up at {base}",
         f"  hosts publish to   {server}  (stream key: in the host console)",
+        *([f"  … with TLS         {secure}"] if (secure := addresses.secure_server(base)) else []),
         f"  merchant's board   {addresses.merchant_page(base)}",
     ]
     rooms = list(application.services.rooms)

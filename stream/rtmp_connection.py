@@ -285,6 +285,8 @@ class Connection(asyncio.Protocol):
             case PublishEnded():
                 self._end("the host stopped")
                 self._arm(self._server.limits.publish_s, self._publish_late)
+            case PeerRejected(challenged=True):
+                self._finish("challenged")
             case PeerRejected():
                 self._server.counters.rejected += 1
                 log.warning("%s rejected: %s", self._address, event.code)

@@ -90,7 +90,10 @@ class _Challenges:
 
 
 class RtmpServer:
-    """RTMP and RTMPS for hosts and, with an `outlet`, for players. `clock` gives Unix milliseconds."""
+    """RTMP and RTMPS for hosts and, with an `outlet`, for players.
+
+    `clock` gives Unix milliseconds; `challenge_hosts`: see RtmpSession.
+    """
 
     def __init__(
         self,
@@ -99,6 +102,7 @@ class RtmpServer:
         *,
         clock: Callable[[], int],
         limits: RtmpLimits | None = None,
+        challenge_hosts: bool = False,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.ingest = ingest
@@ -108,6 +112,7 @@ class RtmpServer:
         self.entropy = entropy
         self.counters = Counters()
         self._challenges = _Challenges(clock, entropy)
+        self._challenge_hosts = challenge_hosts
         self._connections: set[Connection] = set()
         self._by_address: Counter[str] = Counter()
         self._servers: list[asyncio.Server] = []
@@ -166,7 +171,9 @@ class RtmpServer:
 
     def session(self, entropy_bytes: int) -> RtmpSession:
         """Make a connection's session."""
-        return RtmpSession(self.entropy(entropy_bytes), challenges=self._challenges)
+        return RtmpSession(
+            self.entropy(entropy_bytes), challenges=self._challenges, challenge_hosts=self._challenge_hosts
+        )
 
     def admit(self, connection: Connection, address: str, now_s: float) -> bool:
         """Enter a new connection, unless a limit is reached."""

@@ -148,9 +148,12 @@ def describe_opus(head: bytes) -> tuple[str, None]:
 
 
 def describe_flac(header: bytes) -> tuple[str, None]:
-    """Check FLAC's header: the marker if it is there, then the stream information of 34 bytes."""
-    block = header.removeprefix(b"fLaC")
-    if len(block) < 38 or block[0] & 0x7F != 0 or int.from_bytes(block[1:4], "big") != 34:
+    """Check FLAC's header: marker and stream information block, or (FFmpeg) the 34 bytes in that block alone."""
+    if header.startswith(b"fLaC"):
+        block = header[4:]
+        if len(block) < 38 or block[0] & 0x7F != 0 or int.from_bytes(block[1:4], "big") != 34:
+            raise ValueError("not a FLAC header")
+    elif len(header) != 34:
         raise ValueError("not a FLAC header")
     return "flac", None
 

@@ -58,6 +58,8 @@ class PeerRejected:
 
     code: str
     description: str
+    challenged: bool = False
+    """Nothing is wrong: it comes back with the answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,17 +110,23 @@ class RtmpSession:
 
     `entropy` is `rtmp_handshake.ENTROPY_BYTES` random bytes; `apps` are the application names that may be connected to.
     With `challenges` there is one more, AUTH_APP, which asks for user and password, as the others do of a peer that
-    offers them.
+    offers them; with `challenge_hosts` they also do of encoders (by their flashVer) that connect without a key.
     """
 
     def __init__(
-        self, entropy: bytes, *, apps: Collection[str] = ("live",), challenges: Challenges | None = None
+        self,
+        entropy: bytes,
+        *,
+        apps: Collection[str] = ("live",),
+        challenges: Challenges | None = None,
+        challenge_hosts: bool = False,
     ) -> None:
         self.state = State.HANDSHAKE
         self.ignored_messages = 0
         self.capabilities = rtmp_enhanced.Capability(0)
         self._apps = frozenset(apps)
         self._challenges = challenges
+        self._challenge_hosts = challenge_hosts
         self._proof: Proof | None = None
         self._handshake = ServerHandshake(entropy)
         self._reader = ChunkReader(message_bytes_max=UNPROVEN_MESSAGE_BYTES_MAX)
@@ -382,10 +388,11 @@ class RtmpSession:
             description = f"No such application. Use {known} as the server and ROOM?key=KEY as the stream key."
             self._reject_connect(command, description)
             return
-        if self._challenges and (self._app == AUTH_APP or self._query.get("authmod") in rtmp_auth.MODES):
+        if self._challenges and self._must_prove(fields):
             description = self._challenge(self._challenges, path.strip("/"))
             if description:
-                self._reject_connect(command, description)
+                failed = description.endswith("reason=authfailed&opaque=")
+                self._reject_connect(command, description, challenged=not failed)
                 return
         self.capabilities = rtmp_enhanced.capabilities(fields)
         enhanced = rtmp_enhanced.answer(fields)
@@ -405,11 +412,19 @@ class RtmpSession:
             | enhanced,
         )
 
-    def _reject_connect(self, command: Command, description: str) -> None:
+    def _must_prove(self, fields: dict[str, amf0.Value]) -> bool:
+        query = self._query
+        if self._app == AUTH_APP or query.get("authmod") in rtmp_auth.MODES:
+            return True
+        # Encoders say that they are Adobe's (Flash Media Live Encoder), players that they are Flash Player or nothing.
+        encodes = str(fields.get("flashVer", "")).startswith("FMLE")
+        return self._challenge_hosts and encodes and not ("key" in query or "token" in query)
+
+    def _reject_connect(self, command: Command, description: str, *, challenged: bool = False) -> None:
         code = "NetConnection.Connect.Rejected"
         self._send_command("_error", command.transaction, None, status(code, description, level="error"))
         self.state = State.CLOSED
-        self._events.append(PeerRejected(code, description))
+        self._events.append(PeerRejected(code, description, challenged))
 
     def _challenge(self, challenges: Challenges, app: str) -> str:
         """Take the peer's answer to a challenge, or give the refusal that carries the next one."""
