@@ -18,7 +18,7 @@ import httpx
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 20.0
-# Plain HTTP on loopback: reading the certificate store for each request cost 40 ms.
+# HTTP on loopback, or a certificate of the test's own: reading the certificate store for each request cost 40 ms.
 NO_TLS = False
 
 
@@ -54,7 +54,8 @@ class LiveServer:
 
     @property
     def base(self) -> str:
-        return f"http://127.0.0.1:{self.http_port}"
+        scheme = "https" if "--tls-cert" in self._flags else "http"
+        return f"{scheme}://127.0.0.1:{self.http_port}"
 
     @property
     def room(self) -> str:

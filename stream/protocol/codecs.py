@@ -22,8 +22,11 @@ _HEVC_ARRAYS_MAX: Final = 8
 _OBU_SEQUENCE: Final = 1
 
 
-def describe_hevc(record: bytes) -> tuple[str, Size]:
-    """Give the codec and the picture's size in pixels of an hvcC record. Raises ValueError when it is not one."""
+def describe_hevc(record: bytes) -> tuple[str, Size | None]:
+    """Give the codec of an hvcC record, and the picture's size in pixels if it holds a parameter set that says so.
+
+    Raises ValueError when it is not one.
+    """
     if not 23 <= len(record) <= RECORD_BYTES_MAX or record[0] not in (0, 1):
         raise ValueError("not an hvcC record")
     space = ("", "A", "B", "C")[record[1] >> 6]
@@ -33,10 +36,11 @@ def describe_hevc(record: bytes) -> tuple[str, Size]:
     constraints = record[6:12].rstrip(b"\0")
     parts = [f"hvc1.{space}{record[1] & 0x1F}", f"{compatibility:X}", f"{tier}{record[12]}"]
     parts += [f"{byte:X}" for byte in constraints]
-    return ".".join(parts), _hevc_size(_first_sps(record))
+    unit = _first_sps(record)
+    return ".".join(parts), None if unit is None else _hevc_size(unit)
 
 
-def _first_sps(record: bytes) -> bytes:
+def _first_sps(record: bytes) -> bytes | None:
     at = 23
     for _ in range(min(record[22], _HEVC_ARRAYS_MAX)):
         kind = record[at] & 0x3F if at < len(record) else 0
@@ -48,9 +52,9 @@ def _first_sps(record: bytes) -> bytes:
             at += 2 + size
             if kind == _HEVC_SPS:
                 if len(unit) != size:
-                    break
+                    raise ValueError("the sequence parameter set is cut off")
                 return unit
-    raise ValueError("the hvcC record has no whole sequence parameter set")
+    return None
 
 
 def _hevc_size(unit: bytes) -> Size:

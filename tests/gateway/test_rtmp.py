@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
+import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -50,12 +51,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def host(url: str) -> Iterator[subprocess.Popen[bytes]]:
     """ffmpeg publishing to ``url`` in real time."""
     need("ffmpeg")
-    process = subprocess.Popen(["ffmpeg", "-v", "error", *SOURCE, *CODECS, url], stderr=subprocess.PIPE)
+    process = subprocess.Popen(["ffmpeg", "-v", "error", *SOURCE, *CODECS, url], stdin=subprocess.DEVNULL)
     try:
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def until_live(server: LiveServer) -> None:
@@ -145,15 +146,17 @@ async def test_websocket_flv_without_a_token_is_refused_before_the_upgrade(priva
 
 
 def test_metrics_count_players_by_protocol(private: LiveServer) -> None:
-    with subprocess.Popen(
-        ["ffmpeg", "-v", "quiet", "-i", play_url(private, private.seed["viewer_token"]), "-f", "null", "-"]
-    ) as player:
+    url = play_url(private, private.seed["viewer_token"])
+    player = subprocess.Popen(["ffmpeg", "-v", "quiet", "-i", url, "-f", "null", "-"], stdin=subprocess.DEVNULL)
+    try:
         deadline = time.monotonic() + PATIENCE_S
         text = ""
         while "siyu_playback_rtmp_viewers 1.0" not in text and time.monotonic() < deadline:
             time.sleep(0.1)
-            text = private.call("GET", f"{private.base}/metrics").text
+            text = httpx.get(f"{private.base}/metrics", timeout=10).text
+    finally:
         player.kill()
+        player.wait()
     assert "siyu_playback_rtmp_viewers 1.0" in text
     assert "siyu_rtmp_playing 1.0" in text
     assert "siyu_playback_wsflv_joined_total" in text

@@ -15,6 +15,7 @@ from stream.fanout import ViewerLimits
 from stream.packet import Codec, Kind, Packet
 from tests.stream.media import ASC, AVCC, Clip, packets
 from tests.stream.stage import Stage
+from tests.stream.test_codecs import HVCC
 
 
 def heavy(seconds: int, frame_bytes: int = 40_000) -> Iterator[Packet]:
@@ -226,7 +227,10 @@ async def test_a_host_of_another_codec_plays_as_flv_but_not_as_mp4(stage: Stage)
     viewing = asyncio.create_task(stage.get("/room.flv"))
     await stage.until_viewers(1)
     publication = stage.publish()
-    hevc = [replace(p, codec=Codec.HEVC) if p.kind is Kind.VIDEO else p for p in heavy(3, 1000)]
+    hevc = [
+        replace(p, codec=Codec.HEVC, data=HVCC if p.config else p.data) if p.kind is Kind.VIDEO else p
+        for p in heavy(3, 1000)
+    ]
     await stage.feed(publication, [packet for packet in hevc if packet.kind is Kind.VIDEO or packet.dts_ms < 2000])
     stage.directory.close()
     _, body = await viewing
