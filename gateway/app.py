@@ -297,6 +297,7 @@ class Application:
         if context is not None:
             port = RTMPS_PORT if settings.rtmps_port is None else settings.rtmps_port
             self.addresses.rtmps_port = await self._listen("--rtmps-port", port, context)
+        await self._open_webrtc()
 
     async def _listen(self, flag: str, port: int, context: ssl.SSLContext | None) -> int:
         host = self.services.settings.host
@@ -306,11 +307,14 @@ class Application:
             what = "RTMP" if context is None else "RTMPS"
             text = f"cannot listen on {host}:{port} for {what}: {_reason(error)}; choose another {flag}"
             raise OSError(error.errno, text) from error
-        port, public = services.settings.udp_port, services.settings.udp_host
+
+    async def _open_webrtc(self) -> None:
+        settings = self.services.settings
+        host, port, public = settings.host, settings.udp_port, settings.udp_host
         try:
             await self.webrtc.start(host, port, addresses=[public] if public else [])
         except OSError as error:
-            await self.ingest.close()
+            await self.rtmp.close()
             where = f"cannot use UDP on {host}:{port} for WebRTC"
             text = f"{where}: {_reason(error)}; choose another --udp-port, or a --udp-host that has an address"
             raise OSError(error.errno, text) from error

@@ -61,9 +61,8 @@ class RtmpFeed:
             packet = parse_audio_body(media.body, media.dts_ms)
         else:
             packet = parse_data_body(media.body, media.dts_ms)
-        first = media.body[0]
-        if kind != Kind.DATA and (first & 0x80) and tracks_left_out(media.body):
-            self._ingest.tracks_left_out += tracks_left_out(media.body)
+        if kind != Kind.DATA and media.body[0] & 0x80:
+            self._ingest.tracks_left_out += tracks_left_out(Kind(kind), media.body)
         if packet is None:
             return False
         self._publication.push(packet, now_ms)

@@ -205,15 +205,11 @@ def _enhanced_payload(body: bytes, multitrack: int) -> tuple[int, bytes, bytes] 
     return next(((kind, fourcc, data) for track, fourcc, data in _tracks(body, at) if track == 0), None)
 
 
-def tracks_left_out(body: bytes) -> int:
+def tracks_left_out(kind: Kind, body: bytes) -> int:
     """Count the tracks of a video or audio body that are read over, because they are not number 0."""
-    if not body:
-        return 0
-    video = body[0] >> 7 == 1
-    if not video and body[0] >> 4 != ENHANCED_AUDIO_ID:
-        return 0
-    found = _after_mod_ex(body)
-    if found is None or found[0] != (VIDEO_MULTITRACK if video else AUDIO_MULTITRACK):
+    enhanced = body[:1] >= b"\x80" if kind is Kind.VIDEO else bool(body) and body[0] >> 4 == ENHANCED_AUDIO_ID
+    found = _after_mod_ex(body) if enhanced else None
+    if found is None or found[0] != (VIDEO_MULTITRACK if kind is Kind.VIDEO else AUDIO_MULTITRACK):
         return 0
     return sum(track != 0 for track, _, _ in _tracks(body, found[1]))
 

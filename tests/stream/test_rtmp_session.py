@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from stream.errors import ChunkError, LocalError, MessageLimitError, ProtocolError
 from stream.protocol import amf0
 from stream.protocol.rtmp_chunk import write_message
-from stream.protocol.rtmp_events import MediaReceived, PeerRejected, PublishEnded, PublishRequested, SessionFailed
+from stream.protocol.rtmp_events import (
+    MediaReceived,
+    PeerRejected,
+    PlayEnded,
+    PlayRequested,
+    PublishEnded,
+    PublishRequested,
+    SessionFailed,
+)
 from stream.protocol.rtmp_session import HELD_BYTES_MAX, STREAMS_MAX, UNPROVEN_BYTES_MAX, RtmpSession, State
 from tests.stream.rtmp_peer import (
     C0C1,
@@ -146,6 +154,58 @@ def test_an_unknown_application_is_refused_and_told_what_to_use(app: str) -> Non
     assert event.code == "NetConnection.Connect.Rejected"
     assert "rtmp://HOST/live" in event.description
     assert codes(session.data_to_send()[SERVER_HANDSHAKE_BYTES:], 128) == ["NetConnection.Connect.Rejected"]
+
+
+def test_play_is_asked_with_its_token_and_answered_in_order() -> None:
+    session = connected()
+    session.receive_data(
+        command("createStream", 2, None) + command("play", 3, None, "ROOM?token=t&delay=low", stream_id=1)
+    )
+    assert session.events_received() == [PlayRequested("live", "ROOM", "t", {"token": "t", "delay": "low"})]
+    assert "token='t'" not in repr(PlayRequested("live", "ROOM", "t", {}))
+    session.data_to_send()
+    session.accept_play()
+    answer = session.data_to_send()
+    assert codes(answer) == ["NetStream.Play.Reset", "NetStream.Play.Start"]
+    assert [message.body for message in messages(answer) if message.type_id == 4] == [b"\0\0\0\0\0\1"]
+    assert session.state is State.PLAYING
+
+
+def test_play2_names_the_stream_in_an_object() -> None:
+    session = connected()
+    session.receive_data(command("createStream", 2, None) + command("play2", 0, None, {"streamName": "R"}, stream_id=1))
+    assert session.events_received() == [PlayRequested("live", "R", "", {})]
+
+
+def test_who_plays_cannot_publish_and_who_publishes_cannot_play() -> None:
+    session = connected()
+    session.receive_data(command("createStream", 2, None) + command("play", 3, None, "ROOM", stream_id=1))
+    session.accept_play()
+    session.data_to_send()
+    session.receive_data(command("publish", 4, None, "ROOM?key=k", "live", stream_id=1))
+    assert codes(session.data_to_send()) == ["NetStream.Publish.BadName"]
+    host = publishing_session()
+    host.receive_data(command("play", 4, None, "ROOM", stream_id=1))
+    assert codes(host.data_to_send()) == ["NetStream.Play.Failed"]
+
+
+def test_a_play_is_not_answered_as_a_publish() -> None:
+    session = connected()
+    session.receive_data(command("createStream", 2, None) + command("play", 3, None, "ROOM", stream_id=1))
+    with pytest.raises(LocalError):
+        session.accept_publish()
+    session.reject_play("NetStream.Play.Failed", "No.")
+    assert session.state is State.CLOSED
+
+
+def test_a_player_that_stops_may_play_again_on_the_same_stream() -> None:
+    session = connected()
+    session.receive_data(command("createStream", 2, None) + command("play", 3, None, "ROOM", stream_id=1))
+    session.accept_play()
+    session.receive_data(command("deleteStream", 0, None, 1.0) + command("createStream", 4, None))
+    session.receive_data(command("play", 5, None, "OTHER", stream_id=1))
+    events = session.events_received()
+    assert [type(event) for event in events] == [PlayRequested, PlayEnded, PlayRequested]
 
 
 @pytest.mark.parametrize("name", ["FCUnpublish", "closeStream", "deleteStream"])
