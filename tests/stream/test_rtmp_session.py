@@ -438,3 +438,36 @@ def test_a_recorded_publish_with_flipped_bytes_never_raises(seed: int) -> None:
     for _ in range(source.randint(1, 12)):
         data[source.randrange(head, end)] ^= 1 << source.randrange(8)
     check_survivable(RtmpSession(ENTROPY), bytes(data), source.choice([100, 1460, 65_536]))
+
+
+TO_PLAY = (
+    HELLO
+    + connect("live", "rtmp://h/live?capsEx=1")
+    + b"".join(
+        (
+            command("FCSubscribe", 2, None, "ROOM"),
+            command("createStream", 3, None),
+            command("play", 4, None, "ROOM?token=t", -2.0, stream_id=1),
+            command("pause", 0, None, True, 0.0, stream_id=1),
+            command("play2", 0, None, {"streamName": "OTHER"}, stream_id=1, type_id=17),
+            command("deleteStream", 0, None, 1.0),
+        )
+    )
+)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_play_with_flipped_bytes_never_raises(seed: int) -> None:
+    chance = random.Random(seed)
+    data = bytearray(TO_PLAY)
+    for _ in range(chance.randint(1, 12)):
+        data[chance.randrange(len(HELLO), len(data))] = chance.randrange(256)
+    session = RtmpSession(ENTROPY)
+    for at in range(0, len(data), 50):
+        session.receive_data(bytes(data[at : at + 50]))
+        for event in session.events_received():
+            if isinstance(event, PlayRequested) and session.state is State.DECIDING:
+                session.accept_play()
+            elif session.state is State.DECIDING:
+                session.accept_publish()
+        session.data_to_send()
