@@ -13,7 +13,15 @@ from gateway import gate
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEXT = (ROOT / "docs" / "errors.md").read_text("utf-8")
 # Good news, not errors.
-RTMP_SUCCESS = {"NetConnection.Connect.Success", "NetStream.Publish.Start", "NetStream.Unpublish.Success"}
+RTMP_SUCCESS = {
+    "NetConnection.Connect.Success",
+    "NetStream.Publish.Start",
+    "NetStream.Unpublish.Success",
+    "NetStream.Play.Reset",
+    "NetStream.Play.Start",
+    "NetStream.Play.Stop",
+    "NetStream.Seek.Notify",
+}
 
 
 def calls(folder: str, name: str) -> Iterator[list[object]]:
