@@ -26,7 +26,7 @@ from tests.integration.outsiders import (
 
 PER_ADDRESS = 50
 CROWD = 1_000
-RTMP_PER_ADDRESS = 20
+RTMP_PER_ADDRESS = PER_ADDRESS
 
 
 @pytest.fixture(scope="module")

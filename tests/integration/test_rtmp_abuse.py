@@ -109,13 +109,13 @@ def test_a_second_ffmpeg_is_turned_away_with_an_error(server: LiveServer) -> Non
     assert b"already live" in said or b"BadName" in said or b"Operation not permitted" in said, said
 
 
-def test_playing_over_rtmp_is_refused_in_words(server: LiveServer) -> None:
-    play = command("createStream", 2, None) + command("play", 3, None, server.room, stream_id=1)
+def test_playing_a_room_that_is_not_there_is_refused_in_words(server: LiveServer) -> None:
+    play = command("createStream", 2, None) + command("play", 3, None, "nowhere", stream_id=1)
     with dial(server) as peer:
         peer.sendall(HELLO + connect() + play)
         peer.shutdown(socket.SHUT_WR)
         answer = drain(peer)
-    assert codes(answer[SERVER_HANDSHAKE_BYTES:])[-1] == "NetStream.Play.Failed"
+    assert codes(answer[SERVER_HANDSHAKE_BYTES:])[-1] == "NetStream.Play.StreamNotFound"
 
 
 @pytest.mark.parametrize(
