@@ -35,6 +35,7 @@ case $target in
 demo) ;;
 test)
     want ffmpeg program ffmpeg
+    want rtmpdump program rtmpdump
     want chromium program chromium
     want strace program strace
     want redis-server program redis-server

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -22,17 +20,11 @@ from websockets.exceptions import InvalidStatus
 
 from gateway.config import Settings, SettingsError, tls_context
 from tests.harness import LiveServer, free_port, live_server
+from tests.outside import need
 
 PATIENCE_S = 30.0
 SOURCE = ("-re", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=25", "-f", "lavfi", "-i", "sine=sample_rate=44100")
 CODECS = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "aac", "-f", "flv")
-
-
-def need(program: str) -> None:
-    if shutil.which(program) is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{program} is not installed")
-        pytest.skip(f"{program} is not installed")
 
 
 @pytest.fixture(scope="module")

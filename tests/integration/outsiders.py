@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -17,23 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from websockets.sync.client import ClientConnection, connect
 
 from tests.harness import LiveServer
+from tests.outside import need
 
 PATIENCE_S = 30.0
 """How long anything is waited for: the machine may be busy, and a test that fails should fail with words."""
-
-
-def need(program: str) -> str:
-    """The path of an outsider; without it the test is skipped, in CI it fails."""
-    path = shutil.which(program)
-    if path is not None:
-        return path
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{program} is not installed, and CI must not skip what needs it")
-    pytest.skip(f"{program} is not installed")
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:

@@ -13,17 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness import LiveServer, live_server
-from tests.integration.outsiders import (
-    PATIENCE_S,
-    Bystander,
-    drain,
-    exchange,
-    metric,
-    need,
-    problem,
-    publishing,
-    wait_until,
-)
+from tests.integration.outsiders import PATIENCE_S, Bystander, drain, exchange, metric, problem, publishing, wait_until
+from tests.outside import need
 
 HEADER_TIMEOUT_S = 1
 HEAD_BYTES_MAX = 32 * 1024

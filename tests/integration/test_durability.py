@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.harness import LiveServer, live_server
-from tests.integration.outsiders import need
 from tests.integration.shopfloor import Shopfloor
 from tests.integration.sockets import Crowd
+from tests.outside import need
 from tests.syscalls import Call, faults, read_trace, strace
 
 UNDURABLE = Path(__file__).with_name("undurable_server.py")

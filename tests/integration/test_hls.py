@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 
 from tests.harness import LiveServer, live_server
-from tests.integration.outsiders import need, publishing, wait_until
+from tests.integration.outsiders import publishing, wait_until
+from tests.outside import need
 
 
 def playlist(server: LiveServer, file: str, query: str = "") -> httpx.Response:

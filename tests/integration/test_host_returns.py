@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness import LiveServer, live_server
-from tests.integration.outsiders import FlvPlayer, Mp4Player, need, publishing, wait_until
+from tests.integration.outsiders import FlvPlayer, Mp4Player, publishing, wait_until
+from tests.outside import need
 
 AWAY_S = 2
 

@@ -13,16 +13,8 @@ import httpx
 import pytest
 
 from tests.harness import LiveServer, live_server
-from tests.integration.outsiders import (
-    PATIENCE_S,
-    Bystander,
-    drain,
-    metric,
-    need,
-    problem,
-    publishing,
-    wait_until,
-)
+from tests.integration.outsiders import PATIENCE_S, Bystander, drain, metric, problem, publishing, wait_until
+from tests.outside import need
 
 PER_ADDRESS = 50
 CROWD = 1_000

@@ -15,7 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.harness import LiveServer, live_server
-from tests.integration.outsiders import PATIENCE_S, FlvPlayer, exchange, need, publish, publishing, wait_until
+from tests.integration.outsiders import PATIENCE_S, FlvPlayer, exchange, publish, publishing, wait_until
+from tests.outside import need
 
 WRONG_KEY = "WRONGkeyWRONGkeyWRONGk"
 WRONG_PASSWORD = "hunter2-never-log-me"

@@ -12,16 +12,8 @@ import pytest
 
 from stream.protocol.rtmp_chunk import write_message
 from tests.harness import LiveServer, live_server
-from tests.integration.outsiders import (
-    PATIENCE_S,
-    Bystander,
-    drain,
-    metric,
-    need,
-    publish,
-    publishing,
-    wait_until,
-)
+from tests.integration.outsiders import PATIENCE_S, Bystander, drain, metric, publish, publishing, wait_until
+from tests.outside import need
 from tests.stream.rtmp_peer import C0C1, C2, HELLO, SERVER_HANDSHAKE_BYTES, codes, command, connect
 from tests.stream.rtmp_peer import publish as publish_command
 

@@ -20,7 +20,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.harness import LiveServer, live_server
-from tests.integration.outsiders import PATIENCE_S, FlvPlayer, need, publishing, wait_until
+from tests.integration.outsiders import PATIENCE_S, FlvPlayer, publishing, wait_until
+from tests.outside import need
 
 DRAIN_S = 10
 WATCHERS = 500

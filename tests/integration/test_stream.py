@@ -17,7 +17,6 @@ from tests.integration.outsiders import (
     Mp4Player,
     Play,
     end,
-    need,
     packets_command,
     probe,
     publish,
@@ -25,6 +24,7 @@ from tests.integration.outsiders import (
     read_packets,
     wait_until,
 )
+from tests.outside import need
 
 BROADCAST_S = 60
 GOP_FRAMES = 100

@@ -2,16 +2,15 @@
 
 import asyncio
 import io
-import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
 import av
-import pytest
 
 from stream.packet import Kind
+from tests.outside import need
 from tests.stream.media import Clip
 from tests.stream.stage import Stage
 
@@ -81,8 +80,7 @@ async def test_each_fragment_tells_where_it_lies_and_goes_on_where_the_last_one_
 
 
 async def test_ffmpeg_reads_the_address_without_a_complaint(stage: Stage, clip: Clip) -> None:
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("no ffmpeg on this machine")
+    need("ffmpeg")
     process = await asyncio.create_subprocess_exec(
         *("ffmpeg", "-v", "warning", "-i", f"http://127.0.0.1:{stage.port}/room.mp4"),
         *("-map", "0:v", "-f", "framecrc", "-"),

@@ -1,7 +1,6 @@
 """RTMP play, with outside players and by hand."""
 
 import asyncio
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from stream.protocol.flv import parse_audio_body, parse_video_body
 from stream.protocol.rtmp_chunk import ChunkReader, Message
 from stream.protocol.rtmp_session import CHUNK_BYTES_OUT
 from stream.rtmp_peers import RtmpLimits
+from tests.outside import need
 from tests.stream.media import ASC, AVCC, Clip
 from tests.stream.rtmp_peer import HELLO, SERVER_HANDSHAKE_BYTES, command
 from tests.stream.rtmp_stage import PATIENCE_S, TOKEN, RtmpStage, rtmp_stage, run
@@ -115,8 +115,7 @@ async def broadcast(stage: RtmpStage, clip: Clip, publication: Publication) -> N
 
 async def watch(stage: RtmpStage, clip: Clip, *program: str) -> str:
     """Run an outside player while a host is live; what it wrote."""
-    if shutil.which(program[0]) is None:
-        pytest.skip(f"{program[0]} is not installed")
+    need(program[0])
     task = asyncio.create_task(broadcast(stage, clip, stage.publish()))
     try:
         code, out, said = await run(*program)
@@ -156,8 +155,7 @@ async def test_pyav_plays_in_a_process_of_its_own(clip: Clip) -> None:
 
 
 async def test_rtmpdump_records_what_the_host_sends_until_the_host_is_gone(clip: Clip, tmp_path: Path) -> None:
-    if shutil.which("rtmpdump") is None:
-        pytest.skip("rtmpdump is not installed")
+    need("rtmpdump")
     file = tmp_path / "dump.flv"
     async with rtmp_stage(ViewerLimits()) as stage:
         publication = stage.publish()

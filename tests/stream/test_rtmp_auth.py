@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import shutil
 
 import pytest
 
@@ -10,6 +9,7 @@ from stream.protocol import rtmp_auth
 from stream.protocol.rtmp_auth import Proof
 from stream.protocol.rtmp_events import PeerRejected, PublishRequested
 from stream.protocol.rtmp_session import RtmpSession
+from tests.outside import need
 from tests.stream.rtmp_peer import ENTROPY, HELLO, SERVER_HANDSHAKE_BYTES, command, commands, publish
 from tests.stream.rtmp_stage import KEY, rtmp_stage, run
 
@@ -122,8 +122,7 @@ def test_an_answer_with_something_left_out_is_none(left_out: str) -> None:
 
 @pytest.mark.parametrize(("password", "works"), [(KEY, True), ("wrong", False)])
 async def test_ffmpeg_publishes_with_user_and_password(password: str, works: bool) -> None:
-    if shutil.which("ffmpeg") is None:
-        pytest.skip("ffmpeg is not installed")
+    need("ffmpeg")
     async with rtmp_stage() as stage:
         source = ("-f", "lavfi", "-i", "testsrc=size=160x96:rate=25", "-t", "1", "-c:v", "libx264", "-f", "flv")
         url = stage.url("room", user=f"room:{password}@", app="auth")
