@@ -14,10 +14,12 @@ from typing import TypeVar
 
 from commerce import catalogue_checks as check
 from commerce import catalogue_sql as sql
+from commerce import clips_sql
 from commerce.catalogue_sql import Transaction
 from commerce.catalogue_views import (
     Card,
     CatalogueEvent,
+    ClipView,
     CouponTemplate,
     Merchant,
     PinChanged,
@@ -330,6 +332,61 @@ class Catalogue:
                 return sql.pins(db, room), []
             event = self._pin_changed(db, merchant, room, unpinned=product)
             return event.pins, [event]
+
+        return await self._write(change)
+
+    # Clips
+
+    async def add_clip(
+        self,
+        clip: str,
+        merchant: str,
+        room: str,
+        product: str,
+        show: str,
+        *,
+        start_ms: int,
+        end_ms: int,
+        length_ms: int,
+        size: int,
+        file: str,
+    ) -> ClipView:
+        """Keep a clip that explains a product: media times of the show, its length in ms, its bytes, its file."""
+        now_ms = self._clock()
+
+        def change(db: Transaction) -> tuple[ClipView, list[CatalogueEvent]]:
+            title = self._own(db, merchant, room, product).title
+            view = ClipView(clip, merchant, room, product, title, show, start_ms, end_ms, length_ms, size, file, now_ms)
+            clips_sql.insert(db, view)
+            return view, [self._shelf_changed(db, merchant, room)]
+
+        return await self._write(change)
+
+    async def clips(self, room: str, after: str = "", limit: int = 50) -> list[ClipView]:
+        """List a room's clips, newest first, those older than the id ``after``; ``limit`` 1–200."""
+        count = check.whole(limit, "limit", 1, clips_sql.CLIPS_PAGE_MAX)
+        return await self._store.read(lambda db: clips_sql.of_room(db, sql.room(db, room, None).id, after, count))
+
+    async def clip(self, clip: str) -> ClipView:
+        """Read a clip. Raises ``NotFound``."""
+        return await self._store.read(lambda db: clips_sql.one(db, clip))
+
+    async def delete_clip(self, merchant: str, room: str, clip: str) -> ClipView:
+        """Forget a clip; its file is the caller's to remove."""
+
+        def change(db: Transaction) -> tuple[ClipView, list[CatalogueEvent]]:
+            gone = clips_sql.delete(db, merchant, room, clip)
+            return gone, [self._shelf_changed(db, merchant, room)]
+
+        return await self._write(change)
+
+    async def expire_clips(self, before_ms: int) -> list[ClipView]:
+        """Forget the clips made before ``before_ms``, at most 200 a call; their files are the caller's to remove."""
+
+        def change(db: Transaction) -> tuple[list[ClipView], list[CatalogueEvent]]:
+            gone = clips_sql.delete_before(db, before_ms, clips_sql.CLIPS_PAGE_MAX)
+            rooms = dict.fromkeys((clip.merchant, clip.room) for clip in gone)
+            return gone, [self._shelf_changed(db, merchant, room) for merchant, room in rooms]
 
         return await self._write(change)
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, RowMapping, TextClause, bindparam, text
 
-from commerce.catalogue_views import Card, CouponTemplate, Merchant, ProductView, RoomView, Staff
+from commerce.catalogue_views import Card, CouponTemplate, Merchant, ProductView, RoomView, Staff, clip_address
 from commerce.errors import NotFound, Refused
 
 Transaction: TypeAlias = Connection
@@ -22,7 +22,8 @@ PRODUCTS_PAGE_MAX = 200
 
 _CARD = (
     "SELECT p.id AS product, s.id AS sku, p.title, s.price, s.list_price, p.image, s.version,"
-    " coalesce(st.free, 0) AS stock, coalesce(n.explaining, false) AS explaining, n.media_ms, f.state"
+    " coalesce(st.free, 0) AS stock, coalesce(n.explaining, false) AS explaining, n.media_ms, f.state,"
+    " (SELECT c.id FROM clip c WHERE c.room = f.room AND c.product = f.product ORDER BY c.id DESC LIMIT 1) AS clip"
     " FROM shelf f JOIN product p ON p.id = f.product AND p.on_shelf JOIN sku s ON s.product = p.id"
     " LEFT JOIN stock st ON st.sku = s.id LEFT JOIN pin n ON n.room = f.room AND n.product = f.product"
     " WHERE f.room = :room"
@@ -364,6 +365,7 @@ def _cards(db: Connection, query: TextClause, room_id: str) -> tuple[Card, ...]:
             bool(row["explaining"]),
             row["media_ms"],
             row["state"],
+            clip_address(row["clip"]) if row["clip"] else None,
         )
         for row in db.execute(query, {"room": room_id}).mappings()
     )

@@ -77,7 +77,10 @@ class ProductView:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A product as a room shows it, on the shelf or pinned; ``media_ms`` is the stream's clock at the pin."""
+    """A product as a room shows it, on the shelf or pinned; ``media_ms`` is the stream's clock at the pin.
+
+    ``clip`` is the address of the newest clip that explains it.
+    """
 
     product: str
     sku: str
@@ -90,6 +93,7 @@ class Card:
     explaining: bool
     media_ms: int | None = None
     state: str = "on"
+    clip: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give the JSON shape; ``media_ms`` only where it is known."""
@@ -107,7 +111,47 @@ class Card:
         }
         if self.media_ms is not None:
             shape["media_ms"] = self.media_ms
+        if self.clip is not None:
+            shape["clip"] = self.clip
         return shape
+
+
+def clip_address(clip: str) -> str:
+    """Where a clip is played, on whatever host serves the shop: like a product's picture, an address and not a file."""
+    return f"/clips/{clip}.mp4"
+
+
+@dataclass(frozen=True, slots=True)
+class ClipView:
+    """An explanation of a product, cut out of a show: media time in the show, and what the file is."""
+
+    clip: str
+    merchant: str
+    room: str
+    product: str
+    title: str
+    show: str
+    start_ms: int
+    end_ms: int
+    length_ms: int
+    bytes: int
+    file: str
+    created_ms: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the public shape, with the address to play it."""
+        return {
+            "clip": self.clip,
+            "url": clip_address(self.clip),
+            "product": self.product,
+            "title": self.title,
+            "show": self.show,
+            "start_ms": self.start_ms,
+            "end_ms": self.end_ms,
+            "length_ms": self.length_ms,
+            "bytes": self.bytes,
+            "created": self.created_ms,
+        }
 
 
 @dataclass(frozen=True, slots=True)

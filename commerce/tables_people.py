@@ -1,4 +1,4 @@
-"""Tables of the merchant's side: shops, staff, rooms, goods, shelves, pins, people and share links.
+"""Tables of the merchant's side: shops, staff, rooms, goods, shelves, pins, clips, people and share links.
 
 Money is integer 分, times are Unix milliseconds, ids opaque text. Every row carries its merchant or hangs on a row that
 does. A link's "none" is the empty text, not NULL: its uniqueness must hold for links without a room, too, and NULLs are
@@ -97,6 +97,26 @@ pin = Table(
         sqlite_where=text("explaining"),
         postgresql_where=text("explaining"),
     ),
+)
+
+clip = Table(
+    "clip",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("merchant", Text, ForeignKey("merchant.id"), nullable=False),
+    Column("room", Text, ForeignKey("room.id"), nullable=False),
+    Column("product", Text, ForeignKey("product.id"), nullable=False),
+    Column("show", Text, nullable=False),
+    # Media time in the show, then what the file is: its place under the folder of clips, its length and bytes.
+    Column("start_ms", BigInteger, nullable=False),
+    Column("end_ms", BigInteger, nullable=False),
+    Column("length_ms", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("file", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    CheckConstraint("start_ms >= 0 AND end_ms > start_ms AND length_ms > 0 AND bytes > 0", name="length"),
+    Index("ix_clip_room_product_id", "room", "product", "id"),
+    Index("ix_clip_created_ms", "created_ms"),
 )
 
 coupon_template = Table(

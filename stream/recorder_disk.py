@@ -472,7 +472,6 @@ def _find_show(place: Path, stats: DiskStats) -> Show | None:
     if index is None or index.end is None:
         return None
     end = index.end
-    cover = (place / COVER_FILE).exists()
     return Show(
         room=place.parent.name,
         show=place.name,
