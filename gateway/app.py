@@ -42,6 +42,7 @@ from gateway.desk import Desk
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_of, problem_response
 from gateway.gate import FILES_RESERVE, Gate, Taken
+from gateway.media import open_media
 from gateway.metrics import render_metrics
 from gateway.pages import Preflight, page_routes
 from gateway.rooms import Room, Rooms
@@ -49,6 +50,7 @@ from gateway.routes_auth import auth_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
 from gateway.routes_rooms import room_operations
+from gateway.routes_shows import show_operations
 from gateway.routes_webrtc import WebRtcRoutes
 from gateway.secrets import Secrets, open_secrets
 from gateway.services import Services
@@ -145,6 +147,7 @@ class Application:
             *room_operations(services, desk, addresses),
             *order_operations(services, desk),
             *people_operations(services, desk, addresses),
+            *show_operations(services.media, services.rooms, desk),
         ]
         api = Api(operations, tokens=services.tokens, clients=clients, public_url=settings.public_url)
         contract = encode_json(openapi(operations, version=VERSION))
@@ -152,7 +155,13 @@ class Application:
             services, self.webrtc, {"whep": self.whep, "whip": self.whip}, address=partial(_client_address, clients)
         )
         self.asgi = Starlette(
-            routes=[*api.routes(), *self._probes(contract), *webrtc.routes(), *page_routes(services.rooms)],
+            routes=[
+                *api.routes(),
+                *services.media.routes(self._refuse_room),
+                *self._probes(contract),
+                *webrtc.routes(),
+                *page_routes(services.rooms),
+            ],
             middleware=[Middleware(Preflight)],
             exception_handlers={404: _not_found, 405: _not_allowed, 500: _broken},
         )
@@ -288,6 +297,7 @@ class Application:
         services = self.services
         await services.hub.start()
         services.directory.start()
+        await services.media.start()
         # The bridge listens before the shop tells what a crash left in its outbox, or nobody would hear it.
         await self.bridge.start()
         await services.shop.start()
@@ -344,6 +354,7 @@ class Application:
             self.webrtc.close,
             services.hub.close,
             services.directory.close,
+            services.media.close,
             *self._shutters,
         ):
             try:
@@ -426,6 +437,7 @@ async def open_application(
         Room(room.id, room.merchant, room.title, room.host, room.cover) for room in await catalogue.every_room()
     )
     directory = Directory(clock=clock)
+    media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
     clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     hub = Hub(
@@ -448,8 +460,19 @@ async def open_application(
         directory=directory,
         hub=hub,
         desk=desk,
+        media=media,
     )
-    bridge = Bridge(hub=hub, directory=directory, catalogue=catalogue, shop=shop, attribution=attribution, rooms=rooms)
+    bridge = Bridge(
+        hub=hub,
+        directory=directory,
+        catalogue=catalogue,
+        shop=shop,
+        attribution=attribution,
+        rooms=rooms,
+        shows=media,
+        clips=media.clips,
+        clock=clock,
+    )
     application = Application(
         services,
         bridge=bridge,

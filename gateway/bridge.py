@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from chat.hub import Hub
 from chat.message import Tier
@@ -29,10 +30,12 @@ from commerce.events import (
 )
 from commerce.shop import Shop
 from gateway.answers import order_answer
+from gateway.clips import ClipRequest
 from gateway.desk import stream_view
 from gateway.encode import plain
 from gateway.rooms import Room, Rooms
 from stream.directory import Directory
+from stream.record import ShowEvent, ShowStarted
 
 logger = logging.getLogger("siyu.bridge")
 
@@ -42,18 +45,46 @@ ENDED = frozenset({"closed", "gone"})
 # What is left on a shelf is read at most this often per room: a rush moves it a thousand times a second.
 SHELF_MERGE_S = 1.0
 SHELF_READ_TIMEOUT_S = 5.0
-
+# A host's clock and ours drift apart by some milliseconds a minute: who joins late maps by a fresh pair.
+CLOCK_REFRESH_S = 10.0
 
 # After these there may be more or fewer units to sell than before.
 MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, OrderCancelled)
 
 
+class Shows(Protocol):
+    """What the bridge asks of the recordings."""
+
+    def current_show(self, room: str) -> str | None:
+        """The show that is being recorded in the room."""
+
+    def listen(self, callback: Callable[[ShowEvent], None]) -> None:
+        """Hear of shows that begin and end."""
+
+
+class ClipCutter(Protocol):
+    """What the bridge asks of the clips."""
+
+    def request(self, request: ClipRequest) -> None:
+        """Have a clip cut, some time soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """The product that is being explained in a recorded show, since this media time."""
+
+    product: str
+    show: str
+    start_ms: int
+
+
 class RoomState:
     """What a room's snapshot says beside chat: pins, shelf, sales and drops by id."""
 
-    __slots__ = ("drops", "pins", "sales", "shelf")
+    __slots__ = ("drops", "explained", "pins", "sales", "shelf")
 
     def __init__(self) -> None:
+        self.explained: Explained | None = None
         self.pins: list[dict[str, Any]] = []
         self.shelf: list[dict[str, Any]] = []
         self.sales: dict[str, dict[str, Any]] = {}
@@ -81,7 +112,14 @@ class Bridge:
         shop: Shop,
         attribution: Attribution,
         rooms: Rooms,
+        shows: Shows,
+        clips: ClipCutter,
+        clock: Callable[[], int],
     ) -> None:
+        self._shows = shows
+        self._clips = clips
+        self._clock = clock
+        self._timer: asyncio.TimerHandle | None = None
         self._hub = hub
         self._directory = directory
         self._catalogue = catalogue
@@ -109,11 +147,15 @@ class Bridge:
         self._shop.listen(self.hear)
         self._catalogue.listen(self.hear)
         self._directory.listen(self._stream)
+        self._shows.listen(self._show)
+        self._refresh_later()
         for room in self._rooms:
             await self.open(room)
 
     async def close(self) -> None:
-        """Read no more shelves."""
+        """Read no more shelves, and end the timers."""
+        if self._timer is not None:
+            self._timer.cancel()
         for timer in self._due.values():
             timer.cancel()
         self._due.clear()
@@ -140,7 +182,7 @@ class Bridge:
             room.id,
             {
                 "room": room.view(),
-                "stream": stream_view(self._directory.info(room.id)),
+                "stream": stream_view(self._directory.info(room.id), self._clock()),
                 "pins": state.pins,
                 "shelf": state.shelf,
                 "sales": list(state.sales.values()),
@@ -188,11 +230,23 @@ class Bridge:
         left = {card["sku"]: card["stock"] for card in shelf}
         self._hub.publish_latest(room, "left", {"t": "left", "left": left}, tier=Tier.P3)
 
+    def _media_ms(self, room: str, now_ms: int) -> int | None:
+        """The stream's media clock at the time of an event, some milliseconds ago; None while nobody is live."""
+        info = self._directory.info(room)
+        return max(0, info.media_clock_ms - max(0, self._clock() - now_ms)) if info.live else None
+
     def _sale(self, event: SaleChanged) -> None:
         state = self._states[event.room]
-        view = plain(event.sale)
+        known = state.sales.get(event.sale.sale)
+        view, media_ms = plain(event.sale), self._media_ms(event.room, event.now_ms)
+        if known is not None and known["state"] != "scheduled":
+            view["media_ms"] = known.get("media_ms")
+        elif view["state"] != "scheduled":
+            # The sale's start; the countdown's end comes later by itself.
+            view["media_ms"] = media_ms
         section = state.put(state.sales, event.sale.sale, view)
-        self._hub.publish(event.room, {"t": "sale", "sale": view}, tier=Tier.P0, sections={"sales": section})
+        message = {"t": "sale", "sale": view, "media_ms": media_ms}
+        self._hub.publish(event.room, message, tier=Tier.P0, sections={"sales": section})
 
     def _stock(self, event: StockChanged) -> None:
         state = self._states[event.room]
@@ -206,14 +260,16 @@ class Bridge:
     def _drop(self, event: DropChanged) -> None:
         state = self._states[event.room]
         before = state.drops.get(event.drop.drop)
-        view = plain(event.drop)
+        view, media_ms = plain(event.drop), self._media_ms(event.room, event.now_ms)
+        view["media_ms"] = media_ms if before is None else before.get("media_ms")
         section = state.put(state.drops, event.drop.drop, view)
         if before is not None and before["state"] == view["state"]:
             # Only fewer coupons left: the latest figure is enough.
             self._hub.set_section(event.room, "drops", section)
             self._hub.publish_latest(event.room, f"drop:{event.drop.drop}", {"t": "drop", "drop": view})
         else:
-            self._hub.publish(event.room, {"t": "drop", "drop": view}, tier=Tier.P0, sections={"drops": section})
+            message = {"t": "drop", "drop": view, "media_ms": media_ms}
+            self._hub.publish(event.room, message, tier=Tier.P0, sections={"drops": section})
 
     def _coupon(self, event: CouponClaimed) -> None:
         self._hub.send_personal(event.room, event.person, {"t": "coupon", "coupon": plain(event.coupon)})
@@ -229,8 +285,49 @@ class Bridge:
         if event.card is not None:
             message = {"t": "pin", "card": plain(event.card), "media_ms": event.card.media_ms}
         else:
-            message = {"t": "unpin", "product": event.unpinned}
+            message = {"t": "unpin", "product": event.unpinned, "media_ms": self._media_ms(event.room, event.now_ms)}
         self._hub.publish(event.room, message, tier=Tier.P0, sections={"pins": pins})
+        self._explain(event, state)
+
+    def _explain(self, event: PinChanged, state: RoomState) -> None:
+        """Follow what is being explained; when that moves on, ask for a clip of what was."""
+        before = state.explained
+        card = next((card for card in event.pins if card.explaining), None)
+        if before is not None and card is not None and card.product == before.product:
+            return
+        media_ms = self._media_ms(event.room, event.now_ms)
+        if before is not None and media_ms is not None:
+            self._clips.request(ClipRequest(event.room, before.show, before.product, before.start_ms, media_ms))
+        show = self._shows.current_show(event.room)
+        state.explained = None
+        if card is not None and show is not None and card.media_ms is not None:
+            state.explained = Explained(card.product, show, card.media_ms)
+
+    def _show(self, event: ShowEvent) -> None:
+        """A recording began or ended: what is explained all the while begins and ends with it."""
+        state = self._states.get(event.room)
+        if state is None:
+            return
+        if isinstance(event, ShowStarted):
+            card = next((card for card in state.pins if card["explaining"]), None)
+            media_ms = self._directory.info(event.room).media_clock_ms
+            state.explained = Explained(card["product"], event.show, media_ms) if card is not None else None
+            return
+        before, state.explained = state.explained, None
+        if before is not None and before.show == event.show:
+            request = ClipRequest(event.room, before.show, before.product, before.start_ms, event.media_ms)
+            self._clips.request(request)
+
+    def _refresh_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(CLOCK_REFRESH_S, self._refresh)
+
+    def _refresh(self) -> None:
+        """Give the snapshots of live rooms a fresh pair of media clock and wall clock."""
+        self._refresh_later()
+        for room in self._states:
+            info = self._directory.info(room)
+            if info.live:
+                self._hub.set_section(room, "stream", stream_view(info, self._clock()))
 
     def _shelf(self, event: ShelfChanged) -> None:
         state = self._states[event.room]
@@ -255,5 +352,5 @@ class Bridge:
     def _stream(self, event: Any) -> None:
         if event.room not in self._states:
             return
-        view = stream_view(event.info)
+        view = stream_view(event.info, event.now_ms)
         self._hub.publish(event.room, {"t": "stream", "stream": view}, tier=Tier.P0, sections={"stream": view})

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from commerce.errors import StoreError
@@ -24,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_arguments(serve)
 
     demo = commands.add_parser("demo", help="server, seeded shop, synthetic host and shoppers on this machine")
-    add_arguments(demo, ("host", "http_port", "rtmp_port", "data", "log_level"))
+    add_arguments(demo, ("host", "http_port", "rtmp_port", "data", "log_level", "record"))
     demo.add_argument("--shoppers", type=int, default=12, help="simulated shoppers (default 12)")
     demo.add_argument("--seconds", type=float, default=None, help="stop after this long (default: until Ctrl-C)")
 
@@ -82,6 +83,9 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
     if command == "demo":
         from gateway.demo import run_demo
 
+        if arguments.record is None and "SIYU_RECORD" not in os.environ:
+            # A demo shows all there is, and its folder goes with it.
+            settings = replace(settings, record=True)
         level = settings.log_level if "SIYU_LOG_LEVEL" in os.environ or arguments.log_level else "warning"
         return run_demo(settings, shoppers=arguments.shoppers, seconds=arguments.seconds, log_level=level)
     if command == "seed":

@@ -44,6 +44,10 @@ class Settings:
     forwarded_allow_ips: tuple[str, ...] = ()
     play_auth: bool = False
     sandbox: bool = False
+    # Recording: off unless asked for, as it fills a disk. Three years and a day is what the law asks of a show's video.
+    record: bool = False
+    record_keep_days: int = 1096
+    record_min_free: int = 2 * 1024**3
     # Slow or hostile clients: header time-out and connection bounds of one client address (design D1).
     header_timeout_s: float = 10.0
     connections_per_address: int = 200
@@ -65,6 +69,8 @@ class Settings:
             raise SettingsError("--rtmps-port needs a certificate: give --tls-cert and --tls-key as well")
         if self.drain_s <= 0 or self.header_timeout_s <= 0 or self.connections_per_address < 1:
             raise SettingsError("--drain-s, --header-timeout-s and --connections-per-address must be positive")
+        if self.record_keep_days < 0 or self.record_min_free < 0:
+            raise SettingsError("--record-keep-days and --record-min-free must not be negative")
         for address in self.forwarded_allow_ips:
             try:
                 ipaddress.ip_network(address, strict=False)
@@ -139,6 +145,9 @@ HELP = {
     "forwarded_allow_ips": "proxies whose X-Forwarded-For is believed, comma-separated addresses or networks",
     "play_auth": "playback needs a token",
     "sandbox": "allow sandbox payments on a public address",
+    "record": "record every show under DATA/recordings, for replay and clips",
+    "record_keep_days": "days after which recordings and clips are removed, 0 for never",
+    "record_min_free": "bytes that stay free on the disk: with less, nothing is recorded",
     "header_timeout_s": "seconds a client has for its request head, a host for its RTMP handshake",
     "connections_per_address": "connections one client address may hold",
     "loopback_exempt": "loopback is exempt from the bound per address",

@@ -6,7 +6,7 @@ Each takes the caller's claims, checks that they may do this in that room, and c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from commerce.attribution.service import Attribution
@@ -187,9 +187,9 @@ class Desk:
     async def pay_order(self, who: Claims, order: str, key: str) -> OrderView:
         return await self._shop.pay_order(who.merchant, who.person, order, key)
 
-    def stream_view(self, room_id: str) -> Mapping[str, Any]:
+    def stream_view(self, room_id: str) -> dict[str, Any]:
         """The ``stream`` section of a room."""
-        return stream_view(self._directory.info(room_id))
+        return stream_view(self._directory.info(room_id), self._clock())
 
 
 def _here(room: Room, of_room: str, what: str) -> None:
@@ -198,8 +198,8 @@ def _here(room: Room, of_room: str, what: str) -> None:
         raise NotFound(f"no such {what} in this room")
 
 
-def stream_view(info: Any) -> dict[str, Any]:
-    """What viewers are told of a stream."""
+def stream_view(info: Any, now_ms: int) -> dict[str, Any]:
+    """What viewers are told of a stream; at ``now`` its media clock was at ``media_ms``: the one maps to the other."""
     return {
         "live": info.live,
         "since": info.since_ms,
@@ -207,4 +207,6 @@ def stream_view(info: Any) -> dict[str, Any]:
         "audio": info.audio_codec,
         "width": info.width,
         "height": info.height,
+        "media_ms": info.media_clock_ms if info.live else None,
+        "now": now_ms,
     }

@@ -37,6 +37,11 @@ GAUGES = frozenset(
         "relays",
         "gop_bytes",
         "paused",
+        "recording",
+        "shows",
+        "resting",
+        "queued_bytes",
+        "free_bytes",
     }
 )
 
@@ -80,6 +85,10 @@ class _Parts:
         yield from figures("hub", services.hub.totals())
         yield from figures("rtmp", application.rtmp.stats())
         yield from figures("stream", services.directory.stats())
+        yield from figures("record", services.media.recorder.stats())
+        yield from figures("record_disk", services.media.recorder.disk.stats)
+        yield from figures("clips", services.media.clips.stats())
+        yield from figures("thumbnails", services.media.thumbnails.stats())
         yield from figures("playback_hls", application.hls.stats())
         for name, output in application.outputs.items():
             yield from figures(f"playback_{name[1:]}", output.stats())

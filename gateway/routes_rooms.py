@@ -8,7 +8,7 @@ from gateway.addresses import Addresses
 from gateway.answers import hold_answer
 from gateway.api import ANYONE, SIGNED_IN, STAFF, Call, Operation
 from gateway.auth import HOST_ROLES
-from gateway.desk import Desk, stream_view
+from gateway.desk import Desk
 from gateway.errors import Problem
 from gateway.schemas import (
     CardView,
@@ -59,7 +59,13 @@ def _room_basics(services: Services, desk: Desk, addresses: Addresses) -> list[O
     async def list_rooms(call: Call) -> Page:
         rooms = [room for room in services.rooms.of(call.who.merchant) if call.who.room in (None, room.id)]
         items = [
-            {"room": room.id, "title": room.title, "host": room.host, "live": services.directory.info(room.id).live}
+            {
+                "room": room.id,
+                "title": room.title,
+                "host": room.host,
+                "live": services.directory.info(room.id).live,
+                "cover": room.cover or services.media.picture_url(room.id),
+            }
             for room in rooms
         ]
         return Page(items=items)
@@ -76,7 +82,7 @@ def _room_basics(services: Services, desk: Desk, addresses: Addresses) -> list[O
         counts = services.hub.stats(room.id)
         return RoomAnswer(
             room=RoomView(**room.view()),
-            stream=stream_view(services.directory.info(room.id)),  # type: ignore[arg-type]
+            stream=desk.stream_view(room.id),  # type: ignore[arg-type]
             pins=await services.catalogue.pins(room.id),  # type: ignore[arg-type]
             shelf=await services.catalogue.shelf(room.id),  # type: ignore[arg-type]
             sales=await services.shop.sales(room.id),  # type: ignore[arg-type]
@@ -89,7 +95,7 @@ def _room_basics(services: Services, desk: Desk, addresses: Addresses) -> list[O
     async def read_streams(call: Call) -> StreamsAnswer:
         room = desk.run(call.who, call.path["room"])
         publish = addresses.publish(call.base_url, room.id, services.secrets.stream_key(room.id))
-        view = stream_view(services.directory.info(room.id))
+        view = desk.stream_view(room.id)
         return StreamsAnswer(**view, viewers=services.hub.stats(room.id).viewers, publish=PublishView(**publish))
 
     async def read_stats(call: Call) -> StatsAnswer:
@@ -98,7 +104,7 @@ def _room_basics(services: Services, desk: Desk, addresses: Addresses) -> list[O
         sold = await services.shop.sold(room.merchant, room.id, midnight_ms(services.clock()))
         return StatsAnswer(
             hub=services.hub.stats(room.id),  # type: ignore[arg-type]
-            stream=stream_view(services.directory.info(room.id)),
+            stream=desk.stream_view(room.id),
             sold=sold,  # type: ignore[arg-type]
             orders=orders,  # type: ignore[arg-type]
         )

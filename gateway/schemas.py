@@ -161,12 +161,16 @@ class RoomView(Struct):
 
 
 class StreamView(Struct):
+    """At ``now`` (Unix ms) the stream's media clock was at ``media_ms``; null while it is not live."""
+
     live: bool
     since: int | None
     video: str | None
     audio: str | None
     width: int | None
     height: int | None
+    media_ms: int | None
+    now: int
 
 
 class PlayView(Struct):
@@ -188,6 +192,7 @@ class CardView(Struct):
     version: int
     explaining: bool
     media_ms: int | None = None
+    clip: str | None = None
 
 
 class DropView(Struct):
@@ -247,6 +252,8 @@ class StreamsAnswer(Struct):
     audio: str | None
     width: int | None
     height: int | None
+    media_ms: int | None
+    now: int
     viewers: int
     publish: PublishView
 

@@ -13,6 +13,7 @@ from commerce.shop import Shop
 from gateway.auth import Tokens
 from gateway.config import Settings
 from gateway.desk import Desk
+from gateway.media import Media
 from gateway.rooms import Rooms
 from gateway.secrets import Secrets
 from stream.directory import Directory
@@ -36,3 +37,4 @@ class Services:
     directory: Directory
     hub: Hub
     desk: Desk
+    media: Media
