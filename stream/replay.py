@@ -36,6 +36,8 @@ MOOF_BYTES_MAX: Final = 1024 * 1024
 REACH_WAIT_S: Final = 5.0
 """How long a clip waits for its end to be on the disk: a part and the queue."""
 REACH_POLL_S: Final = 0.1
+REACH_SLACK_MS: Final = 500
+"""The sound of the last frames lies in the part behind them."""
 
 CLIP_MS_MIN: Final = 3_000
 CLIP_MS_MAX: Final = 10 * 60_000
@@ -99,7 +101,7 @@ class Replay:
         if end_ms - start_ms < CLIP_MS_MIN:
             raise ClipRefused("too short for a clip")
         for _ in range(round(REACH_WAIT_S / REACH_POLL_S)):
-            if show.to_ms >= end_ms:
+            if show.to_ms >= end_ms + REACH_SLACK_MS:
                 break
             await asyncio.sleep(REACH_POLL_S)
         loop = asyncio.get_running_loop()

@@ -107,13 +107,15 @@ def join(init: bytes, runs: Sequence[Iterable[Fragment]], until_ms: float) -> Mo
     size = 0
     shown_s = 0.0
     for run in runs:
-        fragments = [(source, _before(found, tracks, until_ms)) for source, found in run]
+        fragments = list(run)
+        lead_s = _lead_s(fragments, tracks)
+        fragments = [(source, _before(found, tracks, until_ms, lead_s)) for source, found in fragments]
         origin_s = _origin_s(fragments, tracks)
         if origin_s is None:
             continue
         if spans:
             # B-frames are decoded before they are shown: not before the run before has ended.
-            shown_s += _lead_s(fragments, tracks)
+            shown_s += lead_s
         shifts = {number: round((origin_s - shown_s) * track.scale) for number, track in tracks.items()}
         for source, found in fragments:
             for number, told in found.items():
@@ -149,13 +151,18 @@ def _used(tracks: dict[int, _Track]) -> list[_Track]:
     return [track for track in tracks.values() if track.rows]
 
 
-def _before(found: dict[int, list[Row]], tracks: dict[int, _Track], until_ms: float) -> dict[int, list[Row]]:
-    """The samples decoded before the end: the others lie behind them in decoding order, none that stays needs them."""
-    return {
-        number: [row for row in rows if row.time * 1000 < until_ms * tracks[number].scale]
-        for number, rows in found.items()
-        if number in tracks
-    }
+def _before(
+    found: dict[int, list[Row]], tracks: dict[int, _Track], until_ms: float, lead_s: float
+) -> dict[int, list[Row]]:
+    """The samples decoded before the end: the others lie behind them in decoding order, none that stays needs them.
+
+    Sound goes on for as long as the last picture is shown after it is decoded.
+    """
+    kept = {}
+    for number in found.keys() & tracks.keys():
+        until = (until_ms / 1000 + (0 if number == VIDEO_TRACK else lead_s)) * tracks[number].scale
+        kept[number] = [row for row in found[number] if row.time < until]
+    return kept
 
 
 def _origin_s(fragments: Sequence[Fragment], tracks: dict[int, _Track]) -> float | None:

@@ -306,9 +306,12 @@ def playlist(index: Index, query: str = "") -> str:
 def clip_parts(index: Index, start_ms: float, end_ms: float) -> list[list[Part]]:
     """The parts that show `start_ms` to `end_ms`, in runs, from the last key frame at or before the start.
 
-    One MP4 file has one configuration: of several, the one with most of the time is taken.
+    The part after the end comes too: the last sound lies there, as it arrives behind its picture. One MP4 file has one
+    configuration: of several, the one with most of the time is taken.
     """
     parts = [part for part in index.parts if part.start_ms < end_ms]
+    if parts and len(parts) < len(index.parts) and not index.parts[len(parts)].wall_ms:
+        parts.append(index.parts[len(parts)])
     first = 0
     for at, part in enumerate(parts):
         if part.key and (part.start_ms <= start_ms or not parts[first].key):
