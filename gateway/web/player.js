@@ -39,13 +39,16 @@ export function mediaSourceClass() {
 export class LivePlayer {
   /**
    * @param {{video: HTMLVideoElement, room: string, token?: () => string|null,
-   *   preferHls?: boolean, onState?: (state: "connecting"|"playing"|"away"|"blocked"|"unsupported") => void}} options
-   *   `token` is asked for only when the server wants one (--play-auth).
+   *   clock?: () => {media_ms?: number|null, now?: number}, preferHls?: boolean,
+   *   onState?: (state: "connecting"|"playing"|"away"|"blocked"|"unsupported") => void}} options
+   *   `token` is asked for only when the server wants one (--play-auth); `clock` gives the stream's media clock and the
+   *   wall's of one moment, for HLS.
    */
-  constructor({ video, room, token, preferHls, onState }) {
+  constructor({ video, room, token, clock, preferHls, onState }) {
     this.video = video;
     this.room = room;
     this.token = token || (() => null);
+    this.clock = clock || (() => ({}));
     this.onState = onState || (() => {});
     this.state = "connecting";
     this.withToken = false;
@@ -91,8 +94,14 @@ export class LivePlayer {
 
   /** @returns {number|null} the media clock of the picture on the screen, milliseconds */
   mediaMs() {
-    // The browser's own HLS player counts from the playlist's start and not on the room's clock.
-    return this.state === "playing" && !this.native ? this.video.currentTime * 1000 : null;
+    if (this.state !== "playing") return null;
+    if (!this.native) return this.video.currentTime * 1000;
+    // The browser's own HLS player counts from the playlist's start; EXT-X-PROGRAM-DATE-TIME gives it the wall's clock,
+    // where it lets us ask (Safari), and the room's stream section maps that to the media clock.
+    const { media_ms: mediaMs, now } = this.clock();
+    const start = this.video.getStartDate?.().getTime();
+    if (!Number.isFinite(start) || !Number.isFinite(mediaMs)) return null;
+    return start + this.video.currentTime * 1000 - (now - mediaMs);
   }
 
   /** Call from a tap: sound needs a gesture. */

@@ -1,15 +1,15 @@
 /** The shelf (购物袋): a list for a sheet on a phone and for the side of a desktop. */
 
-import { h, picture, put } from "./dom.js";
+import { h, icon, picture, put } from "./dom.js";
 import { price } from "./view_cards.js";
 import { money, t } from "./i18n.js";
 
 /**
  * @param {HTMLElement} place
  * @param {any[]} cards
- * @param {{explaining: string|null, onBuy: (card: any) => void}} options
+ * @param {{explaining: string|null, onBuy: (card: any) => void, onWatch?: (card: any) => void}} options
  */
-export function drawShelf(place, cards, { explaining, onBuy }) {
+export function drawShelf(place, cards, { explaining, onBuy, onWatch }) {
   if (!cards.length) {
     put(place, h("p.empty", {}, t("shelf.empty")));
     return;
@@ -19,7 +19,7 @@ export function drawShelf(place, cards, { explaining, onBuy }) {
     h(
       "ol.shelf-list",
       {},
-      cards.map((card, index) => row(card, index + 1, explaining, onBuy)),
+      cards.map((card, index) => row(card, index + 1, explaining, onBuy, onWatch)),
     ),
   );
 }
@@ -39,7 +39,7 @@ function left(card) {
   return Number.isFinite(card.stock) ? t("shelf.left", { n: card.stock }) : "";
 }
 
-function row(card, number, explaining, onBuy) {
+function row(card, number, explaining, onBuy, onWatch) {
   return h(
     "li.shelf-item",
     { "data-testid": "shelf-item", data: { product: card.product } },
@@ -55,6 +55,14 @@ function row(card, number, explaining, onBuy) {
         {},
         price(card.price),
         card.list_price > card.price && h("s", {}, money(card.list_price)),
+        card.clip &&
+          onWatch &&
+          h(
+            "button.watch-clip",
+            { type: "button", "data-testid": "shelf-clip", on: { click: () => onWatch(card) } },
+            icon("play"),
+            t("shelf.clip"),
+          ),
         h(
           "button.buy",
           { type: "button", "data-testid": "shelf-buy", disabled: card.stock === 0, on: { click: () => onBuy(card) } },

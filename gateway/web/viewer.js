@@ -20,6 +20,10 @@ import { recall, remember } from "./memory.js";
 
 /** A pin waits for its moment in the picture (D10), but no longer than a stream can sensibly lag. */
 const MEDIA_WAIT_MAX_MS = 4000;
+/** The picture may stall or hurry while a pin waits: look again this often. */
+const MEDIA_LOOK_MS = 100;
+/** What the host says; sales and coupons are a race and wait for nobody's picture. */
+const AT_THE_FRAME = new Set(["pin", "unpin"]);
 const TICK_MS = 250;
 
 addStrings(VIEWER);
@@ -71,8 +75,10 @@ async function open() {
     return;
   }
   hub = new SiyuHub({ room: ROOM, token: api.token, renew: enter });
-  hub.on("*", (event) => event.t !== "pin" && store.apply(event));
-  hub.on("pin", (event) => atMediaTime(event.media_ms, () => store.apply(event)));
+  hub.on("*", (event) => !AT_THE_FRAME.has(event.t) && store.apply(event));
+  for (const type of AT_THE_FRAME) {
+    hub.on(type, (event) => atMediaTime(event.media_ms, () => store.apply(event)));
+  }
   hub.on("state", drawConnection);
   hub.on("coupon", (event) => couponCaught(event.coupon));
   hub.on("order", (event) => orderMoved(event.order));
@@ -81,12 +87,22 @@ async function open() {
   hub.connect();
 }
 
-/** Run at the frame on which the host said it, when the picture lags behind the event. */
+/** Pins and unpins, in order: each one at the frame on which the host said it. */
+let frames = Promise.resolve();
+
 function atMediaTime(mediaMs, act) {
-  const shown = player?.mediaMs() ?? null;
-  const lagMs = Number.isFinite(mediaMs) && shown !== null ? mediaMs - shown : 0;
-  if (lagMs > 50 && lagMs <= MEDIA_WAIT_MAX_MS) setTimeout(act, lagMs);
-  else act();
+  const deadline = performance.now() + MEDIA_WAIT_MAX_MS;
+  frames = frames.then(() => untilShown(mediaMs, deadline)).then(act);
+}
+
+/** Wait until the picture is as far as `mediaMs`; one that stands still, or is far behind, holds nothing up. */
+async function untilShown(mediaMs, deadline) {
+  for (;;) {
+    const shown = player?.mediaMs() ?? null;
+    const lag = Number.isFinite(mediaMs) && shown !== null ? mediaMs - shown : 0;
+    if (lag <= 0 || lag > MEDIA_WAIT_MAX_MS || performance.now() >= deadline) return;
+    await new Promise((resolve) => setTimeout(resolve, Math.min(lag, MEDIA_LOOK_MS)));
+  }
 }
 
 function wireCards() {
@@ -236,6 +252,23 @@ function buy(card) {
   else new Checkout(shop(), { item: card });
 }
 
+/** The host's explanation of a product once more, cut from the recording; the live sound rests meanwhile. */
+function watchClip(card) {
+  report("card_click", card.sku);
+  const live = $("player");
+  const muted = live.muted;
+  live.muted = true;
+  const clip = sheet({
+    title: card.title,
+    testid: "clip-sheet",
+    closeLabel: t("common.close"),
+    onClose: () => (live.muted = muted),
+  });
+  const query = player?.withToken ? `?${new URLSearchParams({ token: api.token })}` : "";
+  const attributes = { src: card.clip + query, controls: true, autoplay: true, playsinline: true };
+  put(clip.body, h("video.clip", { ...attributes, "data-testid": "clip-video" }));
+}
+
 function share() {
   report("share_open");
   openShare({ api, room: ROOM, title: store.room.title || "", scene: SCENE });
@@ -334,7 +367,7 @@ function drawCounts() {
 
 function drawShelves() {
   const explaining = [...store.pins.values()].find((card) => card.explaining)?.product || null;
-  const options = { explaining, onBuy: buy };
+  const options = { explaining, onBuy: buy, onWatch: watchClip };
   drawShelf($("shelf-list"), store.shelf, options);
   if (shelfSheet) drawShelf(shelfSheet.body, store.shelf, options);
   drawPinned($("pinned"), store.pinned(), buy);
@@ -445,6 +478,7 @@ function main() {
     video: $("player"),
     room: ROOM,
     token: () => api.token,
+    clock: () => store.stream,
     preferHls: wanted === "hls",
     onState: drawVeil,
   });

@@ -54,6 +54,7 @@ export const VIEWER = {
   "shelf.left": ["剩 {n} 件", "{n} left"],
   "shelf.soldout": ["已售罄", "Sold out"],
   "shelf.buy": ["购买", "Buy"],
+  "shelf.clip": ["看讲解", "Watch"],
   "drop.over": ["满 {threshold} 可用", "on orders over {threshold}"],
   "drop.any": ["无门槛", "no minimum"],
   "drop.catch": ["立即领", "Catch"],
