@@ -101,7 +101,8 @@ class Replay:
         if end_ms - start_ms < CLIP_MS_MIN:
             raise ClipRefused("too short for a clip")
         for _ in range(round(REACH_WAIT_S / REACH_POLL_S)):
-            if show.to_ms >= end_ms + REACH_SLACK_MS:
+            over = show.ended_ms is not None and not self._recorder.disk.stats.queued_bytes
+            if over or show.to_ms >= end_ms + REACH_SLACK_MS:
                 break
             await asyncio.sleep(REACH_POLL_S)
         loop = asyncio.get_running_loop()
