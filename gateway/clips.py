@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,7 @@ class Clips:
         rooms: Rooms,
         clock: Callable[[], int],
         keep_days: int,
+        min_free_bytes: int,
     ) -> None:
         self.folder = folder
         self._recorder = recorder
@@ -67,6 +69,7 @@ class Clips:
         self._rooms = rooms
         self._clock = clock
         self._keep_ms = keep_days * DAY_MS
+        self._min_free_bytes = min_free_bytes
         self._requests: asyncio.Queue[ClipRequest] = asyncio.Queue(WAITING_MAX)
         self._tasks: list[asyncio.Task[None]] = []
         self._stats = ClipStats()
@@ -133,7 +136,9 @@ class Clips:
         room = self._rooms.find(request.room)
         if room is None:
             raise ClipRefused("the room is closed")
-        if not self._recorder.disk.ready:
+        # Recordings may lie on a disk of their own; the clips' may be the ledger's.
+        free = shutil.disk_usage(self.folder.parent).free
+        if free < self._min_free_bytes or not self._recorder.disk.ready:
             raise ClipRefused("the disk is nearly full")
         clip = new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
         file = f"{room.id}/{clip}.mp4"

@@ -185,5 +185,6 @@ def open_media(
         rooms=rooms,
         clock=clock,
         keep_days=settings.record_keep_days,
+        min_free_bytes=settings.record_min_free,
     )
     return Media(recorder, replay, clips, Thumbnails(directory, clock=clock), not settings.play_auth)

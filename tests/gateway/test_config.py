@@ -40,6 +40,8 @@ def test_every_flag_has_a_twin_and_the_flag_wins() -> None:
         (("--forwarded-allow-ips", "proxy"), "proxy"),
         (("--workers", "0"), "workers"),
         (("--drain-s", "0"), "drain-s"),
+        (("--record-keep-days", "-1"), "record-keep-days"),
+        (("--record-min-free", "2G"), "record-min-free"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(flags: tuple[str, ...], names: str) -> None:
@@ -53,6 +55,12 @@ def test_a_bad_value_is_refused_by_name(flags: tuple[str, ...], names: str) -> N
 def test_what_this_release_cannot_do_is_refused_and_not_ignored(flags: tuple[str, ...]) -> None:
     with pytest.raises(SettingsError, match="--" + flags[0].strip("-")):
         refuse_unavailable(read(*flags))
+
+
+def test_recording_is_asked_for() -> None:
+    assert not read().record and read().record_keep_days == 1096 and read().record_min_free == 2 * 1024**3
+    assert read("--record").record and read(environment={"SIYU_RECORD": "1"}).record
+    assert not read("--no-record", environment={"SIYU_RECORD": "1"}).record
 
 
 def test_sandbox_payment_is_on_for_loopback_only_or_when_asked() -> None:
