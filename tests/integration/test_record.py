@@ -19,7 +19,8 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.harness import LiveServer, live_server
-from tests.integration.outsiders import FlvPlayer, Mp4Player, metric, need, publishing, wait_until
+from tests.integration.outsiders import FlvPlayer, Mp4Player, metric, publishing, wait_until
+from tests.outside import need
 
 FRAME_MS = 40
 
