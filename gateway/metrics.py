@@ -83,20 +83,20 @@ class _Parts:
         services = application.services
         yield from figures("http", application.gate.counts)
         yield from figures("hub", services.hub.totals())
-        yield from figures("rtmp", application.rtmp.stats())
+        yield from figures("rtmp", application.streaming.rtmp.stats())
         yield from figures("stream", services.directory.stats())
         yield from figures("record", services.media.recorder.stats())
         yield from figures("record_disk", services.media.recorder.disk.stats)
         yield from figures("clips", services.media.clips.stats())
         yield from figures("thumbnails", services.media.thumbnails.stats())
-        yield from figures("playback_hls", application.hls.stats())
-        for name, output in application.outputs.items():
+        yield from figures("playback_hls", application.streaming.hls.stats())
+        for name, output in application.streaming.outputs.items():
             yield from figures(f"playback_{name[1:]}", output.stats())
-        yield from figures("webrtc", application.webrtc.stats())
-        yield from figures("playback_whep", application.whep.stats())
-        yield from figures("whip", application.whip.stats())
-        yield from figures("playback_wsflv", application.websocket_flv.stats())
-        yield from figures("playback_rtmp", application.rtmp_output.stats())
+        yield from figures("webrtc", application.streaming.webrtc.stats())
+        yield from figures("playback_whep", application.streaming.whep.stats())
+        yield from figures("whip", application.streaming.whip.stats())
+        yield from figures("playback_wsflv", application.streaming.websocket_flv.stats())
+        yield from figures("playback_rtmp", application.streaming.rtmp_output.stats())
         ledger = services.shop.ledger
         yield from figures("ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands))
         yield from figures("touches", services.attribution.stats())

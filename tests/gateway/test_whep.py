@@ -79,7 +79,7 @@ async def test_an_offer_is_answered_with_201_a_location_and_a_tag(live: Rig) -> 
     assert "a=ice-lite" in lines
     assert lines.count("a=sendonly") == 2
     assert lines.count("a=setup:passive") == 2
-    assert f" {live.application.webrtc.port} typ host" in answer.text
+    assert f" {live.application.streaming.webrtc.port} typ host" in answer.text
 
 
 async def test_a_session_is_ended_by_delete_and_only_once(live: Rig) -> None:
@@ -132,7 +132,7 @@ async def test_a_bad_offer_is_refused_with_a_reason(live: Rig) -> None:
         answer = await post(live, offer)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
         assert answer.headers["content-type"] == "application/problem+json"
-    assert live.application.whep.viewers == 0
+    assert live.application.streaming.whep.viewers == 0
 
 
 async def test_an_offer_of_another_type_is_refused(live: Rig) -> None:
