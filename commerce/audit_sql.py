@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from commerce.audit_aftersale_sql import AFTER_SALE, Check
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
 
@@ -29,28 +30,21 @@ class Finding:
     detail: tuple[dict[str, Any], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Check:
-    name: str
-    figures: str
-    broken: str
-
-
 _CHECKS = (
-    _Check(
+    Check(
         "stock: received + adjusted - shipped = free + held + sold + quarantined, none below 0",
         "SELECT count(*) AS skus, coalesce(sum(received + adjusted), 0) AS units, coalesce(sum(free), 0) AS free,"
         " coalesce(sum(held), 0) AS held, coalesce(sum(sold), 0) AS sold FROM stock",
         "SELECT * FROM stock WHERE received + adjusted - shipped <> free + held + sold + quarantined"
         " OR free < 0 OR held < 0 OR sold < 0 OR quarantined < 0 OR shipped < 0",
     ),
-    _Check(
+    Check(
         "sale: total = free + held + sold + returned, none below 0",
         "SELECT count(*) AS sales, coalesce(sum(total), 0) AS total, coalesce(sum(sold), 0) AS sold FROM sale",
         "SELECT * FROM sale WHERE total <> free + held + sold + returned OR free < 0 OR held < 0 OR sold < 0"
         " OR returned < 0 OR (closed_ms IS NOT NULL AND free <> 0)",
     ),
-    _Check(
+    Check(
         "sale counters equal the sum over its holds",
         "SELECT count(*) AS holds, coalesce(sum(quantity), 0) AS units FROM hold WHERE sale IS NOT NULL",
         "SELECT s.id, s.held, s.sold, coalesce(h.held, 0) AS held_by_holds, coalesce(h.sold, 0) AS sold_by_holds"
@@ -58,37 +52,38 @@ _CHECKS = (
         " sum(CASE state WHEN 'sold' THEN quantity ELSE 0 END) AS sold FROM hold WHERE sale IS NOT NULL GROUP BY sale)"
         " AS h ON h.sale = s.id WHERE s.held <> coalesce(h.held, 0) OR s.sold <> coalesce(h.sold, 0)",
     ),
-    _Check(
+    Check(
         "stock counters equal sales and holds",
         "SELECT coalesce(sum(held), 0) AS held, coalesce(sum(sold), 0) AS sold FROM stock",
         "SELECT t.sku, t.held, t.sold, coalesce(s.reserved, 0) + coalesce(h.held, 0) AS held_by_parts,"
-        " coalesce(h.sold, 0) AS sold_by_holds FROM stock AS t"
+        " coalesce(h.sold, 0) AS sold_by_holds, coalesce(r.returned, 0) AS returned FROM stock AS t"
+        " LEFT JOIN (SELECT sku, sum(returned) AS returned FROM refund_line GROUP BY sku) AS r ON r.sku = t.sku"
         " LEFT JOIN (SELECT sku, sum(free + held) AS reserved FROM sale GROUP BY sku) AS s ON s.sku = t.sku"
         " LEFT JOIN (SELECT sku, sum(CASE WHEN state = 'held' AND sale IS NULL THEN quantity ELSE 0 END) AS held,"
         " sum(CASE WHEN state = 'sold' THEN quantity ELSE 0 END) AS sold FROM hold GROUP BY sku) AS h"
         " ON h.sku = t.sku WHERE t.held <> coalesce(s.reserved, 0) + coalesce(h.held, 0)"
-        " OR t.sold + t.shipped <> coalesce(h.sold, 0)",
+        " OR t.sold + t.shipped <> coalesce(h.sold, 0) - coalesce(r.returned, 0)",
     ),
-    _Check(
+    Check(
         "holds and sales belong to known stock of the same merchant",
         "SELECT count(*) AS holds FROM hold",
         "SELECT h.id, h.sku, h.sale FROM hold AS h LEFT JOIN stock AS t ON t.sku = h.sku"
         " LEFT JOIN sale AS s ON s.id = h.sale WHERE t.sku IS NULL OR t.merchant <> h.merchant"
         " OR (h.sale IS NOT NULL AND (s.id IS NULL OR s.sku <> h.sku OR s.merchant <> h.merchant))",
     ),
-    _Check(
+    Check(
         "no leaked hold: what is due has ended",
         "SELECT count(*) AS held, min(expires_ms) AS next_expiry_ms FROM hold WHERE state = 'held'",
         "SELECT id, sale, person, expires_ms FROM hold WHERE state = 'held' AND expires_ms < :leaked",
     ),
-    _Check(
+    Check(
         "per-person limit of sales",
         "SELECT count(*) AS people FROM quota",
         "SELECT h.sale, h.person, sum(h.quantity) AS units, s.per_person FROM hold AS h JOIN sale AS s ON s.id = h.sale"
         " WHERE h.state IN ('held', 'sold') GROUP BY h.sale, h.person, s.per_person"
         " HAVING sum(h.quantity) > s.per_person",
     ),
-    _Check(
+    Check(
         "quotas equal the holds and coupons behind them",
         "SELECT coalesce(sum(used), 0) AS used FROM quota",
         "SELECT q.scope, q.person, q.used, coalesce(h.units, 0) + coalesce(c.units, 0) AS behind FROM quota AS q"
@@ -97,31 +92,32 @@ _CHECKS = (
         " LEFT JOIN (SELECT drop_id, person, count(*) AS units FROM coupon GROUP BY drop_id, person) AS c"
         " ON c.drop_id = q.scope AND c.person = q.person WHERE q.used <> coalesce(h.units, 0) + coalesce(c.units, 0)",
     ),
-    _Check(
+    Check(
         "coupons: issued equals the coupons there are, and is at most the total",
         "SELECT count(*) AS drops, coalesce(sum(issued), 0) AS issued, coalesce(sum(total), 0) AS total FROM drop_",
         "SELECT d.id, d.issued, d.total, coalesce(c.there, 0) AS there FROM drop_ AS d LEFT JOIN"
         " (SELECT drop_id, count(*) AS there FROM coupon GROUP BY drop_id) AS c ON c.drop_id = d.id"
         " WHERE d.issued > d.total OR d.issued <> coalesce(c.there, 0)",
     ),
-    _Check(
+    Check(
         "coupons: per-person limit",
         "SELECT count(*) AS coupons FROM coupon",
         "SELECT c.drop_id, c.person, count(*) AS coupons, d.per_person FROM coupon AS c JOIN drop_ AS d"
         " ON d.id = c.drop_id GROUP BY c.drop_id, c.person, d.per_person HAVING count(*) > d.per_person",
     ),
-    _Check(
+    Check(
         "coupons: on one living order at most, in the state of that order",
         "SELECT count(*) AS on_orders FROM coupon WHERE order_id IS NOT NULL",
         "SELECT o.id, o.status, o.coupon, c.state, c.order_id FROM orders AS o LEFT JOIN coupon AS c ON c.id = o.coupon"
-        " WHERE o.coupon IS NOT NULL AND o.status <> 'cancelled' AND (c.id IS NULL OR c.order_id IS NULL"
+        " WHERE o.coupon IS NOT NULL AND o.status NOT IN ('cancelled', 'refunded')"
+        " AND (c.id IS NULL OR c.order_id IS NULL"
         " OR c.order_id <> o.id OR c.person <> o.person"
-        " OR c.state <> CASE o.status WHEN 'paid' THEN 'used' ELSE 'locked' END)"
+        " OR c.state <> CASE o.status WHEN 'pending' THEN 'locked' ELSE 'used' END)"
         " UNION ALL SELECT o.id, o.status, c.id, c.state, c.order_id FROM coupon AS c LEFT JOIN orders AS o"
         " ON o.id = c.order_id WHERE c.order_id IS NOT NULL AND (o.id IS NULL OR o.status = 'cancelled'"
         " OR o.coupon IS NULL OR o.coupon <> c.id)",
     ),
-    _Check(
+    Check(
         "orders: lines and discounts add up",
         "SELECT count(*) AS orders, coalesce(sum(amount), 0) AS amount FROM orders",
         "SELECT o.id, o.goods, o.discount, o.amount, l.goods AS of_lines, l.discount AS discounts_of_lines"
@@ -129,46 +125,50 @@ _CHECKS = (
         " FROM order_line GROUP BY order_id) AS l ON l.order_id = o.id WHERE l.goods IS NULL OR l.goods <> o.goods"
         " OR l.discount <> o.discount OR o.amount <> o.goods - o.discount",
     ),
-    _Check(
+    Check(
         "orders: each line has its own hold, in the state of the order",
         "SELECT count(*) AS lines FROM order_line",
         "SELECT l.order_id, l.n, o.status, h.id AS hold, h.state FROM order_line AS l JOIN orders AS o"
         " ON o.id = l.order_id LEFT JOIN hold AS h ON h.id = l.hold WHERE h.id IS NULL OR h.order_id IS NULL"
         " OR h.order_id <> o.id OR h.quantity <> l.quantity OR h.sku <> l.sku OR h.person <> o.person"
-        " OR (o.status = 'paid' AND h.state <> 'sold') OR (o.status = 'pending' AND h.state <> 'held')"
+        " OR (o.status NOT IN ('pending', 'cancelled') AND h.state <> 'sold')"
+        " OR (o.status = 'pending' AND h.state <> 'held')"
         " OR (o.status = 'cancelled' AND h.state NOT IN ('released', 'expired'))",
     ),
-    _Check(
+    Check(
         "holds: sold ones are on paid orders",
         "SELECT count(*) AS sold FROM hold WHERE state = 'sold'",
         "SELECT h.id, h.order_id, o.status FROM hold AS h LEFT JOIN orders AS o ON o.id = h.order_id"
-        " WHERE h.state = 'sold' AND (o.id IS NULL OR o.status <> 'paid')",
+        " WHERE h.state = 'sold' AND (o.id IS NULL OR o.status IN ('pending', 'cancelled'))",
     ),
-    _Check(
+    Check(
         "payments: a paid order has exactly one settled payment of its amount, others have none",
         "SELECT count(*) AS settled, coalesce(sum(amount), 0) AS amount FROM payment WHERE state = 'settled'",
         "SELECT o.id, o.status, o.amount, p.there, p.amount AS settled FROM orders AS o LEFT JOIN"
         " (SELECT order_id, count(*) AS there, sum(amount) AS amount FROM payment WHERE state = 'settled'"
-        " GROUP BY order_id) AS p ON p.order_id = o.id WHERE (o.status = 'paid' AND (p.there IS NULL OR p.there <> 1"
-        " OR p.amount <> o.amount)) OR (o.status <> 'paid' AND p.there IS NOT NULL)",
+        " GROUP BY order_id) AS p ON p.order_id = o.id WHERE (o.status NOT IN ('pending', 'cancelled') AND"
+        " (p.there IS NULL OR p.there <> 1 OR p.amount <> o.amount))"
+        " OR (o.status IN ('pending', 'cancelled') AND p.there IS NOT NULL)",
     ),
-    _Check(
+    Check(
         "payments: whatever had an effect has the notice that caused it",
         "SELECT count(*) AS notices FROM payment_event",
         "SELECT p.id, p.state, p.number FROM payment AS p LEFT JOIN payment_event AS e ON e.provider = p.provider"
         " AND e.number = p.number AND e.kind = 'paid' AND e.payment = p.id AND e.amount = p.amount"
         " WHERE p.state IN ('settled', 'refund_due', 'refunded') AND e.id IS NULL",
     ),
-    _Check(
+    *AFTER_SALE,
+    Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",
         "SELECT q.merchant, q.person, q.route, q.key, q.answer FROM request AS q"
         " LEFT JOIN hold AS h ON q.route LIKE 'hold/%' AND h.id = q.answer AND h.person = q.person"
         " LEFT JOIN coupon AS c ON q.route LIKE 'claim/%' AND c.id = q.answer AND c.person = q.person"
         " LEFT JOIN orders AS o ON q.route IN ('order', 'pay') AND o.id = q.answer AND o.person = q.person"
-        " WHERE h.id IS NULL AND c.id IS NULL AND o.id IS NULL",
+        " LEFT JOIN refund AS r ON q.route = 'refund' AND r.id = q.answer AND r.staff = q.person"
+        " WHERE h.id IS NULL AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL",
     ),
-    _Check(
+    Check(
         "outbox: nothing waits for long",
         "SELECT count(*) AS kept, coalesce(sum(CASE WHEN delivered_ms IS NULL THEN 1 ELSE 0 END), 0) AS undelivered"
         " FROM outbox",
@@ -192,7 +192,7 @@ def audit(data_dir: Path | str, *, now_ms: int | None = None) -> list[Finding]:
         engine.dispose()
 
 
-def _check(connection: Connection, check: _Check, now_ms: int) -> Finding:
+def _check(connection: Connection, check: Check, now_ms: int) -> Finding:
     figures = dict(connection.execute(text(check.figures)).mappings().one())
     parameters = {"leaked": now_ms - LEAK_GRACE_MS - PAYMENT_GRACE_MS} if ":leaked" in check.broken else {}
     # Each broken-row query is a constant of this module.

@@ -74,7 +74,11 @@ class OrderLineView:
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """An order. ``status`` is pending, paid or cancelled; ``steps`` explain how ``amount`` came about."""
+    """An order. ``status`` is one of domain/order.py's; ``steps`` explain how ``amount`` came about.
+
+    ``refunded`` 分 of the amount went back or are on their way; ``fulfilment`` says where the goods are; ``delivery``
+    (method, name, phone, address; code when picked up; carrier and number once shipped) is the buyer's and the staff's.
+    """
 
     order: str
     room: str
@@ -92,11 +96,44 @@ class OrderView:
     cancelled: int | None
     reason: str | None
     decision: dict[str, Any] | None = None
+    refunded: int = 0
+    fulfilment: str = "open"
+    delivery: dict[str, Any] | None = None
+    fulfilled: int | None = None
+    done: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefundLineView:
+    """Units of a refund; ``returned`` of them came back to the stock."""
+
+    sku: str
+    quantity: int
+    returned: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefundView:
+    """A refund. ``kind`` is order or late (money that bought nothing), ``state`` requested, done or failed."""
+
+    refund: str
+    order: str
+    kind: str
+    state: str
+    amount: int
+    reason: str
+    stock: str
+    lines: tuple[RefundLineView, ...]
+    created: int
+    done: int | None
+    number: str | None
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class SoldView:
-    """What a room sold: paid orders made since ``since`` and their ``amount``."""
+    """What a room sold: orders made since ``since`` that were paid, and their ``amount`` before refunds."""
 
     since: int
     orders: int
@@ -180,12 +217,39 @@ class OrderCancelled(Event):
 
 @dataclass(frozen=True, slots=True)
 class RefundDue(Event):
-    """Money came that bought nothing (late, or twice): the provider must give it back."""
+    """A refund was booked: the provider must give ``amount`` of the ``paid`` 分 of a payment back."""
 
     person: str
     order: str
     payment: str
     amount: int
+    refund: str = ""
+    paid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRefunded(Event):
+    """A refund was booked, done or failed."""
+
+    person: str
+    order: OrderView
+    refund: RefundView
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFulfilled(Event):
+    """An order was shipped or picked up."""
+
+    person: str
+    order: OrderView
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDone(Event):
+    """The buyer has what was sent."""
+
+    person: str
+    order: OrderView
 
 
 EVENT_TYPES: dict[str, type[Event]] = {
@@ -200,5 +264,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
         OrderPaid,
         OrderCancelled,
         RefundDue,
+        OrderRefunded,
+        OrderFulfilled,
+        OrderDone,
     )
 }

@@ -16,6 +16,7 @@ from commerce.errors import Refused
 from commerce.events import HoldExpired
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.ledger_batch_sql import Batch, as_rows
+from commerce.stock_sql import move_stock
 
 _DUE = (
     "SELECT h.* FROM hold AS h WHERE h.state = 'held' AND h.expires_ms <= :now AND (h.order_id IS NULL"
@@ -29,9 +30,6 @@ _DUE_OF_SALES = text(
 _SELL_SALE = text("UPDATE sale SET held = held - :units, sold = sold + :units WHERE id = :id")
 _FREE_SALE = text("UPDATE sale SET held = held - :units, free = free + :units WHERE id = :id AND closed_ms IS NULL")
 _RETURN_SALE = text("UPDATE sale SET held = held - :units, returned = returned + :units WHERE id = :id")
-_SELL_STOCK = text("UPDATE stock SET held = held - :units, sold = sold + :units WHERE sku = :sku")
-_FREE_STOCK = text("UPDATE stock SET held = held - :units, free = free + :units WHERE sku = :sku")
-_TAKE_STOCK = text("UPDATE stock SET free = free - :units, held = held + :units WHERE sku = :sku AND free >= :units")
 _TAKE_SALE = text("UPDATE sale SET free = free - :units, held = held + :units WHERE id = :id AND free >= :units")
 _LOWER_QUOTA = text("UPDATE quota SET used = used - :units WHERE scope = :scope AND person = :person")
 _QUOTA = text("SELECT used FROM quota WHERE scope = :scope AND person = :person")
@@ -64,40 +62,40 @@ def holds_of_order(batch: Batch, order: str) -> Sequence[Row[Any]]:
 
 
 def sell_holds(batch: Batch, holds: Sequence[Row[Any]]) -> None:
-    """held → sold for all of them. Raises LostHold when one is not held any more."""
+    """held → sold for all of them, which are one order's. Raises LostHold when one is not held any more."""
     _end(batch, holds, "sold")
-    skus: Counter[str] = Counter()
+    skus: Counter[tuple[str, str, str]] = Counter()
     sales: Counter[str] = Counter()
     for hold in holds:
-        skus[hold.sku] += hold.quantity
+        skus[hold.merchant, hold.sku, hold.order_id] += hold.quantity
         if hold.sale is not None:
             sales[hold.sale] += hold.quantity
     for sale, units in sorted(sales.items()):
         batch.run(_SELL_SALE, id=sale, units=units)
         batch.sale_moved(sale)
-    for sku, units in sorted(skus.items()):
-        batch.run(_SELL_STOCK, sku=sku, units=units)
+    for (merchant, sku, order), units in sorted(skus.items()):
+        move_stock(batch, merchant, sku, "sold", order, held=-units, sold=units)
 
 
 def release_holds(batch: Batch, holds: Sequence[Row[Any]], state: str) -> None:
     """held → released or expired; units go back to their open sale or to free stock, and quotas are credited."""
     _end(batch, holds, state)
-    skus: Counter[str] = Counter()
-    sales: Counter[tuple[str, str]] = Counter()
+    skus: Counter[tuple[str, str, str]] = Counter()
+    sales: Counter[tuple[str, str, str]] = Counter()
     quotas: Counter[tuple[str, str]] = Counter()
     for hold in holds:
         if hold.sale is None:
-            skus[hold.sku] += hold.quantity
+            skus[hold.merchant, hold.sku, hold.order_id or ""] += hold.quantity
         else:
-            sales[hold.sale, hold.sku] += hold.quantity
+            sales[hold.sale, hold.merchant, hold.sku] += hold.quantity
             quotas[hold.sale, hold.person] += hold.quantity
-    for (sale, sku), units in sorted(sales.items()):
+    for (sale, merchant, sku), units in sorted(sales.items()):
         if not batch.run(_FREE_SALE, id=sale, units=units).rowcount:
             batch.run(_RETURN_SALE, id=sale, units=units)
-            skus[sku] += units
+            skus[merchant, sku, sale] += units
         batch.sale_moved(sale)
-    for sku, units in sorted(skus.items()):
-        batch.run(_FREE_STOCK, sku=sku, units=units)
+    for (merchant, sku, ref), units in sorted(skus.items()):
+        move_stock(batch, merchant, sku, "released", ref, held=-units, free=units)
     lowered = [{"scope": scope, "person": person, "units": units} for (scope, person), units in sorted(quotas.items())]
     batch.run_many(_LOWER_QUOTA, lowered)
 
@@ -111,7 +109,8 @@ def _end(batch: Batch, holds: Sequence[Row[Any]], state: str) -> None:
 def take_units(batch: Batch, taking: Taking, order: str, expires_ms: int) -> str:
     """Take units for an order outside the fast path; the new hold's id. Raises Refused (sold_out, limit, closed …)."""
     if taking.sale is None:
-        if not batch.run(_TAKE_STOCK, sku=taking.sku, units=taking.quantity).rowcount:
+        units = taking.quantity
+        if not move_stock(batch, taking.merchant, taking.sku, "held", order, free=-units, held=units):
             raise Refused("sold_out", "not that many are left", sku=taking.sku)
     else:
         _take_of_sale(batch, taking, taking.sale)

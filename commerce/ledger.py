@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from commerce.domain.order import WantedLine
+from commerce.domain.order import Delivery, Step, WantedLine
 from commerce.events import OrderView
+from commerce.payment import RefundRequest
 
 Clock = Callable[[], int]
 """Unix milliseconds."""
@@ -39,8 +40,8 @@ EXPIRE_BATCH_MAX = 500
 """Due holds ended in one transaction."""
 PAYMENT_GRACE_MS = 30_000
 """How long past its expiry an order waits for the provider to say whether a started payment came through."""
-REFUND_REPEAT_MS = 10_000
-"""How long after asking for a refund it is asked again."""
+FINISH_AFTER_MS = 15 * 86_400_000
+"""How long after its goods went out an order is done by itself, as on the large market places."""
 ORDER_HOLD_MS = 15 * 60_000
 """How long an order's own holds (lines outside a sale) wait for payment."""
 
@@ -105,6 +106,7 @@ class StockUp:
     sku: str
     quantity: int
     adjust: bool
+    reason: str = "received"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,7 @@ class CreateOrder:
     decision: Mapping[str, Any] | None
     entered_ms: int | None
     card: str | None
+    delivery: Delivery | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +227,10 @@ class PaymentStarted:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """A provider's notice whose signature was checked. ``kind`` is paid, declined or refunded."""
+    """A provider's notice whose signature was checked. ``kind`` is paid, declined, refunded or refund_failed.
+
+    ``refund`` is our number of the refund that the last two tell of; ``amount`` is the payment's or the refund's.
+    """
 
     provider: str
     number: str
@@ -233,14 +239,71 @@ class Settle:
     merchant: str
     amount: int
     raw: str
+    refund: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a notice did: paid, repeat, refund (money goes back), declined or refunded."""
+    """What a notice did: paid, repeat, refund (money goes back), declined, refunded or refund_failed."""
 
     effect: str
     order: OrderView
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Give money of a paid order back: of ``lines`` (sku, units), an ``amount`` without goods, or all that is left.
+
+    ``stock`` is sellable, quarantine or none; ``staff`` the person who decided.
+    """
+
+    merchant: str
+    staff: str
+    order: str
+    key: str
+    hash: str
+    lines: tuple[tuple[str, int], ...] | None
+    amount: int | None
+    stock: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRefund:
+    """Ask the provider anew for a refund that failed."""
+
+    merchant: str
+    order: str
+    refund: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailRefund:
+    """The provider refused a refund for good."""
+
+    refund: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fulfil:
+    """Send an order's goods (``step`` ship, with carrier and number) or hand them over (pick_up, with its code)."""
+
+    merchant: str
+    order: str
+    step: Step
+    carrier: str = ""
+    number: str = ""
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The goods are with the buyer: by the buyer (``person``) or by staff (None)."""
+
+    merchant: str
+    order: str
+    person: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +311,7 @@ class Sweep:
     """Housekeeping: due holds and orders, sales and drops whose time came, delivered events, old keys."""
 
     delivered: tuple[str, ...] = ()
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,12 +327,12 @@ class Unsettled:
 class Swept:
     """What housekeeping did and left; ``more`` when a bound cut it short.
 
-    ``refunds_due`` are (payment, 分) that the provider was asked for a while ago and has not confirmed.
+    ``refunds_due`` are to be asked of the provider again: it was a while ago, and has not confirmed them.
     """
 
     expired: int
     unsettled: tuple[Unsettled, ...]
-    refunds_due: tuple[tuple[str, int], ...]
+    refunds_due: tuple[RefundRequest, ...]
     more: bool
 
 

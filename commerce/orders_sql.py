@@ -1,7 +1,8 @@
 """Orders inside the ledger's transaction: create, cancel, expire."""
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
@@ -33,8 +34,8 @@ _UNLOCK_COUPON = text(
 )
 _INSERT_ORDER = text(
     "INSERT INTO orders (id, merchant, room, person, status, goods, discount, amount, coupon, steps, decision, card,"
-    " entered_ms, created_ms, expires_ms) VALUES (:id, :merchant, :room, :person, 'pending', :goods, :discount,"
-    " :amount, :coupon, :steps, :decision, :card, :entered_ms, :now, :expires_ms)"
+    " entered_ms, created_ms, expires_ms, delivery) VALUES (:id, :merchant, :room, :person, 'pending', :goods,"
+    " :discount, :amount, :coupon, :steps, :decision, :card, :entered_ms, :now, :expires_ms, :delivery)"
 )
 _INSERT_LINE = text(
     "INSERT INTO order_line (order_id, n, hold, sale, product, sku, title, quantity, price, list_price, discount)"
@@ -51,6 +52,10 @@ _ORDERS = text(
     "SELECT t.* FROM (SELECT value AS id FROM json_each(:rows)) AS r CROSS JOIN orders AS t ON t.id = r.id"
     " WHERE t.status = 'pending'"
 )
+
+
+PICKUP_CODE_DIGITS = 6
+"""As on a parcel locker: it is checked by staff, one order at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +176,7 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[_Line], 
         entered_ms=command.entered_ms,
         now=batch.now_ms,
         expires_ms=expires_ms,
+        delivery=_delivery(command),
     )
     batch.run_many(
         _INSERT_LINE,
@@ -193,10 +199,20 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[_Line], 
     )
 
 
+def _delivery(command: CreateOrder) -> str | None:
+    """The delivery as it is stored; what is picked up gets a code that only the buyer is told."""
+    if command.delivery is None:
+        return None
+    fields: dict[str, Any] = asdict(command.delivery)
+    if command.delivery.method == "pickup":
+        fields["code"] = f"{secrets.randbelow(10**PICKUP_CODE_DIGITS):0{PICKUP_CODE_DIGITS}}"
+    return orjson.dumps(fields).decode()
+
+
 def cancel_order(batch: Batch, command: CancelOrder) -> OrderView:
     """End a pending order; one that is cancelled already is given back as it is. Raises Refused (already) when paid."""
     row = find_order(batch, command.merchant, command.order, command.person)
-    if row.status == OrderStatus.PAID:
+    if row.status not in (OrderStatus.PENDING, OrderStatus.CANCELLED):
         if command.reason == "expired":
             return order_view(batch.connection, row)
         raise Refused("already", "the order is paid")

@@ -27,14 +27,32 @@ class PaymentRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundRequest:
+    """Give ``amount`` of the ``paid`` 分 of a payment back under our number ``refund``.
+
+    It says all that a provider signs, so that one which forgot the payment (a sandbox after a restart) can still act.
+    """
+
+    refund: str
+    payment: str
+    merchant: str
+    amount: int
+    paid: int
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentNotice:
-    """A checked notice: ``number`` is the provider's, ``payment`` ours; ``kind`` is paid, declined or refunded."""
+    """A checked notice: ``number`` is the provider's, ``payment`` ours.
+
+    ``kind`` is paid, declined, refunded or refund_failed; the last two name our ``refund``, and ``amount`` is its.
+    """
 
     number: str
     kind: str
     payment: str
     merchant: str
     amount: int
+    refund: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +83,11 @@ class PaymentProvider(Protocol):
         """Take no money for this payment any more; harmless when it is paid or unknown."""
         ...
 
-    async def refund(self, payment: str, amount: int) -> None:
-        """Give the money back; asking again changes nothing. A ``refunded`` notice follows."""
+    async def refund(self, request: RefundRequest) -> None:
+        """Give money back; asking again under one number changes nothing. A notice follows, each time.
+
+        Raises Refused (refund_refused) when it never will; any other error is worth another try.
+        """
         ...
 
     def parse(self, message: SignedMessage) -> PaymentNotice:

@@ -1,7 +1,7 @@
 """No provider is set up: every payment is refused, in words, before anything is written about it outside."""
 
 from commerce.errors import NotFound, Refused
-from commerce.payment import PaymentNotice, PaymentRequest, SignedMessage
+from commerce.payment import PaymentNotice, PaymentRequest, RefundRequest, SignedMessage
 
 
 class NoProvider:
@@ -20,7 +20,7 @@ class NoProvider:
     async def close(self, payment: str) -> None:
         """There is nothing to close."""
 
-    async def refund(self, payment: str, amount: int) -> None:
+    async def refund(self, request: RefundRequest) -> None:
         """Raise Refused (no_provider): no money ever came through here."""
         raise Refused("no_provider", "no payment provider is set up")
 

@@ -17,7 +17,7 @@ import orjson
 
 from commerce.errors import CommerceError, Invalid, Refused
 from commerce.ledger import Clock
-from commerce.payment import CALLBACK_BYTES_MAX, PaymentNotice, PaymentRequest, SignedMessage
+from commerce.payment import CALLBACK_BYTES_MAX, PaymentNotice, PaymentRequest, RefundRequest, SignedMessage
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +39,14 @@ class _Transaction:
     number: str
     state: str = "open"
     notices: dict[str, SignedMessage] = field(default_factory=dict)
+    refunds: dict[str, int] = field(default_factory=dict)
 
 
 class SandboxProvider:
-    """Pays everything except the amounts in ``declined_amounts`` (分).
+    """Pays everything except the amounts in ``declined_amounts`` (分), refunds all but ``failed_refunds``.
 
     ``hold_back`` leaves payments open until ``pay`` is called, as a customer does who dawdles in the wallet.
+    ``mute_refunds`` takes refunds and says nothing, as a provider whose callbacks are lost.
     """
 
     name = "sandbox"
@@ -55,6 +57,8 @@ class SandboxProvider:
         *,
         clock: Clock,
         declined_amounts: Collection[int] = (),
+        failed_refunds: Collection[int] = (),
+        mute_refunds: bool = False,
         hold_back: bool = False,
         callback_delay_s: float = CALLBACK_DELAY_S,
         deliveries: int = 1,
@@ -62,6 +66,8 @@ class SandboxProvider:
         self._secret = secret
         self._clock = clock
         self._declined_amounts = frozenset(declined_amounts)
+        self._failed_refunds = frozenset(failed_refunds)
+        self.mute_refunds = mute_refunds
         self._hold_back = hold_back
         self._delay_s = callback_delay_s
         self._deliveries = deliveries
@@ -103,14 +109,30 @@ class SandboxProvider:
         if transaction is not None and transaction.state == "open":
             transaction.state = "closed"
 
-    async def refund(self, payment: str, amount: int) -> None:
-        """Give all of a paid payment back. Raises Refused (unknown_payment) for one that is not paid."""
-        transaction = self._transactions.get(payment)
-        if transaction is None or transaction.state not in ("paid", "refunded"):
-            raise Refused("unknown_payment", "the sandbox has no such paid payment")
-        if transaction.state == "paid" and amount == transaction.request.amount:
-            transaction.state = "refunded"
-            self._notify(transaction, "refunded")
+    async def refund(self, request: RefundRequest) -> None:
+        """Give money back, under one number once.
+
+        A payment from before a restart is taken on the shop's word: the sandbox forgets, the shop's books do not.
+        Raises Refused (refund_refused) for a payment known to be unpaid, or for more than was paid.
+        """
+        transaction = self._transactions.get(request.payment)
+        before = {} if transaction is None else transaction.refunds
+        others = sum(amount for refund, amount in before.items() if refund != request.refund)
+        if (transaction is not None and transaction.state != "paid") or others + request.amount > request.paid:
+            raise Refused("refund_refused", "the sandbox never took that much for this payment")
+        before[request.refund] = request.amount
+        if self.mute_refunds:
+            return
+        body = {
+            # The same after a restart, as a real provider's: a repeated notice is known to be one.
+            "number": f"r-{request.refund}",
+            "kind": "refund_failed" if request.amount in self._failed_refunds else "refunded",
+            "payment": request.payment,
+            "merchant": request.merchant,
+            "amount": request.amount,
+            "refund": request.refund,
+        }
+        self._send(self.sign(orjson.dumps(body)))
 
     def sign(self, body: bytes) -> SignedMessage:
         """A body with the headers that prove it is ours."""
@@ -141,6 +163,7 @@ class SandboxProvider:
                 payment=str(body["payment"]),
                 merchant=str(body["merchant"]),
                 amount=int(body["amount"]),
+                refund=str(body.get("refund", "")),
             )
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise Invalid("the callback cannot be read") from error
@@ -165,12 +188,15 @@ class SandboxProvider:
         }
         message = self.sign(orjson.dumps(body))
         transaction.notices[kind] = message
+        self._send(message)
+        return message
+
+    def _send(self, message: SignedMessage) -> None:
         if self._deliver is not None:
             for _ in range(self._deliveries):
                 call = asyncio.get_running_loop().create_task(self._call_back(self._deliver, message))
                 self._calls.add(call)
                 call.add_done_callback(self._calls.discard)
-        return message
 
     async def _call_back(self, deliver: Deliver, message: SignedMessage) -> None:
         delay_s = self._delay_s

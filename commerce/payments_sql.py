@@ -11,12 +11,16 @@ from sqlalchemy import Row, text
 
 from commerce.domain.order import OrderStatus, PaymentEffect, payment_effect
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
-from commerce.events import OrderPaid, RefundDue
+from commerce.events import OrderPaid
 from commerce.holds_sql import Taking, holds_of_order, sell_holds, take_units
 from commerce.ledger import PaymentStarted, Settle, Settled, StartPayment
 from commerce.ledger_batch_sql import Batch
 from commerce.orders_sql import find_order
+from commerce.refunds_sql import book_late, hear
 from commerce.views_sql import order_view
+
+OF_REFUNDS = frozenset({"refunded", "refund_failed"})
+"""Kinds of notices that tell of a refund."""
 
 _STARTED = text("SELECT * FROM payment WHERE order_id = :order AND state = 'started'")
 _START = text(
@@ -51,10 +55,10 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
     stored = batch.replay(command.merchant, command.person, "pay", command.key, command.hash)
     row = find_order(batch, command.merchant, command.order, command.person)
     view = order_view(batch.connection, row)
-    if row.status == OrderStatus.PAID:
-        return PaymentStarted(view, None, row.expires_ms)
     if row.status == OrderStatus.CANCELLED:
         raise Refused("gone", "the order was cancelled", reason=row.reason)
+    if row.status != OrderStatus.PENDING:
+        return PaymentStarted(view, None, row.expires_ms)
     open_payment = batch.one(_STARTED, order=row.id)
     if open_payment is not None:
         # Asked again, perhaps after a crash between us and the provider: the same number, so it can be paid but once.
@@ -81,7 +85,7 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
 def settle(batch: Batch, command: Settle) -> Settled:
     """Let a checked notice act once.
 
-    Raises NotFound for a payment that is not known (the provider repeats), Refused (amount_mismatch,
+    Raises NotFound for a payment or refund that is not known (the provider repeats), Refused (amount_mismatch,
     merchant_mismatch); nothing is kept then, so that the right notice can still come.
     """
     payment = batch.one(_PAYMENT, id=command.payment, provider=command.provider)
@@ -100,7 +104,7 @@ def settle(batch: Batch, command: Settle) -> Settled:
     ).rowcount
     if payment.merchant != command.merchant:
         raise Refused("merchant_mismatch", "the payment is another merchant's")
-    if payment.amount != command.amount:
+    if payment.amount != command.amount and command.kind not in OF_REFUNDS:
         raise Refused("amount_mismatch", "the amount is not the order's", expected=payment.amount)
     row = find_order(batch, payment.merchant, payment.order_id)
     effect = "repeat"
@@ -113,16 +117,14 @@ def _act(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any]) -> str
     if command.kind == "paid":
         if payment.state in ("settled", "refund_due", "refunded"):
             # Another transaction number for a payment that has had its effect: the money of this one goes back, too.
-            return "repeat" if payment.number == command.number else _refund(batch, payment, row)
+            return "repeat" if payment.number == command.number else _give_back(batch, payment, row, "paid twice")
         return _money_came(batch, command, payment, row)
     if command.kind == "declined":
         if payment.state == "started":
             _set(batch, payment, "declined", None)
         return "declined"
-    if command.kind == "refunded":
-        if payment.state == "refund_due":
-            _set(batch, payment, "refunded", payment.number)
-        return "refunded"
+    if command.kind in OF_REFUNDS:
+        return hear(batch, command, payment)
     raise Invalid(f"unknown kind of notice {command.kind!r}")
 
 
@@ -141,7 +143,7 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
             effect = PaymentEffect.REFUND
     if effect is PaymentEffect.REFUND:
         _set(batch, payment, "refund_due", command.number)
-        return _refund(batch, payment, row)
+        return _give_back(batch, payment, row, "late")
     sell_holds(batch, holds_of_order(batch, row.id))
     batch.run(_USE_COUPON, order=row.id)
     batch.run(_PAY, id=row.id, now=batch.now_ms, before=row.status)
@@ -151,9 +153,8 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
     return "paid"
 
 
-def _refund(batch: Batch, payment: Row[Any], row: Row[Any]) -> str:
-    common = (batch.mint(), row.merchant, row.room, batch.now_ms)
-    batch.emit(RefundDue(*common, row.person, row.id, payment.id, payment.amount))
+def _give_back(batch: Batch, payment: Row[Any], row: Row[Any], reason: str) -> str:
+    book_late(batch, row, payment, payment.amount, reason)
     return "refund"
 
 

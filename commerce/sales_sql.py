@@ -9,10 +9,10 @@ from commerce.domain.coupon import drop_state
 from commerce.domain.sale import SaleRow, SaleState, state_of
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import DropView, SaleView
+from commerce.fulfilment_sql import finish_sent
 from commerce.ledger import (
     EVENT_KEPT_MS,
     EXPIRE_BATCH_MAX,
-    REFUND_REPEAT_MS,
     REQUEST_KEPT_MS,
     CloseDrop,
     CreateSale,
@@ -26,19 +26,12 @@ from commerce.ledger import (
 )
 from commerce.ledger_batch_sql import Batch, as_rows
 from commerce.orders_sql import reclaim
+from commerce.refunds_sql import take_due
+from commerce.stock_sql import move_stock
 from commerce.views_sql import drop_view, sale_view
 
 _STOCK = text("SELECT * FROM stock WHERE sku = :sku")
 _NEW_STOCK = text("INSERT INTO stock (sku, merchant) VALUES (:sku, :merchant) ON CONFLICT (sku) DO NOTHING")
-_RECEIVE = text("UPDATE stock SET received = received + :units, free = free + :units WHERE sku = :sku")
-_ADJUST = text(
-    "UPDATE stock SET adjusted = adjusted + :units, free = free + :units WHERE sku = :sku AND free + :units >= 0"
-)
-_RESERVE = text(
-    "UPDATE stock SET free = free - :units, held = held + :units"
-    " WHERE sku = :sku AND merchant = :merchant AND free >= :units"
-)
-_UNRESERVE = text("UPDATE stock SET free = free + :units, held = held - :units WHERE sku = :sku")
 _INSERT_SALE = text(
     "INSERT INTO sale (id, merchant, room, product, sku, title, image, price, list_price, total, free, per_person,"
     " hold_ms, length_ms, created_ms, announced) VALUES (:id, :merchant, :room, :product, :sku, :title, :image,"
@@ -65,10 +58,6 @@ _UNSETTLED = text(
     "SELECT o.merchant, o.id, p.id AS payment FROM orders AS o JOIN payment AS p ON p.order_id = o.id"
     " WHERE o.status = 'pending' AND o.expires_ms <= :now AND p.state = 'started' LIMIT :limit"
 )
-_REFUNDS_DUE = text(
-    "SELECT id, amount FROM payment WHERE state = 'refund_due' AND settled_ms <= :before"
-    " ORDER BY settled_ms LIMIT :limit"
-)
 _FORGET_EVENTS = text(
     "DELETE FROM outbox WHERE seq IN"
     " (SELECT seq FROM outbox WHERE seq <"
@@ -83,7 +72,9 @@ def stock_up(batch: Batch, command: StockUp) -> StockView:
     """Receive or adjust units. Raises NotFound for another merchant's SKU, Refused (sold_out) below zero."""
     batch.run(_NEW_STOCK, sku=command.sku, merchant=command.merchant)
     _stock(batch, command.merchant, command.sku)
-    if not batch.run(_ADJUST if command.adjust else _RECEIVE, sku=command.sku, units=command.quantity).rowcount:
+    kind = "adjusted" if command.adjust else "received"
+    units = {kind: command.quantity, "free": command.quantity}
+    if not move_stock(batch, command.merchant, command.sku, kind, command.reason, **units):
         raise Refused("sold_out", "not that many units are free to be taken away")
     row = _stock(batch, command.merchant, command.sku)
     return StockView(row.sku, row.received, row.adjusted, row.free, row.held, row.sold, row.shipped, row.quarantined)
@@ -99,9 +90,10 @@ def _stock(batch: Batch, merchant: str, sku: str) -> Row[Any]:
 def create_sale(batch: Batch, command: CreateSale) -> SaleView:
     """Set units aside for a sale. Raises NotFound, Refused (sold_out) when fewer are free."""
     _stock(batch, command.merchant, command.sku)
-    if not batch.run(_RESERVE, sku=command.sku, merchant=command.merchant, units=command.total).rowcount:
-        raise Refused("sold_out", "not that many units are free")
     sale = batch.mint()
+    units = {"free": -command.total, "held": command.total}
+    if not move_stock(batch, command.merchant, command.sku, "reserved", sale, **units):
+        raise Refused("sold_out", "not that many units are free")
     batch.run(
         _INSERT_SALE,
         id=sale,
@@ -176,7 +168,7 @@ def _resume(batch: Batch, sale: SaleRow, state: SaleState, _value: int) -> None:
 
 def _close(batch: Batch, sale: SaleRow, _state: SaleState, _value: int) -> None:
     if batch.run(_CLOSE_SALE, id=sale.id, now=batch.now_ms).rowcount:
-        batch.run(_UNRESERVE, sku=sale.sku, units=sale.free)
+        move_stock(batch, sale.merchant, sale.sku, "unreserved", sale.id, free=sale.free, held=-sale.free)
 
 
 def _reprice(batch: Batch, sale: SaleRow, _state: SaleState, price: int) -> None:
@@ -226,7 +218,7 @@ def close_drop(batch: Batch, command: CloseDrop) -> DropView:
 
 
 def sweep(batch: Batch, command: Sweep) -> Swept:
-    """Do what is due: holds, orders, sales, drops, delivered events."""
+    """Do what is due: holds, orders, sales, drops, refunds, delivered events."""
     if command.delivered:
         batch.run(batch.texts.mark_delivered, rows=as_rows(command.delivered), now=batch.now_ms)
     expired = reclaim(batch, EXPIRE_BATCH_MAX)
@@ -246,8 +238,8 @@ def sweep(batch: Batch, command: Sweep) -> Swept:
         Unsettled(row.merchant, row.id, row.payment)
         for row in batch.run(_UNSETTLED, now=batch.now_ms, limit=EXPIRE_BATCH_MAX)
     )
-    overdue = batch.run(_REFUNDS_DUE, before=batch.now_ms - REFUND_REPEAT_MS, limit=EXPIRE_BATCH_MAX)
-    refunds = tuple((row.id, row.amount) for row in overdue)
+    refunds = take_due(batch, command.provider, EXPIRE_BATCH_MAX)
+    finish_sent(batch, FORGET_MAX)
     return Swept(expired, unsettled, refunds, expired >= EXPIRE_BATCH_MAX)
 
 

@@ -11,13 +11,24 @@ from typing import Any, TypeVar
 
 import orjson
 
-from commerce import orders_sql, payments_sql, sales_sql, views_sql
+from commerce import fulfilment_sql, orders_sql, payments_sql, refunds_sql, sales_sql, views_sql
+from commerce.aftersale import AfterSale
 from commerce.domain.coupon import COUPONS_MAX, DROP_SECONDS_MAX
 from commerce.domain.money import AMOUNT_MAX
-from commerce.domain.order import LINES_MAX, WantedLine
+from commerce.domain.order import LINES_MAX, Delivery, WantedLine, delivery_fault
 from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX, LENGTH_S_MAX, QUANTITY_MAX, UNITS_MAX
 from commerce.errors import Busy, CommerceError, Invalid, NotFound, Refused
-from commerce.events import CouponView, DropView, Event, OrderCancelled, OrderView, RefundDue, SaleView, SoldView
+from commerce.events import (
+    CouponView,
+    DropView,
+    Event,
+    OrderCancelled,
+    OrderView,
+    RefundDue,
+    RefundView,
+    SaleView,
+    SoldView,
+)
 from commerce.ledger import (
     KEY_CHARACTERS_MAX,
     CancelOrder,
@@ -27,6 +38,7 @@ from commerce.ledger import (
     CouponGranted,
     CreateOrder,
     CreateSale,
+    FailRefund,
     Hold,
     HoldGranted,
     PaymentStarted,
@@ -44,7 +56,14 @@ from commerce.ledger import (
 )
 from commerce.ledger_sql import GroupCommitLedger
 from commerce.outbox_sql import Dispatcher, read_undelivered
-from commerce.payment import PROVIDER_TIMEOUT_S, PaymentNotice, PaymentProvider, PaymentRequest, SignedMessage
+from commerce.payment import (
+    PROVIDER_TIMEOUT_S,
+    PaymentNotice,
+    PaymentProvider,
+    PaymentRequest,
+    RefundRequest,
+    SignedMessage,
+)
 from commerce.store_sql import Store
 
 log = logging.getLogger(__name__)
@@ -70,8 +89,15 @@ class Shop:
         self._provider = provider
         self._sweep_s = sweep_s
         self._dispatcher = Dispatcher()
-        handlers = {**sales_sql.handlers(), **orders_sql.HANDLERS, **payments_sql.HANDLERS}
+        handlers = {
+            **sales_sql.handlers(),
+            **orders_sql.HANDLERS,
+            **payments_sql.HANDLERS,
+            **refunds_sql.HANDLERS,
+            **fulfilment_sql.HANDLERS,
+        }
         self.ledger = GroupCommitLedger(store, handlers, clock=clock, on_events=self._dispatcher.dispatch)
+        self.aftersale = AfterSale(store, self.ledger, clock=clock)
         self._dispatcher.listen(self._act_outside)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -142,7 +168,7 @@ class Shop:
         """Receive units (``reason`` received) or correct a count (any other reason; may be negative)."""
         adjust = reason != "received"
         _within(quantity, -UNITS_MAX if adjust else 0, UNITS_MAX, "quantity")
-        return await self._do(StockUp(merchant, sku, quantity, adjust), StockView)
+        return await self._do(StockUp(merchant, sku, quantity, adjust, reason[:TITLE_CHARACTERS_MAX]), StockView)
 
     async def create_sale(
         self,
@@ -272,6 +298,7 @@ class Shop:
         decision: Mapping[str, Any] | None = None,
         entered_ms: int | None = None,
         card: str | None = None,
+        delivery: Delivery | None = None,
     ) -> OrderView:
         """Make an order of a hold and/or lines (WantedLine or (sku, quantity, version)), with a coupon.
 
@@ -281,10 +308,16 @@ class Shop:
         _key(key)
         if len(wanted) > LINES_MAX:
             raise Invalid(f"an order has at most {LINES_MAX} lines")
+        fault = None if delivery is None else delivery_fault(delivery)
+        if fault is not None:
+            raise Invalid(fault, field="delivery")
         body = [(line.sku, line.quantity, line.version) for line in wanted]
         # The attribution may differ between a request and its repeat; what is bought may not.
-        body_hash = fingerprint(room, hold, orjson.dumps(body).decode(), coupon)
-        command = CreateOrder(merchant, room, person, key, body_hash, hold, wanted, coupon, decision, entered_ms, card)
+        where = () if delivery is None else (delivery,)
+        body_hash = fingerprint(room, hold, orjson.dumps(body).decode(), coupon, *where)
+        command = CreateOrder(
+            merchant, room, person, key, body_hash, hold, wanted, coupon, decision, entered_ms, card, delivery
+        )
         return await self._do(command, OrderView)
 
     async def cancel_order(self, merchant: str, person: str | None, order: str) -> OrderView:
@@ -332,7 +365,14 @@ class Shop:
         notice: PaymentNotice = self._provider.parse(message)
         raw = message.body.decode("utf-8", "replace")
         command = Settle(
-            self._provider.name, notice.number, notice.kind, notice.payment, notice.merchant, notice.amount, raw
+            self._provider.name,
+            notice.number,
+            notice.kind,
+            notice.payment,
+            notice.merchant,
+            notice.amount,
+            raw,
+            notice.refund,
         )
         return await self._do(command, Settled)
 
@@ -390,7 +430,7 @@ class Shop:
         """Do what is due now; the sweeper does this every second."""
         delivered = self._dispatcher.take_delivered()
         try:
-            return await self._do(Sweep(delivered), Swept)
+            return await self._do(Sweep(delivered, self._provider.name), Swept)
         except CommerceError:
             self._dispatcher.give_back(delivered)
             raise
@@ -406,8 +446,8 @@ class Shop:
             delay_s = 0.0 if swept.more else delay_s
             for unsettled in swept.unsettled:
                 self._call_outside(unsettled.payment, self._resolve(unsettled))
-            for payment, amount in swept.refunds_due:
-                self._call_outside(payment, self._provider.refund(payment, amount))
+            for request in swept.refunds_due:
+                self._call_outside(request.refund, self._give_back(request))
         finally:
             if self._timer is not None and self._loop is not None:
                 self._timer.cancel()
@@ -426,10 +466,22 @@ class Shop:
         else:
             await self._do(CancelOrder(unsettled.merchant, None, unsettled.order, "expired"), OrderView)
 
+    async def _give_back(self, request: RefundRequest) -> None:
+        """Ask the provider for a refund; when it never will, write that down."""
+        try:
+            await self._provider.refund(request)
+        except Refused as error:
+            if error.code != "refund_refused":
+                raise
+            await self._do(FailRefund(request.refund, error.message), RefundView)
+
     def _act_outside(self, event: Event) -> None:
         """What an event means for the provider."""
         if isinstance(event, RefundDue):
-            self._call_outside(event.payment, self._provider.refund(event.payment, event.amount))
+            request = RefundRequest(event.refund, event.payment, event.merchant, event.amount, event.paid)
+            # Events from before refunds had numbers are answered by the sweep, which reads the refund's row.
+            if event.refund:
+                self._call_outside(event.refund, self._give_back(request))
         elif isinstance(event, OrderCancelled):
             for payment in event.payments:
                 self._call_outside(payment, self._provider.close(payment))

@@ -9,7 +9,16 @@ from sqlalchemy import Connection, Row, RowMapping, text
 from commerce.domain.coupon import DropRow, drop_state
 from commerce.domain.ids import time_prefix
 from commerce.domain.sale import SaleRow, SaleState, state_of
-from commerce.events import CouponView, DropView, OrderLineView, OrderView, SaleView, SoldView
+from commerce.events import (
+    CouponView,
+    DropView,
+    OrderLineView,
+    OrderView,
+    RefundLineView,
+    RefundView,
+    SaleView,
+    SoldView,
+)
 
 CLOSED_SHOWN_MS = 600_000
 """A room's list keeps a closed sale or drop for ten minutes, so that late-comers see what they missed."""
@@ -101,6 +110,33 @@ def order_view(connection: Connection, row: Row[Any]) -> OrderView:
         cancelled=row.cancelled_ms,
         reason=row.reason,
         decision=None if row.decision is None else orjson.loads(row.decision),
+        refunded=row.refunded,
+        fulfilment=row.fulfilment,
+        delivery=None if row.delivery is None else orjson.loads(row.delivery),
+        fulfilled=row.fulfilled_ms,
+        done=row.done_ms,
+    )
+
+
+_REFUND_LINES = text("SELECT * FROM refund_line WHERE refund = :refund ORDER BY n")
+
+
+def refund_view(connection: Connection, row: Row[Any]) -> RefundView:
+    """A ``SELECT *`` row of ``refund`` with its lines."""
+    lines = connection.execute(_REFUND_LINES, {"refund": row.id})
+    return RefundView(
+        refund=row.id,
+        order=row.order_id,
+        kind=row.kind,
+        state=row.state,
+        amount=row.amount,
+        reason=row.reason,
+        stock=row.stock,
+        lines=tuple(RefundLineView(line.sku, line.quantity, line.returned, line.amount) for line in lines),
+        created=row.created_ms,
+        done=row.done_ms,
+        number=row.number,
+        error=row.error,
     )
 
 
@@ -121,7 +157,7 @@ _DROP = text("SELECT * FROM drop_ WHERE id = :id")
 _COUPONS = text("SELECT * FROM coupon WHERE merchant = :merchant AND person = :person ORDER BY id DESC LIMIT :limit")
 _SOLD = text(
     "SELECT count(*) AS orders, coalesce(sum(amount), 0) AS amount FROM orders"
-    " WHERE merchant = :merchant AND room = :room AND id >= :lowest AND status = 'paid'"
+    " WHERE merchant = :merchant AND room = :room AND id >= :lowest AND status NOT IN ('pending', 'cancelled')"
 )
 _ORDER = text("SELECT * FROM orders WHERE id = :id AND merchant = :merchant")
 
@@ -175,6 +211,17 @@ def read_order(connection: Connection, merchant: str, order: str, person: str | 
     if row is None or (person is not None and row.person != person):
         return None
     return order_view(connection, row)
+
+
+_REFUNDS = text("SELECT * FROM refund WHERE order_id = :order AND merchant = :merchant ORDER BY id DESC LIMIT :limit")
+
+
+def read_refunds(connection: Connection, merchant: str, order: str, person: str | None) -> list[RefundView] | None:
+    """The refunds of one order, newest first; None when there is no such order of theirs."""
+    if read_order(connection, merchant, order, person) is None:
+        return None
+    found = connection.execute(_REFUNDS, {"order": order, "merchant": merchant, "limit": LIST_MAX})
+    return [refund_view(connection, row) for row in found]
 
 
 def read_orders(

@@ -35,8 +35,8 @@ _TRAFFIC_BY: Mapping[str, str] = {
 }
 _FIELDS = ("link", "issuer", "role", "channel")
 _SOLD = (
-    "count(*) AS orders, sum(CASE WHEN status = 'paid' THEN 1 ELSE 0 END) AS paid,"
-    " sum(CASE WHEN status = 'paid' THEN amount ELSE 0 END) AS amount"
+    "count(*) AS orders, sum(CASE WHEN status NOT IN ('pending', 'cancelled') THEN 1 ELSE 0 END) AS paid,"
+    " sum(CASE WHEN status NOT IN ('pending', 'cancelled') THEN amount ELSE 0 END) AS amount"
 )
 _SALES_BY: Mapping[str, str] = {
     "link": f"SELECT link AS key, max(issuer) AS issuer, max(role) AS role, max(channel) AS channel, {_SOLD}"
@@ -47,11 +47,12 @@ _SALES_BY: Mapping[str, str] = {
 }
 _TOTAL = (
     f"SELECT {_SOLD}, count(DISTINCT person) AS buyers,"
-    " count(DISTINCT CASE WHEN status = 'paid' THEN person END) AS payers FROM judged"
+    " count(DISTINCT CASE WHEN status NOT IN ('pending', 'cancelled') THEN person END) AS payers FROM judged"
 )
 _REPEATERS = (
     "SELECT count(*) FROM"
-    " (SELECT person FROM judged WHERE status = 'paid' GROUP BY person HAVING count(*) > 1) AS again"
+    " (SELECT person FROM judged WHERE status NOT IN ('pending', 'cancelled')"
+    " GROUP BY person HAVING count(*) > 1) AS again"
 )
 
 

@@ -141,8 +141,8 @@ async def test_notices_out_of_order_end_the_same(tmp_path: Path) -> None:
         assert (await settle(world, notice(world, payment, order.amount))).effect == "paid"
         declined = notice(world, payment, order.amount, kind="declined", number="t0")
         assert (await settle(world, declined)).effect == "declined"
-        refunded = notice(world, payment, order.amount, kind="refunded")
-        assert (await settle(world, refunded)).effect == "refunded"
+        refunded = notice(world, payment, order.amount, kind="refunded", refund="nosuch")
+        assert await code_of(settle(world, refunded)) == "not_found"
         assert (await world.shop.order(MERCHANT, order.order)).status == "paid"
 
 
@@ -244,7 +244,9 @@ async def test_a_refund_that_was_not_confirmed_is_asked_for_again(tmp_path: Path
         await world.hold(sale2, "two", key="k")
         assert (await settle(world, notice(world, payment, order.amount))).effect == "refund"
         world.clock.advance(10_000)
-        assert (await world.shop.sweep()).refunds_due == ((payment, order.amount),)
+        [due] = (await world.shop.sweep()).refunds_due
+        assert (due.payment, due.amount, due.paid) == (payment, order.amount, order.amount)
+        assert (await world.shop.sweep()).refunds_due == ()
 
 
 async def test_an_expired_order_cannot_be_paid(tmp_path: Path) -> None:

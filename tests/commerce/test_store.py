@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
+import commerce.tables_aftersale
 import commerce.tables_ledger
 import commerce.tables_people
 from commerce.errors import StoreError
@@ -17,6 +18,7 @@ from commerce.store_sql import migrate, open_store, sqlite_engine
 from commerce.tables import metadata
 
 assert commerce.tables_ledger
+assert commerce.tables_aftersale
 assert commerce.tables_people
 
 

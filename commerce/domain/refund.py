@@ -1,0 +1,112 @@
+"""What a refund gives back: money split over an order's lines to the last 分 (promise P14), and units.
+
+A line was paid with ``quantity × price − discount``. Its first r units give ``paid × r // quantity`` back, so however a
+line is refunded, in one go or unit by unit, the parts add up to what was paid. Money given back without goods (a
+goodwill) lessens what is left: later parts are cut there, and never in all more than the order's amount goes back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+REASON_CHARACTERS_MAX = 200
+BACK_OFF_FIRST_MS = 10_000
+BACK_OFF_MOST_MS = 6 * 3_600_000
+TRIES_MAX = 15
+"""Asked for so often, over about 29 hours, a refund is left to people: providers settle within a day."""
+STOCK_WAYS = ("sellable", "quarantine", "none")
+"""Where refunded units go: back on sale, aside to be looked at, or nowhere (the buyer keeps them)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaidLine:
+    """A line as it was paid, and the units of it that were refunded before."""
+
+    n: int
+    sku: str
+    quantity: int
+    price: int
+    discount: int
+    refunded: int
+
+    def share(self, units: int) -> int:
+        """分 that the first ``units`` units cost, after the line's discount."""
+        return (self.quantity * self.price - self.discount) * units // self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class RefundPart:
+    """Units of one line and their money."""
+
+    n: int
+    sku: str
+    quantity: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refundable:
+    """What a refund comes to: ``amount`` 分 in all; ``rest`` when it leaves nothing to refund."""
+
+    amount: int
+    parts: tuple[RefundPart, ...]
+    rest: bool
+
+
+def decide_refund(
+    lines: Sequence[PaidLine],
+    left: int,
+    wanted: Sequence[tuple[str, int]] | None = None,
+    amount: int | None = None,
+) -> Refundable | str:
+    """Split a refund, or the refusal's code (already, over_refund, not_found).
+
+    ``left`` is what may still go back. ``wanted`` are (sku, units), ``amount`` is money without goods; neither asks for
+    all that is left.
+    """
+    if amount is not None:
+        if left == 0:
+            return "already"
+        return Refundable(amount, (), amount == left) if 0 < amount <= left else "over_refund"
+    if wanted is None:
+        units = [(line, line.quantity - line.refunded) for line in lines if line.quantity > line.refunded]
+        if left == 0 and not units:
+            return "already"
+        return Refundable(left, tuple(_parts(units, left)), rest=True)
+    chosen = _choose(lines, wanted)
+    if isinstance(chosen, str):
+        return chosen
+    parts = tuple(_parts(chosen, left))
+    given = sum(part.amount for part in parts)
+    return Refundable(given, parts, given == left)
+
+
+def _choose(lines: Sequence[PaidLine], wanted: Sequence[tuple[str, int]]) -> list[tuple[PaidLine, int]] | str:
+    """Units of each line: the same SKU may be on two lines (a flash unit and one from the shelf), first ones first."""
+    asked: dict[str, int] = {}
+    for sku, units in wanted:
+        asked[sku] = asked.get(sku, 0) + units
+    if not asked.keys() <= {line.sku for line in lines}:
+        return "not_found"
+    chosen: list[tuple[PaidLine, int]] = []
+    for line in lines:
+        units = min(asked.get(line.sku, 0), line.quantity - line.refunded)
+        if units > 0:
+            asked[line.sku] -= units
+            chosen.append((line, units))
+    if any(asked.values()):
+        return "over_refund" if chosen else "already"
+    return chosen
+
+
+def _parts(chosen: Sequence[tuple[PaidLine, int]], left: int) -> list[RefundPart]:
+    parts = []
+    for line, units in chosen:
+        amount = min(left, line.share(line.refunded + units) - line.share(line.refunded))
+        left -= amount
+        parts.append(RefundPart(line.n, line.sku, units, amount))
+    return parts
+
+
+def back_off_ms(tries: int, first_ms: int = BACK_OFF_FIRST_MS, most_ms: int = BACK_OFF_MOST_MS) -> int:
+    """How long after the ``tries``-th attempt (from 1) the next one is made: doubling, up to ``most_ms``."""
+    return int(min(most_ms, first_ms << min(tries - 1, 32)))

@@ -1,0 +1,110 @@
+"""Goods on their way, inside the ledger's transaction: shipped, picked up, done.
+
+What leaves is what was bought less what came back before: those units go sold → shipped, and with them the left side of
+``received + adjusted − shipped = free + held + sold + quarantined`` falls.
+"""
+
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, text
+
+from commerce.domain.order import GOODS_AFTER, STATUS_AFTER, Fulfilment, OrderStatus, Step, refuse_step
+from commerce.errors import Refused
+from commerce.events import OrderDone, OrderFulfilled, OrderView
+from commerce.ledger import FINISH_AFTER_MS, Finish, Fulfil
+from commerce.ledger_batch_sql import Batch
+from commerce.orders_sql import find_order
+from commerce.stock_sql import move_stock
+from commerce.views_sql import order_view
+
+_UNITS = text(
+    "SELECT l.sku, sum(l.quantity - coalesce(r.returned, 0)) AS units FROM order_line AS l LEFT JOIN"
+    " (SELECT n, sum(returned) AS returned FROM refund_line WHERE order_id = :order GROUP BY n) AS r ON r.n = l.n"
+    " WHERE l.order_id = :order GROUP BY l.sku ORDER BY l.sku"
+)
+_SEND = text(
+    "UPDATE orders SET fulfilment = :fulfilment, status = :status, delivery = :delivery, fulfilled_ms = :now"
+    " WHERE id = :id"
+)
+_FINISH = text("UPDATE orders SET fulfilment = :fulfilment, status = :status, done_ms = :now WHERE id = :id")
+_SENT = text(
+    "SELECT * FROM orders WHERE fulfilment IN ('shipped', 'picked_up') AND fulfilled_ms <= :before"
+    " ORDER BY fulfilled_ms LIMIT :limit"
+)
+
+
+def fulfil(batch: Batch, command: Fulfil) -> OrderView:
+    """Ship an order or hand it over.
+
+    Raises NotFound, Refused (not_open: unpaid, refunded or to be fetched another way; already; bad_code).
+    """
+    row = find_order(batch, command.merchant, command.order)
+    status, goods = OrderStatus(row.status), Fulfilment(row.fulfilment)
+    code = refuse_step(status, goods, command.step)
+    if code is not None:
+        raise Refused(code, _WHY[code], order=row.id)
+    delivery: dict[str, Any] = {} if row.delivery is None else orjson.loads(row.delivery)
+    if command.step is Step.PICK_UP:
+        if delivery.get("method") != "pickup":
+            raise Refused("not_open", "this order is not to be picked up", order=row.id)
+        if not hmac.compare_digest(str(delivery["code"]).encode(), command.code.encode()):
+            raise Refused("bad_code", "this is not the order's pickup code", order=row.id)
+    elif delivery.get("method") == "pickup":
+        raise Refused("not_open", "this order is to be picked up with its code", order=row.id)
+    else:
+        delivery |= {"carrier": command.carrier, "number": command.number}
+    units = [line for line in batch.run(_UNITS, order=row.id).all() if line.units > 0]
+    if not units:
+        raise Refused("not_open", "all of its units came back", order=row.id)
+    for line in units:
+        move_stock(batch, row.merchant, line.sku, "shipped", row.id, sold=-line.units, shipped=line.units)
+    after = {
+        "fulfilment": str(GOODS_AFTER[goods, command.step]),
+        "status": str(STATUS_AFTER[status, command.step]),
+        "delivery": orjson.dumps(delivery).decode(),
+    }
+    batch.run(_SEND, id=row.id, now=batch.now_ms, **after)
+    row = find_order(batch, row.merchant, row.id)
+    view = order_view(batch.connection, row)
+    batch.emit(OrderFulfilled(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
+    return view
+
+
+_WHY = {
+    "not_open": "the order is not at this step yet",
+    "already": "the order is past this step",
+}
+
+
+def finish(batch: Batch, command: Finish) -> OrderView:
+    """The buyer has the goods. Raises NotFound, Refused (not_open, already)."""
+    row = find_order(batch, command.merchant, command.order, command.person)
+    code = refuse_step(OrderStatus(row.status), Fulfilment(row.fulfilment), Step.FINISH)
+    if code is not None:
+        raise Refused(code, _WHY[code], order=row.id)
+    return _finish(batch, row)
+
+
+def _finish(batch: Batch, row: Row[Any]) -> OrderView:
+    after = {
+        "fulfilment": str(GOODS_AFTER[Fulfilment(row.fulfilment), Step.FINISH]),
+        # All money of goods that were sent may have gone back: then the status goes on saying so.
+        "status": str(STATUS_AFTER.get((OrderStatus(row.status), Step.FINISH), row.status)),
+    }
+    batch.run(_FINISH, id=row.id, now=batch.now_ms, **after)
+    row = find_order(batch, row.merchant, row.id)
+    view = order_view(batch.connection, row)
+    batch.emit(OrderDone(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
+    return view
+
+
+def finish_sent(batch: Batch, limit: int) -> None:
+    """Finish what was sent long ago and nobody said a word about."""
+    for row in batch.run(_SENT, before=batch.now_ms - FINISH_AFTER_MS, limit=limit).all():
+        _finish(batch, row)
+
+
+HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {Fulfil: fulfil, Finish: finish}

@@ -1,0 +1,267 @@
+"""Refunds inside the ledger's transaction: book one, hear of it, ask again, give up.
+
+A refund is booked whole: money (``orders.refunded``, capped by a CHECK), units, coupon, status, request key and the
+event that sends the shop to the provider, all in one transaction (promise P7). Only then is the provider asked, under
+the refund's own number, until its notice settles it exactly once: done, or failed (promise P6). A failed refund stays
+booked, as the money is still owed; staff ask for it again.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Row, text
+
+from commerce.domain.order import STATUS_AFTER, Fulfilment, OrderStatus, Step, refuse_step
+from commerce.domain.refund import TRIES_MAX, PaidLine, Refundable, RefundPart, back_off_ms, decide_refund
+from commerce.errors import Invalid, NotFound, Refused
+from commerce.events import OrderRefunded, OrderView, RefundDue, RefundView
+from commerce.ledger import FailRefund, Refund, RetryRefund, Settle
+from commerce.ledger_batch_sql import Batch
+from commerce.orders_sql import find_order
+from commerce.payment import RefundRequest
+from commerce.stock_sql import move_stock
+from commerce.views_sql import order_view, refund_view
+
+_LINES = text(
+    "SELECT l.n, l.sku, l.quantity, l.price, l.discount, coalesce(sum(r.quantity), 0) AS refunded FROM order_line AS l"
+    " LEFT JOIN refund_line AS r ON r.order_id = l.order_id AND r.n = l.n WHERE l.order_id = :order"
+    " GROUP BY l.n, l.sku, l.quantity, l.price, l.discount ORDER BY l.n"
+)
+_SETTLED = text("SELECT * FROM payment WHERE order_id = :order AND state = 'settled'")
+_INSERT = text(
+    "INSERT INTO refund (id, merchant, order_id, payment, staff, provider, kind, amount, state, stock, reason, tries,"
+    " next_ms, created_ms, done_ms) VALUES (:id, :merchant, :order, :payment, :staff, :provider, :kind, :amount,"
+    " :state, :stock, :reason, 1, :next_ms, :now, :done_ms)"
+)
+_INSERT_LINE = text(
+    "INSERT INTO refund_line (refund, n, order_id, sku, quantity, returned, amount)"
+    " VALUES (:refund, :n, :order, :sku, :quantity, :returned, :amount)"
+)
+_GIVE = text(
+    "UPDATE orders SET refunded = refunded + :amount, status = :status WHERE id = :id AND refunded + :amount <= amount"
+)
+_FREE_COUPON = text(
+    "UPDATE coupon SET state = 'unused', order_id = NULL"
+    " WHERE id = :id AND order_id = :order AND state = 'used' AND expires_ms > :now"
+)
+_REFUND = text("SELECT * FROM refund WHERE id = :id")
+_DUE = text(
+    "SELECT r.*, p.amount AS paid FROM refund AS r JOIN payment AS p ON p.id = r.payment"
+    " WHERE r.state = 'requested' AND r.next_ms <= :now AND r.provider = :provider ORDER BY r.next_ms LIMIT :limit"
+)
+_ASKED = text("UPDATE refund SET tries = tries + 1, next_ms = :next_ms WHERE id = :id")
+_DONE = text(
+    "UPDATE refund SET state = 'done', number = :number, error = NULL, done_ms = :now"
+    " WHERE id = :id AND state <> 'done'"
+)
+_FAILED = text("UPDATE refund SET state = 'failed', error = :error WHERE id = :id AND state = 'requested'")
+_AGAIN = text("UPDATE refund SET state = 'requested', tries = 1, next_ms = :next_ms, error = NULL WHERE id = :id")
+_PAID = text("SELECT amount FROM payment WHERE id = :id")
+_GIVEN_BACK = text(
+    "UPDATE payment SET state = 'refunded' WHERE id = :id AND state = 'refund_due' AND NOT EXISTS"
+    " (SELECT 1 FROM refund WHERE payment = :id AND kind = 'late' AND state <> 'done')"
+)
+
+
+def refund_order(batch: Batch, command: Refund) -> RefundView:
+    """Book a refund.
+
+    Raises NotFound, Conflict, Invalid, Refused (not_open: not paid; already: nothing left; over_refund: more than is
+    left).
+    """
+    stored = batch.replay(command.merchant, command.staff, "refund", command.key, command.hash)
+    if stored is not None:
+        return refund_view(batch.connection, _find(batch, command.merchant, None, stored))
+    row = find_order(batch, command.merchant, command.order)
+    decided = _decide(batch, command, row)
+    step = Step.REFUND_REST if decided.rest else Step.REFUND_PART
+    status = OrderStatus(row.status)
+    code = refuse_step(status, Fulfilment(row.fulfilment), step)
+    if code is not None:
+        raise Refused(code, "the order was not paid" if code == "not_open" else "all of it was refunded", order=row.id)
+    back = command.stock != "none"
+    if decided.amount == 0 and not (back and decided.parts):
+        raise Refused("already", "there is nothing left to refund", order=row.id)
+    refund = _book(batch, command, row, decided)
+    if back:
+        _return_units(batch, row, refund, decided.parts, command.stock)
+    batch.run(_GIVE, id=row.id, amount=decided.amount, status=str(STATUS_AFTER[status, step]))
+    if decided.rest and row.coupon is not None:
+        batch.run(_FREE_COUPON, id=row.coupon, order=row.id, now=batch.now_ms)
+    batch.remember(command.merchant, command.staff, "refund", command.key, command.hash, refund)
+    return _tell(batch, _find(batch, command.merchant, None, refund))
+
+
+def _decide(batch: Batch, command: Refund, row: Row[Any]) -> Refundable:
+    if command.amount is not None and (command.lines is not None or command.stock != "none"):
+        raise Invalid("a refund is of lines or of an amount; an amount brings no units back: its stock is none")
+    paid = [
+        PaidLine(line.n, line.sku, line.quantity, line.price, line.discount, line.refunded)
+        for line in batch.run(_LINES, order=row.id)
+    ]
+    left = row.amount - row.refunded
+    decided = decide_refund(paid, left, command.lines, command.amount)
+    if decided == "not_found":
+        raise NotFound("the order has no such line")
+    if isinstance(decided, str):
+        if OrderStatus(row.status) in (OrderStatus.PENDING, OrderStatus.CANCELLED):
+            raise Refused("not_open", "the order was not paid", order=row.id)
+        raise Refused(decided, "that is more than is left to refund", order=row.id, left=left)
+    return decided
+
+
+def _book(batch: Batch, command: Refund, row: Row[Any], decided: Refundable) -> str:
+    payment = batch.one(_SETTLED, order=row.id)
+    if payment is None:
+        raise Refused("not_open", "the order was not paid", order=row.id)
+    owed = decided.amount > 0
+    refund = batch.mint()
+    batch.run(
+        _INSERT,
+        id=refund,
+        merchant=row.merchant,
+        order=row.id,
+        payment=payment.id,
+        staff=command.staff,
+        provider=payment.provider,
+        kind="order",
+        amount=decided.amount,
+        # Goods alone come back when all the money went before: no provider gives 0 分.
+        state="requested" if owed else "done",
+        stock=command.stock,
+        reason=command.reason,
+        next_ms=batch.now_ms + back_off_ms(1),
+        now=batch.now_ms,
+        done_ms=None if owed else batch.now_ms,
+    )
+    batch.run_many(
+        _INSERT_LINE,
+        [
+            {
+                "refund": refund,
+                "n": part.n,
+                "order": row.id,
+                "sku": part.sku,
+                "quantity": part.quantity,
+                "returned": 0 if command.stock == "none" else part.quantity,
+                "amount": part.amount,
+            }
+            for part in decided.parts
+        ],
+    )
+    if owed:
+        _ask(batch, row, refund, payment.id, decided.amount, payment.amount)
+    return refund
+
+
+def _ask(batch: Batch, row: Row[Any], refund: str, payment: str, amount: int, paid: int) -> None:
+    common = (batch.mint(), row.merchant, row.room, batch.now_ms)
+    batch.emit(RefundDue(*common, row.person, row.id, payment, amount, refund, paid))
+
+
+def _return_units(batch: Batch, row: Row[Any], refund: str, parts: tuple[RefundPart, ...], stock: str) -> None:
+    """Units from where the order left them (sold, or shipped) to free or quarantined."""
+    units: Counter[str] = Counter()
+    for part in parts:
+        units[part.sku] += part.quantity
+    place = "sold" if row.fulfilment == Fulfilment.OPEN else "shipped"
+    to = "free" if stock == "sellable" else "quarantined"
+    for sku, count in sorted(units.items()):
+        move_stock(batch, row.merchant, sku, "returned", refund, **{place: -count, to: count})
+
+
+def book_late(batch: Batch, row: Row[Any], payment: Row[Any], amount: int, reason: str) -> None:
+    """Book money that came and bought nothing: it goes back whole."""
+    refund = batch.mint()
+    batch.run(
+        _INSERT,
+        id=refund,
+        merchant=row.merchant,
+        order=row.id,
+        payment=payment.id,
+        staff=None,
+        provider=payment.provider,
+        kind="late",
+        amount=amount,
+        state="requested",
+        stock="none",
+        reason=reason,
+        next_ms=batch.now_ms + back_off_ms(1),
+        now=batch.now_ms,
+        done_ms=None,
+    )
+    _ask(batch, row, refund, payment.id, amount, payment.amount)
+
+
+def hear(batch: Batch, command: Settle, payment: Row[Any]) -> str:
+    """Let the provider's word on a refund act once. Raises NotFound, Refused (amount_mismatch)."""
+    row = _find(batch, payment.merchant, None, command.refund)
+    if row.payment != payment.id:
+        raise NotFound("no such refund")
+    if row.amount != command.amount:
+        raise Refused("amount_mismatch", "the amount is not the refund's", expected=row.amount)
+    if command.kind == "refunded":
+        changed = batch.run(_DONE, id=row.id, number=command.number, now=batch.now_ms).rowcount
+        batch.run(_GIVEN_BACK, id=payment.id)
+    else:
+        changed = batch.run(_FAILED, id=row.id, error="the provider refused it").rowcount
+    if not changed:
+        return "repeat"
+    _tell(batch, _find(batch, payment.merchant, None, row.id))
+    return command.kind
+
+
+def take_due(batch: Batch, provider: str, limit: int) -> tuple[RefundRequest, ...]:
+    """Refunds that the provider is to be asked for again, each later than the time before; hopeless ones fail."""
+    requests = []
+    for row in batch.run(_DUE, now=batch.now_ms, provider=provider, limit=limit).all():
+        if row.tries >= TRIES_MAX:
+            fail_refund(batch, FailRefund(row.id, "the provider did not confirm it"))
+            continue
+        batch.run(_ASKED, id=row.id, next_ms=batch.now_ms + back_off_ms(row.tries + 1))
+        requests.append(RefundRequest(row.id, row.payment, row.merchant, row.amount, row.paid))
+    return tuple(requests)
+
+
+def fail_refund(batch: Batch, command: FailRefund) -> RefundView:
+    """Give up asking; who runs the shop sees it and decides. One that is done stays done. Raises NotFound."""
+    changed = batch.run(_FAILED, id=command.refund, error=command.error[:200]).rowcount
+    row = _find(batch, None, None, command.refund)
+    return _tell(batch, row) if changed else refund_view(batch.connection, row)
+
+
+def retry_refund(batch: Batch, command: RetryRefund) -> RefundView:
+    """failed → requested, under the same number, so it cannot be given twice. Raises NotFound, Refused (already)."""
+    row = _find(batch, command.merchant, command.order, command.refund)
+    if row.state != "failed":
+        raise Refused("already", f"the refund is {row.state}")
+    batch.run(_AGAIN, id=row.id, next_ms=batch.now_ms + back_off_ms(1))
+    order = find_order(batch, row.merchant, row.order_id)
+    paid = batch.one(_PAID, id=row.payment)
+    assert paid is not None
+    _ask(batch, order, row.id, row.payment, row.amount, paid.amount)
+    return _tell(batch, _find(batch, row.merchant, None, row.id))
+
+
+def _find(batch: Batch, merchant: str | None, order: str | None, refund: str) -> Row[Any]:
+    row = batch.one(_REFUND, id=refund)
+    if row is None or merchant not in (None, row.merchant) or order not in (None, row.order_id):
+        raise NotFound("no such refund")
+    return row
+
+
+def _tell(batch: Batch, row: Row[Any]) -> RefundView:
+    view = refund_view(batch.connection, row)
+    order = find_order(batch, row.merchant, row.order_id)
+    seen: OrderView = order_view(batch.connection, order)
+    common = (batch.mint(), order.merchant, order.room, batch.now_ms)
+    batch.emit(OrderRefunded(*common, order.person, seen, view))
+    return view
+
+
+HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
+    Refund: refund_order,
+    RetryRefund: retry_refund,
+    FailRefund: fail_refund,
+}
