@@ -5,7 +5,7 @@ and coupon figures once per drop, so that 5,000 attempts do not make 5,000 messa
 """
 
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,8 +66,15 @@ class Outcome:
 class Batch:
     """The state of one transaction while its commands are decided."""
 
-    def __init__(self, connection: Connection, now_ms: int, texts: LedgerText = SQLITE) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        now_ms: int,
+        texts: LedgerText = SQLITE,
+        on_finish: "Callable[[Batch, Sequence[Event]], None] | None" = None,
+    ) -> None:
         self.connection = connection
+        self.on_finish = on_finish
         self.now_ms = now_ms
         self.texts = texts
         self.events: list[Event] = []
@@ -164,6 +171,8 @@ class Batch:
         if self.events:
             body = as_rows((event.id, type(event).__name__, orjson.dumps(event).decode()) for event in self.events)
             self.run(self.texts.insert_events, rows=body, now=self.now_ms)
+            if self.on_finish is not None:
+                self.on_finish(self, self.events)
         return outcome
 
     def _finish_sale(self, sale: SaleRow, outcome: Outcome) -> None:

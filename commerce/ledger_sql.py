@@ -52,6 +52,7 @@ _STOP: Any = object()
 class GroupCommitLedger:
     """A ``Ledger`` on one writing connection of a store. ``handlers`` maps each row-wise command's type to its rule.
 
+    ``on_finish`` writes what else belongs to the events of a batch, in its transaction.
     ``on_events`` is called on the loop, after the answers of the batch, with the events that it committed.
     """
 
@@ -62,12 +63,14 @@ class GroupCommitLedger:
         *,
         clock: Clock,
         on_events: Callable[[Sequence[Event]], None],
+        on_finish: Callable[[Batch, Sequence[Event]], None] | None = None,
         requests_waiting_max: int = REQUESTS_WAITING_MAX,
     ) -> None:
         self._store = store
         self._handlers = handlers
         self._clock = clock
         self._on_events = on_events
+        self._on_finish = on_finish
         self._waiting_max = requests_waiting_max
         self._waiting = 0
         self._queue: SimpleQueue[Submitted] = SimpleQueue()
@@ -168,7 +171,7 @@ class GroupCommitLedger:
         return requests, True
 
     def _commit(self, connection: Connection, requests: Sequence[Submitted]) -> None:
-        batch = Batch(connection, self._clock())
+        batch = Batch(connection, self._clock(), on_finish=self._on_finish)
         outcome = Outcome()
         try:
             with connection.begin():

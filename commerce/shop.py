@@ -65,6 +65,7 @@ from commerce.payment import (
     SignedMessage,
 )
 from commerce.store_sql import Store
+from commerce.webhooks_sql import enter_deliveries
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,9 @@ class Shop:
             **refunds_sql.HANDLERS,
             **fulfilment_sql.HANDLERS,
         }
-        self.ledger = GroupCommitLedger(store, handlers, clock=clock, on_events=self._dispatcher.dispatch)
+        self.ledger = GroupCommitLedger(
+            store, handlers, clock=clock, on_events=self._dispatcher.dispatch, on_finish=enter_deliveries
+        )
         self.aftersale = AfterSale(store, self.ledger, clock=clock)
         self._dispatcher.listen(self._act_outside)
         self._loop: asyncio.AbstractEventLoop | None = None

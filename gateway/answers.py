@@ -27,8 +27,13 @@ def coupon_answer(granted: CouponGranted) -> CouponAnswer:
 
 
 def order_answer(order: OrderView, *, staff: bool = False) -> dict[str, Any]:
-    """An order; who is credited for it is the merchant's matter and not the buyer's, so only ``staff`` reads that."""
+    """An order; who is credited for it is the merchant's matter and not the buyer's, so only ``staff`` reads that.
+
+    The pickup code is the buyer's alone: it proves at the counter who came.
+    """
     view: dict[str, Any] = plain(order)
     if not staff:
         view.pop("decision", None)
+    elif view["delivery"] is not None:
+        view["delivery"].pop("code", None)
     return view

@@ -170,6 +170,13 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
+def call_key(call: Call) -> str:
+    """The Idempotency-Key of an operation that must have one. Raises ``Problem``."""
+    if call.key is None:
+        raise Problem(400, "invalid", "send an Idempotency-Key header: a repeated request must act once")
+    return call.key
+
+
 def page_limit(call: Call, *, most: int = 200) -> int:
     """``?limit=`` as a number from 1 to ``most``; 50 when not given. Raises ``Problem``."""
     text = call.query.get("limit", "50")

@@ -29,6 +29,7 @@ from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
 from commerce.shop import Shop
 from commerce.store_sql import Store, open_store
+from commerce.webhooks_sql import Webhooks
 from gateway.addresses import Addresses
 from gateway.api import Api, openapi
 from gateway.auth import Claims, TokenError, Tokens
@@ -44,6 +45,7 @@ from gateway.media import open_media
 from gateway.metrics import render_metrics
 from gateway.pages import Preflight, page_routes
 from gateway.rooms import Room, Rooms
+from gateway.routes_aftersale import aftersale_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
@@ -52,6 +54,7 @@ from gateway.routes_shows import show_operations
 from gateway.secrets import Secrets, open_secrets
 from gateway.services import Services
 from gateway.streaming import Streaming
+from gateway.webhooks import WebhookSender
 from stream.directory import Directory
 
 logger = logging.getLogger("siyu.app")
@@ -101,6 +104,8 @@ class Application:
             *auth_operations(services),
             *room_operations(services, desk, addresses),
             *order_operations(services, desk),
+            *aftersale_operations(services, desk),
+            *webhook_operations(services),
             *people_operations(services, desk, addresses),
             *show_operations(services.media, services.rooms, desk),
         ]
@@ -164,7 +169,9 @@ class Application:
         await services.media.start()
         # The bridge listens before the shop tells what a crash left in its outbox, or nobody would hear it.
         await self.bridge.start()
+        services.shop.listen(services.sender.hear)
         await services.shop.start()
+        services.sender.start()
         await self.streaming.start()
 
     async def drain(self) -> None:
@@ -183,6 +190,7 @@ class Application:
             self.bridge.close,
             *self.streaming.shutters(),
             services.hub.close,
+            services.sender.close,
             services.directory.close,
             services.media.close,
             *self._shutters,
@@ -267,6 +275,7 @@ async def open_application(
         broker=MemoryBroker(),
         epoch=hashlib.sha256(os.urandom(16)).hexdigest()[:12],
     )
+    webhooks = Webhooks(store, clock=clock)
     services = Services(
         settings=settings,
         clock=clock,
@@ -281,6 +290,8 @@ async def open_application(
         hub=hub,
         desk=desk,
         media=media,
+        webhooks=webhooks,
+        sender=WebhookSender(webhooks, clock=clock, allow_private=settings.loopback),
     )
     bridge = Bridge(
         hub=hub,

@@ -24,7 +24,10 @@ from commerce.events import (
     HoldExpired,
     OrderCancelled,
     OrderCreated,
+    OrderDone,
+    OrderFulfilled,
     OrderPaid,
+    OrderRefunded,
     SaleChanged,
     StockChanged,
 )
@@ -49,7 +52,10 @@ SHELF_READ_TIMEOUT_S = 5.0
 CLOCK_REFRESH_S = 10.0
 
 # After these there may be more or fewer units to sell than before.
-MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, OrderCancelled)
+MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, OrderCancelled, OrderRefunded)
+
+
+OrderEvent = OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderDone | OrderRefunded
 
 
 class Shows(Protocol):
@@ -137,6 +143,9 @@ class Bridge:
             OrderCreated: self._order,
             OrderPaid: self._order,
             OrderCancelled: self._order,
+            OrderFulfilled: self._order,
+            OrderDone: self._order,
+            OrderRefunded: self._order,
             PinChanged: self._pin,
             ShelfChanged: self._shelf,
             HoldExpired: lambda _: None,
@@ -275,7 +284,7 @@ class Bridge:
         self._hub.send_personal(event.room, event.person, {"t": "coupon", "coupon": plain(event.coupon)})
         self._attribution.record(Touch(event.merchant, event.person, TouchKind.COUPON, room=event.room))
 
-    def _order(self, event: OrderCreated | OrderPaid | OrderCancelled) -> None:
+    def _order(self, event: OrderEvent) -> None:
         self._hub.send_personal(event.room, event.person, {"t": "order", "order": order_answer(event.order)})
 
     def _pin(self, event: PinChanged) -> None:

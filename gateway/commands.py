@@ -26,6 +26,7 @@ from gateway.desk import Desk
 from gateway.encode import plain
 from gateway.errors import Problem
 from gateway.schemas import (
+    DeliveryBody,
     DropBody,
     Id,
     OrderLineBody,
@@ -58,6 +59,7 @@ class OrderCommand(Struct):
     hold: Id | None = None
     lines: Annotated[list[OrderLineBody], Meta(max_length=LINES_MAX)] = []
     coupon: Id | None = None
+    delivery: DeliveryBody | None = None
 
 
 class PayCommand(Struct):
@@ -160,7 +162,15 @@ def hub_commands(desk: Desk) -> dict[str, Handler]:
 
     async def create_order(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
         body = _parse(OrderCommand, command)
-        order = await desk.create_order(who, room, key=body.key, hold=body.hold, lines=body.lines, coupon=body.coupon)
+        order = await desk.create_order(
+            who,
+            room,
+            key=body.key,
+            hold=body.hold,
+            lines=body.lines,
+            coupon=body.coupon,
+            delivery=body.delivery,
+        )
         return {"order": order_answer(order)}
 
     async def pay_order(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:

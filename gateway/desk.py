@@ -9,9 +9,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec.structs import asdict
+
 from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import Card
+from commerce.domain.order import Delivery
 from commerce.errors import NotFound
 from commerce.events import DropView, OrderView, SaleView
 from commerce.ledger import CouponGranted, HoldGranted
@@ -19,7 +22,7 @@ from commerce.shop import Shop
 from gateway.auth import Claims
 from gateway.errors import Problem
 from gateway.rooms import Room, Rooms
-from gateway.schemas import DropBody, OrderLineBody, PinBody, PriceBody, ProductBody, SaleBody
+from gateway.schemas import DeliveryBody, DropBody, OrderLineBody, PinBody, PriceBody, ProductBody, SaleBody
 from stream.directory import Directory
 
 
@@ -162,6 +165,7 @@ class Desk:
         hold: str | None,
         lines: Sequence[OrderLineBody],
         coupon: str | None,
+        delivery: DeliveryBody | None = None,
     ) -> OrderView:
         """An order with the decision who brought this buyer, judged now and never again (A8)."""
         room = self.entered(who, room_id)
@@ -182,7 +186,15 @@ class Desk:
             decision=decision,
             entered_ms=entries.first_ms,
             card=next((card.product for card in pins if card.explaining), None),
+            delivery=None if delivery is None else Delivery(**asdict(delivery)),
         )
+
+    async def order_to_run(self, who: Claims, order: str) -> OrderView:
+        """The order, for one who may run the room that it was made in. Raises ``Problem`` 403, ``NotFound``."""
+        view = await self._shop.order(who.merchant, order)
+        if not who.may_run(view.room, who.merchant):
+            raise Problem(403, "forbidden", "only the room's host and the shop's staff may do this")
+        return view
 
     async def pay_order(self, who: Claims, order: str, key: str) -> OrderView:
         return await self._shop.pay_order(who.merchant, who.person, order, key)

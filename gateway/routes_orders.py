@@ -5,17 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.answers import order_answer
-from gateway.api import ANYONE, SIGNED_IN, Call, Operation, page_limit
+from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.desk import Desk
-from gateway.errors import Problem
 from gateway.schemas import CouponView, Empty, OrderAnswer, OrderBody, Page
 from gateway.services import Services
-
-
-def _key(call: Call) -> str:
-    if call.key is None:
-        raise Problem(400, "invalid", "send an Idempotency-Key header: a repeated request must act once")
-    return call.key
 
 
 def order_operations(services: Services, desk: Desk) -> list[Operation]:
@@ -25,7 +18,13 @@ def order_operations(services: Services, desk: Desk) -> list[Operation]:
     async def create_order(call: Call) -> Any:
         body = call.body
         order = await desk.create_order(
-            call.who, body.room, key=_key(call), hold=body.hold, lines=body.lines, coupon=body.coupon
+            call.who,
+            body.room,
+            key=call_key(call),
+            hold=body.hold,
+            lines=body.lines,
+            coupon=body.coupon,
+            delivery=body.delivery,
         )
         return {"order": order_answer(order)}
 
@@ -45,7 +44,7 @@ def order_operations(services: Services, desk: Desk) -> list[Operation]:
         return {"order": order_answer(order, staff=call.who.staff)}
 
     async def pay_order(call: Call) -> Any:
-        return {"order": order_answer(await desk.pay_order(call.who, call.path["id"], _key(call)))}
+        return {"order": order_answer(await desk.pay_order(call.who, call.path["id"], call_key(call)))}
 
     async def cancel_order(call: Call) -> Any:
         return {"order": order_answer(await shop.cancel_order(call.who.merchant, call.who.person, call.path["id"]))}

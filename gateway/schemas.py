@@ -6,12 +6,19 @@ client shows at once.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from commerce.domain.order import LINES_MAX
+from commerce.domain.order import (
+    ADDRESS_CHARACTERS_MAX,
+    CARRIER_CHARACTERS_MAX,
+    LINES_MAX,
+    TRACKING_CHARACTERS_MAX,
+)
+from commerce.domain.refund import REASON_CHARACTERS_MAX
 from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX, QUANTITY_MAX, UNITS_MAX
+from commerce.domain.webhook import URL_CHARACTERS_MAX
 
 Title = Annotated[str, Meta(min_length=1, max_length=60)]
 Name = Annotated[str, Meta(min_length=1, max_length=40)]
@@ -104,11 +111,49 @@ class OrderLineBody(Body, kw_only=True):
     version: Annotated[int, Meta(ge=1)] | None = None
 
 
+class DeliveryBody(Body, kw_only=True):
+    """How the buyer wants the goods: ``express`` to an address, or ``pickup`` with a code that the buyer is told."""
+
+    method: Literal["express", "pickup"]
+    name: Name
+    phone: Annotated[str, Meta(min_length=5, max_length=21)]
+    address: Annotated[str, Meta(max_length=ADDRESS_CHARACTERS_MAX)] = ""
+
+
 class OrderBody(Body, kw_only=True):
     room: Id
     hold: Id | None = None
     lines: Annotated[list[OrderLineBody], Meta(max_length=LINES_MAX)] = []
     coupon: Id | None = None
+    delivery: DeliveryBody | None = None
+
+
+class RefundLineBody(Body, kw_only=True):
+    sku: Id
+    quantity: Units
+
+
+class RefundBody(Body, kw_only=True):
+    """Of ``lines``, of an ``amount`` without goods, or, with neither, all that is left."""
+
+    lines: Annotated[list[RefundLineBody], Meta(min_length=1, max_length=LINES_MAX)] | None = None
+    amount: Price | None = None
+    reason: Annotated[str, Meta(min_length=1, max_length=REASON_CHARACTERS_MAX)]
+    stock: Literal["sellable", "quarantine", "none"] = "none"
+
+
+class ShipBody(Body, kw_only=True):
+    carrier: Annotated[str, Meta(min_length=1, max_length=CARRIER_CHARACTERS_MAX)]
+    number: Annotated[str, Meta(min_length=1, max_length=TRACKING_CHARACTERS_MAX)]
+
+
+class CodeBody(Body, kw_only=True):
+    code: Annotated[str, Meta(min_length=1, max_length=12)]
+
+
+class WebhookBody(Body, kw_only=True):
+    url: Annotated[str, Meta(min_length=1, max_length=URL_CHARACTERS_MAX)]
+    events: Annotated[list[Label], Meta(max_length=20, description="all of them when left out")] = []
 
 
 class LinkBody(Body, kw_only=True):
@@ -284,10 +329,107 @@ class OrderView(Struct):
     created: int
     expires: int | None
     paid: int | None
+    refunded: int = 0
+    fulfilment: str = "open"
+    delivery: dict[str, Any] | None = None
+    fulfilled: int | None = None
+    done: int | None = None
 
 
 class OrderAnswer(Struct):
     order: OrderView
+
+
+class RefundLineView(Struct):
+    sku: str
+    quantity: int
+    returned: int
+    amount: int
+
+
+class RefundView(Struct):
+    refund: str
+    order: str
+    kind: str
+    state: str
+    amount: int
+    reason: str
+    stock: str
+    lines: list[RefundLineView]
+    created: int
+    done: int | None
+    number: str | None
+    error: str | None
+
+
+class RefundAnswer(Struct):
+    refund: RefundView
+
+
+class FigureView(Struct):
+    """How many, how much (分), and the first ids of them."""
+
+    count: int
+    amount: int
+    ids: list[str]
+
+
+class ProviderView(Struct):
+    provider: str
+    paid: FigureView
+    refunded: FigureView
+
+
+class MoneyView(Struct):
+    opening: int
+    came: int
+    went: int
+    closing: int
+
+
+class StockDayView(Struct):
+    sku: str
+    title: str
+    opening: dict[str, int]
+    received: int
+    adjusted: int
+    held: int
+    released: int
+    sold: int
+    shipped: int
+    returned: int
+    closing: dict[str, int]
+    entries: int
+    ids: list[str]
+
+
+class StatementAnswer(Struct):
+    """The books of one day."""
+
+    day: str
+    since: int
+    until: int
+    money: MoneyView
+    providers: list[ProviderView]
+    orders: FigureView
+    paid: FigureView
+    cancelled: FigureView
+    refunds_booked: FigureView
+    refunds_done: FigureView
+    refunds_open: FigureView
+    coupons_given: FigureView
+    coupons_used: FigureView
+    stock: list[StockDayView]
+
+
+class WebhookAnswer(Struct):
+    """Where events go; ``secret`` is told once, when the webhook is made."""
+
+    webhook: str
+    url: str
+    events: list[str]
+    created: int
+    secret: str | None = None
 
 
 class CouponView(Struct):

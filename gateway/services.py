@@ -10,12 +10,14 @@ from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
 from commerce.shop import Shop
+from commerce.webhooks_sql import Webhooks
 from gateway.auth import Tokens
 from gateway.config import Settings
 from gateway.desk import Desk
 from gateway.media import Media
 from gateway.rooms import Rooms
 from gateway.secrets import Secrets
+from gateway.webhooks import WebhookSender
 from stream.directory import Directory
 
 Clock = Callable[[], int]
@@ -38,3 +40,5 @@ class Services:
     hub: Hub
     desk: Desk
     media: Media
+    webhooks: Webhooks
+    sender: WebhookSender

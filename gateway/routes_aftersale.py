@@ -1,0 +1,145 @@
+"""After the payment: refunds, shipping and pickup, the day's statement, webhooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from commerce.domain.day import day_of
+from commerce.statement import statement_csv
+from gateway.answers import order_answer
+from gateway.api import SIGNED_IN, Call, Operation, call_key
+from gateway.auth import HOST_ROLES
+from gateway.client import CORS_HEADERS
+from gateway.desk import Desk
+from gateway.errors import Problem
+from gateway.schemas import (
+    CodeBody,
+    Empty,
+    OrderAnswer,
+    RefundAnswer,
+    RefundBody,
+    RefundView,
+    ShipBody,
+    StatementAnswer,
+    WebhookAnswer,
+    WebhookBody,
+)
+from gateway.services import Services
+
+HOSTS = HOST_ROLES
+MERCHANT = frozenset({"merchant"})
+
+
+def aftersale_operations(services: Services, desk: Desk) -> list[Operation]:
+    """Operations on refunds, fulfilment and statements."""
+    aftersale = services.shop.aftersale
+
+    async def refund_order(call: Call) -> Any:
+        body: RefundBody = call.body
+        key = call_key(call)
+        await desk.order_to_run(call.who, call.path["id"])
+        refund = await aftersale.refund(
+            call.who.merchant,
+            call.who.person,
+            call.path["id"],
+            key,
+            lines=None if body.lines is None else [(line.sku, line.quantity) for line in body.lines],
+            amount=body.amount,
+            stock=body.stock,
+            reason=body.reason,
+        )
+        return {"refund": refund}
+
+    async def list_refunds(call: Call) -> Any:
+        person = None if call.who.staff else call.who.person
+        return await aftersale.refunds(call.who.merchant, call.path["id"], person)
+
+    async def retry_refund(call: Call) -> Any:
+        await desk.order_to_run(call.who, call.path["id"])
+        return {"refund": await aftersale.retry_refund(call.who.merchant, call.path["id"], call.path["refund"])}
+
+    async def ship_order(call: Call) -> Any:
+        body: ShipBody = call.body
+        await desk.order_to_run(call.who, call.path["id"])
+        order = await aftersale.ship(call.who.merchant, call.path["id"], body.carrier, body.number)
+        return {"order": order_answer(order, staff=True)}
+
+    async def pick_up_order(call: Call) -> Any:
+        body: CodeBody = call.body
+        await desk.order_to_run(call.who, call.path["id"])
+        order = await aftersale.pick_up(call.who.merchant, call.path["id"], body.code)
+        return {"order": order_answer(order, staff=True)}
+
+    async def finish_order(call: Call) -> Any:
+        staff = call.who.role in HOST_ROLES
+        if staff:
+            await desk.order_to_run(call.who, call.path["id"])
+        person = None if staff else call.who.person
+        order = await aftersale.finish(call.who.merchant, call.path["id"], person)
+        return {"order": order_answer(order, staff=staff)}
+
+    async def read_statement(call: Call) -> Any:
+        day = call.query.get("day") or day_of(services.clock())
+        form = call.query.get("format", "json")
+        if form not in ("json", "csv"):
+            raise Problem(400, "invalid", "format is json or csv")
+        statement = await aftersale.statement(call.who.merchant, day)
+        if form == "json":
+            return statement
+        headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
+        headers["content-disposition"] = f'attachment; filename="statement-{statement.day}.csv"'
+        # The byte order mark tells spreadsheets that it is UTF-8.
+        return Response(statement_csv(statement).encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
+
+    asked = {"day": "YYYY-MM-DD in Asia/Shanghai, today when left out", "format": "json (default) or csv"}
+    orders = "/api/v1/orders/{id}"
+    return [
+        Operation("POST", f"{orders}/refunds", "Refund", refund_order, HOSTS, RefundBody, RefundAnswer, 201),
+        Operation("GET", f"{orders}/refunds", "An order's refunds", list_refunds, SIGNED_IN, answer=list[RefundView]),
+        Operation("POST", f"{orders}/refunds/{{refund}}/retry", "Ask again", retry_refund, HOSTS, answer=RefundAnswer),
+        Operation("POST", f"{orders}/ship", "Ship", ship_order, HOSTS, ShipBody, OrderAnswer),
+        Operation("POST", f"{orders}/pickup", "Hand over by code", pick_up_order, HOSTS, CodeBody, OrderAnswer),
+        Operation("POST", f"{orders}/done", "The goods arrived", finish_order, SIGNED_IN, answer=OrderAnswer),
+        Operation(
+            "GET",
+            "/api/v1/statements",
+            "The books of one day",
+            read_statement,
+            MERCHANT,
+            answer=StatementAnswer,
+            query=asked,
+        ),
+    ]
+
+
+def webhook_operations(services: Services) -> list[Operation]:
+    """Operations on webhooks."""
+    webhooks = services.webhooks
+
+    async def create_webhook(call: Call) -> Any:
+        body: WebhookBody = call.body
+        await services.sender.check(body.url)
+        return await webhooks.create(call.who.merchant, body.url, body.events)
+
+    async def list_webhooks(call: Call) -> Any:
+        return await webhooks.webhooks(call.who.merchant)
+
+    async def delete_webhook(call: Call) -> Empty:
+        await webhooks.delete(call.who.merchant, call.path["webhook"])
+        return Empty()
+
+    async def list_deliveries(call: Call) -> Any:
+        return await webhooks.deliveries(call.who.merchant, call.path["webhook"])
+
+    one = "/api/v1/webhooks/{webhook}"
+    listed, deliveries = list[WebhookAnswer], list[dict[str, Any]]
+    return [
+        Operation(
+            "POST", "/api/v1/webhooks", "Add a webhook", create_webhook, MERCHANT, WebhookBody, WebhookAnswer, 201
+        ),
+        Operation("GET", "/api/v1/webhooks", "The merchant's webhooks", list_webhooks, MERCHANT, answer=listed),
+        Operation("DELETE", one, "Remove a webhook", delete_webhook, MERCHANT, answer=Empty),
+        Operation("GET", f"{one}/deliveries", "Its deliveries", list_deliveries, MERCHANT, answer=deliveries),
+    ]
