@@ -44,6 +44,15 @@ class ModelOrder:
     expires_ms: int
     status: str = "pending"
     payment: str | None = None
+    amount: int = 0
+    refunded: int = 0
+    returned: int = 0
+    units: int = 0
+    goods: str = "open"
+
+    @property
+    def settled(self) -> bool:
+        return self.status not in ("pending", "cancelled")
 
 
 @dataclass
@@ -114,7 +123,7 @@ class ShopMachine(RuleBasedStateMachine):
         self.clock = ManualClock()
         # Power loss is the trace test's matter; without syncs the machine takes more steps.
         self.store: Store = open_store(self.folder, synchronous="OFF")
-        self.provider = SandboxProvider(b"s", clock=self.clock, hold_back=True, deliveries=0)
+        self.provider = SandboxProvider(b"s", clock=self.clock, hold_back=True, deliveries=0, mute_refunds=True)
         self.shop = Shop(self.store, clock=self.clock, provider=self.provider, sweep_s=0)
         self.loop.run_until_complete(self.shop.start(self.loop))
         self.model = Model()
@@ -213,7 +222,8 @@ class ShopMachine(RuleBasedStateMachine):
             names.append(name)
         if coupon is not None:
             self.model.coupons[coupon] = "locked"
-        self.model.orders[made.order] = ModelOrder(person, names, coupon, made.expires)
+        units = sum(self.model.holds[name].quantity for name in names)
+        self.model.orders[made.order] = ModelOrder(person, names, coupon, made.expires, amount=made.amount, units=units)
         goods = lines * 2_000 + (0 if hold is None else self.model.holds[hold].quantity * PRICE)
         assert made.goods == goods
         assert made.amount == goods - (COUPON if coupon else 0)
@@ -236,7 +246,7 @@ class ShopMachine(RuleBasedStateMachine):
             return
         name, order = picked
         answer = self.do("cancel_order", MERCHANT, order.person, name)
-        if order.status == "paid":
+        if order.settled:
             assert answer == "already"
         else:
             assert answer.status == "cancelled"
@@ -254,8 +264,8 @@ class ShopMachine(RuleBasedStateMachine):
         answer = self.do("pay_order", MERCHANT, order.person, name, self.key())
         if order.status == "cancelled":
             assert answer == "gone"
-        elif order.status == "paid":
-            assert answer.status == "paid"
+        elif order.settled:
+            assert answer.status == order.status
         elif order.payment is None and order.expires_ms <= self.clock():
             assert answer == "expired"
         else:
@@ -265,7 +275,7 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), times=st.integers(1, 3))
     def money_comes(self, data: st.DataObject, times: int) -> None:
-        picked = self.pick(data, lambda order: order.payment is not None and order.status != "paid")
+        picked = self.pick(data, lambda order: order.payment is not None and not order.settled)
         if picked is None or picked[1].payment is None:
             return
         self.settle(*picked, times)
@@ -277,7 +287,7 @@ class ShopMachine(RuleBasedStateMachine):
         effects = [self.do("settle", "sandbox", message.body, message.headers).effect for _ in range(times)]
         assert effects[1:] == ["repeat"] * (times - 1)
         if effects[0] == "repeat":
-            assert order.status in ("paid", "cancelled")
+            assert order.status != "pending"
             return
         can = self.can_retake(order)
         assert effects[0] == (
@@ -321,6 +331,87 @@ class ShopMachine(RuleBasedStateMachine):
         if order.coupon is not None:
             self.model.coupons[order.coupon] = "used"
         order.status = "paid"
+        if order.payment in self.provider._transactions:
+            self.provider._transactions[order.payment].state = "paid"
+
+    @rule(
+        data=st.data(),
+        kind=st.sampled_from(["units", "money", "rest"]),
+        units=st.integers(1, 2),
+        way=st.sampled_from(["sellable", "quarantine", "none"]),
+        told=st.integers(0, 2),
+    )
+    def refund(self, data: st.DataObject, kind: str, units: int, way: str, told: int) -> None:
+        picked = self.pick(data, lambda order: order.settled and order.status != "refunded")
+        if picked is None:
+            return
+        name, order = picked
+        asked: dict[str, dict[str, Any]] = {
+            "units": {"lines": [(OTHER_SKU, units)], "stock": way},
+            "money": {"amount": units * 333},
+            "rest": {"stock": way},
+        }
+        key = self.key()
+        answers = [self.call(self.shop.aftersale.refund(MERCHANT, "boss", name, key, **asked[kind])) for _ in range(2)]
+        given = answers[0]
+        if isinstance(given, str):
+            assert given in ("not_open", "already", "over_refund", "not_found")
+            assert order.settled or given in ("not_open", "not_found")
+            return
+        assert order.settled and answers[1].refund == given.refund
+        left = order.amount - order.refunded
+        assert given.amount == left if kind == "rest" else 0 <= given.amount <= left
+        order.refunded += given.amount
+        whole = order.refunded == order.amount
+        if whole and order.status != "refunded" and order.coupon is not None:
+            self.model.coupons[order.coupon] = "unused"
+        order.status = "refunded" if whole else "partly_refunded"
+        back = {line.sku: line.returned for line in given.lines}
+        order.returned += sum(back.values())
+        assert order.returned <= order.units
+        if way == "sellable":
+            self.model.shelf += back.get(OTHER_SKU, 0)
+        self.hear_of_refund(given, order, told)
+
+    def hear_of_refund(self, given: Any, order: ModelOrder, times: int) -> None:
+        body = {"number": f"r{given.refund}", "kind": "refunded", "payment": order.payment, "merchant": MERCHANT}
+        message = self.provider.sign(orjson.dumps(body | {"amount": given.amount, "refund": given.refund}))
+        effects = [self.do("settle", "sandbox", message.body, message.headers).effect for _ in range(times)]
+        assert effects[1:] == ["repeat"] * (times - 1 if times else 0)
+
+    @rule(data=st.data())
+    def ship(self, data: st.DataObject) -> None:
+        picked = self.pick(data, lambda order: order.settled and order.goods == "open")
+        if picked is None:
+            return
+        name, order = picked
+        sent = self.call(self.shop.aftersale.ship(MERCHANT, name, "carrier", "number"))
+        if not order.settled:
+            assert sent == "not_open"
+        elif order.goods != "open" or order.status == "refunded":
+            assert sent == "already"
+        elif order.returned == order.units:
+            assert sent == "not_open"
+        else:
+            order.goods = sent.fulfilment
+            order.status = "fulfilled" if order.status == "paid" else order.status
+            assert sent.status == order.status
+
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        picked = self.pick(data, lambda order: order.goods == "shipped")
+        if picked is None:
+            return
+        name, order = picked
+        done = self.call(self.shop.aftersale.finish(MERCHANT, name, order.person))
+        if isinstance(done, str):
+            assert done in ("not_open", "already")
+            assert order.goods != "shipped" or order.status == "refunded"
+        else:
+            assert order.goods == "shipped"
+            order.goods = "done"
+            order.status = "done" if order.status == "fulfilled" else order.status
+            assert done.status == order.status
 
     @rule(seconds=st.sampled_from([1, 30, 60, 120, 900]))
     def time_passes(self, seconds: int) -> None:
