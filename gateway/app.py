@@ -45,7 +45,7 @@ from gateway.media import open_media
 from gateway.metrics import render_metrics
 from gateway.pages import Preflight, page_routes
 from gateway.rooms import Room, Rooms
-from gateway.routes_aftersale import aftersale_operations, webhook_operations
+from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
@@ -105,6 +105,7 @@ class Application:
             *room_operations(services, desk, addresses),
             *order_operations(services, desk),
             *aftersale_operations(services, desk),
+            *statement_operations(services),
             *webhook_operations(services),
             *people_operations(services, desk, addresses),
             *show_operations(services.media, services.rooms, desk),

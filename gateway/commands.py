@@ -162,16 +162,7 @@ def hub_commands(desk: Desk) -> dict[str, Handler]:
 
     async def create_order(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
         body = _parse(OrderCommand, command)
-        order = await desk.create_order(
-            who,
-            room,
-            key=body.key,
-            hold=body.hold,
-            lines=body.lines,
-            coupon=body.coupon,
-            delivery=body.delivery,
-        )
-        return {"order": order_answer(order)}
+        return {"order": order_answer(await desk.create_order(who, room, body, key=body.key))}
 
     async def pay_order(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
         body = _parse(PayCommand, command)

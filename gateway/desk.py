@@ -6,8 +6,8 @@ Each takes the caller's claims, checks that they may do this in that room, and c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from msgspec.structs import asdict
 
@@ -24,6 +24,15 @@ from gateway.errors import Problem
 from gateway.rooms import Room, Rooms
 from gateway.schemas import DeliveryBody, DropBody, OrderLineBody, PinBody, PriceBody, ProductBody, SaleBody
 from stream.directory import Directory
+
+
+class Basket(Protocol):
+    """What is ordered: the body of the route and the hub's command alike."""
+
+    hold: str | None
+    lines: list[OrderLineBody]
+    coupon: str | None
+    delivery: DeliveryBody | None
 
 
 class Desk:
@@ -156,17 +165,7 @@ class Desk:
         room = self.entered(who, room_id)
         return self._shop.hold(room.merchant, room.id, who.person, sale, quantity, key, version)
 
-    async def create_order(
-        self,
-        who: Claims,
-        room_id: str,
-        *,
-        key: str,
-        hold: str | None,
-        lines: Sequence[OrderLineBody],
-        coupon: str | None,
-        delivery: DeliveryBody | None = None,
-    ) -> OrderView:
+    async def create_order(self, who: Claims, room_id: str, basket: Basket, *, key: str) -> OrderView:
         """An order with the decision who brought this buyer, judged now and never again (A8)."""
         room = self.entered(who, room_id)
         now_ms = self._clock()
@@ -180,13 +179,13 @@ class Desk:
             room.id,
             who.person,
             key,
-            hold=hold,
-            lines=tuple((line.sku, line.quantity, line.version) for line in lines),
-            coupon=coupon,
+            hold=basket.hold,
+            lines=tuple((line.sku, line.quantity, line.version) for line in basket.lines),
+            coupon=basket.coupon,
             decision=decision,
             entered_ms=entries.first_ms,
             card=next((card.product for card in pins if card.explaining), None),
-            delivery=None if delivery is None else Delivery(**asdict(delivery)),
+            delivery=None if basket.delivery is None else Delivery(**asdict(basket.delivery)),
         )
 
     async def order_to_run(self, who: Claims, order: str) -> OrderView:

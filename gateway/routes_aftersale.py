@@ -33,7 +33,7 @@ MERCHANT = frozenset({"merchant"})
 
 
 def aftersale_operations(services: Services, desk: Desk) -> list[Operation]:
-    """Operations on refunds, fulfilment and statements."""
+    """Operations on refunds and fulfilment."""
     aftersale = services.shop.aftersale
 
     async def refund_order(call: Call) -> Any:
@@ -80,6 +80,21 @@ def aftersale_operations(services: Services, desk: Desk) -> list[Operation]:
         order = await aftersale.finish(call.who.merchant, call.path["id"], person)
         return {"order": order_answer(order, staff=staff)}
 
+    orders = "/api/v1/orders/{id}"
+    return [
+        Operation("POST", f"{orders}/refunds", "Refund", refund_order, HOSTS, RefundBody, RefundAnswer, 201),
+        Operation("GET", f"{orders}/refunds", "An order's refunds", list_refunds, SIGNED_IN, answer=list[RefundView]),
+        Operation("POST", f"{orders}/refunds/{{refund}}/retry", "Ask again", retry_refund, HOSTS, answer=RefundAnswer),
+        Operation("POST", f"{orders}/ship", "Ship", ship_order, HOSTS, ShipBody, OrderAnswer),
+        Operation("POST", f"{orders}/pickup", "Hand over by code", pick_up_order, HOSTS, CodeBody, OrderAnswer),
+        Operation("POST", f"{orders}/done", "The goods arrived", finish_order, SIGNED_IN, answer=OrderAnswer),
+    ]
+
+
+def statement_operations(services: Services) -> list[Operation]:
+    """Operations on the day's books."""
+    aftersale = services.shop.aftersale
+
     async def read_statement(call: Call) -> Any:
         day = call.query.get("day") or day_of(services.clock())
         form = call.query.get("format", "json")
@@ -94,14 +109,7 @@ def aftersale_operations(services: Services, desk: Desk) -> list[Operation]:
         return Response(statement_csv(statement).encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
 
     asked = {"day": "YYYY-MM-DD in Asia/Shanghai, today when left out", "format": "json (default) or csv"}
-    orders = "/api/v1/orders/{id}"
     return [
-        Operation("POST", f"{orders}/refunds", "Refund", refund_order, HOSTS, RefundBody, RefundAnswer, 201),
-        Operation("GET", f"{orders}/refunds", "An order's refunds", list_refunds, SIGNED_IN, answer=list[RefundView]),
-        Operation("POST", f"{orders}/refunds/{{refund}}/retry", "Ask again", retry_refund, HOSTS, answer=RefundAnswer),
-        Operation("POST", f"{orders}/ship", "Ship", ship_order, HOSTS, ShipBody, OrderAnswer),
-        Operation("POST", f"{orders}/pickup", "Hand over by code", pick_up_order, HOSTS, CodeBody, OrderAnswer),
-        Operation("POST", f"{orders}/done", "The goods arrived", finish_order, SIGNED_IN, answer=OrderAnswer),
         Operation(
             "GET",
             "/api/v1/statements",

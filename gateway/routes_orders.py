@@ -16,16 +16,7 @@ def order_operations(services: Services, desk: Desk) -> list[Operation]:
     shop = services.shop
 
     async def create_order(call: Call) -> Any:
-        body = call.body
-        order = await desk.create_order(
-            call.who,
-            body.room,
-            key=call_key(call),
-            hold=body.hold,
-            lines=body.lines,
-            coupon=body.coupon,
-            delivery=body.delivery,
-        )
+        order = await desk.create_order(call.who, call.body.room, call.body, key=call_key(call))
         return {"order": order_answer(order)}
 
     async def list_orders(call: Call) -> Page:

@@ -30,6 +30,7 @@ async def test_an_order_is_shipped_once_and_done_once(tmp_path: Path) -> None:
         assert await code_of(aftersale.finish(MERCHANT, order.order)) == "not_open"
         sent = await aftersale.ship(MERCHANT, order.order, "顺丰", "SF123")
         assert (sent.status, sent.fulfilment) == ("fulfilled", "shipped")
+        assert sent.delivery is not None
         assert (sent.delivery["carrier"], sent.delivery["number"]) == ("顺丰", "SF123")
         counters = await stock(world, OTHER_SKU)
         assert (counters["sold"], counters["shipped"]) == (0, 2)
