@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from chat.fanout import Audience, Fanout
 from chat.limits import HubLimits
-from chat.message import Event, Latest, Likes, Section, Viewers
+from chat.message import StateMessage, Viewers
 from chat.moderation import ChatGate, TextFilter
 from chat.personal import PersonalEvents
 from chat.room import Room, Urgency
@@ -68,7 +68,7 @@ class Channel:
         self._viewers_due: asyncio.TimerHandle | None = None
         self._viewers_s = 0.0
 
-    def apply(self, message: Event | Latest | Section | Likes | Viewers) -> None:
+    def apply(self, message: StateMessage) -> None:
         """Take a message into the room's state and see that it goes out in time."""
         urgency = self.room.apply(message)
         if urgency is Urgency.NOW:

@@ -318,6 +318,10 @@ class Connection(asyncio.Protocol):
         counters.bytes_out += len(data)
         self.transport.write(data)
 
+    def deliver(self, data: bytes) -> None:
+        """Send one event, as JSON, of this connection's own."""
+        self.send(frame.array((data,)))
+
     def answer(self, data: bytes) -> None:
         """Send an answer; answers to one frame are gathered into one frame."""
         if self.work is not None and self.work.gathering:

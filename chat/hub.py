@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chat import frame
+from chat.audit import AuditTrail
+from chat.ban_store import BanStore
 from chat.broker import Broker
 from chat.builtin import builtin_commands
 from chat.channel import Channel, Clock
@@ -27,14 +29,18 @@ from chat.limits import HubLimits, RoomLimits
 from chat.member import Member
 from chat.message import (
     Acknowledged,
+    Admitted,
+    Ban,
     Event,
     Latest,
     Mute,
     Personal,
     Removal,
     RoomMessage,
+    RuleMessage,
     Section,
     Tier,
+    Words,
     encode_event,
     parse_join,
 )
@@ -77,7 +83,11 @@ class Hub:
         limits: HubLimits | None = None,
         epoch: str,
         text_filter: TextFilter | None = None,
+        audit: AuditTrail | None = None,
+        ban_store: BanStore | None = None,
     ) -> None:
+        self.audit = audit
+        self.ban_store = ban_store
         self.limits = limits or HubLimits()
         self.clock = clock
         self.epoch = epoch
@@ -133,8 +143,8 @@ class Hub:
 
     # Rooms
 
-    def open_room(self, room: str, sections: Mapping[str, Any]) -> None:
-        """Open a room with the sections of its snapshot; a room that is open gets these sections.
+    def open_room(self, room: str, sections: Mapping[str, Any], *, words: Sequence[str] = ()) -> None:
+        """Open a room with the sections of its snapshot and the words it masks; an open one gets these sections.
 
         Raises ValueError for a section named like a field of the snapshot, TypeError for what JSON cannot hold.
         """
@@ -153,6 +163,8 @@ class Hub:
             text_filter=self._text_filter,
         )
         self._broker.subscribe(room, self._deliver)
+        if words:
+            self.tell(room, Words(tuple(sorted({word.lower() for word in words}))))
 
     def close_room(self, room: str) -> None:
         """Close a room: its connections get 4404. A room that is not open is left alone."""
@@ -215,10 +227,18 @@ class Hub:
         """Keep a person from chatting until then (Unix ms); 0 lifts it."""
         self.tell(room, Mute(person, until_ms))
 
-    def tell(self, room: str, message: RoomMessage) -> None:
-        """Send a message to the room on every node; raises RoomNotOpen."""
+    def ban(self, room: str, person: str, until_ms: int) -> None:
+        """Keep a person out of the room until then (Unix ms); 0 lifts it. Who is in is not closed."""
+        self.tell(room, Ban(person, until_ms))
+
+    def admit(self, room: str, person: str) -> None:
+        """Let a person write where only members may."""
+        self.tell(room, Admitted(person))
+
+    def tell(self, room: str, *messages: RoomMessage) -> None:
+        """Send messages to the room on every node, in one step; raises RoomNotOpen."""
         self.channel(room)
-        self._broker.publish(room, (message,))
+        self._broker.publish(room, messages)
 
     def _deliver(self, room: str, messages: Sequence[RoomMessage]) -> None:
         channel = self._channels.get(room)
@@ -230,12 +250,21 @@ class Hub:
             elif isinstance(message, Acknowledged):
                 channel.personal.acknowledge(message.person, message.to)
             elif isinstance(message, Removal):
-                for connection in tuple(channel.people.get(message.person, ())):
-                    connection.close(message.code, message.reason)
-            elif isinstance(message, Mute):
-                channel.gate.mute(message.person, message.until_ms)
+                self._remove(channel, message)
+            elif isinstance(message, RuleMessage):
+                channel.gate.rule(message)
             else:
                 channel.apply(message)
+
+    def _remove(self, channel: Channel, message: Removal) -> None:
+        connections = tuple(channel.people.get(message.person, ()))
+        told = None
+        if connections and message.event is not None:
+            told = channel.personal.stamp(message.person, message.event, self.clock())
+        for connection in connections:
+            if told is not None:
+                connection.deliver(told)
+            connection.close(message.code, message.reason)
 
     def _deliver_personal(self, channel: Channel, message: Personal) -> None:
         if message.keep:
@@ -244,9 +273,8 @@ class Hub:
             data = encode_event(message.body)
         connections = channel.people.get(message.person)
         if connections:
-            prepared = frame.array((data,))
             for connection in tuple(connections):
-                connection.send(prepared)
+                connection.deliver(data)
 
     # Connections
 
@@ -291,6 +319,8 @@ class Hub:
         channel = self._channels.get(request.room)
         if channel is None:
             raise TokenRefused(CloseCode.NO_ROOM, "no such room")
+        if not member.staff and channel.gate.bans.until_ms(member.person, now_ms):
+            raise TokenRefused(CloseCode.BANNED, "banned")
         connection.member = member
         connection.channel = channel
         personal = channel.personal.unacknowledged(member.person, now_ms)
