@@ -11,18 +11,21 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from chat.audit import AuditEntry, brief
 from chat.broker_memory import MemoryBroker
 from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import open_touch_log
+from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
 from commerce.payment_none import NoProvider
@@ -30,8 +33,9 @@ from commerce.payment_sandbox import SandboxProvider
 from commerce.shop import Shop
 from commerce.store_sql import Store, open_store
 from gateway.addresses import Addresses
-from gateway.api import Api, openapi
-from gateway.auth import Claims, TokenError, Tokens
+from gateway.api import Api, Call, Operation, openapi
+from gateway.audit import RoomAudit
+from gateway.auth import HOST_ROLES, Claims, TokenError, Tokens
 from gateway.bridge import Bridge
 from gateway.client import Clients
 from gateway.commands import hub_commands
@@ -41,6 +45,7 @@ from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
 from gateway.gate import FILES_RESERVE, Gate, Taken
 from gateway.media import open_media
+from gateway.members import member_of
 from gateway.metrics import render_metrics
 from gateway.pages import Preflight, page_routes
 from gateway.rooms import Room, Rooms
@@ -104,7 +109,13 @@ class Application:
             *people_operations(services, desk, addresses),
             *show_operations(services.media, services.rooms, desk),
         ]
-        api = Api(operations, tokens=services.tokens, clients=clients, public_url=settings.public_url)
+        api = Api(
+            operations,
+            tokens=services.tokens,
+            clients=clients,
+            public_url=settings.public_url,
+            audit=self._audit_call,
+        )
         contract = encode_json(openapi(operations, version=VERSION))
         self.asgi = Starlette(
             routes=[
@@ -153,6 +164,17 @@ class Application:
         if scope["path"].startswith("/ws/"):
             return Taken(self.services.hub.connection(address, on_lost=on_lost), feed_head=True)
         return self.streaming.take(scope, on_lost)
+
+    def _audit_call(self, operation: Operation, call: Call) -> None:
+        """Write down what staff did in a room over HTTP; what the hub did for them it has written down itself."""
+        room = call.path.get("room")
+        if operation.method == "GET" or room is None or not operation.roles <= HOST_ROLES or operation.by_hub:
+            return
+        given = {**call.path, **(msgspec.to_builtins(call.body) if call.body is not None else {})}
+        del given["room"]
+        member = member_of(call.who)
+        action = operation.handler.__name__
+        self.services.audit(AuditEntry(self.services.clock(), room, member.shown(), action, None, brief(given)))
 
     # — life —
 
@@ -220,7 +242,7 @@ def _authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Mem
         raise TokenRefused(4401, str(error)) from error
     if not claims.may_enter(room.id, room.merchant):
         raise TokenRefused(4401, "this token is for another room")
-    return Member(claims.person, claims.name, claims.role, claims.merchant, claims.expires_ms)
+    return member_of(claims)
 
 
 def _open_shop(
@@ -260,12 +282,16 @@ async def open_application(
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
     clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
+    audit = RoomAudit()
+    bans = Bans(store, clock=clock)
     hub = Hub(
         authenticate=partial(_authenticate, tokens, rooms),
-        commands=hub_commands(desk),
+        commands=hub_commands(desk, audit),
         clock=clock,
         broker=MemoryBroker(),
         epoch=hashlib.sha256(os.urandom(16)).hexdigest()[:12],
+        audit=audit,
+        ban_store=bans,
     )
     services = Services(
         settings=settings,
@@ -281,6 +307,7 @@ async def open_application(
         hub=hub,
         desk=desk,
         media=media,
+        audit=audit,
     )
     bridge = Bridge(
         hub=hub,
@@ -292,6 +319,8 @@ async def open_application(
         shows=media,
         clips=media.clips,
         clock=clock,
+        bans=bans,
+        audit=audit,
     )
     application = Application(
         services,

@@ -10,6 +10,7 @@ from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
 from commerce.shop import Shop
+from gateway.audit import RoomAudit
 from gateway.auth import Tokens
 from gateway.config import Settings
 from gateway.desk import Desk
@@ -38,3 +39,4 @@ class Services:
     hub: Hub
     desk: Desk
     media: Media
+    audit: RoomAudit
