@@ -20,10 +20,12 @@ from chat.audit import AuditTrail
 from chat.ban_store import BanStore
 from chat.broker import Broker
 from chat.builtin import builtin_commands
+from chat.caller import Caller
 from chat.channel import Channel, Clock
 from chat.commands import CommandContext, CommandHandler, Dispatcher
-from chat.connection import Connection, Phase
-from chat.errors import CloseCode, CommandRefused, RoomNotOpen, TokenRefused
+from chat.connection import Connection
+from chat.errors import BadFrame, CloseCode, CommandRefused, RoomNotOpen, TokenRefused
+from chat.event_stream import EventStream, Refuse
 from chat.fanout import Fanout
 from chat.limits import HubLimits, RoomLimits
 from chat.member import Member
@@ -32,6 +34,7 @@ from chat.message import (
     Admitted,
     Ban,
     Event,
+    JoinRequest,
     Latest,
     Mute,
     Personal,
@@ -41,10 +44,12 @@ from chat.message import (
     Section,
     Tier,
     Words,
+    decode,
     encode_event,
     parse_join,
 )
 from chat.moderation import JoinGate, TextFilter
+from chat.sink import Phase, Sink
 from chat.stats import HubCounters, HubTotals, RoomStats
 from chat.wheel import Wheel
 
@@ -101,6 +106,7 @@ class Hub:
         self._joins = JoinGate(self.limits.joins_per_s, self.limits.joins_burst, clock())
         self._fanout = Fanout(self._call_soon, self.limits)
         self._draining = False
+        self._callers: dict[tuple[str, str, str], Caller] = {}
 
     # Life
 
@@ -171,7 +177,7 @@ class Hub:
         channel = self._channels.pop(room, None)
         if channel is not None:
             self._broker.unsubscribe(room)
-            for connection in tuple(channel.audience.connections):
+            for connection in channel.sockets():
                 connection.close(CloseCode.NO_ROOM, "the room is closed")
             channel.close()
 
@@ -286,15 +292,72 @@ class Hub:
         """
         return Connection(self, address, on_lost)
 
+    def event_stream(
+        self,
+        request: JoinRequest,
+        address: str,
+        *,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        refuse: Refuse,
+        on_lost: Callable[[], None] | None = None,
+    ) -> asyncio.Protocol:
+        """Return the protocol that answers a request for a room as server-sent events.
+
+        `headers` go into the response's head; `refuse` makes the response for a close code and its reason. The caller
+        gives it the transport by `connection_made`; `on_lost` is called once, when the connection is gone.
+        """
+        return EventStream(self, request, address, headers=headers, refuse=refuse, on_lost=on_lost)
+
+    # Commands over HTTP
+
+    async def command(self, room: str, member: Member, client: str, frame_data: bytes) -> list[bytes]:
+        """Run the commands of one frame for a member who need not be connected; return their answers, as JSON.
+
+        `client` tells several clients of one person apart: ids are new within each. Raises BadFrame, RoomNotOpen, and
+        CommandRefused `banned` or `busy`.
+        """
+        channel = self._enterable(room, member)
+        if len(frame_data) > self.limits.frame_bytes:
+            raise BadFrame(f"a message has at most {self.limits.frame_bytes} bytes")
+        commands = decode(frame_data, self.limits.commands_per_frame)
+        self.counters.commands_in += len(commands)
+        key = (room, member.person, client)
+        caller = self._callers.pop(key, None)
+        if caller is None or caller.channel is not channel:
+            caller = Caller(self, channel, member)
+        caller.member = member
+        self._callers[key] = caller
+        if len(self._callers) > self.limits.callers:
+            del self._callers[next(iter(self._callers))]
+        return await caller.perform(commands)
+
+    async def order(self, room: str, member: Member, command: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Run one command as a member, without an id; return the fields of its answer. Raises CommandRefused."""
+        self._enterable(room, member)
+        result = self.dispatcher.handler(command)(CommandContext(room, member, self.clock()), args)
+        return result if isinstance(result, Mapping) else await result
+
+    def _enterable(self, room: str, member: Member) -> Channel:
+        channel = self.channel(room)
+        if self._draining:
+            raise CommandRefused("busy", "the server stops", retry_ms=self.limits.drain_jitter_ms)
+        if not member.staff and channel.gate.bans.until_ms(member.person, self.clock()):
+            raise CommandRefused("banned", "you are banned from this room")
+        return channel
+
     def join(self, connection: Connection, target: str, authorization: str | None) -> bytes:
         """Let a connection into its room; return its first frame. Raises TokenRefused with the code to close with."""
+        return frame.text(self.join_stream(connection, parse_join(target, authorization)))
+
+    def join_stream(self, connection: Sink, request: JoinRequest) -> bytes:
+        """Let a socket into its room; return the room as it is, a JSON array. Raises TokenRefused."""
         try:
-            return self._join(connection, target, authorization)
+            return self._join(connection, request)
         except TokenRefused:
             self.counters.joins_refused += 1
             raise
 
-    def _join(self, connection: Connection, target: str, authorization: str | None) -> bytes:
+    def _join(self, connection: Sink, request: JoinRequest) -> bytes:
         now_ms = self.clock()
         if self._draining:
             raise TokenRefused(CloseCode.DRAIN, self._drain_reason())
@@ -303,7 +366,6 @@ class Hub:
         retry_ms = self._joins.take(now_ms)
         if retry_ms:
             raise TokenRefused(CloseCode.JOINS_LIMITED, f"too many join at once, retry_ms={retry_ms}")
-        request = parse_join(target, authorization)
         if not request.room:
             raise TokenRefused(CloseCode.NO_ROOM, "no such room")
         try:
@@ -324,20 +386,20 @@ class Hub:
         connection.member = member
         connection.channel = channel
         personal = channel.personal.unacknowledged(member.person, now_ms)
-        snapshot = frame.text(channel.room.snapshot(member, request.since, now_ms, personal))
+        snapshot = channel.room.snapshot(member, request.since, now_ms, personal)
         if channel.enter(connection):
             channel.count_viewers()
         self.counters.joins += 1
         return snapshot
 
-    def refresh(self, connection: Connection) -> None:
+    def refresh(self, connection: Sink) -> None:
         """Bring a connection that was skipped, and has drained, to the present state."""
         channel, member = connection.channel, connection.member
         assert channel is not None and member is not None
-        channel.audience.bring_up(connection)
-        connection.send(frame.text(channel.room.snapshot(member, None, self.clock())))
+        channel.audience_of(connection).bring_up(connection)
+        connection.deliver_state(channel.room.snapshot(member, None, self.clock()))
 
-    def leave(self, connection: Connection, code: int) -> None:
+    def leave(self, connection: Sink, code: int) -> None:
         """Take a connection out of its room; `code` says how it ended."""
         self.counters.closed(code)
         channel = connection.channel

@@ -76,6 +76,8 @@ class HubLimits:
     """Commands of one connection that wait for their answer; above it `busy`."""
     coroutines: int = 1_000
     """Commands in the whole hub that run as a task; above it `busy`."""
+    callers: int = 5_000
+    """Clients over HTTP whose command ids are remembered: 20 MB. The longest silent are forgotten first."""
     command_s: float = 10.0
     """Longest run of a command that is a coroutine."""
     ids_remembered: int = 64

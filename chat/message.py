@@ -310,10 +310,11 @@ def parse_join(target: str, authorization: str | None) -> JoinRequest:
             token = credentials.strip()
     if len(token) > TOKEN_CHARS_MAX:
         token = ""
-    return JoinRequest(room, token, _since(since))
+    return JoinRequest(room, token, parse_since(since))
 
 
-def _since(text: str) -> tuple[str, int] | None:
+def parse_since(text: str) -> tuple[str, int] | None:
+    """Return the (epoch, offset) of EPOCH:OFFSET, None for anything else."""
     epoch, _, offset = text.rpartition(":")
     # isdecimal alone admits other scripts' digits, and int() an endless number.
     if len(text) > SINCE_CHARS_MAX or not epoch or not (offset.isascii() and offset.isdecimal()):

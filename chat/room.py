@@ -90,8 +90,12 @@ class Batch:
         prepared = self._frames[lowest]
         if prepared is None:
             items = [data for tier, data in self.entries if tier <= lowest]
-            prepared = self._frames[lowest] = frame.array(items) if items else b""
+            prepared = self._frames[lowest] = self.prepare(items) if items else b""
         return prepared
+
+    def prepare(self, items: list[bytes]) -> bytes:
+        """Return the bytes for the sockets, of some of the entries."""
+        return frame.array(items)
 
 
 class Room:
@@ -130,6 +134,10 @@ class Room:
     def history_bytes(self) -> int:
         """Return the bytes of the kept events."""
         return self._history_bytes
+
+    def position(self) -> bytes:
+        """Return what a client comes back with: EPOCH:OFFSET after the last batch."""
+        return b"%b:%d" % (self.epoch.encode(), self.offset)
 
     def apply(self, message: StateMessage) -> Urgency:
         """Take a message into the state, and say how soon it wants to be seen.

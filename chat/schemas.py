@@ -269,6 +269,51 @@ class KickEvent(Struct, tag_field="t", tag="kick"):
     a: int
 
 
+COMMANDS: dict[str, tuple[type[Struct], type[Struct]]] = {
+    "chat.send": (ChatSend, ChatAnswer),
+    "like": (Like, Nothing),
+    "ack": (Ack, Nothing),
+    "mute": (MuteCommand, MuteAnswer),
+    "unmute": (PersonCommand, Nothing),
+    "kick": (KickCommand, Nothing),
+    "ban": (BanCommand, BanAnswer),
+    "unban": (PersonCommand, Nothing),
+    "bans.list": (Nothing, BansAnswer),
+    "chat.slow": (SlowCommand, Nothing),
+    "chat.audience": (AudienceCommand, Nothing),
+    "words.list": (Nothing, WordsAnswer),
+    "words.set": (WordsCommand, Nothing),
+    "recall": (RecallCommand, Nothing),
+    "notice": (TextCommand, Nothing),
+    "announce": (AnnounceCommand, Nothing),
+    "notice.pin": (TextCommand, Nothing),
+    "notice.unpin": (Nothing, Nothing),
+    "question.ask": (TextCommand, QuestionAnswer),
+    "question.list": (Nothing, QuestionsAnswer),
+    "question.answer": (AnswerCommand, Nothing),
+    "question.drop": (QuestionCommand, Nothing),
+    "poll.start": (PollStart, PollAnswer),
+    "poll.vote": (VoteCommand, Nothing),
+    "poll.end": (PollCommand, Nothing),
+}
+"""Arguments and answer of each of the hub's own commands."""
+EVENTS: dict[str, type[Struct]] = {
+    "chat": ChatEvent,
+    "likes": LikesEvent,
+    "viewers": ViewersEvent,
+    "notice": NoticeEvent,
+    "announcement": AnnouncementEvent,
+    "pinned": PinnedEvent,
+    "rules": RulesEvent,
+    "recall": RecallEvent,
+    "questions": QuestionsEvent,
+    "answered": AnsweredEvent,
+    "poll": PollEvent,
+    "votes": VotesEvent,
+    "kick": KickEvent,
+}
+"""Each of the hub's own events."""
+
 T = TypeVar("T")
 
 

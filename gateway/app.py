@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 from starlette.applications import Starlette
@@ -23,6 +24,7 @@ from chat.broker_memory import MemoryBroker
 from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
+from chat.message import JoinRequest, parse_since
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
@@ -37,19 +39,21 @@ from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
 from gateway.auth import HOST_ROLES, Claims, TokenError, Tokens
 from gateway.bridge import Bridge
-from gateway.client import Clients
+from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.commands import hub_commands
 from gateway.config import Settings
 from gateway.desk import Desk
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
-from gateway.gate import FILES_RESERVE, Gate, Taken
+from gateway.gate import FILES_RESERVE, Gate, Taken, refuse_stream
+from gateway.hub_contract import asyncapi
 from gateway.media import open_media
 from gateway.members import member_of
 from gateway.metrics import render_metrics
 from gateway.pages import Preflight, page_routes
 from gateway.rooms import Room, Rooms
 from gateway.routes_auth import auth_operations
+from gateway.routes_hub import hub_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
 from gateway.routes_rooms import room_operations
@@ -105,6 +109,7 @@ class Application:
         operations = [
             *auth_operations(services),
             *room_operations(services, desk, addresses),
+            *hub_operations(services, desk),
             *order_operations(services, desk),
             *people_operations(services, desk, addresses),
             *show_operations(services.media, services.rooms, desk),
@@ -144,17 +149,28 @@ class Application:
         async def described(request: Request) -> Response:
             return Response(contract, media_type="application/json")
 
+        hub_contract = encode_json(asyncapi(version=VERSION))
+
+        async def hub_described(request: Request) -> Response:
+            return Response(hub_contract, media_type="application/json")
+
         async def hub(request: Request) -> Response:
             return problem_response(
                 Problem(426, "upgrade", "this address speaks WebSocket only", headers=UPGRADE_HEADERS)
             )
+
+        async def stream(request: Request) -> Response:
+            """Only what ``_take`` left: HEAD."""
+            return problem_response(Problem(405, "method", "event streams answer GET", headers={"allow": "GET"}))
 
         return [
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
             Route("/openapi.json", described),
+            Route("/asyncapi.json", hub_described),
             Route("/ws/{room}", hub),
+            Route("/sse/{room}", stream),
         ]
 
     # — doors —
@@ -163,7 +179,23 @@ class Application:
         """Give hub and playback connections to their own protocols; None leaves the request to Starlette."""
         if scope["path"].startswith("/ws/"):
             return Taken(self.services.hub.connection(address, on_lost=on_lost), feed_head=True)
+        if scope["path"].startswith("/sse/"):
+            return self._take_stream(scope, address, on_lost)
         return self.streaming.take(scope, on_lost)
+
+    def _take_stream(self, scope: dict[str, Any], address: str, on_lost: Callable[[], None]) -> Taken | None:
+        if scope["method"] != "GET":
+            return None
+        headers = dict(scope["headers"])
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        # A browser comes back with the address it began with, so what it read last counts more than what that says.
+        since = headers.get(b"last-event-id", b"").decode("latin-1") or query.get("since", [""])[0]
+        room = scope["path"].removeprefix("/sse/")
+        request = JoinRequest(room, bearer_token(scope["headers"], scope["query_string"]), parse_since(since))
+        stream = self.services.hub.event_stream(
+            request, address, headers=CORS_HEADERS, refuse=refuse_stream, on_lost=on_lost
+        )
+        return Taken(stream, feed_head=False)
 
     def _audit_call(self, operation: Operation, call: Call) -> None:
         """Write down what staff did in a room over HTTP; what the hub did for them it has written down itself."""

@@ -6,7 +6,7 @@ client shows at once.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -338,6 +338,46 @@ class SoldView(Struct):
     since: int
     orders: int
     amount: int
+
+
+class MessageBody(Body, kw_only=True):
+    """A text to a room: ``notice`` passes by, ``announcement`` is shown for a while, ``pinned`` until the next."""
+
+    kind: Literal["notice", "announcement", "pinned"] = "notice"
+    text: Annotated[str, Meta(min_length=1, max_length=500)]
+    seconds: Annotated[int, Meta(ge=1, le=86_400, description="of an announcement")] = 60
+
+
+class KickBody(Body, kw_only=True):
+    person: Id
+    reason: Label = ""
+
+
+class ViewersAnswer(Struct):
+    """People and sockets in a room now; staff are not viewers."""
+
+    viewers: int
+    connections: int
+    likes: int
+    chat_lines: int
+    chat_sampled: int
+
+
+class AuditView(Struct):
+    """What somebody of the staff did; ``at`` is Unix milliseconds, ``person`` whom it was done to."""
+
+    at: int
+    room: str
+    by: dict[str, str]
+    action: str
+    person: str | None
+    detail: dict[str, Any]
+
+
+class AuditAnswer(Struct):
+    """The newest entries, newest first."""
+
+    items: list[AuditView]
 
 
 class StatsAnswer(Struct):
