@@ -193,10 +193,12 @@ class CardView(Struct):
     explaining: bool
     media_ms: int | None = None
     clip: str | None = None
+    state: str = "on"
 
 
 class DropView(Struct):
     drop: str
+    room: str
     title: str
     reason: str
     amount: int
@@ -211,6 +213,7 @@ class DropView(Struct):
 
 class SaleView(Struct):
     sale: str
+    room: str
     product: str
     sku: str
     title: str
@@ -259,10 +262,12 @@ class StreamsAnswer(Struct):
 
 
 class OrderLineView(Struct):
+    product: str
     sku: str
     title: str
     quantity: int
     price: int
+    discount: int
 
 
 class PriceStep(Struct):
@@ -276,14 +281,17 @@ class OrderView(Struct):
     room: str
     person: str
     status: str
-    amount: int
+    goods: int
     discount: int
+    amount: int
     lines: list[OrderLineView]
     steps: list[PriceStep]
     coupon: str | None
     created: int
     expires: int | None
     paid: int | None
+    cancelled: int | None = None
+    reason: str | None = None
 
 
 class OrderAnswer(Struct):
@@ -296,6 +304,7 @@ class CouponView(Struct):
     amount: int
     threshold: int
     expires: int
+    drop: str | None = None
     state: str = "unused"
 
 
