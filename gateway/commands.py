@@ -170,6 +170,18 @@ def hub_commands(desk: Desk, audit: AuditTrail) -> dict[str, Handler]:
         body = _parse(PayCommand, command)
         return {"order": order_answer(await desk.pay_order(who, body.order, body.key))}
 
+    slow = {"order.create": create_order, "order.pay": pay_order}
+    return {
+        "coupon.claim": claim,
+        "sale.hold": hold,
+        **{name: _guarded(call) for name, call in slow.items()},
+        **{name: _recorded(name, _guarded(call), audit) for name, call in _staff_calls(desk).items()},
+    }
+
+
+def _staff_calls(desk: Desk) -> dict[str, Call]:
+    """What staff do with the shop, by command name."""
+
     async def pin(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
         await desk.pin(who, room, _body(PinBody, command))
         return {}
@@ -197,8 +209,7 @@ def hub_commands(desk: Desk, audit: AuditTrail) -> dict[str, Handler]:
 
         return turn_sale
 
-    slow = {"order.create": create_order, "order.pay": pay_order}
-    staff = {
+    return {
         "pin": pin,
         "unpin": unpin,
         "drop.start": start_drop,
@@ -208,12 +219,6 @@ def hub_commands(desk: Desk, audit: AuditTrail) -> dict[str, Handler]:
         "sale.pause": turn("pause"),
         "sale.resume": turn("resume"),
         "sale.close": turn("close"),
-    }
-    return {
-        "coupon.claim": claim,
-        "sale.hold": hold,
-        **{name: _guarded(call) for name, call in slow.items()},
-        **{name: _recorded(name, _guarded(call), audit) for name, call in staff.items()},
     }
 
 

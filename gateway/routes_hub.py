@@ -23,15 +23,6 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
     """Operations under /api/v1/rooms/{room} that speak to the hub."""
     hub = services.hub
 
-    async def run_commands(call: Call) -> Response:
-        room = desk.entered(call.who, call.path["room"])
-        client = call.query.get("client", "")
-        if len(client) > CLIENT_CHARACTERS_MAX:
-            raise Problem(400, "invalid", f"client has at most {CLIENT_CHARACTERS_MAX} characters")
-        answers = await hub.command(room.id, member_of(call.who), client, call.raw)
-        headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
-        return Response(b"[" + b",".join(answers) + b"]", headers=headers, media_type="application/json")
-
     async def send_message(call: Call) -> Empty:
         body: MessageBody = call.body
         room = desk.run(call.who, call.path["room"])
@@ -57,19 +48,9 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
         return AuditAnswer(items=services.audit.newest(room.id, page_limit(call, most=ENTRIES_MAX)))  # type: ignore[arg-type]
 
     path = "/api/v1/rooms/{room}"
-    clients = {"client": "tells several clients of one person apart; command ids are new within each"}
     pages = {"limit": f"1 to {ENTRIES_MAX}, 50 when not given"}
     return [
-        Operation(
-            "POST",
-            path + "/commands",
-            "Hub commands, as in a frame of the WebSocket; the answers come in an array",
-            run_commands,
-            SIGNED_IN,
-            answer=list[dict[str, Any]],
-            query=clients,
-            raw_body=True,
-        ),
+        _commands(services, desk),
         Operation(
             "POST",
             path + "/messages",
@@ -103,3 +84,28 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
             query=pages,
         ),
     ]
+
+
+def _commands(services: Services, desk: Desk) -> Operation:
+    hub = services.hub
+
+    async def run_commands(call: Call) -> Response:
+        room = desk.entered(call.who, call.path["room"])
+        client = call.query.get("client", "")
+        if len(client) > CLIENT_CHARACTERS_MAX:
+            raise Problem(400, "invalid", f"client has at most {CLIENT_CHARACTERS_MAX} characters")
+        answers = await hub.command(room.id, member_of(call.who), client, call.raw)
+        headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
+        return Response(b"[" + b",".join(answers) + b"]", headers=headers, media_type="application/json")
+
+    clients = {"client": "tells several clients of one person apart; command ids are new within each"}
+    return Operation(
+        "POST",
+        "/api/v1/rooms/{room}/commands",
+        "Hub commands, as in a frame of the WebSocket; the answers come in an array",
+        run_commands,
+        SIGNED_IN,
+        answer=list[dict[str, Any]],
+        query=clients,
+        raw_body=True,
+    )
