@@ -314,8 +314,7 @@ async def open_application(
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
     clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
-    audit = RoomAudit()
-    bans = Bans(store, clock=clock)
+    audit, bans = RoomAudit(), Bans(store, clock=clock)
     hub = Hub(
         authenticate=partial(_authenticate, tokens, rooms),
         commands=hub_commands(desk, audit),

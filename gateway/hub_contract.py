@@ -98,16 +98,19 @@ class PinEvent(Struct, tag_field="t", tag="pin"):
 
 class UnpinEvent(Struct, tag_field="t", tag="unpin"):
     product: str
+    media_ms: int | None
     o: int
 
 
 class DropEvent(Struct, tag_field="t", tag="drop"):
     drop: DropView
+    media_ms: int | None = None
     o: int | None = None
 
 
 class SaleEvent(Struct, tag_field="t", tag="sale"):
     sale: SaleView
+    media_ms: int | None
     o: int
 
 

@@ -209,6 +209,7 @@ class DropView(Struct):
     starts: int
     ends: int
     state: str
+    media_ms: int | None = None
 
 
 class SaleView(Struct):
@@ -228,6 +229,7 @@ class SaleView(Struct):
     left: int
     per_person: int
     hold_s: int
+    media_ms: int | None = None
 
 
 class RoomAnswer(Struct):

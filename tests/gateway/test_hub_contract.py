@@ -242,5 +242,5 @@ def test_the_guide_lists_the_same_events_and_commands() -> None:
 
 
 def test_the_event_of_a_stream_is_as_promised() -> None:
-    view = stream_view(Directory(clock=lambda: 0).info("show"))
+    view = stream_view(Directory(clock=lambda: 0).info("show"), 0)
     conforms({"t": "stream", "stream": view, "o": 1}, EVENTS["stream"])
