@@ -1,34 +1,65 @@
-"""The hub's own commands: chat.send, like, ack, mute, unmute, notice."""
+"""The hub's own commands: chat.send, like, ack here, those that run a room in `chat/staff.py`.
+
+Whoever gives one is checked against the table of `chat/rights.py`, and what staff do leaves an entry in the audit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from chat import frame
+from chat import staff
+from chat.audit import AuditEntry, brief
 from chat.commands import CommandContext, CommandHandler
 from chat.errors import CommandRefused
 from chat.message import Acknowledged, Event, Likes, Tier, encode_event
-from chat.moderation import clean_text
+from chat.rights import UNAUDITED, check_right
 
 if TYPE_CHECKING:
     from chat.hub import Hub
 
-MUTE_SECONDS_MAX = 30 * 24 * 3600
-"""Longest mute: thirty days; who should stay away longer gets no token."""
-PERSON_CHARS_MAX = 64
-
 
 def builtin_commands(hub: Hub) -> dict[str, CommandHandler]:
     """Return the handlers of the hub's own commands by name."""
-    return {
-        "chat.send": lambda context, args: _chat_send(hub, context, args),
-        "like": lambda context, args: _like(hub, context, args),
-        "ack": lambda context, args: _ack(hub, context, args),
-        "mute": lambda context, args: _mute(hub, context, args),
-        "unmute": lambda context, args: _unmute(hub, context, args),
-        "notice": lambda context, args: _notice(hub, context, args),
-    }
+    calls: dict[str, staff.Call] = {"chat.send": _chat_send, "like": _like, "ack": _ack, **staff.CALLS}
+    return {name: partial(_run, hub, name, call) for name, call in calls.items()}
+
+
+def _run(
+    hub: Hub, name: str, call: staff.Call, context: CommandContext, args: Mapping[str, Any]
+) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
+    check_right(context.member, name)
+    result = call(hub, context, args)
+    if hub.audit is None or name in UNAUDITED or not context.member.staff:
+        return result
+    if isinstance(result, Mapping):
+        record(hub, name, context, args)
+        return result
+    return _recorded(hub, name, context, args, result)
+
+
+async def _recorded(
+    hub: Hub, name: str, context: CommandContext, args: Mapping[str, Any], result: Awaitable[Mapping[str, Any]]
+) -> Mapping[str, Any]:
+    answer = await result
+    record(hub, name, context, args)
+    return answer
+
+
+def record(hub: Hub, action: str, context: CommandContext, args: Mapping[str, Any]) -> None:
+    """Write down what a member of staff did."""
+    if hub.audit is not None:
+        person = args.get("person")
+        entry = AuditEntry(
+            context.now_ms,
+            context.room,
+            context.member.shown(),
+            action,
+            person if isinstance(person, str) else None,
+            brief(args),
+        )
+        hub.audit(entry)
 
 
 def _chat_send(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -40,12 +71,13 @@ def _chat_send(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Ma
     if verdict.shown:
         hub.tell(context.room, Event(body, Tier.P1 if member.staff else Tier.P2))
         return {}
-    channel.chat_sampled += 1
-    hub.counters.chat_sampled += 1
-    own = frame.array((encode_event(body),))
+    if not verdict.shadow:
+        channel.chat_sampled += 1
+        hub.counters.chat_sampled += 1
+    own = encode_event(body)
     for connection in tuple(channel.people.get(member.person, ())):
-        connection.send(own)
-    return {"sampled": True}
+        connection.deliver(own)
+    return {} if verdict.shadow else {"sampled": True}
 
 
 def _like(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -57,39 +89,6 @@ def _like(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping
 def _ack(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
     hub.tell(context.room, Acknowledged(context.member.person, _integer(args, "to", 0, None)))
     return {}
-
-
-def _mute(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    _staff_only(context)
-    until_ms = context.now_ms + 1000 * _integer(args, "seconds", 1, MUTE_SECONDS_MAX)
-    hub.mute(context.room, _person(args), until_ms)
-    return {"until": until_ms}
-
-
-def _unmute(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    _staff_only(context)
-    hub.mute(context.room, _person(args), 0)
-    return {}
-
-
-def _notice(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    _staff_only(context)
-    text = clean_text(args.get("text"), hub.limits.room.text_chars)
-    body = {"t": "notice", "from": context.member.shown(), "text": text, "now": context.now_ms}
-    hub.tell(context.room, Event(body, Tier.P0))
-    return {}
-
-
-def _staff_only(context: CommandContext) -> None:
-    if not context.member.staff:
-        raise CommandRefused("forbidden", "this command is for staff")
-
-
-def _person(args: Mapping[str, Any]) -> str:
-    person = args.get("person")
-    if not isinstance(person, str) or not 0 < len(person) <= PERSON_CHARS_MAX:
-        raise CommandRefused("invalid", "person is missing")
-    return person
 
 
 def _integer(args: Mapping[str, Any], name: str, least: int, most: int | None, *, default: int | None = None) -> int:

@@ -13,16 +13,17 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from chat.event_stream import StreamBatch
 from chat.fanout import Audience, Fanout
 from chat.limits import HubLimits
-from chat.message import Event, Latest, Likes, Section, Viewers
+from chat.message import StateMessage, Viewers
 from chat.moderation import ChatGate, TextFilter
 from chat.personal import PersonalEvents
 from chat.room import Room, Urgency
 from chat.stats import HubCounters, RoomStats
 
 if TYPE_CHECKING:
-    from chat.connection import Connection
+    from chat.sink import Sink
 
 Clock = Callable[[], int]
 """Unix milliseconds."""
@@ -51,7 +52,9 @@ class Channel:
         self.personal = PersonalEvents(limits.room)
         self.gate = ChatGate(limits.room, now_ms, text_filter)
         self.audience = Audience(limits, counters)
-        self.people: dict[str, list[Connection]] = {}
+        self.listeners = Audience(limits, counters)
+        """Those who get the room as an event stream: their bytes are others, the batches are the same."""
+        self.people: dict[str, list[Sink]] = {}
         self.viewers = 0
         self.chat_lines = 0
         self.chat_sampled = 0
@@ -68,7 +71,7 @@ class Channel:
         self._viewers_due: asyncio.TimerHandle | None = None
         self._viewers_s = 0.0
 
-    def apply(self, message: Event | Latest | Section | Likes | Viewers) -> None:
+    def apply(self, message: StateMessage) -> None:
         """Take a message into the room's state and see that it goes out in time."""
         urgency = self.room.apply(message)
         if urgency is Urgency.NOW:
@@ -92,7 +95,7 @@ class Channel:
 
     def _flush(self) -> None:
         self._due = None
-        if self.audience.walking and not self._urgent:
+        if (self.audience.walking or self.listeners.walking) and not self._urgent:
             self._late = True
             return
         self._late = False
@@ -101,17 +104,31 @@ class Channel:
         if batch is not None:
             self._batches += 1
             self._fanout.start(self.audience, batch, self._passed, urgent=self._urgent)
+            if self.listeners.connections:
+                stream = StreamBatch(batch.entries, self.room.position())
+                self._fanout.start(self.listeners, stream, self._heard, urgent=self._urgent)
 
     def _passed(self, duration_s: float) -> None:
         limits = self._limits
         self._tick_s = min(limits.tick_ms_max / 1000, max(limits.tick_ms / 1000, duration_s * _PASSES_PER_TICK))
+        self._heard(duration_s)
+
+    def _heard(self, duration_s: float) -> None:
         if self._late:
             self._late = False
             self._schedule(self._cut_s + self._tick_s)
 
-    def enter(self, connection: Connection) -> bool:
+    def audience_of(self, connection: Sink) -> Audience:
+        """Return the audience that a socket belongs to."""
+        return self.listeners if connection.listens else self.audience
+
+    def sockets(self) -> tuple[Sink, ...]:
+        """Return all sockets of the room."""
+        return (*self.audience.connections, *self.listeners.connections)
+
+    def enter(self, connection: Sink) -> bool:
         """Take in a connection; tell whether the count of viewers changed."""
-        self.audience.add(connection)
+        self.audience_of(connection).add(connection)
         member = connection.member
         assert member is not None
         others = self.people.get(member.person)
@@ -124,9 +141,9 @@ class Channel:
         self.viewers += 1
         return True
 
-    def leave(self, connection: Connection) -> bool:
+    def leave(self, connection: Sink) -> bool:
         """Let go of a connection; tell whether the count of viewers changed."""
-        self.audience.remove(connection)
+        self.audience_of(connection).remove(connection)
         member = connection.member
         assert member is not None
         others = self.people[member.person]
@@ -162,7 +179,7 @@ class Channel:
     def stats(self) -> RoomStats:
         """Return the room's figures."""
         return RoomStats(
-            connections=len(self.audience.connections),
+            connections=len(self.audience.connections) + len(self.listeners.connections),
             viewers=self.viewers,
             likes=self.room.likes,
             offset=self.room.offset,
@@ -172,5 +189,5 @@ class Channel:
             chat_sampled=self.chat_sampled,
             batches=self._batches,
             tick_ms=round(self._tick_s * 1000),
-            skipping=self.audience.skipping,
+            skipping=self.audience.skipping + self.listeners.skipping,
         )

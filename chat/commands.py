@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chat import message
 from chat.errors import CloseCode, CommandRefused
@@ -17,7 +17,8 @@ from chat.member import Member
 from chat.stats import HubCounters
 
 if TYPE_CHECKING:
-    from chat.connection import Connection, Work
+    from chat.channel import Channel
+    from chat.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,23 @@ A Future costs no task: whoever makes it must settle it. A coroutine runs as a t
 """
 
 
+class Commander(Protocol):
+    """Who gives commands: a WebSocket, or a client over HTTP."""
+
+    channel: Channel | None
+    member: Member | None
+    work: Work | None
+
+    def spend_command(self) -> int:
+        """Pay for one command; return 0, or the milliseconds until it can be paid."""
+
+    def answer(self, data: bytes) -> None:
+        """Send an answer."""
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection."""
+
+
 class Dispatcher:
     """Perform commands and answer them."""
 
@@ -57,7 +75,7 @@ class Dispatcher:
         self._clock = clock
         self._tasks: set[asyncio.Task[Mapping[str, Any]]] = set()
 
-    def perform(self, connection: Connection, command: message.Command) -> None:
+    def perform(self, connection: Commander, command: message.Command) -> None:
         """Run a command's handler, now or as it awaits, and answer it if it has an id.
 
         A repeated id is neither run nor answered again, unless the first was answered `rate` or `busy`.
@@ -103,7 +121,7 @@ class Dispatcher:
         if len(work.ids) > self._limits.ids_remembered:
             del work.ids[next(iter(work.ids))]
 
-    def _await(self, connection: Connection, command: message.Command, result: Awaitable[Mapping[str, Any]]) -> None:
+    def _await(self, connection: Commander, command: message.Command, result: Awaitable[Mapping[str, Any]]) -> None:
         work = connection.work
         assert work is not None
         if asyncio.isfuture(result):
@@ -129,7 +147,7 @@ class Dispatcher:
             return await result
 
     def _settled(
-        self, connection: Connection, command: message.Command, future: asyncio.Future[Mapping[str, Any]]
+        self, connection: Commander, command: message.Command, future: asyncio.Future[Mapping[str, Any]]
     ) -> None:
         work = connection.work
         assert work is not None
@@ -153,17 +171,21 @@ class Dispatcher:
                 logger.exception("the answer of command %s is no JSON", command.name)
                 self._fail(connection, command.id)
 
-    def _answer(self, connection: Connection, number: int | None, fields: Mapping[str, Any]) -> None:
+    def _answer(self, connection: Commander, number: int | None, fields: Mapping[str, Any]) -> None:
         if number is not None:
             connection.answer(message.answer(number, fields))
 
-    def _refuse(self, connection: Connection, number: int | None, error: CommandRefused) -> None:
+    def _refuse(self, connection: Commander, number: int | None, error: CommandRefused) -> None:
         if number is not None:
             connection.answer(message.refusal(number, error))
 
-    def _fail(self, connection: Connection, number: int | None) -> None:
+    def _fail(self, connection: Commander, number: int | None) -> None:
         self._counters.command_errors += 1
         self._refuse(connection, number, CommandRefused("internal", "something went wrong here"))
+
+    def handler(self, name: str) -> CommandHandler:
+        """Return a command's handler; raises KeyError."""
+        return self._handlers[name]
 
     async def close(self) -> None:
         """Cancel the commands that still run, and wait for them to end."""

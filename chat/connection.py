@@ -14,8 +14,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from enum import IntEnum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from websockets.frames import CloseCode as WireCode
 from websockets.frames import Frame, Opcode
@@ -28,32 +27,22 @@ from chat import frame
 from chat.errors import BadFrame, CloseCode, TokenRefused
 from chat.member import Member
 from chat.message import decode
+from chat.sink import PEER_LOST, TCP_NOTSENT_LOWAT, Phase
+from chat.work import Work
 
 if TYPE_CHECKING:
     from chat.channel import Channel
     from chat.hub import Hub
 
-TCP_NOTSENT_LOWAT = 25
-"""Linux's number (linux/tcp.h); the socket module of Python 3.11 does not name it."""
-
 REASON_BYTES_MAX = 123
 """A control frame's payload is at most 125 bytes, two of them the code (RFC 6455 section 5.5)."""
 
 PEER_CLOSED = 1000
-PEER_LOST = 1006
-"""How closes that were not ours are counted, whatever code the peer gave."""
+"""How a close that the peer began is counted, whatever code it gave."""
 
 # Above DEBUG for good: at DEBUG the parser logs the request line, and with it the token.
 _wire_log = logging.getLogger("chat.wire")
 _wire_log.setLevel(logging.WARNING)
-
-
-class Phase(IntEnum):
-    """Where a connection is in its life."""
-
-    HEAD = 0
-    OPEN = 1
-    CLOSING = 2
 
 
 class _Wire(ServerProtocol):
@@ -68,18 +57,6 @@ class _Wire(ServerProtocol):
 def fitting_reason(reason: str) -> str:
     """Return as much of a reason as a close frame holds, without half a character at its end."""
     return reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
-
-
-class Work:
-    """What a connection that sends commands needs beyond an idle one."""
-
-    __slots__ = ("answers", "gathering", "ids", "in_flight")
-
-    def __init__(self) -> None:
-        self.answers: list[bytes] = []
-        self.gathering = False
-        self.ids: dict[int, None] = {}
-        self.in_flight = 0
 
 
 class Connection(asyncio.Protocol):
@@ -108,6 +85,7 @@ class Connection(asyncio.Protocol):
         "work",
     )
 
+    listens: ClassVar[bool] = False
     transport: asyncio.Transport
 
     def __init__(self, hub: Hub, address: str, on_lost: Callable[[], None] | None = None) -> None:
@@ -317,6 +295,14 @@ class Connection(asyncio.Protocol):
         counters.messages_out += 1
         counters.bytes_out += len(data)
         self.transport.write(data)
+
+    def deliver(self, data: bytes) -> None:
+        """Send one event, as JSON, of this connection's own."""
+        self.send(frame.array((data,)))
+
+    def deliver_state(self, payload: bytes) -> None:
+        """Send the room as it is: a JSON array."""
+        self.send(frame.text(payload))
 
     def answer(self, data: bytes) -> None:
         """Send an answer; answers to one frame are gathered into one frame."""

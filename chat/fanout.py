@@ -31,7 +31,7 @@ from chat.room import Batch
 from chat.stats import HubCounters
 
 if TYPE_CHECKING:
-    from chat.connection import Connection
+    from chat.sink import Sink
 
 _CLOCK_STRIDE = 64
 """Sockets between two looks at the clock: 64 writes take about 0.3 ms."""
@@ -57,7 +57,7 @@ class Audience:
     )
 
     def __init__(self, limits: HubLimits, counters: HubCounters) -> None:
-        self.connections: list[Connection] = []
+        self.connections: list[Sink] = []
         self.counters = counters
         self.number = 0
         """Number of the newest batch; 0 before the first."""
@@ -72,13 +72,13 @@ class Audience:
         self._lap_number = 0
         self._joined: dict[tuple[int, Tier], bytes] = {}
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: Sink) -> None:
         """Take in a socket that has the state after the newest batch."""
         connection.seen = self.number
         connection.place = len(self.connections)
         self.connections.append(connection)
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: Sink) -> None:
         """Let go of a socket; the last of the list takes its place."""
         last = self.connections.pop()
         if last is not connection:
@@ -88,7 +88,7 @@ class Audience:
             connection.skipping = False
             self.skipping -= 1
 
-    def bring_up(self, connection: Connection) -> None:
+    def bring_up(self, connection: Sink) -> None:
         """Note that a socket which was skipped is given the state after the newest batch."""
         connection.skipping = False
         self.skipping -= 1
@@ -151,7 +151,7 @@ class Audience:
         self.walking = False
         return True
 
-    def _catch_up(self, connection: Connection) -> None:
+    def _catch_up(self, connection: Sink) -> None:
         """Give one socket what it lacks, less the more it lags."""
         limits = self._limits
         size = connection.transport.get_write_buffer_size()

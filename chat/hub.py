@@ -16,29 +16,40 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from chat import frame
+from chat.audit import AuditTrail
+from chat.ban_store import BanStore
 from chat.broker import Broker
 from chat.builtin import builtin_commands
+from chat.caller import Caller
 from chat.channel import Channel, Clock
 from chat.commands import CommandContext, CommandHandler, Dispatcher
-from chat.connection import Connection, Phase
-from chat.errors import CloseCode, CommandRefused, RoomNotOpen, TokenRefused
+from chat.connection import Connection
+from chat.errors import BadFrame, CloseCode, CommandRefused, RoomNotOpen, TokenRefused
+from chat.event_stream import EventStream, Refuse
 from chat.fanout import Fanout
 from chat.limits import HubLimits, RoomLimits
 from chat.member import Member
 from chat.message import (
     Acknowledged,
+    Admitted,
+    Ban,
     Event,
+    JoinRequest,
     Latest,
     Mute,
     Personal,
     Removal,
     RoomMessage,
+    RuleMessage,
     Section,
     Tier,
+    Words,
+    decode,
     encode_event,
     parse_join,
 )
 from chat.moderation import JoinGate, TextFilter
+from chat.sink import Phase, Sink
 from chat.stats import HubCounters, HubTotals, RoomStats
 from chat.wheel import Wheel
 
@@ -77,7 +88,11 @@ class Hub:
         limits: HubLimits | None = None,
         epoch: str,
         text_filter: TextFilter | None = None,
+        audit: AuditTrail | None = None,
+        ban_store: BanStore | None = None,
     ) -> None:
+        self.audit = audit
+        self.ban_store = ban_store
         self.limits = limits or HubLimits()
         self.clock = clock
         self.epoch = epoch
@@ -91,6 +106,7 @@ class Hub:
         self._joins = JoinGate(self.limits.joins_per_s, self.limits.joins_burst, clock())
         self._fanout = Fanout(self._call_soon, self.limits)
         self._draining = False
+        self._callers: dict[tuple[str, str, str], Caller] = {}
 
     # Life
 
@@ -133,8 +149,8 @@ class Hub:
 
     # Rooms
 
-    def open_room(self, room: str, sections: Mapping[str, Any]) -> None:
-        """Open a room with the sections of its snapshot; a room that is open gets these sections.
+    def open_room(self, room: str, sections: Mapping[str, Any], *, words: Sequence[str] = ()) -> None:
+        """Open a room with the sections of its snapshot and the words it masks; an open one gets these sections.
 
         Raises ValueError for a section named like a field of the snapshot, TypeError for what JSON cannot hold.
         """
@@ -153,13 +169,15 @@ class Hub:
             text_filter=self._text_filter,
         )
         self._broker.subscribe(room, self._deliver)
+        if words:
+            self.tell(room, Words(tuple(sorted({word.lower() for word in words}))))
 
     def close_room(self, room: str) -> None:
         """Close a room: its connections get 4404. A room that is not open is left alone."""
         channel = self._channels.pop(room, None)
         if channel is not None:
             self._broker.unsubscribe(room)
-            for connection in tuple(channel.audience.connections):
+            for connection in channel.sockets():
                 connection.close(CloseCode.NO_ROOM, "the room is closed")
             channel.close()
 
@@ -215,10 +233,18 @@ class Hub:
         """Keep a person from chatting until then (Unix ms); 0 lifts it."""
         self.tell(room, Mute(person, until_ms))
 
-    def tell(self, room: str, message: RoomMessage) -> None:
-        """Send a message to the room on every node; raises RoomNotOpen."""
+    def ban(self, room: str, person: str, until_ms: int) -> None:
+        """Keep a person out of the room until then (Unix ms); 0 lifts it. Who is in is not closed."""
+        self.tell(room, Ban(person, until_ms))
+
+    def admit(self, room: str, person: str) -> None:
+        """Let a person write where only members may."""
+        self.tell(room, Admitted(person))
+
+    def tell(self, room: str, *messages: RoomMessage) -> None:
+        """Send messages to the room on every node, in one step; raises RoomNotOpen."""
         self.channel(room)
-        self._broker.publish(room, (message,))
+        self._broker.publish(room, messages)
 
     def _deliver(self, room: str, messages: Sequence[RoomMessage]) -> None:
         channel = self._channels.get(room)
@@ -230,12 +256,21 @@ class Hub:
             elif isinstance(message, Acknowledged):
                 channel.personal.acknowledge(message.person, message.to)
             elif isinstance(message, Removal):
-                for connection in tuple(channel.people.get(message.person, ())):
-                    connection.close(message.code, message.reason)
-            elif isinstance(message, Mute):
-                channel.gate.mute(message.person, message.until_ms)
+                self._remove(channel, message)
+            elif isinstance(message, RuleMessage):
+                channel.gate.rule(message)
             else:
                 channel.apply(message)
+
+    def _remove(self, channel: Channel, message: Removal) -> None:
+        connections = tuple(channel.people.get(message.person, ()))
+        told = None
+        if connections and message.event is not None:
+            told = channel.personal.stamp(message.person, message.event, self.clock())
+        for connection in connections:
+            if told is not None:
+                connection.deliver(told)
+            connection.close(message.code, message.reason)
 
     def _deliver_personal(self, channel: Channel, message: Personal) -> None:
         if message.keep:
@@ -244,9 +279,8 @@ class Hub:
             data = encode_event(message.body)
         connections = channel.people.get(message.person)
         if connections:
-            prepared = frame.array((data,))
             for connection in tuple(connections):
-                connection.send(prepared)
+                connection.deliver(data)
 
     # Connections
 
@@ -258,15 +292,72 @@ class Hub:
         """
         return Connection(self, address, on_lost)
 
+    def event_stream(
+        self,
+        request: JoinRequest,
+        address: str,
+        *,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        refuse: Refuse,
+        on_lost: Callable[[], None] | None = None,
+    ) -> asyncio.Protocol:
+        """Return the protocol that answers a request for a room as server-sent events.
+
+        `headers` go into the response's head; `refuse` makes the response for a close code and its reason. The caller
+        gives it the transport by `connection_made`; `on_lost` is called once, when the connection is gone.
+        """
+        return EventStream(self, request, address, headers=headers, refuse=refuse, on_lost=on_lost)
+
+    # Commands over HTTP
+
+    async def command(self, room: str, member: Member, client: str, frame_data: bytes) -> list[bytes]:
+        """Run the commands of one frame for a member who need not be connected; return their answers, as JSON.
+
+        `client` tells several clients of one person apart: ids are new within each. Raises BadFrame, RoomNotOpen, and
+        CommandRefused `banned` or `busy`.
+        """
+        channel = self._enterable(room, member)
+        if len(frame_data) > self.limits.frame_bytes:
+            raise BadFrame(f"a message has at most {self.limits.frame_bytes} bytes")
+        commands = decode(frame_data, self.limits.commands_per_frame)
+        self.counters.commands_in += len(commands)
+        key = (room, member.person, client)
+        caller = self._callers.pop(key, None)
+        if caller is None or caller.channel is not channel:
+            caller = Caller(self, channel, member)
+        caller.member = member
+        self._callers[key] = caller
+        if len(self._callers) > self.limits.callers:
+            del self._callers[next(iter(self._callers))]
+        return await caller.perform(commands)
+
+    async def order(self, room: str, member: Member, command: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Run one command as a member, without an id; return the fields of its answer. Raises CommandRefused."""
+        self._enterable(room, member)
+        result = self.dispatcher.handler(command)(CommandContext(room, member, self.clock()), args)
+        return result if isinstance(result, Mapping) else await result
+
+    def _enterable(self, room: str, member: Member) -> Channel:
+        channel = self.channel(room)
+        if self._draining:
+            raise CommandRefused("busy", "the server stops", retry_ms=self.limits.drain_jitter_ms)
+        if not member.staff and channel.gate.bans.until_ms(member.person, self.clock()):
+            raise CommandRefused("banned", "you are banned from this room")
+        return channel
+
     def join(self, connection: Connection, target: str, authorization: str | None) -> bytes:
         """Let a connection into its room; return its first frame. Raises TokenRefused with the code to close with."""
+        return frame.text(self.join_stream(connection, parse_join(target, authorization)))
+
+    def join_stream(self, connection: Sink, request: JoinRequest) -> bytes:
+        """Let a socket into its room; return the room as it is, a JSON array. Raises TokenRefused."""
         try:
-            return self._join(connection, target, authorization)
+            return self._join(connection, request)
         except TokenRefused:
             self.counters.joins_refused += 1
             raise
 
-    def _join(self, connection: Connection, target: str, authorization: str | None) -> bytes:
+    def _join(self, connection: Sink, request: JoinRequest) -> bytes:
         now_ms = self.clock()
         if self._draining:
             raise TokenRefused(CloseCode.DRAIN, self._drain_reason())
@@ -275,7 +366,6 @@ class Hub:
         retry_ms = self._joins.take(now_ms)
         if retry_ms:
             raise TokenRefused(CloseCode.JOINS_LIMITED, f"too many join at once, retry_ms={retry_ms}")
-        request = parse_join(target, authorization)
         if not request.room:
             raise TokenRefused(CloseCode.NO_ROOM, "no such room")
         try:
@@ -291,23 +381,25 @@ class Hub:
         channel = self._channels.get(request.room)
         if channel is None:
             raise TokenRefused(CloseCode.NO_ROOM, "no such room")
+        if not member.staff and channel.gate.bans.until_ms(member.person, now_ms):
+            raise TokenRefused(CloseCode.BANNED, "banned")
         connection.member = member
         connection.channel = channel
         personal = channel.personal.unacknowledged(member.person, now_ms)
-        snapshot = frame.text(channel.room.snapshot(member, request.since, now_ms, personal))
+        snapshot = channel.room.snapshot(member, request.since, now_ms, personal)
         if channel.enter(connection):
             channel.count_viewers()
         self.counters.joins += 1
         return snapshot
 
-    def refresh(self, connection: Connection) -> None:
+    def refresh(self, connection: Sink) -> None:
         """Bring a connection that was skipped, and has drained, to the present state."""
         channel, member = connection.channel, connection.member
         assert channel is not None and member is not None
-        channel.audience.bring_up(connection)
-        connection.send(frame.text(channel.room.snapshot(member, None, self.clock())))
+        channel.audience_of(connection).bring_up(connection)
+        connection.deliver_state(channel.room.snapshot(member, None, self.clock()))
 
-    def leave(self, connection: Connection, code: int) -> None:
+    def leave(self, connection: Sink, code: int) -> None:
         """Take a connection out of its room; `code` says how it ended."""
         self.counters.closed(code)
         channel = connection.channel

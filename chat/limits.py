@@ -32,6 +32,21 @@ class RoomLimits:
     """Taps that one `like` may carry: clients merge 1–3 s of taps."""
     people_tracked: int = 50_000
     """People whose rate or mute is remembered; the longest unseen are forgotten first."""
+    slow_s_max: int = 3_600
+    """Longest slow mode: an hour between two lines of one viewer."""
+    words: int = 500
+    """Words of a room's filter: a change of them holds up the loop for 15 ms, a long line costs 40 µs."""
+    word_chars: int = 32
+    """Characters of such a word: a filter is for words, not for sentences."""
+    bans: int = 10_000
+    """People banned from one room at once: 2 MB. Above it a new ban is refused, as none may be forgotten."""
+    questions: int = 100
+    """Questions that wait in one room: more than a host answers in an hour."""
+    questions_person: int = 3
+    """Questions of one person that wait."""
+    poll_options: int = 10
+    """Answers to choose from: what fits on a phone."""
+    option_chars: int = 60
     personal_events: int = 64
     """Personal events kept for one person until acknowledged."""
     personal_age_ms: int = 3_600_000
@@ -61,6 +76,8 @@ class HubLimits:
     """Commands of one connection that wait for their answer; above it `busy`."""
     coroutines: int = 1_000
     """Commands in the whole hub that run as a task; above it `busy`."""
+    callers: int = 5_000
+    """Clients over HTTP whose command ids are remembered: 20 MB. The longest silent are forgotten first."""
     command_s: float = 10.0
     """Longest run of a command that is a coroutine."""
     ids_remembered: int = 64

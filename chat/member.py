@@ -19,6 +19,8 @@ class Member:
     role: str
     merchant: str | None
     expires_ms: int
+    known: bool = False
+    """A customer of the merchant: may write where only members may."""
 
     @property
     def staff(self) -> bool:

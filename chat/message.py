@@ -118,17 +118,108 @@ class Removal:
     person: str
     code: int
     reason: str
+    event: Mapping[str, Any] | None = None
+    """What they are told before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """The person may not chat until then (Unix ms; 0 lifts it)."""
+    """The person may not chat until then (Unix ms; 0 lifts it).
+
+    In the shadow they are not told, and see their own lines.
+    """
+
+    person: str
+    until_ms: int
+    shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """The person may not join until then (Unix ms; 0 lifts it)."""
 
     person: str
     until_ms: int
 
 
-RoomMessage = Event | Latest | Section | Likes | Viewers | Personal | Acknowledged | Removal | Mute
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Who may chat (`everyone`, `members`, `staff`), and the seconds between two lines of one viewer (0: any)."""
+
+    audience: str
+    slow_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words that the room's filter masks, from now on."""
+
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The person has become a member: they may chat where only members may."""
+
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """The line with that offset is taken back: the history forgets it, all are told."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class PollOpened:
+    """A poll begins; it replaces the one before."""
+
+    poll: str
+    title: str
+    options: tuple[str, ...]
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """One person's voice in the poll; a second one does not count."""
+
+    poll: str
+    person: str
+    option: int
+
+
+@dataclass(frozen=True, slots=True)
+class PollEnded:
+    """No more votes: all are told the result."""
+
+    poll: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question for the queue."""
+
+    question: str
+    person: str
+    name: str
+    text: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unasked:
+    """A question leaves the queue, answered or dropped."""
+
+    question: str
+
+
+StateMessage = Event | Latest | Section | Likes | Viewers | Recall | PollOpened | Vote | PollEnded | Asked | Unasked
+"""What changes the room's shown state."""
+RuleMessage = Mute | Ban | Rules | Words | Admitted
+"""What changes who may speak and enter."""
+RoomMessage = StateMessage | RuleMessage | Personal | Acknowledged | Removal
 
 
 def decode(data: bytes | bytearray | memoryview, commands_max: int) -> list[Command]:
@@ -219,10 +310,11 @@ def parse_join(target: str, authorization: str | None) -> JoinRequest:
             token = credentials.strip()
     if len(token) > TOKEN_CHARS_MAX:
         token = ""
-    return JoinRequest(room, token, _since(since))
+    return JoinRequest(room, token, parse_since(since))
 
 
-def _since(text: str) -> tuple[str, int] | None:
+def parse_since(text: str) -> tuple[str, int] | None:
+    """Return the (epoch, offset) of EPOCH:OFFSET, None for anything else."""
     epoch, _, offset = text.rpartition(":")
     # isdecimal alone admits other scripts' digits, and int() an endless number.
     if len(text) > SINCE_CHARS_MAX or not epoch or not (offset.isascii() and offset.isdecimal()):

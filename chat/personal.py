@@ -41,13 +41,23 @@ class PersonalEvents:
         self._forgotten_sequence = 0
         self._kept = 0
 
-    def add(self, person: str, body: Mapping[str, Any], now_ms: int) -> bytes:
-        """Keep an event; return its JSON with the sequence `a`. Raises TypeError for what JSON cannot hold."""
-        data = encode_event(body)
+    def stamp(self, person: str, body: Mapping[str, Any], now_ms: int) -> bytes:
+        """Return the JSON of an event with the person's next sequence `a`, and keep nothing of it."""
+        data = b'%b,"a":%d}' % (encode_event(body)[:-1], self._next(person).sequence)
+        self._forget(now_ms - self._limits.personal_age_ms)
+        return data
+
+    def _next(self, person: str) -> _Box:
         # Moved to the end: the first of the dict is the one longest unchanged.
         box = self._boxes.pop(person, None) or _Box(self._forgotten_sequence)
         self._boxes[person] = box
         box.sequence += 1
+        return box
+
+    def add(self, person: str, body: Mapping[str, Any], now_ms: int) -> bytes:
+        """Keep an event; return its JSON with the sequence `a`. Raises TypeError for what JSON cannot hold."""
+        data = encode_event(body)
+        box = self._next(person)
         data = b'%b,"a":%d}' % (data[:-1], box.sequence)
         box.events.append(KeptPersonal(box.sequence, now_ms, data))
         self._kept += 1

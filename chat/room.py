@@ -13,6 +13,9 @@ kept events get their offsets and enter the history, so
 A client that resumes from the last offset it saw is therefore told each later kept event once. Recovery is all or
 nothing: with another epoch, or an offset that is no longer (or not yet) in the history, it gets the state instead.
 Sections may be ahead of the last batch by what is pending; the event that follows then says what is known already.
+
+A line that is recalled leaves an empty place in the history, so that places still follow from offsets: who joins or
+comes back is not shown it, and who has it on the screen is told by the event `recall`.
 """
 
 from __future__ import annotations
@@ -24,9 +27,26 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from chat import frame
+from chat.floor import Poll, Question, Questions
 from chat.limits import RoomLimits
 from chat.member import Member
-from chat.message import Event, Latest, Likes, Section, Tier, Viewers, encode, encode_event
+from chat.message import (
+    Asked,
+    Event,
+    Latest,
+    Likes,
+    PollEnded,
+    PollOpened,
+    Recall,
+    Section,
+    StateMessage,
+    Tier,
+    Unasked,
+    Viewers,
+    Vote,
+    encode,
+    encode_event,
+)
 
 RESERVED_SECTIONS = frozenset({"t", "epoch", "offset", "resumed", "now", "you", "viewers", "likes", "history"})
 
@@ -41,8 +61,12 @@ class Urgency(IntEnum):
     NOW = 3
 
 
+_CHAT = b'{"t":"chat",'
+"""How a chat line begins: bodies are encoded in the order of their fields."""
+
+
 class Kept(NamedTuple):
-    """An event in the history."""
+    """An event in the history; without data when it was recalled."""
 
     offset: int
     ms: int
@@ -66,8 +90,12 @@ class Batch:
         prepared = self._frames[lowest]
         if prepared is None:
             items = [data for tier, data in self.entries if tier <= lowest]
-            prepared = self._frames[lowest] = frame.array(items) if items else b""
+            prepared = self._frames[lowest] = self.prepare(items) if items else b""
         return prepared
+
+    def prepare(self, items: list[bytes]) -> bytes:
+        """Return the bytes for the sockets, of some of the entries."""
+        return frame.array(items)
 
 
 class Room:
@@ -84,6 +112,10 @@ class Room:
         self._pending: dict[int | str, tuple[Tier, bool, bytes]] = {}
         self._pending_number = 0
         self._likes_changed = False
+        self.poll: Poll | None = None
+        self._votes_changed = False
+        self._poll_stale = False
+        self.questions = Questions(limits)
         self._history: deque[Kept] = deque()
         self._history_bytes = 0
         self._state: bytes | None = None
@@ -103,7 +135,11 @@ class Room:
         """Return the bytes of the kept events."""
         return self._history_bytes
 
-    def apply(self, message: Event | Latest | Section | Likes | Viewers) -> Urgency:
+    def position(self) -> bytes:
+        """Return what a client comes back with: EPOCH:OFFSET after the last batch."""
+        return b"%b:%d" % (self.epoch.encode(), self.offset)
+
+    def apply(self, message: StateMessage) -> Urgency:
         """Take a message into the state, and say how soon it wants to be seen.
 
         Raises TypeError for what JSON cannot hold, ValueError for a reserved section or an event without a type.
@@ -123,8 +159,66 @@ class Room:
             self._state = None
             self._wait("viewers", Tier.P3, False, encode({"t": "viewers", "n": message.count}))
             return Urgency.LAZY
-        self._set_section(message.name, message.value)
-        return Urgency.NEVER
+        if isinstance(message, Section):
+            self._set_section(message.name, message.value)
+            return Urgency.NEVER
+        if isinstance(message, Recall):
+            return self._recall(message.offset)
+        if isinstance(message, (Asked, Unasked)):
+            return self._question(message)
+        return self._vote(message)
+
+    def recallable(self, offset: int) -> bool:
+        """Tell whether an offset was given to what may be a chat line: the history no longer knows older ones."""
+        if not 0 < offset <= self.offset:
+            return False
+        place = self._place(offset)
+        return place is None or self._history[place].data.startswith(_CHAT)
+
+    def _place(self, offset: int) -> int | None:
+        """Return where the history has an offset: offsets in it have no gaps, so the place follows from the number."""
+        place = offset - self._history[0].offset if self._history else -1
+        return place if 0 <= place < len(self._history) else None
+
+    def _recall(self, offset: int) -> Urgency:
+        if not self.recallable(offset):
+            return Urgency.NEVER
+        place = self._place(offset)
+        if place is not None:
+            kept = self._history[place]
+            self._history_bytes -= len(kept.data)
+            self._history[place] = kept._replace(data=b"")
+            self._history_changed()
+        return self._apply_event(Event({"t": "recall", "offset": offset}, Tier.P0))
+
+    def _question(self, message: Asked | Unasked) -> Urgency:
+        if isinstance(message, Asked):
+            asked = Question(message.question, message.person, message.name, message.text, message.now_ms)
+            changed = self.questions.add(asked)
+        else:
+            changed = self.questions.remove(message.question)
+        if not changed:
+            return Urgency.NEVER
+        count = len(self.questions)
+        self._set_section("questions", count)
+        self._wait("questions", Tier.P3, False, encode({"t": "questions", "n": count}))
+        return Urgency.LAZY
+
+    def _vote(self, message: PollOpened | Vote | PollEnded) -> Urgency:
+        poll = self.poll
+        if isinstance(message, PollOpened):
+            poll = self.poll = Poll(message.poll, message.title, message.options, message.now_ms, self._limits)
+        elif isinstance(message, Vote):
+            if poll is not None and poll.vote(message.poll, message.person, message.option):
+                self._votes_changed = self._poll_stale = True
+                self._state = None
+                return Urgency.LAZY
+            return Urgency.NEVER
+        elif poll is None or not poll.end(message.poll):
+            return Urgency.NEVER
+        self._votes_changed = self._poll_stale = False
+        view = poll.view()
+        return self._apply_event(Event({"t": "poll", "poll": view}, Tier.P0, sections={"poll": view}))
 
     def _apply_event(self, event: Event) -> Urgency:
         data = encode_event(event.body)
@@ -152,6 +246,10 @@ class Room:
         if self._likes_changed:
             self._likes_changed = False
             self._wait("likes", Tier.P3, False, encode({"t": "likes", "n": self.likes}))
+        if self._votes_changed and self.poll is not None:
+            self._votes_changed = False
+            body = {"t": "votes", "poll": self.poll.poll, "votes": self.poll.votes}
+            self._wait("votes", Tier.P3, False, encode(body))
         if not self._pending:
             return None
         entries: list[tuple[Tier, bytes]] = []
@@ -205,6 +303,9 @@ class Room:
         return b"".join((head, self._shared_state(), history, b"]}", *(b"," + data for data in personal), b"]"))
 
     def _shared_state(self) -> bytes:
+        if self._poll_stale and self.poll is not None:
+            self._poll_stale = False
+            self._set_section("poll", self.poll.view())
         if self._state is None:
             sections = b"".join(b",%b:%b" % (encode(name), data) for name, data in self._sections.items())
             self._state = b',"viewers":%d,"likes":%d%b,"history":[' % (self.viewers, self.likes, sections)
@@ -213,7 +314,7 @@ class Room:
     def _recent_events(self) -> bytes:
         if self._recent is None:
             start = max(0, len(self._history) - self._limits.snapshot_events)
-            self._recent = b",".join(kept.data for kept in islice(self._history, start, None))
+            self._recent = self._joined(start)
         return self._recent
 
     def _missed(self, since: tuple[str, int] | None) -> bytes | None:
@@ -226,10 +327,13 @@ class Room:
             return None
         missed = self._resumes.get(offset)
         if missed is None:
-            # Offsets in the history have no gaps, so the place follows from the number.
             start = offset + 1 - self._history[0].offset
-            missed = b",".join(kept.data for kept in islice(self._history, start, None))
+            missed = self._joined(start)
             if self._resumes_bytes + len(missed) <= self._limits.resume_bytes:
                 self._resumes[offset] = missed
                 self._resumes_bytes += len(missed)
         return missed
+
+    def _joined(self, start: int) -> bytes:
+        """Return the events from a place of the history on, without those recalled."""
+        return b",".join(kept.data for kept in islice(self._history, start, None) if kept.data)

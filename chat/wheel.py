@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from chat.limits import HubLimits
 
 if TYPE_CHECKING:
-    from chat.connection import Connection
+    from chat.sink import Sink
 
 
 class Wheel:
     """Walk over all connections in a circle; without connections there is no timer."""
 
     def __init__(self, clock: Callable[[], int], limits: HubLimits) -> None:
-        self.connections: list[Connection] = []
+        self.connections: list[Sink] = []
         self._clock = clock
         self._limits = limits
         self._cursor = 0
@@ -24,7 +24,7 @@ class Wheel:
         self._empty = asyncio.Event()
         self._empty.set()
 
-    def add(self, connection: Connection) -> None:
+    def add(self, connection: Sink) -> None:
         """Take in a connection; starts the timer with the first."""
         connection.spoke = len(self.connections)
         self.connections.append(connection)
@@ -32,7 +32,7 @@ class Wheel:
         if self._timer is None:
             self._arm()
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: Sink) -> None:
         """Let go of a connection; the last of the list takes its place."""
         last = self.connections.pop()
         if last is not connection:

@@ -189,3 +189,15 @@ link = Table(
         postgresql_where=text("parent IS NOT NULL"),
     ),
 )
+
+# The person need not be one of ours any more, or yet: a ban outlives what it is about.
+ban = Table(
+    "ban",
+    metadata,
+    Column("room", Text, ForeignKey("room.id"), primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)

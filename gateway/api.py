@@ -76,15 +76,24 @@ class Operation:
     status: int = 200
     query: Mapping[str, str] = field(default_factory=dict)
     raw_body: bool = False
+    by_hub: bool = False
+    """Done by a command of the hub, which leaves its own entry in the audit trail."""
 
 
 class Api:
     """Turns operations into routes and a contract."""
 
     def __init__(
-        self, operations: Sequence[Operation], *, tokens: Tokens, clients: Clients, public_url: str | None
+        self,
+        operations: Sequence[Operation],
+        *,
+        tokens: Tokens,
+        clients: Clients,
+        public_url: str | None,
+        audit: Callable[[Operation, Call], None],
     ) -> None:
         self.operations = operations
+        self._audit = audit
         self._tokens = tokens
         self._clients = clients
         self._public_url = public_url
@@ -104,6 +113,7 @@ class Api:
                 call = await self._call(operation, decoder, request)
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     answer = await operation.handler(call)
+                self._audit(operation, call)
             except ClientDisconnect:
                 return Response(status_code=400)
             except TimeoutError:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qs
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from chat.audit import AuditEntry, brief
 from chat.broker_memory import MemoryBroker
 from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
+from chat.message import JoinRequest, parse_since
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import open_touch_log
+from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
 from commerce.payment_none import NoProvider
@@ -31,22 +35,26 @@ from commerce.shop import Shop
 from commerce.store_sql import Store, open_store
 from commerce.webhooks_sql import Webhooks
 from gateway.addresses import Addresses
-from gateway.api import Api, openapi
-from gateway.auth import Claims, TokenError, Tokens
+from gateway.api import Api, Call, Operation, openapi
+from gateway.audit import RoomAudit
+from gateway.auth import HOST_ROLES, Claims, TokenError, Tokens
 from gateway.bridge import Bridge
-from gateway.client import Clients
+from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.commands import hub_commands
 from gateway.config import Settings
 from gateway.desk import Desk
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
-from gateway.gate import FILES_RESERVE, Gate, Taken
+from gateway.gate import FILES_RESERVE, Gate, Taken, refuse_stream
+from gateway.hub_contract import asyncapi
 from gateway.media import open_media
+from gateway.members import member_of
 from gateway.metrics import render_metrics
 from gateway.pages import Preflight, page_routes
 from gateway.rooms import Room, Rooms
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
+from gateway.routes_hub import hub_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
 from gateway.routes_rooms import room_operations
@@ -103,6 +111,7 @@ class Application:
         operations = [
             *auth_operations(services),
             *room_operations(services, desk, addresses),
+            *hub_operations(services, desk),
             *order_operations(services, desk),
             *aftersale_operations(services, desk),
             *statement_operations(services),
@@ -110,7 +119,13 @@ class Application:
             *people_operations(services, desk, addresses),
             *show_operations(services.media, services.rooms, desk),
         ]
-        api = Api(operations, tokens=services.tokens, clients=clients, public_url=settings.public_url)
+        api = Api(
+            operations,
+            tokens=services.tokens,
+            clients=clients,
+            public_url=settings.public_url,
+            audit=self._audit_call,
+        )
         contract = encode_json(openapi(operations, version=VERSION))
         self.asgi = Starlette(
             routes=[
@@ -139,17 +154,28 @@ class Application:
         async def described(request: Request) -> Response:
             return Response(contract, media_type="application/json")
 
+        hub_contract = encode_json(asyncapi(version=VERSION))
+
+        async def hub_described(request: Request) -> Response:
+            return Response(hub_contract, media_type="application/json")
+
         async def hub(request: Request) -> Response:
             return problem_response(
                 Problem(426, "upgrade", "this address speaks WebSocket only", headers=UPGRADE_HEADERS)
             )
+
+        async def stream(request: Request) -> Response:
+            """Only what ``_take`` left: HEAD."""
+            return problem_response(Problem(405, "method", "event streams answer GET", headers={"allow": "GET"}))
 
         return [
             Route("/healthz", healthz),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
             Route("/openapi.json", described),
+            Route("/asyncapi.json", hub_described),
             Route("/ws/{room}", hub),
+            Route("/sse/{room}", stream),
         ]
 
     # — doors —
@@ -158,7 +184,34 @@ class Application:
         """Give hub and playback connections to their own protocols; None leaves the request to Starlette."""
         if scope["path"].startswith("/ws/"):
             return Taken(self.services.hub.connection(address, on_lost=on_lost), feed_head=True)
+        if scope["path"].startswith("/sse/"):
+            return self._take_stream(scope, address, on_lost)
         return self.streaming.take(scope, on_lost)
+
+    def _take_stream(self, scope: dict[str, Any], address: str, on_lost: Callable[[], None]) -> Taken | None:
+        if scope["method"] != "GET":
+            return None
+        headers = dict(scope["headers"])
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        # A browser comes back with the address it began with, so what it read last counts more than what that says.
+        since = headers.get(b"last-event-id", b"").decode("latin-1") or query.get("since", [""])[0]
+        room = scope["path"].removeprefix("/sse/")
+        request = JoinRequest(room, bearer_token(scope["headers"], scope["query_string"]), parse_since(since))
+        stream = self.services.hub.event_stream(
+            request, address, headers=CORS_HEADERS, refuse=refuse_stream, on_lost=on_lost
+        )
+        return Taken(stream, feed_head=False)
+
+    def _audit_call(self, operation: Operation, call: Call) -> None:
+        """Write down what staff did in a room over HTTP; what the hub did for them it has written down itself."""
+        room = call.path.get("room")
+        if operation.method == "GET" or room is None or not operation.roles <= HOST_ROLES or operation.by_hub:
+            return
+        given = {**call.path, **(msgspec.to_builtins(call.body) if call.body is not None else {})}
+        del given["room"]
+        member = member_of(call.who)
+        action = operation.handler.__name__
+        self.services.audit(AuditEntry(self.services.clock(), room, member.shown(), action, None, brief(given)))
 
     # — life —
 
@@ -229,7 +282,7 @@ def _authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Mem
         raise TokenRefused(4401, str(error)) from error
     if not claims.may_enter(room.id, room.merchant):
         raise TokenRefused(4401, "this token is for another room")
-    return Member(claims.person, claims.name, claims.role, claims.merchant, claims.expires_ms)
+    return member_of(claims)
 
 
 def _open_shop(
@@ -242,6 +295,21 @@ def _open_shop(
     shop = Shop(store, clock=clock, provider=sandbox)
     sandbox.deliver_to(shop.settle)
     return shop, sandbox.aclose
+
+
+def _open_hub(
+    authenticate: Callable[[str, str], Member], desk: Desk, audit: RoomAudit, bans: Bans, clock: Callable[[], int]
+) -> Hub:
+    """The hub with the shop's commands; each start of the process is an epoch of its own."""
+    return Hub(
+        authenticate=authenticate,
+        commands=hub_commands(desk, audit),
+        clock=clock,
+        broker=MemoryBroker(),
+        epoch=os.urandom(6).hex(),
+        audit=audit,
+        ban_store=bans,
+    )
 
 
 async def _nothing_to_end() -> None:
@@ -269,13 +337,8 @@ async def open_application(
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
     clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
-    hub = Hub(
-        authenticate=partial(_authenticate, tokens, rooms),
-        commands=hub_commands(desk),
-        clock=clock,
-        broker=MemoryBroker(),
-        epoch=hashlib.sha256(os.urandom(16)).hexdigest()[:12],
-    )
+    audit, bans = RoomAudit(), Bans(store, clock=clock)
+    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, clock)
     webhooks = Webhooks(store, clock=clock)
     services = Services(
         settings=settings,
@@ -293,6 +356,7 @@ async def open_application(
         media=media,
         webhooks=webhooks,
         sender=WebhookSender(webhooks, clock=clock, allow_private=settings.loopback),
+        audit=audit,
     )
     bridge = Bridge(
         hub=hub,
@@ -304,6 +368,8 @@ async def open_application(
         shows=media,
         clips=media.clips,
         clock=clock,
+        bans=bans,
+        audit=audit,
     )
     application = Application(
         services,

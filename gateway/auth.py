@@ -34,6 +34,8 @@ class Claims:
     room: str | None
     expires_ms: int
     scene: str | None = None
+    known: bool = False
+    """Has bought from the merchant before."""
 
     @property
     def staff(self) -> bool:
@@ -57,7 +59,15 @@ class Tokens:
         self._clock = clock
 
     def mint(
-        self, *, person: str, name: str, role: str, merchant: str, room: str | None, scene: str | None = None
+        self,
+        *,
+        person: str,
+        name: str,
+        role: str,
+        merchant: str,
+        room: str | None,
+        scene: str | None = None,
+        known: bool = False,
     ) -> tuple[str, int]:
         """A token and the Unix time in ms at which it ends."""
         now_s = self._clock() // 1000
@@ -74,6 +84,8 @@ class Tokens:
             body["roo"] = room
         if scene is not None:
             body["sce"] = scene
+        if known:
+            body["kno"] = True
         return jwt.encode(body, self._key, algorithm="HS256"), (now_s + self._ttl_s) * 1000
 
     def read(self, token: str) -> Claims:
@@ -94,6 +106,7 @@ class Tokens:
                 room=body.get("roo"),
                 expires_ms=int(body["exp"]) * 1000,
                 scene=body.get("sce"),
+                known=body.get("kno") is True,
             )
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as error:
             raise TokenError("this is not one of our tokens") from error

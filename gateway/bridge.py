@@ -16,6 +16,7 @@ from chat.hub import Hub
 from chat.message import Tier
 from commerce.attribution.service import Attribution
 from commerce.attribution.touch import Touch, TouchKind
+from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import PinChanged, RoomChanged, ShelfChanged
 from commerce.events import (
@@ -33,6 +34,7 @@ from commerce.events import (
 )
 from commerce.shop import Shop
 from gateway.answers import order_answer
+from gateway.audit import RoomAudit
 from gateway.clips import ClipRequest
 from gateway.desk import stream_view
 from gateway.encode import plain
@@ -121,6 +123,8 @@ class Bridge:
         shows: Shows,
         clips: ClipCutter,
         clock: Callable[[], int],
+        bans: Bans,
+        audit: RoomAudit,
     ) -> None:
         self._shows = shows
         self._clips = clips
@@ -132,6 +136,8 @@ class Bridge:
         self._shop = shop
         self._attribution = attribution
         self._rooms = rooms
+        self._bans = bans
+        self._audit = audit
         self._states: dict[str, RoomState] = {}
         self._due: dict[str, asyncio.TimerHandle] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
@@ -183,7 +189,10 @@ class Bridge:
             state.put(state.sales, sale.sale, plain(sale))
         for drop in await self._shop.drops(room.id):
             state.put(state.drops, drop.drop, plain(drop))
+        bans = await self._bans.of_room(room.id)
         self._open(room, state)
+        for ban in bans:
+            self._hub.ban(room.id, ban.person, ban.until_ms)
 
     def _open(self, room: Room, state: RoomState) -> None:
         self._states[room.id] = state
@@ -285,6 +294,8 @@ class Bridge:
         self._attribution.record(Touch(event.merchant, event.person, TouchKind.COUPON, room=event.room))
 
     def _order(self, event: OrderEvent) -> None:
+        if isinstance(event, OrderPaid):
+            self._hub.admit(event.room, event.person)
         self._hub.send_personal(event.room, event.person, {"t": "order", "order": order_answer(event.order)})
 
     def _pin(self, event: PinChanged) -> None:
@@ -351,6 +362,7 @@ class Bridge:
             self._rooms.drop(event.room)
             self._states.pop(event.room, None)
             self._hub.close_room(event.room)
+            self._audit.forget(event.room)
         elif event.room in self._states:
             self._rooms.put(room)
             self._hub.set_section(event.room, "room", room.view())

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
+from chat.audit import AuditEntry, AuditTrail, brief
 from chat.errors import CommandRefused
 from chat.hub import CommandContext
 from commerce.domain.order import LINES_MAX
@@ -39,6 +40,8 @@ Key = Annotated[str, Meta(min_length=1, max_length=KEY_CHARACTERS_MAX)]
 # Who claims without a key gets the one coupon that this key stands for, however often they ask.
 KEYLESS = "keyless"
 T = TypeVar("T")
+Call = Callable[[Claims, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+SlowHandler = Callable[[CommandContext, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 Handler = Callable[[CommandContext, Mapping[str, Any]], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
 
 
@@ -141,7 +144,7 @@ def _passed(future: asyncio.Future[T], answer: Callable[[T], Mapping[str, Any]])
     return out
 
 
-def hub_commands(desk: Desk) -> dict[str, Handler]:
+def hub_commands(desk: Desk, audit: AuditTrail) -> dict[str, Handler]:
     """Handlers by command name."""
 
     def claim(context: CommandContext, command: Mapping[str, Any]) -> Awaitable[Mapping[str, Any]]:
@@ -168,6 +171,18 @@ def hub_commands(desk: Desk) -> dict[str, Handler]:
         body = _parse(PayCommand, command)
         return {"order": order_answer(await desk.pay_order(who, body.order, body.key))}
 
+    slow = {"order.create": create_order, "order.pay": pay_order}
+    return {
+        "coupon.claim": claim,
+        "sale.hold": hold,
+        **{name: _guarded(call) for name, call in slow.items()},
+        **{name: _recorded(name, _guarded(call), audit) for name, call in _staff_calls(desk).items()},
+    }
+
+
+def _staff_calls(desk: Desk) -> dict[str, Call]:
+    """What staff do with the shop, by command name."""
+
     async def pin(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
         await desk.pin(who, room, _body(PinBody, command))
         return {}
@@ -189,15 +204,13 @@ def hub_commands(desk: Desk) -> dict[str, Handler]:
         body = _parse(StartCommand, command)
         return {"sale": plain(await desk.start_sale(who, room, body.sale, body.countdown_s))}
 
-    def turn(verb: str) -> Callable[[Claims, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]:
+    def turn(verb: str) -> Call:
         async def turn_sale(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
             return {"sale": plain(await desk.turn_sale(who, room, _parse(SaleCommand, command).sale, verb))}
 
         return turn_sale
 
-    slow = {
-        "order.create": create_order,
-        "order.pay": pay_order,
+    return {
         "pin": pin,
         "unpin": unpin,
         "drop.start": start_drop,
@@ -208,10 +221,9 @@ def hub_commands(desk: Desk) -> dict[str, Handler]:
         "sale.resume": turn("resume"),
         "sale.close": turn("close"),
     }
-    return {"coupon.claim": claim, "sale.hold": hold, **{name: _guarded(call) for name, call in slow.items()}}
 
 
-def _guarded(call: Callable[[Claims, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]) -> Handler:
+def _guarded(call: Call) -> SlowHandler:
     """A command that waits, with its errors in the hub's form."""
 
     async def run(context: CommandContext, command: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -221,3 +233,15 @@ def _guarded(call: Callable[[Claims, str, Mapping[str, Any]], Awaitable[Mapping[
             raise _refusal(error) from error
 
     return run
+
+
+def _recorded(name: str, run: SlowHandler, audit: AuditTrail) -> Handler:
+    """A command of staff that leaves an entry in the audit trail when it was done."""
+
+    async def run_and_record(context: CommandContext, command: Mapping[str, Any]) -> Mapping[str, Any]:
+        answer = await run(context, command)
+        member = context.member.shown()
+        audit(AuditEntry(context.now_ms, context.room, member, name, None, brief(command)))
+        return answer
+
+    return run_and_record

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from chat.errors import BadFrame, CommandRefused
 from commerce.errors import Busy, CommerceError, Conflict, Invalid, NotFound, Refused
 from gateway.auth import TokenError
 from gateway.client import CORS_HEADERS
@@ -67,6 +68,10 @@ STATUS_OF: tuple[tuple[type[CommerceError], int], ...] = (
 )
 
 
+# What the hub refuses; other codes are rules, with 422.
+STATUS_OF_REFUSAL = {"invalid": 400, "forbidden": 403, "banned": 403, "not_found": 404, "rate": 429, "busy": 503}
+
+
 def problem_of(error: Exception) -> Problem:
     """The problem that stands for ``error``; unknown errors become 500 without their text."""
     if isinstance(error, Problem):
@@ -77,6 +82,11 @@ def problem_of(error: Exception) -> Problem:
         if error.code == "internal":
             return Problem(500, "internal", error.message)
         status = next(status for kind, status in STATUS_OF if isinstance(error, kind))
+        return Problem(status, error.code, error.message, retry_ms=error.retry_ms, extra=error.extra)
+    if isinstance(error, BadFrame):
+        return Problem(400, "invalid", str(error))
+    if isinstance(error, CommandRefused):
+        status = STATUS_OF_REFUSAL.get(error.code, 422)
         return Problem(status, error.code, error.message, retry_ms=error.retry_ms, extra=error.extra)
     return Problem(500, "internal", "something broke on our side; it is in the log")
 

@@ -1,8 +1,9 @@
 """The door of the HTTP port: counts connections, bounds them per address, and takes hub and playback off ASGI.
 
 uvicorn accepts protocol classes. ``DoorProtocol`` is its HTTP/1.1 protocol with one seam: when a request's head is
-complete and it asks for ``/ws/ROOM`` or ``/live/ROOM.flv|mp4``, the transport is handed to our own protocol and
-uvicorn forgets it (design D1). Everything else goes to Starlette. Decided per request: browsers reuse connections.
+complete and it asks for ``/ws/ROOM``, ``/sse/ROOM`` or ``/live/ROOM.flv|mp4``, the transport is handed to our own
+protocol and uvicorn forgets it (design D1). Everything else goes to Starlette. Decided per request: browsers reuse
+connections.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -19,7 +20,7 @@ import h11
 import orjson
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gateway.client import Clients
+from gateway.client import CORS_HEADERS, Clients
 
 logger = logging.getLogger("siyu.http")
 
@@ -62,7 +63,14 @@ class GateCounts:
     head_timeouts: int = 0
 
 
-def _refusal(status: int, phrase: str, code: str, detail: str, retry_s: int | None = None) -> bytes:
+def _refusal(
+    status: int,
+    phrase: str,
+    code: str,
+    detail: str,
+    retry_s: int | None = None,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> bytes:
     """A whole HTTP response in bytes, for a connection that gets nothing else (RFC 9457 body)."""
     problem = {"type": "about:blank", "title": phrase, "status": status, "code": code, "detail": detail}
     retry = ""
@@ -72,9 +80,10 @@ def _refusal(status: int, phrase: str, code: str, detail: str, retry_s: int | No
     body = orjson.dumps(problem)
     head = (
         f"HTTP/1.1 {status} {phrase}\r\nContent-Type: application/problem+json\r\n{retry}"
-        f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"Connection: close\r\nContent-Length: {len(body)}\r\n"
     )
-    return head.encode() + body
+    extra = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return head.encode() + extra + b"\r\n" + body
 
 
 REFUSE_FULL = _refusal(503, "Service Unavailable", "full", "The server has no connection left: come back later", 5)
@@ -89,6 +98,20 @@ REFUSE_LONG_HEAD = _refusal(
     f"A request's head has at most {REQUEST_HEAD_BYTES_MAX} bytes",
 )
 REFUSE_GARBAGE = _refusal(400, "Bad Request", "bad_request", "This is not an HTTP/1.1 request")
+
+
+# What stands for the hub's close codes before an event stream has begun.
+_STREAM_REFUSALS = {
+    4401: (401, "Unauthorized", "token"),
+    4403: (403, "Forbidden", "banned"),
+    4404: (404, "Not Found", "no_room"),
+}
+
+
+def refuse_stream(code: int, reason: str) -> bytes:
+    """The response to a request for an event stream that the hub refuses with a close code."""
+    status, phrase, name = _STREAM_REFUSALS.get(code, (500, "Internal Server Error", "internal"))
+    return _refusal(status, phrase, name, reason, headers=CORS_HEADERS)
 
 
 class Gate:
@@ -244,7 +267,7 @@ class DoorProtocol(H11Protocol):
         """Called by uvicorn when a request's head is complete and before anything is done with it."""
         self._cancel_head_timer()
         path = self.scope["path"]
-        if not path.startswith(("/ws/", "/live/")):
+        if not path.startswith(("/ws/", "/live/", "/sse/")):
             return False
         if path.startswith("/ws/") and self._get_upgrade() != b"websocket":
             return False

@@ -16,6 +16,14 @@ GUESTS_BURST = 2_000
 LOGINS_PER_ADDRESS_S = 0.2
 LOGINS_BURST = 10
 DEVICE_ENTROPY_BYTES = 16
+# Enough to find a paid one behind some that lapsed.
+ORDERS_LOOKED_AT = 20
+
+
+async def _has_bought(services: Services, merchant: str, person: str) -> bool:
+    """Whether one of the person's newest orders was paid."""
+    orders = await services.shop.orders(merchant, person=person, limit=ORDERS_LOOKED_AT)
+    return any(order.status == "paid" for order in orders)
 
 
 def auth_operations(services: Services) -> list[Operation]:
@@ -33,9 +41,17 @@ def auth_operations(services: Services) -> list[Operation]:
         # The device only spares a viewer a new name on each visit: it never joins two people (A15).
         known = (await services.people.identify(room.merchant, "device", device, body.name or "")).person
         person = known.id
+        # Who may write where only members may. Without a device it is a person who was made this moment.
+        bought = bool(body.device) and await _has_bought(services, room.merchant, person)
         name = body.name or known.name or f"观众{person[-4:]}"
         token, expires = services.tokens.mint(
-            person=person, name=name, role="viewer", merchant=room.merchant, room=room.id, scene=body.scene
+            person=person,
+            name=name,
+            role="viewer",
+            merchant=room.merchant,
+            room=room.id,
+            scene=body.scene,
+            known=bought,
         )
         for kind in ("share_open", "room_entry") if body.scene else ("room_entry",):
             await services.attribution.touch_token(room.merchant, body.scene, person, kind, room=room.id)

@@ -238,10 +238,12 @@ class CardView(Struct):
     explaining: bool
     media_ms: int | None = None
     clip: str | None = None
+    state: str = "on"
 
 
 class DropView(Struct):
     drop: str
+    room: str
     title: str
     reason: str
     amount: int
@@ -252,10 +254,12 @@ class DropView(Struct):
     starts: int
     ends: int
     state: str
+    media_ms: int | None = None
 
 
 class SaleView(Struct):
     sale: str
+    room: str
     product: str
     sku: str
     title: str
@@ -270,6 +274,7 @@ class SaleView(Struct):
     left: int
     per_person: int
     hold_s: int
+    media_ms: int | None = None
 
 
 class RoomAnswer(Struct):
@@ -304,10 +309,12 @@ class StreamsAnswer(Struct):
 
 
 class OrderLineView(Struct):
+    product: str
     sku: str
     title: str
     quantity: int
     price: int
+    discount: int
 
 
 class PriceStep(Struct):
@@ -321,8 +328,9 @@ class OrderView(Struct):
     room: str
     person: str
     status: str
-    amount: int
+    goods: int
     discount: int
+    amount: int
     lines: list[OrderLineView]
     steps: list[PriceStep]
     coupon: str | None
@@ -334,6 +342,8 @@ class OrderView(Struct):
     delivery: dict[str, Any] | None = None
     fulfilled: int | None = None
     done: int | None = None
+    cancelled: int | None = None
+    reason: str | None = None
 
 
 class OrderAnswer(Struct):
@@ -438,6 +448,7 @@ class CouponView(Struct):
     amount: int
     threshold: int
     expires: int
+    drop: str | None = None
     state: str = "unused"
 
 
@@ -480,6 +491,46 @@ class SoldView(Struct):
     since: int
     orders: int
     amount: int
+
+
+class MessageBody(Body, kw_only=True):
+    """A text to a room: ``notice`` passes by, ``announcement`` is shown for a while, ``pinned`` until the next."""
+
+    kind: Literal["notice", "announcement", "pinned"] = "notice"
+    text: Annotated[str, Meta(min_length=1, max_length=500)]
+    seconds: Annotated[int, Meta(ge=1, le=86_400, description="of an announcement")] = 60
+
+
+class KickBody(Body, kw_only=True):
+    person: Id
+    reason: Label = ""
+
+
+class ViewersAnswer(Struct):
+    """People and sockets in a room now; staff are not viewers."""
+
+    viewers: int
+    connections: int
+    likes: int
+    chat_lines: int
+    chat_sampled: int
+
+
+class AuditView(Struct):
+    """What somebody of the staff did; ``at`` is Unix milliseconds, ``person`` whom it was done to."""
+
+    at: int
+    room: str
+    by: dict[str, str]
+    action: str
+    person: str | None
+    detail: dict[str, Any]
+
+
+class AuditAnswer(Struct):
+    """The newest entries, newest first."""
+
+    items: list[AuditView]
 
 
 class StatsAnswer(Struct):

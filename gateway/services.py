@@ -11,6 +11,7 @@ from commerce.catalogue import Catalogue
 from commerce.identity.people import People
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
+from gateway.audit import RoomAudit
 from gateway.auth import Tokens
 from gateway.config import Settings
 from gateway.desk import Desk
@@ -42,3 +43,4 @@ class Services:
     media: Media
     webhooks: Webhooks
     sender: WebhookSender
+    audit: RoomAudit

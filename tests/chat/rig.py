@@ -192,6 +192,7 @@ async def running(
     sections: Mapping[str, Any] | None = None,
     text_filter: TextFilter | None = None,
     authenticate: Callable[[str, str], Member] = member_of,
+    **more: Any,
 ) -> AsyncIterator[Rig]:
     """Run a hub behind an asyncio server on a free port."""
     clock = Clock()
@@ -203,6 +204,7 @@ async def running(
         limits=limits,
         epoch="e1",
         text_filter=text_filter,
+        **more,
     )
     await hub.start()
     hub.open_room("show", sections or {"pins": []})

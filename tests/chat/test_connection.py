@@ -8,7 +8,7 @@ import gc
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from websockets.datastructures import Headers
 from websockets.http11 import Request
 
+from chat.connection import Connection
 from chat.hub import CommandContext, HubLimits, Member
 from tests.chat.rig import WAIT_S, client_frame, eventually, running
 
@@ -300,7 +301,7 @@ async def test_a_silent_peer_is_pinged_and_then_given_up() -> None:
         while await bare.frame() != (9, b""):
             pass
         bare.send(client_frame(b"", opcode=10))
-        await eventually(lambda: rig.hub.wheel.connections[0].heard_ms > rig.clock() - 1_000)
+        await eventually(lambda: cast(Connection, rig.hub.wheel.connections[0]).heard_ms > rig.clock() - 1_000)
         rig.clock.ahead_ms += limits.silent_ms + 1
         assert await bare.closed() == 4008
         # It does not answer the close either: the wheel cuts it.

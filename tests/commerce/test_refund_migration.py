@@ -31,14 +31,14 @@ BEFORE = (
 
 def test_what_is_owed_and_what_is_in_stock_is_carried_over(tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
-    migrate(path, to="0003")
+    migrate(path, to="0004")
     engine = sqlite_engine(path, writing=True)
     with engine.begin() as connection:
         seed_catalogue(connection)
         for statement in BEFORE:
             connection.execute(text(statement))
     migrate(path)
-    assert path.with_name("shop.db.before-0004").exists()
+    assert path.with_name("shop.db.before-0005").exists()
     with engine.begin() as connection:
         refunds = connection.execute(text("SELECT id, kind, state, amount, done_ms FROM refund ORDER BY id")).all()
         assert [tuple(row) for row in refunds] == [

@@ -29,7 +29,7 @@ async def said(live: Rig, person: str, name: str, **fields: Any) -> dict[str, An
     services = live.application.services
     member = Member(person, "小雨", "viewer", live.shop.merchant, live.clock() + 60_000)
     context = CommandContext(live.shop.room, member, live.clock())
-    answer = hub_commands(services.desk)[name](context, {"id": 1, "cmd": name, **fields})
+    answer = hub_commands(services.desk, services.audit)[name](context, {"id": 1, "cmd": name, **fields})
     return dict(await answer if isinstance(answer, Awaitable) else answer)
 
 

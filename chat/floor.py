@@ -1,0 +1,138 @@
+"""What the audience says beside chat: the queue of questions, and polls. Pure: `now_ms` and ids are arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from chat.errors import CommandRefused
+from chat.limits import RoomLimits
+
+
+class Question(NamedTuple):
+    """A question that waits for its answer."""
+
+    question: str
+    person: str
+    name: str
+    text: str
+    ms: int
+
+    def view(self) -> dict[str, Any]:
+        """Return what staff and the asker see."""
+        asker = {"person": self.person, "name": self.name}
+        return {"question": self.question, "from": asker, "text": self.text, "now": self.ms}
+
+
+class Questions:
+    """The questions of one room, oldest first; bounded in all and per person."""
+
+    __slots__ = ("_limits", "_of_person", "_waiting")
+
+    def __init__(self, limits: RoomLimits) -> None:
+        self._limits = limits
+        self._waiting: dict[str, Question] = {}
+        self._of_person: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def check(self, person: str) -> None:
+        """Raise CommandRefused `limit` when the person, or the room, has as many as may wait."""
+        if self._of_person.get(person, 0) >= self._limits.questions_person:
+            raise CommandRefused("limit", f"{self._limits.questions_person} of your questions wait for an answer")
+        if len(self._waiting) >= self._limits.questions:
+            raise CommandRefused("limit", "too many questions wait for an answer")
+
+    def add(self, question: Question) -> bool:
+        """Take a question in; tell whether there was room for it. A known id changes nothing."""
+        if question.question in self._waiting:
+            return False
+        try:
+            self.check(question.person)
+        except CommandRefused:
+            return False
+        self._waiting[question.question] = question
+        self._of_person[question.person] = self._of_person.get(question.person, 0) + 1
+        return True
+
+    def find(self, question: str) -> Question:
+        """Return a waiting question; raises CommandRefused `not_found`."""
+        found = self._waiting.get(question)
+        if found is None:
+            raise CommandRefused("not_found", "this question does not wait")
+        return found
+
+    def remove(self, question: str) -> bool:
+        """Take a question out; tell whether it was there."""
+        gone = self._waiting.pop(question, None)
+        if gone is None:
+            return False
+        left = self._of_person[gone.person] - 1
+        if left:
+            self._of_person[gone.person] = left
+        else:
+            del self._of_person[gone.person]
+        return True
+
+    def views(self, person: str | None = None) -> list[dict[str, Any]]:
+        """Return the waiting questions, oldest first; those of one person when given."""
+        return [one.view() for one in self._waiting.values() if person is None or one.person == person]
+
+
+class Poll:
+    """One poll: a title, options, and one vote for each person."""
+
+    __slots__ = ("_limits", "_voted", "ended", "options", "poll", "started_ms", "title", "votes")
+
+    def __init__(self, poll: str, title: str, options: tuple[str, ...], now_ms: int, limits: RoomLimits) -> None:
+        self.poll = poll
+        self.title = title
+        self.options = options
+        self.started_ms = now_ms
+        self.votes = [0] * len(options)
+        self.ended = False
+        self._limits = limits
+        self._voted: set[str] = set()
+
+    def check(self, poll: str, person: str, option: int) -> None:
+        """Raise CommandRefused: `not_found`, `closed`, `invalid` (no such option), `already`, `limit`."""
+        if poll != self.poll:
+            raise CommandRefused("not_found", "there is no such poll")
+        if self.ended:
+            raise CommandRefused("closed", "the poll has ended")
+        if not 0 <= option < len(self.options):
+            raise CommandRefused("invalid", f"option is an integer from 0 to {len(self.options) - 1}")
+        if person in self._voted:
+            raise CommandRefused("already", "you have voted")
+        if len(self._voted) >= self._limits.people_tracked:
+            raise CommandRefused("limit", "the poll has as many votes as are counted")
+
+    def vote(self, poll: str, person: str, option: int) -> bool:
+        """Count a vote; tell whether it counted."""
+        try:
+            self.check(poll, person, option)
+        except CommandRefused:
+            return False
+        self._voted.add(person)
+        self.votes[option] += 1
+        return True
+
+    def end(self, poll: str) -> bool:
+        """Close the poll; tell whether it was open."""
+        if poll != self.poll or self.ended:
+            return False
+        self.ended = True
+        self._voted.clear()
+        return True
+
+    def view(self) -> Mapping[str, Any]:
+        """Return what all see."""
+        return {
+            "poll": self.poll,
+            "title": self.title,
+            "options": list(self.options),
+            "votes": list(self.votes),
+            "state": "ended" if self.ended else "open",
+            "started": self.started_ms,
+        }

@@ -1,0 +1,58 @@
+"""Who may do what in a room: one table for all commands of the hub itself."""
+
+from __future__ import annotations
+
+from chat.errors import CommandRefused
+from chat.member import STAFF_ROLES, Member
+
+ANYBODY: frozenset[str] = frozenset()
+"""Whoever is in the room, guests among them."""
+STAFF = STAFF_ROLES
+"""Assistant, host and merchant: who keeps a room in order."""
+HEADS = frozenset({"host", "merchant"})
+"""Who decides what outlasts the moment."""
+
+RIGHTS: dict[str, frozenset[str]] = {
+    "chat.send": ANYBODY,
+    "like": ANYBODY,
+    "ack": ANYBODY,
+    "question.ask": ANYBODY,
+    "question.list": ANYBODY,
+    "question.drop": ANYBODY,
+    "poll.vote": ANYBODY,
+    "mute": STAFF,
+    "unmute": STAFF,
+    "kick": STAFF,
+    "ban": STAFF,
+    "unban": HEADS,
+    "bans.list": STAFF,
+    "chat.slow": STAFF,
+    "chat.audience": HEADS,
+    "words.list": STAFF,
+    "words.set": HEADS,
+    "recall": STAFF,
+    "notice": STAFF,
+    "announce": STAFF,
+    "notice.pin": STAFF,
+    "notice.unpin": STAFF,
+    "question.answer": STAFF,
+    "poll.start": STAFF,
+    "poll.end": STAFF,
+}
+BAN_FOR_EVER = HEADS
+"""Whose bans may last longer than `ASSISTANT_BAN_MS`."""
+ASSISTANT_BAN_MS = 24 * 3_600_000
+"""Longest ban by an assistant: a day, until somebody has looked at it."""
+UNAUDITED = frozenset(name for name, roles in RIGHTS.items() if not roles) - {"question.drop"} | {
+    "bans.list",
+    "words.list",
+}
+"""Commands that change nothing for others as staff."""
+
+
+def check_right(member: Member, command: str) -> None:
+    """Raise CommandRefused `forbidden` when a member's role may not give a command."""
+    roles = RIGHTS[command]
+    if roles and member.role not in roles:
+        who = "the host and the merchant" if roles == HEADS else "staff"
+        raise CommandRefused("forbidden", f"this command is for {who}")

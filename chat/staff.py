@@ -1,0 +1,290 @@
+"""Commands with which staff run a room, and those by which its audience asks and votes.
+
+Each checks its arguments, then tells the room: what changes goes over the broker, so every node has it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from chat import schemas
+from chat.commands import CommandContext
+from chat.errors import CloseCode, CommandRefused
+from chat.message import (
+    Asked,
+    Ban,
+    Event,
+    Mute,
+    PollEnded,
+    PollOpened,
+    Recall,
+    Removal,
+    Rules,
+    Tier,
+    Unasked,
+    Vote,
+    Words,
+)
+from chat.moderation import FOR_EVER_MS, clean_text
+from chat.rights import ASSISTANT_BAN_MS, BAN_FOR_EVER
+from chat.schemas import arguments
+
+if TYPE_CHECKING:
+    from chat.hub import Hub
+
+Call = Callable[["Hub", CommandContext, Mapping[str, Any]], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
+
+
+def new_id() -> str:
+    """Return an id for a question or a poll, new on every node."""
+    return secrets.token_hex(8)
+
+
+# People
+
+
+def _mute(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = arguments(schemas.MuteCommand, args)
+    _spare_staff(hub, context, wanted.person)
+    until_ms = context.now_ms + 1000 * wanted.seconds
+    hub.tell(context.room, Mute(wanted.person, until_ms, wanted.shadow))
+    return {"until": until_ms}
+
+
+def _unmute(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    hub.mute(context.room, arguments(schemas.PersonCommand, args).person, 0)
+    return {}
+
+
+def _kick(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = arguments(schemas.KickCommand, args)
+    _spare_staff(hub, context, wanted.person)
+    hub.tell(context.room, _removal(wanted.person, wanted.reason or "removed"))
+    return {}
+
+
+def _removal(person: str, reason: str) -> Removal:
+    return Removal(person, CloseCode.BANNED, reason, {"t": "kick", "reason": reason})
+
+
+async def _ban(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = arguments(schemas.BanCommand, args)
+    _spare_staff(hub, context, wanted.person)
+    until_ms = FOR_EVER_MS if wanted.until_ms is None else wanted.until_ms
+    if until_ms <= context.now_ms:
+        raise CommandRefused("invalid", "until_ms is in the past")
+    if until_ms > context.now_ms + ASSISTANT_BAN_MS and context.member.role not in BAN_FOR_EVER:
+        raise CommandRefused("forbidden", "bans longer than a day are for the host and the merchant")
+    hub.channel(context.room).gate.bans.check(wanted.person, context.now_ms)
+    # Out of the room first: writing it down may take a moment, and may fail.
+    hub.tell(context.room, Ban(wanted.person, until_ms), _removal(wanted.person, wanted.reason or "banned"))
+    if hub.ban_store is not None:
+        await hub.ban_store.put(context.room, wanted.person, until_ms, wanted.reason, context.member.person)
+    return {"until": wanted.until_ms}
+
+
+async def _unban(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    person = arguments(schemas.PersonCommand, args).person
+    hub.tell(context.room, Ban(person, 0))
+    if hub.ban_store is not None:
+        await hub.ban_store.remove(context.room, person)
+    return {}
+
+
+def _bans(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"bans": hub.channel(context.room).gate.bans.listed(context.now_ms)}
+
+
+def _spare_staff(hub: Hub, context: CommandContext, person: str) -> None:
+    """Refuse to act on staff and on oneself: their accounts are the merchant's affair."""
+    present = hub.channel(context.room).people.get(person, ())
+    if person == context.member.person or any(one.member is not None and one.member.staff for one in present):
+        raise CommandRefused("forbidden", "staff cannot be muted, removed or banned")
+
+
+# Chat
+
+
+def _slow(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    seconds = arguments(schemas.SlowCommand, args).seconds
+    return _rules(hub, context, hub.channel(context.room).gate.audience, seconds)
+
+
+def _audience(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    who = arguments(schemas.AudienceCommand, args).who
+    return _rules(hub, context, who, hub.channel(context.room).gate.slow_s)
+
+
+def _rules(hub: Hub, context: CommandContext, audience: str, slow_s: int) -> Mapping[str, Any]:
+    view = {"audience": audience, "slow_s": slow_s}
+    event = Event({"t": "rules", "rules": view}, Tier.P1, sections={"rules": view})
+    hub.tell(context.room, Rules(audience, slow_s), event)
+    return {}
+
+
+def _words(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"words": list(hub.channel(context.room).gate.words)}
+
+
+def _set_words(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = arguments(schemas.WordsCommand, args)
+    limits = hub.limits.room
+    given = {clean_text(word, limits.word_chars).lower() for word in wanted.words}
+    present = set(hub.channel(context.room).gate.words)
+    words = {"replace": given, "add": present | given, "remove": present - given}[wanted.mode]
+    if len(words) > limits.words:
+        raise CommandRefused("limit", f"a room's filter has at most {limits.words} words")
+    hub.tell(context.room, Words(tuple(sorted(words))))
+    return {}
+
+
+def _recall(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    offset = arguments(schemas.RecallCommand, args).offset
+    if not hub.channel(context.room).room.recallable(offset):
+        raise CommandRefused("not_found", "no chat line has this offset")
+    hub.tell(context.room, Recall(offset))
+    return {}
+
+
+def _said(hub: Hub, context: CommandContext, text: str) -> dict[str, Any]:
+    clean = clean_text(text, hub.limits.room.text_chars)
+    return {"from": context.member.shown(), "text": clean, "now": context.now_ms}
+
+
+def _notice(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    said = _said(hub, context, arguments(schemas.TextCommand, args).text)
+    hub.tell(context.room, Event({"t": "notice", **said}, Tier.P0))
+    return {}
+
+
+def _announce(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = arguments(schemas.AnnounceCommand, args)
+    view = {**_said(hub, context, wanted.text), "until": context.now_ms + 1000 * wanted.seconds}
+    event = Event({"t": "announcement", "announcement": view}, Tier.P0, sections={"announcement": view})
+    hub.tell(context.room, event)
+    return {}
+
+
+def _pin_notice(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _pinned(hub, context, _said(hub, context, arguments(schemas.TextCommand, args).text))
+
+
+def _unpin_notice(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _pinned(hub, context, None)
+
+
+def _pinned(hub: Hub, context: CommandContext, view: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    hub.tell(context.room, Event({"t": "pinned", "pinned": view}, Tier.P0, sections={"pinned": view}))
+    return {}
+
+
+# Questions
+
+
+def _ask(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    channel, member = hub.channel(context.room), context.member
+    channel.room.questions.check(member.person)
+    verdict = channel.gate.judge(member, arguments(schemas.TextCommand, args).text, context.now_ms)
+    number = new_id()
+    if not verdict.shadow:
+        hub.tell(context.room, Asked(number, member.person, member.name, verdict.text, context.now_ms))
+    return {"question": number}
+
+
+def _questions(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    member = context.member
+    return {"questions": hub.channel(context.room).room.questions.views(None if member.staff else member.person)}
+
+
+def _answer(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = arguments(schemas.AnswerCommand, args)
+    question = hub.channel(context.room).room.questions.find(wanted.question)
+    text = clean_text(wanted.text, hub.limits.room.text_chars) if wanted.text else ""
+    body = {
+        "t": "answered",
+        "question": question.view(),
+        "from": context.member.shown(),
+        "text": text,
+        "now": context.now_ms,
+    }
+    hub.tell(context.room, Unasked(wanted.question), Event(body, Tier.P1))
+    return {}
+
+
+def _drop(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = arguments(schemas.QuestionCommand, args).question
+    question = hub.channel(context.room).room.questions.find(wanted)
+    if question.person != context.member.person and not context.member.staff:
+        # The same words as for none: who asks what is between them and staff.
+        raise CommandRefused("not_found", "this question does not wait")
+    hub.tell(context.room, Unasked(wanted))
+    return {}
+
+
+# Polls
+
+
+def _start_poll(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = arguments(schemas.PollStart, args)
+    limits = hub.limits.room
+    options = tuple(clean_text(option, limits.option_chars) for option in wanted.options)
+    if len(set(options)) < len(options):
+        raise CommandRefused("invalid", "two options are the same")
+    room = hub.channel(context.room).room
+    if room.poll is not None and not room.poll.ended:
+        raise CommandRefused("already", "end the poll that is open first")
+    number = new_id()
+    title = clean_text(wanted.title, limits.text_chars)
+    hub.tell(context.room, PollOpened(number, title, options, context.now_ms))
+    votes = [0] * len(options)
+    view = {"poll": number, "title": title, "options": options, "votes": votes, "state": "open"}
+    return {"poll": {**view, "started": context.now_ms}}
+
+
+def _vote(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = arguments(schemas.VoteCommand, args)
+    poll = hub.channel(context.room).room.poll
+    if poll is None:
+        raise CommandRefused("not_found", "there is no such poll")
+    poll.check(wanted.poll, context.member.person, wanted.option)
+    hub.tell(context.room, Vote(wanted.poll, context.member.person, wanted.option))
+    return {}
+
+
+def _end_poll(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    wanted = arguments(schemas.PollCommand, args).poll
+    poll = hub.channel(context.room).room.poll
+    if poll is None or poll.poll != wanted:
+        raise CommandRefused("not_found", "there is no such poll")
+    if poll.ended:
+        raise CommandRefused("closed", "the poll has ended")
+    hub.tell(context.room, PollEnded(wanted))
+    return {}
+
+
+CALLS: dict[str, Call] = {
+    "mute": _mute,
+    "unmute": _unmute,
+    "kick": _kick,
+    "ban": _ban,
+    "unban": _unban,
+    "bans.list": _bans,
+    "chat.slow": _slow,
+    "chat.audience": _audience,
+    "words.list": _words,
+    "words.set": _set_words,
+    "recall": _recall,
+    "notice": _notice,
+    "announce": _announce,
+    "notice.pin": _pin_notice,
+    "notice.unpin": _unpin_notice,
+    "question.ask": _ask,
+    "question.list": _questions,
+    "question.answer": _answer,
+    "question.drop": _drop,
+    "poll.start": _start_poll,
+    "poll.vote": _vote,
+    "poll.end": _end_poll,
+}

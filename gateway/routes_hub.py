@@ -1,0 +1,111 @@
+"""The hub over HTTP: commands for clients without a WebSocket, and what the shop's own tools need of a room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from gateway.api import SIGNED_IN, Call, Operation, page_limit
+from gateway.audit import ENTRIES_MAX
+from gateway.auth import HOST_ROLES
+from gateway.client import CORS_HEADERS
+from gateway.desk import Desk
+from gateway.errors import Problem
+from gateway.members import member_of
+from gateway.schemas import AuditAnswer, Empty, KickBody, MessageBody, ViewersAnswer
+from gateway.services import Services
+
+CLIENT_CHARACTERS_MAX = 64
+
+
+def hub_operations(services: Services, desk: Desk) -> list[Operation]:
+    """Operations under /api/v1/rooms/{room} that speak to the hub."""
+    hub = services.hub
+
+    async def send_message(call: Call) -> Empty:
+        body: MessageBody = call.body
+        room = desk.run(call.who, call.path["room"])
+        command = {"notice": "notice", "announcement": "announce", "pinned": "notice.pin"}[body.kind]
+        arguments: dict[str, Any] = {"text": body.text}
+        if body.kind == "announcement":
+            arguments["seconds"] = body.seconds
+        await hub.order(room.id, member_of(call.who), command, arguments)
+        return Empty()
+
+    async def count_viewers(call: Call) -> ViewersAnswer:
+        stats = hub.stats(desk.run(call.who, call.path["room"]).id)
+        return ViewersAnswer(stats.viewers, stats.connections, stats.likes, stats.chat_lines, stats.chat_sampled)
+
+    async def kick_person(call: Call) -> Empty:
+        body: KickBody = call.body
+        room = desk.run(call.who, call.path["room"])
+        await hub.order(room.id, member_of(call.who), "kick", {"person": body.person, "reason": body.reason})
+        return Empty()
+
+    async def read_audit(call: Call) -> AuditAnswer:
+        room = desk.run(call.who, call.path["room"])
+        return AuditAnswer(items=services.audit.newest(room.id, page_limit(call, most=ENTRIES_MAX)))  # type: ignore[arg-type]
+
+    path = "/api/v1/rooms/{room}"
+    pages = {"limit": f"1 to {ENTRIES_MAX}, 50 when not given"}
+    return [
+        _commands(services, desk),
+        Operation(
+            "POST",
+            path + "/messages",
+            "Say something to a room",
+            send_message,
+            HOST_ROLES,
+            MessageBody,
+            Empty,
+            by_hub=True,
+        ),
+        Operation(
+            "GET", path + "/viewers", "Who is there, in numbers", count_viewers, HOST_ROLES, answer=ViewersAnswer
+        ),
+        Operation(
+            "POST",
+            path + "/kick",
+            "Close a person's connections",
+            kick_person,
+            HOST_ROLES,
+            KickBody,
+            Empty,
+            by_hub=True,
+        ),
+        Operation(
+            "GET",
+            path + "/audit",
+            "What staff did, newest first",
+            read_audit,
+            HOST_ROLES,
+            answer=AuditAnswer,
+            query=pages,
+        ),
+    ]
+
+
+def _commands(services: Services, desk: Desk) -> Operation:
+    hub = services.hub
+
+    async def run_commands(call: Call) -> Response:
+        room = desk.entered(call.who, call.path["room"])
+        client = call.query.get("client", "")
+        if len(client) > CLIENT_CHARACTERS_MAX:
+            raise Problem(400, "invalid", f"client has at most {CLIENT_CHARACTERS_MAX} characters")
+        answers = await hub.command(room.id, member_of(call.who), client, call.raw)
+        headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
+        return Response(b"[" + b",".join(answers) + b"]", headers=headers, media_type="application/json")
+
+    clients = {"client": "tells several clients of one person apart; command ids are new within each"}
+    return Operation(
+        "POST",
+        "/api/v1/rooms/{room}/commands",
+        "Hub commands, as in a frame of the WebSocket; the answers come in an array",
+        run_commands,
+        SIGNED_IN,
+        answer=list[dict[str, Any]],
+        query=clients,
+        raw_body=True,
+    )
