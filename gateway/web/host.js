@@ -62,7 +62,7 @@ function start() {
   hub = new SiyuHub({ room: ROOM, token: api.token });
   hub.on("*", (event) => store.apply(event));
   hub.on("state", drawConnection);
-  new ChatView({ store, list: $("lines"), more: $("newer"), actions: muteButton });
+  new ChatView({ store, list: $("lines"), more: $("newer"), actions: lineActions });
   runs({
     api,
     base: BASE,
@@ -107,13 +107,20 @@ async function readStats() {
   setTimeout(readStats, STATS_MS);
 }
 
-function muteButton(line) {
+/** What the host may do about a line: take it back, keep its author from writing. */
+function lineActions(line) {
   if (!line.from?.person || line.from.role !== "viewer") return null;
+  const recall = () => hub.command("recall", { offset: line.o });
   const mute = async () => {
     await hub.command("mute", { person: line.from.person, seconds: MUTE_S });
     toast(t("host.muted", { name: line.from.name }), "good");
   };
-  return doer(t("host.mute"), mute, { className: "mute", "data-testid": "mute" });
+  return h(
+    "span.line-actions",
+    {},
+    line.o ? doer(t("host.recall"), recall, { className: "mute", "data-testid": "recall" }) : null,
+    doer(t("host.mute"), mute, { className: "mute", "data-testid": "mute" }),
+  );
 }
 
 function drawConnection({ state, code }) {

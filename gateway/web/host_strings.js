@@ -70,6 +70,7 @@ export const HOST = {
   "host.issued": ["已领 {n}/{total}", "{n} of {total} caught"],
   "host.soldOf": ["已抢 {n}/{total}", "{n} of {total} taken"],
   "host.chat": ["互动", "Chat"],
+  "host.recall": ["撤回", "Recall"],
   "host.mute": ["禁言", "Mute"],
   "host.muted": ["已禁言 {name} 10 分钟", "{name} is muted for 10 minutes"],
   "host.say": ["以主播身份说…", "Say as the host…"],

@@ -75,6 +75,12 @@ const APPLY = {
   room: (store, event) => store.snapshot(event),
   chat: (store, event) => store.addLine(event),
   notice: (store, event) => store.addLine(event),
+  announcement: (store, event) => store.addLine({ ...event.announcement, t: "notice" }),
+  pinned: (store, event) => event.pinned && store.addLine({ ...event.pinned, t: "notice" }),
+  recall: (store, event) => {
+    store.lines = store.lines.filter((line) => line.o !== event.offset);
+    store.changed("recall", event.offset);
+  },
   likes: (store, event) => {
     store.likes = event.n;
     store.changed("likes");

@@ -22,6 +22,7 @@ export class ChatView {
     this.waiting = [];
     store.on("lines", () => this.redraw());
     store.on("line", (line) => this.add(line));
+    store.on("recall", (offset) => this.recall(offset));
     list.addEventListener("scroll", () => this.nearEnd() && (more.hidden = true), { passive: true });
     more.addEventListener("click", () => this.toEnd());
   }
@@ -47,6 +48,12 @@ export class ChatView {
     else this.more.hidden = false;
   }
 
+  /** Staff took a line back: off the screen with it, also when it still waits to be drawn. */
+  recall(offset) {
+    this.waiting = this.waiting.filter((line) => line.o !== offset);
+    this.list.querySelector(`[data-offset="${Number(offset)}"]`)?.remove();
+  }
+
   nearEnd() {
     const { scrollTop, clientHeight, scrollHeight } = this.list;
     return scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
@@ -66,7 +73,7 @@ export class ChatView {
     const staff = ["host", "assistant", "merchant"].includes(from.role);
     return h(
       "li.line",
-      { "data-testid": "chat-line", data: { role: from.role || "viewer", own: String(own) } },
+      { "data-testid": "chat-line", data: { role: from.role || "viewer", own: String(own), offset: String(line.o ?? "") } },
       staff && h("span.badge", {}, t(`role.${from.role}`)),
       h(
         "span.name",

@@ -101,6 +101,22 @@ def test_what_the_host_pins_and_says_shows_at_the_viewers_until_it_is_taken_away
         expect(viewer.page.locator(".line.notice .text")).to_have_text("今晚八点 <b>加场</b>")
 
 
+def test_a_line_that_the_host_recalls_leaves_every_screen(theatre: Theatre) -> None:
+    noisy, other = theatre.person(name="手滑"), theatre.person()
+    noisy.enter(theatre.room)
+    other.enter(theatre.room)
+    console = theatre.person(DESK)
+    console.enter(f"/host/{theatre.server.room}#token={theatre.server.seed['host_token']}")
+    noisy.say("说错了的话")
+    expect(other.read("说错了的话")).to_have_count(1)
+    line = console.read("说错了的话")
+    expect(line).to_have_count(1)
+    line.hover()
+    line.locator('[data-testid="recall"]').click()
+    for person in (console, other, noisy):
+        expect(person.read("说错了的话")).to_have_count(0)
+
+
 def test_a_muted_viewer_is_told_so_and_nobody_reads_them(theatre: Theatre) -> None:
     noisy, other = theatre.person(name="吵吵"), theatre.person()
     noisy.enter(theatre.room)
