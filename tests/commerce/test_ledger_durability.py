@@ -21,7 +21,6 @@ from tests.commerce.shop_world import MERCHANT, ROOM, SKU, seed_catalogue
 from tests.commerce.sync_trace import unsynced_acks
 
 ROOT = Path(__file__).parents[2]
-KILLS = 10
 
 
 def now_ms() -> int:
@@ -55,11 +54,12 @@ def rows(folder: Path, statement: str) -> list[tuple[object, ...]]:
     return found
 
 
-async def test_every_acknowledged_hold_survives_kills_at_random_points(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [10, pytest.param(200, marks=pytest.mark.soak)])
+async def test_every_acknowledged_hold_survives_kills_at_random_points(tmp_path: Path, kills: int) -> None:
     await seed(tmp_path, 100_000, 1)
     acknowledged: set[tuple[str, str]] = set()
     paid: set[tuple[str, str]] = set()
-    for _ in range(KILLS):
+    for _ in range(kills):
         process = child(tmp_path, "FULL", 60)
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
@@ -75,7 +75,7 @@ async def test_every_acknowledged_hold_survives_kills_at_random_points(tmp_path:
         assert process.wait(10) == -signal.SIGKILL
         broken = [finding for finding in audit(tmp_path) if not finding.ok]
         assert not broken, broken
-    assert len(acknowledged) > KILLS
+    assert len(acknowledged) > kills
     kept = {(str(person), str(hold)) for person, hold in rows(tmp_path, "SELECT person, id FROM hold")}
     assert acknowledged <= kept
     settled = rows(tmp_path, "SELECT person, id FROM orders WHERE status = 'paid'")

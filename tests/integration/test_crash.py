@@ -90,6 +90,7 @@ def _figures(rush: Rush) -> str:
         (3, 500, 1_250, 400),
         (4, 500, 1_250, 400),
         (5, 500, 1_250, 450),
+        *(pytest.param(seed, 500, 1_250, 200 + seed, marks=pytest.mark.soak) for seed in range(6, 30)),
     ],
 )
 def test_what_was_acknowledged_before_a_sigkill_is_kept_and_a_repeated_key_gets_the_same_answer(
