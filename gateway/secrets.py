@@ -14,7 +14,6 @@ from pathlib import Path
 KEY_FILE = "secret.key"
 SECRET_BYTES = 32
 STREAM_KEY_CHARACTERS = 22
-GUEST_CHARACTERS = 19
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -38,17 +37,9 @@ class Secrets:
 
     def stream_key(self, room: str) -> str:
         """The key with which a host publishes to ``room``: 22 characters of base62."""
-        return self._base62("stream-key", room, STREAM_KEY_CHARACTERS)
-
-    def guest_person(self, merchant: str, device: str) -> str:
-        """The person that a browser's own random ``device`` id stands for at ``merchant``: nothing is stored,
-        the same device is the same guest for this merchant and another one for the next."""
-        return "g" + self._base62("guest", f"{merchant}\n{device}", GUEST_CHARACTERS)
-
-    def _base62(self, purpose: str, text: str, characters: int) -> str:
-        number = int.from_bytes(hmac.digest(self.key(purpose), text.encode(), hashlib.sha256), "big")
+        number = int.from_bytes(hmac.digest(self.key("stream-key"), room.encode(), hashlib.sha256), "big")
         out = []
-        for _ in range(characters):
+        for _ in range(STREAM_KEY_CHARACTERS):
             number, digit = divmod(number, 62)
             out.append(_BASE62[digit])
         return "".join(out)

@@ -2,8 +2,10 @@
 
 The log is of ``strace -f -y -s 64 -e trace=fdatasync,fsync,write,pwrite64``. The rule: between an ``ask``
 and its ``ack`` on the pipe lie a write of the write-ahead log and then a whole sync of it, from its begin to its end.
-(That nothing waits at the moment of the ack is no part of it: the next batch may have begun to write. Which page holds
-which row is looked at by ``tests/syscalls.py``, at a whole server.)
+
+What it cannot see: an answer whose own page waits, when another batch was written and synced since the ask. An earlier
+rule refused every answer while a page waited, and failed now and then under load, presumably when the next batch had
+begun to write. ``tests/syscalls.py`` closes that gap: it follows the very row, at a whole server.
 """
 
 import re
