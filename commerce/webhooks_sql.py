@@ -56,7 +56,7 @@ _DUE = text(
     " WHERE d.state = 'waiting' AND d.next_ms <= :now AND d.id = (SELECT min(f.id) FROM webhook_delivery AS f"
     " WHERE f.webhook = d.webhook AND f.state = 'waiting' AND f.next_ms <= :now) ORDER BY d.next_ms LIMIT :limit"
 )
-_NEXT = text("SELECT min(next_ms) FROM webhook_delivery WHERE state = 'waiting'")
+_NEXT = text("SELECT min(next_ms) FROM webhook_delivery WHERE state = 'waiting' AND next_ms > :now")
 _DONE = text(
     "UPDATE webhook_delivery SET state = 'delivered', tries = tries + 1, status = :status, error = NULL, done_ms = :now"
     " WHERE id = :id AND state = 'waiting'"
@@ -232,15 +232,17 @@ class Webhooks:
         )
 
     async def due(self, limit: int) -> tuple[list[DueDelivery], int | None]:
-        """The oldest due delivery of each webhook, and when (Unix ms) the next one of all is due."""
+        """The oldest due delivery of each webhook, and when (Unix ms) the first one falls due that is not yet."""
 
         def read(connection: Connection) -> tuple[list[DueDelivery], int | None]:
-            found = connection.execute(_DUE, {"now": self._clock(), "limit": limit})
+            # One reading of the clock for both: what falls due between two readings would be in neither answer.
+            now_ms = self._clock()
+            found = connection.execute(_DUE, {"now": now_ms, "limit": limit})
             due = [
                 DueDelivery(row.id, row.webhook, row.event, row.type, row.url, row.secret, row.body, row.tries)
                 for row in found
             ]
-            return due, connection.execute(_NEXT).scalar_one()
+            return due, connection.execute(_NEXT, {"now": now_ms}).scalar_one()
 
         return await self._store.read(read)
 

@@ -100,8 +100,9 @@ class WebhookSender:
                         task = loop.create_task(self._deliver(delivery))
                         self._under_way[delivery.webhook] = task
                         task.add_done_callback(partial(self._ended, delivery.webhook))
-                if next_ms is not None and next_ms > self._clock():
-                    wait_s = min(IDLE_S, (next_ms - self._clock()) / 1000)
+                if next_ms is not None:
+                    # It may have fallen due since it was read: then look again at once.
+                    wait_s = min(IDLE_S, max(0.0, (next_ms - self._clock()) / 1000))
                 if loop.time() >= forget_at:
                     forget_at = loop.time() + FORGET_EVERY_S
                     await self._webhooks.forget()

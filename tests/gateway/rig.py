@@ -20,13 +20,18 @@ from gateway.seed import Seeded, seed
 
 
 class Clock:
-    """The system's clock plus what a test adds."""
+    """The system's clock plus what a test adds; stopped, only what the test adds."""
 
     def __init__(self) -> None:
         self.ahead_ms = 0
+        self._stopped_ms: int | None = None
 
     def __call__(self) -> int:
-        return system_clock() + self.ahead_ms
+        return (system_clock() if self._stopped_ms is None else self._stopped_ms) + self.ahead_ms
+
+    def stop(self) -> None:
+        """Stand still from now on: a slow machine lets nothing fall due that the test did not."""
+        self._stopped_ms = system_clock()
 
 
 @dataclass

@@ -14,6 +14,7 @@ import orjson
 import pytest
 
 from commerce.domain.webhook import TRIES_MAX, TYPES, WEBHOOKS_MAX, address_is_public, sign, url_fault
+from commerce.webhooks_sql import Webhooks
 from gateway.webhooks import WebhookSender
 from tests.gateway.rig import Rig, rig
 
@@ -70,6 +71,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def live(tmp_path: Path) -> AsyncIterator[Rig]:
     async with rig(tmp_path) as running:
         running.application.services.sender._timeout_s = 0.3
+        running.clock.stop()
         yield running
 
 
@@ -185,6 +187,26 @@ async def test_what_is_not_taken_is_sent_again_later_with_the_same_id(
         return [entry["state"] for entry in await deliveries(live, made["webhook"])] == ["delivered"]
 
     await until(delivered)
+
+
+async def test_a_delivery_that_falls_due_while_the_store_is_read_is_not_left_for_the_next_look(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    async with rig(tmp_path) as live:
+        await live.application.services.sender.close()
+        await hook(live, receiver.url, ["order.created"])
+        await order(live)
+        readings = iter([live.clock() - 60_000])
+
+        def clock() -> int:
+            # The first reading finds nothing due, every later one comes after it fell due.
+            return next(readings, live.clock())
+
+        webhooks = Webhooks(live.application.services.webhooks._store, clock=clock)
+        sender = WebhookSender(webhooks, clock=clock, allow_private=True)
+        sender.start()
+        await until(lambda: receiver.got)
+        await sender.close()
 
 
 async def test_a_receiver_that_never_takes_it_is_given_up(live: Rig, receiver: Receiver) -> None:
