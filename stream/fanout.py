@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from stream.packet import Kind, Packet
-from stream.relay import Relay, RelayLimits
+from stream.relay import Relay
 from stream.window import Encoder, Gop, Window, Windows, merge
 
 SLICE_VIEWERS: Final = 64
@@ -102,7 +102,6 @@ class Outlet(Protocol):
 
     totals: Totals
     limits: ViewerLimits
-    gop_limits: RelayLimits
     fixed_tracks: bool
 
     @property
@@ -135,7 +134,7 @@ class Fanout:
         self._window_ms = 0 if key[1] else self._limits.window_ms
         self._windows: Windows | None = None
         self._tracks: tuple[Kind, ...] | None = None
-        self._gop = Gop(output.gop_limits)
+        self._gop = Gop(relay.limits)
         self._queue: list[Window] = []
         self._queue_bytes = 0
         self._batch: Batch | None = None

@@ -100,7 +100,7 @@ class Relay:
         """The newest configuration of each track (for a codec without one: an empty stand-in); None: no such track."""
         self.on_key_wanted: Callable[[int], None] | None = None
         """Set by an ingest whose host makes key frames when asked (WebRTC); None: the host cannot be asked."""
-        self._limits = limits
+        self.limits = limits
         self._on_info = on_info
         self._readers: list[Reader] = []
         self._asking: set[int] = set()
@@ -302,7 +302,7 @@ class Relay:
         self.gop.append(packet)
         self.gop_bytes += len(packet.data)
         span_ms = packet.dts_ms - self.gop[0].dts_ms
-        if self.gop_bytes > self._limits.gop_bytes_max or span_ms > self._limits.gop_ms_max:
+        if self.gop_bytes > self.limits.gop_bytes_max or span_ms > self.limits.gop_ms_max:
             self.gop_overflows += 1
             self._in_gop = False
             self._clear_gop()

@@ -20,7 +20,7 @@ from typing import Final, cast
 
 from stream.directory import Clock, Directory, DirectoryFull
 from stream.fanout import Batch, Fanout, Totals, ViewerLimits
-from stream.relay import Relay, RelayLimits
+from stream.relay import Relay
 from stream.window import Encoder, Window
 
 TCP_NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
@@ -319,7 +319,6 @@ class ProgressiveOutput:
         self.encoder = encoder
         self.fixed_tracks = fixed_tracks
         self.limits = limits or ViewerLimits()
-        self.gop_limits = RelayLimits()
         self.totals = Totals()
         self._directory = directory
         self._open: dict[tuple[str, bool], Fanout] = {}

@@ -12,7 +12,7 @@ from stream.directory import PUBLISHER_SILENCE_MS, Directory, DirectoryLimits, P
 from stream.fanout import ViewerLimits
 from stream.output_flv import FlvOutput
 from stream.packet import Codec, Kind, Packet
-from stream.relay import RelayLimits
+from stream.relay import VIDEO_WAIT_MS, RelayLimits
 from tests.stream.media import ASC, AVCC, packets
 from tests.stream.stage import Host
 
@@ -84,6 +84,7 @@ class RelayMachine(RuleBasedStateMachine):
         self.frame = 0
         self.config = 0
         self.raw_ms = 0
+        self.keyless_ms: int | None = None
         self.low_delay = False
 
     @initialize(low_delay=st.booleans(), stalled=st.booleans())
@@ -108,6 +109,7 @@ class RelayMachine(RuleBasedStateMachine):
     def host_comes(self, away_ms: int, raw_ms: int) -> None:
         self.now_ms += away_ms
         self.raw_ms = raw_ms
+        self.keyless_ms = 0
         self.publication = self.directory.publish("room", Host(), self.now_ms)
         self.push_config()
         self.push(Packet(Kind.AUDIO, Codec.AAC, raw_ms, 0, True, True, ASC))
@@ -136,6 +138,11 @@ class RelayMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.publication is not None)
     @rule(frames=st.integers(1, 30), key=st.booleans())
     def host_sends(self, frames: int, key: bool) -> None:
+        if self.keyless_ms is not None:
+            # A host without a key frame for VIDEO_WAIT_MS is one without a picture: not the subject here.
+            self.keyless_ms += frames * FRAME_MS
+            key = key or self.keyless_ms >= VIDEO_WAIT_MS
+            self.keyless_ms = None if key else self.keyless_ms
         for index in range(frames):
             self.frame += 1
             self.now_ms += FRAME_MS
