@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx
 
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 60.0
 # HTTP on loopback, or a certificate of the test's own: reading the certificate store for each request cost 40 ms.
 NO_TLS = False
 
@@ -126,7 +126,7 @@ class LiveServer:
             headers["authorization"] = f"Bearer {token}"
         if key:
             headers["idempotency-key"] = key
-        return httpx.request(method, url, json=body, headers=headers, timeout=20, verify=NO_TLS)
+        return httpx.request(method, url, json=body, headers=headers, timeout=60, verify=NO_TLS)
 
     def guest(self, name: str = "小雨", scene: str | None = None, device: str | None = None) -> dict[str, Any]:
         """A viewer's token and person."""

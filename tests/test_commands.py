@@ -53,7 +53,7 @@ def test_ci_runs_what_the_readme_shows_and_nothing_else() -> None:
         ("demo", ".venv/bin/siyu demo --quick"),
         ("bench", ".venv/bin/siyu bench --quick"),
         ("load", ".venv/bin/python -m loadtest --quick"),
-        ("test", '.venv/bin/python -m pytest -m "not soak" --quick'),
+        ("test", '.venv/bin/python -m pytest -m "not soak" -n 2 --dist loadfile --quick'),
         ("soak", ".venv/bin/python -m pytest -m soak --quick"),
     ],
 )
@@ -61,7 +61,7 @@ def test_a_target_ends_in_the_command_it_is_for(target: str, command: str) -> No
     recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
     assert recipe
     last = recipe[1].strip().splitlines()[-1].strip()
-    assert last.replace("$(BIN)", ".venv/bin").replace("$(ARGS)", "--quick") == command
+    assert last.replace("$(BIN)", ".venv/bin").replace("$(JOBS)", "2").replace("$(ARGS)", "--quick") == command
 
 
 def test_every_target_is_explained_by_make_help() -> None:

@@ -112,7 +112,7 @@ def test_redis_does_not_start_without_its_password() -> None:
         env={"PATH": "/nowhere"},
         capture_output=True,
         text=True,
-        timeout=10,
+        timeout=60,
         check=False,
     )
     assert unset.returncode != 0
@@ -223,5 +223,5 @@ def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
     config = tmp_path / "nginx.conf"
     config.write_text(local)
     command = [nginx, "-t", "-p", str(tmp_path), "-c", str(config)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stderr

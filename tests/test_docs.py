@@ -106,7 +106,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 
 def exposed(server: LiveServer) -> set[str]:
-    lines = httpx.get(f"{server.base}/metrics", timeout=10).text.splitlines()
+    lines = httpx.get(f"{server.base}/metrics", timeout=60).text.splitlines()
     return {line.split()[2] for line in lines if line.startswith("# TYPE")}
 
 
@@ -132,7 +132,7 @@ def api_paths(content: str) -> set[str]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_address_of_the_api_is_in_the_contract(server: LiveServer, name: str) -> None:
-    contract = httpx.get(f"{server.base}/openapi.json", timeout=10).json()
+    contract = httpx.get(f"{server.base}/openapi.json", timeout=60).json()
     known = [re.sub(r"\{\w+\}", "[^/]+", path.removeprefix("/api/v1")) for path in contract["paths"]]
     assert [path for path in api_paths(text(name)) if not any(re.fullmatch(one, path) for one in known)] == []
 

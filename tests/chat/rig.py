@@ -20,7 +20,7 @@ from chat.errors import TokenRefused
 from chat.hub import CommandHandler, Hub, HubLimits, Member
 from chat.moderation import TextFilter
 
-WAIT_S = 5.0
+WAIT_S = 60.0
 """Longest wait for something that must come."""
 
 

@@ -35,7 +35,7 @@ def test_models_and_migrations_agree(tmp_path: Path) -> None:
 def test_a_second_process_is_refused_with_the_holder_named(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     code = "import sys; from commerce.store_sql import open_store; open_store(sys.argv[1])"
-    second = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=30)
+    second = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
     store.close()
     assert second.returncode != 0
     assert "StoreError" in second.stderr

@@ -27,7 +27,7 @@ CHROMIUM_FLAGS = (
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 )
-PATIENCE_MS = 20_000
+PATIENCE_MS = 60_000
 """How long anything is waited for: the machine may be busy, and a test that fails should fail with words."""
 PICTURE_MS = 15_000
 """From opening a page to its picture; on an idle machine it is a second or two."""

@@ -77,7 +77,7 @@ def test_a_tap_that_comes_too_late_is_answered_in_the_viewer_s_language(theatre:
 
 def set_price(theatre: Theatre, sku: str, price: int) -> None:
     """Another program of the shop changes a price in the database."""
-    with sqlite3.connect(theatre.server.data / "shop.db", timeout=10) as shop:
+    with sqlite3.connect(theatre.server.data / "shop.db", timeout=60) as shop:
         shop.execute("UPDATE sku SET price = ?, version = version + 1 WHERE id = ?", (price, sku))
     shop.close()
 

@@ -97,7 +97,7 @@ async def rig(folder: Path, **settings: Any) -> AsyncIterator[Rig]:
     application.ready = True
     transport = httpx.ASGITransport(app=application.asgi, raise_app_exceptions=False)
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://shop.test", timeout=20) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://shop.test", timeout=60) as client:
             yield Rig(application, client, shop, other, clock)
     finally:
         await application.drain()

@@ -48,7 +48,7 @@ async def test_an_order_is_shipped_refunded_and_accounted_for(live: Rig) -> None
         409,
         "key_reused",
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             listed = (await live.call("GET", f"{path}/refunds", token=view["token"])).json()
             if listed[0]["state"] == "done":

@@ -28,7 +28,7 @@ async def test_a_room_is_told_what_is_left_on_its_shelf_after_an_order(
         sku = live.shop.products[3]["sku"]
         body = {"room": room, "lines": [{"sku": sku, "quantity": 2}]}
         assert (await live.call("POST", "/orders", body, token=token, key="o")).status_code == 201
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not [event for event in told if event["t"] == "left"]:
                 await asyncio.sleep(0.02)
         assert told[-1]["left"][sku] == 118

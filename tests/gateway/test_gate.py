@@ -31,7 +31,7 @@ from gateway.server import _uvicorn, listen
 HEADER_TIMEOUT_S = 0.4
 CONNECTIONS_MAX = 6
 PER_ADDRESS_MAX = 4
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 BIG_BYTES = 4 * 1024 * 1024
 
 

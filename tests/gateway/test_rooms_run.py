@@ -16,7 +16,7 @@ from sqlalchemy import text
 from commerce.store_sql import read_engine
 from tests.harness import LiveServer, live_server
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")

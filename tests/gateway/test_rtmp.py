@@ -22,7 +22,7 @@ from gateway.config import Settings, SettingsError, tls_context
 from tests.harness import LiveServer, free_port, live_server
 from tests.outside import need
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 SOURCE = ("-re", "-f", "lavfi", "-i", "testsrc=size=320x180:rate=25", "-f", "lavfi", "-i", "sine=sample_rate=44100")
 CODECS = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "aac", "-f", "flv")
 
@@ -145,7 +145,7 @@ def test_metrics_count_players_by_protocol(private: LiveServer) -> None:
         text = ""
         while "siyu_playback_rtmp_viewers 1.0" not in text and time.monotonic() < deadline:
             time.sleep(0.1)
-            text = httpx.get(f"{private.base}/metrics", timeout=10).text
+            text = httpx.get(f"{private.base}/metrics", timeout=60).text
     finally:
         player.kill()
         player.wait()

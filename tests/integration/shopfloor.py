@@ -125,7 +125,7 @@ class Shopfloor:
 
     def rows(self, query: str, *parameters: Any) -> list[sqlite3.Row]:
         """Rows of the shop's database, read beside the server or after its end."""
-        with contextlib.closing(sqlite3.connect(self.server.data / "shop.db", timeout=10)) as database:
+        with contextlib.closing(sqlite3.connect(self.server.data / "shop.db", timeout=60)) as database:
             database.row_factory = sqlite3.Row
             return database.execute(query, parameters).fetchall()
 

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 import orjson
 
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 """How long anything is waited for: the machine may be busy, and a test that fails should fail with words."""
 READ_BYTES = 256 * 1024
 EVENTS_KEPT = 20_000

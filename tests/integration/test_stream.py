@@ -101,7 +101,7 @@ def _broadcast(server: LiveServer, folder: Path, pool: ThreadPoolExecutor) -> Br
         pictures = sum(packet.stream == 0 for packet in sent.packets)
         wait_until(lambda: len(first.frames()) >= pictures, "the last frame")
         server.stop()
-        output, error_bytes = reading.result(timeout=30)
+        output, error_bytes = reading.result(timeout=60)
         assert watcher.returncode == 0, error_bytes
     finally:
         end(host)

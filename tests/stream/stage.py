@@ -97,14 +97,14 @@ class Stage:
         return reader, writer
 
     async def until_viewers(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while self.flv.viewers + self.mp4.viewers != count:
                 await asyncio.sleep(0.005)
 
     async def get(self, target: str, method: str = "GET") -> tuple[bytes, bytes]:
         """Give (head, body) of a response that ends."""
         reader, writer = await self.connect(target, method)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             head = await reader.readuntil(b"\r\n\r\n")
             body = await reader.read()
         writer.close()

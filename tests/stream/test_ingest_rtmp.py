@@ -35,7 +35,7 @@ from tests.stream.rtmp_peer import (
 
 P = ParamSpec("P")
 KEY = "s3cret-k3y"
-PATIENCE_S = 20.0
+PATIENCE_S = 90.0
 
 
 def on_uvloop(test: Callable[P, Coroutine[None, None, None]]) -> Callable[P, None]:

@@ -97,7 +97,7 @@ class Listener:
         pass
 
     async def until(self, count: int, kind: Kind, *, key: bool = False) -> list[Packet]:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while True:
                 found = [p for p in self.packets if p.kind is kind and not p.config and (p.key or not key)]
                 if len(found) >= count:

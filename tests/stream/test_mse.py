@@ -102,10 +102,10 @@ async def test_chromium_plays_it_and_goes_on_over_a_new_configuration(
             page = await browser.new_page()
             await page.set_content(PAGE)
             await page.evaluate(f"void play('http://127.0.0.1:{stage.port}/room.mp4')")
-            await page.wait_for_function("document.getElementById('v').videoWidth == 642", timeout=15_000)
+            await page.wait_for_function("document.getElementById('v').videoWidth == 642", timeout=60_000)
             first = await advanced_s(page)
-            await page.wait_for_function(f"document.getElementById('v').currentTime > {first} + 0.5", timeout=10_000)
-            await page.wait_for_function("document.getElementById('v').videoWidth == 320", timeout=15_000)
+            await page.wait_for_function(f"document.getElementById('v').currentTime > {first} + 0.5", timeout=60_000)
+            await page.wait_for_function("document.getElementById('v').videoWidth == 320", timeout=60_000)
             assert await page.evaluate("failures") == []
             assert await page.evaluate("document.getElementById('v').webkitAudioDecodedByteCount") > 0
             await browser.close()

@@ -102,7 +102,7 @@ async def test_a_later_viewer_starts_at_once_with_configurations_and_a_key_frame
     packets_sent = list(clip.looped(4))
     await stage.feed(publication, packets_sent[: len(packets_sent) * 7 // 8])
     reader, writer = await stage.connect("/room.flv")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await reader.readuntil(b"\r\n\r\n")
         body = await reader.readexactly(6000)
     writer.close()
@@ -123,7 +123,7 @@ async def test_with_low_delay_each_frame_goes_out_at_once(stage: Stage, clip: Cl
     reader, writer = await stage.connect("/room.flv?delay=low")
     await stage.until_viewers(1)
     body = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await reader.readuntil(b"\r\n\r\n")
         for packet in sent[first : first + 20]:
             await stage.feed(publication, [packet])

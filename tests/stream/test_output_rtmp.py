@@ -146,7 +146,7 @@ async def test_ffmpeg_decodes_what_it_plays_without_an_error(clip: Clip) -> None
 async def test_pyav_plays_in_a_process_of_its_own(clip: Clip) -> None:
     script = (
         "import av, sys\n"
-        "with av.open(sys.argv[1], timeout=10) as source:\n"
+        "with av.open(sys.argv[1], timeout=60) as source:\n"
         "    kinds = {packet.stream.type for packet, _ in zip(source.demux(), range(60))}\n"
         "print(*sorted(kinds))\n"
     )

@@ -51,7 +51,7 @@ async def test_the_transcoder_runs_only_while_somebody_listens(plain_clip: Clip)
             await listener.play(stage)
             await listener.until(audio=5)
         relay = stage.directory.find("room")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while relay is not None and relay.has_readers:
                 await asyncio.sleep(0.02)
         counted = stage.whep.stats().transcoded
@@ -97,7 +97,7 @@ async def test_a_viewer_that_closes_is_gone_at_once(plain_clip: Clip) -> None:
         async with outside_viewer("video") as viewer:
             await viewer.play(stage)
             await viewer.until(video=3)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while stage.whep.viewers:
                 await asyncio.sleep(0.02)
 
@@ -203,7 +203,7 @@ async def test_two_viewers_get_the_same_bytes_before_encryption(plain_clip: Clip
         for packet in plain_clip.media[30:60]:
             if packet.kind is Kind.VIDEO:
                 publication.push(packet, stage.clock())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not sent["one"] or len(sent["one"]) != len(sent["two"]):
                 await asyncio.sleep(0.02)
         assert all(a is b for a, b in zip(sent["one"], sent["two"], strict=True))

@@ -35,7 +35,7 @@ async def recording_of(stage: Stage, folder: Path, **options: object) -> AsyncIt
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 

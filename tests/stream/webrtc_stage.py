@@ -60,7 +60,7 @@ class WebRtcStage:
         self._feeders.append(asyncio.create_task(push()))
 
     async def until_playing(self, room: str = "room") -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not ((relay := self.directory.find(room)) and relay.playing):
                 await asyncio.sleep(0.01)
 
