@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
+import yaml
 
 from gateway.bench.scale import Scale
 from gateway.cli import build_parser
@@ -120,6 +121,40 @@ def test_the_operating_guide_explains_every_metric_of_ours(server: LiveServer) -
     alike = tuple(f"siyu_playback_{output}_" for output in ("mp4", "wsflv", "rtmp"))
     ours = {name for name in exposed(server) if name.startswith("siyu_") and not name.startswith(alike)}
     assert ours - set(METRIC.findall(text("docs/operating.md"))) == set()
+
+
+ASKED = re.compile(r"\b(?:siyu|process)_\w+")
+DEPLOYED = ("deploy/grafana/siyu-live.json", "deploy/prometheus/alerts.yml")
+
+
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_dashboard_and_alerts_ask_for_metrics_there_are(server: LiveServer, name: str) -> None:
+    asked = set(ASKED.findall(text(name)))
+    assert len(asked) > 5
+    assert asked - exposed(server) == set()
+
+
+def test_every_panel_of_the_dashboard_has_its_place_and_a_question() -> None:
+    panels = json.loads(text(DEPLOYED[0]))["panels"]
+    taken: set[tuple[int, int]] = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert max(x for x, _ in cells) < 24 and not cells & taken, panel["title"]
+        taken |= cells
+        assert panel["type"] == "row" or all(target["expr"] for target in panel["targets"]), panel["title"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+
+
+def test_every_alert_says_what_to_do_and_how_urgent_it_is() -> None:
+    [group] = yaml.safe_load(text(DEPLOYED[1]))["groups"]
+    for rule in group["rules"]:
+        assert rule["expr"] and rule["labels"]["severity"] in ("page", "ticket")
+        assert len(rule["annotations"]["summary"]) > 20
 
 
 def api_paths(content: str) -> set[str]:
