@@ -91,14 +91,18 @@ class Publisher(Protocol):
 class Publication:
     """One host's right to publish into one room, from `Directory.publish` until `end` or a takeover."""
 
-    __slots__ = ("_directory", "active", "heard_ms", "publisher", "relay")
+    __slots__ = ("_directory", "active", "heard_ms", "publisher", "pulled", "relay")
 
-    def __init__(self, directory: "Directory", relay: Relay, publisher: Publisher, now_ms: int) -> None:
+    def __init__(
+        self, directory: "Directory", relay: Relay, publisher: Publisher, now_ms: int, *, pulled: bool = False
+    ) -> None:
         self._directory = directory
         self.relay = relay
         self.publisher = publisher
         self.heard_ms = now_ms
         self.active = True
+        self.pulled = pulled
+        """Whether it comes from another process, where its host is."""
 
     def push(self, packet: Packet, now_ms: int) -> None:
         """Hand on one packet, with the host's own timestamps. After the end it does nothing: the room has moved on."""
@@ -132,6 +136,7 @@ class Directory:
         self._limits = limits or DirectoryLimits()
         self._rooms: dict[str, _Room] = {}
         self._listeners: list[Callable[[StreamEvent], None]] = []
+        self._on_wanted: Callable[[str], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._takeovers = 0
         self._refused = 0
@@ -140,6 +145,16 @@ class Directory:
     def listen(self, callback: Callable[[StreamEvent], None]) -> None:
         """Call `callback` with each event, at once and on the host's path: it must be quick and not raise."""
         self._listeners.append(callback)
+
+    def on_wanted(self, callback: Callable[[str], None]) -> None:
+        """Call `callback` with a room that gets a reader and has no host here, at once: it must be quick."""
+        self._on_wanted = callback
+
+    def hosted(self, room: str) -> Publication | None:
+        """Give the publication of the room's host, if its host is at this process."""
+        entry = self._rooms.get(room)
+        publication = entry.publication if entry else None
+        return publication if publication is not None and not publication.pulled else None
 
     def find(self, room: str) -> Relay | None:
         """Give the room's relay if it has one."""
@@ -158,9 +173,29 @@ class Directory:
     def publish(self, room: str, publisher: Publisher, now_ms: int) -> Publication:
         """Make `publisher` the room's host.
 
-        A host that sent no media for PUBLISHER_SILENCE_MS is closed and gives way. Raises AlreadyPublishing when the
-        room's host is alive, PublishRefused when there are too many rooms or the directory is closing.
+        A host that sent no media for PUBLISHER_SILENCE_MS is closed and gives way, and so does a stream pulled from
+        elsewhere. Raises AlreadyPublishing when the room's host is alive, PublishRefused when there are too many rooms
+        or the directory is closing.
         """
+        entry = self._free(room, now_ms, pulled=False)
+        entry.publication = Publication(self, entry.relay, publisher, now_ms)
+        entry.relay.begin(now_ms)
+        return entry.publication
+
+    def publish_pulled(
+        self, room: str, publisher: Publisher, now_ms: int, *, tracks: frozenset[Kind] = frozenset()
+    ) -> Publication:
+        """Feed the room from another process, in that one's media time; `tracks` as in `Relay.begin`.
+
+        Nobody is told of stream events: they are told where the host is. Raises as `publish` does.
+        """
+        entry = self._free(room, now_ms, pulled=True)
+        entry.publication = Publication(self, entry.relay, publisher, now_ms, pulled=True)
+        entry.relay.begin(now_ms, follows=True, tracks=tracks)
+        return entry.publication
+
+    def _free(self, room: str, now_ms: int, *, pulled: bool) -> _Room:
+        """Give the room's entry, a former publisher having given way."""
         try:
             entry = self._entry(room)
         except DirectoryFull as full:
@@ -168,17 +203,16 @@ class Directory:
             raise PublishRefused("NetStream.Publish.Denied", str(full)) from full
         former = entry.publication
         if former is not None:
-            if now_ms - former.heard_ms < PUBLISHER_SILENCE_MS:
+            gives_way = former.pulled and not pulled
+            if not gives_way and now_ms - former.heard_ms < PUBLISHER_SILENCE_MS:
                 self._refused += 1
                 raise AlreadyPublishing(room)
-            self._takeovers += 1
+            self._takeovers += not former.pulled
             former.end("taken over", now_ms)
             former.publisher.close("taken over by a new connection of the host")
-        entry.publication = Publication(self, entry.relay, publisher, now_ms)
         entry.told = None
         entry.hosted = True
-        entry.relay.begin(now_ms)
-        return entry.publication
+        return entry
 
     def sweep(self, now_ms: int) -> None:
         """Let time pass: give up tracks that stay away and relays that nobody needs."""
@@ -237,6 +271,7 @@ class Directory:
             if len(self._rooms) >= self._limits.relays_max:
                 raise DirectoryFull("too many streams, try again later")
             entry = self._rooms[room] = _Room(Relay(room, self._limits.relay, self._on_info), left_ms=self._clock())
+            entry.relay.on_wanted = self._wanted
         return entry
 
     def _ended(self, publication: Publication, reason: str, now_ms: int) -> None:
@@ -248,12 +283,12 @@ class Directory:
             entry.publication = None
             entry.left_ms = now_ms
             entry.told = None
-        if was_live:
+        if was_live and not publication.pulled:
             self._tell(StreamStopped(relay.room, relay.info(), now_ms, reason))
 
     def _on_info(self, relay: Relay, now_ms: int) -> None:
         entry = self._rooms.get(relay.room)
-        if entry is None or not relay.live:
+        if entry is None or not relay.live or entry.publication is None or entry.publication.pulled:
             return
         info = relay.info()
         told, entry.told = entry.told, info
@@ -261,6 +296,11 @@ class Directory:
             self._tell(StreamStarted(relay.room, info, now_ms))
         elif _shape(told) != _shape(info):
             self._tell(StreamChanged(relay.room, info, now_ms))
+
+    def _wanted(self, room: str) -> None:
+        entry = self._rooms.get(room)
+        if self._on_wanted is not None and entry is not None and entry.publication is None:
+            self._on_wanted(room)
 
     def _tell(self, event: StreamEvent) -> None:
         for listener in self._listeners:

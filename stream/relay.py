@@ -100,6 +100,8 @@ class Relay:
         """The newest configuration of each track (for a codec without one: an empty stand-in); None: no such track."""
         self.on_key_wanted: Callable[[int], None] | None = None
         """Set by an ingest whose host makes key frames when asked (WebRTC); None: the host cannot be asked."""
+        self.on_wanted: Callable[[str], None] | None = None
+        """Told the room when a reader comes: who can pull the stream from elsewhere begins then."""
         self.limits = limits
         self._on_info = on_info
         self._readers: list[Reader] = []
@@ -110,6 +112,7 @@ class Relay:
         self._announced: set[Kind] = set()
         self._in_gop = False
         self._settled = False
+        self._expected: frozenset[Kind] = frozenset()
         self._first_key_ms: int | None = None
         self._first_audio_ms: int | None = None
         self._rate_bytes = 0
@@ -163,6 +166,8 @@ class Relay:
             self._asking.add(id(reader))
         if self.playing:
             reader.on_start(now_ms)
+        if self.on_wanted is not None:
+            self.on_wanted(self.room)
 
     def detach(self, reader: Reader) -> None:
         """Take a reader away; one that is not attached is ignored."""
@@ -170,17 +175,26 @@ class Relay:
             self._readers.remove(reader)
             self._asking.discard(id(reader))
 
-    def begin(self, now_ms: int) -> None:
-        """A host is there; its media follows by `push`."""
+    def begin(self, now_ms: int, *, follows: bool = False, tracks: frozenset[Kind] = frozenset()) -> None:
+        """A host is there; its media follows by `push`.
+
+        `follows`: it is no host but another relay of this room, whose media time is kept. `tracks`: what it will send,
+        when that is known: nothing else is waited for.
+        """
         self._stop(now_ms)
         self.on_key_wanted = None
-        self._timeline.restart()
+        self._timeline.restart(follows=follows)
+        self._expected = tracks
         self.video = self.audio = self.metadata = None
         self._size = None
         self._codecs.clear()
         self._announced.clear()
         self._first_key_ms = self._first_audio_ms = None
         self._rate_from_ms = None
+
+    def go_on_from(self, media_ms: int) -> None:
+        """Let the media clock go on from where another process had this room: see Timeline."""
+        self._timeline.go_on_from(media_ms)
 
     def end(self, now_ms: int) -> None:
         """The host is gone. Readers stay for its return."""
@@ -317,14 +331,17 @@ class Relay:
 
     def _settle(self, now_ms: int) -> None:
         key_ms, audio_ms = self._first_key_ms, self._first_audio_ms
-        if key_ms is not None:
+        heard = {kind for kind, at in ((Kind.VIDEO, key_ms), (Kind.AUDIO, audio_ms)) if at is not None}
+        if self._expected and heard >= self._expected:
+            pass  # all that was promised is there
+        elif key_ms is not None:
             if audio_ms is None and now_ms - key_ms < AUDIO_WAIT_MS:
                 return
         elif audio_ms is None or now_ms - audio_ms < VIDEO_WAIT_MS:
             return
         if not self._settled:
             self._settled = True
-            self._announced = {kind for kind, at in ((Kind.VIDEO, key_ms), (Kind.AUDIO, audio_ms)) if at is not None}
+            self._announced = heard
             self._on_info(self, now_ms)
         if self.gop or self._audio_only:
             self.playing = True

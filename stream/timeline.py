@@ -4,6 +4,9 @@ Pure. The two tracks share one offset, so that picture and sound stay together. 
 jump, or begin anew with each connection; each such break opens an epoch with a new offset, chosen so that the output
 goes on by the time that really passed. While one track has crossed a jump and the other has not yet, packets of the
 late track still belong to the epoch before: each packet goes to the epoch whose times it is nearest to.
+
+A room that is pulled from another process *follows* its clock instead of making one: all of them then say the same
+media time, as sales moments need it. Where that would lead back, it goes on as with any other break.
 """
 
 from dataclasses import dataclass, field
@@ -33,19 +36,28 @@ class _Epoch:
 class Timeline:
     """Maps a host's times (ms, modulo 2**32) of media packets to the room's."""
 
-    __slots__ = ("_before", "_epoch", "_heard_ms", "_last_out_ms", "newest_ms")
+    __slots__ = ("_before", "_epoch", "_follows", "_heard_ms", "_last_out_ms", "newest_ms")
 
     def __init__(self) -> None:
         self._epoch: _Epoch | None = None
         self._before: _Epoch | None = None
         self._last_out_ms: dict[Kind, int] = {}
         self._heard_ms = 0
+        self._follows = False
         self.newest_ms: int | None = None
         """The newest time given out, or None before the first."""
 
-    def restart(self) -> None:
-        """Forget the host's clock: another host, or the same one on a new connection, comes next."""
+    def restart(self, *, follows: bool = False) -> None:
+        """Forget the host's clock: another host, or the same one on a new connection, comes next.
+
+        `follows`: what comes has a room's time already, which is kept unless it lies before what was given out.
+        """
         self._epoch = self._before = None
+        self._follows = follows
+
+    def go_on_from(self, media_ms: int) -> None:
+        """Give out nothing before `media_ms`: so far another process counted this room's time."""
+        self.newest_ms = media_ms if self.newest_ms is None else max(self.newest_ms, media_ms)
 
     def map(self, kind: Kind, raw_ms: int, now_ms: int) -> int:
         """Give the room's time of a media packet, greater than that of the track's packet before."""
@@ -83,7 +95,10 @@ class Timeline:
         return self._begin(raw, passed_ms)
 
     def _begin(self, raw: int, passed_ms: int) -> tuple[_Epoch, int]:
-        out = START_MS if self.newest_ms is None else self.newest_ms + max(1, passed_ms)
+        if self._follows and (self.newest_ms is None or raw > self.newest_ms):
+            out = raw
+        else:
+            out = START_MS if self.newest_ms is None else self.newest_ms + max(1, passed_ms)
         self._before = self._epoch
         self._epoch = _Epoch(out - raw, raw)
         return self._epoch, raw

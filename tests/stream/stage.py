@@ -48,7 +48,7 @@ class Gate(asyncio.Protocol):
         viewer = output.viewer(
             room,
             head_only=method == b"HEAD",
-            headers=[(b"Access-Control-Allow-Origin", b"*")],
+            headers=[(b"Access-Control-Allow-Origin", b"*"), (b"Siyu-Node", self.stage.node)],
             low_delay=query == "delay=low",
             on_lost=lambda: self.stage.lost.append(room),
         )
@@ -65,6 +65,7 @@ class Stage:
         self.flv = FlvOutput(self.directory, clock_ms, self.limits)
         self.mp4 = Mp4Output(self.directory, clock_ms, self.limits)
         self.lost: list[str] = []
+        self.node = b"first"
         self.port = 0
         self.media_ms = 0
 

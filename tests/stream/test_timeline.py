@@ -84,3 +84,26 @@ def test_no_track_ever_goes_back_or_stands_still(steps: list[tuple[Kind, int, in
         # Nor does it run away: a step is the time that passed and what counts as no jump, at most.
         assert before is None or out <= before + max(0, passed) + JUMP_MS
         last[kind] = out
+
+
+def test_a_room_that_follows_keeps_the_time_it_is_given() -> None:
+    timeline = Timeline()
+    timeline.restart(follows=True)
+    assert run(timeline, [(V, 70_000, 0), (A, 69_990, 5), (V, 70_040, 40)]) == [70_000, 69_990, 70_040]
+
+
+def test_a_room_that_follows_goes_ahead_with_its_source_but_never_back() -> None:
+    timeline = Timeline()
+    run(timeline, [(V, 0, 0), (A, 10, 10)])
+    timeline.restart(follows=True)
+    assert run(timeline, [(V, 90_000, 5_000), (A, 90_010, 5_010)]) == [90_000, 90_010]
+    timeline.restart(follows=True)
+    assert run(timeline, [(V, 4_000, 6_010), (A, 4_010, 6_020)]) == [91_010, 91_020]
+
+
+def test_a_host_that_changes_the_process_goes_on_where_the_other_one_was() -> None:
+    timeline = Timeline()
+    timeline.go_on_from(500_000)
+    assert timeline.map(V, 7, 0) > 500_000
+    timeline.go_on_from(400_000)
+    assert timeline.newest_ms is not None and timeline.newest_ms > 500_000
