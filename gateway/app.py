@@ -34,6 +34,7 @@ from commerce.payment_sandbox import SandboxProvider
 from commerce.shop import Shop
 from commerce.store_sql import Store, open_store
 from commerce.webhooks_sql import Webhooks
+from gateway.access import LocalAccess, node_id
 from gateway.addresses import Addresses
 from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
@@ -49,7 +50,7 @@ from gateway.gate import FILES_RESERVE, Gate, Taken, refuse_stream
 from gateway.hub_contract import asyncapi
 from gateway.media import open_media
 from gateway.members import member_of
-from gateway.metrics import render_metrics
+from gateway.metrics import METRICS_TYPE, Figures, LedgerFigures, render_metrics
 from gateway.pages import Preflight, page_routes
 from gateway.rooms import Room, Rooms
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
@@ -99,7 +100,22 @@ class Application:
         self._shutters = shutters
         settings = services.settings
         rtmp_connections = max(32, (files - FILES_RESERVE) // RTMP_SHARE)
-        self.streaming = Streaming(services, addresses=addresses, clients=clients, rtmp_connections=rtmp_connections)
+        access = LocalAccess(
+            rooms=services.rooms,
+            tokens=services.tokens,
+            secrets=services.secrets,
+            play_auth=settings.play_auth,
+            node=node_id(),
+        )
+        self.streaming = Streaming(
+            settings,
+            services.directory,
+            access,
+            clock=services.clock,
+            addresses=addresses,
+            clients=clients,
+            rtmp_connections=rtmp_connections,
+        )
         self.gate = Gate(
             clients,
             connections_max=max(64, files - FILES_RESERVE - rtmp_connections),
@@ -130,7 +146,7 @@ class Application:
         self.asgi = Starlette(
             routes=[
                 *api.routes(),
-                *services.media.routes(self.streaming.refuse_room),
+                *services.media.routes(access.refuse),
                 *self._probes(contract),
                 *self.streaming.routes(),
                 *page_routes(services.rooms),
@@ -149,7 +165,7 @@ class Application:
             return Response(b'{"ok":true}', media_type="application/json")
 
         async def metrics(request: Request) -> Response:
-            return Response(render_metrics(self), media_type="text/plain; version=0.0.4; charset=utf-8")
+            return Response(render_metrics(self.figures), media_type=METRICS_TYPE)
 
         async def described(request: Request) -> Response:
             return Response(contract, media_type="application/json")
@@ -212,6 +228,20 @@ class Application:
         member = member_of(call.who)
         action = operation.handler.__name__
         self.services.audit(AuditEntry(self.services.clock(), room, member.shown(), action, None, brief(given)))
+
+    def figures(self) -> Figures:
+        """What /metrics shows of each part."""
+        services, media = self.services, self.services.media
+        ledger = services.shop.ledger
+        yield "http", self.gate.counts
+        yield "hub", services.hub.totals()
+        yield "record", media.recorder.stats()
+        yield "record_disk", media.recorder.disk.stats
+        yield "clips", media.clips.stats()
+        yield "thumbnails", media.thumbnails.stats()
+        yield from self.streaming.figures()
+        yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands)
+        yield "touches", services.attribution.stats()
 
     # — life —
 

@@ -21,6 +21,7 @@ import orjson
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.client import CORS_HEADERS, Clients
+from gateway.errors import TITLES, Problem
 
 logger = logging.getLogger("siyu.http")
 
@@ -84,6 +85,13 @@ def _refusal(
     )
     extra = b"".join(b"%b: %b\r\n" % header for header in headers)
     return head.encode() + extra + b"\r\n" + body
+
+
+def refusal_of(problem: Problem) -> bytes:
+    """A whole HTTP response for a connection that was taken off Starlette and is refused after all."""
+    retry_s = None if problem.retry_ms is None else max(1, -(-problem.retry_ms // 1000))
+    phrase = TITLES.get(problem.status, "Error")
+    return _refusal(problem.status, phrase, problem.code, problem.detail, retry_s, CORS_HEADERS)
 
 
 REFUSE_FULL = _refusal(503, "Service Unavailable", "full", "The server has no connection left: come back later", 5)

@@ -6,8 +6,8 @@ Each part counts in a plain ``stats()`` dataclass; this walks their fields. Name
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,8 +15,7 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-if TYPE_CHECKING:
-    from gateway.app import Application
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # Figures that go up and down; every other figure of a part only grows.
 GAUGES = frozenset(
@@ -72,40 +71,25 @@ class LedgerFigures:
     commands: int
 
 
-class _Parts:
-    """A collector over an application, read at the moment of the scrape."""
+Figures = Iterable[tuple[str, Any]]
+"""Prefix and ``stats()`` of each part."""
 
-    def __init__(self, application: Application) -> None:
-        self._application = application
+
+class _Parts:
+    """A collector over the parts, read at the moment of the scrape."""
+
+    def __init__(self, parts: Callable[[], Figures]) -> None:
+        self._parts = parts
 
     def collect(self) -> Iterable[Metric]:
-        application = self._application
-        services = application.services
-        yield from figures("http", application.gate.counts)
-        yield from figures("hub", services.hub.totals())
-        yield from figures("rtmp", application.streaming.rtmp.stats())
-        yield from figures("stream", services.directory.stats())
-        yield from figures("record", services.media.recorder.stats())
-        yield from figures("record_disk", services.media.recorder.disk.stats)
-        yield from figures("clips", services.media.clips.stats())
-        yield from figures("thumbnails", services.media.thumbnails.stats())
-        yield from figures("playback_hls", application.streaming.hls.stats())
-        for name, output in application.streaming.outputs.items():
-            yield from figures(f"playback_{name[1:]}", output.stats())
-        yield from figures("webrtc", application.streaming.webrtc.stats())
-        yield from figures("playback_whep", application.streaming.whep.stats())
-        yield from figures("whip", application.streaming.whip.stats())
-        yield from figures("playback_wsflv", application.streaming.websocket_flv.stats())
-        yield from figures("playback_rtmp", application.streaming.rtmp_output.stats())
-        ledger = services.shop.ledger
-        yield from figures("ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands))
-        yield from figures("touches", services.attribution.stats())
+        for prefix, stats in self._parts():
+            yield from figures(prefix, stats)
 
 
-def render_metrics(application: Application) -> bytes:
+def render_metrics(parts: Callable[[], Figures]) -> bytes:
     """The exposition text."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Parts(application))
+    registry.register(_Parts(parts))
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)

@@ -7,18 +7,20 @@ the right to PATCH (trickle ICE, ICE restart) and DELETE it, as players leave wi
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from gateway.access import Access, wish_of
 from gateway.api import read_body
 from gateway.auth import TokenError
-from gateway.client import CORS_HEADERS, CORS_PREFLIGHT_HEADERS, bearer_token
+from gateway.client import CORS_HEADERS, CORS_PREFLIGHT_HEADERS
+from gateway.config import Settings
 from gateway.errors import Problem, problem_of, problem_response
-from gateway.rooms import Room
-from gateway.services import Services
+from stream.directory import DirectoryFull
 from stream.errors import OfferRefused
 from stream.webrtc_sdp import ice_fragment
 from stream.webrtc_transport import Session, WebRtcTransport
@@ -60,13 +62,17 @@ class WebRtcRoutes:
 
     def __init__(
         self,
-        services: Services,
+        settings: Settings,
+        access: Access,
         transport: WebRtcTransport,
         ways: dict[str, Way],
         *,
         address: Callable[[Request], str],
+        playing: Callable[[str], AbstractAsyncContextManager[None]],
     ) -> None:
-        self._services = services
+        self._settings = settings
+        self._access = access
+        self._playing = playing
         self._transport = transport
         self._ways = ways
         self._address = address
@@ -94,6 +100,8 @@ class WebRtcRoutes:
                 return problem_response(
                     Problem(refused.status, refused.code, refused.detail, retry_ms=refused.retry_ms)
                 )
+            except DirectoryFull as full:
+                return problem_response(Problem(503, "busy", str(full), retry_ms=3_000))
             except (Problem, TokenError) as error:
                 return problem_response(problem_of(error))
 
@@ -102,41 +110,34 @@ class WebRtcRoutes:
     # — the endpoint —
 
     async def _open(self, request: Request, name: str) -> Response:
-        room = self._services.rooms.find(request.path_params["room"])
-        self._authorize(request, name, request.path_params["room"], room)
-        assert room is not None
+        room = request.path_params["room"]
+        await self._authorize(request, name)
         _check_type(request, SDP_TYPE)
         offer = await _text(request)
         reached = None
         server = request.scope.get("server")
-        if self._services.settings.udp_host is None and self._services.settings.host in WILDCARD_HOSTS and server:
+        if self._settings.udp_host is None and self._settings.host in WILDCARD_HOSTS and server:
             # The address by which the client got here is one by which its media gets here.
             reached = str(server[0])
-        accepted = self._ways[name].join(room.id, offer, client=self._address(request), reached=reached)
+        async with self._playing(room) if name == "whep" else nullcontext():
+            accepted = self._ways[name].join(room, offer, client=self._address(request), reached=reached)
         headers = _headers()
-        headers["location"] = f"/{name}/{room.id}/{accepted.id}"
+        headers["location"] = f"/{name}/{room}/{accepted.id}"
         headers["etag"] = f'"{accepted.etag}"'
         headers["accept-patch"] = FRAGMENT_TYPE
         return Response(accepted.sdp, 201, headers, SDP_TYPE)
 
-    def _authorize(self, request: Request, name: str, asked: str, room: Room | None) -> None:
+    async def _authorize(self, request: Request, name: str) -> None:
         """Check the bearer. Raises ``Problem`` and ``TokenError``."""
-        services = self._services
-        token = bearer_token(request.scope["headers"], request.scope["query_string"])
-        if name == "whep":
-            if room is None:
-                raise Problem(404, "no_room", "there is no such room")
-            if services.settings.play_auth and not services.tokens.read(token).may_enter(room.id, room.merchant):
-                raise Problem(403, "forbidden", "this token is for another room")
+        wish = wish_of(request.path_params["room"], request.scope)
+        if name == "whip":
+            self._access.broadcast(wish.room, wish.token)
             return
-        # The comparison runs for an unknown room too: an answer's time must not tell which rooms there are.
-        if services.secrets.stream_key_matches(asked, token) and room is not None:
-            return
-        claims = services.tokens.read(token)
-        if room is None:
+        refused = await self._access.play(wish)
+        if refused is not None and refused.code == "no_stream":
             raise Problem(404, "no_room", "there is no such room")
-        if not claims.may_run(room.id, room.merchant):
-            raise Problem(403, "forbidden", "only the room's host may broadcast: send its stream key or token")
+        if refused is not None:
+            raise refused
 
     async def _options(self, request: Request, name: str) -> Response:
         headers = {key.decode(): value.decode() for key, value in CORS_PREFLIGHT_HEADERS}

@@ -1,7 +1,7 @@
 """The streaming side of the server: every way in for hosts, every way out for viewers, and who may use which.
 
-stream knows no room, key or token; this module makes its parts, checks keys and tokens for them, and gives their HTTP
-addresses to the app.
+stream knows no room, key or token; this module makes its parts, has keys and tokens checked for them
+(`gateway/access.py`), and gives their HTTP addresses to the app.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
@@ -18,16 +19,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from gateway.access import NO_STREAM, Access, Wish, wish_of
 from gateway.addresses import Addresses
-from gateway.auth import TokenError
-from gateway.client import CORS_HEADERS, Clients, bearer_token, wants_websocket
-from gateway.config import tls_context
-from gateway.errors import Problem, problem_of, problem_response
+from gateway.client import CORS_HEADERS, Clients, wants_websocket
+from gateway.config import Settings, tls_context
+from gateway.encode import encode_json
+from gateway.errors import Problem, problem_response
 from gateway.gate import Taken
-from gateway.rooms import Room
-from gateway.routes_webrtc import WebRtcRoutes
-from gateway.services import Services
-from stream.errors import PlayRefused, PublishRefused
+from gateway.lobby import Lobby
+from gateway.metrics import Figures
+from gateway.routes_webrtc import Way, WebRtcRoutes
+from stream.directory import Clock, Directory
+from stream.errors import PlayRefused
+from stream.ingest_pull import NODE_HEADER, Puller, playing
 from stream.ingest_rtmp import RtmpIngest
 from stream.ingest_whip import WhipIngest
 from stream.output_flv import FlvOutput
@@ -36,13 +40,17 @@ from stream.output_mp4 import Mp4Output
 from stream.output_rtmp import RtmpOutput
 from stream.output_whep import WhepOutput
 from stream.output_wsflv import WsFlvOutput
-from stream.rtmp_peers import PlayRequest, PublishRequest, RtmpLimits
+from stream.rtmp_peers import PlayRequest, RtmpLimits
 from stream.rtmp_server import RtmpServer
 from stream.webrtc_transport import TransportLimits, WebRtcTransport
 
 RTMPS_PORT = 1936
-NO_STREAM = "there is no such stream; playback is /live/ROOM.flv, /live/ROOM.mp4 or /live/ROOM/index.m3u8"
 MEDIA_FORMATS = (".flv", ".mp4")
+AUTHORIZE_S = 5.0
+"""An RTMP connection waits so long for its key or token to be checked."""
+PULL_WAIT_S = 10.0
+"""A WHEP offer waits so long for a stream that has to be pulled first, as other viewers wait for a host."""
+_JSON = {"content-type": "application/json", "cache-control": "no-store"}
 
 
 class Streaming:
@@ -51,11 +59,27 @@ class Streaming:
     ``rtmp_connections`` bounds the connections of the RTMP port.
     """
 
-    def __init__(self, services: Services, *, addresses: Addresses, clients: Clients, rtmp_connections: int) -> None:
-        self._services = services
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Directory,
+        access: Access,
+        *,
+        clock: Clock,
+        addresses: Addresses,
+        clients: Clients,
+        rtmp_connections: int,
+        puller: Puller | None = None,
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._access = access
+        self._clock = clock
         self._addresses = addresses
         self._clients = clients
-        settings, directory, clock = services.settings, services.directory, services.clock
+        self._puller = puller
+        self._lobby: set[Lobby] = set()
+        self._headers = (*CORS_HEADERS, (NODE_HEADER.encode(), access.node.encode()))
         self.outputs = {".flv": FlvOutput(directory, clock=clock), ".mp4": Mp4Output(directory, clock=clock)}
         self.websocket_flv = WsFlvOutput(directory, clock=clock)
         self.hls = HlsOutput(directory, clock=clock)
@@ -69,12 +93,13 @@ class Streaming:
         self.whip = WhipIngest(directory, self.webrtc, clock=clock)
         self.rtmp_output = RtmpOutput(directory, self._authorize_play, clock=clock)
         self.rtmp = RtmpServer(
-            RtmpIngest(directory, self._authorize_publish),
+            RtmpIngest(directory, access.publish),
             self.rtmp_output,
             clock=clock,
             limits=RtmpLimits(
                 # A slow handshake is to RTMP what a slow head is to HTTP, and one setting says how long is too long.
                 handshake_s=settings.header_timeout_s,
+                authorize_s=AUTHORIZE_S if puller is None else PULL_WAIT_S + AUTHORIZE_S,
                 connections_max=rtmp_connections,
                 connections_per_address_max=settings.connections_per_address,
                 loopback_exempt=settings.loopback_exempt,
@@ -85,11 +110,12 @@ class Streaming:
     # — addresses —
 
     def routes(self) -> list[BaseRoute]:
-        """What of playback goes through Starlette: HLS, WHIP and WHEP, and refusals in words."""
+        """What of playback goes through Starlette: HLS, WHIP and WHEP, an edge's question, and refusals in words."""
+        access = self._access
 
         async def hls(request: Request) -> Response:
             room, query = request.path_params["room"], request.query_params
-            refused = self.refuse_room(room, request.scope)
+            refused = await access.play(wish_of(room, request.scope))
             if refused is not None:
                 return problem_response(refused)
             answer = await self.hls.answer(room, request.path_params["file"], query)
@@ -100,98 +126,92 @@ class Streaming:
             return Response(answer.body, 200, {**headers, "cache-control": answer.cache}, answer.content_type)
 
         async def live(request: Request) -> Response:
-            """Only what ``_take`` left: a refusal in words."""
-            return problem_response(self._playback_problem(request.path_params["file"], request.scope))
+            """Only what ``take`` left: a refusal in words."""
+            return problem_response(await self._playback_problem(request.path_params["file"], request.scope))
 
+        async def edge(request: Request) -> Response:
+            """May the bearer play this room? Asked by an edge for its viewer."""
+            wish = wish_of(request.path_params["room"], request.scope)
+            refused = await access.play(wish)
+            if refused is not None:
+                return problem_response(refused)
+            live = self._directory.info(wish.room).live
+            return Response(encode_json({"room": wish.room, "live": live, "node": access.node}), 200, _JSON)
+
+        ways: dict[str, Way] = {"whep": self.whep, "whip": self.whip} if access.hosts else {"whep": self.whep}
         webrtc = WebRtcRoutes(
-            self._services,
+            self._settings,
+            access,
             self.webrtc,
-            {"whep": self.whep, "whip": self.whip},
+            ways,
             address=partial(_client_address, self._clients),
+            playing=self._playing,
         )
-        return [Route("/live/{file}", live), Route("/live/{room}/{file}", hls), *webrtc.routes()]
+        return [
+            Route("/live/{file}", live),
+            Route("/live/{room}/{file}", hls),
+            Route("/edge/{room}", edge),
+            *webrtc.routes(),
+        ]
+
+    def _playing(self, room: str) -> AbstractAsyncContextManager[None]:
+        """Lasts as long as ``room`` is wanted; begins when it plays, where it may have to be pulled first."""
+        if self._puller is None:
+            return nullcontext()
+        return playing(self._directory, room, self._clock, PULL_WAIT_S)
 
     def take(self, scope: dict[str, Any], on_lost: Callable[[], None]) -> Taken | None:
         """Give a connection that asks for ``/live/ROOM.flv|mp4`` to its output; None leaves it to Starlette."""
-        path: str = scope["path"]
         if scope["method"] not in {"GET", "HEAD"}:
             return None
-        file = path.removeprefix("/live/")
-        if self._refuse_playback(file, scope) is not None:
+        file = scope["path"].removeprefix("/live/")
+        if file[-4:] not in MEDIA_FORMATS:
             return None
+        websocket = wants_websocket(scope["headers"])
+        if websocket and (not file.endswith(".flv") or scope["method"] != "GET"):
+            return None
+        wish = wish_of(file[:-4], scope)
+        decided = self._access.glance(wish)
+        if isinstance(decided, Problem):
+            return None
+        enter = partial(self._viewer, file, scope, websocket=websocket, on_lost=on_lost)
+        if decided is None:
+            return Taken(enter(), feed_head=websocket)
+        decide = partial(self._access.play, wish)
+        return Taken(Lobby(decide, enter, on_lost=on_lost, waiting=self._lobby), feed_head=websocket)
+
+    def _viewer(
+        self, file: str, scope: dict[str, Any], *, websocket: bool, on_lost: Callable[[], None]
+    ) -> asyncio.Protocol:
         low_delay = parse_qs(scope["query_string"].decode("latin-1")).get("delay", [""])[0] == "low"
-        if wants_websocket(scope["headers"]):
-            if not file.endswith(".flv") or scope["method"] != "GET":
-                return None
-            watcher = self.websocket_flv.websocket(file[:-4], low_delay=low_delay, on_lost=on_lost)
-            return Taken(watcher, feed_head=True)
-        protocol = self.outputs[file[-4:]].viewer(
+        if websocket:
+            return self.websocket_flv.websocket(file[:-4], low_delay=low_delay, on_lost=on_lost)
+        return self.outputs[file[-4:]].viewer(
             file[:-4],
             head_only=scope["method"] == "HEAD",
-            headers=CORS_HEADERS,
+            headers=self._headers,
             low_delay=low_delay,
             on_lost=on_lost,
         )
-        return Taken(protocol, feed_head=False)
 
-    def _refuse_playback(self, file: str, scope: Any) -> Problem | None:
+    async def _playback_problem(self, file: str, scope: Any) -> Problem:
         if file[-4:] not in MEDIA_FORMATS:
             return Problem(404, "no_stream", NO_STREAM)
-        return self.refuse_room(file[:-4], scope)
-
-    def refuse_room(self, room_id: str, scope: Any) -> Problem | None:
-        """Why the bearer of a request's token may not watch ``room_id``; None when they may."""
-        room = self._services.rooms.find(room_id)
-        if room is None:
-            return Problem(404, "no_stream", NO_STREAM)
-        return self._refuse_player(room, bearer_token(scope["headers"], scope["query_string"]))
-
-    def _refuse_player(self, room: Room, token: str) -> Problem | None:
-        """Say why ``token`` does not let its bearer watch ``room``; None when it does, or when watching is public."""
-        if self._services.settings.play_auth:
-            try:
-                claims = self._services.tokens.read(token)
-            except TokenError as error:
-                return problem_of(error)
-            if not claims.may_enter(room.id, room.merchant):
-                return Problem(403, "forbidden", "this token is for another room")
-        return None
-
-    def _playback_problem(self, file: str, scope: Any) -> Problem:
-        refused = self._refuse_playback(file, scope)
+        refused = await self._access.play(wish_of(file[:-4], scope))
         return refused or Problem(405, "method", "playback answers GET and HEAD", headers={"allow": "GET, HEAD"})
-
-    # — keys and tokens —
-
-    async def _authorize_publish(self, request: PublishRequest) -> None:
-        """Check a host's stream key. Raises ``PublishRefused``."""
-        secrets = self._services.secrets
-        known = self._services.rooms.find(request.room) is not None
-        # The comparison runs for an unknown room too: an answer's time must not tell which rooms there are.
-        good = secrets.stream_key_matches(request.room, request.key or "")
-        proof = request.proof
-        if proof is not None:
-            # rtmp://ROOM:KEY@…: the host has shown that it knows the key of the room that it gave as its user.
-            good = proof.matches(secrets.stream_key(request.room)) and proof.user == request.room
-        if not (known and good):
-            raise PublishRefused(
-                "NetStream.Publish.BadName", "room or stream key is wrong: copy both from the host console"
-            )
 
     async def _authorize_play(self, request: PlayRequest) -> None:
         """Check an RTMP player's room and token. Raises ``PlayRefused``."""
-        room = self._services.rooms.find(request.room)
-        if room is None:
-            raise PlayRefused("NetStream.Play.StreamNotFound", "there is no such room")
-        problem = self._refuse_player(room, request.token)
+        problem = await self._access.play(Wish(request.room, request.token))
         if problem is not None:
-            raise PlayRefused("NetStream.Play.Failed", problem.detail)
+            code = "NetStream.Play.StreamNotFound" if problem.status == 404 else "NetStream.Play.Failed"
+            raise PlayRefused(code, problem.detail)
 
     # — life —
 
     async def start(self) -> None:
         """Open the ports of RTMP, RTMPS and WebRTC. Raises ``OSError`` when one is taken."""
-        settings = self._services.settings
+        settings = self._settings
         self._addresses.rtmp_port = await self._listen("--rtmp-port", settings.rtmp_port, None)
         context = tls_context(settings)
         if context is not None:
@@ -200,7 +220,7 @@ class Streaming:
         await self._open_webrtc()
 
     async def _listen(self, flag: str, port: int, context: ssl.SSLContext | None) -> int:
-        host = self._services.settings.host
+        host = self._settings.host
         try:
             return await self.rtmp.start(host, port, context)
         except OSError as error:
@@ -209,7 +229,7 @@ class Streaming:
             raise OSError(error.errno, text) from error
 
     async def _open_webrtc(self) -> None:
-        settings = self._services.settings
+        settings = self._settings
         host, port, public = settings.host, settings.udp_port, settings.udp_host
         try:
             await self.webrtc.start(host, port, addresses=[public] if public else [])
@@ -219,8 +239,25 @@ class Streaming:
             text = f"{where}: {_reason(error)}; choose another --udp-port, or a --udp-host that has an address"
             raise OSError(error.errno, text) from error
 
+    def figures(self) -> Figures:
+        """What /metrics shows of each part."""
+        yield "rtmp", self.rtmp.stats()
+        yield "stream", self._directory.stats()
+        yield "playback_hls", self.hls.stats()
+        for name, output in self.outputs.items():
+            yield f"playback_{name[1:]}", output.stats()
+        yield "webrtc", self.webrtc.stats()
+        yield "playback_whep", self.whep.stats()
+        yield "whip", self.whip.stats()
+        yield "playback_wsflv", self.websocket_flv.stats()
+        yield "playback_rtmp", self.rtmp_output.stats()
+        if self._puller is not None:
+            yield "pull", self._puller.stats()
+
     async def drain(self) -> None:
         """Tell hosts and viewers to go, in paced batches; returns when they have gone."""
+        for waiting in tuple(self._lobby):
+            waiting.refuse(Problem(503, "draining", "the server is restarting, come back", retry_ms=1_000))
         viewers = [output.drain() for output in (*self.outputs.values(), self.websocket_flv)]
         await asyncio.gather(self.rtmp.drain(), self.whip.drain(), self.whep.drain(), *viewers)
 
