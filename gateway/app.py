@@ -46,12 +46,13 @@ from gateway.config import Settings
 from gateway.desk import Desk
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
-from gateway.gate import FILES_RESERVE, Gate, Taken, refuse_stream
+from gateway.gate import FILES_RESERVE, RTMP_SHARE, Gate, Taken, refuse_stream
 from gateway.hub_contract import asyncapi
 from gateway.media import open_media
 from gateway.members import member_of
-from gateway.metrics import METRICS_TYPE, Figures, LedgerFigures, render_metrics
+from gateway.metrics import Figures, LedgerFigures, render_metrics
 from gateway.pages import Preflight, page_routes
+from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.rooms import Room, Rooms
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
@@ -69,8 +70,6 @@ from stream.directory import Directory
 logger = logging.getLogger("siyu.app")
 
 VERSION = "0.1.0"
-# Of the open files that are not in reserve, RTMP's hosts and players may hold one in so many.
-RTMP_SHARE = 4
 # RFC 9110 section 15.5.22: a 426 names the protocol.
 UPGRADE_HEADERS = {"upgrade": "websocket", "connection": "upgrade"}
 
@@ -152,21 +151,10 @@ class Application:
                 *page_routes(services.rooms),
             ],
             middleware=[Middleware(Preflight)],
-            exception_handlers={404: _not_found, 405: _not_allowed, 500: _broken},
+            exception_handlers={404: not_found, 405: not_allowed, 500: broken},
         )
 
     def _probes(self, contract: bytes) -> list[BaseRoute]:
-        async def healthz(request: Request) -> Response:
-            return Response(b'{"ok":true}', media_type="application/json")
-
-        async def readyz(request: Request) -> Response:
-            if not self.ready:
-                return problem_response(Problem(503, "draining", "not ready: starting or stopping", retry_ms=1_000))
-            return Response(b'{"ok":true}', media_type="application/json")
-
-        async def metrics(request: Request) -> Response:
-            return Response(render_metrics(self.figures), media_type=METRICS_TYPE)
-
         async def described(request: Request) -> Response:
             return Response(contract, media_type="application/json")
 
@@ -185,9 +173,7 @@ class Application:
             return problem_response(Problem(405, "method", "event streams answer GET", headers={"allow": "GET"}))
 
         return [
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics),
+            *probe_routes(lambda: self.ready, self._metrics),
             Route("/openapi.json", described),
             Route("/asyncapi.json", hub_described),
             Route("/ws/{room}", hub),
@@ -228,6 +214,9 @@ class Application:
         member = member_of(call.who)
         action = operation.handler.__name__
         self.services.audit(AuditEntry(self.services.clock(), room, member.shown(), action, None, brief(given)))
+
+    async def _metrics(self) -> bytes:
+        return render_metrics(self.figures)
 
     def figures(self) -> Figures:
         """What /metrics shows of each part."""
@@ -285,20 +274,6 @@ class Application:
                     await ended
             except Exception:
                 logger.exception("a part did not end in order")
-
-
-async def _not_found(request: Request, error: Exception) -> Response:
-    return problem_response(Problem(404, "not_found", "there is nothing at this address"))
-
-
-async def _not_allowed(request: Request, error: Exception) -> Response:
-    # RFC 9110 section 15.5.6: a 405 names the methods that are answered; Starlette's own exception knows them.
-    allow = getattr(error, "headers", None)
-    return problem_response(Problem(405, "method", "this address does not answer that method", headers=allow))
-
-
-async def _broken(request: Request, error: Exception) -> Response:
-    return problem_response(Problem(500, "internal", "something broke on our side; it is in the log"))
 
 
 def _authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Member:

@@ -38,6 +38,7 @@ class Settings:
     redis_url: str | None = None
     workers: int = 1
     origin: str | None = None
+    pull_linger_s: float = 10.0
     public_url: str | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -67,6 +68,8 @@ class Settings:
             raise SettingsError("--tls-cert and --tls-key go together: give both or neither")
         if self.rtmps_port is not None and self.tls_cert is None:
             raise SettingsError("--rtmps-port needs a certificate: give --tls-cert and --tls-key as well")
+        if self.pull_linger_s < 0:
+            raise SettingsError("--pull-linger-s must not be negative")
         if self.drain_s <= 0 or self.header_timeout_s <= 0 or self.connections_per_address < 1:
             raise SettingsError("--drain-s, --header-timeout-s and --connections-per-address must be positive")
         if self.record_keep_days < 0 or self.record_min_free < 0:
@@ -109,16 +112,34 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
+def client_tls() -> ssl.SSLContext:
+    """TLS towards another server, whose certificate must be good by the system's list (or ``SSL_CERT_FILE``)."""
+    return ssl.create_default_context()
+
+
 # What the public surface names and this release does not carry out: refused with words, never ignored.
 UNAVAILABLE = {
     "database_url": "--database-url: PostgreSQL is not available in this release; leave it out to use SQLite in --data",
     "redis_url": "--redis-url: several nodes are not available in this release; leave it out for the in-process bus",
-    "origin": "--origin: edges are not available in this release; leave it out",
+}
+
+
+# What an edge cannot do, as it has neither shop nor hosts.
+NOT_AT_AN_EDGE = {
+    "database_url": "an edge keeps nothing",
+    "redis_url": "an edge has no hub",
+    "record": "shows are recorded at the origin",
+    "play_auth": "the origin decides who may watch, and its edges ask it",
+    "rtmp_challenge": "hosts publish to the origin",
 }
 
 
 def refuse_unavailable(settings: Settings) -> None:
     """Raise ``SettingsError`` for settings that this release knows and cannot honour."""
+    if settings.origin is not None:
+        for name, why in NOT_AT_AN_EDGE.items():
+            if getattr(settings, name):
+                raise SettingsError(f"--{name.replace('_', '-')} does not go with --origin: {why}; leave it out")
     for name, message in UNAVAILABLE.items():
         if getattr(settings, name) is not None:
             raise SettingsError(message)
@@ -138,7 +159,8 @@ HELP = {
     "database_url": "PostgreSQL instead of SQLite",
     "redis_url": "bus between workers and nodes",
     "workers": "gateway processes",
-    "origin": "pull streams from this server (edge)",
+    "origin": "be an edge: pull streams from this server (http://HOST:8000), and serve nothing else",
+    "pull_linger_s": "seconds that a pulled stream is kept after its last viewer",
     "public_url": "address under which viewers reach the pages, for links",
     "tls_cert": "PEM certificate chain for HTTPS and RTMPS",
     "tls_key": "PEM private key for HTTPS and RTMPS",

@@ -21,7 +21,7 @@ from gateway.encode import encode_json
 from gateway.logs import configure_logging
 from gateway.secrets import open_secrets
 from gateway.seed import Seeded, seed
-from gateway.server import serve
+from gateway.server import Server, serve
 
 CHILD_FAREWELL_S = 5.0
 SHOPPERS_MAX = 500
@@ -101,12 +101,13 @@ async def _end(processes: list[asyncio.subprocess.Process]) -> None:
 async def _demo(settings: Settings, *, shoppers: int, seconds: float | None) -> None:
     seeded = await seed(settings, open_secrets(settings.data))
     stop = asyncio.Event()
-    up: asyncio.Future[Application] = asyncio.get_running_loop().create_future()
+    up: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
     people: list[asyncio.subprocess.Process] = []
 
     async def cast() -> None:
         """The people come when the server is up."""
         application = await up
+        assert isinstance(application, Application)
         addresses = application.addresses
         here = replace(seeded, api=f"{addresses.base}/api/v1")
         url = addresses.publish(addresses.base, seeded.room, seeded.stream_key)["url"]
@@ -136,6 +137,7 @@ def run_demo(settings: Settings, *, shoppers: int, seconds: float | None, log_le
     with _folder(settings) as folder:
         settings = replace(
             settings,
+            origin=None,
             data=folder,
             http_port=_free_port(settings.host, settings.http_port),
             rtmp_port=_free_port(settings.host, settings.rtmp_port),

@@ -55,6 +55,7 @@ TITLES = {
     429: "Too many requests",
     500: "Our fault",
     503: "Busy",
+    508: "Loop detected",
 }
 
 # The first class that fits decides.

@@ -27,6 +27,8 @@ logger = logging.getLogger("siyu.http")
 
 # Descriptors kept free for the database, logs, RTMP hosts and our own needs.
 FILES_RESERVE = 500
+# Of the open files that are not in reserve, RTMP's hosts and players may hold one in so many.
+RTMP_SHARE = 4
 REQUEST_HEAD_BYTES_MAX = 32 * 1024
 # What the hub's handshake reads (RFC 6455 section 4.2.1), and the token.
 HANDSHAKE_HEADERS = frozenset(

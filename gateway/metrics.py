@@ -15,8 +15,6 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
 # Figures that go up and down; every other figure of a part only grows.
 GAUGES = frozenset(
     {

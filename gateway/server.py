@@ -20,12 +20,15 @@ import uvicorn
 import uvloop
 
 from commerce.errors import StoreError
-from gateway.app import Application, open_application
+from gateway.app import Application, open_application, system_clock
 from gateway.config import Settings, SettingsError, refuse_unavailable, tls_context
+from gateway.edge_app import EdgeApplication, open_edge
 from gateway.gate import REQUEST_HEAD_BYTES_MAX
 from gateway.secrets import SecretError
 
 logger = logging.getLogger("siyu.server")
+
+Server = Application | EdgeApplication
 
 BACKLOG = 4096
 KEEP_ALIVE_S = 15
@@ -76,7 +79,13 @@ class HttpServer(uvicorn.Server):
         up.cancel()
 
 
-def _uvicorn(application: Application, settings: Settings) -> HttpServer:
+async def _open(settings: Settings, *, http_port: int, files: int) -> Server:
+    if settings.origin is not None:
+        return await open_edge(settings, http_port=http_port, files=files, clock=system_clock)
+    return await open_application(settings, http_port=http_port, files=files)
+
+
+def _uvicorn(application: Server, settings: Settings) -> HttpServer:
     config = uvicorn.Config(
         application.asgi,
         http=application.gate.door(),
@@ -115,7 +124,7 @@ class Signals:
 async def serve(
     settings: Settings,
     *,
-    ready: Callable[[Application], None] | None = None,
+    ready: Callable[[Server], None] | None = None,
     stop: asyncio.Event | None = None,
     leaving: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
@@ -129,7 +138,7 @@ async def serve(
     files = raise_file_limit()
     http_socket = listen(settings.host, settings.http_port)
     try:
-        application = await open_application(settings, http_port=http_socket.getsockname()[1], files=files)
+        application = await _open(settings, http_port=http_socket.getsockname()[1], files=files)
     except BaseException:
         http_socket.close()
         raise
@@ -155,7 +164,7 @@ async def serve(
 
 
 async def _shut_down(
-    application: Application,
+    application: Server,
     http: HttpServer,
     http_task: asyncio.Task[None],
     signals: Signals,
@@ -200,10 +209,10 @@ def freeze_start_up() -> None:
     gc.freeze()
 
 
-def run(settings: Settings, *, ready: Callable[[Application], None] | None = None) -> int:
+def run(settings: Settings, *, ready: Callable[[Server], None] | None = None) -> int:
     """Serve on uvloop; the process's exit code. Raises ``SettingsError``, ``SecretError``, ``StoreError``."""
 
-    def settled(application: Application) -> None:
+    def settled(application: Server) -> None:
         freeze_start_up()
         if ready is not None:
             ready(application)

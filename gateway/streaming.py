@@ -31,7 +31,7 @@ from gateway.metrics import Figures
 from gateway.routes_webrtc import Way, WebRtcRoutes
 from stream.directory import Clock, Directory
 from stream.errors import PlayRefused
-from stream.ingest_pull import NODE_HEADER, Puller, playing
+from stream.ingest_pull import NODE_HEADER, Puller, PullStats, playing
 from stream.ingest_rtmp import RtmpIngest
 from stream.ingest_whip import WhipIngest
 from stream.output_flv import FlvOutput
@@ -251,8 +251,7 @@ class Streaming:
         yield "whip", self.whip.stats()
         yield "playback_wsflv", self.websocket_flv.stats()
         yield "playback_rtmp", self.rtmp_output.stats()
-        if self._puller is not None:
-            yield "pull", self._puller.stats()
+        yield "pull", PullStats() if self._puller is None else self._puller.stats()
 
     async def drain(self) -> None:
         """Tell hosts and viewers to go, in paced batches; returns when they have gone."""

@@ -5,14 +5,20 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from gateway.edge_app import EdgeApplication
+
 if TYPE_CHECKING:
     from gateway.app import Application
 
 ROOMS_SHOWN_MAX = 5
 
 
-def address_lines(application: Application) -> list[str]:
+def address_lines(application: Application | EdgeApplication) -> list[str]:
     """The lines, without any key: keys are in the host console and in ``siyu seed --json``."""
+    return application.lines() if isinstance(application, EdgeApplication) else _shop_lines(application)
+
+
+def _shop_lines(application: Application) -> list[str]:
     addresses = application.addresses
     base = addresses.base
     server = addresses.publish(base, "", "")["server"]
@@ -36,7 +42,7 @@ def address_lines(application: Application) -> list[str]:
     return lines
 
 
-def print_addresses(application: Application) -> None:
+def print_addresses(application: Application | EdgeApplication) -> None:
     """Print them on standard output."""
     sys.stdout.write("\n".join(address_lines(application)) + "\n")
     sys.stdout.flush()

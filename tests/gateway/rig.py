@@ -85,6 +85,13 @@ async def _template() -> _Template:
     return _templates[0]
 
 
+async def seeded_folder(data: Path) -> Seeded:
+    """Make ``data`` a copy of the template; the first merchant's shop."""
+    template = await _template()
+    shutil.copytree(template.folder, data)
+    return template.shop
+
+
 @contextlib.asynccontextmanager
 async def rig(folder: Path, **settings: Any) -> AsyncIterator[Rig]:
     """Seed two merchants, start the application on any RTMP and UDP port, close it at the end."""
