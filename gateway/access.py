@@ -75,7 +75,7 @@ class Access(Protocol):
     async def publish(self, request: PublishRequest) -> None:
         """Check an RTMP host's key. Raises ``PublishRefused``."""
 
-    def broadcast(self, room: str, token: str) -> None:
+    async def broadcast(self, room: str, token: str) -> None:
         """Check a WHIP host's key or token. Raises ``Problem``, ``TokenError``."""
 
 
@@ -130,7 +130,7 @@ class LocalAccess:
                 "NetStream.Publish.BadName", "room or stream key is wrong: copy both from the host console"
             )
 
-    def broadcast(self, room: str, token: str) -> None:
+    async def broadcast(self, room: str, token: str) -> None:
         """Take the stream key, or a token of who may run the room. Raises ``Problem``, ``TokenError``."""
         found = self._rooms.find(room)
         # The comparison runs for an unknown room too: an answer's time must not tell which rooms there are.

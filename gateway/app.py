@@ -65,6 +65,7 @@ from gateway.secrets import Secrets, open_secrets
 from gateway.services import Services
 from gateway.streaming import Streaming
 from gateway.webhooks import WebhookSender
+from gateway.workers.part import Seat, WorkerPart
 from stream.directory import Directory
 
 logger = logging.getLogger("siyu.app")
@@ -91,6 +92,7 @@ class Application:
         clients: Clients,
         files: int,
         shutters: list[Callable[[], Any]],
+        seat: Seat | None = None,
     ) -> None:
         self.services = services
         self.bridge = bridge
@@ -99,22 +101,21 @@ class Application:
         self._shutters = shutters
         settings = services.settings
         rtmp_connections = max(32, (files - FILES_RESERVE) // RTMP_SHARE)
-        access = LocalAccess(
-            rooms=services.rooms,
-            tokens=services.tokens,
-            secrets=services.secrets,
-            play_auth=settings.play_auth,
-            node=node_id(),
-        )
+        access = _local_access(services)
+        self._worker = worker = None if seat is None else _worker_part(seat, services, access)
         self.streaming = Streaming(
             settings,
             services.directory,
-            access,
+            access if worker is None else worker.access,
             clock=services.clock,
             addresses=addresses,
             clients=clients,
             rtmp_connections=rtmp_connections,
+            puller=None if worker is None else worker.puller,
+            fleet=worker,
         )
+        if worker is not None:
+            worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
         self.gate = Gate(
             clients,
             connections_max=max(64, files - FILES_RESERVE - rtmp_connections),
@@ -122,18 +123,7 @@ class Application:
             header_timeout_s=settings.header_timeout_s,
             take=self._take,
         )
-        desk = services.desk
-        operations = [
-            *auth_operations(services),
-            *room_operations(services, desk, addresses),
-            *hub_operations(services, desk),
-            *order_operations(services, desk),
-            *aftersale_operations(services, desk),
-            *statement_operations(services),
-            *webhook_operations(services),
-            *people_operations(services, desk, addresses),
-            *show_operations(services.media, services.rooms, desk),
-        ]
+        operations = _operations(services, addresses)
         api = Api(
             operations,
             tokens=services.tokens,
@@ -216,7 +206,7 @@ class Application:
         self.services.audit(AuditEntry(self.services.clock(), room, member.shown(), action, None, brief(given)))
 
     async def _metrics(self) -> bytes:
-        return render_metrics(self.figures)
+        return render_metrics(self.figures) if self._worker is None else await self._worker.metrics()
 
     def figures(self) -> Figures:
         """What /metrics shows of each part."""
@@ -245,6 +235,8 @@ class Application:
         services.shop.listen(services.sender.hear)
         await services.shop.start()
         services.sender.start()
+        if self._worker is not None:
+            await self._worker.start()
         await self.streaming.start()
 
     async def drain(self) -> None:
@@ -261,6 +253,7 @@ class Application:
         services = self.services
         for shut in (
             self.bridge.close,
+            *([] if self._worker is None else [self._worker.close]),
             *self.streaming.shutters(),
             services.hub.close,
             services.sender.close,
@@ -274,6 +267,36 @@ class Application:
                     await ended
             except Exception:
                 logger.exception("a part did not end in order")
+
+
+def _operations(services: Services, addresses: Addresses) -> list[Operation]:
+    """All of the JSON API."""
+    desk = services.desk
+    return [
+        *auth_operations(services),
+        *room_operations(services, desk, addresses),
+        *hub_operations(services, desk),
+        *order_operations(services, desk),
+        *aftersale_operations(services, desk),
+        *statement_operations(services),
+        *webhook_operations(services),
+        *people_operations(services, desk, addresses),
+        *show_operations(services.media, services.rooms, desk),
+    ]
+
+
+def _local_access(services: Services) -> LocalAccess:
+    return LocalAccess(
+        rooms=services.rooms,
+        tokens=services.tokens,
+        secrets=services.secrets,
+        play_auth=services.settings.play_auth,
+        node=node_id(),
+    )
+
+
+def _worker_part(seat: Seat, services: Services, access: LocalAccess) -> WorkerPart:
+    return WorkerPart(seat, services.settings, services.directory, access, clock=services.clock)
 
 
 def _authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Member:
@@ -322,9 +345,17 @@ async def _nothing_to_end() -> None:
 
 
 async def open_application(
-    settings: Settings, *, http_port: int, files: int, clock: Callable[[], int] = system_clock
+    settings: Settings,
+    *,
+    http_port: int,
+    files: int,
+    clock: Callable[[], int] = system_clock,
+    seat: Seat | None = None,
 ) -> Application:
-    """Open the data folder, wire the parts and start them. Raises ``StoreError``, ``SecretError``, ``OSError``."""
+    """Open the data folder, wire the parts and start them; ``seat``: of a worker among several.
+
+    Raises ``StoreError``, ``SecretError``, ``OSError``.
+    """
     settings.data.mkdir(parents=True, exist_ok=True)
     secrets = open_secrets(settings.data)
     store = open_store(settings.data)
@@ -383,6 +414,7 @@ async def open_application(
         clients=clients,
         files=files,
         shutters=[shop.close, end_payments, people.close, catalogue.close, touches.close, store.close],
+        seat=seat,
     )
     await application.start()
     return application

@@ -70,6 +70,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+def _run_workers(settings: Settings) -> int:
+    """The supervisor of several processes; what can be refused is refused before the first is started."""
+    from gateway.app import system_clock
+    from gateway.config import refuse_unavailable, tls_context
+    from gateway.workers.supervisor import run_workers
+
+    refuse_unavailable(settings)
+    tls_context(settings)
+
+    def say(lines: list[str]) -> None:
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+
+    try:
+        return run_workers(settings, clock=system_clock, say=say)
+    except OSError as error:
+        sys.stderr.write(f"siyu: {error.strerror or error}\n")
+        return 1
+
+
 def _run(arguments: argparse.Namespace, settings: Settings) -> int:
     """Commands that have settings. Imports stand here: ``siyu audit`` need not load a video codec."""
     command = arguments.command
@@ -79,6 +99,8 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
         from gateway.welcome import print_addresses
 
         configure_logging(settings.log_level)
+        if settings.workers > 1:
+            return _run_workers(settings)
         return run(settings, ready=print_addresses)
     if command == "demo":
         from gateway.demo import run_demo

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ENVIRONMENT_PREFIX = "SIYU_"
+WORKERS_MAX = 64
+"""Gateway processes of one node: one a core is as many as make sense."""
 
 
 class SettingsError(ValueError):
@@ -62,8 +64,10 @@ class Settings:
         for name in ("http_port", "rtmp_port", "rtmps_port", "udp_port"):
             if not 0 <= (getattr(self, name) or 0) <= 65535:
                 raise SettingsError(f"--{name.replace('_', '-')} must be between 0 and 65535")
-        if self.workers < 1:
-            raise SettingsError("--workers must be at least 1")
+        if not 1 <= self.workers <= WORKERS_MAX:
+            raise SettingsError(f"--workers must be between 1 and {WORKERS_MAX}")
+        if self.udp_port + self.workers - 1 > 65535:
+            raise SettingsError("--udp-port is the first of one port for each of --workers: choose a lower one")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingsError("--tls-cert and --tls-key go together: give both or neither")
         if self.rtmps_port is not None and self.tls_cert is None:
@@ -143,7 +147,7 @@ def refuse_unavailable(settings: Settings) -> None:
     for name, message in UNAVAILABLE.items():
         if getattr(settings, name) is not None:
             raise SettingsError(message)
-    if settings.workers > 1:
+    if settings.workers > 1 and settings.origin is None:
         raise SettingsError("--workers > 1 needs PostgreSQL and Redis, which this release cannot use yet; use 1")
 
 
@@ -158,7 +162,7 @@ HELP = {
     "data": "folder of the databases and the secret",
     "database_url": "PostgreSQL instead of SQLite",
     "redis_url": "bus between workers and nodes",
-    "workers": "gateway processes",
+    "workers": "processes on the same ports; worker K takes UDP port --udp-port + K",
     "origin": "be an edge: pull streams from this server (http://HOST:8000), and serve nothing else",
     "pull_linger_s": "seconds that a pulled stream is kept after its last viewer",
     "public_url": "address under which viewers reach the pages, for links",

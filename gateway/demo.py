@@ -138,6 +138,7 @@ def run_demo(settings: Settings, *, shoppers: int, seconds: float | None, log_le
         settings = replace(
             settings,
             origin=None,
+            workers=1,
             data=folder,
             http_port=_free_port(settings.host, settings.http_port),
             rtmp_port=_free_port(settings.host, settings.rtmp_port),

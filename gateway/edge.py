@@ -133,7 +133,7 @@ class EdgeAccess:
         """Nobody publishes here. Raises ``PublishRefused``."""
         raise PublishRefused("NetStream.Publish.Denied", "this server is an edge: publish to the origin")
 
-    def broadcast(self, room: str, token: str) -> None:
+    async def broadcast(self, room: str, token: str) -> None:
         """Nobody broadcasts here. Raises ``Problem``."""
         raise Problem(404, "edge", "this server is an edge: broadcast to the origin")
 

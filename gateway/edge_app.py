@@ -24,8 +24,9 @@ from gateway.metrics import Figures, render_metrics
 from gateway.pages import Preflight
 from gateway.probes import broken, not_allowed, probe_routes
 from gateway.streaming import Streaming
+from gateway.workers.part import Seat, WorkerPart, pull_limits
 from stream.directory import Directory
-from stream.ingest_pull import Puller, PullLimits
+from stream.ingest_pull import Puller
 
 logger = logging.getLogger("siyu.edge")
 
@@ -35,7 +36,9 @@ ELSEWHERE = "this server only plays streams; pages, hub and API are at its origi
 class EdgeApplication:
     """One edge's parts and their common life."""
 
-    def __init__(self, settings: Settings, *, http_port: int, files: int, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, settings: Settings, *, http_port: int, files: int, clock: Callable[[], int], seat: Seat | None = None
+    ) -> None:
         assert settings.origin is not None
         origin, prefix = parse_origin(settings.origin)
         rtmp_connections = max(32, (files - FILES_RESERVE) // RTMP_SHARE)
@@ -45,8 +48,12 @@ class EdgeApplication:
         self.addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
         self.directory = Directory(clock=clock)
         self.access = EdgeAccess(origin, prefix, node=node_id(), clock=clock)
-        limits = PullLimits(linger_ms=int(settings.pull_linger_s * 1000))
-        self.puller = Puller(self.directory, self.access, clock=clock, limits=limits)
+        self._worker: WorkerPart | None = None
+        if seat is None:
+            self.puller = Puller(self.directory, self.access, clock=clock, limits=pull_limits(settings))
+        else:
+            self._worker = WorkerPart(seat, settings, self.directory, self.access, clock=clock, origin=self.access)
+            self.puller = self._worker.puller
         self.streaming = Streaming(
             settings,
             self.directory,
@@ -56,7 +63,10 @@ class EdgeApplication:
             clients=clients,
             rtmp_connections=rtmp_connections,
             puller=self.puller,
+            fleet=self._worker,
         )
+        if self._worker is not None:
+            self._worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
         self.gate = Gate(
             clients,
             connections_max=max(64, files - FILES_RESERVE - rtmp_connections),
@@ -75,7 +85,7 @@ class EdgeApplication:
         return self.streaming.take(scope, on_lost) if scope["path"].startswith("/live/") else None
 
     async def _metrics(self) -> bytes:
-        return render_metrics(self.figures)
+        return render_metrics(self.figures) if self._worker is None else await self._worker.metrics()
 
     def figures(self) -> Figures:
         """What /metrics shows of each part."""
@@ -94,7 +104,10 @@ class EdgeApplication:
     async def start(self) -> None:
         """Open the ports and pull what is wanted. Raises ``OSError`` when a port is taken."""
         self.directory.start()
-        self.puller.start()
+        if self._worker is None:
+            self.puller.start()
+        else:
+            await self._worker.start()
         await self.streaming.start()
 
     async def drain(self) -> None:
@@ -103,7 +116,8 @@ class EdgeApplication:
 
     async def close(self) -> None:
         """End everything. What cannot be ended is logged and keeps nothing else from its end."""
-        for shut in (self.puller.close, *self.streaming.shutters(), self.access.close, self.directory.close):
+        pulls = self.puller if self._worker is None else self._worker
+        for shut in (pulls.close, *self.streaming.shutters(), self.access.close, self.directory.close):
             try:
                 ended = shut()
                 if ended is not None and asyncio.iscoroutine(ended):
@@ -116,8 +130,10 @@ async def _elsewhere(request: Request) -> Response:
     return problem_response(Problem(404, "edge", ELSEWHERE))
 
 
-async def open_edge(settings: Settings, *, http_port: int, files: int, clock: Callable[[], int]) -> EdgeApplication:
-    """Wire an edge and start it. Raises ``OSError``."""
-    application = EdgeApplication(settings, http_port=http_port, files=files, clock=clock)
+async def open_edge(
+    settings: Settings, *, http_port: int, files: int, clock: Callable[[], int], seat: Seat | None = None
+) -> EdgeApplication:
+    """Wire an edge and start it; ``seat``: of a worker among several. Raises ``OSError``."""
+    application = EdgeApplication(settings, http_port=http_port, files=files, clock=clock, seat=seat)
     await application.start()
     return application

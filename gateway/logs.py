@@ -70,12 +70,29 @@ class PlainFormatter(logging.Formatter):
         return redact(line)
 
 
-def configure_logging(level: str, *, plain: bool | None = None) -> None:
-    """Send all loggers to standard error. ``plain`` None means: plain on a terminal, JSON elsewhere."""
+class _Numbered(logging.Filter):
+    """Puts the worker's number into the fields of each record."""
+
+    def __init__(self, worker: int) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.fields = {**(getattr(record, "fields", None) or {}), "worker": self._worker}
+        return True
+
+
+def configure_logging(level: str, *, plain: bool | None = None, worker: int | None = None) -> None:
+    """Send all loggers to standard error. ``plain`` None means: plain on a terminal, JSON elsewhere.
+
+    ``worker``: the number that each line of this process names.
+    """
     handler = logging.StreamHandler(sys.stderr)
     if plain is None:
         plain = sys.stderr.isatty()
     handler.setFormatter(PlainFormatter() if plain else JsonFormatter())
+    if worker is not None:
+        handler.addFilter(_Numbered(worker))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

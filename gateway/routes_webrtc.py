@@ -30,6 +30,7 @@ FRAGMENT_TYPE: Final = "application/trickle-ice-sdpfrag"
 WILDCARD_HOSTS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 — compared, not bound
 
 Handler = Callable[[Request], Awaitable[Response]]
+Work = Callable[[Request, str], Awaitable[Response]]
 
 
 class Accepted(Protocol):
@@ -57,8 +58,17 @@ class Way(Protocol):
     def leave(self, room: str, number: str) -> bool: ...
 
 
+class Fleet(Protocol):
+    """The workers, for one of them: sessions belong to a process, requests come to any."""
+
+    number: int
+
+    async def forward(self, worker: int, request: Request) -> Response:
+        """Have another worker answer. Raises ``Problem``."""
+
+
 class WebRtcRoutes:
-    """The routes of both, over one transport."""
+    """The routes of both, over one transport. A worker's sessions carry its number: ``/whep/ROOM/NUMBER.SESSION``."""
 
     def __init__(
         self,
@@ -69,7 +79,9 @@ class WebRtcRoutes:
         *,
         address: Callable[[Request], str],
         playing: Callable[[str], AbstractAsyncContextManager[None]],
+        fleet: Fleet | None = None,
     ) -> None:
+        self._fleet = fleet
         self._settings = settings
         self._access = access
         self._playing = playing
@@ -84,13 +96,36 @@ class WebRtcRoutes:
             out += [
                 Route(f"/{name}/{{room}}", self._handle(name, self._open), methods=["POST"]),
                 Route(f"/{name}/{{room}}", self._handle(name, self._options), methods=["OPTIONS"]),
-                Route(f"/{name}/{{room}}/{{session}}", self._handle(name, self._patch), methods=["PATCH"]),
-                Route(f"/{name}/{{room}}/{{session}}", self._handle(name, self._delete), methods=["DELETE"]),
                 Route(f"/{name}/{{room}}/{{session}}", self._handle(name, self._options), methods=["OPTIONS"]),
+            ]
+        return [*out, *self._session_routes(self._passed_on)]
+
+    def own_sessions(self) -> list[BaseRoute]:
+        """The routes of this worker's sessions, for what other workers pass on."""
+        return self._session_routes(lambda work: work)
+
+    def _session_routes(self, wrap: Callable[[Work], Work]) -> list[BaseRoute]:
+        out: list[BaseRoute] = []
+        for name in self._ways:
+            out += [
+                Route(f"/{name}/{{room}}/{{session}}", self._handle(name, wrap(self._patch)), methods=["PATCH"]),
+                Route(f"/{name}/{{room}}/{{session}}", self._handle(name, wrap(self._delete)), methods=["DELETE"]),
             ]
         return out
 
-    def _handle(self, name: str, work: Callable[[Request, str], Awaitable[Response]]) -> Handler:
+    def _passed_on(self, work: Work) -> Work:
+        """Do ``work`` here for our own sessions; have others do it for theirs."""
+
+        async def here_or_there(request: Request, name: str) -> Response:
+            worker, dot, _ = request.path_params["session"].partition(".")
+            fleet = self._fleet
+            if fleet is None or not dot or not worker.isdecimal() or int(worker) == fleet.number:
+                return await work(request, name)
+            return await fleet.forward(int(worker), request)
+
+        return here_or_there
+
+    def _handle(self, name: str, work: Work) -> Handler:
         async def handle(request: Request) -> Response:
             try:
                 return await work(request, name)
@@ -122,7 +157,8 @@ class WebRtcRoutes:
         async with self._playing(room) if name == "whep" else nullcontext():
             accepted = self._ways[name].join(room, offer, client=self._address(request), reached=reached)
         headers = _headers()
-        headers["location"] = f"/{name}/{room}/{accepted.id}"
+        worker = "" if self._fleet is None else f"{self._fleet.number}."
+        headers["location"] = f"/{name}/{room}/{worker}{accepted.id}"
         headers["etag"] = f'"{accepted.etag}"'
         headers["accept-patch"] = FRAGMENT_TYPE
         return Response(accepted.sdp, 201, headers, SDP_TYPE)
@@ -131,7 +167,7 @@ class WebRtcRoutes:
         """Check the bearer. Raises ``Problem`` and ``TokenError``."""
         wish = wish_of(request.path_params["room"], request.scope)
         if name == "whip":
-            self._access.broadcast(wish.room, wish.token)
+            await self._access.broadcast(wish.room, wish.token)
             return
         refused = await self._access.play(wish)
         if refused is not None and refused.code == "no_stream":
@@ -149,7 +185,7 @@ class WebRtcRoutes:
     # — the session —
 
     def _session(self, request: Request, name: str) -> Session:
-        found = self._ways[name].find(request.path_params["room"], request.path_params["session"])
+        found = self._ways[name].find(request.path_params["room"], _number(request))
         session: Session | None = found.session if found is not None else None
         if session is None:
             raise Problem(404, "no_session", "this session is over, or never was")
@@ -179,9 +215,15 @@ class WebRtcRoutes:
         return Response("\r\n".join(lines) + "\r\n", 200, headers, FRAGMENT_TYPE)
 
     async def _delete(self, request: Request, name: str) -> Response:
-        if not self._ways[name].leave(request.path_params["room"], request.path_params["session"]):
+        if not self._ways[name].leave(request.path_params["room"], _number(request)):
             raise Problem(404, "no_session", "this session is over, or never was")
         return Response(status_code=200, headers=_headers())
+
+
+def _number(request: Request) -> str:
+    """A session's own part of its address, behind the worker's."""
+    session: str = request.path_params["session"]
+    return session.rpartition(".")[2]
 
 
 def _headers() -> dict[str, str]:

@@ -14,7 +14,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import uvicorn
 import uvloop
@@ -24,7 +24,9 @@ from gateway.app import Application, open_application, system_clock
 from gateway.config import Settings, SettingsError, refuse_unavailable, tls_context
 from gateway.edge_app import EdgeApplication, open_edge
 from gateway.gate import REQUEST_HEAD_BYTES_MAX
+from gateway.http_server import HttpServer
 from gateway.secrets import SecretError
+from gateway.workers.part import Seat
 
 logger = logging.getLogger("siyu.server")
 
@@ -46,43 +48,21 @@ def raise_file_limit() -> int:
     return soft
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening TCP socket. Raises ``OSError`` naming the address."""
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A listening TCP socket, ``shared`` with other workers. Raises ``OSError`` naming the address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
     except OSError as error:
         raise OSError(
             error.errno, f"cannot listen on {host}:{port}: {error.strerror}; choose another --http-port"
         ) from error
 
 
-class HttpServer(uvicorn.Server):
-    """uvicorn's server without its signal handlers, and with a moment to wait for."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._up = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._up.set()
-
-    async def came_up(self, task: asyncio.Task[None]) -> None:
-        """Wait until it listens, or until ``task`` (its ``serve``) ended without."""
-        up = asyncio.ensure_future(self._up.wait())
-        await asyncio.wait([up, task], return_when=asyncio.FIRST_COMPLETED)
-        up.cancel()
-
-
-async def _open(settings: Settings, *, http_port: int, files: int) -> Server:
+async def _open(settings: Settings, *, http_port: int, files: int, seat: Seat | None) -> Server:
     if settings.origin is not None:
-        return await open_edge(settings, http_port=http_port, files=files, clock=system_clock)
-    return await open_application(settings, http_port=http_port, files=files)
+        return await open_edge(settings, http_port=http_port, files=files, clock=system_clock, seat=seat)
+    return await open_application(settings, http_port=http_port, files=files, seat=seat)
 
 
 def _uvicorn(application: Server, settings: Settings) -> HttpServer:
@@ -127,8 +107,9 @@ async def serve(
     ready: Callable[[Server], None] | None = None,
     stop: asyncio.Event | None = None,
     leaving: Callable[[], Awaitable[None]] | None = None,
+    seat: Seat | None = None,
 ) -> None:
-    """Run the server until a signal (or ``stop``), then ``leaving``, then drain.
+    """Run the server until a signal (or ``stop``), then ``leaving``, then drain. ``seat``: of a worker among several.
 
     Raises ``SettingsError`` for what this release cannot do, ``OSError`` when a port is taken, ``StoreError`` when the
     data folder cannot be used.
@@ -136,9 +117,9 @@ async def serve(
     refuse_unavailable(settings)
     tls_context(settings)  # before anything is opened: a wrong file is told at once, and in words
     files = raise_file_limit()
-    http_socket = listen(settings.host, settings.http_port)
+    http_socket = listen(settings.host, settings.http_port, shared=seat is not None)
     try:
-        application = await _open(settings, http_port=http_socket.getsockname()[1], files=files)
+        application = await _open(settings, http_port=http_socket.getsockname()[1], files=files, seat=seat)
     except BaseException:
         http_socket.close()
         raise

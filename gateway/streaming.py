@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -28,7 +28,7 @@ from gateway.errors import Problem, problem_response
 from gateway.gate import Taken
 from gateway.lobby import Lobby
 from gateway.metrics import Figures
-from gateway.routes_webrtc import Way, WebRtcRoutes
+from gateway.routes_webrtc import Fleet, Way, WebRtcRoutes
 from stream.directory import Clock, Directory
 from stream.errors import PlayRefused
 from stream.ingest_pull import NODE_HEADER, Puller, PullStats, playing
@@ -53,6 +53,13 @@ PULL_WAIT_S = 10.0
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
 
 
+class StreamFleet(Fleet, Protocol):
+    """The workers, as streaming sees them."""
+
+    def is_elsewhere(self, room: str) -> bool:
+        """Whether a room can be pulled."""
+
+
 class Streaming:
     """Hosts by RTMP and WHIP; viewers by FLV, MP4, HLS, RTMP, WebSocket and WHEP.
 
@@ -70,7 +77,10 @@ class Streaming:
         clients: Clients,
         rtmp_connections: int,
         puller: Puller | None = None,
+        fleet: StreamFleet | None = None,
     ) -> None:
+        """``fleet``: of a worker among others, which listens on ports that it shares with them."""
+        self._fleet = fleet
         self._settings = settings
         self._directory = directory
         self._access = access
@@ -106,6 +116,7 @@ class Streaming:
             ),
             challenge_hosts=settings.rtmp_challenge,
         )
+        self.webrtc_routes = self._webrtc_routes()
 
     # — addresses —
 
@@ -138,25 +149,28 @@ class Streaming:
             live = self._directory.info(wish.room).live
             return Response(encode_json({"room": wish.room, "live": live, "node": access.node}), 200, _JSON)
 
-        ways: dict[str, Way] = {"whep": self.whep, "whip": self.whip} if access.hosts else {"whep": self.whep}
-        webrtc = WebRtcRoutes(
-            self._settings,
-            access,
-            self.webrtc,
-            ways,
-            address=partial(_client_address, self._clients),
-            playing=self._playing,
-        )
         return [
             Route("/live/{file}", live),
             Route("/live/{room}/{file}", hls),
             Route("/edge/{room}", edge),
-            *webrtc.routes(),
+            *self.webrtc_routes.routes(),
         ]
+
+    def _webrtc_routes(self) -> WebRtcRoutes:
+        ways: dict[str, Way] = {"whep": self.whep, "whip": self.whip} if self._access.hosts else {"whep": self.whep}
+        return WebRtcRoutes(
+            self._settings,
+            self._access,
+            self.webrtc,
+            ways,
+            address=partial(_client_address, self._clients),
+            playing=self._playing,
+            fleet=self._fleet,
+        )
 
     def _playing(self, room: str) -> AbstractAsyncContextManager[None]:
         """Lasts as long as ``room`` is wanted; begins when it plays, where it may have to be pulled first."""
-        if self._puller is None:
+        if self._puller is None or (self._fleet is not None and not self._fleet.is_elsewhere(room)):
             return nullcontext()
         return playing(self._directory, room, self._clock, PULL_WAIT_S)
 
@@ -222,7 +236,7 @@ class Streaming:
     async def _listen(self, flag: str, port: int, context: ssl.SSLContext | None) -> int:
         host = self._settings.host
         try:
-            return await self.rtmp.start(host, port, context)
+            return await self.rtmp.start(host, port, context, shared=self._fleet is not None)
         except OSError as error:
             what = "RTMP" if context is None else "RTMPS"
             text = f"cannot listen on {host}:{port} for {what}: {_reason(error)}; choose another {flag}"

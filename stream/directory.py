@@ -7,7 +7,7 @@ and the room's clock, as it left them.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from stream.errors import AlreadyPublishing, PublishRefused, StreamError
@@ -137,6 +137,8 @@ class Directory:
         self._rooms: dict[str, _Room] = {}
         self._listeners: list[Callable[[StreamEvent], None]] = []
         self._on_wanted: Callable[[str], None] | None = None
+        self._on_hosted: Callable[[str, bool], None] | None = None
+        self._elsewhere: dict[str, tuple[StreamInfo, int]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._takeovers = 0
         self._refused = 0
@@ -149,6 +151,34 @@ class Directory:
     def on_wanted(self, callback: Callable[[str], None]) -> None:
         """Call `callback` with a room that gets a reader and has no host here, at once: it must be quick."""
         self._on_wanted = callback
+
+    def on_hosted(self, callback: Callable[[str, bool], None]) -> None:
+        """Call `callback` with a room and whether it has a host here, when that begins and ends, at once."""
+        self._on_hosted = callback
+
+    def elsewhere(self, room: str, info: StreamInfo | None, now_ms: int) -> None:
+        """Take note of a stream whose host is at another process; None: nobody has it any more."""
+        if info is None:
+            self._elsewhere.pop(room, None)
+        else:
+            self._elsewhere[room] = info, now_ms
+
+    def give_up(self, room: str, now_ms: int) -> bool:
+        """Let the room's host go if it has been silent for PUBLISHER_SILENCE_MS; whether no host is left here."""
+        publication = self.hosted(room)
+        if publication is None:
+            return True
+        if now_ms - publication.heard_ms < PUBLISHER_SILENCE_MS:
+            return False
+        self._takeovers += 1
+        self._dismiss(publication, now_ms)
+        return True
+
+    def dismiss(self, room: str, now_ms: int) -> None:
+        """Let the room's host go: another process has it."""
+        publication = self.hosted(room)
+        if publication is not None:
+            self._dismiss(publication, now_ms)
 
     def hosted(self, room: str) -> Publication | None:
         """Give the publication of the room's host, if its host is at this process."""
@@ -167,6 +197,11 @@ class Directory:
 
     def info(self, room: str) -> StreamInfo:
         """Give what is known of the room's stream; not live if nothing is."""
+        told = self._elsewhere.get(room)
+        if told is not None and self.hosted(room) is None:
+            info, at_ms = told
+            passed_ms = max(0, self._clock() - at_ms) if info.live else 0
+            return replace(info, media_clock_ms=info.media_clock_ms + passed_ms)
         relay = self.find(room)
         return relay.info() if relay else _NOT_LIVE
 
@@ -178,9 +213,11 @@ class Directory:
         or the directory is closing.
         """
         entry = self._free(room, now_ms, pulled=False)
-        entry.publication = Publication(self, entry.relay, publisher, now_ms)
+        publication = entry.publication = Publication(self, entry.relay, publisher, now_ms)
         entry.relay.begin(now_ms)
-        return entry.publication
+        if self._on_hosted is not None:
+            self._on_hosted(room, True)
+        return publication
 
     def publish_pulled(
         self, room: str, publisher: Publisher, now_ms: int, *, tracks: frozenset[Kind] = frozenset()
@@ -208,8 +245,7 @@ class Directory:
                 self._refused += 1
                 raise AlreadyPublishing(room)
             self._takeovers += not former.pulled
-            former.end("taken over", now_ms)
-            former.publisher.close("taken over by a new connection of the host")
+            self._dismiss(former, now_ms)
         entry.told = None
         entry.hosted = True
         return entry
@@ -274,6 +310,10 @@ class Directory:
             entry.relay.on_wanted = self._wanted
         return entry
 
+    def _dismiss(self, publication: Publication, now_ms: int) -> None:
+        publication.end("taken over", now_ms)
+        publication.publisher.close("taken over by a new connection of the host")
+
     def _ended(self, publication: Publication, reason: str, now_ms: int) -> None:
         relay = publication.relay
         entry = self._rooms.get(relay.room)
@@ -283,8 +323,12 @@ class Directory:
             entry.publication = None
             entry.left_ms = now_ms
             entry.told = None
-        if was_live and not publication.pulled:
+        if publication.pulled:
+            return
+        if was_live:
             self._tell(StreamStopped(relay.room, relay.info(), now_ms, reason))
+        if self._on_hosted is not None:
+            self._on_hosted(relay.room, False)
 
     def _on_info(self, relay: Relay, now_ms: int) -> None:
         entry = self._rooms.get(relay.room)

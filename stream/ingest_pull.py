@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from stream.directory import Clock, Directory, Publication
 from stream.errors import AlreadyPublishing, ProtocolError, PublishRefused
-from stream.http_call import Peer, ask
+from stream.http_call import Peer, Response, ask
 from stream.packet import Kind, Packet
 from stream.protocol.flv_reader import FlvReader
 from stream.protocol.http_exchange import Headers
@@ -107,6 +107,7 @@ class _Pull:
         self._last_ms: dict[Kind, int] = {}
         self._resuming = False
         self._failing = False
+        self._response: Response | None = None
 
     # what the directory calls
 
@@ -115,6 +116,12 @@ class _Pull:
         self._puller.drop(self.room, reason)
 
     # what the puller calls
+
+    def redirect(self) -> None:
+        """Leave the connection that there is: the room is elsewhere now."""
+        if self._response is not None:
+            self._response.close()
+        self._changed.set()
 
     def hurry(self) -> None:
         """Look for the source now, instead of at the end of the pause."""
@@ -167,6 +174,7 @@ class _Pull:
     async def _follow(self, source: Source) -> None:
         puller = self._puller
         response = await ask(source.peer, "GET", source.target, headers=source.headers, timeout_s=puller.limits.head_s)
+        self._response = response
         try:
             if response.status != 200:
                 puller.figures.refused += 1
@@ -185,6 +193,7 @@ class _Pull:
                 if packets:
                     self._take(packets, reader.tracks)
         finally:
+            self._response = None
             response.close()
 
     def _take(self, packets: list[Packet], tracks: frozenset[Kind]) -> None:
@@ -322,6 +331,15 @@ class Puller:
         pull.task = task = asyncio.get_running_loop().create_task(pull.run(), name=f"pull {room}")
         self._ending.add(task)
         task.add_done_callback(self._ended)
+
+    def redirect(self, room: str) -> None:
+        """Find anew where a room that is pulled can be had; one that is not, but has readers, is pulled from now on."""
+        pull = self._pulls.get(room)
+        relay = self.directory.find(room)
+        if pull is not None:
+            pull.redirect()
+        elif relay is not None and relay.has_readers:
+            self.want(room)
 
     def source(self, room: str) -> Source | None:
         """Say where the room is pulled from at this moment."""

@@ -192,9 +192,9 @@ class Relay:
         self._first_key_ms = self._first_audio_ms = None
         self._rate_from_ms = None
 
-    def go_on_from(self, media_ms: int) -> None:
+    def go_on_from(self, media_ms: int, now_ms: int) -> None:
         """Let the media clock go on from where another process had this room: see Timeline."""
-        self._timeline.go_on_from(media_ms)
+        self._timeline.go_on_from(media_ms, now_ms)
 
     def end(self, now_ms: int) -> None:
         """The host is gone. Readers stay for its return."""

@@ -119,15 +119,22 @@ class RtmpServer:
         self._gone = asyncio.Event()
         self._refused_logged_s = 0.0
 
-    async def start(self, host: str, port: int, ssl: tls.SSLContext | None = None) -> int:
+    async def start(self, host: str, port: int, ssl: tls.SSLContext | None = None, *, shared: bool = False) -> int:
         """Listen, with TLS if `ssl` is given, and return the port. Can be called for each of several ports.
+
+        `shared`: with other processes, among which the kernel spreads the connections (SO_REUSEPORT).
 
         Raises OSError when the address cannot be had.
         """
         loop = asyncio.get_running_loop()
         handshake_s = self.limits.handshake_s if ssl else None
         server = await loop.create_server(
-            lambda: Connection(self, loop), host, port, ssl=ssl, ssl_handshake_timeout=handshake_s
+            lambda: Connection(self, loop),
+            host,
+            port,
+            ssl=ssl,
+            ssl_handshake_timeout=handshake_s,
+            reuse_port=shared or None,
         )
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])

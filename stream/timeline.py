@@ -55,9 +55,10 @@ class Timeline:
         self._epoch = self._before = None
         self._follows = follows
 
-    def go_on_from(self, media_ms: int) -> None:
-        """Give out nothing before `media_ms`: so far another process counted this room's time."""
-        self.newest_ms = media_ms if self.newest_ms is None else max(self.newest_ms, media_ms)
+    def go_on_from(self, media_ms: int, now_ms: int) -> None:
+        """Give out nothing before `media_ms`, which it is now: so far another process counted this room's time."""
+        if self.newest_ms is None or media_ms > self.newest_ms:
+            self.newest_ms, self._heard_ms = media_ms, now_ms
 
     def map(self, kind: Kind, raw_ms: int, now_ms: int) -> int:
         """Give the room's time of a media packet, greater than that of the track's packet before."""

@@ -391,6 +391,13 @@ class ProgressiveOutput:
             self._timer.cancel()
             self._timer = None
 
+    def end_room(self, room: str) -> None:
+        """End all viewers of one room: it is elsewhere from now on."""
+        for fanout in tuple(self._fanouts):
+            if fanout.key[0] == room:
+                for viewer in tuple(fanout.viewers):
+                    viewer.end()
+
     def _join(self, viewer: Seat, room: str, low_delay: bool) -> Fanout:
         if self._draining:
             raise DirectoryFull("the server is restarting, come back")

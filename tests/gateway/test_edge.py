@@ -140,7 +140,7 @@ async def test_nobody_publishes_to_an_edge() -> None:
         with pytest.raises(PublishRefused, match="origin"):
             await access.publish(PublishRequest("live", "room", "key", "127.0.0.1"))
         with pytest.raises(Problem, match="origin"):
-            access.broadcast("room", "key")
+            await access.broadcast("room", "key")
 
 
 @pytest.mark.parametrize(

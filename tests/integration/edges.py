@@ -10,8 +10,6 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import httpx
-
 from tests.harness import START_TIMEOUT_S, STOP_TIMEOUT_S, free_port
 
 
@@ -24,6 +22,7 @@ class EdgeServer:
         self.http_port = free_port()
         self.rtmp_port = free_port()
         self.log_path = folder / f"edge-{self.http_port}.log"
+        self.out_path = folder / f"edge-{self.http_port}.out"
         self.process: subprocess.Popen[bytes] | None = None
         self._flags = ["--origin", origin, *flags]
 
@@ -32,17 +31,16 @@ class EdgeServer:
         return f"http://127.0.0.1:{self.http_port}"
 
     def start(self) -> None:
-        """Start and wait until /readyz says yes."""
+        """Start and wait until it says its addresses: with several workers, when all of them serve."""
         ports = ["--http-port", str(self.http_port), "--rtmp-port", str(self.rtmp_port), "--udp-port", "0"]
         command = [sys.executable, "-m", "gateway", "serve", *ports, "--data", str(self.folder / "none"), *self._flags]
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log)
+        with self.log_path.open("ab") as log, self.out_path.open("wb") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=log)
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"the edge did not start:\n{self.log()}"
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.base}/readyz", timeout=2).status_code == 200:
-                    return
+            if "is up at" in self.out_path.read_text():
+                return
             time.sleep(0.05)
         raise AssertionError(f"the edge was not ready in {START_TIMEOUT_S} s:\n{self.log()}")
 

@@ -103,7 +103,8 @@ def test_a_room_that_follows_goes_ahead_with_its_source_but_never_back() -> None
 
 def test_a_host_that_changes_the_process_goes_on_where_the_other_one_was() -> None:
     timeline = Timeline()
-    timeline.go_on_from(500_000)
-    assert timeline.map(V, 7, 0) > 500_000
-    timeline.go_on_from(400_000)
-    assert timeline.newest_ms is not None and timeline.newest_ms > 500_000
+    timeline.go_on_from(500_000, 1_700_000_000_000)
+    timeline.restart()
+    assert timeline.map(V, 7, 1_700_000_000_250) == 500_250
+    timeline.go_on_from(400_000, 1_700_000_000_300)
+    assert timeline.map(V, 47, 1_700_000_000_290) == 500_290
