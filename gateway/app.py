@@ -340,6 +340,22 @@ def _open_hub(
     )
 
 
+def _open_bridge(services: Services, bans: Bans) -> Bridge:
+    return Bridge(
+        hub=services.hub,
+        directory=services.directory,
+        catalogue=services.catalogue,
+        shop=services.shop,
+        attribution=services.attribution,
+        rooms=services.rooms,
+        shows=services.media,
+        clips=services.media.clips,
+        clock=services.clock,
+        bans=bans,
+        audit=services.audit,
+    )
+
+
 async def _nothing_to_end() -> None:
     """For a shop without a provider."""
 
@@ -394,22 +410,9 @@ async def open_application(
         sender=WebhookSender(webhooks, clock=clock, allow_private=settings.loopback),
         audit=audit,
     )
-    bridge = Bridge(
-        hub=hub,
-        directory=directory,
-        catalogue=catalogue,
-        shop=shop,
-        attribution=attribution,
-        rooms=rooms,
-        shows=media,
-        clips=media.clips,
-        clock=clock,
-        bans=bans,
-        audit=audit,
-    )
     application = Application(
         services,
-        bridge=bridge,
+        bridge=_open_bridge(services, bans),
         addresses=addresses,
         clients=clients,
         files=files,
