@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
@@ -38,7 +39,7 @@ from stream.relay import StreamInfo
 
 logger = logging.getLogger("siyu.workers")
 
-CLAIM_S: Final = 3.0
+CLAIM_S = 5.0
 """The supervisor answers within a second; without an answer it is gone, and so are we soon."""
 UNUSED_S: Final = 10.0
 """A room that was granted and not used within it is given back: the host left in between."""
@@ -85,6 +86,7 @@ class Cluster:
         self._directory = directory
         self._clock = clock
         self._origin = origin
+        self._claiming: Counter[str] = Counter()
         self._claims: dict[int, asyncio.Future[Granted | Refused]] = {}
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,12 +120,18 @@ class Cluster:
 
         Raises AlreadyPublishing when the room's host is alive at another worker, PublishRefused without an answer.
         """
-        answer = await self._claim(room, pull=False)
-        if isinstance(answer, Refused):
-            raise AlreadyPublishing(room)
+        self._claiming[room] += 1
+        try:
+            answer = await self._claim(room, pull=False)
+            if isinstance(answer, Refused):
+                raise AlreadyPublishing(room)
+            self._unused_later(room)
+        finally:
+            self._claiming[room] -= 1
+            if not self._claiming[room]:
+                del self._claiming[room]
         if answer.media_ms is not None:
             self._directory.relay(room).go_on_from(answer.media_ms, self._clock())
-        self._unused_later(room)
 
     def peer(self, worker: int) -> Peer:
         """Where another worker is asked."""
@@ -280,15 +288,21 @@ class Cluster:
     def _unused_later(self, room: str) -> None:
         self._forget_timer(room)
         loop = asyncio.get_running_loop()
-        self._timers[room] = loop.call_later(UNUSED_S, self._release_unused, room)
+        self._timers[room] = loop.call_later(UNUSED_S, self._not_used, room)
 
     def _forget_timer(self, room: str) -> None:
         timer = self._timers.pop(room, None)
         if timer is not None:
             timer.cancel()
 
+    def _not_used(self, room: str) -> None:
+        del self._timers[room]
+        self._release_unused(room)
+
     def _release_unused(self, room: str) -> None:
-        self._forget_timer(room)
+        if room in self._claiming or room in self._timers:
+            # Its next host is at the door already: what is claimed must not be given back behind its back.
+            return
         if self._origin is None and self.serves(room) and self._directory.hosted(room) is None:
             self._tell(room, self._directory.info(room), self._clock())
             self._link.send(Release(room))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import uvloop
@@ -16,6 +18,7 @@ from gateway.config import Settings
 from gateway.logs import configure_logging
 from gateway.server import Server, freeze_start_up, serve
 from gateway.welcome import address_lines
+from gateway.workers.cluster import socket_path
 from gateway.workers.link import Link
 from gateway.workers.messages import Ready, ToWorker, Welcome, settings_from_dict
 from gateway.workers.part import Seat
@@ -71,7 +74,18 @@ async def work(end: socket.socket) -> None:
         freeze_start_up()
         link.send(Ready(address_lines(server)))
 
-    await serve(settings, ready=ready, stop=link.lost, seat=Seat(welcome, link))
+    try:
+        await serve(settings, ready=ready, stop=link.lost, seat=Seat(welcome, link))
+    finally:
+        if link.lost.is_set():
+            _tidy(welcome)
+
+
+def _tidy(welcome: Welcome) -> None:
+    """Leave nothing of a supervisor that was killed: the last of its workers takes the folder away."""
+    Path(socket_path(welcome.folder, welcome.worker)).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        Path(welcome.folder).rmdir()
 
 
 def main(descriptor: int) -> int:

@@ -67,7 +67,7 @@ class WorkerFailed(Exception):
 def hold_ports(settings: Settings) -> tuple[Settings, list[socket.socket]]:
     """Take the ports that workers share, for as long as the sockets are open; a port of 0 becomes a real one.
 
-    They do not listen, so no connection comes to them; they keep others off, and the number while no worker lives.
+    They do not listen, so no connection comes to them; they keep the number while no worker lives.
     Raises ``OSError`` naming the port and its flag.
     """
     held: list[socket.socket] = []
