@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -41,6 +40,7 @@ from gateway.audit import RoomAudit
 from gateway.auth import HOST_ROLES, Claims, TokenError, Tokens
 from gateway.bridge import Bridge
 from gateway.client import CORS_HEADERS, Clients, bearer_token
+from gateway.clock import system_clock as system_clock
 from gateway.commands import hub_commands
 from gateway.config import Settings
 from gateway.desk import Desk
@@ -73,11 +73,6 @@ logger = logging.getLogger("siyu.app")
 VERSION = "0.1.0"
 # RFC 9110 section 15.5.22: a 426 names the protocol.
 UPGRADE_HEADERS = {"upgrade": "websocket", "connection": "upgrade"}
-
-
-def system_clock() -> int:
-    """Unix time in milliseconds."""
-    return time.time_ns() // 1_000_000
 
 
 class Application:

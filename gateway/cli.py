@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run_workers(settings: Settings) -> int:
     """The supervisor of several processes; what can be refused is refused before the first is started."""
-    from gateway.app import system_clock
+    from gateway.clock import system_clock
     from gateway.config import refuse_unavailable, tls_context
     from gateway.workers.supervisor import run_workers
 

@@ -147,8 +147,13 @@ def refuse_unavailable(settings: Settings) -> None:
     for name, message in UNAVAILABLE.items():
         if getattr(settings, name) is not None:
             raise SettingsError(message)
+    if settings.workers > 1 and settings.record:
+        text = "--record with --workers > 1: the workers would write into one folder; record with one process"
+        raise SettingsError(text)
     if settings.workers > 1 and settings.origin is None:
-        raise SettingsError("--workers > 1 needs PostgreSQL and Redis, which this release cannot use yet; use 1")
+        raise SettingsError(
+            "--workers > 1 needs PostgreSQL and Redis, which this release cannot use yet; use 1, or --origin"
+        )
 
 
 HELP = {

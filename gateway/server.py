@@ -20,7 +20,8 @@ import uvicorn
 import uvloop
 
 from commerce.errors import StoreError
-from gateway.app import Application, open_application, system_clock
+from gateway.app import Application, open_application
+from gateway.clock import system_clock
 from gateway.config import Settings, SettingsError, refuse_unavailable, tls_context
 from gateway.edge_app import EdgeApplication, open_edge
 from gateway.gate import REQUEST_HEAD_BYTES_MAX

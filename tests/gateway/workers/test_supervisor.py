@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +79,13 @@ def test_settings_that_several_workers_cannot_use_are_refused() -> None:
     with pytest.raises(SettingsError, match="--workers"):
         refuse_unavailable(Settings(workers=2))
     refuse_unavailable(Settings(workers=2, origin="http://h"))
+
+
+def test_a_supervisor_loads_none_of_what_its_workers_may_break() -> None:
+    heavy = "{'av', 'aiortc', 'starlette', 'uvicorn', 'sqlalchemy', 'websockets', 'h11'}"
+    script = f"import sys, gateway.workers.supervisor; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
 
 
 async def test_a_link_carries_messages_both_ways_and_tells_its_end() -> None:
