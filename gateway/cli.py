@@ -74,10 +74,14 @@ def _run_workers(settings: Settings) -> int:
     """The supervisor of several processes; what can be refused is refused before the first is started."""
     from gateway.clock import system_clock
     from gateway.config import refuse_unavailable, tls_context
+    from gateway.secrets import open_secrets
     from gateway.workers.supervisor import run_workers
 
     refuse_unavailable(settings)
     tls_context(settings)
+    if settings.origin is None:
+        # Made here if need be: of several workers that make it at once, one would read it half written.
+        open_secrets(settings.data)
 
     def say(lines: list[str]) -> None:
         sys.stdout.write("\n".join(lines) + "\n")

@@ -150,9 +150,10 @@ def refuse_unavailable(settings: Settings) -> None:
     if settings.workers > 1 and settings.record:
         text = "--record with --workers > 1: the workers would write into one folder; record with one process"
         raise SettingsError(text)
-    if settings.workers > 1 and settings.origin is None:
+    if settings.workers > 1 and settings.origin is None and not (settings.database_url and settings.redis_url):
         raise SettingsError(
-            "--workers > 1 needs PostgreSQL and Redis, which this release cannot use yet; use 1, or --origin"
+            "--workers > 1 needs PostgreSQL (--database-url) and Redis (--redis-url), as SQLite and the in-process bus "
+            "are for one process; use 1, or --origin for an edge"
         )
 
 

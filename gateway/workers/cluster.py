@@ -122,6 +122,8 @@ class Cluster:
         """
         self._claiming[room] += 1
         try:
+            if not await self._given_up(room):
+                raise AlreadyPublishing(room)
             answer = await self._claim(room, pull=False)
             if isinstance(answer, Refused):
                 raise AlreadyPublishing(room)
@@ -193,16 +195,20 @@ class Cluster:
                 logger.error("a second welcome")
 
     async def _yield(self, message: Yield) -> None:
-        """Answer whether our host is gone: one that says nothing for half a second from now is."""
-        publication = self._directory.hosted(message.room)
+        """Answer whether our host is gone."""
+        self._link.send(Yielded(message.id, await self._given_up(message.room)))
+
+    async def _given_up(self, room: str) -> bool:
+        """Whether no host is left here: one that says nothing for half a second from now is let go."""
+        publication = self._directory.hosted(room)
         heard_ms = publication.heard_ms if publication is not None else 0
-        while not self._directory.give_up(message.room, self._clock()):
-            publication = self._directory.hosted(message.room)
+        while not self._directory.give_up(room, self._clock()):
+            publication = self._directory.hosted(room)
             if publication is None or publication.heard_ms != heard_ms:
                 break
             left_ms = PUBLISHER_SILENCE_MS - (self._clock() - heard_ms)
             await asyncio.sleep(max(left_ms, 1) / 1000)
-        self._link.send(Yielded(message.id, self._directory.hosted(message.room) is None))
+        return self._directory.hosted(room) is None
 
     def _owned(self, room: str, owner: int | None) -> None:
         if owner is None:

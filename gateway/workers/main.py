@@ -14,8 +14,10 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from commerce.errors import StoreError
 from gateway.config import Settings
 from gateway.logs import configure_logging
+from gateway.secrets import SecretError
 from gateway.server import Server, freeze_start_up, serve
 from gateway.welcome import address_lines
 from gateway.workers.cluster import socket_path
@@ -95,7 +97,7 @@ def main(descriptor: int) -> int:
     except OSError as error:
         sys.stderr.write(f"siyu: {error.strerror or error}\n")
         return 1
-    except ValueError as error:
+    except (ValueError, SecretError, StoreError) as error:
         # SettingsError among them; the supervisor has tried the settings before.
         sys.stderr.write(f"siyu: {error}\n")
         return 2
