@@ -24,16 +24,20 @@ from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
 from chat.message import JoinRequest, parse_since
+from commerce.access_sql import StreamAccess
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
+from commerce.media_hook_sql import MediaHooks
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
+from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
 from commerce.store_sql import Store, open_store
 from commerce.webhooks_sql import Webhooks
+from gateway.access import Access
 from gateway.addresses import Addresses
 from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
@@ -48,10 +52,13 @@ from gateway.errors import Problem, problem_response
 from gateway.gate import FILES_RESERVE, Gate, Taken, refuse_stream
 from gateway.hub_contract import asyncapi
 from gateway.media import open_media
+from gateway.media_events import MediaEvents
 from gateway.members import member_of
 from gateway.metrics import render_metrics
 from gateway.pages import Preflight, page_routes
+from gateway.publish_hook import PublishHook
 from gateway.rooms import Room, Rooms
+from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_hub import hub_operations
@@ -61,9 +68,8 @@ from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
 from gateway.secrets import Secrets, open_secrets
 from gateway.services import Services
-from gateway.streaming import Streaming
+from gateway.streaming import Streaming, open_directory
 from gateway.webhooks import WebhookSender
-from stream.directory import Directory
 
 logger = logging.getLogger("siyu.app")
 
@@ -118,6 +124,8 @@ class Application:
             *webhook_operations(services),
             *people_operations(services, desk, addresses),
             *show_operations(services.media, services.rooms, desk),
+            *access_operations(services, self.streaming, addresses),
+            *hook_operations(services),
         ]
         api = Api(
             operations,
@@ -186,7 +194,7 @@ class Application:
             return Taken(self.services.hub.connection(address, on_lost=on_lost), feed_head=True)
         if scope["path"].startswith("/sse/"):
             return self._take_stream(scope, address, on_lost)
-        return self.streaming.take(scope, on_lost)
+        return self.streaming.take(scope, address, on_lost)
 
     def _take_stream(self, scope: dict[str, Any], address: str, on_lost: Callable[[], None]) -> Taken | None:
         if scope["method"] != "GET":
@@ -226,6 +234,10 @@ class Application:
         services.shop.listen(services.sender.hear)
         await services.shop.start()
         services.sender.start()
+        await services.media_events.start()
+        services.directory.listen(services.media_events.stream)
+        services.media.listen(services.media_events.show)
+        self.streaming.visits.listen(services.media_events.visit)
         await self.streaming.start()
 
     async def drain(self) -> None:
@@ -244,9 +256,10 @@ class Application:
             self.bridge.close,
             *self.streaming.shutters(),
             services.hub.close,
-            services.sender.close,
             services.directory.close,
             services.media.close,
+            services.media_events.close,
+            services.sender.close,
             *self._shutters,
         ):
             try:
@@ -291,7 +304,7 @@ def _open_shop(
     """The shop with its payment provider, and what ends the provider."""
     if not settings.sandbox_payments:
         return Shop(store, clock=clock, provider=NoProvider()), _nothing_to_end
-    sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock)
+    sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock, book=settings.data / SANDBOX_FILE)
     shop = Shop(store, clock=clock, provider=sandbox)
     sandbox.deliver_to(shop.settle)
     return shop, sandbox.aclose
@@ -309,6 +322,23 @@ def _open_hub(
         epoch=os.urandom(6).hex(),
         audit=audit,
         ban_store=bans,
+    )
+
+
+def _open_bridge(services: Services, bans: Bans) -> Bridge:
+    """What carries events of streams and the shop to the hub."""
+    return Bridge(
+        hub=services.hub,
+        directory=services.directory,
+        catalogue=services.catalogue,
+        shop=services.shop,
+        attribution=services.attribution,
+        rooms=services.rooms,
+        shows=services.media,
+        clips=services.media.clips,
+        clock=services.clock,
+        bans=bans,
+        audit=services.audit,
     )
 
 
@@ -333,13 +363,25 @@ async def open_application(
     rooms = Rooms(
         Room(room.id, room.merchant, room.title, room.host, room.cover) for room in await catalogue.every_room()
     )
-    directory = Directory(clock=clock)
+    directory = open_directory(settings, clock)
+    access = Access(
+        StreamAccess(store, clock=clock),
+        secrets=secrets,
+        tokens=tokens,
+        rooms=rooms,
+        directory=directory,
+        clock=clock,
+    )
+    await access.load()
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
     clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans = RoomAudit(), Bans(store, clock=clock)
     hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, clock)
     webhooks = Webhooks(store, clock=clock)
+    sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
+    media_hooks = MediaHooks(store, clock=clock)
+    await media_hooks.load()
     services = Services(
         settings=settings,
         clock=clock,
@@ -355,25 +397,16 @@ async def open_application(
         desk=desk,
         media=media,
         webhooks=webhooks,
-        sender=WebhookSender(webhooks, clock=clock, allow_private=settings.loopback),
+        sender=sender,
         audit=audit,
-    )
-    bridge = Bridge(
-        hub=hub,
-        directory=directory,
-        catalogue=catalogue,
-        shop=shop,
-        attribution=attribution,
-        rooms=rooms,
-        shows=media,
-        clips=media.clips,
-        clock=clock,
-        bans=bans,
-        audit=audit,
+        access=access,
+        media_hooks=media_hooks,
+        publish_hook=PublishHook(media_hooks, sender.outgoing, clock=clock),
+        media_events=MediaEvents(webhooks, rooms, clock=clock, wake=sender.wake),
     )
     application = Application(
         services,
-        bridge=bridge,
+        bridge=_open_bridge(services, bans),
         addresses=addresses,
         clients=clients,
         files=files,
