@@ -68,7 +68,7 @@ from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
 from gateway.secrets import Secrets, open_secrets
 from gateway.services import Services
-from gateway.streaming import Streaming, open_directory
+from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.webhooks import WebhookSender
 
 logger = logging.getLogger("siyu.app")
@@ -363,7 +363,8 @@ async def open_application(
     rooms = Rooms(
         Room(room.id, room.merchant, room.title, room.host, room.cover) for room in await catalogue.every_room()
     )
-    directory = open_directory(settings, clock)
+    slate = open_slate(settings)
+    directory = open_directory(settings, clock, slate)
     access = Access(
         StreamAccess(store, clock=clock),
         secrets=secrets,
@@ -410,7 +411,15 @@ async def open_application(
         addresses=addresses,
         clients=clients,
         files=files,
-        shutters=[shop.close, end_payments, people.close, catalogue.close, touches.close, store.close],
+        shutters=[
+            *([slate.close] if slate else []),
+            shop.close,
+            end_payments,
+            people.close,
+            catalogue.close,
+            touches.close,
+            store.close,
+        ],
     )
     await application.start()
     return application

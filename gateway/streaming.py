@@ -22,7 +22,7 @@ from gateway.access import REVOKED, TOKEN_PREFIX, KeyRefused
 from gateway.addresses import Addresses
 from gateway.auth import PlayPass, TokenError
 from gateway.client import CORS_HEADERS, Clients, bearer_token, wants_websocket
-from gateway.config import Settings, tls_context
+from gateway.config import Settings, SettingsError, tls_context
 from gateway.errors import Problem, problem_of, problem_response
 from gateway.gate import Taken
 from gateway.rooms import Room
@@ -35,13 +35,14 @@ from stream.ingest_rtmp import RtmpIngest
 from stream.ingest_whip import WhipIngest
 from stream.origin import Origin
 from stream.output_flv import FlvOutput
-from stream.output_hls import HlsOutput
+from stream.output_hls import HlsOutput, hls_limits
 from stream.output_mp4 import Mp4Output
 from stream.output_rtmp import RtmpOutput
 from stream.output_whep import WhepOutput
 from stream.output_wsflv import WsFlvOutput
 from stream.rtmp_peers import PlayRequest, PublishRequest, RtmpLimits
 from stream.rtmp_server import RtmpServer
+from stream.slate_av import FileSlate, SlateError
 from stream.viewer import Seat
 from stream.webrtc_transport import TransportLimits, WebRtcTransport
 
@@ -50,9 +51,9 @@ NO_STREAM = "there is no such stream; playback is /live/ROOM.flv, /live/ROOM.mp4
 MEDIA_FORMATS = (".flv", ".mp4")
 
 
-def open_directory(settings: Settings, clock: Callable[[], int]) -> Directory:
-    """The rooms' relays, with the operator's limits."""
-    return Directory(clock, DirectoryLimits(host_bits_per_s_max=settings.host_kbps_max * 1000))
+def open_directory(settings: Settings, clock: Callable[[], int], slate: FileSlate | None) -> Directory:
+    """The rooms' relays, with the operator's limits and what is shown while a host is away."""
+    return Directory(clock, DirectoryLimits(host_bits_per_s_max=settings.host_kbps_max * 1000), slate=slate)
 
 
 class Streaming:
@@ -70,7 +71,7 @@ class Streaming:
         settings, directory, clock = services.settings, services.directory, services.clock
         self.outputs = {".flv": FlvOutput(directory, clock=clock), ".mp4": Mp4Output(directory, clock=clock)}
         self.websocket_flv = WsFlvOutput(directory, clock=clock)
-        self.hls = HlsOutput(directory, clock=clock)
+        self.hls = HlsOutput(directory, clock=clock, limits=hls_limits(settings.hls_window_s))
         self.webrtc = WebRtcTransport(
             clock=clock,
             limits=TransportLimits(
@@ -360,6 +361,16 @@ class _Gone:
 def too_many_plays() -> Problem:
     """The refusal of an address that watches as often as it may, in the words of the door."""
     return Problem(429, "too_many_connections", "Too many connections from this address", retry_ms=10_000)
+
+
+def open_slate(settings: Settings) -> FileSlate | None:
+    """What viewers see while a host is away, if there is a file for it. Raises ``SettingsError`` for one of no use."""
+    if settings.slate is None:
+        return None
+    try:
+        return FileSlate(settings.slate)
+    except SlateError as error:
+        raise SettingsError(f"--slate: {error}") from error
 
 
 def _reason(error: OSError) -> str:
