@@ -43,6 +43,7 @@ GAUGES = frozenset(
         "queued_bytes",
         "present",
         "free_bytes",
+        "aac_rooms",
     }
 )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from stream.aac_view import AacView
 from stream.errors import AlreadyPublishing, PublishRefused, StreamError
 from stream.origin import Origin
 from stream.packet import Codec, Kind, Packet
@@ -97,6 +98,8 @@ class DirectoryStats:
     refused: int
     expelled: int
     """Hosts that were closed because their key was revoked or they sent too much."""
+    aac_rooms: int
+    """Rooms whose sound is turned from Opus into AAC now."""
 
 
 class Slate(Protocol):
@@ -175,6 +178,7 @@ class _Room:
     hosted: bool = False
     left_ms: int = 0
     told: StreamInfo | None = None
+    aac: AacView | None = None
 
 
 class Directory:
@@ -209,6 +213,13 @@ class Directory:
     def relay(self, room: str) -> Relay:
         """Give the room's relay, made now if need be: a viewer may wait for its host. Raises DirectoryFull."""
         return self._entry(room).relay
+
+    def aac(self, room: str) -> AacView:
+        """Give the room's stream for outputs that carry no Opus, made now if need be. Raises DirectoryFull."""
+        entry = self._entry(room)
+        if entry.aac is None:
+            entry.aac = AacView(entry.relay, self._clock)
+        return entry.aac
 
     def info(self, room: str) -> StreamInfo:
         """Give what is known of the room's stream; not live if nothing is."""
@@ -321,6 +332,7 @@ class Directory:
             takeovers=self._takeovers,
             refused=self._refused,
             expelled=self._expelled,
+            aac_rooms=sum(entry.aac is not None and entry.aac.transcodes for entry in self._rooms.values()),
         )
 
     def _on_timer(self) -> None:

@@ -19,11 +19,15 @@ room's time: nothing goes back, nothing overlaps, and what the host said before 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from dataclasses import replace
+from typing import Final
 
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import codecs, h264
+from stream.source import Reader as Reader
+from stream.source import RelayLimits as RelayLimits
+from stream.source import Source as Source
+from stream.source import StreamInfo as StreamInfo
 from stream.stand_in import FRAME_MS, MakeReel, StandIn, last_picture
 from stream.timeline import START_MS, Timeline
 
@@ -50,47 +54,6 @@ ON_METADATA: Final = b"\x02\x00\x0aonMetaData"
 """How the script body that describes a stream begins (AMF0)."""
 
 
-@dataclass(frozen=True, slots=True)
-class RelayLimits:
-    """What one room may keep."""
-
-    gop_bytes_max: int = 16 * 1024 * 1024
-    """Bytes from one key frame to the next: 20 s at 6 Mbit/s. Over it, new readers wait for the next key frame."""
-    gop_ms_max: int = 20_000
-    """Media time from one key frame to the next: OBS sends a key frame each 8 s or so when it is not told otherwise."""
-    gop_packets_max: int = 8_000
-    """Packets from one key frame to the next: 20 s of 240 pictures and 160 sounds a second. Empty ones cost, too."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamInfo:
-    """What is known of a room's stream: codecs as in RFC 6381 (None: no such track), times in ms, size in pixels."""
-
-    live: bool
-    since_ms: int | None
-    video_codec: str | None
-    audio_codec: str | None
-    width: int | None
-    height: int | None
-    media_clock_ms: int
-
-
-class Reader(Protocol):
-    """What the relay asks of an output. Each call must be quick: it runs on the host's path."""
-
-    def on_start(self, now_ms: int) -> None:
-        """Tracks are settled; take `relay.gop` and the configurations."""
-
-    def on_packet(self, packet: Packet, now_ms: int) -> None:
-        """The next packet, after those that `gop` held at the start."""
-
-    def on_stop(self, now_ms: int) -> None:
-        """The run is over (at `relay.run_ends_ms`, where that is known); nothing comes until the next `on_start`."""
-
-    def on_close(self, now_ms: int) -> None:
-        """The stream is over for good."""
-
-
 class _Arrival:
     """What a host said before its first key frame, while a stand-in plays."""
 
@@ -109,10 +72,7 @@ class _Arrival:
 
 
 class Relay:
-    """One room's stream. Owned by a Directory, which alone calls `begin`, `push`, `end`, `close`.
-
-    `make_reel` gives the slate to show while the host is away; without one it is the last picture.
-    """
+    """One room's stream. A Directory alone calls `begin`, `push`, `end`, `close`; `make_reel` gives a slate."""
 
     def __init__(
         self,
