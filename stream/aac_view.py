@@ -189,14 +189,10 @@ class AacView:
 
     def on_packet(self, packet: Packet, now_ms: int) -> None:
         """Pass a packet on, Opus by way of the transcoder."""
-        if packet.kind is Kind.AUDIO:
-            if packet.config and (packet.codec is Codec.OPUS) is not (self._config is not None):
-                # The host changed its codec in the midst of a run: its new sound is taken from here on.
-                self._change(packet, now_ms)
-                return
-            if self._transcoder is not None:
-                self._transcoder.push(packet)
-                return
+        if packet.kind is Kind.AUDIO and self._transcoder is not None:
+            # Of one codec for the whole run: with another the relay begins a new one.
+            self._transcoder.push(packet)
+            return
         self._forward(packet, now_ms)
 
     def on_stop(self, now_ms: int) -> None:
@@ -242,14 +238,6 @@ class AacView:
             self._transcoder = None
         self._config = None
         self._sound.clear()
-
-    def _change(self, config: Packet, now_ms: int) -> None:
-        self._stop()
-        if config.codec is Codec.OPUS:
-            self._begin(config)
-            assert self._config is not None
-            config = self._config
-        self._forward(config, now_ms)
 
     def _on_aac(self, packets: list[Packet]) -> None:
         now_ms = self._clock()

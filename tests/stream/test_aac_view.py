@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from stream.aac_view import AacView
 from stream.directory import Directory, Publication
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import opus
@@ -107,25 +108,61 @@ async def test_hosts_of_either_codec_may_follow_one_another(opus_clip: Clip, cli
         push(publication, (*clip_of_host.configs, *clip_of_host.media))
         await listener.until(before + 100, Kind.AUDIO)
         publication.end("changed", clock_ms())
-        assert directory.stats().aac_rooms == 0
+    assert directory.stats().aac_rooms == 0
     assert {p.codec for p in listener.packets if p.kind is Kind.AUDIO} == {Codec.AAC}
     times = [p.dts_ms for p in listener.sound()]
     assert times == sorted(set(times))
     directory.close()
 
 
-async def test_a_host_that_changes_its_codec_without_leaving_is_followed(opus_clip: Clip, clip: Clip) -> None:
+async def test_a_host_that_changes_its_codec_without_leaving_is_followed_from_its_next_key_frame(
+    opus_clip: Clip, clip: Clip
+) -> None:
     directory = Directory(clock_ms)
     listener = Listener(directory.aac("room"), clock_ms())
     publication = directory.publish("room", Host(), clock_ms())
     push(publication, (*clip.configs, *clip.media))
     aac = len(listener.sound())
-    sound = tuple(p for p in opus_clip.packets if p.kind is Kind.AUDIO)
-    push(publication, sound, 4_000)
+    push(publication, (*opus_clip.configs, *opus_clip.media), 4_000)
     await listener.until(aac + 100, Kind.AUDIO)
     configs = [p for p in listener.packets if p.kind is Kind.AUDIO and p.config]
     assert len(configs) == 2
     assert directory.stats().aac_rooms == 1
+    directory.close()
+
+
+class Tape(Listener):
+    """A reader of the host alone."""
+
+    def __init__(self, view: AacView, now_ms: int) -> None:
+        self.packets: list[Packet] = []
+        self.relay = view
+        self.starts = self.stops = 0
+        view.attach(self, now_ms, host_only=True)
+
+    def on_start(self, now_ms: int) -> None:
+        self.starts += 1
+        super().on_start(now_ms)
+
+    def on_stop(self, now_ms: int) -> None:
+        self.stops += 1
+
+
+async def test_who_reads_the_host_alone_gets_no_stand_in_and_goes_on_with_the_next_host(clip: Clip) -> None:
+    directory = Directory(clock_ms)
+    view = directory.aac("room")
+    tape, listener = Tape(view, clock_ms()), Listener(view, clock_ms())
+    for times in (1, 2):
+        publication = directory.publish("room", Host(), clock_ms())
+        push(publication, (*clip.configs, *clip.media))
+        assert (tape.starts, tape.stops) == (times, times - 1)
+        publication.end("gone", clock_ms())
+        assert (tape.starts, tape.stops) == (times, times)
+        assert view.standing_in
+        taped, seen = len(tape.packets), len(listener.packets)
+        directory.relay("room").fill(clock_ms() + 2_000)
+        assert len(listener.packets) > seen
+        assert len(tape.packets) == taped
     directory.close()
 
 
