@@ -26,6 +26,9 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
+    # Two cameras that show a clock and microphones that beep once a second.
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream=device-count=2,fps=30",
 )
 PATIENCE_MS = 20_000
 """How long anything is waited for: the machine may be busy, and a test that fails should fail with words."""

@@ -104,7 +104,7 @@ def test_nothing_of_a_live_stream_stays_in_the_proxy(proxy: Proxy, way: str) -> 
             pieces = answer.iter_raw()
             host.wait(PATIENCE_S)
             wait_until(lambda: not server.call("GET", f"/rooms/{room}").json()["stream"]["live"], "the host's end")
-            settled = b""
+            settled = ""
             while settled != direct.frames()[-1].digest:
                 settled = direct.frames()[-1].digest
                 time.sleep(0.5)

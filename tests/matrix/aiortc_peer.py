@@ -23,6 +23,8 @@ VIDEO_CLOCK = 90_000
 SOUND_S = 0.02
 """An Opus frame."""
 NTP_UNIT = 1 << 32
+RECENT = 5
+"""Reports that say how a sender's clocks lie."""
 
 
 def peer() -> RTCPeerConnection:
@@ -108,8 +110,8 @@ class Wire:
 
     @property
     def start_s(self) -> float | None:
-        """The wall clock at the first frame, the middle of what the reports said; None before the first."""
-        return median(self._starts_s) if self._starts_s else None
+        """The wall clock at the first frame, the middle of what the last reports said; None before the first."""
+        return median(self._starts_s[-RECENT:]) if self._starts_s else None
 
 
 class Receiving:

@@ -93,9 +93,9 @@ class Seen:
         nearest = ((min(beeps, key=lambda beep: abs(beep - flash)), flash) for flash in self.flashes() if beeps)
         return [(beep - flash) * 1000 for beep, flash in nearest if abs(beep - flash) < PAIR_S]
 
-    def offset_ms(self) -> float:
-        """The middle of `offsets_ms`: one late picture says nothing of the stream."""
-        return median(self.offsets_ms())
+    def offset_ms(self, last: int | None = None) -> float:
+        """The middle of the ``last`` of `offsets_ms` (of all when None): one late picture says nothing of the stream."""
+        return median(self.offsets_ms()[-last:] if last else self.offsets_ms())
 
 
 def _rises(marks: list[tuple[float, bool]]) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shutil
 import subprocess
@@ -100,11 +101,14 @@ class Stage:
                 await watchVideo(video);
             }"""
         )
-        seen, lags = Seen(), []
+        seen = Seen()
+        lags: list[float] = []
         deadline = time.monotonic() + CALIBRATION_S
         while time.monotonic() < deadline:
             page.wait_for_timeout(200)
-            lags.append(page.evaluate("lagMs()"))
+            lag_ms = page.evaluate("lagMs()")
+            if lag_ms is not None and math.isfinite(lag_ms):
+                lags.append(lag_ms)
             take_seen(page, seen)
         page.context.close()
         self.tap_delay_ms = seen.offset_ms() - median(lags)
