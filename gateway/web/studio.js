@@ -13,6 +13,8 @@ const AGAIN_MAX_MS = 8000;
 const DISCONNECTED_MS = 3000;
 /** A server that does not answer an offer for this long is as good as away. */
 const ANSWER_MS = 10000;
+/** A server that is away needs no farewell. */
+const FAREWELL_MS = 2000;
 const SENDING_MS = 2000;
 
 addStrings(HOST);
@@ -204,11 +206,17 @@ async function broadcast() {
     await connection.setRemoteDescription({ type: "answer", sdp: await answer.text() });
     await over;
   } finally {
+    // The farewell first (RFC 9725 section 4.2): a connection that just closes takes the session with it.
+    if (session) await farewell(session);
+    session = null;
     connection.close();
     connection = null;
-    if (session) fetch(session, { method: "DELETE", keepalive: true }).catch(() => null);
-    session = null;
   }
+}
+
+async function farewell(address) {
+  const signal = AbortSignal.timeout(FAREWELL_MS);
+  await fetch(address, { method: "DELETE", keepalive: true, signal }).catch(() => null);
 }
 
 function untilOver() {
@@ -253,7 +261,7 @@ function draw() {
 }
 
 addEventListener("pagehide", () => {
-  if (session) fetch(session, { method: "DELETE", keepalive: true }).catch(() => null);
+  if (session) farewell(session);
 });
 
 open();
