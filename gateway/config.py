@@ -152,7 +152,7 @@ HELP = {
     "public_url": "address under which viewers reach the pages, for links",
     "tls_cert": "PEM certificate chain for HTTPS and RTMPS",
     "tls_key": "PEM private key for HTTPS and RTMPS",
-    "forwarded_allow_ips": "proxies whose X-Forwarded-For is believed, comma-separated addresses or networks",
+    "forwarded_allow_ips": "proxies whose X-Forwarded-For and -Proto are believed, comma-separated addresses, networks",
     "play_auth": "playback needs a token",
     "sandbox": "allow sandbox payments on a public address",
     "record": "record every show under DATA/recordings, for replay and clips",

@@ -19,6 +19,11 @@ from stream.whep_stream import SendRtp, Variant, WhepStream, WhepTotals
 
 log = logging.getLogger("siyu.whep")
 
+AT_ONCE: Final = bytes(3)
+"""playout-delay 0/0: show the pictures since the last key frame as they come, until they are those of now."""
+AS_THE_SOUND_NEEDS: Final = b"\x00\x0f\xff"
+"""playout-delay from 0 to any: the sound waits in the player's jitter buffer, and lips must wait for it."""
+
 TICK_S: Final = 0.25
 NOT_LIVE_RETRY_MS: Final = 1000
 
@@ -43,8 +48,8 @@ class WhepViewer:
         self.on_lost: Callable[[], None] = _nobody_asked
         """Called once, when the session is over."""
         self.codec = codec
-        extension = b"" if video.playout_delay is None else rtp.extension_block(video.playout_delay, bytes(3))
-        self.variant: Variant = (video.payload_type, extension)
+        self._playout_delay = video.playout_delay
+        self.variant: Variant = (video.payload_type, self._extension(AT_ONCE))
         self.audio_payload_type = None if audio is None else audio.payload_type
         self.cursor: int | None = None
         self.session: Session | None = None
@@ -55,7 +60,15 @@ class WhepViewer:
         self._resent = 0
         self._resent_from_ms = 0
 
+    def _extension(self, delay: bytes) -> bytes:
+        return b"" if self._playout_delay is None else rtp.extension_block(self._playout_delay, delay)
+
     # what the stream calls
+
+    def caught_up(self) -> None:
+        """Play in sync from now on: a player that must show each picture at once cannot wait for the sound."""
+        if self.audio_payload_type is not None:
+            self.variant = (self.variant[0], self._extension(AS_THE_SOUND_NEEDS))
 
     def send_rtcp(self, data: bytes) -> None:
         """Send one RTCP compound packet."""

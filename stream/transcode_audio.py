@@ -22,6 +22,8 @@ log = logging.getLogger("siyu.transcode")
 QUEUE_PACKETS_MAX: Final = 256
 """5 s of sound; a thread that is later than this has no use for older ones."""
 DRIFT_MS_MAX: Final = 60
+OVERLAP_MS_MAX: Final = 3000
+"""Sound that comes for a time already told is left out up to here; farther back it is another clock (timeline.py)."""
 RATE: Final = 48_000
 OPUS_SAMPLES: Final = 960
 """20 ms, what every browser sends and expects."""
@@ -56,6 +58,7 @@ class AudioPipeline:
         self._in_ms = 0.0
         self._out_from_ms = 0.0
         self._out_samples = 0
+        self._told_to_ms: float | None = None
 
     def take(self, packet: Packet) -> Iterator[Packet]:
         """Give what `packet` completes. Broken sound is left out."""
@@ -122,6 +125,11 @@ class AudioPipeline:
         for packet in self._encoder.encode(frame):
             # The encoder counts its own delay before 0; a player takes that off, so the count may begin there.
             ms = self._out_from_ms + (packet.pts or 0) * 1000 / RATE
+            told_ms = self._told_to_ms
+            # Half a millisecond is the rounding of a packet's time.
+            if told_ms is not None and told_ms - OVERLAP_MS_MAX <= ms < told_ms - 0.5:
+                continue
+            self._told_to_ms = ms + self._samples * 1000 / RATE
             yield Packet(Kind.AUDIO, self._target, round(ms), 0, True, False, bytes(packet))
 
 

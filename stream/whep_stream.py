@@ -58,6 +58,7 @@ class Viewer(Protocol):
 
     @property
     def send_rtp(self) -> SendRtp: ...
+    def caught_up(self) -> None: ...
     def send_rtcp(self, data: bytes) -> None: ...
     def end(self, reason: str) -> None: ...
 
@@ -398,6 +399,9 @@ class WhepStream:
         if any(viewer.cursor is None for viewer in self.viewers):
             # The request may have been lost on the way to the host.
             self.relay.want_key(now_ms)
+        for viewer in self.viewers:
+            if viewer.cursor == self.head:
+                viewer.caught_up()
         if now_ms - self._reported_ms >= REPORT_INTERVAL_MS:
             self._reported_ms = now_ms
             self._report(now_ms, list(self.viewers))

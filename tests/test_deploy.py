@@ -176,6 +176,17 @@ def test_the_build_sees_nothing_but_what_it_copies() -> None:
     assert [name for name in allowed if not (ROOT / name).exists()] == []
 
 
+def test_https_is_one_more_compose_file_and_a_certificate() -> None:
+    overlay = yaml.safe_load((ROOT / "deploy" / "compose-tls.yml").read_text("utf-8"))["services"]
+    assert set(overlay) == {"nginx"}
+    assert overlay["nginx"]["ports"] == ["443:443"]
+    targets = {mount.split(":")[1] for mount in overlay["nginx"]["volumes"]}
+    assert targets == {f"/etc/nginx/tls/{name}" for name in ("listen.conf", "cert.pem", "key.pem")}
+    tls = (ROOT / "deploy" / "nginx-tls.conf").read_text("utf-8")
+    assert set(re.findall(r"/etc/nginx/tls/[\w.]+", tls)) < targets
+    assert "include /etc/nginx/tls/*.conf;" in NGINX
+
+
 def test_nginx_hands_live_media_on_as_it_comes() -> None:
     media = location(r"~ ^/live/[^/]+\.(flv|mp4)$")
     for line in ("proxy_buffering off;", "proxy_max_temp_file_size 0;", "proxy_read_timeout 1h;", "gzip off;"):

@@ -23,6 +23,10 @@ program() {
     command -v "$1"
 }
 
+daemon() { # it lies where a user's PATH need not look
+    (PATH=$PATH:/usr/local/sbin:/usr/sbin && command -v "$1")
+}
+
 chinese_font() {
     fc-list :lang=zh 2>/dev/null | grep . || dpkg-query -W -f '${db:Status-Status}' fonts-noto-cjk 2>/dev/null | grep -x installed
 }
@@ -39,6 +43,10 @@ test)
     want chromium program chromium
     want strace program strace
     want redis-server program redis-server
+    want nginx daemon nginx
+    want gstreamer1.0-tools program gst-launch-1.0
+    # rtmp2sink; it brings the base and good plug-ins along.
+    want gstreamer1.0-plugins-bad gst-inspect-1.0 rtmp2sink
     want fonts-noto-cjk chinese_font
     ;;
 *)

@@ -1,18 +1,22 @@
 """WHEP with aiortc as a player from outside: picture, sound, limits, farewells."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from aiortc import RTCSessionDescription
 
 from stream.directory import Directory
 from stream.errors import OfferRefused
-from stream.output_whep import WhepLimits
+from stream.output_whep import AS_THE_SOUND_NEEDS, AT_ONCE, WhepLimits
 from stream.packet import Codec, Kind, Packet
-from stream.protocol import opus, rtcp
+from stream.protocol import opus, rtcp, rtp
 from stream.protocol.rtp import RtpPacket, parse_rtp
 from stream.relay import Relay
+from stream.srtp import Run
+from stream.webrtc_sdp import PLAYOUT_DELAY
 from stream.webrtc_transport import TransportLimits
 from stream.whep_stream import WhepStream, WhepTotals
 from tests.stream.media import Clip, make_clip
@@ -243,6 +247,9 @@ class Ear:
     audio_payload_type: int | None = 111
     cursor: int | None = None
 
+    def caught_up(self) -> None:
+        """It holds nothing back."""
+
     def __init__(self) -> None:
         self.packets: list[bytes] = []
         self.reports: list[rtcp.Report] = []
@@ -286,3 +293,42 @@ async def test_sound_lies_end_to_end_in_samples_though_times_are_told_in_millise
     before = ear.sound()[-1].timestamp
     publication.push(replace(sound, config=False, data=half, dts_ms=1248), 0)
     assert ear.sound()[-1].timestamp - before == pytest.approx(1000 * 48, abs=5 * 48)
+
+
+@pytest.mark.parametrize(("kinds", "settles"), [(("video", "audio"), True), (("video",), False)])
+async def test_a_player_may_hold_the_picture_for_the_sound_once_it_has_caught_up(
+    plain_clip: Clip, kinds: tuple[str, ...], settles: bool
+) -> None:
+    at_once, as_needed = (rtp.extension_block(5, delay) for delay in (AT_ONCE, AS_THE_SOUND_NEEDS))
+    async with webrtc_stage() as stage, outside_viewer(*kinds) as viewer:
+        stage.feed(stage.publish(), plain_clip, ready=20)
+        await stage.until_playing()
+        offer = await viewer.offer()
+        assert "m=video" in offer
+        head, mark, video = offer.partition("m=video")
+        line, end, rest = video.partition("\r\n")
+        offer = head + mark + line + end + rest.replace("a=mid", f"a=extmap:5 {PLAYOUT_DELAY}\r\na=mid", 1)
+        accepted = stage.whep.join("room", offer, client="127.0.0.1")
+        (mine,) = stage.whep._viewers.values()
+        payload_type = mine.variant[0]
+        sent: list[bytes] = []
+        connected = mine.on_connected
+
+        def note(now_ms: int) -> None:
+            connected(now_ms)
+            send = mine.send_rtp
+
+            def noting(packets: list[bytes], runs: Sequence[Run] | None) -> None:
+                sent.extend(packet[12:20] for packet in packets if packet[1] & 127 == payload_type)
+                send(packets, runs)
+
+            mine.send_rtp = noting
+
+        mine.on_connected = note  # type: ignore[method-assign]
+        await viewer.connection.setRemoteDescription(RTCSessionDescription(accepted.sdp, "answer"))
+        await viewer.until(video=5)
+        async with asyncio.timeout(20):
+            while not (at_once in sent and len(sent) > 50 and (as_needed in sent or not settles)):
+                await asyncio.sleep(0.02)
+    assert sent[0] == at_once
+    assert set(sent) == ({at_once, as_needed} if settles else {at_once})
