@@ -23,7 +23,7 @@ def benchmark(name: str) -> Benchmark:
     return made
 
 
-NAMES = ("fanout", "holds", "flv")
+NAMES = ("fanout", "holds", "flv", "rtmp")
 
 
 def run_benchmarks(names: Sequence[str], *, as_json: bool, environment: Mapping[str, str] | None = None) -> int:
