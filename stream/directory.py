@@ -23,6 +23,7 @@ SWEEP_INTERVAL_MS: Final = 500
 Clock = Callable[[], int]
 """Gives Unix time in milliseconds."""
 
+_DATA: Final = Kind.DATA
 _NOT_LIVE: Final = StreamInfo(False, None, None, None, None, None, 0)
 
 
@@ -104,7 +105,7 @@ class Publication:
         """Hand on one packet, with the host's own timestamps. After the end it does nothing: the room has moved on."""
         if not self.active:
             return
-        if packet.kind is not Kind.DATA:
+        if packet.kind is not _DATA:
             self.heard_ms = now_ms
         self.relay.push(packet, now_ms)
 
