@@ -22,7 +22,7 @@ CHUNK_BYTES = 4_096
 """OBS's."""
 CHUNK_STREAM = 4
 READY = b"NetStream.Publish.Start"
-BEHIND_S_MAX = 1.0
+BEHIND_S_MAX = 10.0
 """Hosts that are later than this with their frames are not sending 2 Mbit/s."""
 ANSWER_BYTES = 64 * 1024
 

@@ -24,6 +24,10 @@ class Scale:
     """Viewers of the FLV stream, and players of RTMP."""
     hosts: int = 300
     """Hosts that publish RTMP."""
+    rtc_viewers: int = 100
+    """Viewers of the WHEP stream that are aiortc's own."""
+    rtc_readers: int = 300
+    """Viewers of the WHEP stream that only count."""
     seconds: float = 3.0
     """Each rate is measured over this long; the FLV stream runs twice as long and a little more."""
     outstanding: int = 1_000
