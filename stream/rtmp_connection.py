@@ -247,19 +247,20 @@ class Connection(asyncio.Protocol):
 
     def _pump(self) -> None:
         """Act on what the session has to say, then write its answers once."""
-        session = self._session
-        now_ms = self._server.clock()
-        try:
-            for event in session.events_received():
-                if type(event) is MediaReceived:
-                    self._push(event, now_ms)
-                else:
-                    self._on_event(event)
-                if self._leaving:
-                    return
-        except PeerError as error:
-            self._fail(error)
-            return
+        events = self._session.events_received()
+        if events:
+            now_ms = self._server.clock()
+            try:
+                for event in events:
+                    if type(event) is MediaReceived:
+                        self._push(event, now_ms)
+                    else:
+                        self._on_event(event)
+                    if self._leaving:
+                        return
+            except PeerError as error:
+                self._fail(error)
+                return
         self._write_answers()
 
     def _write_answers(self) -> None:

@@ -189,8 +189,7 @@ class Session:
         try:
             if self.segments:
                 for start, end in runs or runs_of(packets):
-                    whole = end - start == len(packets)
-                    data, size = protect_run(keys, packets if whole else packets[start:end])
+                    data, size = protect_run(keys, packets, start, end)
                     if not write(data, size, address):
                         self.segments = False
                         for at in range(0, len(data), size):
