@@ -10,6 +10,7 @@ process that hangs) are all bounded by the server itself.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
@@ -40,17 +41,19 @@ def is_postgres(where: object) -> bool:
 
 
 def shown(where: object) -> str:
-    """An address for people and logs: without its password."""
+    """A place of a database for people and logs: an address without its password, or a path."""
+    if "://" not in str(where):
+        return str(where)
     try:
         return make_url(str(where)).render_as_string(hide_password=True)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         return str(where).partition("://")[0] + "://…"
 
 
 def _url(where: str) -> URL:
     try:
         url = make_url(where)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise StoreError(
             "--database-url is not an address: give postgresql://USER:PASSWORD@HOST:5432/DATABASE"
         ) from error
@@ -60,11 +63,18 @@ def _url(where: str) -> URL:
 
 
 def postgres_engine(
-    where: str, *, writing: bool, synchronous: str = "FULL", pool_size: int = 2, schema: str | None = None
+    where: str,
+    *,
+    writing: bool,
+    synchronous: str = "FULL",
+    pool_size: int = 2,
+    schema: str | None = None,
+    patient: bool = False,
 ) -> Engine:
     """An engine on a PostgreSQL database; ``synchronous`` other than FULL gives commits that a crash may take back.
 
-    ``schema`` is the only one to be seen, when given. Raises StoreError for an address that is none, or without the
+    ``schema`` is the only one to be seen, when given. A ``patient`` one may run for hours (a migration, an audit of a
+    large shop). Raises StoreError for an address that is none, or without the
     driver. Connects to nothing yet.
     """
     url = _url(where)
@@ -76,15 +86,17 @@ def postgres_engine(
         "jit": "off",
         "timezone": "UTC",
         "lock_timeout": LOCK_TIMEOUT_MS,
-        "statement_timeout": STATEMENT_TIMEOUT_MS,
-        "idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS,
+        "statement_timeout": 0 if patient else STATEMENT_TIMEOUT_MS,
+        "idle_in_transaction_session_timeout": 0 if patient else IDLE_TIMEOUT_MS,
+    }
+    promised = {
         "synchronous_commit": "on" if synchronous == "FULL" else "off",
         "default_transaction_read_only": "off" if writing else "on",
     }
     if schema is not None:
-        settings["search_path"] = schema
-    ours = [f"-c {name}={value}" for name, value in settings.items()]
-    options = " ".join([*([given] if isinstance(given, str) else given), *ours])
+        promised["search_path"] = schema
+    # The last one counts: an address may say how long to wait, and not whether to be durable.
+    options = " ".join([_flags(settings), *([given] if isinstance(given, str) else given), _flags(promised)])
     try:
         engine = create_engine(
             url,
@@ -94,7 +106,7 @@ def postgres_engine(
             # A server that was restarted is met with a new connection instead of an error.
             pool_pre_ping=True,
             isolation_level="READ COMMITTED" if writing else "REPEATABLE READ",
-            connect_args={"options": options.strip(), "connect_timeout": CONNECT_TIMEOUT_S, "application_name": "siyu"},
+            connect_args={"options": options, "connect_timeout": CONNECT_TIMEOUT_S, "application_name": "siyu"},
         )
     except ModuleNotFoundError as error:
         raise StoreError("PostgreSQL needs its driver: pip install 'siyu-live[postgres]'") from error
@@ -106,6 +118,10 @@ def postgres_engine(
         connection.adapters.register_loader(_NUMERIC_OID, whole)
 
     return engine
+
+
+def _flags(settings: Mapping[str, object]) -> str:
+    return " ".join(f"-c {name}={value}" for name, value in settings.items())
 
 
 def check_server(engine: Engine, where: str) -> None:

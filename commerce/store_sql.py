@@ -89,7 +89,11 @@ def migrate(where: Path | str, package: str = "commerce.migrations", *, to: str 
     """
     postgres = is_postgres(where)
     with _scripts(package) as (config, directory):
-        engine = postgres_engine(str(where), writing=True) if postgres else sqlite_engine(Path(where), writing=True)
+        engine = (
+            postgres_engine(str(where), writing=True, patient=True)
+            if postgres
+            else sqlite_engine(Path(where), writing=True)
+        )
         try:
             with engine.begin() as connection:
                 if postgres:
@@ -315,7 +319,7 @@ def read_engine(where: Path | str) -> Engine:
     Raises StoreError when there is no database.
     """
     if is_postgres(where):
-        engine = postgres_engine(str(where), writing=False, pool_size=1)
+        engine = postgres_engine(str(where), writing=False, pool_size=1, patient=True)
         try:
             check_server(engine, str(where))
             check_schema(engine, str(where))

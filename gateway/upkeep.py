@@ -1,18 +1,18 @@
-"""Care of the data folder: audit, migrations, backup and restore."""
+"""Care of the database: audit, migrations, backup and restore."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import sqlite3
 import sys
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
+from commerce.attribution.touches_sql import migrate_touch_log
 from commerce.audit_sql import audit
-from commerce.store_sql import database_path, open_store
-from gateway.config import Settings, refuse_unavailable
+from commerce.backup_sql import backup, restore
+from commerce.postgres_sql import shown
+from commerce.store_sql import database_path, migrate, open_store
+from gateway.config import Settings
 from gateway.encode import encode_json
 from gateway.secrets import KEY_FILE
 
@@ -21,9 +21,9 @@ def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def run_audit(data: Path, *, as_json: bool) -> int:
+def run_audit(where: Path | str, *, as_json: bool) -> int:
     """Print each invariant with its figures; 1 when one is broken."""
-    findings = audit(data)
+    findings = audit(where)
     if as_json:
         _say(encode_json([asdict(finding) for finding in findings]).decode())
     else:
@@ -40,52 +40,41 @@ def run_audit(data: Path, *, as_json: bool) -> int:
 
 
 def run_migrate(settings: Settings) -> int:
-    """Migrate by opening the store: it copies the file first and refuses a newer schema."""
-    refuse_unavailable(settings)
-    open_store(settings.data).close()
-    _say(f"{database_path(settings.data)} is at this version's schema")
+    """Bring database and touch log to this version's schema; an SQLite file is copied first. Raises ``StoreError``."""
+    if settings.database_url is None:
+        # Under the writer's lock: not beside a running server.
+        open_store(settings.data).close()
+    else:
+        migrate(settings.database_url)
+    migrate_touch_log(settings.database)
+    where = shown(settings.database_url) if settings.database_url else database_path(settings.data)
+    _say(f"{where} is at this version's schema")
     return 0
 
 
-def run_backup(data: Path, file: Path) -> int:
-    """A consistent copy by SQLite's online backup, the secret beside it. Raises ``FileExistsError``."""
-    source_path = database_path(data)
-    if not source_path.exists():
-        raise FileNotFoundError(f"{source_path} does not exist: nothing to back up")
-    if file.exists():
-        raise FileExistsError(f"{file} exists already; name a new file")
-    part = file.with_name(file.name + ".part")
-    with (
-        closing(sqlite3.connect(f"file:{source_path}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(part)) as target,
-    ):
-        source.backup(target)
+def run_backup(settings: Settings, file: Path) -> int:
+    """A consistent copy of the database, the secret beside it. Raises ``FileExistsError``, ``FileNotFoundError``."""
+    backup(settings.database, file)
     secret = file.with_name(file.name + ".key")
-    shutil.copy(data / KEY_FILE, secret)
+    shutil.copy(settings.data / KEY_FILE, secret)
     secret.chmod(0o600)
-    with part.open("rb") as written:
-        os.fsync(written.fileno())
-    part.rename(file)
     _say(f"{file} holds the database, {secret} the secret of its keys and tokens: keep both, apart")
     return 0
 
 
-def run_restore(data: Path, file: Path) -> int:
-    """Put a backup into an empty data folder. Raises ``FileExistsError``, ``FileNotFoundError``."""
-    if not file.exists():
-        raise FileNotFoundError(f"{file} does not exist")
-    target_path = database_path(data)
-    if target_path.exists():
-        raise FileExistsError(f"{target_path} exists already; restore into another folder or move it away")
-    data.mkdir(parents=True, exist_ok=True)
-    with (
-        closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(target_path)) as target,
-    ):
-        source.backup(target)
-    secret = file.with_name(file.name + ".key")
-    if secret.exists():
-        shutil.copy(secret, data / KEY_FILE)
-        (data / KEY_FILE).chmod(0o600)
-    _say(f"restored into {data}; check with: siyu audit --data {data}")
+def run_restore(settings: Settings, file: Path) -> int:
+    """Put a backup into an empty place. Raises ``FileExistsError``, ``FileNotFoundError``, ``StoreError``."""
+    secret, own = file.with_name(file.name + ".key"), settings.data / KEY_FILE
+    if secret.exists() and own.exists() and secret.read_bytes() != own.read_bytes():
+        raise FileExistsError(f"{own} is another shop's secret; restore into another folder or move it away")
+    restore(settings.database, file)
+    settings.data.mkdir(parents=True, exist_ok=True)
+    if secret.exists() and not own.exists():
+        shutil.copy(secret, own)
+        own.chmod(0o600)
+    if settings.database_url is not None:
+        migrate_touch_log(settings.database_url)
+    where = shown(settings.database_url) if settings.database_url else settings.data
+    flag = "--database-url" if settings.database_url else "--data"
+    _say(f"restored into {where}; check with: siyu audit {flag} {where}")
     return 0

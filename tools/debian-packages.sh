@@ -27,6 +27,11 @@ chinese_font() {
     fc-list :lang=zh 2>/dev/null | grep . || dpkg-query -W -f '${db:Status-Status}' fonts-noto-cjk 2>/dev/null | grep -x installed
 }
 
+# Debian keeps the server's programs off the PATH, by version.
+postgresql_server() {
+    ls /usr/lib/postgresql/*/bin/initdb || program initdb
+}
+
 # A python that does not even start is not cured by a package: tools/venv.sh has the word for it.
 if "$python" -c '' >/dev/null 2>&1; then
     want python3-venv "$python" -c 'import ensurepip, venv'
@@ -39,6 +44,7 @@ test)
     want chromium program chromium
     want strace program strace
     want redis-server program redis-server
+    want postgresql postgresql_server
     want fonts-noto-cjk chinese_font
     ;;
 *)
