@@ -191,3 +191,12 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
         return tmp_path
     address: str = request.getfixturevalue("database")
     return address
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.soak)])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """The same for tests whose statements are not the engines' business: PostgreSQL in `make soak` only."""
+    if request.param == "sqlite":
+        return tmp_path
+    address: str = request.getfixturevalue("database")
+    return address

@@ -56,7 +56,7 @@ async def test_what_a_crash_left_undelivered_is_told_at_the_next_start(place: Pa
 
 
 async def test_a_failing_listener_costs_the_others_nothing_and_is_tried_again(
-    place: Path | str, caplog: pytest.LogCaptureFixture
+    anywhere: Path | str, caplog: pytest.LogCaptureFixture
 ) -> None:
     dispatcher = Dispatcher()
     told: list[str] = []
@@ -77,8 +77,8 @@ async def test_a_failing_listener_costs_the_others_nothing_and_is_tried_again(
     assert dispatcher.take_delivered() == ("e1",)
 
 
-async def test_an_event_of_a_newer_program_is_skipped(place: Path | str, caplog: pytest.LogCaptureFixture) -> None:
-    async with shop_world(place) as world:
+async def test_an_event_of_a_newer_program_is_skipped(anywhere: Path | str, caplog: pytest.LogCaptureFixture) -> None:
+    async with shop_world(anywhere) as world:
         foreign = "INSERT INTO outbox (id, type, body, created_ms) VALUES ('x', 'Unheard', '{}', 0)"
         await world.store.write(lambda connection: connection.exec_driver_sql(foreign))
         assert "Unheard" not in EVENT_TYPES

@@ -73,8 +73,8 @@ async def stock(world: World, sku: str) -> dict[str, int]:
     return dict(row._mapping)
 
 
-async def test_a_whole_refund_gives_back_money_units_and_coupon(place: Path | str) -> None:
-    async with shop_world(place, deliveries=3) as world:
+async def test_a_whole_refund_gives_back_money_units_and_coupon(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, deliveries=3) as world:
         order = await paid(world, coupon=1_000)
         before = await stock(world, SKU)
         view = await refund(world, order.order, reason="wrong colour", stock="sellable")
@@ -95,8 +95,8 @@ async def test_a_whole_refund_gives_back_money_units_and_coupon(place: Path | st
         assert await code_of(refund(world, order.order, "again")) == "already"
 
 
-async def test_a_coupon_past_its_date_stays_used(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_coupon_past_its_date_stays_used(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world, coupon=1_000)
         world.clock.advance(3_600_000)
         await refund(world, order.order)
@@ -122,8 +122,8 @@ async def test_partial_refunds_add_up_to_the_whole_to_the_cent_and_none_is_swall
         assert await world.query("SELECT count(*) FROM payment_event WHERE kind = 'refunded'") == [(4,)]
 
 
-async def test_money_without_goods_lessens_what_is_left_for_the_goods(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_money_without_goods_lessens_what_is_left_for_the_goods(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world, units=1)
         await refund(world, order.order, "goodwill", amount=500, reason="late parcel")
         assert await code_of(refund(world, order.order, "x", amount=order.amount)) == "over_refund"
@@ -133,8 +133,8 @@ async def test_money_without_goods_lessens_what_is_left_for_the_goods(place: Pat
         assert (await settled(world)) and (await world.shop.order(MERCHANT, order.order)).status == "refunded"
 
 
-async def test_goods_come_back_after_all_the_money_went(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_goods_come_back_after_all_the_money_went(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world, units=0)
         await refund(world, order.order, "money", amount=order.amount)
         assert await code_of(refund(world, order.order, "none", lines=[(SKU, 1)])) == "already"
@@ -144,8 +144,8 @@ async def test_goods_come_back_after_all_the_money_went(place: Path | str) -> No
         assert len(await settled(world)) == 2
 
 
-async def test_a_repeated_key_refunds_once_and_another_body_is_a_conflict(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_repeated_key_refunds_once_and_another_body_is_a_conflict(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world)
         views = await asyncio.gather(*(refund(world, order.order, "k", lines=[(OTHER_SKU, 1)]) for _ in range(5)))
         assert len({view.refund for view in views}) == 1
@@ -153,8 +153,8 @@ async def test_a_repeated_key_refunds_once_and_another_body_is_a_conflict(place:
         assert len(await settled(world)) == 1
 
 
-async def test_refunds_at_once_never_give_more_than_was_paid(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_refunds_at_once_never_give_more_than_was_paid(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world)
         wishes = [refund(world, order.order, f"k{n}", amount=4_000) for n in range(8)]
         answers = await asyncio.gather(*wishes, return_exceptions=True)
@@ -183,17 +183,17 @@ async def test_refunds_at_once_never_give_more_than_was_paid(place: Path | str) 
     ],
 )
 async def test_a_refund_that_makes_no_sense_changes_nothing(
-    place: Path | str, fields: dict[str, Any], code: str
+    anywhere: Path | str, fields: dict[str, Any], code: str
 ) -> None:
-    async with shop_world(place) as world:
+    async with shop_world(anywhere) as world:
         order = await paid(world)
         assert await code_of(refund(world, order.order, **fields)) == code
         assert await world.query("SELECT id FROM refund") == []
         assert (await world.shop.order(MERCHANT, order.order)).status == "paid"
 
 
-async def test_unpaid_and_others_orders_are_not_refunded(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_unpaid_and_others_orders_are_not_refunded(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world)
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 1)
         open_order = await world.shop.create_order(MERCHANT, ROOM, "two", "o", lines=[(OTHER_SKU, 1)])
@@ -211,8 +211,8 @@ def notice(world: World, row: Any, **more: Any) -> Any:
     return world.provider.sign(orjson.dumps(body | {"amount": row.amount} | more))
 
 
-async def test_notices_repeated_wrong_or_out_of_order_end_in_one_effect(place: Path | str) -> None:
-    async with shop_world(place, mute_refunds=True) as world:
+async def test_notices_repeated_wrong_or_out_of_order_end_in_one_effect(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, mute_refunds=True) as world:
         order = await paid(world)
         await refund(world, order.order, "a", amount=700)
         [row] = await world.query("SELECT * FROM refund")
@@ -232,8 +232,8 @@ async def test_notices_repeated_wrong_or_out_of_order_end_in_one_effect(place: P
         assert (row.state, row.number, row.error) == ("done", "n1", None)
 
 
-async def test_a_mute_provider_is_asked_ever_more_rarely_and_given_up_at_last(place: Path | str) -> None:
-    async with shop_world(place, mute_refunds=True) as world:
+async def test_a_mute_provider_is_asked_ever_more_rarely_and_given_up_at_last(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, mute_refunds=True) as world:
         order = await paid(world)
         view = await refund(world, order.order, amount=100)
         asked = 0
@@ -253,8 +253,8 @@ async def test_a_mute_provider_is_asked_ever_more_rarely_and_given_up_at_last(pl
         assert await code_of(world.shop.aftersale.retry_refund("m2", order.order, view.refund)) == "not_found"
 
 
-async def test_a_refund_the_provider_refuses_fails_and_stays_owed(place: Path | str) -> None:
-    async with shop_world(place, failed_refunds=[321]) as world:
+async def test_a_refund_the_provider_refuses_fails_and_stays_owed(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, failed_refunds=[321]) as world:
         order = await paid(world)
         await refund(world, order.order, amount=321)
         await settled(world, "failed")

@@ -37,8 +37,8 @@ async def test_five_thousand_attempts_for_a_hundred_units_give_exactly_a_hundred
         assert len(stock) < 50
 
 
-async def test_units_are_granted_in_arrival_order(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_units_are_granted_in_arrival_order(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(30, 1)
         codes = await asyncio.gather(*(outcome(world.hold(sale.sale, f"p{n}", key="k")) for n in range(90)))
         assert codes == ["ok"] * 30 + ["sold_out"] * 60
@@ -61,8 +61,8 @@ async def test_the_same_key_gives_the_stored_answer_in_parallel_and_later(place:
         assert (await world.shop.sale(sale.sale)).left == 3
 
 
-async def test_a_repeat_is_answered_even_when_the_sale_is_sold_out_or_closed(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_repeat_is_answered_even_when_the_sale_is_sold_out_or_closed(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(1, 1)
         held = await world.hold(sale.sale, "one", key="k")
         assert await outcome(world.hold(sale.sale, "two", key="k")) == "sold_out"
@@ -82,8 +82,8 @@ async def test_a_key_reused_for_another_quantity_is_a_conflict(place: Path | str
         assert sorted(await asyncio.gather(*(outcome(one) for one in both))) == ["key_reused", "ok"]
 
 
-async def test_a_quantity_is_all_or_nothing(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_quantity_is_all_or_nothing(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(3, 5)
         with pytest.raises(Refused) as refused:
             await world.hold(sale.sale, "one", 4, key="k")
@@ -92,15 +92,15 @@ async def test_a_quantity_is_all_or_nothing(place: Path | str) -> None:
 
 
 @pytest.mark.parametrize("quantity", [0, -1, 1_000])
-async def test_a_senseless_quantity_is_invalid(place: Path | str, quantity: int) -> None:
-    async with shop_world(place) as world:
+async def test_a_senseless_quantity_is_invalid(anywhere: Path | str, quantity: int) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale()
         with pytest.raises(Invalid):
             await world.hold(sale.sale, "one", quantity, key="k")
 
 
-async def test_a_stale_price_is_refused_with_the_new_one(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_stale_price_is_refused_with_the_new_one(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale()
         await world.shop.reprice_sale(MERCHANT, sale.sale, 4_000)
         with pytest.raises(Refused) as refused:
@@ -109,8 +109,8 @@ async def test_a_stale_price_is_refused_with_the_new_one(place: Path | str) -> N
         assert (await world.hold(sale.sale, "one", key="k", version=2)).price == 4_000
 
 
-async def test_another_merchant_or_room_does_not_find_the_sale(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_another_merchant_or_room_does_not_find_the_sale(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(1)
         assert await outcome(world.shop.hold("m2", ROOM, "one", sale.sale, 1, "k")) == "not_found"
         assert await outcome(world.shop.hold(MERCHANT, "r2", "one", sale.sale, 1, "k")) == "not_found"
@@ -121,8 +121,8 @@ async def test_another_merchant_or_room_does_not_find_the_sale(place: Path | str
         assert await outcome(world.shop.hold("m2", ROOM, "two", sale.sale, 1, "k")) == "not_found"
 
 
-async def test_the_clock_opens_and_closes_a_sale(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_the_clock_opens_and_closes_a_sale(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(5, 5, start=False)
         assert await outcome(world.hold(sale.sale, "one", key="a")) == "not_open"
         await world.shop.start_sale(MERCHANT, sale.sale, 10)
@@ -143,8 +143,8 @@ async def test_the_clock_opens_and_closes_a_sale(place: Path | str) -> None:
         assert tuple(row) == (5, 0)
 
 
-async def test_a_countdown_that_ends_is_announced_by_the_sweeper(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_countdown_that_ends_is_announced_by_the_sweeper(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(start=False)
         await world.shop.start_sale(MERCHANT, sale.sale, 10)
         world.clock.advance(10_001)
@@ -181,8 +181,8 @@ async def test_closing_a_sale_returns_free_units_now_and_held_ones_when_they_exp
         assert tuple(row) == (10, 0)
 
 
-async def test_a_sale_cannot_set_aside_more_than_is_free(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_sale_cannot_set_aside_more_than_is_free(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, SKU, 5)
         assert await outcome(world.shop.create_sale(MERCHANT, ROOM, SKU, 1, 1, 6, 1, 60, 60)) == "sold_out"
         assert await outcome(world.shop.create_sale("m2", ROOM, SKU, 1, 1, 5, 1, 60, 60)) == "not_found"
@@ -191,8 +191,8 @@ async def test_a_sale_cannot_set_aside_more_than_is_free(place: Path | str) -> N
         assert (await world.shop.stock_up(MERCHANT, SKU, -5, "miscount")).free == 0
 
 
-async def test_a_full_queue_refuses_at_once_and_says_when_to_return(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_full_queue_refuses_at_once_and_says_when_to_return(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(50, 1)
         world.shop.ledger._waiting_max = 10
         futures = [world.shop.hold(MERCHANT, ROOM, f"p{n}", sale.sale, 1, "k") for n in range(30)]
@@ -205,8 +205,8 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_return(place: Path 
         assert codes == ["ok"] * 10 + ["busy"] * 20
 
 
-async def test_a_latched_refusal_costs_no_transaction_and_lapses(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_latched_refusal_costs_no_transaction_and_lapses(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(1, 1)
         await world.hold(sale.sale, "one", key="k")
         await outcome(world.hold(sale.sale, "two", key="k"))
@@ -249,8 +249,8 @@ async def test_a_run_that_meets_a_database_check_is_run_one_by_one(
         await world.store.write(lambda connection: connection.exec_driver_sql("DELETE FROM request WHERE answer = 'x'"))
 
 
-async def test_a_closed_ledger_answers_what_was_queued_and_refuses_the_rest(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_closed_ledger_answers_what_was_queued_and_refuses_the_rest(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(10, 1)
         queued = [world.shop.hold(MERCHANT, ROOM, f"p{n}", sale.sale, 1, "k") for n in range(5)]
         await world.shop.ledger.close()
@@ -259,15 +259,15 @@ async def test_a_closed_ledger_answers_what_was_queued_and_refuses_the_rest(plac
         world.shop.ledger.start(asyncio.get_running_loop())
 
 
-async def test_an_unknown_command_is_a_fault_of_the_caller(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_an_unknown_command_is_a_fault_of_the_caller(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         assert isinstance(world.shop.ledger, GroupCommitLedger)
         with pytest.raises(TypeError):
             world.shop.ledger.submit(object())
 
 
-async def test_unknown_things_are_not_found(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_unknown_things_are_not_found(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         for query in (world.shop.sale("x"), world.shop.drop("x"), world.shop.order(MERCHANT, "x")):
             with pytest.raises(NotFound):
                 await query

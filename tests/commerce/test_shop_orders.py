@@ -45,8 +45,8 @@ async def test_a_rush_for_coupons_gives_out_the_total_and_one_each(place: Path |
         assert sum(isinstance(event, DropChanged) for event in await world.told()) < 20
 
 
-async def test_a_claim_repeated_gives_the_same_coupon_and_another_key_meets_the_limit(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_claim_repeated_gives_the_same_coupon_and_another_key_meets_the_limit(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         drop = await world.drop(total=2)
         first, second = await asyncio.gather(
             *(world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "k") for _ in range(2))
@@ -58,8 +58,8 @@ async def test_a_claim_repeated_gives_the_same_coupon_and_another_key_meets_the_
         assert [coupon.coupon for coupon in await world.shop.coupons(MERCHANT, "one")] == [first.coupon]
 
 
-async def test_a_drop_ends_by_the_clock_or_by_hand_and_gone_is_latched(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_drop_ends_by_the_clock_or_by_hand_and_gone_is_latched(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         drop = await world.drop(total=1)
         await world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "k")
         assert await outcome(world.shop.claim_coupon(MERCHANT, ROOM, "two", drop.drop, "k")) == "gone"
@@ -76,8 +76,8 @@ async def test_a_drop_ends_by_the_clock_or_by_hand_and_gone_is_latched(place: Pa
         assert [drop.state for drop in await world.shop.drops(ROOM)] == ["closed", "closed"]
 
 
-async def test_an_order_explains_its_price(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_an_order_explains_its_price(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale()
         held = await world.hold(sale.sale, "one", 2, key="k")
         coupon = await coupon_of(world, "one", amount=1_000, threshold=10_000)
@@ -118,8 +118,8 @@ async def test_a_price_that_changed_is_refused_with_the_new_one(place: Path | st
         assert (await order_of(world, "one", lines=[(OTHER_SKU, 1, 2)])).amount == 1_900
 
 
-async def test_a_failed_order_takes_nothing(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_failed_order_takes_nothing(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 5)
         coupon = await coupon_of(world, "one")
         assert (
@@ -134,8 +134,8 @@ async def test_a_failed_order_takes_nothing(place: Path | str) -> None:
         assert (await world.shop.coupons(MERCHANT, "one"))[0].state == "unused"
 
 
-async def test_an_order_repeated_in_parallel_is_one_order(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_an_order_repeated_in_parallel_is_one_order(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
         orders = await asyncio.gather(*(order_of(world, "one", lines=[(OTHER_SKU, 2)]) for _ in range(10)))
         assert len({order.order for order in orders}) == 1
@@ -145,8 +145,8 @@ async def test_an_order_repeated_in_parallel_is_one_order(place: Path | str) -> 
         assert tuple(row) == (7, 2)
 
 
-async def test_one_coupon_in_five_orders_at_once_is_used_once(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_one_coupon_in_five_orders_at_once_is_used_once(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
         coupon = await coupon_of(world, "one")
         attempts = [order_of(world, "one", f"o{n}", lines=[(OTHER_SKU, 1)], coupon=coupon.coupon) for n in range(5)]
@@ -154,8 +154,8 @@ async def test_one_coupon_in_five_orders_at_once_is_used_once(place: Path | str)
         assert sorted(codes) == ["coupon_invalid"] * 4 + ["ok"]
 
 
-async def test_a_coupon_needs_its_threshold_its_owner_and_its_time(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_coupon_needs_its_threshold_its_owner_and_its_time(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
         coupon = await coupon_of(world, "one", threshold=4_000)
         line = [(OTHER_SKU, 1)]
@@ -166,16 +166,16 @@ async def test_a_coupon_needs_its_threshold_its_owner_and_its_time(place: Path |
         assert (await world.shop.coupons(MERCHANT, "one"))[0].state == "expired"
 
 
-async def test_a_coupon_never_makes_an_order_free(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_coupon_never_makes_an_order_free(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
         coupon = await coupon_of(world, "one", amount=500_000)
         order = await order_of(world, "one", lines=[(OTHER_SKU, 1)], coupon=coupon.coupon)
         assert (order.amount, order.discount) == (1, 1_999)
 
 
-async def test_a_hold_is_ordered_once_by_its_own_person_before_it_ends(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_hold_is_ordered_once_by_its_own_person_before_it_ends(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale()
         held = await world.hold(sale.sale, "one", key="a")
         late = await world.hold(sale.sale, "two", key="a")
@@ -202,8 +202,8 @@ async def test_cancelling_gives_units_and_coupon_back_once(place: Path | str) ->
         assert await outcome(world.hold(sale.sale, "one", 2, key="b")) == "ok"
 
 
-async def test_an_unpaid_order_is_cancelled_at_the_hold_s_expiry(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_an_unpaid_order_is_cancelled_at_the_hold_s_expiry(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(2, 2)
         held = await world.hold(sale.sale, "one", 2, key="a")
         coupon = await coupon_of(world, "one")
@@ -215,8 +215,8 @@ async def test_an_unpaid_order_is_cancelled_at_the_hold_s_expiry(place: Path | s
         assert (await world.shop.coupons(MERCHANT, "one"))[0].state == "unused"
 
 
-async def test_an_order_of_another_merchant_or_person_is_not_found(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_an_order_of_another_merchant_or_person_is_not_found(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
         order = await order_of(world, "one", lines=[(OTHER_SKU, 1)])
         for attempt in (

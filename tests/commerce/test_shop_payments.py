@@ -92,8 +92,8 @@ async def test_paying_in_parallel_opens_one_payment(place: Path | str) -> None:
         assert len(await world.query("SELECT id FROM payment")) == 1
 
 
-async def test_a_forged_or_stale_callback_is_refused(place: Path | str) -> None:
-    async with shop_world(place, hold_back=True) as world:
+async def test_a_forged_or_stale_callback_is_refused(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         _, order = await pending(world)
         payment = await started(world, order)
         good = notice(world, payment, order.amount)
@@ -118,14 +118,14 @@ async def test_a_wrong_amount_or_merchant_changes_nothing_and_the_right_notice_s
         assert (await settle(world, notice(world, payment, order.amount))).effect == "paid"
 
 
-async def test_a_callback_before_its_order_fails_so_that_the_provider_repeats(place: Path | str) -> None:
-    async with shop_world(place, hold_back=True) as world:
+async def test_a_callback_before_its_order_fails_so_that_the_provider_repeats(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         with pytest.raises(NotFound):
             await settle(world, notice(world, "nosuch", 1))
 
 
-async def test_a_declined_payment_leaves_the_order_open_for_another_try(place: Path | str) -> None:
-    async with shop_world(place, declined_amounts=[5_000]) as world:
+async def test_a_declined_payment_leaves_the_order_open_for_another_try(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, declined_amounts=[5_000]) as world:
         _, order = await pending(world)
         assert await code_of(world.shop.pay_order(MERCHANT, "one", order.order, "a")) == "declined"
         assert await code_of(world.shop.pay_order(MERCHANT, "one", order.order, "a")) == "declined"
@@ -134,8 +134,8 @@ async def test_a_declined_payment_leaves_the_order_open_for_another_try(place: P
         assert (await world.shop.pay_order(MERCHANT, "one", order.order, "b")).status == "paid"
 
 
-async def test_notices_out_of_order_end_the_same(place: Path | str) -> None:
-    async with shop_world(place, hold_back=True) as world:
+async def test_notices_out_of_order_end_the_same(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         _, order = await pending(world)
         payment = await started(world, order)
         assert (await settle(world, notice(world, payment, order.amount))).effect == "paid"
@@ -146,8 +146,8 @@ async def test_notices_out_of_order_end_the_same(place: Path | str) -> None:
         assert (await world.shop.order(MERCHANT, order.order)).status == "paid"
 
 
-async def test_a_pay_key_reused_for_another_order_is_a_conflict(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_pay_key_reused_for_another_order_is_a_conflict(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         _, first = await pending(world)
         _, second = await pending(world)
         await world.shop.pay_order(MERCHANT, "one", first.order, "k")
@@ -167,8 +167,8 @@ async def test_a_due_order_with_a_started_payment_waits_for_the_provider_s_word(
         assert (await world.shop.order(MERCHANT, order.order)).status == "paid"
 
 
-async def test_a_due_order_nobody_paid_is_closed_at_the_provider_first(place: Path | str) -> None:
-    async with shop_world(place, hold_back=True) as world:
+async def test_a_due_order_nobody_paid_is_closed_at_the_provider_first(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         sale, order = await pending(world, total=1)
         payment = await started(world, order)
         world.clock.advance(300_000)
@@ -196,8 +196,8 @@ async def test_late_money_buys_the_units_anew_when_they_are_there(place: Path | 
 
 
 @pytest.mark.parametrize("gone", ["units", "coupon", "sale"])
-async def test_late_money_that_can_buy_nothing_goes_back(place: Path | str, gone: str) -> None:
-    async with shop_world(place, hold_back=True) as world:
+async def test_late_money_that_can_buy_nothing_goes_back(anywhere: Path | str, gone: str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         drop = await world.drop()
         coupon = await world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "k")
         sale, order = await pending(world, total=2, per_person=2, coupon=coupon.coupon)
@@ -221,8 +221,8 @@ async def test_late_money_that_can_buy_nothing_goes_back(place: Path | str, gone
         assert await paid_events(world) == 0
 
 
-async def test_money_for_an_order_paid_by_another_payment_goes_back(place: Path | str) -> None:
-    async with shop_world(place, hold_back=True) as world:
+async def test_money_for_an_order_paid_by_another_payment_goes_back(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         _, order = await pending(world)
         first = await started(world, order)
         assert (
@@ -235,8 +235,8 @@ async def test_money_for_an_order_paid_by_another_payment_goes_back(place: Path 
         assert sorted(row.state for row in states) == ["refund_due", "settled"]
 
 
-async def test_a_refund_that_was_not_confirmed_is_asked_for_again(place: Path | str) -> None:
-    async with shop_world(place, hold_back=True) as world:
+async def test_a_refund_that_was_not_confirmed_is_asked_for_again(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         _, order = await pending(world, total=1)
         payment = await started(world, order)
         await world.shop.cancel_order(MERCHANT, "one", order.order)
@@ -249,8 +249,8 @@ async def test_a_refund_that_was_not_confirmed_is_asked_for_again(place: Path | 
         assert (await world.shop.sweep()).refunds_due == ()
 
 
-async def test_an_expired_order_cannot_be_paid(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_an_expired_order_cannot_be_paid(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         _, order = await pending(world)
         world.clock.advance(300_000)
         with pytest.raises(Refused, match="over"):

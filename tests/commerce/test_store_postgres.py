@@ -106,18 +106,17 @@ def test_models_and_migrations_agree_on_postgres_too(cluster: Cluster) -> None:
         engine.dispose()
 
 
-def test_every_release_s_schema_goes_up_to_this_one_and_is_refused_until_it_did(cluster: Cluster) -> None:
+def test_an_older_release_s_schema_goes_up_to_this_one_and_is_refused_until_it_did(cluster: Cluster) -> None:
     address = cluster.address(cluster.database("template0"))
     engine = postgres_engine(address, writing=True)
     with pytest.raises(StoreError, match=r"is empty.*siyu migrate"):
         open_store(address)
-    for release in ("0001", "0002", "0003", "0004", "0005"):
+    for release in ("0001", "0004"):
         migrate(address, to=release)
-        with pytest.raises(StoreError, match=f"has schema {release}.*siyu migrate"):
+        with pytest.raises(StoreError, match=rf"has schema {release}.*siyu migrate"):
             open_store(address)
-        if release == "0004":
-            with engine.begin() as connection:
-                connection.execute(text("INSERT INTO stock (sku, merchant, received, free) VALUES ('k', 'm', 3, 3)"))
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO stock (sku, merchant, received, free) VALUES ('k', 'm', 3, 3)"))
     migrate(address)
     check_schema(engine, address)
     with engine.begin() as connection:
