@@ -10,7 +10,7 @@ COPY chat chat
 COPY commerce commerce
 COPY gateway gateway
 COPY loadtest loadtest
-RUN /opt/siyu/bin/pip install --no-cache-dir -c constraints.txt '.[redis]'
+RUN /opt/siyu/bin/pip install --no-cache-dir -c constraints.txt '.[redis,postgres]'
 
 FROM build AS load-build
 RUN /opt/siyu/bin/pip install --no-cache-dir -c constraints.txt '.[load]'

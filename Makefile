@@ -71,5 +71,5 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 
 $(VENV)/.dev: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): siyu-live with what tests and tools need"
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,load,redis]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,load,redis,postgres]'
 	@touch $(VENV)/.runtime $@

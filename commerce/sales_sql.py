@@ -26,6 +26,7 @@ from commerce.ledger import (
 )
 from commerce.ledger_batch_sql import Batch, as_rows
 from commerce.orders_sql import reclaim
+from commerce.outbox_sql import adopt
 from commerce.refunds_sql import take_due
 from commerce.stock_sql import move_stock
 from commerce.views_sql import drop_view, sale_view
@@ -221,6 +222,8 @@ def sweep(batch: Batch, command: Sweep) -> Swept:
     """Do what is due: holds, orders, sales, drops, refunds, delivered events."""
     if command.delivered:
         batch.run(batch.texts.mark_delivered, rows=as_rows(command.delivered), now=batch.now_ms)
+    if command.marks_only:
+        return Swept(0, (), (), False)
     expired = reclaim(batch, EXPIRE_BATCH_MAX)
     live = batch.run(_LIVE_SALES).scalars().all()
     for sale in batch.sales(live).values():
@@ -240,7 +243,8 @@ def sweep(batch: Batch, command: Sweep) -> Swept:
     )
     refunds = take_due(batch, command.provider, EXPIRE_BATCH_MAX)
     finish_sent(batch, FORGET_MAX)
-    return Swept(expired, unsettled, refunds, expired >= EXPIRE_BATCH_MAX)
+    adopted = () if batch.writer is None else tuple(adopt(batch.connection, batch.writer, batch.now_ms))
+    return Swept(expired, unsettled, refunds, expired >= EXPIRE_BATCH_MAX, adopted)
 
 
 _OLD_REQUESTS = text(
@@ -276,7 +280,8 @@ def handlers() -> Mapping[type, Callable[[Batch, Any], Any]]:
     walk = RequestSweeper()
 
     def sweep_all(batch: Batch, command: Sweep) -> Swept:
-        walk.step(batch)
+        if not command.marks_only:
+            walk.step(batch)
         return sweep(batch, command)
 
     return {

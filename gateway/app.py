@@ -303,9 +303,9 @@ def _open_shop(
 ) -> tuple[Shop, Callable[[], Awaitable[None]]]:
     """The shop with its payment provider, and what ends the provider."""
     if not settings.sandbox_payments:
-        return Shop(store, clock=clock, provider=NoProvider()), _nothing_to_end
+        return Shop(store, clock=clock, provider=NoProvider(), database_time=True), _nothing_to_end
     sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock, book=settings.data / SANDBOX_FILE)
-    shop = Shop(store, clock=clock, provider=sandbox)
+    shop = Shop(store, clock=clock, provider=sandbox, database_time=True)
     sandbox.deliver_to(shop.settle)
     return shop, sandbox.aclose
 
@@ -352,9 +352,9 @@ async def open_application(
     """Open the data folder, wire the parts and start them. Raises ``StoreError``, ``SecretError``, ``OSError``."""
     settings.data.mkdir(parents=True, exist_ok=True)
     secrets = open_secrets(settings.data)
-    store = open_store(settings.data)
+    store = open_store(settings.database)
     catalogue = Catalogue(store, clock=clock)
-    touches = open_touch_log(settings.data, clock=clock)
+    touches = open_touch_log(settings.database, clock=clock)
     attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock)
     people = People(store, touches, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)

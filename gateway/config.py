@@ -89,6 +89,11 @@ class Settings:
                 raise SettingsError(text) from error
 
     @property
+    def database(self) -> Path | str:
+        """Where the shop is kept: PostgreSQL's address, or the data folder."""
+        return self.database_url or self.data
+
+    @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         try:
@@ -121,7 +126,6 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
 
 # What the public surface names and this release does not carry out: refused with words, never ignored.
 UNAVAILABLE = {
-    "database_url": "--database-url: PostgreSQL is not available in this release; leave it out to use SQLite in --data",
     "redis_url": "--redis-url: several nodes are not available in this release; leave it out for the in-process bus",
     "origin": "--origin: edges are not available in this release; leave it out",
 }
@@ -133,7 +137,7 @@ def refuse_unavailable(settings: Settings) -> None:
         if getattr(settings, name) is not None:
             raise SettingsError(message)
     if settings.workers > 1:
-        raise SettingsError("--workers > 1 needs PostgreSQL and Redis, which this release cannot use yet; use 1")
+        raise SettingsError("--workers > 1 needs Redis beside PostgreSQL, which this release cannot use yet; use 1")
 
 
 HELP = {
@@ -145,7 +149,7 @@ HELP = {
     "udp_port": "WebRTC media, one port for all sessions",
     "udp_host": "public address or name in WebRTC candidates, when the server does not see it itself",
     "data": "folder of the databases and the secret",
-    "database_url": "PostgreSQL instead of SQLite",
+    "database_url": "postgresql://USER:PASSWORD@HOST/DATABASE instead of SQLite in the data folder",
     "redis_url": "bus between workers and nodes",
     "workers": "gateway processes",
     "origin": "pull streams from this server (edge)",

@@ -1,20 +1,19 @@
-"""Care of the data folder: audit, migrations, backup and restore."""
+"""Care of the database: audit, migrations, backup and restore."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import sqlite3
 import sys
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from commerce.attribution.touches_sql import touch_log_path
+from commerce.attribution.touches_sql import migrate_touch_log, touch_log_path
 from commerce.audit_sql import audit
+from commerce.backup_sql import backup, copy_sqlite, restore
+from commerce.postgres_sql import shown
 from commerce.sandbox_book import SANDBOX_FILE
-from commerce.store_sql import database_path, open_store
-from gateway.config import Settings, refuse_unavailable
+from commerce.store_sql import database_path, migrate, open_store
+from gateway.config import Settings
 from gateway.encode import encode_json
 from gateway.secrets import KEY_FILE
 from stream.protocol.recording import INDEX_FILE
@@ -26,9 +25,9 @@ def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def run_audit(data: Path, *, as_json: bool) -> int:
+def run_audit(where: Path | str, *, as_json: bool) -> int:
     """Print each invariant with its figures; 1 when one is broken."""
-    findings = audit(data)
+    findings = audit(where)
     if as_json:
         _say(encode_json([asdict(finding) for finding in findings]).decode())
     else:
@@ -45,29 +44,32 @@ def run_audit(data: Path, *, as_json: bool) -> int:
 
 
 def run_migrate(settings: Settings) -> int:
-    """Migrate by opening the store: it copies the file first and refuses a newer schema."""
-    refuse_unavailable(settings)
-    open_store(settings.data).close()
-    _say(f"{database_path(settings.data)} is at this version's schema")
+    """Bring database and touch log to this version's schema; an SQLite file is copied first. Raises ``StoreError``."""
+    if settings.database_url is None:
+        # Under the writer's lock: not beside a running server.
+        open_store(settings.data).close()
+    else:
+        migrate(settings.database_url)
+    migrate_touch_log(settings.database)
+    where = shown(settings.database_url) if settings.database_url else database_path(settings.data)
+    _say(f"{where} is at this version's schema")
     return 0
 
 
-def run_backup(data: Path, file: Path, *, media: bool = False) -> int:
-    """Consistent copies by SQLite's online backup, the secret beside them; with ``media`` shows and clips as well.
+def run_backup(settings: Settings, file: Path, *, media: bool = False) -> int:
+    """Consistent copies of the databases, the secret beside them; with ``media`` shows and clips as well.
 
     The shop comes first and the media after it: a clip that the copy knows is there, unless it was taken down in
-    between. Raises ``FileExistsError``, ``FileNotFoundError``.
+    between. Touches kept in PostgreSQL are left to its own tools. Raises ``FileExistsError``, ``FileNotFoundError``.
     """
-    source_path = database_path(data)
-    if not source_path.exists():
-        raise FileNotFoundError(f"{source_path} does not exist: nothing to back up")
+    data = settings.data
     touches, secret, folder = _beside(file)
-    for target in (file, touches, folder):
+    for target in (touches, folder):
         if target.exists():
             raise FileExistsError(f"{target} exists already; name a new file")
-    _copy_database(source_path, file)
-    if touch_log_path(data).exists():
-        _copy_database(touch_log_path(data), touches)
+    backup(settings.database, file)
+    if settings.database_url is None and touch_log_path(data).exists():
+        copy_sqlite(touch_log_path(data), touches)
     for name in (KEY_FILE, SANDBOX_FILE):
         if (data / name).exists():
             copy = secret if name == KEY_FILE else file.with_name(f"{file.name}.sandbox")
@@ -76,51 +78,47 @@ def run_backup(data: Path, file: Path, *, media: bool = False) -> int:
     if media:
         for kind in MEDIA_FOLDERS:
             _copy_media(data / kind, folder / kind)
-    what = f"{file} and {touches.name} hold the databases" + (f", {folder.name}/ shows and clips" if media else "")
+    databases = f"{file} and {touches.name} hold the databases" if touches.exists() else f"{file} holds the database"
+    what = databases + (f", {folder.name}/ shows and clips" if media else "")
     _say(f"{what}, {secret} the secret of their keys and tokens: keep it apart")
     return 0
 
 
-def run_restore(data: Path, file: Path) -> int:
-    """Put a backup, and what lies beside it, into an empty data folder. Raises FileExistsError, FileNotFoundError."""
-    if not file.exists():
-        raise FileNotFoundError(f"{file} does not exist")
+def run_restore(settings: Settings, file: Path) -> int:
+    """Put a backup, and what lies beside it, into an empty place.
+
+    Raises ``FileExistsError``, ``FileNotFoundError``, ``StoreError``.
+    """
+    data = settings.data
     touches, secret, folder = _beside(file)
-    for target in (database_path(data), touch_log_path(data), *(data / kind for kind in MEDIA_FOLDERS)):
+    own = data / KEY_FILE
+    if secret.exists() and own.exists() and secret.read_bytes() != own.read_bytes():
+        raise FileExistsError(f"{own} is another shop's secret; restore into another folder or move it away")
+    for target in (touch_log_path(data), *(data / kind for kind in MEDIA_FOLDERS)):
         if target.exists():
             raise FileExistsError(f"{target} exists already; restore into another folder or move it away")
+    # It refuses a place with a shop in it, before anything else is put there.
+    restore(settings.database, file)
     data.mkdir(parents=True, exist_ok=True)
-    if touches.exists():
-        _copy_database(touches, touch_log_path(data))
+    if settings.database_url is not None:
+        migrate_touch_log(settings.database_url)
+    elif touches.exists():
+        copy_sqlite(touches, touch_log_path(data))
     for kind in MEDIA_FOLDERS:
         _copy_media(folder / kind, data / kind)
     for copy, name in ((secret, KEY_FILE), (file.with_name(f"{file.name}.sandbox"), SANDBOX_FILE)):
         if copy.exists():
             shutil.copy(copy, data / name)
             (data / name).chmod(0o600)
-    # Last of all: until it is there the folder is no shop.
-    _copy_database(file, database_path(data))
-    _say(f"restored into {data}; check with: siyu audit --data {data}")
+    where = shown(settings.database_url) if settings.database_url else data
+    flag = "--database-url" if settings.database_url else "--data"
+    _say(f"restored into {where}; check with: siyu audit {flag} {where}")
     return 0
 
 
 def _beside(file: Path) -> tuple[Path, Path, Path]:
     """Touches, secret and the folder of media that belong to the backup ``file``."""
     return tuple(file.with_name(file.name + end) for end in (".touches", ".key", ".media"))  # type: ignore[return-value]
-
-
-def _copy_database(source_path: Path, target_path: Path) -> None:
-    """A copy of a database that may be in use; there under its name only when it is whole and on the disk."""
-    part = target_path.with_name(target_path.name + ".part")
-    part.unlink(missing_ok=True)
-    with (
-        closing(sqlite3.connect(f"file:{source_path}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(part)) as target,
-    ):
-        source.backup(target)
-    with part.open("rb") as written:
-        os.fsync(written.fileno())
-    part.rename(target_path)
 
 
 def _copy_media(source: Path, target: Path) -> None:
