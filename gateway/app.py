@@ -360,18 +360,11 @@ async def open_application(
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
     shop, end_payments = _open_shop(settings, store, secrets, clock)
     tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock)
-    rooms = Rooms(
-        Room(room.id, room.merchant, room.title, room.host, room.cover) for room in await catalogue.every_room()
-    )
+    rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     slate = open_slate(settings)
     directory = open_directory(settings, clock, slate)
     access = Access(
-        StreamAccess(store, clock=clock),
-        secrets=secrets,
-        tokens=tokens,
-        rooms=rooms,
-        directory=directory,
-        clock=clock,
+        StreamAccess(store, clock=clock), secrets=secrets, tokens=tokens, rooms=rooms, directory=directory, clock=clock
     )
     await access.load()
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
