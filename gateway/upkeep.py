@@ -95,7 +95,8 @@ def run_restore(settings: Settings, file: Path) -> int:
     if secret.exists() and own.exists() and secret.read_bytes() != own.read_bytes():
         raise FileExistsError(f"{own} is another shop's secret; restore into another folder or move it away")
     for target in (touch_log_path(data), *(data / kind for kind in MEDIA_FOLDERS)):
-        if target.exists():
+        # An empty folder may be a disk of its own that is mounted there.
+        if target.is_file() or (target.is_dir() and any(target.iterdir())):
             raise FileExistsError(f"{target} exists already; restore into another folder or move it away")
     # It refuses a place with a shop in it, before anything else is put there.
     restore(settings.database, file)
