@@ -11,14 +11,18 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from stream.errors import AlreadyPublishing, PublishRefused, StreamError
-from stream.packet import Kind, Packet
+from stream.packet import Codec, Kind, Packet
 from stream.relay import Relay, RelayLimits, StreamInfo
+from stream.stand_in import Reel
 
 PUBLISHER_SILENCE_MS: Final = 500
 """A host silent for this long gives way: a dead socket still looks alive, and live-pusher gives up after 3 tries."""
 
 SWEEP_INTERVAL_MS: Final = 500
 """How often the timer looks for relays that are over and for tracks that stay away."""
+
+FILL_INTERVAL_MS: Final = 50
+"""How often rooms whose host is away get what is due of their stand-in: two frames of silence at a time."""
 
 Clock = Callable[[], int]
 """Gives Unix time in milliseconds."""
@@ -81,6 +85,16 @@ class DirectoryStats:
     refused: int
 
 
+class Slate(Protocol):
+    """What to show while a host is away."""
+
+    def prepare(self, width: int, height: int) -> None:
+        """Begin to make the slate of this size, if there is none yet. Returns at once."""
+
+    def reel(self, width: int, height: int) -> Reel | None:
+        """Give the slate of this size; None while it is not ready."""
+
+
 class Publisher(Protocol):
     """What the directory asks of an ingest's connection."""
 
@@ -125,11 +139,14 @@ class _Room:
 
 
 class Directory:
-    """All relays of this process. Used on one thread only."""
+    """All relays of this process. Used on one thread only. `slate`: shown while a host is away (else its last picture)."""
 
-    def __init__(self, clock: Clock, limits: DirectoryLimits | None = None) -> None:
+    def __init__(self, clock: Clock, limits: DirectoryLimits | None = None, *, slate: Slate | None = None) -> None:
         self._clock = clock
         self._limits = limits or DirectoryLimits()
+        self._slate = slate
+        self._away: dict[str, Relay] = {}
+        self._fill_timer: asyncio.TimerHandle | None = None
         self._rooms: dict[str, _Room] = {}
         self._listeners: list[Callable[[StreamEvent], None]] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -159,7 +176,8 @@ class Directory:
         """Make `publisher` the room's host.
 
         A host that sent no media for PUBLISHER_SILENCE_MS is closed and gives way. Raises AlreadyPublishing when the
-        room's host is alive, PublishRefused when there are too many rooms or the directory is closing.
+        room's host was heard since: asked again after its `retry_ms`, the answer is yes, unless the host really lives.
+        Raises PublishRefused when there are too many rooms or the directory is closing.
         """
         try:
             entry = self._entry(room)
@@ -170,7 +188,7 @@ class Directory:
         if former is not None:
             if now_ms - former.heard_ms < PUBLISHER_SILENCE_MS:
                 self._refused += 1
-                raise AlreadyPublishing(room)
+                raise AlreadyPublishing(room, former.heard_ms, PUBLISHER_SILENCE_MS - (now_ms - former.heard_ms))
             self._takeovers += 1
             former.end("taken over", now_ms)
             former.publisher.close("taken over by a new connection of the host")
@@ -192,15 +210,24 @@ class Directory:
                 del self._rooms[room]
                 entry.relay.close(now_ms)
 
+    def fill(self, now_ms: int) -> None:
+        """Give the viewers of hosts that are away what is due of the last picture or the slate."""
+        for room, relay in tuple(self._away.items()):
+            relay.fill(now_ms)
+            if not relay.standing_in:
+                del self._away[room]
+
     def start(self) -> None:
-        """Sweep by a timer of the running loop, until `close`."""
+        """Sweep and fill by timers of the running loop, until `close`."""
         self._timer = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_MS / 1000, self._on_timer)
 
     def close(self) -> None:
         """End every stream: hosts are closed, then viewers. Nothing can be published afterwards."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._fill_timer):
+            if timer is not None:
+                timer.cancel()
+        self._fill_timer = None
         now_ms = self._clock()
         for entry in tuple(self._rooms.values()):
             if entry.publication is not None:
@@ -209,6 +236,7 @@ class Directory:
                 publisher.close("shutting down")
             entry.relay.close(now_ms)
         self._rooms.clear()
+        self._away.clear()
 
     def stats(self) -> DirectoryStats:
         """Sum up the rooms now present."""
@@ -229,6 +257,15 @@ class Directory:
         self.start()
         self.sweep(self._clock())
 
+    def _arm_fill(self) -> None:
+        self._fill_timer = asyncio.get_running_loop().call_later(FILL_INTERVAL_MS / 1000, self._on_fill)
+
+    def _on_fill(self) -> None:
+        self._fill_timer = None
+        if self._away:
+            self._arm_fill()
+            self.fill(self._clock())
+
     def _entry(self, room: str) -> _Room:
         entry = self._rooms.get(room)
         if entry is None:
@@ -236,7 +273,9 @@ class Directory:
                 raise DirectoryFull("the server is shutting down")
             if len(self._rooms) >= self._limits.relays_max:
                 raise DirectoryFull("too many streams, try again later")
-            entry = self._rooms[room] = _Room(Relay(room, self._limits.relay, self._on_info), left_ms=self._clock())
+            make_reel = None if self._slate is None else self._slate.reel
+            relay = Relay(room, self._limits.relay, self._on_info, make_reel)
+            entry = self._rooms[room] = _Room(relay, left_ms=self._clock())
         return entry
 
     def _ended(self, publication: Publication, reason: str, now_ms: int) -> None:
@@ -248,6 +287,10 @@ class Directory:
             entry.publication = None
             entry.left_ms = now_ms
             entry.told = None
+        if relay.standing_in and not self._closed:
+            self._away[relay.room] = relay
+            if self._timer is not None and self._fill_timer is None:
+                self._arm_fill()
         if was_live:
             self._tell(StreamStopped(relay.room, relay.info(), now_ms, reason))
 
@@ -256,6 +299,9 @@ class Directory:
         if entry is None or not relay.live:
             return
         info = relay.info()
+        video = relay.video
+        if self._slate is not None and video is not None and video.codec is Codec.H264 and info.width and info.height:
+            self._slate.prepare(info.width, info.height)
         told, entry.told = entry.told, info
         if told is None:
             self._tell(StreamStarted(relay.room, info, now_ms))

@@ -230,7 +230,7 @@ class Fanout:
     def on_stop(self, now_ms: int) -> None:
         """Send what is left; viewers wait for the next start."""
         if self._windows is not None:
-            self._enqueue(self._windows.flush())
+            self._enqueue(self._windows.flush(self.relay.run_ends_ms))
         self._windows = None
         self._gop.clear()
 

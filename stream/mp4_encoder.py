@@ -79,8 +79,11 @@ class Mp4Encoder:
         """Give the samples whose durations are known; nothing while the key frame at the start is held."""
         return b"" if self._starting else self._collect()
 
-    def flush(self) -> bytes:
-        """Give all; the last samples last as long as usual."""
+    def flush(self, end_ms: int | None = None) -> bytes:
+        """Give all; the last picture lasts until `end_ms`, or as long as usual."""
+        picture = self._held.get(Kind.VIDEO)
+        if picture is not None and end_ms is not None:
+            picture.duration = max(1, end_ms * TICKS_PER_MS - picture.time)
         self._finish()
         return b"".join(self._take_parts())
 
@@ -134,7 +137,8 @@ class Mp4Encoder:
         self._held[kind] = sample
         if before is None:
             return False
-        before.duration = sample.time - before.time
+        # A machine that slept for half a day: the field has 32 bits.
+        before.duration = min(sample.time - before.time, 0xFFFFFFFF)
         self._done[kind].append(before)
         return True
 

@@ -106,7 +106,7 @@ class _Room:
 
     def on_stop(self, now_ms: int) -> None:
         if self._windows is not None:
-            self._take(self._windows.flush())
+            self._take(self._windows.flush(self.relay.run_ends_ms))
             self._windows = None
         self.timeline.interrupt()
         self._tell()

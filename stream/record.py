@@ -293,7 +293,7 @@ class Recorder:
         relay = self._directory.find(event.room)
         if relay is not None and NAME.fullmatch(event.room):
             tape = self._tapes[event.room] = _Tape(self, relay)
-            relay.attach(tape, event.now_ms)
+            relay.attach(tape, event.now_ms, host_only=True)
 
     def _add(self, show: Show) -> None:
         self._shows[(show.room, show.show)] = show

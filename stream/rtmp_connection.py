@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("siyu.rtmp")
 
+TAKEOVER_SLACK_MS: Final = 200
+"""Media of the room's host that comes this long after a second one may have been under way; later, the host lives."""
+
+TAKEOVER_WAIT_S: Final = 1.0
+"""How long a second host may wait for the first one to be silent."""
+
 UNREAD_ANSWERS_BYTES_MAX: Final = 64 * 1024
 """Answers behind media that a player does not read; one that only plays gets none."""
 
@@ -311,8 +317,9 @@ class Connection(asyncio.Protocol):
         try:
             async with asyncio.timeout(self._server.limits.authorize_s):
                 await self._server.ingest.authorize(request)
+            feed = await self._take_room(request.room)
             self._deciding = None  # from here on nothing waits, so there is nothing to cancel
-            self._accept(request)
+            self._accept(request, feed)
         except TimeoutError:
             self._reject(_FAILED, "The stream key could not be checked in time. Try again.")
         except AlreadyPublishing:
@@ -321,10 +328,24 @@ class Connection(asyncio.Protocol):
         except PublishRefused as refused:
             self._reject(refused.code, refused.description)
 
-    def _accept(self, request: PublishRequest) -> None:
-        if self._leaving or self._transport is None:
-            return
-        self._feed = self._server.ingest.publish(request.room, self, self._server.clock())
+    async def _take_room(self, room: str) -> Feed:
+        """Become the room's host; from one that looks alive only if it says nothing more for a moment.
+
+        A phone that changed its network is back before its old connection counts as silent, and a refusal would cost it
+        one of its three tries.
+        """
+        asked_ms, latest_s = self._server.clock(), self._loop.time() + TAKEOVER_WAIT_S
+        while True:
+            try:
+                return self._server.ingest.publish(room, self, self._server.clock())
+            except AlreadyPublishing as busy:
+                if busy.heard_ms > asked_ms + TAKEOVER_SLACK_MS or self._loop.time() >= latest_s:
+                    raise
+                await asyncio.sleep(max(busy.retry_ms, 10) / 1000)
+
+    def _accept(self, request: PublishRequest, feed: Feed) -> None:
+        assert self._transport is not None  # connection_lost cancels the task that called
+        self._feed = feed
         self._room = request.room
         log.info("room %s: host at %s publishes", request.room, self._address)
         self._last_byte_s = self._loop.time()

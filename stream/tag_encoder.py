@@ -61,7 +61,9 @@ class TagEncoder:
         self._tags.clear()
         return data
 
-    flush = cut
+    def flush(self, end_ms: int | None = None) -> bytes:
+        """Give the tags so far: a tag does not say how long it lasts."""
+        return self.cut()
 
     def _stamped(self, packet: Packet, dts_ms: int) -> bytes:
         # ffmpeg takes onMetaData for the file's own only at time 0; at any other it makes a text track of it, and puts

@@ -33,28 +33,54 @@ class _Epoch:
 class Timeline:
     """Maps a host's times (ms, modulo 2**32) of media packets to the room's."""
 
-    __slots__ = ("_before", "_epoch", "_heard_ms", "_last_out_ms", "newest_ms")
+    __slots__ = ("_at_ms", "_before", "_epoch", "_floor_ms", "_last_out_ms", "heard_ms", "newest_ms")
 
     def __init__(self) -> None:
         self._epoch: _Epoch | None = None
         self._before: _Epoch | None = None
         self._last_out_ms: dict[Kind, int] = {}
-        self._heard_ms = 0
+        self._at_ms: int | None = None
+        self._floor_ms: int | None = None
+        self.heard_ms = 0
+        """When the last packet came."""
         self.newest_ms: int | None = None
         """The newest time given out, or None before the first."""
 
-    def restart(self) -> None:
-        """Forget the host's clock: another host, or the same one on a new connection, comes next."""
-        self._epoch = self._before = None
+    def restart(self, at_ms: int | None = None) -> None:
+        """Forget the host's clock: another host, or the same one on a new connection, comes next.
 
-    def map(self, kind: Kind, raw_ms: int, now_ms: int) -> int:
-        """Give the room's time of a media packet, greater than that of the track's packet before."""
-        passed_ms = max(0, now_ms - self._heard_ms)
-        self._heard_ms = now_ms
+        `at_ms`: the room's time of its first packet, and sound that belongs before it is left out; None: after the time
+        that passed.
+        """
+        self._epoch = self._before = None
+        self._at_ms = at_ms
+        self._floor_ms = at_ms
+
+    def last_ms(self, kind: Kind) -> int:
+        """Give the newest time of one track; without any, the newest of all."""
+        newest_ms = START_MS if self.newest_ms is None else self.newest_ms
+        return self._last_out_ms.get(kind, newest_ms)
+
+    def advance(self, kind: Kind, out_ms: int, now_ms: int) -> None:
+        """Note a packet that is in the room's time already."""
+        self.heard_ms = now_ms
+        self._last_out_ms[kind] = out_ms
+        self.newest_ms = out_ms if self.newest_ms is None else max(self.newest_ms, out_ms)
+
+    def map(self, kind: Kind, raw_ms: int, now_ms: int) -> int | None:
+        """Give the room's time of a media packet, greater than that of the track's packet before.
+
+        None for sound that belongs before the run's first picture.
+        """
+        passed_ms = max(0, now_ms - self.heard_ms)
+        self.heard_ms = now_ms
         epoch, raw = self._place(kind, raw_ms, passed_ms)
         epoch.last_raw_ms[kind] = raw
         epoch.newest_raw_ms = max(epoch.newest_raw_ms, raw)
-        out = max(raw + epoch.offset_ms, self._last_out_ms.get(kind, -1) + 1)
+        out = raw + epoch.offset_ms
+        if kind is Kind.AUDIO and self._floor_ms is not None and out < self._floor_ms:
+            return None
+        out = max(out, self._last_out_ms.get(kind, -1) + 1)
         self._last_out_ms[kind] = out
         if self.newest_ms is None or out > self.newest_ms:
             self.newest_ms = out
@@ -83,7 +109,10 @@ class Timeline:
         return self._begin(raw, passed_ms)
 
     def _begin(self, raw: int, passed_ms: int) -> tuple[_Epoch, int]:
-        out = START_MS if self.newest_ms is None else self.newest_ms + max(1, passed_ms)
+        if self._at_ms is not None:
+            out, self._at_ms = self._at_ms, None
+        else:
+            out = START_MS if self.newest_ms is None else self.newest_ms + max(1, passed_ms)
         self._before = self._epoch
         self._epoch = _Epoch(out - raw, raw)
         return self._epoch, raw

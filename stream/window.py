@@ -41,8 +41,8 @@ class Encoder(Protocol):
     def cut(self) -> bytes:
         """Give what is complete; b"" when nothing is, or when a key frame that opened the window is not yet."""
 
-    def flush(self) -> bytes:
-        """Give all, the stream ends here."""
+    def flush(self, end_ms: int | None = None) -> bytes:
+        """Give all, the run ends here; its picture lasts until `end_ms`, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +124,10 @@ class Windows:
         self._close(self.encoder.cut(), done)
         return done
 
-    def flush(self) -> list[Window]:
-        """End the last window."""
+    def flush(self, end_ms: int | None = None) -> list[Window]:
+        """End the last window; the picture lasts until `end_ms`, where that is known."""
         done: list[Window] = []
-        self._close(self.encoder.flush(), done)
+        self._close(self.encoder.flush(end_ms), done)
         return done
 
     def _is_full(self, now_ms: int) -> bool:

@@ -15,6 +15,10 @@ AVCC = bytes.fromhex("0164000dffe100186764000dacd94141fa1000000300100000030320f1
 """A record of libx264's: High profile, 320×240."""
 ASC = bytes.fromhex("121056e500")
 """AAC LC, 44.1 kHz, stereo, as FFmpeg's encoder writes it."""
+DELIMITER = bytes.fromhex("000000020910")
+"""What stands before a key frame that is shown again while its host is away."""
+SILENCE = bytes.fromhex("21000000001c")
+"""A frame of AAC stereo with nothing in it."""
 
 FRAMES_PER_S = 25
 GOP_FRAMES = 25

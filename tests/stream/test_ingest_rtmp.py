@@ -270,14 +270,56 @@ async def test_a_second_publisher_is_refused_while_the_first_goes_on() -> None:
         await first.until(b"NetStream.Publish.Start")
         first.writer.write(write_message(4, 8, 1, 0, b"\xaf\x00\x12\x10"))
         await until(lambda: ingest.stats().packets == 1)
+
+        async def go_on() -> None:
+            for count in itertools.count(1):
+                first.writer.write(write_message(4, 8, 1, 23 * count, b"\xaf\x01abc"))
+                await asyncio.sleep(0.02)
+
+        going_on = asyncio.create_task(go_on())
         second = await Peer.to(port, HELLO + connect() + publish(f"ROOM?key={KEY}"))
         answer = await second.rest()
         assert b"NetStream.Publish.BadName" in answer
         assert b"live already" in answer
         assert ingest.stats().publishing == 1
-        first.writer.write(write_message(4, 8, 1, 23, b"\xaf\x01abc"))
-        await until(lambda: ingest.stats().packets == 2)
+        seen = ingest.stats().packets
+        await until(lambda: ingest.stats().packets > seen)
+        going_on.cancel()
         first.writer.close()
+
+
+@on_uvloop
+async def test_a_host_that_was_heard_a_moment_ago_and_says_nothing_more_is_taken_over_at_the_first_try() -> None:
+    """Its old connection looks alive, and the encoder's patience is three tries."""
+    directory = Directory(clock)
+    async with serving(directory) as (ingest, port):
+        first = await Peer.to(port, HELLO + connect() + publish(f"ROOM?key={KEY}"))
+        await first.until(b"NetStream.Publish.Start")
+        second = await Peer.to(port, HELLO + connect() + publish(f"ROOM?key={KEY}"))
+        first.writer.write(write_message(4, 8, 1, 0, b"\xaf\x00\x12\x10"))
+        await second.until(b"NetStream.Publish.Start")
+        assert b"taken over" in await first.rest()
+        assert directory.stats().takeovers == 1
+        assert ingest.stats().rejected == 0
+
+
+@on_uvloop
+async def test_a_second_host_that_leaves_while_it_waits_gets_no_room() -> None:
+    now = [clock()]
+    directory = Directory(lambda: now[0])
+    ingest = RtmpServer(RtmpIngest(directory, check_key), clock=lambda: now[0])
+    port = await ingest.start("127.0.0.1", 0)
+    first = await Peer.to(port, HELLO + connect() + publish(f"ROOM?key={KEY}"))
+    await first.until(b"NetStream.Publish.Start")
+    second = await Peer.to(port, HELLO + connect() + publish(f"ROOM?key={KEY}"))
+    await until(lambda: directory.stats().refused > 0)
+    second.writer.transport.abort()
+    await until(lambda: ingest.stats().connections == 1)
+    now[0] += 2 * PUBLISHER_SILENCE_MS
+    first.writer.write(write_message(4, 8, 1, 0, b"\xaf\x00\x12\x10"))
+    await until(lambda: ingest.stats().packets == 1)
+    assert directory.stats().takeovers == 0
+    await ingest.close()
 
 
 @on_uvloop
