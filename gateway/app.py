@@ -61,7 +61,7 @@ from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
 from gateway.secrets import Secrets, open_secrets
 from gateway.services import Services
-from gateway.streaming import Streaming
+from gateway.streaming import Streaming, open_slate
 from gateway.webhooks import WebhookSender
 from stream.directory import Directory
 
@@ -333,7 +333,8 @@ async def open_application(
     rooms = Rooms(
         Room(room.id, room.merchant, room.title, room.host, room.cover) for room in await catalogue.every_room()
     )
-    directory = Directory(clock=clock)
+    slate = open_slate(settings)
+    directory = Directory(clock=clock, slate=slate)
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
     clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
@@ -377,7 +378,15 @@ async def open_application(
         addresses=addresses,
         clients=clients,
         files=files,
-        shutters=[shop.close, end_payments, people.close, catalogue.close, touches.close, store.close],
+        shutters=[
+            *([slate.close] if slate else []),
+            shop.close,
+            end_payments,
+            people.close,
+            catalogue.close,
+            touches.close,
+            store.close,
+        ],
     )
     await application.start()
     return application

@@ -48,6 +48,8 @@ class Settings:
     record: bool = False
     record_keep_days: int = 1096
     record_min_free: int = 2 * 1024**3
+    # Shown to viewers while a host is away; without it its last picture.
+    slate: Path | None = None
     # Slow or hostile clients: header time-out and connection bounds of one client address (design D1).
     header_timeout_s: float = 10.0
     connections_per_address: int = 200
@@ -148,6 +150,7 @@ HELP = {
     "record": "record every show under DATA/recordings, for replay and clips",
     "record_keep_days": "days after which recordings and clips are removed, 0 for never",
     "record_min_free": "bytes that stay free on the disk: with less, nothing is recorded",
+    "slate": "picture (PNG, JPEG) or short video that viewers see while their host is away; else its last picture",
     "header_timeout_s": "seconds a client has for its request head, a host for its RTMP handshake",
     "connections_per_address": "connections one client address may hold",
     "loopback_exempt": "loopback is exempt from the bound per address",

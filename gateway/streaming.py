@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Route
 from gateway.addresses import Addresses
 from gateway.auth import TokenError
 from gateway.client import CORS_HEADERS, Clients, bearer_token, wants_websocket
-from gateway.config import tls_context
+from gateway.config import Settings, SettingsError, tls_context
 from gateway.errors import Problem, problem_of, problem_response
 from gateway.gate import Taken
 from gateway.rooms import Room
@@ -38,6 +38,7 @@ from stream.output_whep import WhepOutput
 from stream.output_wsflv import WsFlvOutput
 from stream.rtmp_peers import PlayRequest, PublishRequest, RtmpLimits
 from stream.rtmp_server import RtmpServer
+from stream.slate_av import FileSlate, SlateError
 from stream.webrtc_transport import TransportLimits, WebRtcTransport
 
 RTMPS_PORT = 1936
@@ -227,6 +228,16 @@ class Streaming:
     def shutters(self) -> list[Callable[[], Any]]:
         """What ends the parts, in order."""
         return [self.rtmp.close, self.hls.close, self.whip.close, self.whep.close, self.webrtc.close]
+
+
+def open_slate(settings: Settings) -> FileSlate | None:
+    """What viewers see while a host is away, if there is a file for it. Raises ``SettingsError`` for one of no use."""
+    if settings.slate is None:
+        return None
+    try:
+        return FileSlate(settings.slate)
+    except SlateError as error:
+        raise SettingsError(f"--slate: {error}") from error
 
 
 def _reason(error: OSError) -> str:

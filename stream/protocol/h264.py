@@ -4,6 +4,7 @@ Sources: ISO/IEC 14496-15 section 5.3.3 (AVCDecoderConfigurationRecord, "avcC");
 parameter set), 7.4.2.1.1 and table E-1 for cropping; RFC 6381 section 3.3 (`avc1.PPCCLL`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,6 +39,18 @@ def parse_avcc(record: bytes) -> AvcConfig:
         raise ValueError("the sequence parameter set is cut off")
     width, height = parse_sps(sps)
     return AvcConfig(f"avc1.{sps[1]:02x}{sps[2]:02x}{sps[3]:02x}", width, height, (record[4] & 3) + 1)
+
+
+def split_annexb(data: bytes) -> Iterator[bytes]:
+    """Yield the NAL units of a byte stream with start codes (ITU-T H.264 annex B), as encoders give them."""
+    at = data.find(b"\0\0\1")
+    while at >= 0:
+        begin = at + 3
+        at = data.find(b"\0\0\1", begin)
+        unit = data[begin:] if at < 0 else data[begin:at]
+        unit = unit.rstrip(b"\0")
+        if unit:
+            yield unit
 
 
 def make_avcc(sps: bytes, pps: bytes) -> bytes:
