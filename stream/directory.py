@@ -21,6 +21,9 @@ PUBLISHER_SILENCE_MS: Final = 500
 SWEEP_INTERVAL_MS: Final = 500
 """How often the timer looks for relays that are over and for tracks that stay away."""
 
+STALL_MS: Final = 3000
+"""A host that is connected and silent for this long is taken for away: its viewers' players are about to give up."""
+
 FILL_INTERVAL_MS: Final = 50
 """How often rooms whose host is away get what is due of their stand-in: two frames of silence at a time."""
 
@@ -139,7 +142,10 @@ class _Room:
 
 
 class Directory:
-    """All relays of this process. Used on one thread only. `slate`: shown while a host is away (else its last picture)."""
+    """All relays of this process, used on one thread only.
+
+    `slate`: shown while a host is away; without it its last picture.
+    """
 
     def __init__(self, clock: Clock, limits: DirectoryLimits | None = None, *, slate: Slate | None = None) -> None:
         self._clock = clock
@@ -202,6 +208,9 @@ class Directory:
         """Let time pass: give up tracks that stay away and relays that nobody needs."""
         for room, entry in tuple(self._rooms.items()):
             if entry.publication is not None:
+                if now_ms - entry.publication.heard_ms >= STALL_MS:
+                    entry.relay.stall(now_ms)
+                    self._watch(entry.relay)
                 entry.relay.tick(now_ms)
             elif not entry.hosted and entry.relay.has_readers:
                 # Viewers that wait for a first host have a time-out of their own.
@@ -257,6 +266,12 @@ class Directory:
         self.start()
         self.sweep(self._clock())
 
+    def _watch(self, relay: Relay) -> None:
+        if relay.standing_in and not self._closed:
+            self._away[relay.room] = relay
+            if self._timer is not None and self._fill_timer is None:
+                self._arm_fill()
+
     def _arm_fill(self) -> None:
         self._fill_timer = asyncio.get_running_loop().call_later(FILL_INTERVAL_MS / 1000, self._on_fill)
 
@@ -287,10 +302,7 @@ class Directory:
             entry.publication = None
             entry.left_ms = now_ms
             entry.told = None
-        if relay.standing_in and not self._closed:
-            self._away[relay.room] = relay
-            if self._timer is not None and self._fill_timer is None:
-                self._arm_fill()
+        self._watch(relay)
         if was_live:
             self._tell(StreamStopped(relay.room, relay.info(), now_ms, reason))
 

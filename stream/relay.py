@@ -274,6 +274,20 @@ class Relay:
         elif self.live and not self._settled:
             self._settle(now_ms)
 
+    def stall(self, now_ms: int) -> None:
+        """The host is there and says nothing: stand in for it until its next key frame."""
+        if not self.playing or self.standing_in:
+            return
+        self._stand_in_for_host(now_ms)
+        arrival = self._arrival = _Arrival()
+        # It need not say again what it said before.
+        arrival.metadata = self.metadata
+        for config in (self.video, self.audio):
+            if config is not None:
+                arrival.configs[config.kind] = config
+        if Kind.AUDIO in self._announced:
+            arrival.audio_ms = now_ms
+
     def fill(self, now_ms: int) -> None:
         """Give readers what is due of the stand-in, while there is one."""
         if self._stand_in is not None and now_ms - self._left_ms >= FILL_AFTER_MS:
@@ -526,6 +540,7 @@ class Relay:
             self._take(packet, now_ms)
         else:
             self.packets_dropped += 1
+            self.want_key(now_ms)
 
     def _take_over_without_picture(self, now_ms: int) -> None:
         arrival = self._arrival

@@ -24,8 +24,9 @@ PICTURE_BYTES_PER_S_MAX: Final = 1_000_000
 FRAME_MS: Final = 40
 """How long a track's last picture is taken to last."""
 
-BEHIND_MS_MAX: Final = 2_000
-"""Nobody looked for longer than this (the loop stood still): what is older is left out rather than made up for."""
+BEHIND_MS_MAX: Final = 5_000
+"""Nobody looked for longer than this (the loop stood still): what is older is left out rather than made up for. It is
+more than the silence after which a host that is still connected counts as away."""
 
 _ACCESS_UNIT_DELIMITER: Final = bytes((0, 0, 0, 2, 0x09, 0x10))
 """H.264 7.3.2.4 with its length before it. Two copies of one key frame have the same idr_pic_id, by which a decoder

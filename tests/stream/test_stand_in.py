@@ -7,7 +7,7 @@ from itertools import pairwise
 import av
 import pytest
 
-from stream.directory import Directory, DirectoryLimits, Publication
+from stream.directory import STALL_MS, Directory, DirectoryLimits, Publication
 from stream.packet import Codec, Kind, Packet
 from stream.relay import FILL_AFTER_MS, Reader, Relay, RelayLimits
 from stream.stand_in import PICTURE_MS, Reel, last_picture
@@ -242,6 +242,49 @@ def test_a_host_that_comes_and_goes_before_its_first_key_frame_changes_nothing()
     show.wait(1_000)
     assert (show.frames.starts, show.frames.stops) == (1, 0)
     assert max(steps([packet.dts_ms for packet in show.frames.media(Kind.VIDEO)])) <= PICTURE_MS
+
+
+def test_a_host_that_is_connected_and_silent_is_stood_in_for_until_its_next_key_frame() -> None:
+    show = Show()
+    show.come()
+    show.send(1_000)
+    show.wait(STALL_MS + 1_000)
+    assert show.relay.live
+    assert show.frames.media(Kind.VIDEO)[-1].data.startswith(DELIMITER)
+    show.pictured_ms = None
+    show.send(520, key=False)
+    assert not show.frames.media(Kind.VIDEO)[-1].data.startswith(b"at")
+    show.pictured_ms = None
+    show.send(1_000)
+    assert (show.frames.starts, show.frames.stops) == (2, 1)
+    assert show.frames.media(Kind.VIDEO)[-1].data.startswith(b"at")
+    for times in show.times():
+        for track, most_ms in ((times[Kind.VIDEO], PICTURE_MS), (times[Kind.AUDIO], 60)):
+            assert all(0 < step <= most_ms for step in steps(track))
+
+
+def test_a_host_that_is_silent_can_be_asked_for_its_next_key_frame() -> None:
+    show = Show()
+    show.come()
+    show.send(1_000)
+    asked: list[int] = []
+    show.relay.on_key_wanted = asked.append
+    show.wait(STALL_MS + 1_000)
+    show.send(40, key=False)
+    assert asked == [show.now_ms - 40]
+
+
+def test_a_host_that_leaves_after_a_silence_is_stood_in_for_all_the_same() -> None:
+    show = Show()
+    show.come()
+    show.send(1_000)
+    show.wait(STALL_MS + 1_000)
+    show.leave()
+    show.wait(1_000)
+    show.come()
+    show.send(1_000)
+    assert (show.frames.starts, show.frames.stops) == (2, 1)
+    assert show.frames.media(Kind.VIDEO)[-1].data == stamp(960, 600)
 
 
 def test_without_picture_silence_goes_on_and_the_host_is_taken_back_at_its_first_sound() -> None:
