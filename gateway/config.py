@@ -48,6 +48,7 @@ class Settings:
     record: bool = False
     record_keep_days: int = 1096
     record_min_free: int = 2 * 1024**3
+    hls_window_s: int = 60
     # Shown to viewers while a host is away; without it its last picture.
     slate: Path | None = None
     # Slow or hostile clients: header time-out and connection bounds of one client address (design D1).
@@ -73,6 +74,8 @@ class Settings:
             raise SettingsError("--drain-s, --header-timeout-s and --connections-per-address must be positive")
         if self.record_keep_days < 0 or self.record_min_free < 0:
             raise SettingsError("--record-keep-days and --record-min-free must not be negative")
+        if not 10 <= self.hls_window_s <= 14_400:
+            raise SettingsError("--hls-window-s must be between 10 and 14400 (4 hours)")
         for address in self.forwarded_allow_ips:
             try:
                 ipaddress.ip_network(address, strict=False)
@@ -150,6 +153,7 @@ HELP = {
     "record": "record every show under DATA/recordings, for replay and clips",
     "record_keep_days": "days after which recordings and clips are removed, 0 for never",
     "record_min_free": "bytes that stay free on the disk: with less, nothing is recorded",
+    "hls_window_s": "seconds that HLS viewers can go back; over 60 every live room is cut from its start",
     "slate": "picture (PNG, JPEG) or short video that viewers see while their host is away; else its last picture",
     "header_timeout_s": "seconds a client has for its request head, a host for its RTMP handshake",
     "connections_per_address": "connections one client address may hold",

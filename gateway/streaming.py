@@ -31,7 +31,7 @@ from stream.errors import PlayRefused, PublishRefused
 from stream.ingest_rtmp import RtmpIngest
 from stream.ingest_whip import WhipIngest
 from stream.output_flv import FlvOutput
-from stream.output_hls import HlsOutput
+from stream.output_hls import HlsOutput, hls_limits
 from stream.output_mp4 import Mp4Output
 from stream.output_rtmp import RtmpOutput
 from stream.output_whep import WhepOutput
@@ -59,7 +59,7 @@ class Streaming:
         settings, directory, clock = services.settings, services.directory, services.clock
         self.outputs = {".flv": FlvOutput(directory, clock=clock), ".mp4": Mp4Output(directory, clock=clock)}
         self.websocket_flv = WsFlvOutput(directory, clock=clock)
-        self.hls = HlsOutput(directory, clock=clock)
+        self.hls = HlsOutput(directory, clock=clock, limits=hls_limits(settings.hls_window_s))
         self.webrtc = WebRtcTransport(
             clock=clock,
             limits=TransportLimits(

@@ -12,6 +12,7 @@ import av
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
+from av.video.stream import VideoStream
 
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import h264
@@ -61,7 +62,7 @@ class H264Encoder:
         frame.pict_type = PictureType.I if key else PictureType.NONE
         return [self._packet(packet) for packet in self._encoder.encode(frame)]
 
-    def _packet(self, packet: av.Packet) -> Packet:
+    def _packet(self, packet: av.Packet[VideoStream]) -> Packet:
         units = [unit for unit in h264.split_annexb(bytes(packet)) if unit[0] & 31 not in _NO_FRAME]
         data = b"".join(len(unit).to_bytes(4, "big") + unit for unit in units)
         return Packet(Kind.VIDEO, Codec.H264, int(packet.pts or 0), 0, packet.is_keyframe, False, data)

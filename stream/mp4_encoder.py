@@ -13,6 +13,8 @@ AUDIO_DRIFT_MS_MAX: Final = 60
 """Sound is counted in samples, as millisecond times would leave gaps and overlaps; beyond this it follows its times."""
 
 TICKS_PER_MS: Final = fmp4.VIDEO_TIMESCALE // 1000
+LAST_TICKS_MAX: Final = 500 * TICKS_PER_MS
+"""How long a last frame lasts at most: what passes before a stand-in shows the next one, and some."""
 LAST_FRAME_TICKS: Final = 40 * TICKS_PER_MS
 """How long a last frame lasts when nothing tells: 25 frames a second."""
 
@@ -83,7 +85,7 @@ class Mp4Encoder:
         """Give all; the last picture lasts until `end_ms`, or as long as usual."""
         picture = self._held.get(Kind.VIDEO)
         if picture is not None and end_ms is not None:
-            picture.duration = max(1, end_ms * TICKS_PER_MS - picture.time)
+            picture.duration = min(max(1, end_ms * TICKS_PER_MS - picture.time), LAST_TICKS_MAX)
         self._finish()
         return b"".join(self._take_parts())
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
 
-from stream.directory import Clock, Directory, DirectoryFull
+from stream.directory import Clock, Directory, DirectoryFull, StreamEvent, StreamStarted
 from stream.mp4_encoder import Mp4Encoder
 from stream.packet import Packet
 from stream.protocol import fmp4, hls
@@ -38,6 +38,18 @@ FOR_EVER: Final = "public, max-age=31536000, immutable"
 NEVER: Final = "no-cache"
 BRIEFLY: Final = "public, max-age=10"
 """A blocking reload names its segment and part: the answer to the same URL never changes (6.2.5.2)."""
+
+
+BYTES_PER_S_MAX: Final = 1_600_000
+"""What a window of a given length may hold, a second: 12 Mbit/s and some."""
+WINDOW_MS: Final = 60_000
+"""Up to here a room is cut only while somebody watches; who wants to go back further wants to find what was before."""
+
+
+def hls_limits(window_s: int) -> hls.HlsLimits:
+    """Give the limits for viewers that can go back `window_s`."""
+    least = hls.HlsLimits().window_bytes
+    return hls.HlsLimits(window_ms=window_s * 1000, window_bytes=max(least, window_s * BYTES_PER_S_MAX))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,7 @@ class _Room:
         self.codecs = encoder.content_type.partition('codecs="')[2].rstrip('"')
         self._rate = encoder.rate
         self._wall_offset_ms = now_ms - self.relay.media_clock_ms
-        self._windows = windows = Windows(encoder, self._limits.part_ms)
+        self._windows = windows = Windows(encoder, self._limits.part_ms, exact=True)
         for packet in tuple(self.relay.gop):
             self._take(windows.push(packet, now_ms))
 
@@ -106,7 +118,11 @@ class _Room:
 
     def on_stop(self, now_ms: int) -> None:
         if self._windows is not None:
-            self._take(self._windows.flush(self.relay.run_ends_ms))
+            end_ms, opened_ms = self.relay.run_ends_ms, self._windows.opened_ms
+            if end_ms is not None and opened_ms is not None:
+                # The last picture may last long, its part no longer than promised.
+                end_ms = min(end_ms, opened_ms + self._limits.part_ms)
+            self._take(self._windows.flush(end_ms))
             self._windows = None
         self.timeline.interrupt()
         self._tell()
@@ -166,6 +182,9 @@ class HlsOutput:
         self._rooms: dict[str, _Room] = {}
         self._stats = HlsStats()
         self._timer: asyncio.TimerHandle | None = None
+        self._keeps = self._limits.window_ms > WINDOW_MS
+        if self._keeps:
+            directory.listen(self._on_stream)
 
     async def answer(self, room: str, file: str, query: Mapping[str, str]) -> HlsAnswer:
         """Answer a request for `file` of `room`; the query is repeated on the children, less HLS's own directives."""
@@ -225,8 +244,8 @@ class HlsOutput:
         part = _number(query["_HLS_part"]) if "_HLS_part" in query else None
         if number is None or ("_HLS_part" in query and part is None):
             return _refused(400, "invalid", "_HLS_msn and _HLS_part are whole numbers")
-        if timeline.too_far(number):
-            return _refused(400, "invalid", "_HLS_msn lies too far ahead")
+        if timeline.too_far(number, part):
+            return _refused(400, "invalid", "_HLS_msn or _HLS_part lies too far ahead")
         if not await live.until(lambda: timeline.has(number, part), HELD_TARGETS * timeline.target_s):
             return _refused(503, "late", "the stream is late, try again")
         return None
@@ -260,6 +279,10 @@ class HlsOutput:
         for name in tuple(self._rooms):
             self._drop(name)
 
+    def _on_stream(self, event: StreamEvent) -> None:
+        if isinstance(event, StreamStarted):
+            self._room(event.room)
+
     def _room(self, name: str) -> _Room | None:
         room = self._rooms.get(name)
         if room is not None and room.closed:
@@ -283,7 +306,8 @@ class HlsOutput:
         self._timer = None
         now_ms = self._clock()
         for name, room in tuple(self._rooms.items()):
-            if now_ms - room.asked_ms >= IDLE_MS:
+            kept = self._keeps and (room.relay.live or room.relay.standing_in) and not room.closed
+            if now_ms - room.asked_ms >= IDLE_MS and not kept:
                 self._drop(name)
         if self._rooms:
             self._arm()

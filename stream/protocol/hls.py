@@ -10,6 +10,7 @@ never change and a cache may keep them.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,8 +20,12 @@ from typing import Final
 VERSION: Final = 9
 """Delta updates by EXT-X-SKIP need 9 (section 8)."""
 
-PART_SLACK_MS: Final = 20
-"""A part ends with a frame: some are a frame's rounding longer than the longest of the first segment."""
+PART_SLACK_MS: Final = 10
+"""A part ends with a frame: some are a frame's rounding longer than the longest of the first segment. Not more, as
+none may be shorter than 85 % of what is promised."""
+
+ADVANCE_S: Final = 3.0
+"""How far ahead of the last part one may be asked for (section 6.2.5.2, the advance part limit)."""
 
 PARTS_TARGETS: Final = 3
 """Parts of older segments are no longer named (section 4.4.4.9)."""
@@ -167,11 +172,18 @@ class Timeline:
             return False
         if number != last.number:
             return number < last.number
-        return last.whole or (part is not None and part < len(last.parts))
+        # 6.2.5.2: a part behind the segment's last one is the first of the next segment.
+        return last.whole if part is None else part < len(last.parts)
 
-    def too_far(self, number: int) -> bool:
-        """6.2.5.2: a request more than two segments ahead is the client's fault."""
-        return number > (self.segments[-1].number if self.segments else 0) + 2
+    def too_far(self, number: int, part: int | None = None) -> bool:
+        """6.2.5.2: a request more than two segments ahead, or some seconds in parts, is the client's fault."""
+        last = self.segments[-1] if self.segments else None
+        if last is None:
+            return number > 2
+        ahead = math.ceil(ADVANCE_S / max(0.1, self.part_target_s))
+        return number > last.number + 2 or (
+            part is not None and number == last.number and not last.whole and part > len(last.parts) - 1 + ahead
+        )
 
     def media(self, name: str) -> bytes | None:
         """The bytes of a file named in the playlist; None when it is not there (yet, or any more)."""

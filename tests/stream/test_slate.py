@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from stream.encode_av import H264Encoder
 from stream.packet import Codec, Kind, Packet
@@ -27,6 +28,7 @@ def write(file: Path, codec: str, count: int, size: tuple[int, int] = (200, 300)
     sink = io.BytesIO()
     with av.open(sink, "w", format="mp4" if codec == "libx264" else "image2pipe") as container:
         stream = container.add_stream(codec, rate=10)
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height = size
         stream.pix_fmt = {"png": "rgb24", "mjpeg": "yuvj420p", "libx264": "yuv420p"}[codec]
         for index in range(count):
