@@ -42,6 +42,7 @@ GAUGES = frozenset(
         "resting",
         "queued_bytes",
         "free_bytes",
+        "aac_rooms",
     }
 )
 

@@ -21,30 +21,13 @@ from gateway.rooms import Room
 from gateway.services import Services
 from stream.errors import OfferRefused
 from stream.webrtc_sdp import ice_fragment
-from stream.webrtc_transport import Session, WebRtcTransport
+from stream.webrtc_transport import Accepted, Session, WebRtcTransport
 
 SDP_TYPE: Final = "application/sdp"
 FRAGMENT_TYPE: Final = "application/trickle-ice-sdpfrag"
 WILDCARD_HOSTS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 — compared, not bound
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-class Accepted(Protocol):
-    """What a way in or out answers an offer with."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def etag(self) -> str: ...
-    @property
-    def sdp(self) -> str: ...
-
-
-class Holder(Protocol):
-    """Whoever has a session."""
-
-    session: Session | None
 
 
 class Way(Protocol):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from stream.aac_view import AacView
 from stream.errors import AlreadyPublishing, PublishRefused, StreamError
 from stream.packet import Kind, Packet
 from stream.relay import Relay, RelayLimits, StreamInfo
@@ -79,6 +80,8 @@ class DirectoryStats:
     gop_overflows: int
     takeovers: int
     refused: int
+    aac_rooms: int
+    """Rooms whose sound is turned from Opus into AAC now."""
 
 
 class Publisher(Protocol):
@@ -122,6 +125,7 @@ class _Room:
     hosted: bool = False
     left_ms: int = 0
     told: StreamInfo | None = None
+    aac: AacView | None = None
 
 
 class Directory:
@@ -149,6 +153,13 @@ class Directory:
     def relay(self, room: str) -> Relay:
         """Give the room's relay, made now if need be: a viewer may wait for its host. Raises DirectoryFull."""
         return self._entry(room).relay
+
+    def aac(self, room: str) -> AacView:
+        """Give the room's stream for outputs that carry no Opus, made now if need be. Raises DirectoryFull."""
+        entry = self._entry(room)
+        if entry.aac is None:
+            entry.aac = AacView(entry.relay, self._clock)
+        return entry.aac
 
     def info(self, room: str) -> StreamInfo:
         """Give what is known of the room's stream; not live if nothing is."""
@@ -222,6 +233,7 @@ class Directory:
             gop_overflows=sum(relay.gop_overflows for relay in relays),
             takeovers=self._takeovers,
             refused=self._refused,
+            aac_rooms=sum(entry.aac is not None and entry.aac.transcodes for entry in self._rooms.values()),
         )
 
     def _on_timer(self) -> None:

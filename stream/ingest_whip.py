@@ -1,7 +1,7 @@
 """WHIP hosts: RTP in, packets into the room, as RTMP does it: the same rooms, the same takeover rule.
 
-H.264 goes on as it comes, in AVCC form; Opus becomes AAC once per stream, as FLV and MP4 viewers need it. The first
-sender reports of both tracks say how their clocks lie to one another (RFC 3550 section 6.4.1). What is lost is asked
+H.264 goes on as it comes, in AVCC form, and so does Opus: who needs AAC reads the room's `AacView`. The first sender
+reports of both tracks say how their clocks lie to one another (RFC 3550 section 6.4.1). What is lost is asked
 for again (NACK); a picture that stays broken is dropped with all up to the next key frame, and a key frame is asked
 for (PLI). A host makes key frames only when asked: each 2 s while readers are there that cannot ask.
 """
@@ -16,10 +16,9 @@ from typing import Final
 from stream.directory import Clock, Directory, Publication
 from stream.errors import AlreadyPublishing, OfferRefused, PublishRefused
 from stream.packet import Codec, Kind, Packet
-from stream.protocol import h264, rtcp, rtp
-from stream.transcode_audio import AudioTranscoder
+from stream.protocol import h264, opus, rtcp, rtp
 from stream.webrtc_sdp import AUDIO, VIDEO, Track, agree, answer
-from stream.webrtc_transport import Session, WebRtcTransport
+from stream.webrtc_transport import Accepted, Session, WebRtcTransport
 
 log = logging.getLogger("siyu.whip")
 
@@ -31,11 +30,17 @@ KEY_ASKED_MS: Final = 500
 """Between two requests, whoever asks."""
 NACK_AGAIN_MS: Final = 80
 """Before a lost packet is asked for again: a round trip in one country."""
+NACKED_AT_ONCE_MAX: Final = 128
+"""In one feedback packet: a key frame of 150 KB."""
 REPORT_INTERVAL_MS: Final = 1000
 START_MS: Final = 10_000
 """Where a host's clock begins here: nothing that precedes the first packet is negative."""
 SYNC_MS: Final = 20
 """Sound is moved when the reports say that it is off by more: less is not seen."""
+
+SYNC_MS_MAX: Final = 2500
+"""Beyond it the reports are wrong: packets of both tracks arrived within this time. Less than what breaks the room's
+clock (`timeline.JUMP_MS`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +63,6 @@ class WhipTotals:
     frames: int = 0
     broken_frames: int = 0
     keys_asked: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A session's id (secret: it is the right to end it), its entity tag and the answer."""
-
-    id: str
-    etag: str
-    sdp: str
 
 
 class _Source:
@@ -141,7 +137,7 @@ class WhipHost:
         self._video = _Source(video.payload_type, rtp.VIDEO_RATE)
         self._audio = None if audio is None else _Source(audio.payload_type, rtp.AUDIO_RATE)
         self._frames = rtp.H264Depacketizer()
-        self._transcoder: AudioTranscoder | None = None
+        self._sound_ms: int | None = None
         self._sets: dict[int, bytes] = {}
         self._record = b""
         self._waits_for_key = True
@@ -165,16 +161,12 @@ class WhipHost:
 
     def on_connected(self, now_ms: int) -> None:
         """Media may come: ask for a key frame at once."""
-        if self._audio is not None:
-            self._transcoder = AudioTranscoder(Codec.AAC, self._on_aac)
         if self.publication is not None:
             self.publication.relay.on_key_wanted = self.want_key
         self.want_key(now_ms)
 
     def on_closed(self, reason: str, now_ms: int) -> None:
         """Give the room back."""
-        if self._transcoder is not None:
-            self._transcoder.close()
         if self.publication is not None:
             self.publication.end(reason, now_ms)
         self._ingest.forget(self)
@@ -185,6 +177,10 @@ class WhipHost:
         totals = self._ingest.totals
         totals.packets_in += 1
         if packet.payload_type == self._video.payload_type:
+            if packet.ssrc != self._video.ssrc:
+                # Another source: what is under way is of the one before, and only a key frame can be decoded.
+                self._frames = rtp.H264Depacketizer()
+                self._waits_for_key = True
             ordered = self._video.take(packet, now_ms)
             if not ordered:
                 self._ask_again(now_ms)
@@ -209,7 +205,8 @@ class WhipHost:
         if video_ms is None or audio_ms is None:
             return
         base_ms = video.base_ms + audio_ms - video_ms
-        if abs(base_ms - audio.base_ms) > SYNC_MS:
+        off_ms = abs(base_ms - audio.base_ms)
+        if SYNC_MS < off_ms <= SYNC_MS_MAX:
             log.debug("room %s: sound moved by %.0f ms", self.room, base_ms - audio.base_ms)
             audio.base_ms = base_ms
 
@@ -240,7 +237,10 @@ class WhipHost:
         if frame.key:
             self._waits_for_key = False
             self._key_came_ms = now_ms
-            self._configure(dts_ms, now_ms)
+            if not self._configure(dts_ms, now_ms):
+                totals.broken_frames += 1
+                self._waits_for_key = True
+                return
         elif self._waits_for_key:
             self.want_key(now_ms)
             return
@@ -248,28 +248,33 @@ class WhipHost:
         data = b"".join(len(unit).to_bytes(4, "big") + unit for unit in slices)
         self._push(Packet(Kind.VIDEO, Codec.H264, dts_ms, 0, frame.key, False, data), now_ms)
 
-    def _configure(self, dts_ms: int, now_ms: int) -> None:
-        sps, pps = self._sets.get(rtp.SPS), self._sets.get(rtp.PPS)
-        if sps is None or pps is None or len(sps) < 4:
-            return
-        record = h264.make_avcc(sps, pps)
+    def _configure(self, dts_ms: int, now_ms: int) -> bool:
+        """Hand on the parameter sets when they are new; whether there are any that can be used."""
+        try:
+            record = h264.make_avcc(self._sets.get(rtp.SPS, b""), self._sets.get(rtp.PPS, b""))
+        except ValueError:
+            return False
         if record != self._record:
             self._record = record
             self._push(Packet(Kind.VIDEO, Codec.H264, dts_ms, 0, True, True, record), now_ms)
+        return True
 
     def _on_audio(self, ordered: list[tuple[rtp.RtpPacket, bool]], now_ms: int) -> None:
-        audio, transcoder = self._audio, self._transcoder
-        if audio is None or transcoder is None:
+        audio = self._audio
+        if audio is None:
             return
         for packet, _ in ordered:
-            if packet.payload:
-                time_ms = audio.time_ms(packet.timestamp, now_ms, self._start_ms)
-                transcoder.push(Packet(Kind.AUDIO, Codec.OPUS, time_ms, 0, True, False, packet.payload))
-
-    def _on_aac(self, packets: list[Packet]) -> None:
-        now_ms = self._ingest.clock()
-        for packet in packets:
-            self._push(packet, now_ms)
+            if not opus.samples(packet.payload):
+                continue
+            time_ms = audio.time_ms(packet.timestamp, now_ms, self._start_ms)
+            if self._sound_ms is None:
+                self._push(Packet(Kind.AUDIO, Codec.OPUS, time_ms, 0, True, True, opus.head()), now_ms)
+            elif time_ms <= self._sound_ms:
+                # The reports moved the sound back (see `_synchronize`): what would lie on what was sent is left out.
+                # Sent all the same, it would be a break of the host's clock to the room's, and never in sync again.
+                continue
+            self._sound_ms = time_ms
+            self._push(Packet(Kind.AUDIO, Codec.OPUS, time_ms, 0, True, False, packet.payload), now_ms)
 
     def _push(self, packet: Packet, now_ms: int) -> None:
         if self.publication is not None:
@@ -290,7 +295,7 @@ class WhipHost:
         video = self._video
         if video.ssrc is None or self.session is None:
             return
-        missing = video.buffer.missing(now_ms, NACK_AGAIN_MS)[: rtcp.NACKED_MAX // 4]
+        missing = video.buffer.missing(now_ms, NACK_AGAIN_MS, NACKED_AT_ONCE_MAX)
         if missing:
             self._ingest.totals.nacked += len(missing)
             empty = rtcp.receiver_report(self._ssrc, [])

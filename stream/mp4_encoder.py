@@ -7,7 +7,7 @@ from typing import Final
 
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import aac, fmp4, h264
-from stream.relay import Relay
+from stream.relay import Source
 
 AUDIO_DRIFT_MS_MAX: Final = 60
 """Sound is counted in samples, as millisecond times would leave gaps and overlaps; beyond this it follows its times."""
@@ -20,7 +20,7 @@ LAST_FRAME_TICKS: Final = 40 * TICKS_PER_MS
 class Mp4Encoder:
     """Fragments of one stream. The last sample of each track waits for the next one, which tells its duration."""
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Source) -> None:
         self._video: Packet | None = None
         self._audio: Packet | None = None
         for packet in relay.configs():

@@ -19,7 +19,7 @@ from stream.directory import Clock, Directory, DirectoryFull
 from stream.mp4_encoder import Mp4Encoder
 from stream.packet import Packet
 from stream.protocol import fmp4, hls
-from stream.relay import Relay
+from stream.relay import Source
 from stream.window import Window, Windows
 
 IDLE_MS: Final = 30_000
@@ -70,7 +70,7 @@ class HlsStats:
 class _Room:
     """One room's reader: cuts its stream while somebody watches."""
 
-    def __init__(self, relay: Relay, clock: Clock, limits: hls.HlsLimits) -> None:
+    def __init__(self, relay: Source, clock: Clock, limits: hls.HlsLimits) -> None:
         self.relay = relay
         self.asked_ms = clock()
         self.codecs = ""
@@ -267,7 +267,7 @@ class HlsOutput:
             room = None
         if room is None:
             try:
-                relay = self._directory.relay(name)
+                relay = self._directory.aac(name)
             except DirectoryFull:
                 return None
             room = self._rooms[name] = _Room(relay, self._clock, self._limits)

@@ -12,7 +12,7 @@ from stream.packet import Codec, Kind
 from stream.protocol import h264, rtcp, rtp
 from stream.relay import Relay
 from stream.webrtc_sdp import AUDIO, VIDEO, Track, agree, answer
-from stream.webrtc_transport import Session, WebRtcTransport
+from stream.webrtc_transport import Accepted, Session, WebRtcTransport
 from stream.whep_stream import SendRtp, Variant, WhepStream, WhepTotals
 
 log = logging.getLogger("siyu.whep")
@@ -29,15 +29,6 @@ class WhepLimits:
     """A core carries about 700 at 2 Mbit/s; beyond, FLV and HLS are cheaper by ten."""
     resends_per_s_max: int = 600
     """Packets sent again to one viewer in a second: a third of a 2 Mbit/s stream and its bursts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A session's id (secret: it is the right to end it), its entity tag and the answer."""
-
-    id: str
-    etag: str
-    sdp: str
 
 
 class WhepViewer:

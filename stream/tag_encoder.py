@@ -2,7 +2,7 @@
 
 from stream.packet import Kind, Packet
 from stream.protocol import flv
-from stream.relay import ON_METADATA, Relay
+from stream.relay import ON_METADATA, Source
 
 
 class TagEncoder:
@@ -10,7 +10,7 @@ class TagEncoder:
 
     content_type = "video/x-flv"
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Source) -> None:
         self._configs: dict[Kind, Packet] = {}
         for packet in (relay.metadata, *relay.configs()):
             if packet is not None:

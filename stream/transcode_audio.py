@@ -28,6 +28,18 @@ OPUS_SAMPLES: Final = 960
 OPUS_BITS_PER_S: Final = 96_000
 AAC_BITS_PER_S: Final = 128_000
 
+AUDIO_THREAD: Final = "audio"
+"""What each transcoder's thread is called."""
+
+_DECODERS: Final = {
+    Codec.AAC: "aac",
+    Codec.OPUS: "libopus",
+    Codec.MP3: "mp3",
+    Codec.FLAC: "flac",
+    Codec.AC3: "ac3",
+    Codec.EAC3: "eac3",
+}
+
 Deliver = Callable[[list[Packet]], None]
 
 
@@ -72,13 +84,15 @@ class AudioPipeline:
                 yield from self._encode(part)
 
     def _open(self, packet: Packet) -> None:
-        codec = {Codec.AAC: "aac", Codec.OPUS: "libopus", Codec.MP3: "mp3"}[packet.codec]
+        codec = _DECODERS[packet.codec]
         decoder = av.CodecContext.create(codec, "r")
         assert isinstance(decoder, av.AudioCodecContext)
         if packet.codec is Codec.OPUS:
             decoder.sample_rate, decoder.layout, decoder.format = RATE, "stereo", "s16"
         elif self._source is not None and self._source[0] is packet.codec and self._source[1]:
-            decoder.extradata = self._source[1]
+            head = self._source[1]
+            # FFmpeg's decoder wants FLAC's stream information alone (RFC 9639 section 8.2), without marker and header.
+            decoder.extradata = head[8:42] if head.startswith(b"fLaC") else head
         self._decoder, self._resampler = decoder, None
 
     def _begin(self, dts_ms: int) -> Iterator[Packet]:
@@ -120,7 +134,9 @@ class AudioTranscoder:
         self._queue: queue.Queue[Packet | None] = queue.Queue(QUEUE_PACKETS_MAX)
         self._closed = False
         self.dropped = 0
-        self._thread = threading.Thread(target=self._run, args=(AudioPipeline(target),), name="audio", daemon=True)
+        self.failed = 0
+        """Packets that no decoder or encoder takes."""
+        self._thread = threading.Thread(target=self._run, args=(AudioPipeline(target),), name=AUDIO_THREAD, daemon=True)
         self._thread.start()
 
     def push(self, packet: Packet) -> None:
@@ -156,7 +172,10 @@ class AudioTranscoder:
             try:
                 out = list(pipeline.take(packet))
             except (av.FFmpegError, ValueError, KeyError) as error:
-                log.warning("sound cannot be transcoded: %s", error)
+                self.failed += 1
+                if self.failed == 1:
+                    # Once: what follows it is of the same kind, fifty times a second.
+                    log.warning("sound cannot be transcoded: %s", error)
                 continue
             if out:
                 try:

@@ -20,7 +20,7 @@ from typing import Final, cast
 
 from stream.directory import Clock, Directory, DirectoryFull
 from stream.fanout import Batch, Fanout, Totals, ViewerLimits
-from stream.relay import Relay
+from stream.relay import Source
 from stream.window import Encoder, Window
 
 TCP_NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
@@ -309,7 +309,7 @@ class ProgressiveOutput:
     def __init__(
         self,
         directory: Directory,
-        encoder: Callable[[Relay], Encoder],
+        encoder: Callable[[Source], Encoder],
         *,
         clock: Clock,
         limits: ViewerLimits | None = None,
@@ -397,7 +397,7 @@ class ProgressiveOutput:
         key = (room, low_delay)
         fanout = self._open.get(key)
         if fanout is None:
-            fanout = self._open[key] = Fanout(self, self._directory.relay(room), key)
+            fanout = self._open[key] = Fanout(self, self._directory.aac(room), key)
             self._fanouts[fanout] = None
         viewer._fanout = fanout  # noqa: SLF001
         fanout.join(viewer, self.clock())

@@ -8,7 +8,7 @@ decrypted and handed to the session's `Peer` at once, without a task or a queue 
 aiortc and ifaddr are imported when the port is opened: ifaddr runs a program to find the C library.
 
     new ─signed check─► connecting (DTLS) ─keys─► connected ─no authentic packet for consent_ms─► closed
-     └─────────── setup_ms ───────────────┘            └── peer's DTLS close, BYE, or `close` ──────┘
+     └─────────── setup_ms ───────────────┘            └──── peer's DTLS close, or `close_session` ─┘
 """
 
 from __future__ import annotations
@@ -46,8 +46,9 @@ UDP_SEGMENT: Final = 103
 """linux/udp.h: the kernel cuts one write into datagrams of this size."""
 SOCKET_BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Asked of the kernel for each direction: a key frame to 40 viewers."""
-SEND_QUEUE_MAX: Final = 4096
-"""Writes that wait for the kernel: about a second of a full link; older ones are useless to a live picture."""
+SEND_QUEUE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Of writes that wait for the kernel: over a tenth of a second of a full 1 Gbit/s link. What comes on top of it is
+lost and asked for again, as on the way."""
 DATAGRAMS_PER_WAKE: Final = 128
 """Read at once before the loop may do something else."""
 DATAGRAM_BYTES_MAX: Final = 2048
@@ -70,6 +71,15 @@ class Peer(Protocol):
 
     def on_closed(self, reason: str, now_ms: int) -> None:
         """The session is over; called once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What an offer is answered with: the session's id (secret: it is the right to end it), its entity tag, the SDP."""
+
+    id: str
+    etag: str
+    sdp: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +142,11 @@ class Session:
     _dtls: RTCDtlsTransport | None = None
     _records: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(DTLS_QUEUE_MAX))
 
+    @property
+    def name(self) -> str:
+        """What logs call it: too little of the id to end the session with."""
+        return self.id.partition(".")[2][:6]
+
     async def _recv(self) -> bytes:
         """Give aiortc the next DTLS record. Raises ConnectionError at the end, as it expects."""
         data = await self._records.get()
@@ -190,7 +205,7 @@ class Session:
         except pylibsrtp.Error as error:
             # Too old to be sent again, or the key's life is over (2**48 packets): the peer asks for a key frame.
             self.transport.counts.write_errors += 1
-            log.debug("session %s: %s", self.id[:6], error)
+            log.debug("session %s: %s", self.name, error)
 
     def send_rtcp(self, data: bytes) -> None:
         """Encrypt and send one RTCP compound packet."""
@@ -222,11 +237,22 @@ class Session:
             self.transport.close_session(self, "the peer closed")
 
 
-class WebRtcTransport:
-    """The UDP port and its sessions. `clock` gives Unix milliseconds."""
+def worker_of(session_id: str) -> int | None:
+    """Give the number of the process that has a session, by the session's id; None when it is not one."""
+    number, dot, rest = session_id.partition(".")
+    return int(number) if dot and rest and number.isascii() and number.isdigit() and len(number) <= 4 else None
 
-    def __init__(self, *, clock: Callable[[], int], limits: TransportLimits | None = None) -> None:
+
+class WebRtcTransport:
+    """The UDP port and its sessions.
+
+    `clock` gives Unix milliseconds. `worker` is this process's number among those that share an HTTP port: session ids
+    begin with it, so that a request for a session finds the process that has it (`worker_of`).
+    """
+
+    def __init__(self, *, clock: Callable[[], int], limits: TransportLimits | None = None, worker: int = 0) -> None:
         self.clock = clock
+        self.worker = worker
         self.limits = limits or TransportLimits()
         self.counts = TransportStats()
         self.port = 0
@@ -237,6 +263,7 @@ class WebRtcTransport:
         self._by_address: dict[Address, Session] = {}
         self._per_client: Counter[str] = Counter()
         self._queue: deque[tuple[bytes, int, Address]] = deque()
+        self._queue_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._segments = True
@@ -321,7 +348,7 @@ class WebRtcTransport:
         self._per_client[client] += 1
         self.counts.accepted += 1
         session = Session(
-            id=secrets.token_urlsafe(18),
+            id=f"{self.worker}.{secrets.token_urlsafe(18)}",
             transport=self,
             client=client,
             ufrag=secrets.token_hex(8),
@@ -361,7 +388,7 @@ class WebRtcTransport:
         self._per_client[session.client] -= 1
         if self._per_client[session.client] <= 0:
             del self._per_client[session.client]
-        log.info("session %s of %s ended: %s", session.id[:6], session.client, reason)
+        log.info("session %s of %s ended: %s", session.name, session.client, reason)
         if session.task is not None and not session.task.done():
             session.task.cancel()
         if was:
@@ -456,7 +483,7 @@ class WebRtcTransport:
                     session.peer.on_rtp(plain, now_ms)
             except RtpError as error:
                 self.counts.ignored += 1
-                log.debug("session %s: %s", session.id[:6], error)
+                log.debug("session %s: %s", session.name, error)
         else:
             self.counts.ignored += 1
 
@@ -532,16 +559,17 @@ class WebRtcTransport:
     def _enqueue(self, data: bytes | memoryview, size: int, address: Address) -> None:
         if self._socket is None:
             return
-        if len(self._queue) >= SEND_QUEUE_MAX:
+        if self._queue_bytes + len(data) > SEND_QUEUE_BYTES_MAX:
             self.counts.writes_dropped += 1
             return
         if not self._queue:
             self._loop.add_writer(self._socket.fileno(), self._on_writable)
         self.counts.writes_queued += 1
         self._queue.append((bytes(data), size, address))
+        self._queue_bytes += len(data)
 
     def _on_writable(self) -> None:
-        waiting, self._queue = self._queue, deque()
+        waiting, self._queue, self._queue_bytes = self._queue, deque(), 0
         assert self._socket is not None
         self._loop.remove_writer(self._socket.fileno())
         while waiting:
@@ -552,6 +580,7 @@ class WebRtcTransport:
             if self._queue:
                 # Full again: what is left goes behind, in its order.
                 self._queue.extend(waiting)
+                self._queue_bytes += sum(len(data) for data, _, _ in waiting)
                 return
 
 

@@ -187,6 +187,8 @@ class WhepStream:
 
     def on_start(self, now_ms: int) -> None:
         """Pack the cached pictures; sound begins with what comes."""
+        # The host may be another one: what made Opus of the sound before is of no use for its own.
+        self._stop_audio()
         for packet in self.relay.configs():
             self._configure(packet)
         for packet in tuple(self.relay.gop):
@@ -194,8 +196,6 @@ class WhepStream:
                 self._push_video(packet)
             elif packet.config:
                 self._configure(packet)
-        if any(viewer.audio_payload_type is not None for viewer in self.viewers):
-            self._start_audio()
         self._schedule()
 
     def on_packet(self, packet: Packet, now_ms: int) -> None:
@@ -222,8 +222,12 @@ class WhepStream:
 
     def _configure(self, packet: Packet) -> None:
         if packet.kind is Kind.AUDIO:
-            if self._transcoder is not None:
+            if packet.codec is Codec.OPUS:
+                self._stop_audio()
+            elif self._transcoder is not None:
                 self._transcoder.push(packet)
+            elif any(viewer.audio_payload_type is not None for viewer in self.viewers):
+                self._start_audio()
         elif packet.codec is Codec.H264:
             self._playable = True
             self._length_bytes = h264.parse_avcc(packet.data).length_bytes
@@ -333,10 +337,9 @@ class WhepStream:
 
     def _start_audio(self) -> None:
         audio = self.relay.audio
-        if self._transcoder is None and (audio is None or audio.codec is not Codec.OPUS):
+        if self._transcoder is None and audio is not None and audio.codec is not Codec.OPUS:
             self._transcoder = AudioTranscoder(Codec.OPUS, self._send_audio)
-            if audio is not None:
-                self._transcoder.push(audio)
+            self._transcoder.push(audio)
 
     def _stop_audio(self) -> None:
         if self._transcoder is not None:

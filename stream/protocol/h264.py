@@ -41,7 +41,12 @@ def parse_avcc(record: bytes) -> AvcConfig:
 
 
 def make_avcc(sps: bytes, pps: bytes) -> bytes:
-    """Write the avcC record of one sequence and one picture parameter set, with NAL length fields of 4 bytes."""
+    """Write the avcC record of one sequence and one picture parameter set, with NAL length fields of 4 bytes.
+
+    Raises ValueError when they are too short or too long to be parameter sets.
+    """
+    if len(sps) < 4 or not pps or len(sps) + len(pps) + 11 > RECORD_BYTES_MAX:
+        raise ValueError("not parameter sets")
     head = bytes((1, sps[1], sps[2], sps[3], 0xFF, 0xE1))
     return head + len(sps).to_bytes(2, "big") + sps + b"\x01" + len(pps).to_bytes(2, "big") + pps
 

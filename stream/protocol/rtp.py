@@ -259,10 +259,9 @@ class H264Depacketizer:
                     raise RtpError("a STAP-A is cut off")
                 self._add(unit)
                 at += 2 + size
-        elif 1 <= kind <= 23:
-            self._add(payload)
         else:
-            raise RtpError("not a payload of packetization mode 1")
+            # A unit of its own; payloads of other packetization modes have kinds that no unit has.
+            self._add(payload)
 
     def _take_fragment(self, payload: bytes) -> None:
         if len(payload) < 3:
@@ -283,7 +282,10 @@ class H264Depacketizer:
         self._bytes += len(unit)
         if self._bytes > FRAME_BYTES_MAX or self._packets > FRAME_PACKETS_MAX:
             raise RtpError("an access unit is over the limit")
-        if unit[0] & 31 not in _LEFT_OUT:
+        kind = unit[0] & 31
+        if not 1 <= kind <= 23:
+            raise RtpError("not a NAL unit")
+        if kind not in _LEFT_OUT:
             self._units.append(unit)
 
 
@@ -336,9 +338,9 @@ class ReceiveBuffer:
         """Let time pass: give what has waited too long for what is missing."""
         return self._take(now_ms)
 
-    def missing(self, now_ms: int, again_ms: int) -> list[int]:
-        """Give the sequence numbers to ask for now: each again after `again_ms`, ASKS_MAX times at most."""
-        out = []
+    def missing(self, now_ms: int, again_ms: int, count_max: int) -> list[int]:
+        """Give the sequence numbers to ask for now, the oldest first: each again after `again_ms`, ASKS_MAX times."""
+        out: list[int] = []
         expected = self._expected
         if expected is None or not self._waiting:
             return []
@@ -349,6 +351,8 @@ class ReceiveBuffer:
             if times < ASKS_MAX and now_ms - asked_ms >= again_ms:
                 self._asked_ms[number] = (now_ms, times + 1)
                 out.append(number & 0xFFFF)
+                if len(out) == count_max:
+                    break
         return out
 
     def report(self) -> tuple[int, int, int]:

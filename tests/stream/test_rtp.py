@@ -152,7 +152,7 @@ def test_five_percent_loss_is_recovered_by_asking_again() -> None:
         elif data:
             lost += 1
         # What is sent again is lost as often, and takes 40 ms there and back.
-        asked = buffer.missing(now_ms, again_ms=50)
+        asked = buffer.missing(now_ms, 50, 128)
         back += [(now_ms + 40, kept[sequence]) for sequence in asked if chance.random() >= 0.05]
     assert lost > 10
     assert buffer.lost == 0
@@ -164,7 +164,7 @@ def test_a_packet_is_asked_for_a_bounded_number_of_times() -> None:
     buffer = ReceiveBuffer()
     for sequence in (1, 3):
         buffer.push(RtpPacket(96, False, sequence, 0, 7, b"x"), 0)
-    asked = [buffer.missing(now_ms, 20) for now_ms in range(0, 1000, 10)]
+    asked = [buffer.missing(now_ms, 20, 128) for now_ms in range(0, 1000, 10)]
     assert [numbers for numbers in asked if numbers] == [[2]] * ASKS_MAX
 
 

@@ -9,9 +9,9 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from stream.directory import Directory, Publication
 from stream.ingest_whip import WhipIngest
-from stream.output_whep import Accepted, WhepLimits, WhepOutput
+from stream.output_whep import WhepLimits, WhepOutput
 from stream.packet import Packet
-from stream.webrtc_transport import TransportLimits, WebRtcTransport
+from stream.webrtc_transport import Accepted, TransportLimits, WebRtcTransport
 from tests.stream.media import Clip
 from tests.stream.stage import Host, clock_ms
 
@@ -19,10 +19,12 @@ from tests.stream.stage import Host, clock_ms
 class WebRtcStage:
     """Directory, UDP port and WHEP of one test."""
 
-    def __init__(self, limits: TransportLimits | None = None, whep: WhepLimits | None = None) -> None:
+    def __init__(
+        self, limits: TransportLimits | None = None, whep: WhepLimits | None = None, *, worker: int = 0
+    ) -> None:
         self.ahead_ms = 0
         self.directory = Directory(self.clock)
-        self.transport = WebRtcTransport(clock=self.clock, limits=limits)
+        self.transport = WebRtcTransport(clock=self.clock, limits=limits, worker=worker)
         self.whep = WhepOutput(self.directory, self.transport, clock=self.clock, limits=whep)
         self.whip = WhipIngest(self.directory, self.transport, clock=self.clock)
         self._feeders: list[asyncio.Task[None]] = []
@@ -113,9 +115,9 @@ class OutsideViewer:
 
 @contextlib.asynccontextmanager
 async def webrtc_stage(
-    limits: TransportLimits | None = None, whep: WhepLimits | None = None
+    limits: TransportLimits | None = None, whep: WhepLimits | None = None, *, worker: int = 0
 ) -> AsyncIterator[WebRtcStage]:
-    stage = WebRtcStage(limits, whep)
+    stage = WebRtcStage(limits, whep, worker=worker)
     await stage.open()
     try:
         yield stage
