@@ -378,7 +378,7 @@ class WhipIngest:
         if self._timer is None:
             self._tick()
         local = self._transport.local_end(session, reached)
-        sdp = answer(agreed, local, sending=False, session=secrets.randbits(62), sources={})
+        sdp = answer(agreed, local, session=secrets.randbits(62), sources={})
         return Accepted(session.id, session.ufrag, sdp)
 
     def find(self, room: str, number: str) -> WhipHost | None:

@@ -11,7 +11,7 @@ from stream.errors import OfferRefused
 from stream.packet import Codec, Kind
 from stream.protocol import h264, rtcp, rtp
 from stream.relay import Relay
-from stream.webrtc_sdp import AUDIO, VIDEO, Track, agree, answer
+from stream.webrtc_sdp import AUDIO, VIDEO, Source, Track, agree, answer
 from stream.webrtc_transport import Accepted, Session, WebRtcTransport
 from stream.whep_stream import SendRtp, Variant, WhepStream, WhepTotals
 
@@ -171,9 +171,12 @@ class WhepOutput:
         self.totals.joined += 1
         if self._timer is None:
             self._tick()
-        sources = {VIDEO: (stream.video_ssrc, stream.rtx_ssrc), AUDIO: (stream.audio_ssrc, None)}
+        sources = {
+            VIDEO: Source(stream.video_ssrc, stream.rtx_ssrc, stream.epoch),
+            AUDIO: Source(stream.audio_ssrc, None, stream.epoch),
+        }
         local = self._transport.local_end(session, reached)
-        sdp = answer(agreed, local, sending=True, session=secrets.randbits(62), sources=sources)
+        sdp = answer(agreed, local, session=secrets.randbits(62), sources=sources)
         return Accepted(session.id, session.ufrag, sdp)
 
     def leave(self, room: str, number: str) -> bool:

@@ -204,10 +204,18 @@ def _extension(media: MediaDescription, uri: str) -> int | None:
     return next((e.id for e in media.rtp.headerExtensions if e.uri == uri and 1 <= e.id <= 14), None)
 
 
-def answer(
-    offer: Offer, local: LocalEnd, *, sending: bool, session: int, sources: dict[str, tuple[int, int | None]]
-) -> str:
-    """Write the answer. `sources`: SSRC and retransmission SSRC by kind, of what we send; `session`: a number of o=."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What we send of one kind: its SSRCs, and the RTP time at media time 0 (modulo 2**32)."""
+
+    ssrc: int
+    rtx_ssrc: int | None
+    epoch: int
+
+
+def answer(offer: Offer, local: LocalEnd, *, session: int, sources: dict[str, Source]) -> str:
+    """Write the answer. `sources`: what we send by kind, empty when we receive; `session`: a number of o=."""
+    sending = bool(sources)
     family = "IP6" if ":" in local.addresses[0] else "IP4"
     mids = " ".join(track.mid for track in offer.tracks)
     lines = [
@@ -228,8 +236,11 @@ def answer(
         lines += _accepted(track, protocol, local, family)
         lines.append("a=sendonly" if sending else "a=recvonly")
         if sending:
-            ssrc, rtx = sources[kind]
+            source = sources[kind]
+            ssrc, rtx = source.ssrc, source.rtx_ssrc
             lines.append(f"a=msid:siyu siyu-{kind}")
+            # RFC 7273 sections 4.8 and 5.1: the stream's media clock is the reference, and this its RTP time at 0.
+            lines += ["a=ts-refclk:local", f"a=mediaclk:direct={source.epoch}"]
             if rtx is not None and track.rtx_payload_type is not None:
                 lines += [f"a=ssrc-group:FID {ssrc} {rtx}", f"a=ssrc:{ssrc} cname:siyu", f"a=ssrc:{rtx} cname:siyu"]
             else:

@@ -114,7 +114,8 @@ class WhepStream:
         self._on_empty = on_empty
         self._loop = asyncio.get_running_loop()
         self._base = secrets.randbits(15)
-        self._time_base = secrets.randbits(31)
+        self.epoch = secrets.randbits(31)
+        """The RTP time of both tracks at media time 0; answers tell it, so that a player knows which frame it shows."""
         self._kept: deque[Kept] = deque()
         self._key: int | None = None
         self._sets: tuple[bytes, ...] = ()
@@ -260,7 +261,7 @@ class WhepStream:
             for viewer in self.viewers:
                 if viewer.cursor is None:
                     viewer.cursor = self.head
-        timestamp = self._time_base + packet.dts_ms * 90
+        timestamp = self.epoch + packet.dts_ms * 90
         last = len(payloads) - 1
         for index, payload in enumerate(payloads):
             self._kept.append(Kept((self._base + self.head) & 0xFFFF, index == last, timestamp, payload))
@@ -353,7 +354,7 @@ class WhepStream:
             if self._anchor is None:
                 self._anchor = packet.dts_ms, self._clock()
             sequence = self._audio_sequence = (self._audio_sequence + 1) & 0xFFFF
-            timestamp = self._time_base + packet.dts_ms * 48
+            timestamp = self.epoch + packet.dts_ms * 48
             built: dict[int, list[bytes]] = {}
             for viewer in self.viewers:
                 payload_type = viewer.audio_payload_type
@@ -391,7 +392,7 @@ class WhepStream:
             data = b""
             for ssrc, rate, kind in tracks:
                 packets, octets = self._sent[kind]
-                timestamp = (self._time_base + media_ms * rate) & 0xFFFFFFFF
+                timestamp = (self.epoch + media_ms * rate) & 0xFFFFFFFF
                 report = rtcp.SenderReport(ssrc, ntp, timestamp, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF)
                 data += rtcp.sender_report(report) + rtcp.source_description(ssrc, CNAME)
             parts[audio] = data

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.errors import OfferRefused
-from stream.webrtc_sdp import AUDIO, VIDEO, LocalEnd, agree, answer, ice_fragment
+from stream.webrtc_sdp import AUDIO, VIDEO, LocalEnd, Source, agree, answer, ice_fragment
 
 FINGERPRINT = ":".join(["AB"] * 32)
 LOCAL = LocalEnd("ufrag", "password", ("192.0.2.1", "198.51.100.7"), 8189, FINGERPRINT)
@@ -98,7 +98,7 @@ def test_the_streams_own_profile_is_chosen_else_constrained_baseline(profile: st
 
 def test_an_answer_keeps_the_offers_order_and_rejects_what_is_not_ours() -> None:
     offer = agree(CHROME, sending=True, profile="42")
-    text = answer(offer, LOCAL, sending=True, session=7, sources={VIDEO: (11, 12), AUDIO: (13, None)})
+    text = answer(offer, LOCAL, session=7, sources={VIDEO: Source(11, 12, 900), AUDIO: Source(13, None, 900)})
     assert [line for line in text.split("\r\n") if line.startswith("m=")] == [
         "m=audio 8189 UDP/TLS/RTP/SAVPF 111",
         "m=video 8189 UDP/TLS/RTP/SAVPF 103 104",
@@ -114,7 +114,7 @@ def test_an_answer_keeps_the_offers_order_and_rejects_what_is_not_ours() -> None
 
 def test_a_stream_without_sound_is_answered_with_the_picture_alone() -> None:
     offer = agree(CHROME, sending=True, profile="42", audio=False)
-    text = answer(offer, LOCAL, sending=True, session=7, sources={VIDEO: (11, 12)})
+    text = answer(offer, LOCAL, session=7, sources={VIDEO: Source(11, 12, 900)})
     assert "m=audio 0 " in text
     assert "a=group:BUNDLE 1\r\n" in text
 
@@ -175,8 +175,8 @@ def test_whatever_an_offer_says_it_is_answered_or_refused(changes: list[tuple[in
         offer = agree("\r\n".join(line for line in lines if line), sending=True, profile="42")
     except OfferRefused:
         return
-    sources: dict[str, tuple[int, int | None]] = {VIDEO: (1, 2), AUDIO: (3, None)}
-    assert answer(offer, LOCAL, sending=True, session=1, sources=sources).startswith("v=0")
+    sources = {VIDEO: Source(1, 2, 3), AUDIO: Source(3, None, 4)}
+    assert answer(offer, LOCAL, session=1, sources=sources).startswith("v=0")
 
 
 @settings(max_examples=200, deadline=None)
