@@ -95,9 +95,7 @@ def test_the_player_knows_the_media_time_of_the_frame_on_the_screen(house: Theat
     }""".replace("READ", READ)
     found = viewer.page.evaluate(play, house.server.room)
     errors_ms = [ms - (zero_ms + number * FRAME_MS) for number, ms in found]
-    print(
-        f"the player was wrong by {min(errors_ms):.0f} to {max(errors_ms):.0f} ms, {median(errors_ms):.0f} in the middle"
-    )
+    print(f"wrong by {min(errors_ms):.0f} to {max(errors_ms):.0f} ms, {median(errors_ms):.0f} in the middle")
     # Reading the picture takes a while, in which the next one may have come.
     assert abs(median(errors_ms)) <= FRAME_MS
 
