@@ -22,6 +22,9 @@ SEGMENTS_MAX: Final = 40
 Run = tuple[int, int]
 """From, and up to without it: packets that leave in one write."""
 
+ONE: Final[tuple[Run, ...]] = ((0, 1),)
+"""The runs of one packet alone."""
+
 _lib: Final[Any] = _binding.lib
 _ffi: Final[Any] = _binding.ffi
 _memory: Final = _ffi.new("char[]", RUN_BYTES_MAX)

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from stream.packet import Codec, Kind, Packet
-from stream.protocol import h264, rtcp, rtp
+from stream.protocol import h264, opus, rtcp, rtp
 from stream.relay import Relay
-from stream.srtp import Run, runs_of
+from stream.srtp import ONE, Run, runs_of
 from stream.transcode_audio import AudioTranscoder
 
 PASS_PACKETS: Final = 40
@@ -35,6 +35,9 @@ GOP_PACKETS_MAX: Final = 20_000
 STALE_PACKETS: Final = 400
 """Since the last key frame: 2 s at 2 Mbit/s. One who joins waits for a new one, where the host can be asked."""
 REPORT_INTERVAL_MS: Final = 1000
+SAMPLES_PER_MS: Final = rtp.AUDIO_RATE // 1000
+SOUND_OFF_MS_MAX: Final = 5
+"""Sound is counted in samples as long as its packets' times agree so far."""
 CNAME: Final = "siyu"
 
 SendRtp = Callable[[list[bytes], Sequence[Run] | None], None]
@@ -124,6 +127,7 @@ class WhepStream:
         self._anchor: tuple[int, int] | None = None
         self._work: deque[tuple[list[bytes], tuple[Run, ...], int, list[Viewer]]] = deque()
         self._wake: asyncio.Handle | None = None
+        self._sound_next: int | None = None
         self._audio_sequence = secrets.randbits(15)
         self._sent = {Kind.VIDEO: (0, 0), Kind.AUDIO: (0, 0)}
         self._transcoder: AudioTranscoder | None = None
@@ -354,8 +358,9 @@ class WhepStream:
             if self._anchor is None:
                 self._anchor = packet.dts_ms, self._clock()
             sequence = self._audio_sequence = (self._audio_sequence + 1) & 0xFFFF
-            timestamp = self.epoch + packet.dts_ms * 48
+            timestamp = self.epoch + self._sound_time(packet)
             built: dict[int, list[bytes]] = {}
+            served = 0
             for viewer in self.viewers:
                 payload_type = viewer.audio_payload_type
                 if payload_type is None:
@@ -364,11 +369,22 @@ class WhepStream:
                 if data is None:
                     data = [rtp.rtp_packet(payload_type, False, sequence, timestamp, self.audio_ssrc, packet.data)]
                     built[payload_type] = data
-                viewer.send_rtp(data, None)
-                self._totals.packets_out += 1
-                self._totals.bytes_out += len(data[0])
+                viewer.send_rtp(data, ONE)
+                served += 1
+            self._totals.packets_out += served
+            self._totals.bytes_out += served * (len(packet.data) + rtp.HEADER_BYTES)
             count, octets = self._sent[Kind.AUDIO]
             self._sent[Kind.AUDIO] = count + 1, octets + len(packet.data)
+
+    def _sound_time(self, packet: Packet) -> int:
+        """Give a packet's time in samples: where the one before ended, unless its own time says otherwise.
+
+        Times in milliseconds are rounded; a receiver takes what lies off by a sample for a hole or an overlap.
+        """
+        told, counted = packet.dts_ms * SAMPLES_PER_MS, self._sound_next
+        time = told if counted is None or abs(told - counted) > SOUND_OFF_MS_MAX * SAMPLES_PER_MS else counted
+        self._sound_next = time + opus.samples(packet.data)
+        return time
 
     # -- reports -----------------------------------------------------------------------------------------------------
 

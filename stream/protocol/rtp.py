@@ -18,6 +18,9 @@ from stream.errors import RtpError
 PAYLOAD_BYTES_MAX: Final = 1200
 """With SRTP, UDP and IPv6 headers it fits the smallest path in use (1,280 bytes), as every browser assumes."""
 
+HEADER_BYTES: Final = 12
+"""Without contributors and extensions."""
+
 PACKET_BYTES_MAX: Final = 1500
 VIDEO_RATE: Final = 90_000
 AUDIO_RATE: Final = 48_000

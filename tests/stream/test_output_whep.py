@@ -1,14 +1,22 @@
 """WHEP with aiortc as a player from outside: picture, sound, limits, farewells."""
 
 import asyncio
+from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
+from stream.directory import Directory
 from stream.errors import OfferRefused
 from stream.output_whep import WhepLimits
-from stream.packet import Kind
+from stream.packet import Codec, Kind, Packet
+from stream.protocol import opus, rtcp
+from stream.protocol.rtp import RtpPacket, parse_rtp
+from stream.relay import Relay
 from stream.webrtc_transport import TransportLimits
+from stream.whep_stream import WhepStream, WhepTotals
 from tests.stream.media import Clip, make_clip
+from tests.stream.stage import Host
 from tests.stream.webrtc_stage import OutsideViewer, outside_viewer, webrtc_stage
 
 
@@ -225,3 +233,55 @@ async def test_a_viewer_answers_nothing_to_a_wrong_password(plain_clip: Clip) ->
         assert stage.transport.stats().datagrams_out == 0
         assert stage.transport.stats().ignored == 1
         await viewer.close()
+
+
+class Ear:
+    """A viewer of a stream that keeps what it is sent."""
+
+    variant = (96, b"")
+    audio_payload_type: int | None = 111
+    cursor: int | None = None
+
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+        self.reports: list[rtcp.Report] = []
+        self.ended: list[str] = []
+
+    def send_rtp(self, packets: list[bytes], runs: object = None) -> None:
+        self.packets += packets
+
+    def send_rtcp(self, data: bytes) -> None:
+        self.reports += rtcp.parse_rtcp(data)
+
+    def end(self, reason: str) -> None:
+        self.ended.append(reason)
+
+    def sound(self) -> list[RtpPacket]:
+        return [p for p in map(parse_rtp, self.packets) if p.payload_type == 111]
+
+
+def ear_at(relay: Relay, now_ms: int = 0) -> Ear:
+    ear = Ear()
+    stream = WhepStream(relay, clock=lambda: now_ms, totals=WhepTotals(), on_empty=lambda stream: None)
+    stream.join(ear, now_ms)
+    return ear
+
+
+async def test_sound_lies_end_to_end_in_samples_though_times_are_told_in_milliseconds(plain_clip: Clip) -> None:
+    directory = Directory(lambda: 0)
+    publication = directory.publish("room", Host(), 0)
+    picture = plain_clip.only(Kind.VIDEO)
+    sound = Packet(Kind.AUDIO, Codec.OPUS, 0, 0, True, True, opus.head())
+    half = bytes((0x80, 1))  # CELT, 2.5 ms: a length that milliseconds cannot say
+    for packet in (*picture[:2], sound):
+        publication.push(packet, 0)
+    publication.push(replace(sound, config=False, data=half), 0)
+    ear = ear_at(publication.relay)
+    for number in range(1, 100):
+        publication.push(replace(sound, config=False, data=half, dts_ms=number * 5 // 2), 0)
+    steps = {b.timestamp - a.timestamp for a, b in pairwise(ear.sound())}
+    assert steps == {120}
+    # A second of silence (DTX) is a gap and nothing else.
+    before = ear.sound()[-1].timestamp
+    publication.push(replace(sound, config=False, data=half, dts_ms=1248), 0)
+    assert ear.sound()[-1].timestamp - before == pytest.approx(1000 * 48, abs=5 * 48)
