@@ -27,6 +27,21 @@ class Picture(VideoStreamTrack):
         return frame
 
 
+class Noise(VideoStreamTrack):
+    """What compresses badly: several packets for each picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        chance = np.random.default_rng(1)
+        self._pictures = [chance.integers(0, 256, (240, 320, 3), dtype=np.uint8) for _ in range(8)]
+
+    async def recv(self) -> av.VideoFrame:
+        pts, time_base = await self.next_timestamp()
+        frame = av.VideoFrame.from_ndarray(self._pictures[pts // 3000 % 8], format="rgb24")
+        frame.pts, frame.time_base = pts, time_base
+        return frame
+
+
 class Tone(AudioStreamTrack):
     """440 Hz."""
 
@@ -44,9 +59,9 @@ class Tone(AudioStreamTrack):
 class OutsideHost:
     """aiortc as a WHIP encoder."""
 
-    def __init__(self, *codecs: str) -> None:
+    def __init__(self, *codecs: str, noisy: bool = False) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        video = self.connection.addTransceiver(Picture(), direction="sendonly")
+        video = self.connection.addTransceiver(Noise() if noisy else Picture(), direction="sendonly")
         known = RTCRtpSender.getCapabilities("video").codecs
         wanted = codecs or ("video/H264",)
         video.setCodecPreferences([codec for codec in known if codec.mimeType in wanted])
@@ -64,8 +79,8 @@ class OutsideHost:
 
 
 @contextlib.asynccontextmanager
-async def outside_host(*codecs: str) -> AsyncIterator[OutsideHost]:
-    host = OutsideHost(*codecs)
+async def outside_host(*codecs: str, noisy: bool = False) -> AsyncIterator[OutsideHost]:
+    host = OutsideHost(*codecs, noisy=noisy)
     try:
         yield host
     finally:

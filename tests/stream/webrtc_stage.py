@@ -12,6 +12,7 @@ from stream.ingest_whip import WhipIngest
 from stream.output_whep import WhepLimits, WhepOutput
 from stream.packet import Packet
 from stream.webrtc_transport import Accepted, TransportLimits, WebRtcTransport
+from tests.stream.lossy_wire import LossyWire
 from tests.stream.media import Clip
 from tests.stream.stage import Host, clock_ms
 
@@ -84,9 +85,10 @@ class OutsideViewer:
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return self.connection.localDescription.sdp
 
-    async def play(self, stage: WebRtcStage, room: str = "room") -> Accepted:
+    async def play(self, stage: WebRtcStage, room: str = "room", *, wire: LossyWire | None = None) -> Accepted:
         accepted = stage.whep.join(room, await self.offer(), client="127.0.0.1")
-        await self.connection.setRemoteDescription(RTCSessionDescription(accepted.sdp, "answer"))
+        sdp = accepted.sdp if wire is None else wire.rewrite(accepted.sdp)
+        await self.connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
         return accepted
 
     async def until(self, *, video: int = 0, audio: int = 0, seconds: float = 15) -> None:
