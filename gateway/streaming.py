@@ -68,8 +68,9 @@ class Streaming:
         self.whep = WhepOutput(directory, self.webrtc, clock=clock)
         self.whip = WhipIngest(directory, self.webrtc, clock=clock)
         self.rtmp_output = RtmpOutput(directory, self._authorize_play, clock=clock)
+        self.rtmp_ingest = RtmpIngest(directory, self._authorize_publish)
         self.rtmp = RtmpServer(
-            RtmpIngest(directory, self._authorize_publish),
+            self.rtmp_ingest,
             self.rtmp_output,
             clock=clock,
             limits=RtmpLimits(
@@ -92,7 +93,8 @@ class Streaming:
             refused = self.refuse_room(room, request.scope)
             if refused is not None:
                 return problem_response(refused)
-            answer = await self.hls.answer(room, request.path_params["file"], query)
+            client = _client_address(self._clients, request)
+            answer = await self.hls.answer(room, request.path_params["file"], query, client=client)
             if answer.status != 200:
                 retry_ms = 3_000 if answer.status in {404, 503} else None
                 return problem_response(Problem(answer.status, answer.code, answer.body.decode(), retry_ms=retry_ms))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from stream.errors import AlreadyPublishing, PublishRefused, StreamError
+from stream.meter import Meter
 from stream.packet import Kind, Packet
 from stream.relay import Relay, RelayLimits, StreamInfo
 
@@ -91,13 +92,14 @@ class Publisher(Protocol):
 class Publication:
     """One host's right to publish into one room, from `Directory.publish` until `end` or a takeover."""
 
-    __slots__ = ("_directory", "active", "heard_ms", "publisher", "relay")
+    __slots__ = ("_directory", "active", "heard_ms", "meter", "publisher", "relay")
 
     def __init__(self, directory: "Directory", relay: Relay, publisher: Publisher, now_ms: int) -> None:
         self._directory = directory
         self.relay = relay
         self.publisher = publisher
         self.heard_ms = now_ms
+        self.meter = Meter(now_ms)
         self.active = True
 
     def push(self, packet: Packet, now_ms: int) -> None:
@@ -106,6 +108,7 @@ class Publication:
             return
         if packet.kind is not Kind.DATA:
             self.heard_ms = now_ms
+            self.meter.note(packet, now_ms)
         self.relay.push(packet, now_ms)
 
     def end(self, reason: str, now_ms: int) -> None:
@@ -149,6 +152,11 @@ class Directory:
     def relay(self, room: str) -> Relay:
         """Give the room's relay, made now if need be: a viewer may wait for its host. Raises DirectoryFull."""
         return self._entry(room).relay
+
+    def publication(self, room: str) -> Publication | None:
+        """Give the hold of the room's host, while there is one."""
+        entry = self._rooms.get(room)
+        return entry.publication if entry else None
 
     def info(self, room: str) -> StreamInfo:
         """Give what is known of the room's stream; not live if nothing is."""

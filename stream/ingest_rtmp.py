@@ -1,6 +1,7 @@
 """RTMP hosts: what an RtmpServer's connections receive, as packets into the relay."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from stream.packet import Kind, Packet
@@ -25,6 +26,13 @@ class PublicationDirectory(Protocol):
 Authorize = Callable[[PublishRequest], Awaitable[None]]
 
 
+@dataclass(frozen=True, slots=True)
+class RtmpIngestStats:
+    """Figures for metrics, since the start."""
+
+    tracks_left_out: int
+
+
 class RtmpIngest:
     """Hosts of an RtmpServer. `authorize` is awaited for each publish and raises PublishRefused."""
 
@@ -33,6 +41,10 @@ class RtmpIngest:
         self._authorize = authorize
         self.tracks_left_out = 0
         """Tracks of multitrack messages that were read over: a room has one of each kind, number 0."""
+
+    def stats(self) -> RtmpIngestStats:
+        """Give figures for metrics."""
+        return RtmpIngestStats(self.tracks_left_out)
 
     async def authorize(self, request: PublishRequest) -> None:
         """Check the key. Raises PublishRefused."""
