@@ -66,8 +66,10 @@ from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
+from gateway.routes_streams import stream_operations
 from gateway.secrets import Secrets, open_secrets
 from gateway.services import Services
+from gateway.stream_reports import StreamReports
 from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.webhooks import WebhookSender
 
@@ -106,6 +108,7 @@ class Application:
         settings = services.settings
         rtmp_connections = max(32, (files - FILES_RESERVE) // RTMP_SHARE)
         self.streaming = Streaming(services, addresses=addresses, clients=clients, rtmp_connections=rtmp_connections)
+        self.reports = StreamReports(services, self.streaming)
         self.gate = Gate(
             clients,
             connections_max=max(64, files - FILES_RESERVE - rtmp_connections),
@@ -117,6 +120,7 @@ class Application:
         operations = [
             *auth_operations(services),
             *room_operations(services, desk, addresses),
+            *stream_operations(services, desk, addresses, self.reports),
             *hub_operations(services, desk),
             *order_operations(services, desk),
             *aftersale_operations(services, desk),

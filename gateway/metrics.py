@@ -46,6 +46,7 @@ GAUGES = frozenset(
         "tls_refusing",
         "free_bytes",
         "aac_rooms",
+        "advised",
     }
 )
 
@@ -95,7 +96,9 @@ class _Parts:
         yield from figures("http", application.gate.counts)
         yield from figures("hub", services.hub.totals())
         yield from figures("rtmp", application.streaming.rtmp.stats())
+        yield from figures("rtmp_ingest", application.streaming.rtmp_ingest.stats())
         yield from figures("stream", services.directory.stats())
+        yield from figures("stream_health", application.reports.stats())
         yield from figures("record", services.media.recorder.stats())
         yield from figures("record_disk", services.media.recorder.disk.stats)
         yield from figures("clips", services.media.clips.stats())

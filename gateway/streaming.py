@@ -84,8 +84,9 @@ class Streaming:
         self.whip = WhipIngest(directory, self.webrtc, clock=clock)
         self.visits = Visits(clock=clock, per_address_max=settings.connections_per_address, exempt=clients.exempt)
         self.rtmp_output = RtmpOutput(directory, self._authorize_play, clock=clock, on_seat=self._on_seat)
+        self.rtmp_ingest = RtmpIngest(directory, self._authorize_publish)
         self.rtmp = RtmpServer(
-            RtmpIngest(directory, self._authorize_publish),
+            self.rtmp_ingest,
             self.rtmp_output,
             clock=clock,
             limits=RtmpLimits(
@@ -108,7 +109,8 @@ class Streaming:
             admitted = self._admit_to(name, request.scope)
             if isinstance(admitted, Problem):
                 return problem_response(admitted)
-            answer = await self.hls.answer(name, file, request.query_params)
+            client = _client_address(self._clients, request)
+            answer = await self.hls.answer(name, file, request.query_params, client=client)
             if admitted is not None and self._services.access.is_revoked(name, admitted):
                 # The answer may have been held for seconds.
                 return problem_response(problem_of(TokenError(REVOKED, revoked=True)))

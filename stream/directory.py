@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from stream.aac_view import AacView
 from stream.errors import AlreadyPublishing, PublishRefused, StreamError
+from stream.meter import Meter
 from stream.origin import Origin
 from stream.packet import Codec, Kind, Packet
 from stream.relay import Relay, RelayLimits, StreamInfo
@@ -130,6 +131,7 @@ class Publication:
         "_within_ms",
         "active",
         "heard_ms",
+        "meter",
         "origin",
         "publisher",
         "relay",
@@ -143,6 +145,7 @@ class Publication:
         self.publisher = publisher
         self.origin = origin
         self.heard_ms = now_ms
+        self.meter = Meter(now_ms)
         self.active = True
         self._rate_ms = self._within_ms = now_ms
         self._rate_bytes = relay.bytes_in
@@ -153,6 +156,7 @@ class Publication:
             return
         if packet.kind is not _DATA:
             self.heard_ms = now_ms
+            self.meter.note(packet, now_ms)
         self.relay.push(packet, now_ms)
 
     def end(self, reason: str, now_ms: int) -> None:
@@ -221,6 +225,11 @@ class Directory:
         if entry.aac is None:
             entry.aac = AacView(entry.relay, self._clock)
         return entry.aac
+
+    def publication(self, room: str) -> Publication | None:
+        """Give the hold of the room's host, while there is one."""
+        entry = self._rooms.get(room)
+        return entry.publication if entry else None
 
     def info(self, room: str) -> StreamInfo:
         """Give what is known of the room's stream; not live if nothing is."""

@@ -1,6 +1,7 @@
 """RTMP hosts: what an RtmpServer's connections receive, as packets into the relay."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from stream.origin import Origin
@@ -35,6 +36,13 @@ class PublicationDirectory(Protocol):
 Authorize = Callable[[PublishRequest], Awaitable[Origin | None]]
 
 
+@dataclass(frozen=True, slots=True)
+class RtmpIngestStats:
+    """Figures for metrics, since the start."""
+
+    tracks_left_out: int
+
+
 class RtmpIngest:
     """Hosts of an RtmpServer. `authorize` is awaited for each publish and raises PublishRefused."""
 
@@ -43,6 +51,10 @@ class RtmpIngest:
         self._authorize = authorize
         self.tracks_left_out = 0
         """Tracks of multitrack messages that were read over: a room has one of each kind, number 0."""
+
+    def stats(self) -> RtmpIngestStats:
+        """Give figures for metrics."""
+        return RtmpIngestStats(self.tracks_left_out)
 
     async def authorize(self, request: PublishRequest) -> Origin | None:
         """Check the key and say whose it is. Raises PublishRefused."""

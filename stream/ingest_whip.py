@@ -15,6 +15,7 @@ from typing import Final
 
 from stream.directory import Clock, Directory, Publication
 from stream.errors import AlreadyPublishing, OfferRefused, PublishRefused
+from stream.meter import Protocol
 from stream.origin import Origin
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import opus, rtcp, rtp
@@ -147,6 +148,15 @@ class WhipHost:
         self._reported_ms = 0
 
     # -- what the directory calls ------------------------------------------------------------------------------------
+
+    @property
+    def protocol(self) -> Protocol:
+        """What this host speaks."""
+        return "whip"
+
+    def rtt_ms(self) -> int | None:
+        """Not known: a side that only receives hears of no round trip (RFC 3550 section 6.4.1)."""
+        return None
 
     def close(self, reason: str) -> None:
         """Let go of the room: it was taken over or closed."""

@@ -31,6 +31,10 @@ START_WAIT_S: Final = 12.0
 HELD_TARGETS: Final = 3
 """A held request is answered 503 after so many target durations (6.2.5.2)."""
 QUERY_CHARACTERS_MAX: Final = 2_048
+CLIENTS_MAX: Final = 20_000
+"""Addresses of a room's players that are told apart: as many as may wait."""
+CLIENT_MS: Final = 15_000
+"""A player asks once a segment, at least; one that did not for so long is gone."""
 
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 MEDIA_TYPE: Final = "video/mp4"
@@ -87,6 +91,7 @@ class _Room:
         self.asked_ms = clock()
         self.codecs = ""
         self.closed = False
+        self._clients: dict[str, int] = {}
         self.timeline = hls.Timeline(_base36(self.asked_ms), limits)
         self._clock = clock
         self._limits = limits
@@ -95,6 +100,22 @@ class _Room:
         self._map = b""
         self._changed = asyncio.Event()
         self._wall_offset_ms = 0
+
+    def seen(self, client: str) -> None:
+        """Note that an address asked."""
+        clients = self._clients
+        clients.pop(client, None)
+        clients[client] = self.asked_ms
+        if len(clients) > CLIENTS_MAX:
+            del clients[next(iter(clients))]
+
+    def viewers(self) -> int:
+        """Count the addresses that asked within CLIENT_MS; the others are forgotten."""
+        clients, from_ms = self._clients, self._clock() - CLIENT_MS
+        # In the order of their last request.
+        while clients and clients[oldest := next(iter(clients))] < from_ms:
+            del clients[oldest]
+        return len(clients)
 
     # What the relay calls.
 
@@ -186,12 +207,16 @@ class HlsOutput:
         if self._keeps:
             directory.listen(self._on_stream)
 
-    async def answer(self, room: str, file: str, query: Mapping[str, str]) -> HlsAnswer:
-        """Answer a request for `file` of `room`; the query is repeated on the children, less HLS's own directives."""
+    async def answer(self, room: str, file: str, query: Mapping[str, str], *, client: str = "") -> HlsAnswer:
+        """Answer a request for `file` of `room`; the query is repeated on the children, less HLS's own directives.
+
+        `client` is the address that asked: players are told apart by it.
+        """
         live = self._room(room)
         if live is None:
             return _refused(503, "busy", "too many streams, try again later")
         live.asked_ms = self._clock()
+        live.seen(client)
         if file.endswith(".m3u8"):
             if self._stats.waiting >= WAITING_MAX:
                 self._stats.refused += 1
@@ -265,6 +290,11 @@ class HlsOutput:
         if data is None:
             return _refused(404, "not_found", "no such part or segment (any more)")
         return HlsAnswer(200, data, MEDIA_TYPE, FOR_EVER)
+
+    def viewers_in(self, room: str) -> int:
+        """Addresses that asked for something of the room lately: HLS knows no viewer, only requests."""
+        live = self._rooms.get(room)
+        return live.viewers() if live is not None else 0
 
     def stats(self) -> HlsStats:
         """Give figures for metrics."""

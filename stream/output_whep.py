@@ -164,6 +164,10 @@ class WhepOutput:
         """Sessions there are, those still connecting included."""
         return len(self._viewers)
 
+    def viewers_in(self, room: str) -> int:
+        """Sessions in one room now."""
+        return self._per_room.get(room, 0)
+
     def join(self, room: str, offer: str, *, client: str, reached: str | None = None) -> Accepted:
         """Answer an offer. Raises OfferRefused: 409 not live, 422 what cannot be played, 4xx a bad offer, 503 full."""
         try:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Final, cast
 
 from stream.errors import AlreadyPublishing, PeerError, PlayRefused, PublishRefused
+from stream.meter import Protocol
 from stream.origin import Origin
 from stream.protocol.rtmp_events import (
     MediaReceived,
@@ -31,6 +32,7 @@ from stream.protocol.rtmp_events import (
 from stream.protocol.rtmp_handshake import ENTROPY_BYTES
 from stream.protocol.rtmp_session import State
 from stream.rtmp_peers import Feed, Outlet, PlayRequest, PlaySeat, PublishRequest
+from stream.tcp_info import tcp_rtt_ms
 
 if TYPE_CHECKING:
     from stream.rtmp_server import RtmpServer
@@ -89,6 +91,15 @@ class Connection(asyncio.Protocol):
         return self._session.ignored_messages
 
     # -- asyncio.Protocol --------------------------------------------------------------------------------------------
+
+    @property
+    def protocol(self) -> Protocol:
+        """What hosts by this connection speak."""
+        return "rtmp"
+
+    def rtt_ms(self) -> int | None:
+        """The kernel's smoothed round trip (tcpi_rtt); None where it does not tell."""
+        return None if self._transport is None else tcp_rtt_ms(self._transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")

@@ -5,6 +5,7 @@ import { $, copy, h, picture, put, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { HOST } from "./host_strings.js";
 import { streamKeys } from "./host_keys.js";
+import { drawHealth } from "./host_health.js";
 import { runs } from "./host_runs.js";
 import {
   addStrings,
@@ -36,9 +37,9 @@ const store = new RoomStore();
 const counts = { messages: 0, orders: [], sold: { orders: 0, amount: 0 }, shownKey: false };
 let hub = null;
 let publish = null;
+let streams = null;
 
 async function open() {
-  let streams = null;
   let why = null;
   while (!streams) {
     if (!api.token) await signIn($("login"), api, why);
@@ -109,6 +110,8 @@ async function readStats() {
       counts.sold = stats.sold || counts.sold;
       drawFigures();
       drawOrders();
+      streams = await api.get(`${BASE}/streams`);
+      drawHealth($("health"), streams);
     } catch (error) {
       if (mustSignIn(error)) {
         signOut();
@@ -327,6 +330,7 @@ function drawAll() {
   drawPublish();
   drawShelf();
   drawOrders();
+  drawHealth($("health"), streams);
   if (hub) {
     drawFigures();
     drawConnection({ state: hub.state });

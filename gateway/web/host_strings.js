@@ -122,4 +122,58 @@ export const HOST = {
   "state.open": ["已连接", "Connected"],
   "state.waiting": ["重连中", "Reconnecting"],
   "state.closed": ["已断开", "Disconnected"],
+  "health.good": ["推流正常", "The stream is in good order"],
+  "health.wait": ["正在测量推流…", "Measuring the stream…"],
+  "health.fps": ["{fps} 帧/秒", "{fps} fps"],
+  "health.gop": ["关键帧 {seconds} 秒", "key frame {seconds} s"],
+  "health.rtt": ["往返 {rtt} ms", "round trip {rtt} ms"],
+  "health.dropped": ["损坏 {n} 包", "{n} packets broken"],
+  "health.silent": [
+    "已经 {seconds} 秒没有收到画面和声音：请检查推流端的网络",
+    "Nothing has come from you for {seconds} s: check the network of the encoder",
+  ],
+  "health.slow_line": [
+    "上行网络只跟得上 {percent}%，观众会卡顿：码率调到 {mbps} Mbps，或换更好的网络",
+    "Your upload keeps up only {percent} %, viewers pause: set {mbps} Mbps or use a better line",
+  ],
+  "health.far": [
+    "到服务器往返要 {rtt} ms：用有线网络或更近的服务器更稳",
+    "The way to the server takes {rtt} ms: a wired line or a nearer server loses fewer pictures",
+  ],
+  "health.no_sound": [
+    "没有声音：请在推流软件里添加麦克风，并确认没有静音",
+    "There is no sound: add a microphone to the encoder's sources and see that it is not muted",
+  ],
+  "health.sound_stopped": [
+    "声音断了：请检查麦克风和它的线",
+    "The sound has stopped: check the microphone and its cable",
+  ],
+  "health.no_picture": [
+    "没有画面：请在推流软件里选好摄像头或场景",
+    "There is no picture: choose a camera or a scene in the encoder",
+  ],
+  "health.codec": [
+    "微信和很多浏览器只能看 H.264：编码器请选 H.264（x264）",
+    "Viewers in WeChat and many browsers see H.264 only: choose H.264 (x264) as the encoder",
+  ],
+  "health.key_frames": [
+    "关键帧间隔 {seconds} 秒：请在 OBS「设置 → 输出 → 高级」把关键帧间隔设为 2 秒",
+    "Key frames every {seconds} s: set 2 s in OBS (Settings, Output, Advanced, Keyframe Interval)",
+  ],
+  "health.b_frames": [
+    "画面带 B 帧，WebRTC 观众看不了：请在 OBS 把 B 帧设为 0（x264：调校 zerolatency）",
+    "B-frames: viewers by WebRTC cannot watch; set B-frames to 0 in OBS (x264: tune zerolatency)",
+  ],
+  "health.few_pictures": [
+    "每秒只有 {fps} 帧：编码器太忙，或光线太暗",
+    "Only {fps} pictures a second: the encoder is overloaded, or the light is too dim",
+  ],
+  "health.rate_high": [
+    "码率 {mbps} Mbps，很多手机会卡：建议 2.5 到 4 Mbps",
+    "{mbps} Mbps is more than many phones take without a pause: set 2.5 to 4 Mbps",
+  ],
+  "health.rate_low": [
+    "{size} 只有 {mbps} Mbps，动起来会糊：调到 {better} Mbps，或把画面调小",
+    "{mbps} Mbps is too little for {size}: set {better} Mbps or a smaller size",
+  ],
 };

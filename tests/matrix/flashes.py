@@ -94,7 +94,7 @@ class Seen:
         return [(beep - flash) * 1000 for beep, flash in nearest if abs(beep - flash) < PAIR_S]
 
     def offset_ms(self, last: int | None = None) -> float:
-        """The middle of the ``last`` of `offsets_ms` (of all when None): one late picture says nothing of it."""
+        """The middle of the ``last`` of `offsets_ms`, of all when None: one late picture says nothing."""
         return median(self.offsets_ms()[-last:] if last else self.offsets_ms())
 
 
