@@ -44,9 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_arguments(backup, DATABASE)
     backup.add_argument("file", type=Path, metavar="FILE")
 
-    restore = commands.add_parser(
-        "restore", help="put a backup into an empty data folder or PostgreSQL database"
-    )
+    restore = commands.add_parser("restore", help="put a backup into an empty data folder or PostgreSQL database")
     add_arguments(restore, DATABASE)
     restore.add_argument("file", type=Path, metavar="FILE")
 
