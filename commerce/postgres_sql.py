@@ -10,7 +10,8 @@ process that hangs) are all bounded by the server itself.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
@@ -124,19 +125,26 @@ def _flags(settings: Mapping[str, object]) -> str:
     return " ".join(f"-c {name}={value}" for name, value in settings.items())
 
 
-def check_server(engine: Engine, where: str) -> None:
-    """Connect once. Raises StoreError when the server cannot be reached, is too old, or does not keep UTF-8."""
+@contextmanager
+def reached(engine: Engine, where: str) -> Iterator[Connection]:
+    """A connection for looking around. Raises StoreError when the server cannot be reached."""
     try:
         with engine.connect() as connection:
-            version, encoding, fsync = connection.execute(
-                text(
-                    "SELECT current_setting('server_version_num'), current_setting('server_encoding'),"
-                    " current_setting('fsync')"
-                )
-            ).one()
+            yield connection
     except OperationalError as error:
         reason = str(error.orig).strip().splitlines()[0]
         raise StoreError(f"{shown(where)} cannot be used: {reason}") from error
+
+
+def check_server(engine: Engine, where: str) -> None:
+    """Connect once. Raises StoreError when the server cannot be reached, is too old, or does not keep UTF-8."""
+    with reached(engine, where) as connection:
+        version, encoding, fsync = connection.execute(
+            text(
+                "SELECT current_setting('server_version_num'), current_setting('server_encoding'),"
+                " current_setting('fsync')"
+            )
+        ).one()
     if int(version) < SERVER_VERSION_MIN:
         raise StoreError(f"{shown(where)} is PostgreSQL {int(version) // 10_000}; 13 or newer is needed")
     if encoding != "UTF8":
@@ -150,7 +158,7 @@ def touches_schema(where: str) -> str:
     engine = postgres_engine(where, writing=False, pool_size=1)
     try:
         check_server(engine, where)
-        with engine.connect() as connection:
+        with reached(engine, where) as connection:
             own: str = connection.execute(text("SELECT current_schema()")).scalar_one()
     finally:
         engine.dispose()

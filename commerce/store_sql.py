@@ -28,7 +28,15 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.schema import CreateSchema
 
 from commerce.errors import Busy, StoreError
-from commerce.postgres_sql import check_server, connection_lost, is_postgres, order_by_bytes, postgres_engine, shown
+from commerce.postgres_sql import (
+    check_server,
+    connection_lost,
+    is_postgres,
+    order_by_bytes,
+    postgres_engine,
+    reached,
+    shown,
+)
 from commerce.turns_sql import PostgresTurns, SqliteTurns, Turns, take_migration_turn
 
 T = TypeVar("T")
@@ -95,6 +103,8 @@ def migrate(where: Path | str, package: str = "commerce.migrations", *, to: str 
             else sqlite_engine(Path(where), writing=True)
         )
         try:
+            if postgres:
+                check_server(engine, str(where))
             with engine.begin() as connection:
                 if postgres:
                     take_migration_turn(connection)
@@ -147,7 +157,7 @@ def _check_known(directory: ScriptDirectory, present: str | None, where: Path | 
 
 def check_schema(engine: Engine, where: str, package: str = "commerce.migrations") -> None:
     """Raise StoreError unless a PostgreSQL database has this program's schema: it is never migrated by the way."""
-    with engine.connect() as connection:
+    with reached(engine, where) as connection:
         present = MigrationContext.configure(connection).get_current_revision()
     head = _head(package)
     if present == head:

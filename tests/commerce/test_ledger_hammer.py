@@ -59,6 +59,7 @@ class Child:
             # What was cut off by the kill was not said.
             if line.endswith(b"\n"):
                 self.lines.append(line.decode().strip())
+            if line == b"ready\n":
                 self.ready.set()
         self.ready.set()
 
