@@ -9,16 +9,17 @@ for (PLI). A host makes key frames only when asked: each 2 s while readers are t
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from stream.directory import Clock, Directory, Publication
 from stream.errors import AlreadyPublishing, OfferRefused, PublishRefused
 from stream.packet import Codec, Kind, Packet
-from stream.protocol import h264, opus, rtcp, rtp
+from stream.protocol import opus, rtcp, rtp
 from stream.webrtc_sdp import AUDIO, VIDEO, Track, agree, answer
 from stream.webrtc_transport import Accepted, Session, WebRtcTransport
+from stream.webrtc_video import SDP_NAMES, TAKEN
 
 log = logging.getLogger("siyu.whip")
 
@@ -136,10 +137,8 @@ class WhipHost:
         self._start_ms = now_ms
         self._video = _Source(video.payload_type, rtp.VIDEO_RATE)
         self._audio = None if audio is None else _Source(audio.payload_type, rtp.AUDIO_RATE)
-        self._frames = rtp.H264Depacketizer()
+        self._format = TAKEN[next(codec for codec in TAKEN if SDP_NAMES[codec] == video.codec)]()
         self._sound_ms: int | None = None
-        self._sets: dict[int, bytes] = {}
-        self._record = b""
         self._waits_for_key = True
         self._ssrc = secrets.randbits(31) + 1
         self._key_asked_ms = 0
@@ -179,7 +178,7 @@ class WhipHost:
         if packet.payload_type == self._video.payload_type:
             if packet.ssrc != self._video.ssrc:
                 # Another source: what is under way is of the one before, and only a key frame can be decoded.
-                self._frames = rtp.H264Depacketizer()
+                self._format.renew()
                 self._waits_for_key = True
             ordered = self._video.take(packet, now_ms)
             if not ordered:
@@ -214,50 +213,36 @@ class WhipHost:
 
     def _on_video(self, ordered: list[tuple[rtp.RtpPacket, bool]], now_ms: int) -> None:
         for packet, gap in ordered:
-            for frame in self._frames.push(packet, gap=gap):
+            for frame in self._format.frames.push(packet, gap=gap):
                 self._push_frame(frame, now_ms)
 
     def _push_frame(self, frame: rtp.Frame, now_ms: int) -> None:
         totals = self._ingest.totals
         if not frame.whole:
-            totals.broken_frames += 1
-            self._waits_for_key = True
-            self.want_key(now_ms)
+            self._broken(now_ms)
             return
-        dts_ms = self._video.time_ms(frame.timestamp, now_ms, self._start_ms)
-        slices = []
-        for unit in frame.units:
-            kind = unit[0] & 31
-            if kind in (rtp.SPS, rtp.PPS):
-                self._sets[kind] = unit
-            else:
-                slices.append(unit)
-        if not slices:
+        try:
+            packets = self._format.packets(frame, self._video.time_ms(frame.timestamp, now_ms, self._start_ms))
+        except ValueError:
+            self._broken(now_ms)
+            return
+        if not packets:
             return
         if frame.key:
             self._waits_for_key = False
             self._key_came_ms = now_ms
-            if not self._configure(dts_ms, now_ms):
-                totals.broken_frames += 1
-                self._waits_for_key = True
-                return
         elif self._waits_for_key:
             self.want_key(now_ms)
             return
         totals.frames += 1
-        data = b"".join(len(unit).to_bytes(4, "big") + unit for unit in slices)
-        self._push(Packet(Kind.VIDEO, Codec.H264, dts_ms, 0, frame.key, False, data), now_ms)
+        for packet in packets:
+            self._push(packet, now_ms)
 
-    def _configure(self, dts_ms: int, now_ms: int) -> bool:
-        """Hand on the parameter sets when they are new; whether there are any that can be used."""
-        try:
-            record = h264.make_avcc(self._sets.get(rtp.SPS, b""), self._sets.get(rtp.PPS, b""))
-        except ValueError:
-            return False
-        if record != self._record:
-            self._record = record
-            self._push(Packet(Kind.VIDEO, Codec.H264, dts_ms, 0, True, True, record), now_ms)
-        return True
+    def _broken(self, now_ms: int) -> None:
+        """A picture is lost, and all that build on it are."""
+        self._ingest.totals.broken_frames += 1
+        self._waits_for_key = True
+        self.want_key(now_ms)
 
     def _on_audio(self, ordered: list[tuple[rtp.RtpPacket, bool]], now_ms: int) -> None:
         audio = self._audio
@@ -327,14 +312,25 @@ class WhipHost:
 
 
 class WhipIngest:
-    """All WHIP hosts. Whoever calls `join` has checked the host's key."""
+    """All WHIP hosts. Whoever calls `join` has checked the host's key.
+
+    `codecs`: what hosts may send, in the order of preference. Every output carries H.264; of VP8 WHEP viewers get the
+    picture as it came and the others what a transcoder makes of it, so it is taken only where there is one.
+    """
 
     def __init__(
-        self, directory: Directory, transport: WebRtcTransport, *, clock: Clock, limits: WhipLimits | None = None
+        self,
+        directory: Directory,
+        transport: WebRtcTransport,
+        *,
+        clock: Clock,
+        limits: WhipLimits | None = None,
+        codecs: Sequence[Codec] = (Codec.H264,),
     ) -> None:
         self.clock: Callable[[], int] = clock
         self.limits = limits or WhipLimits()
         self.totals = WhipTotals()
+        self.codecs = tuple(codecs)
         self._directory = directory
         self._transport = transport
         self._hosts: dict[str, WhipHost] = {}
@@ -353,7 +349,7 @@ class WhipIngest:
             raise
 
     def _join(self, room: str, text: str, client: str, reached: str | None) -> Accepted:
-        agreed = agree(text, sending=False, profile=None)
+        agreed = agree(text, sending=False, codecs=[SDP_NAMES[codec] for codec in self.codecs])
         if len(self._hosts) >= self.limits.hosts_max:
             raise OfferRefused(503, "full", "the server takes no more hosts now", retry_ms=5_000)
         video = agreed.track(VIDEO)

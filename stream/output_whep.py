@@ -13,6 +13,7 @@ from stream.protocol import h264, rtcp, rtp
 from stream.relay import Relay
 from stream.webrtc_sdp import AUDIO, VIDEO, Source, Track, agree, answer
 from stream.webrtc_transport import Accepted, Session, WebRtcTransport
+from stream.webrtc_video import SDP_NAMES, SENT
 from stream.whep_stream import SendRtp, Variant, WhepStream, WhepTotals
 
 log = logging.getLogger("siyu.whep")
@@ -34,8 +35,11 @@ class WhepLimits:
 class WhepViewer:
     """One viewer."""
 
-    def __init__(self, output: "WhepOutput", stream: WhepStream, video: Track, audio: Track | None) -> None:
+    def __init__(
+        self, output: "WhepOutput", stream: WhepStream, codec: Codec, video: Track, audio: Track | None
+    ) -> None:
         self.stream = stream
+        self.codec = codec
         extension = b"" if video.playout_delay is None else rtp.extension_block(video.playout_delay, bytes(3))
         self.variant: Variant = (video.payload_type, extension)
         self.audio_payload_type = None if audio is None else audio.payload_type
@@ -151,16 +155,17 @@ class WhepOutput:
         relay = self._directory.find(room)
         if relay is None or not relay.playing:
             raise OfferRefused(409, "not_live", "the room is not live", retry_ms=NOT_LIVE_RETRY_MS)
-        profile = _check_playable(relay)
+        codec, profile = _check_playable(relay)
         if self._per_room.get(room, 0) >= self.limits.viewers_per_room_max:
             raise OfferRefused(503, "room_full", "too many WebRTC viewers in this room: play FLV or MP4", 5_000)
-        agreed = agree(text, sending=True, profile=profile, audio=relay.audio is not None)
+        audio = relay.audio is not None
+        agreed = agree(text, sending=True, codecs=[SDP_NAMES[codec]], profile=profile, audio=audio)
         stream = self._streams.get(room)
         if stream is None or stream.relay is not relay:
             stream = WhepStream(relay, clock=self._clock, totals=self.totals, on_empty=self._retire)
         video = agreed.track(VIDEO)
         assert video is not None
-        viewer = WhepViewer(self, stream, video, agreed.track(AUDIO))
+        viewer = WhepViewer(self, stream, codec, video, agreed.track(AUDIO))
         session = self._transport.open_session(
             viewer, client=client, remote_ufrag=agreed.remote_ufrag, fingerprints=agreed.fingerprints
         )
@@ -248,17 +253,18 @@ def _send_nothing(packets: list[bytes], runs: object = None) -> None:
     """What a viewer that is not connected gets."""
 
 
-def _check_playable(relay: Relay) -> str:
-    """Give the stream's H.264 profile as the first two hex digits. Raises OfferRefused 422."""
+def _check_playable(relay: Relay) -> tuple[Codec, str | None]:
+    """Give the picture's codec, and H.264's profile as two hex digits. Raises OfferRefused 422."""
     video = relay.video
     if video is None:
         raise OfferRefused(422, "no_video", "the stream has no picture: play FLV, MP4 or HLS")
-    if video.codec is not Codec.H264:
-        raise OfferRefused(422, "codec", f"the stream is {video.codec}, WebRTC here carries H.264: play FLV or MP4")
+    if video.codec not in SENT:
+        names = ", ".join(SDP_NAMES[codec] for codec in SENT)
+        raise OfferRefused(422, "codec", f"the stream is {video.codec}, WebRTC here carries {names}: play FLV")
     if any(packet.kind is Kind.VIDEO and packet.cts_ms for packet in relay.gop):
         raise OfferRefused(
             422,
             "b_frames",
             "the host sends B-frames, which WebRTC cannot carry: play FLV or MP4, or set bframes=0 in OBS",
         )
-    return h264.parse_avcc(video.data).codec[5:7]
+    return video.codec, h264.parse_avcc(video.data).codec[5:7] if video.codec is Codec.H264 else None

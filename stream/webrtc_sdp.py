@@ -1,7 +1,8 @@
 """SDP offers of WHIP and WHEP clients, and our answers to them.
 
 Parsed by aiortc's module, answered by our own: an ICE-lite agent with one address for all, DTLS passive, everything
-bundled (RFC 9725 section 4.2, RFC 8829, RFC 8843, RFC 8839). H.264 in packetization mode 1 and Opus, nothing else.
+bundled (RFC 9725 section 4.2, RFC 8829, RFC 8843, RFC 8839). H.264 in packetization mode 1 and Opus; VP8 and AV1 where
+the one who asks allows them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ SECTIONS_MAX: Final = 16
 PLAYOUT_DELAY: Final = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 START_KBITS_PER_S: Final = 1500
 VIDEO, AUDIO = "video", "audio"
+H264: Final = "H264"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Track:
     payload_type: int
     format: str
     parameters: str
+    codec: str = ""
     feedback: tuple[str, ...] = ()
     rtx_payload_type: int | None = None
     playout_delay: int | None = None
@@ -83,11 +86,20 @@ def parse_offer(text: str) -> SessionDescription:
     return parsed
 
 
-def agree(text: str, *, sending: bool, profile: str | None, audio: bool = True, video: bool = True) -> Offer:
+def agree(
+    text: str,
+    *,
+    sending: bool,
+    profile: str | None = None,
+    codecs: Sequence[str] = (H264,),
+    audio: bool = True,
+    video: bool = True,
+) -> Offer:
     """Choose what to send to (`sending`) or take from the peer that offers `text`.
 
-    `profile`: the first byte of the stream's H.264 profile in hex ("64"), the nearest offered one is taken.
-    `audio`, `video`: whether there is such a track. Raises OfferRefused 400, 413 or 422 with a reason.
+    `codecs`: names of those that may carry the picture, the first one offered is taken. `profile`: the first byte of
+    the stream's H.264 profile in hex ("64"), the nearest offered one is taken. `audio`, `video`: whether there is such
+    a track. Raises OfferRefused 400, 413 or 422 with a reason.
     """
     parsed = parse_offer(text)
     wanted = {VIDEO: video, AUDIO: audio}
@@ -97,14 +109,14 @@ def agree(text: str, *, sending: bool, profile: str | None, audio: bool = True, 
     for media in parsed.media:
         track = None
         if wanted.get(media.kind) and media.port and _direction_fits(media, sending=sending):
-            track = _video(media, profile, sending=sending) if media.kind == VIDEO else _audio(media)
+            track = _video(media, codecs, profile, sending=sending) if media.kind == VIDEO else _audio(media)
         if track is not None:
             wanted[media.kind] = False
             tracks.append(track)
             first = first or media
         sections.append((media.kind, media.rtp.muxId or "", media.profile, str(media.fmt[0]), track))
     if first is None or (video and not any(track.kind == VIDEO for track in tracks)):
-        _refuse_tracks(parsed, sending=sending, video=video)
+        _refuse_tracks(parsed, codecs, sending=sending, video=video)
     assert first is not None
     fingerprints, ufrag = _check_transport(parsed, first, tracks)
     return Offer(tuple(sections), fingerprints, ufrag, tuple(tracks))
@@ -115,11 +127,15 @@ def _direction_fits(media: MediaDescription, *, sending: bool) -> bool:
     return direction in ({"recvonly", "sendrecv"} if sending else {"sendonly", "sendrecv"})
 
 
-def _refuse_tracks(parsed: SessionDescription, *, sending: bool, video: bool) -> None:
+def _refuse_tracks(parsed: SessionDescription, codecs: Sequence[str], *, sending: bool, video: bool) -> None:
     verb = "receive" if sending else "send"
     fitting = [media for media in parsed.media if media.port and _direction_fits(media, sending=sending)]
     if video and any(media.kind == VIDEO for media in fitting):
-        raise OfferRefused(422, "no_h264", "only H.264 (packetization-mode=1) can be used here, and it was not offered")
+        if H264 in codecs:
+            also = "".join(f" or {name}" for name in codecs if name != H264)
+            text = f"only H.264 (packetization-mode=1){also} can be used here, and it was not offered"
+            raise OfferRefused(422, "no_h264", text)
+        raise OfferRefused(422, "codec", f"the stream is {codecs[0]}, which was not offered: play FLV")
     if video:
         raise OfferRefused(422, "no_video", f"the offer has no video section that can {verb}")
     raise OfferRefused(422, "no_opus", f"the offer has no Opus section that can {verb}")
@@ -145,7 +161,23 @@ def _check_transport(
     return tuple(first.dtls.fingerprints), str(ice.usernameFragment)
 
 
-def _video(media: MediaDescription, profile: str | None, *, sending: bool) -> Track | None:
+def _video(media: MediaDescription, codecs: Sequence[str], profile: str | None, *, sending: bool) -> Track | None:
+    for name in codecs:
+        codec = _h264(media, profile) if name == H264 else _other(media, name)
+        if codec is not None:
+            return _track(media, name, codec, sending=sending)
+    return None
+
+
+def _other(media: MediaDescription, name: str) -> Any:
+    """Give the first offered codec of this name; AV1's profile 0 is what every decoder has."""
+    for codec in media.rtp.codecs:
+        if codec.mimeType.lower() == f"video/{name.lower()}" and str(codec.parameters.get("profile", "0")) == "0":
+            return codec
+    return None
+
+
+def _h264(media: MediaDescription, profile: str | None) -> Any:
     best: tuple[int, Any] | None = None
     for codec in media.rtp.codecs:
         if codec.mimeType.lower() != "video/h264" or str(codec.parameters.get("packetization-mode", "0")) != "1":
@@ -155,9 +187,10 @@ def _video(media: MediaDescription, profile: str | None, *, sending: bool) -> Tr
         rank = 0 if offered[:2] == profile else 1 if offered.startswith("42e0") else 2 if offered[:2] == "42" else 3
         if best is None or rank < best[0]:
             best = rank, codec
-    if best is None:
-        return None
-    codec = best[1]
+    return None if best is None else best[1]
+
+
+def _track(media: MediaDescription, name: str, codec: Any, *, sending: bool) -> Track:
     rtx = next(
         (
             other.payloadType
@@ -166,19 +199,22 @@ def _video(media: MediaDescription, profile: str | None, *, sending: bool) -> Tr
         ),
         None,
     )
-    offered = str(codec.parameters.get("profile-level-id", "42e01f"))
     feedback = {(f.type, f.parameter) for f in codec.rtcpFeedback}
-    parameters = f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={_hex6(offered)}"
+    parameters = []
+    if name == H264:
+        level = _hex6(str(codec.parameters.get("profile-level-id", "42e01f")))
+        parameters += ["level-asymmetry-allowed=1", "packetization-mode=1", f"profile-level-id={level}"]
     if not sending:
         # Chrome begins with 300 kbit/s and takes half a minute to what a shop window needs.
-        parameters += f";x-google-start-bitrate={START_KBITS_PER_S}"
+        parameters.append(f"x-google-start-bitrate={START_KBITS_PER_S}")
     known = (("nack", None), ("nack", "pli"), ("ccm", "fir"))
     return Track(
         VIDEO,
         media.rtp.muxId,
         codec.payloadType,
-        "H264/90000",
-        parameters,
+        f"{name}/90000",
+        ";".join(parameters),
+        name,
         tuple(f"{kind} {what}" if what else kind for kind, what in known if (kind, what) in feedback),
         # A host sends again in its own stream: one less to put together.
         rtx if sending else None,
@@ -259,7 +295,7 @@ def _accepted(track: Track, protocol: str, local: LocalEnd, family: str) -> list
         "a=rtcp-mux",
         "a=rtcp-rsize",
         f"a=rtpmap:{number} {track.format}",
-        f"a=fmtp:{number} {track.parameters}",
+        *([f"a=fmtp:{number} {track.parameters}"] if track.parameters else []),
         *(f"a=rtcp-fb:{number} {what}" for what in track.feedback),
     ]
     if rtx is not None:

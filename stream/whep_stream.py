@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from stream.packet import Codec, Kind, Packet
-from stream.protocol import h264, opus, rtcp, rtp
+from stream.protocol import opus, rtcp, rtp
 from stream.relay import Relay
 from stream.srtp import ONE, Run, runs_of
 from stream.transcode_audio import AudioTranscoder
+from stream.webrtc_video import VideoOut, video_out
 
 PASS_PACKETS: Final = 40
 """Of one viewer in one pass: one write with segmentation offload."""
@@ -48,6 +49,8 @@ Variant = tuple[int, bytes]
 class Viewer(Protocol):
     """What the stream needs of a viewer."""
 
+    codec: Codec
+    """What was agreed on with it for the picture."""
     variant: Variant
     audio_payload_type: int | None
     cursor: int | None
@@ -121,9 +124,9 @@ class WhepStream:
         """The RTP time of both tracks at media time 0; answers tell it, so that a player knows which frame it shows."""
         self._kept: deque[Kept] = deque()
         self._key: int | None = None
-        self._sets: tuple[bytes, ...] = ()
-        self._length_bytes = 4
-        self._playable = False
+        self._format: VideoOut | None = None
+        """None: there is nothing that can be sent now."""
+        self._codec: Codec | None = None
         self._anchor: tuple[int, int] | None = None
         self._work: deque[tuple[list[bytes], tuple[Run, ...], int, list[Viewer]]] = deque()
         self._wake: asyncio.Handle | None = None
@@ -139,6 +142,9 @@ class WhepStream:
     def join(self, viewer: Viewer, now_ms: int) -> None:
         """Begin to send to a connected viewer, from the last key frame on."""
         self.viewers[viewer] = None
+        if self._codec not in (None, viewer.codec):
+            self._loop.call_soon(viewer.end, "the host changed to another codec: connect again")
+            return
         if not self._attached:
             self._attached = True
             self.relay.attach(self, now_ms, asks=True)
@@ -218,7 +224,7 @@ class WhepStream:
 
     def on_stop(self, now_ms: int) -> None:
         """The host is gone; viewers keep their last picture."""
-        self._playable = False
+        self._format = None
 
     def on_close(self, now_ms: int) -> None:
         """The stream is over."""
@@ -233,16 +239,15 @@ class WhepStream:
                 self._transcoder.push(packet)
             elif any(viewer.audio_payload_type is not None for viewer in self.viewers):
                 self._start_audio()
-        elif packet.codec is Codec.H264:
-            self._playable = True
-            self._length_bytes = h264.parse_avcc(packet.data).length_bytes
-            self._sets = rtp.parameter_sets(packet.data)
         elif packet.kind is Kind.VIDEO:
-            self._refuse_all("the host changed to a codec that WebRTC viewers cannot get")
+            self._format, self._codec = video_out(packet), packet.codec
+            # Not from within: the relay is in the middle of its readers.
+            for viewer in tuple(self.viewers):
+                if viewer.codec is not packet.codec:
+                    self._loop.call_soon(viewer.end, "the host changed to another codec: connect again")
 
     def _refuse_all(self, reason: str) -> None:
-        self._playable = False
-        # Not from within: the relay is in the middle of its readers.
+        self._format = None
         for viewer in tuple(self.viewers):
             self._loop.call_soon(viewer.end, reason)
 
@@ -250,12 +255,12 @@ class WhepStream:
         if packet.config:
             self._configure(packet)
             return
-        if not self._playable:
+        if self._format is None:
             return
         if packet.cts_ms:
             self._refuse_all("the host sends B-frames, which WebRTC cannot carry")
             return
-        payloads = rtp.h264_payloads(rtp.split_avcc(packet.data, self._length_bytes), self._sets if packet.key else ())
+        payloads = self._format.payloads(packet)
         if not payloads:
             return
         if self._anchor is None:

@@ -189,33 +189,30 @@ def _fragment(unit: bytes) -> list[bytes]:
     return out
 
 
-# -- H.264 in --------------------------------------------------------------------------------------------------------
+# -- pictures in -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An access unit (H.264: NAL units) or an Opus packet (one unit); `whole` is false when a part of it was lost."""
+    """A picture: H.264's NAL units, or for VP8 one unit with all of it; not `whole` when a part of it was lost."""
 
     timestamp: int
     units: tuple[bytes, ...]
     whole: bool
-
-    @property
-    def key(self) -> bool:
-        """Whether it has an IDR slice."""
-        return any(unit[0] & 31 == _IDR for unit in self.units)
+    key: bool = False
 
 
-class H264Depacketizer:
-    """Access units out of payloads in order; a gap marks the unit under way, and the next, as not whole."""
+class Depacketizer:
+    """Pictures out of payloads in order; a gap marks the one under way, and the next, as not whole.
 
-    __slots__ = ("_broken", "_bytes", "_fragment", "_packets", "_timestamp", "_units")
+    What a payload holds is a codec's own matter: `_take` reads one, `_close` ends a picture.
+    """
 
     def __init__(self) -> None:
         self._units: list[bytes] = []
         self._bytes = 0
         self._packets = 0
-        self._fragment: bytearray | None = None
+        self._key = False
         self._timestamp: int | None = None
         self._broken = False
 
@@ -235,36 +232,70 @@ class H264Depacketizer:
                 self._take(packet.payload)
             except RtpError:
                 self._broken = True
-                self._fragment = None
         if packet.marker:
             done += self._finish(lost_end=False)
         return done
 
     def _finish(self, *, lost_end: bool) -> list[Frame]:
-        whole = not (self._broken or lost_end or self._fragment is not None)
-        units, timestamp = tuple(self._units), self._timestamp
-        self._units, self._bytes, self._packets, self._fragment, self._timestamp = [], 0, 0, None, None
+        complete = self._close()
+        whole = complete and not (self._broken or lost_end)
+        units, timestamp, key = tuple(self._units), self._timestamp, self._key
+        self._units, self._bytes, self._packets, self._key, self._timestamp = [], 0, 0, False, None
         self._broken = False
-        if timestamp is None or not units:
+        if timestamp is None or (whole and not units):
             return []
-        return [Frame(timestamp, units, whole)]
+        # One of which nothing is left is told as well: what follows builds on it.
+        return [Frame(timestamp, units, whole, key)]
+
+    def _take(self, payload: bytes) -> None:
+        """Read one payload. Raises RtpError when it is broken."""
+        raise NotImplementedError
+
+    def _close(self) -> bool:
+        """End the picture; whether it is complete by what its payloads say."""
+        raise NotImplementedError
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > FRAME_BYTES_MAX or self._packets > FRAME_PACKETS_MAX:
+            raise RtpError("a picture is over the limit")
+
+
+class H264Depacketizer(Depacketizer):
+    """Access units (RFC 6184 section 5.2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fragment: bytearray | None = None
+
+    def _close(self) -> bool:
+        complete = self._fragment is None
+        self._fragment = None
+        return complete
 
     def _take(self, payload: bytes) -> None:
         kind = payload[0] & 31
-        if kind == _FU_A:
-            self._take_fragment(payload)
-        elif kind == _STAP_A:
-            at = 1
-            while at < len(payload):
-                size = int.from_bytes(payload[at : at + 2], "big")
-                unit = payload[at + 2 : at + 2 + size]
-                if not size or len(unit) != size:
-                    raise RtpError("a STAP-A is cut off")
-                self._add(unit)
-                at += 2 + size
-        else:
-            # A unit of its own; payloads of other packetization modes have kinds that no unit has.
-            self._add(payload)
+        try:
+            if kind == _FU_A:
+                self._take_fragment(payload)
+            elif kind == _STAP_A:
+                self._take_aggregate(payload)
+            else:
+                # A unit of its own; payloads of other packetization modes have kinds that no unit has.
+                self._add(payload)
+        except RtpError:
+            self._fragment = None
+            raise
+
+    def _take_aggregate(self, payload: bytes) -> None:
+        at = 1
+        while at < len(payload):
+            size = int.from_bytes(payload[at : at + 2], "big")
+            unit = payload[at + 2 : at + 2 + size]
+            if not size or len(unit) != size:
+                raise RtpError("a STAP-A is cut off")
+            self._add(unit)
+            at += 2 + size
 
     def _take_fragment(self, payload: bytes) -> None:
         if len(payload) < 3:
@@ -282,14 +313,13 @@ class H264Depacketizer:
             self._add(unit)
 
     def _add(self, unit: bytes) -> None:
-        self._bytes += len(unit)
-        if self._bytes > FRAME_BYTES_MAX or self._packets > FRAME_PACKETS_MAX:
-            raise RtpError("an access unit is over the limit")
+        self._count(len(unit))
         kind = unit[0] & 31
         if not 1 <= kind <= 23:
             raise RtpError("not a NAL unit")
         if kind not in _LEFT_OUT:
             self._units.append(unit)
+            self._key = self._key or kind == _IDR
 
 
 # -- order -----------------------------------------------------------------------------------------------------------

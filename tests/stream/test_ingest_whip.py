@@ -215,7 +215,7 @@ async def test_parameter_sets_of_an_absurd_size_are_a_broken_picture() -> None:
         (publisher,) = stage.whip._hosts.values()
         broken = stage.whip.totals.broken_frames
         units = (b"\x67" + bytes(70_000), b"\x68pps", b"\x65slice")
-        publisher._push_frame(rtp.Frame(0, units, True), stage.clock())
+        publisher._push_frame(rtp.Frame(0, units, True, True), stage.clock())
         assert stage.whip.totals.broken_frames == broken + 1
 
 
@@ -229,3 +229,43 @@ async def test_no_key_frame_is_asked_for_while_all_readers_can_ask_themselves() 
         stage.ahead_ms += 5_000
         await viewer.until(video=viewer.frames["video"] + 30)
         assert stage.whip.totals.keys_asked == asked
+
+
+async def test_a_host_of_vp8_is_taken_where_that_is_allowed_and_seen_by_webrtc_viewers_as_it_came() -> None:
+    codecs = (Codec.H264, Codec.VP8)
+    async with webrtc_stage(codecs=codecs) as stage, outside_host("video/VP8") as host, outside_viewer() as viewer:
+        listener = Listener(stage.directory.relay("room"), stage.clock())
+        await host.publish(stage)
+        pictures = await listener.until(10, Kind.VIDEO)
+        assert {p.codec for p in pictures} == {Codec.VP8}
+        assert pictures[0].key
+        assert stage.directory.info("room").video_codec == "vp8"
+        await viewer.play(stage)
+        await viewer.until(video=20, audio=20)
+        assert viewer.sizes == {(320, 240)}
+
+
+async def test_h264_is_answered_first_though_vp8_is_allowed_and_offered_first() -> None:
+    codecs = (Codec.H264, Codec.VP8)
+    async with webrtc_stage(codecs=codecs) as stage, outside_host("video/VP8", "video/H264") as host:
+        offer = await host.offer()
+        assert offer.index("VP8/90000") < offer.index("H264/90000")
+        sdp = stage.whip.join("room", offer, client="127.0.0.1").sdp
+        assert "H264/90000" in sdp
+        assert "VP8/90000" not in sdp
+
+
+async def test_viewers_whose_codec_the_next_host_does_not_send_are_let_go() -> None:
+    codecs = (Codec.H264, Codec.VP8)
+    async with webrtc_stage(codecs=codecs) as stage, outside_viewer("video") as viewer:
+        async with outside_host() as first:
+            accepted = await first.publish(stage)
+            await stage.until_playing()
+            await viewer.play(stage)
+            await viewer.until(video=5)
+            stage.whip.leave("room", accepted.id)
+        async with outside_host("video/VP8") as second:
+            await second.publish(stage)
+            async with asyncio.timeout(20):
+                while stage.whep.viewers:
+                    await asyncio.sleep(0.02)

@@ -238,6 +238,7 @@ async def test_a_viewer_answers_nothing_to_a_wrong_password(plain_clip: Clip) ->
 class Ear:
     """A viewer of a stream that keeps what it is sent."""
 
+    codec = Codec.H264
     variant = (96, b"")
     audio_payload_type: int | None = 111
     cursor: int | None = None

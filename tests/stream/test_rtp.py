@@ -115,11 +115,12 @@ def test_order_is_restored_and_doubles_are_dropped(chance: random.Random, shape:
     assert [list(frame.units) for frame in depacketized(mixed)] == frames
 
 
-def test_a_lost_packet_marks_its_frame_and_no_other() -> None:
+@pytest.mark.parametrize("lost", [3, 4])
+def test_a_lost_packet_marks_its_frame_and_no_other(lost: int) -> None:
     sent = packets_of([[unit(1, 3000, seed)] for seed in range(5)])
     buffer, frames, out = ReceiveBuffer(), H264Depacketizer(), []
     for number, data in enumerate(sent):
-        if number == 4:
+        if number == lost:
             continue
         for packet, gap in buffer.push(parse_rtp(data), number):
             out += frames.push(packet, gap=gap)

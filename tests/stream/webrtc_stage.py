@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
@@ -10,7 +10,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from stream.directory import Directory, Publication
 from stream.ingest_whip import WhipIngest
 from stream.output_whep import WhepLimits, WhepOutput
-from stream.packet import Packet
+from stream.packet import Codec, Packet
 from stream.webrtc_transport import Accepted, TransportLimits, WebRtcTransport
 from tests.stream.lossy_wire import LossyWire
 from tests.stream.media import Clip
@@ -21,13 +21,18 @@ class WebRtcStage:
     """Directory, UDP port and WHEP of one test."""
 
     def __init__(
-        self, limits: TransportLimits | None = None, whep: WhepLimits | None = None, *, worker: int = 0
+        self,
+        limits: TransportLimits | None = None,
+        whep: WhepLimits | None = None,
+        *,
+        worker: int = 0,
+        codecs: Sequence[Codec] = (Codec.H264,),
     ) -> None:
         self.ahead_ms = 0
         self.directory = Directory(self.clock)
         self.transport = WebRtcTransport(clock=self.clock, limits=limits, worker=worker)
         self.whep = WhepOutput(self.directory, self.transport, clock=self.clock, limits=whep)
-        self.whip = WhipIngest(self.directory, self.transport, clock=self.clock)
+        self.whip = WhipIngest(self.directory, self.transport, clock=self.clock, codecs=codecs)
         self._feeders: list[asyncio.Task[None]] = []
 
     def clock(self) -> int:
@@ -117,9 +122,13 @@ class OutsideViewer:
 
 @contextlib.asynccontextmanager
 async def webrtc_stage(
-    limits: TransportLimits | None = None, whep: WhepLimits | None = None, *, worker: int = 0
+    limits: TransportLimits | None = None,
+    whep: WhepLimits | None = None,
+    *,
+    worker: int = 0,
+    codecs: Sequence[Codec] = (Codec.H264,),
 ) -> AsyncIterator[WebRtcStage]:
-    stage = WebRtcStage(limits, whep, worker=worker)
+    stage = WebRtcStage(limits, whep, worker=worker, codecs=codecs)
     await stage.open()
     try:
         yield stage
