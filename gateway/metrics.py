@@ -43,6 +43,7 @@ GAUGES = frozenset(
         "queued_bytes",
         "free_bytes",
         "aac_rooms",
+        "tcp_connections",
     }
 )
 

@@ -21,7 +21,8 @@ from gateway.rooms import Room
 from gateway.services import Services
 from stream.errors import OfferRefused
 from stream.webrtc_sdp import ice_fragment
-from stream.webrtc_transport import Accepted, Session, WebRtcTransport
+from stream.webrtc_session import Accepted, Session
+from stream.webrtc_transport import WebRtcTransport
 
 SDP_TYPE: Final = "application/sdp"
 FRAGMENT_TYPE: Final = "application/trickle-ice-sdpfrag"

@@ -18,7 +18,8 @@ from stream.errors import AlreadyPublishing, OfferRefused, PublishRefused
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import opus, rtcp, rtp
 from stream.webrtc_sdp import AUDIO, VIDEO, Track, agree, answer
-from stream.webrtc_transport import Accepted, Session, WebRtcTransport
+from stream.webrtc_session import Accepted, Session
+from stream.webrtc_transport import WebRtcTransport
 from stream.webrtc_video import SDP_NAMES, TAKEN
 
 log = logging.getLogger("siyu.whip")

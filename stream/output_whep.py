@@ -12,7 +12,8 @@ from stream.packet import Codec, Kind
 from stream.protocol import h264, rtcp, rtp
 from stream.relay import Relay
 from stream.webrtc_sdp import AUDIO, VIDEO, Source, Track, agree, answer
-from stream.webrtc_transport import Accepted, Session, WebRtcTransport
+from stream.webrtc_session import Accepted, Session
+from stream.webrtc_transport import WebRtcTransport
 from stream.webrtc_video import SDP_NAMES, SENT
 from stream.whep_stream import SendRtp, Variant, WhepStream, WhepTotals
 

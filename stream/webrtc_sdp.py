@@ -66,6 +66,8 @@ class LocalEnd:
     addresses: tuple[str, ...]
     port: int
     fingerprint: str
+    tcp: bool = False
+    """Whether the same port is there for ICE over TCP."""
 
 
 def parse_offer(text: str) -> SessionDescription:
@@ -312,6 +314,11 @@ def _accepted(track: Track, protocol: str, local: LocalEnd, family: str) -> list
     for index, address in enumerate(local.addresses):
         priority = 126 << 24 | (65_535 - index) << 8 | 255
         lines.append(f"a=candidate:{index + 1} 1 udp {priority} {address} {local.port} typ host")
+    if local.tcp:
+        # Below every UDP candidate; of TCP's the direction preference for passive is 4 (RFC 6544 section 4.2).
+        for index, address in enumerate(local.addresses, len(local.addresses)):
+            priority = 90 << 24 | (4 << 13 | 8191 - index) << 8 | 255
+            lines.append(f"a=candidate:{index + 1} 1 tcp {priority} {address} {local.port} typ host tcptype passive")
     lines.append("a=end-of-candidates")
     return lines
 

@@ -2,16 +2,14 @@
 
 import sys
 import time
-from typing import cast
 
 import av
 import numpy as np
-from av.video.stream import VideoStream
 
 
 def main(url: str) -> None:
     with av.open(url, "w", format="flv") as container:
-        video = cast(VideoStream, container.add_stream("libsvtav1", rate=25))
+        video = container.add_stream("libsvtav1", rate=25)
         video.width, video.height, video.pix_fmt = 320, 180, "yuv420p"
         video.options = {"preset": "12", "g": "25", "svtav1-params": "pred-struct=1:lp=1"}
         started_s = time.monotonic()

@@ -11,7 +11,7 @@ from stream.errors import OfferRefused
 from stream.packet import Codec, Kind
 from stream.protocol import rtcp, rtp
 from stream.transcode_audio import AUDIO_THREAD
-from stream.webrtc_transport import Address
+from stream.webrtc_session import Address
 from tests.stream.webrtc_host import Listener, outside_host
 from tests.stream.webrtc_stage import outside_viewer, webrtc_stage
 
