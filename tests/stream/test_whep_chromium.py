@@ -66,7 +66,7 @@ async def chromium_page() -> AsyncIterator[Page]:
 
 
 async def until_frames(page: Page, count: int) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (found := await page.evaluate(FOUND))["frames"] < count:
             await asyncio.sleep(0.2)
     return dict(found)
