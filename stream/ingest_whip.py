@@ -358,7 +358,11 @@ class WhipIngest:
         now_ms = self.clock()
         host = WhipHost(self, room, video, agreed.track(AUDIO), now_ms)
         session = self._transport.open_session(
-            host, client=client, remote_ufrag=agreed.remote_ufrag, fingerprints=agreed.fingerprints
+            host,
+            client=client,
+            remote_ufrag=agreed.remote_ufrag,
+            fingerprints=agreed.fingerprints,
+            connects=agreed.connects,
         )
         try:
             host.publication = self._directory.publish(room, host, now_ms)

@@ -168,7 +168,11 @@ class WhepOutput:
         assert video is not None
         viewer = WhepViewer(self, stream, codec, video, agreed.track(AUDIO))
         session = self._transport.open_session(
-            viewer, client=client, remote_ufrag=agreed.remote_ufrag, fingerprints=agreed.fingerprints
+            viewer,
+            client=client,
+            remote_ufrag=agreed.remote_ufrag,
+            fingerprints=agreed.fingerprints,
+            connects=agreed.connects,
         )
         viewer.session = session
         self._streams[room] = stream

@@ -76,6 +76,8 @@ class Session:
     segments: bool = True
     """Whether UDP segmentation works on the way to this peer."""
     addresses: set[Address] = field(default_factory=set)
+    connects: bool = False
+    """Whether we begin the DTLS handshake."""
     keys: Any = None
     """libsrtp's session for what we send, once connected."""
     role: str = "controlled"
@@ -111,7 +113,8 @@ class Session:
         from aiortc.rtcdtlstransport import RTCDtlsTransport
 
         dtls = RTCDtlsTransport(self, [certificate])  # type: ignore[arg-type]  # it uses role, _recv and _send only
-        dtls._set_role("server")  # noqa: SLF001  # as RTCPeerConnection does from the answer's a=setup
+        role = "client" if self.connects else "server"
+        dtls._set_role(role)  # noqa: SLF001  # as RTCPeerConnection does from the answer's a=setup
         self._dtls = dtls
         dtls.on("statechange", self._on_state)
         await dtls.start(RTCDtlsParameters(fingerprints=list(self.fingerprints)))

@@ -179,7 +179,13 @@ class WebRtcTransport:
     # -- sessions ----------------------------------------------------------------------------------------------------
 
     def open_session(
-        self, peer: Peer, *, client: str, remote_ufrag: str, fingerprints: tuple[RTCDtlsFingerprint, ...]
+        self,
+        peer: Peer,
+        *,
+        client: str,
+        remote_ufrag: str,
+        fingerprints: tuple[RTCDtlsFingerprint, ...],
+        connects: bool = False,
     ) -> Session:
         """Make a session that waits for the peer's checks. Raises OfferRefused 503 or 429 above a limit."""
         limits, client = self.limits, unmapped(client)
@@ -202,6 +208,7 @@ class WebRtcTransport:
             fingerprints=fingerprints,
             peer=peer,
             heard_ms=self.clock(),
+            connects=connects,
         )
         self._sessions[session.id] = self._by_ufrag[session.ufrag] = session
         return session

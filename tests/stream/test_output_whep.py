@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from aiortc import RTCSessionDescription
 
 from stream.directory import Directory
 from stream.errors import OfferRefused
@@ -355,3 +356,14 @@ async def test_reports_lay_picture_and_sound_on_one_clock(plain_clip: Clip) -> N
     # Both packets were of the same moment.
     last = {p.payload_type: p for p in map(parse_rtp, ear.packets)}
     assert (last[96].timestamp - stream.epoch) % 2**32 / 90 == (last[111].timestamp - stream.epoch) % 2**32 / 48
+
+
+async def test_a_viewer_that_waits_for_the_handshake_plays(plain_clip: Clip) -> None:
+    async with webrtc_stage() as stage, outside_viewer("video") as viewer:
+        stage.feed(stage.publish(), plain_clip, ready=20)
+        await stage.until_playing()
+        offer = (await viewer.offer()).replace("a=setup:actpass", "a=setup:passive")
+        sdp = stage.whep.join("room", offer, client="127.0.0.1").sdp
+        assert "a=setup:active" in sdp
+        await viewer.connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+        await viewer.until(video=10, seconds=60)
