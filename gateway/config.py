@@ -146,7 +146,7 @@ HELP = {
     "rtmp_port": "RTMP from OBS and phones, and to players",
     "rtmps_port": "RTMP over TLS; 1936 when there is a certificate",
     "rtmp_challenge": "ask encoders that connect without a key for user and password (the room and its key)",
-    "udp_port": "WebRTC media, one port for all sessions",
+    "udp_port": "WebRTC media, UDP and TCP, one port for all sessions",
     "udp_host": "public address or name in WebRTC candidates, when the server does not see it itself",
     "data": "folder of the databases and the secret",
     "database_url": "postgresql://USER:PASSWORD@HOST/DATABASE instead of SQLite in the data folder",

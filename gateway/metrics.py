@@ -47,6 +47,7 @@ GAUGES = frozenset(
         "free_bytes",
         "aac_rooms",
         "advised",
+        "tcp_connections",
     }
 )
 

@@ -25,7 +25,8 @@ from stream.ingest_whip import WhipIngest
 from stream.origin import Origin
 from stream.output_whep import WhepOutput
 from stream.webrtc_sdp import ice_fragment
-from stream.webrtc_transport import Accepted, Session, WebRtcTransport
+from stream.webrtc_session import Accepted, Session
+from stream.webrtc_transport import WebRtcTransport
 
 SDP_TYPE: Final = "application/sdp"
 FRAGMENT_TYPE: Final = "application/trickle-ice-sdpfrag"

@@ -332,7 +332,7 @@ class Streaming:
             await self.webrtc.start(host, port, addresses=[public] if public else [])
         except OSError as error:
             await self.rtmp.close()
-            where = f"cannot use UDP on {host}:{port} for WebRTC"
+            where = f"cannot use UDP and TCP on {host}:{port} for WebRTC"
             text = f"{where}: {_reason(error)}; choose another --udp-port, or a --udp-host that has an address"
             raise OSError(error.errno, text) from error
 

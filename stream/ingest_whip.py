@@ -20,7 +20,8 @@ from stream.origin import Origin
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import opus, rtcp, rtp
 from stream.webrtc_sdp import AUDIO, VIDEO, Track, agree, answer
-from stream.webrtc_transport import Accepted, Session, WebRtcTransport
+from stream.webrtc_session import Accepted, Session
+from stream.webrtc_transport import WebRtcTransport
 from stream.webrtc_video import SDP_NAMES, TAKEN
 
 log = logging.getLogger("siyu.whip")
@@ -370,7 +371,11 @@ class WhipIngest:
         now_ms = self.clock()
         host = WhipHost(self, room, video, agreed.track(AUDIO), now_ms)
         session = self._transport.open_session(
-            host, client=client, remote_ufrag=agreed.remote_ufrag, fingerprints=agreed.fingerprints
+            host,
+            client=client,
+            remote_ufrag=agreed.remote_ufrag,
+            fingerprints=agreed.fingerprints,
+            connects=agreed.connects,
         )
         try:
             host.publication = self._directory.publish(room, host, now_ms, origin)

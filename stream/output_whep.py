@@ -13,7 +13,8 @@ from stream.packet import Codec, Kind
 from stream.protocol import h264, rtcp, rtp
 from stream.relay import Relay
 from stream.webrtc_sdp import AUDIO, VIDEO, Source, Track, agree, answer
-from stream.webrtc_transport import Accepted, Session, WebRtcTransport
+from stream.webrtc_session import Accepted, Session
+from stream.webrtc_transport import WebRtcTransport
 from stream.webrtc_video import SDP_NAMES, SENT
 from stream.whep_stream import SendRtp, Variant, WhepStream, WhepTotals
 
@@ -192,7 +193,11 @@ class WhepOutput:
         assert video is not None
         viewer = WhepViewer(self, stream, codec, video, agreed.track(AUDIO))
         session = self._transport.open_session(
-            viewer, client=client, remote_ufrag=agreed.remote_ufrag, fingerprints=agreed.fingerprints
+            viewer,
+            client=client,
+            remote_ufrag=agreed.remote_ufrag,
+            fingerprints=agreed.fingerprints,
+            connects=agreed.connects,
         )
         viewer.session = session
         self._streams[room] = stream

@@ -1,8 +1,8 @@
 """SDP offers of WHIP and WHEP clients, and our answers to them.
 
-Parsed by aiortc's module, answered by our own: an ICE-lite agent with one address for all, DTLS passive, everything
-bundled (RFC 9725 section 4.2, RFC 8829, RFC 8843, RFC 8839). H.264 in packetization mode 1 and Opus; VP8 and AV1 where
-the one who asks allows them.
+Parsed by aiortc's module, answered by our own: an ICE-lite agent with one address for all, DTLS passive unless the peer
+is, everything bundled (RFC 9725 section 4.2, RFC 8829, RFC 8843, RFC 8839). H.264 in packetization mode 1 and Opus; VP8
+and AV1 where the one who asks allows them.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Offer:
     fingerprints: tuple[RTCDtlsFingerprint, ...]
     remote_ufrag: str
     tracks: tuple[Track, ...] = field(default=())
+    connects: bool = False
+    """Whether we begin the DTLS handshake: the peer says that it waits for it (RFC 8842 section 5.3)."""
 
     def track(self, kind: str) -> Track | None:
         """Give what was agreed on for `kind`."""
@@ -66,6 +68,8 @@ class LocalEnd:
     addresses: tuple[str, ...]
     port: int
     fingerprint: str
+    tcp: bool = False
+    """Whether the same port is there for ICE over TCP."""
 
 
 _LINE_ENDS: Final = str.maketrans("", "", "\r\n\t")
@@ -125,7 +129,8 @@ def agree(
         _refuse_tracks(parsed, codecs, sending=sending, video=video)
     assert first is not None
     fingerprints, ufrag = _check_transport(parsed, first, tracks)
-    return Offer(tuple(sections), fingerprints, ufrag, tuple(tracks))
+    assert first.dtls is not None
+    return Offer(tuple(sections), fingerprints, ufrag, tuple(tracks), connects=first.dtls.role == "server")
 
 
 def _direction_fits(media: MediaDescription, *, sending: bool) -> bool:
@@ -157,8 +162,6 @@ def _check_transport(
         raise OfferRefused(422, "no_rtcp_mux", "RTP and RTCP have to share one port: offer a=rtcp-mux")
     if first.dtls is None or not any(f.algorithm.lower() == "sha-256" for f in first.dtls.fingerprints):
         raise OfferRefused(422, "no_dtls", "the offer has no DTLS fingerprint (sha-256) or no a=setup")
-    if first.dtls.role == "server":
-        raise OfferRefused(422, "dtls_role", "the server is the passive side: offer a=setup:actpass or active")
     ice = first.ice
     if ice is None or not ice.usernameFragment or not ice.password:
         raise OfferRefused(422, "no_ice", "the offer has no ICE credentials")
@@ -275,7 +278,7 @@ def answer(offer: Offer, local: LocalEnd, *, session: int, sources: dict[str, So
             lines += [f"m={kind} 0 {protocol} {first_format}", "c=IN IP4 0.0.0.0", "a=inactive"]
             lines += [f"a=mid:{mid}"] if mid else []
             continue
-        lines += _accepted(track, protocol, local, family)
+        lines += _accepted(track, protocol, local, family, "active" if offer.connects else "passive")
         lines.append("a=sendonly" if sending else "a=recvonly")
         if sending:
             source = sources[kind]
@@ -290,7 +293,7 @@ def answer(offer: Offer, local: LocalEnd, *, session: int, sources: dict[str, So
     return "\r\n".join(lines) + "\r\n"
 
 
-def _accepted(track: Track, protocol: str, local: LocalEnd, family: str) -> list[str]:
+def _accepted(track: Track, protocol: str, local: LocalEnd, family: str, setup: str) -> list[str]:
     number = track.payload_type
     rtx = track.rtx_payload_type
     formats = f"{number} {rtx}" if rtx is not None else f"{number}"
@@ -312,12 +315,17 @@ def _accepted(track: Track, protocol: str, local: LocalEnd, family: str) -> list
         f"a=ice-ufrag:{local.ufrag}",
         f"a=ice-pwd:{local.password}",
         f"a=fingerprint:sha-256 {local.fingerprint}",
-        "a=setup:passive",
+        f"a=setup:{setup}",
     ]
     # RFC 8445 section 5.1.2.1: host candidates, type preference 126, the first address first.
     for index, address in enumerate(local.addresses):
         priority = 126 << 24 | (65_535 - index) << 8 | 255
         lines.append(f"a=candidate:{index + 1} 1 udp {priority} {address} {local.port} typ host")
+    if local.tcp:
+        # Below every UDP candidate; of TCP's the direction preference for passive is 4 (RFC 6544 section 4.2).
+        for index, address in enumerate(local.addresses, len(local.addresses)):
+            priority = 90 << 24 | (4 << 13 | 8191 - index) << 8 | 255
+            lines.append(f"a=candidate:{index + 1} 1 tcp {priority} {address} {local.port} typ host tcptype passive")
     lines.append("a=end-of-candidates")
     return lines
 

@@ -67,7 +67,7 @@ def test_every_service_says_how_it_is() -> None:
 
 
 def test_the_gateway_publishes_rtmp_and_webrtc_and_leaves_http_to_nginx() -> None:
-    assert service("gateway")["ports"] == ["1935:1935", "8189:8189/udp"]
+    assert service("gateway")["ports"] == ["1935:1935", "8189:8189/udp", "8189:8189"]
     assert service("nginx")["ports"] == ["80:80"]
     assert "ports" not in service("postgres")
     assert "ports" not in service("redis")

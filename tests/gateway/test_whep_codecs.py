@@ -31,7 +31,7 @@ async def test_chromium_decodes_av1_of_an_enhanced_rtmp_host(tmp_path: Path) -> 
     with live_server(tmp_path) as server:
         host = subprocess.Popen([sys.executable, "-m", "tests.gateway.av1_host", server.publish_url])
         try:
-            async with asyncio.timeout(30), httpx.AsyncClient() as client:
+            async with asyncio.timeout(60), httpx.AsyncClient() as client:
                 while not (await client.get(f"{server.base}/api/v1/rooms/{server.room}")).json()["stream"]["live"]:
                     await asyncio.sleep(0.1)
                 # There is no sound to wait for, and the server does for 2 s.
@@ -45,7 +45,7 @@ async def test_chromium_decodes_av1_of_an_enhanced_rtmp_host(tmp_path: Path) -> 
                 await page.goto(f"{server.base}/healthz")
                 await page.evaluate(PLAY, server.room)
                 stats: dict[str, Any] = {}
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while stats.get("video", {}).get("framesDecoded", 0) < 30:
                         await asyncio.sleep(0.2)
                         stats = await page.evaluate(STATS)

@@ -1,4 +1,7 @@
-"""A wire between a WebRTC peer and the server that loses what a script says: a UDP relay on loopback."""
+"""A wire between a WebRTC peer and the server that loses what a script says: a UDP relay on loopback.
+
+With `tcp` the server is reached by ICE over TCP, whatever the peer knows of that.
+"""
 
 import asyncio
 import contextlib
@@ -26,14 +29,15 @@ def by_chance(share: float, seed: int = 1) -> Loses:
 class LossyWire:
     """Send to `port` what is meant for the server."""
 
-    def __init__(self, server_port: int, loses: Loses) -> None:
+    def __init__(self, server_port: int, loses: Loses, *, tcp: bool = False) -> None:
         self.loses = loses
+        self.tcp = tcp
         self.lost = {True: 0, False: 0}
         self.carried = 0
         self.port = 0
         self._server_port = server_port
         self._front: asyncio.DatagramTransport | None = None
-        self._backs: dict[Any, asyncio.DatagramTransport] = {}
+        self._backs: dict[Any, asyncio.DatagramTransport | _Framed] = {}
         self._opening: dict[Any, list[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -80,7 +84,12 @@ class LossyWire:
                 self._front.sendto(data, address)
 
         loop = asyncio.get_running_loop()
-        back, _ = await loop.create_datagram_endpoint(lambda: _End(down), remote_addr=("127.0.0.1", self._server_port))
+        server = ("127.0.0.1", self._server_port)
+        back: asyncio.DatagramTransport | _Framed
+        if self.tcp:
+            _, back = await loop.create_connection(lambda: _Framed(down), *server)
+        else:
+            back, _ = await loop.create_datagram_endpoint(lambda: _End(down), remote_addr=server)
         self._backs[address] = back
         for data in self._opening.pop(address):
             back.sendto(data)
@@ -98,9 +107,32 @@ class _End(asyncio.DatagramProtocol):
             self._receive(data, address)
 
 
+class _Framed(asyncio.Protocol):
+    """Datagrams over TCP (RFC 4571)."""
+
+    def __init__(self, receive: Callable[[bytes, Any], None]) -> None:
+        self._receive = receive
+        self._data = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        while len(self._data) >= 2 and len(self._data) >= 2 + (size := int.from_bytes(self._data[:2], "big")):
+            datagram, self._data = self._data[2 : 2 + size], self._data[2 + size :]
+            self._receive(datagram, None)
+
+    def sendto(self, data: bytes) -> None:
+        self.transport.write(len(data).to_bytes(2, "big") + data)
+
+    def close(self) -> None:
+        self.transport.abort()
+
+
 @contextlib.asynccontextmanager
-async def lossy_wire(server_port: int, loses: Loses) -> AsyncIterator[LossyWire]:
-    wire = LossyWire(server_port, loses)
+async def lossy_wire(server_port: int, loses: Loses, *, tcp: bool = False) -> AsyncIterator[LossyWire]:
+    wire = LossyWire(server_port, loses, tcp=tcp)
     await wire.open()
     try:
         yield wire

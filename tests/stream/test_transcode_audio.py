@@ -49,7 +49,7 @@ async def test_sound_of_every_codec_that_hosts_send_becomes_opus(codec: Codec, n
     transcoder = AudioTranscoder(Codec.OPUS, found.extend)
     for packet in encoded(codec, name):
         transcoder.push(packet)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(found) < 40:
             await asyncio.sleep(0.01)
     transcoder.close()
@@ -69,7 +69,7 @@ async def test_flac_with_its_marker_is_decoded_as_well() -> None:
     transcoder = AudioTranscoder(Codec.OPUS, found.extend)
     for packet in (whole, *sound):
         transcoder.push(packet)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(found) < 40:
             await asyncio.sleep(0.01)
     transcoder.close()
@@ -80,7 +80,7 @@ async def test_a_codec_that_nothing_decodes_is_complained_of_once(caplog: pytest
     with caplog.at_level(logging.WARNING, "siyu.transcode"):
         for number in range(50):
             transcoder.push(Packet(Kind.AUDIO, Codec.VP8, number, 0, True, False, b"x"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while transcoder.failed < 50:
                 await asyncio.sleep(0.01)
     transcoder.close()

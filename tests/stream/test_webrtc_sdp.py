@@ -141,7 +141,6 @@ BAD_OFFERS: list[tuple[Callable[[str], str], int, str]] = [
     (lambda offer: changed(offer, "a=recvonly", "a=sendonly"), 422, "no_video"),
     (lambda offer: changed(offer, "a=rtcp-mux", "a=rtcp-mix"), 422, "no_rtcp_mux"),
     (lambda offer: changed(offer, "a=group:BUNDLE", "a=group:LS"), 422, "no_bundle"),
-    (lambda offer: changed(offer, "a=setup:actpass", "a=setup:passive"), 422, "dtls_role"),
     (lambda offer: changed(offer, "a=fingerprint:sha-256", "a=fingerprint:md5"), 422, "no_dtls"),
     (lambda offer: changed(offer, "a=ice-pwd", "a=ice-pass"), 422, "no_ice"),
 ]
@@ -199,5 +198,12 @@ def test_control_characters_do_not_come_back_in_an_answer(character: str) -> Non
     # Found by fuzzing: a=mid was repeated with what stood in it.
     text = CHROME.replace("a=mid:1", f"a=mid:1{character}")
     with pytest.raises(OfferRefused, match="control characters") as refused:
-        agree(text, sending=True, profile=None)
+        agree(text, sending=True)
     assert (refused.value.status, refused.value.code) == (400, "bad_sdp")
+
+
+def test_a_peer_that_waits_for_the_handshake_is_answered_as_the_one_that_begins_it() -> None:
+    for said, answered in (("actpass", "passive"), ("active", "passive"), ("passive", "active")):
+        offer = agree(CHROME.replace("a=setup:actpass", f"a=setup:{said}"), sending=True)
+        text = answer(offer, LOCAL, session=7, sources={VIDEO: Source(1, 2, 3), AUDIO: Source(4, None, 5)})
+        assert text.count(f"a=setup:{answered}\r\n") == 2

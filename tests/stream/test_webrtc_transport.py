@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.srtp import SEGMENTS_MAX, runs_of
-from stream.webrtc_addresses import own_addresses
-from stream.webrtc_transport import SEND_QUEUE_BYTES_MAX, WebRtcTransport, worker_of
+from stream.webrtc_addresses import candidate_addresses, own_addresses, unmapped
+from stream.webrtc_session import worker_of
+from stream.webrtc_transport import SEND_QUEUE_BYTES_MAX, WebRtcTransport
 from tests.stream.webrtc_stage import webrtc_stage
 
 
@@ -179,3 +180,27 @@ async def test_a_session_of_a_worker_is_found_by_its_number() -> None:
         assert worker_of(session.id) == 7
         assert len(session.id) > 20
         assert session.name not in ("", session.id)
+
+
+async def test_a_public_name_gives_the_addresses_that_the_socket_can_be_reached_by() -> None:
+    assert await candidate_addresses("127.0.0.1", ["192.0.2.7", "2001:db8::7"]) == ("192.0.2.7",)
+    assert await candidate_addresses("2001:db8::1", ["192.0.2.7", "2001:db8::7"]) == ("2001:db8::7",)
+    assert await candidate_addresses("::", ["192.0.2.7", "2001:db8::7"]) == ("192.0.2.7", "2001:db8::7")
+    assert "127.0.0.1" in await candidate_addresses("0.0.0.0", ["localhost"])
+    with pytest.raises(OSError, match="no IPv4 address"):
+        await candidate_addresses("0.0.0.0", ["2001:db8::7"])
+
+
+def test_a_mapped_address_is_one_of_ipv4() -> None:
+    assert [unmapped(text) for text in ("::ffff:192.0.2.7", "192.0.2.7", "::1")] == ["192.0.2.7", "192.0.2.7", "::1"]
+
+
+async def test_a_port_that_is_taken_for_tcp_is_an_error_that_says_so() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        transport = WebRtcTransport(clock=lambda: 0)
+        with pytest.raises(OSError, match="ICE over TCP") as error:
+            await transport.start("127.0.0.1", taken.getsockname()[1])
+        assert error.value.errno == errno.EADDRINUSE
+        await transport.close()

@@ -12,7 +12,7 @@ from aiortc.rtcrtpsender import RTCRtpSender
 
 from stream.packet import Kind, Packet
 from stream.relay import Source
-from stream.webrtc_transport import Accepted
+from stream.webrtc_session import Accepted
 from tests.stream.webrtc_stage import WebRtcStage
 
 

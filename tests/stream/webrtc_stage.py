@@ -11,7 +11,8 @@ from stream.directory import Directory, Publication
 from stream.ingest_whip import WhipIngest
 from stream.output_whep import WhepLimits, WhepOutput
 from stream.packet import Codec, Packet
-from stream.webrtc_transport import Accepted, TransportLimits, WebRtcTransport
+from stream.webrtc_session import Accepted
+from stream.webrtc_transport import TransportLimits, WebRtcTransport
 from tests.stream.lossy_wire import LossyWire
 from tests.stream.media import Clip
 from tests.stream.stage import Host, clock_ms
@@ -38,8 +39,8 @@ class WebRtcStage:
     def clock(self) -> int:
         return clock_ms() + self.ahead_ms
 
-    async def open(self) -> None:
-        await self.transport.start("127.0.0.1", 0)
+    async def open(self, host: str = "127.0.0.1", addresses: Sequence[str] = ()) -> None:
+        await self.transport.start(host, 0, addresses=addresses)
         self.directory.start()
 
     async def close(self) -> None:
@@ -127,9 +128,11 @@ async def webrtc_stage(
     *,
     worker: int = 0,
     codecs: Sequence[Codec] = (Codec.H264,),
+    host: str = "127.0.0.1",
+    addresses: Sequence[str] = (),
 ) -> AsyncIterator[WebRtcStage]:
     stage = WebRtcStage(limits, whep, worker=worker, codecs=codecs)
-    await stage.open()
+    await stage.open(host, addresses)
     try:
         yield stage
     finally:
