@@ -143,6 +143,8 @@ class _Room:
             start_ms, duration_ms = self._span_ms(spans)
             part = hls.Part(data, duration_ms, window.key)
             self.timeline.add(part, self._map, int(start_ms) + self._wall_offset_ms)
+        if self._windows is not None and self.timeline.ready:
+            self._windows.longest_ms = self.timeline.part_target_s * 1000
         self._tell()
 
     def _span_ms(self, spans: dict[int, tuple[int, int]]) -> tuple[float, float]:
