@@ -138,6 +138,8 @@ class _Room:
     publication: Publication | None = None
     hosted: bool = False
     left_ms: int = 0
+    rendition: bool = False
+    """Made of another room: whoever makes it says when it ends, and nobody is told of it."""
     told: StreamInfo | None = None
 
 
@@ -173,6 +175,17 @@ class Directory:
         """Give the room's relay, made now if need be: a viewer may wait for its host. Raises DirectoryFull."""
         return self._entry(room).relay
 
+    def rendition(self, name: str) -> Relay:
+        """Make a relay for packets in the time of another room; it stays until `drop`. Raises DirectoryFull."""
+        entry = self._entry(name, rendition=True)
+        return entry.relay
+
+    def drop(self, name: str) -> None:
+        """Forget a rendition; its relay is closed by its owner."""
+        entry = self._rooms.get(name)
+        if entry is not None and entry.rendition:
+            del self._rooms[name]
+
     def info(self, room: str) -> StreamInfo:
         """Give what is known of the room's stream; not live if nothing is."""
         relay = self.find(room)
@@ -207,6 +220,8 @@ class Directory:
     def sweep(self, now_ms: int) -> None:
         """Let time pass: give up tracks that stay away and relays that nobody needs."""
         for room, entry in tuple(self._rooms.items()):
+            if entry.rendition:
+                continue
             if entry.publication is not None:
                 if now_ms - entry.publication.heard_ms >= STALL_MS:
                     entry.relay.stall(now_ms)
@@ -252,7 +267,7 @@ class Directory:
         relays = [entry.relay for entry in self._rooms.values()]
         return DirectoryStats(
             relays=len(relays),
-            live=sum(relay.live for relay in relays),
+            live=sum(entry.relay.live and not entry.rendition for entry in self._rooms.values()),
             bytes_in=sum(relay.bytes_in for relay in relays),
             packets_dropped=sum(relay.packets_dropped for relay in relays),
             gop_bytes=sum(relay.gop_bytes for relay in relays),
@@ -281,7 +296,7 @@ class Directory:
             self._arm_fill()
             self.fill(self._clock())
 
-    def _entry(self, room: str) -> _Room:
+    def _entry(self, room: str, *, rendition: bool = False) -> _Room:
         entry = self._rooms.get(room)
         if entry is None:
             if self._closed:
@@ -289,8 +304,8 @@ class Directory:
             if len(self._rooms) >= self._limits.relays_max:
                 raise DirectoryFull("too many streams, try again later")
             make_reel = None if self._slate is None else self._slate.reel
-            relay = Relay(room, self._limits.relay, self._on_info, make_reel)
-            entry = self._rooms[room] = _Room(relay, left_ms=self._clock())
+            relay = Relay(room, self._limits.relay, self._on_info, make_reel, follows=rendition)
+            entry = self._rooms[room] = _Room(relay, left_ms=self._clock(), rendition=rendition)
         return entry
 
     def _ended(self, publication: Publication, reason: str, now_ms: int) -> None:
@@ -308,7 +323,7 @@ class Directory:
 
     def _on_info(self, relay: Relay, now_ms: int) -> None:
         entry = self._rooms.get(relay.room)
-        if entry is None or not relay.live:
+        if entry is None or not relay.live or entry.rendition:
             return
         info = relay.info()
         video = relay.video

@@ -104,7 +104,9 @@ class _Room:
             return
         self.codecs = encoder.content_type.partition('codecs="')[2].rstrip('"')
         self._rate = encoder.rate
-        self._wall_offset_ms = now_ms - self.relay.media_clock_ms
+        offset_ms = now_ms - self.relay.media_clock_ms
+        # A host that sends its first seconds at once would take the dates back (4.4.4.6).
+        self._wall_offset_ms = max(offset_ms, self._wall_offset_ms) if self.timeline.segments else offset_ms
         self._windows = windows = Windows(encoder, self._limits.part_ms, exact=True)
         for packet in tuple(self.relay.gop):
             self._take(windows.push(packet, now_ms))

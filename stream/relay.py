@@ -111,7 +111,8 @@ class _Arrival:
 class Relay:
     """One room's stream. Owned by a Directory, which alone calls `begin`, `push`, `end`, `close`.
 
-    `make_reel` gives the slate to show while the host is away; without one it is the last picture.
+    `make_reel` gives the slate to show while the host is away; without one it is the last picture. `follows`: what is
+    pushed is in the time of another room, see Timeline.
     """
 
     def __init__(
@@ -120,6 +121,8 @@ class Relay:
         limits: RelayLimits,
         on_info: Callable[["Relay", int], None],
         make_reel: MakeReel | None = None,
+        *,
+        follows: bool = False,
     ) -> None:
         self.room = room
         self.live = False
@@ -148,7 +151,7 @@ class Relay:
         self._readers: list[Reader] = []
         self._asking: set[int] = set()
         self._hosts_only: set[int] = set()
-        self._timeline = Timeline()
+        self._timeline = Timeline(follows=follows)
         self._size: tuple[int, int] | None = None
         self._codecs: dict[Kind, str] = {}
         self._announced: set[Kind] = set()
@@ -238,6 +241,11 @@ class Relay:
         if self.standing_in:
             self._arrival = _Arrival()
             return
+        self._stop(now_ms)
+        self._begin_run(None)
+
+    def renew(self, now_ms: int) -> None:
+        """End the run; another one of the same host follows at once."""
         self._stop(now_ms)
         self._begin_run(None)
 
