@@ -96,3 +96,21 @@ async def test_each_playlist_keeps_the_rules_while_a_host_comes_and_goes(
             assert -0.07 < (start - end) / rate < 0.45
     watcher.directory.close()
     watcher.output.close()
+
+
+async def test_dates_do_not_go_back_after_a_host_that_sent_seconds_at_once() -> None:
+    clip = make_clip(3)
+    watcher = Watcher()
+    opening = asyncio.create_task(watcher.output.answer("room", "media.m3u8", {}))
+    await asyncio.sleep(0)
+    await watcher.send([*clip.configs, *clip.media])
+    assert (await opening).status == 200
+    publication = watcher.directory.publish("room", Host(), watcher.now_ms)
+    for packet in (*clip.configs, *clip.media):
+        publication.push(packet, watcher.now_ms)
+    await watcher.look()
+    publication.end("gone", watcher.now_ms)
+    await watcher.send([*clip.configs, *clip.media])
+    assert len(watcher.discontinuous) == 2
+    watcher.directory.close()
+    watcher.output.close()
