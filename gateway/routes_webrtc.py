@@ -65,7 +65,9 @@ class WebRtcRoutes:
         ways: dict[str, Way],
         *,
         address: Callable[[Request], str],
+        prepare: Callable[[str], Awaitable[None]],
     ) -> None:
+        self._prepare = prepare
         self._services = services
         self._transport = transport
         self._ways = ways
@@ -112,6 +114,8 @@ class WebRtcRoutes:
         if self._services.settings.udp_host is None and self._services.settings.host in WILDCARD_HOSTS and server:
             # The address by which the client got here is one by which its media gets here.
             reached = str(server[0])
+        if name == "whep":
+            await self._prepare(room.id)
         accepted = self._ways[name].join(room.id, offer, client=self._address(request), reached=reached)
         headers = _headers()
         headers["location"] = f"/{name}/{room.id}/{accepted.id}"

@@ -36,6 +36,9 @@ from stream.output_mp4 import Mp4Output
 from stream.output_rtmp import RtmpOutput
 from stream.output_whep import WhepOutput
 from stream.output_wsflv import WsFlvOutput
+from stream.packet import Codec
+from stream.relay import SEPARATOR, Relay
+from stream.renditions import WEBRTC, Renditions, needs_rendition
 from stream.rtmp_peers import PlayRequest, PublishRequest, RtmpLimits
 from stream.rtmp_server import RtmpServer
 from stream.slate_av import FileSlate, SlateError
@@ -44,6 +47,9 @@ from stream.webrtc_transport import TransportLimits, WebRtcTransport
 RTMPS_PORT = 1936
 NO_STREAM = "there is no such stream; playback is /live/ROOM.flv, /live/ROOM.mp4 or /live/ROOM/index.m3u8"
 MEDIA_FORMATS = (".flv", ".mp4")
+NO_RENDITION = Problem(404, "no_rendition", "there is no such rendition of this room now", retry_ms=3_000)
+RENDITION_WAIT_S = 5.0
+"""How long a WebRTC viewer waits for the first picture of a rendition: a key frame and what decoding it takes."""
 
 
 class Streaming:
@@ -59,7 +65,14 @@ class Streaming:
         settings, directory, clock = services.settings, services.directory, services.clock
         self.outputs = {".flv": FlvOutput(directory, clock=clock), ".mp4": Mp4Output(directory, clock=clock)}
         self.websocket_flv = WsFlvOutput(directory, clock=clock)
-        self.hls = HlsOutput(directory, clock=clock, limits=hls_limits(settings.hls_window_s))
+        heights = [int(rung) for rung in settings.abr]
+        self.renditions = Renditions(directory, clock=clock, heights=heights) if settings.transcode or heights else None
+        self.hls = HlsOutput(
+            directory,
+            clock=clock,
+            limits=hls_limits(settings.hls_window_s),
+            variants=self.renditions.variants if self.renditions else lambda room: (),
+        )
         self.webrtc = WebRtcTransport(
             clock=clock,
             limits=TransportLimits(
@@ -67,6 +80,8 @@ class Streaming:
             ),
         )
         self.whep = WhepOutput(directory, self.webrtc, clock=clock)
+        if settings.transcode:
+            self.whep.substitute = self._webrtc_safe
         self.whip = WhipIngest(directory, self.webrtc, clock=clock)
         self.rtmp_output = RtmpOutput(directory, self._authorize_play, clock=clock)
         self.rtmp = RtmpServer(
@@ -93,7 +108,10 @@ class Streaming:
             refused = self.refuse_room(room, request.scope)
             if refused is not None:
                 return problem_response(refused)
-            answer = await self.hls.answer(room, request.path_params["file"], query)
+            name = self._rendition(room, query.get("rendition"), h264_only=True)
+            if name is None:
+                return problem_response(NO_RENDITION)
+            answer = await self.hls.answer(name, request.path_params["file"], query)
             if answer.status != 200:
                 retry_ms = 3_000 if answer.status in {404, 503} else None
                 return problem_response(Problem(answer.status, answer.code, answer.body.decode(), retry_ms=retry_ms))
@@ -109,6 +127,7 @@ class Streaming:
             self.webrtc,
             {"whep": self.whep, "whip": self.whip},
             address=partial(_client_address, self._clients),
+            prepare=self._prepare_webrtc,
         )
         return [Route("/live/{file}", live), Route("/live/{room}/{file}", hls), *webrtc.routes()]
 
@@ -120,20 +139,55 @@ class Streaming:
         file = path.removeprefix("/live/")
         if self._refuse_playback(file, scope) is not None:
             return None
-        low_delay = parse_qs(scope["query_string"].decode("latin-1")).get("delay", [""])[0] == "low"
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        low_delay = query.get("delay", [""])[0] == "low"
+        room = self._rendition(file[:-4], query.get("rendition", [None])[0], h264_only=file.endswith(".mp4"))
+        if room is None:
+            return None
         if wants_websocket(scope["headers"]):
             if not file.endswith(".flv") or scope["method"] != "GET":
                 return None
-            watcher = self.websocket_flv.websocket(file[:-4], low_delay=low_delay, on_lost=on_lost)
+            watcher = self.websocket_flv.websocket(room, low_delay=low_delay, on_lost=on_lost)
             return Taken(watcher, feed_head=True)
         protocol = self.outputs[file[-4:]].viewer(
-            file[:-4],
+            room,
             head_only=scope["method"] == "HEAD",
             headers=CORS_HEADERS,
             low_delay=low_delay,
             on_lost=on_lost,
         )
         return Taken(protocol, feed_head=False)
+
+    # — renditions —
+
+    def _rendition(self, room: str, asked: str | None, *, h264_only: bool) -> str | None:
+        """Name the relay that has what a viewer asks for; None when there is no such rendition.
+
+        ``h264_only``: the format carries nothing else: a room of another codec is played re-encoded, where that is on.
+        """
+        if asked:
+            return None if self.renditions is None else self.renditions.watch(room, asked)
+        relay = self._services.directory.find(room)
+        if self.renditions is None or not self._services.settings.transcode or relay is None or relay.video is None:
+            return room
+        codec = relay.video.codec
+        if codec is Codec.H264 or not (h264_only or codec is Codec.VP8):
+            return room
+        return self.renditions.watch(room, WEBRTC.name) or room
+
+    async def _prepare_webrtc(self, room: str) -> None:
+        """Wait until a room can be played over WebRTC, where that takes a rendition."""
+        relay = self._services.directory.find(room)
+        if self.renditions is None or not self._services.settings.transcode or relay is None:
+            return
+        if needs_rendition(relay):
+            await self.renditions.webrtc(room, RENDITION_WAIT_S)
+
+    def _webrtc_safe(self, relay: Relay) -> Relay | None:
+        if self.renditions is None or not needs_rendition(relay):
+            return None
+        made = self._services.directory.find(relay.room + SEPARATOR + WEBRTC.name)
+        return made if made is not None and made.playing else None
 
     def _refuse_playback(self, file: str, scope: Any) -> Problem | None:
         if file[-4:] not in MEDIA_FORMATS:
@@ -160,6 +214,8 @@ class Streaming:
 
     def _playback_problem(self, file: str, scope: Any) -> Problem:
         refused = self._refuse_playback(file, scope)
+        if refused is None and b"rendition=" in scope["query_string"] and scope["method"] in {"GET", "HEAD"}:
+            return NO_RENDITION
         return refused or Problem(405, "method", "playback answers GET and HEAD", headers={"allow": "GET, HEAD"})
 
     # — keys and tokens —
@@ -227,7 +283,8 @@ class Streaming:
 
     def shutters(self) -> list[Callable[[], Any]]:
         """What ends the parts, in order."""
-        return [self.rtmp.close, self.hls.close, self.whip.close, self.whep.close, self.webrtc.close]
+        first = [self.renditions.close] if self.renditions else []
+        return [*first, self.rtmp.close, self.hls.close, self.whip.close, self.whep.close, self.webrtc.close]
 
 
 def open_slate(settings: Settings) -> FileSlate | None:

@@ -36,6 +36,9 @@ VIDEO_WAIT_MS: Final = 5000
 AUDIO_ONLY_CACHE_MS: Final = 1000
 """What a new listener of a stream without picture gets at once: enough for a player to begin."""
 
+SEPARATOR: Final = "~"
+"""Between a room's name and its rendition's: no room has it."""
+
 METADATA_BYTES_MAX: Final = 65_536
 """onMetaData is a few hundred bytes; it is kept per stream."""
 

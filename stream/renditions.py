@@ -13,11 +13,9 @@ from typing import Final
 
 from stream.directory import Clock, Directory, DirectoryFull
 from stream.packet import Codec, Kind, Packet
-from stream.relay import Relay
+from stream.relay import SEPARATOR, Relay
 from stream.transcode_video import KEY_MS_WEBRTC, Made, Rendition, VideoTranscoder
 
-SEPARATOR: Final = "~"
-"""Between a room's name and its rendition's: no room has it."""
 WEBRTC: Final = Rendition("rtc", 1080, KEY_MS_WEBRTC)
 """What WebRTC carries: H.264 without B-frames, a key frame each 2 s."""
 IDLE_MS: Final = 10_000
@@ -38,7 +36,7 @@ class Variant:
     name: str
     width: int
     height: int
-    codec: str
+    codecs: str
     bandwidth: int
 
 
@@ -47,7 +45,7 @@ class RenditionStats:
     """Figures for metrics."""
 
     rooms: int = 0
-    renditions: int = 0
+    active: int = 0
     packets: int = 0
     dropped: int = 0
     refused: int = 0
@@ -133,8 +131,8 @@ class Renditions:
         for rendition in self._ladder.values():
             if rendition.height < min(info.width, info.height):
                 width, height = rendition.size_of(info.width, info.height)
-                codec = ",".join(filter(None, (rendition.codec_of(info.width, info.height), info.audio_codec)))
-                out.append(Variant(rendition.name, width, height, codec, rendition.bits_per_s * 3 // 2 + SOUND_BITS))
+                codecs = ",".join(filter(None, (rendition.codec_of(info.width, info.height), info.audio_codec)))
+                out.append(Variant(rendition.name, width, height, codecs, rendition.bits_per_s * 3 // 2 + SOUND_BITS))
         return out
 
     def watch(self, room: str, name: str) -> str | None:
@@ -207,7 +205,7 @@ class Renditions:
         """Give figures for metrics."""
         now = self.stats_now
         now.rooms = len(self._jobs)
-        now.renditions = sum(len(job.relays) for job in self._jobs.values())
+        now.active = sum(len(job.relays) for job in self._jobs.values())
         now.dropped = self._dropped + sum(job.transcoder.dropped for job in self._jobs.values())
         return now
 

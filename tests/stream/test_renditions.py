@@ -270,14 +270,14 @@ async def test_a_rendition_ends_when_nobody_reads_it_any_more(room: Room) -> Non
     relay.attach(reader, room.now_ms)
     room.now_ms += 60_000
     room.renditions.sweep(room.now_ms)
-    assert room.renditions.stats().renditions == 1
+    assert room.renditions.stats().active == 1
     relay.detach(reader)
     room.now_ms += 9_000
     room.renditions.sweep(room.now_ms)
-    assert room.renditions.stats().renditions == 1
+    assert room.renditions.stats().active == 1
     room.now_ms += 2_000
     room.renditions.sweep(room.now_ms)
-    assert (room.renditions.stats().renditions, room.renditions.stats().rooms) == (0, 0)
+    assert (room.renditions.stats().active, room.renditions.stats().rooms) == (0, 0)
     assert room.directory.find("room~120") is None
 
 
@@ -324,7 +324,7 @@ async def test_the_ladder_names_what_is_lower_than_the_room(clip: Clip) -> None:
         ("180", 240, 180),
         ("120", 160, 120),
     ]
-    assert found[0].codec == "avc1.42c01f,mp4a.40.2"
+    assert found[0].codecs == "avc1.42c01f,mp4a.40.2"
     assert room.renditions.variants("nobody") == []
     assert room.renditions.watch("room", "999") is None
     assert room.renditions.watch("nobody", "120") is None
