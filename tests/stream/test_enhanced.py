@@ -182,7 +182,7 @@ async def test_a_host_of_a_new_codec_is_told_right_and_played_as_it_came(
     async with rtmp_stage() as stage:
         relay = stage.directory.relay("room")
         file = FlvFile(relay)
-        relay.attach(file, 0)
+        relay.attach(file, 0, host_only=True)
         infos = []
         stage.directory.listen(lambda event: infos.append(event.info))
         process = await asyncio.create_subprocess_exec(

@@ -14,7 +14,7 @@ import uvloop
 from stream.fanout import ViewerLimits
 from stream.packet import Codec, Kind, Packet
 from tests.stream.media import ASC, AVCC, Clip, packets
-from tests.stream.stage import Stage
+from tests.stream.stage import Stage, clock_ms
 from tests.stream.test_codecs import HVCC
 
 
@@ -109,7 +109,7 @@ async def test_a_viewer_that_stalls_goes_on_at_a_key_frame(stage: Stage) -> None
             received += data
 
     for index, packet in enumerate(heavy(40)):
-        publication.push(packet, packet.dts_ms)
+        publication.push(packet, clock_ms())
         await asyncio.sleep(0.0005 if index < 1400 else 0.002)
         if index == 1400:
             reading = asyncio.create_task(read(1 << 40))
