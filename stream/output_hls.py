@@ -102,7 +102,8 @@ class _Room:
         self.asked_ms = clock()
         self.codecs = ""
         self.closed = False
-        self.timeline = hls.Timeline(_base36(self.asked_ms), limits, None if like is None else like.timeline)
+        lengths: hls.Timeline | None = None if like is None else like.timeline
+        self.timeline: hls.Timeline = hls.Timeline(_base36(self.asked_ms), limits, lengths)
         self._like = like
         self._clock = clock
         self._limits = limits

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -159,6 +161,14 @@ class WhepPlayer(threading.Thread):
         self.join(20)
 
 
+def configurations(flv: FlvPlayer) -> int:
+    return sum(tag.config for tag in flv.tags if tag.kind == 9)
+
+
+def more_than(count: Callable[[], int], before: int) -> bool:
+    return count() > before
+
+
 def increase(times: list[Any]) -> bool:
     return all(after > before for before, after in pairwise(times))
 
@@ -204,24 +214,15 @@ def test_no_viewer_is_closed_and_no_time_goes_back(drops: int, slate: bool, tmp_
                 host.send_signal(signal.SIGKILL if drop % 2 == 0 else signal.SIGSTOP)
                 time.sleep(1.5)
                 again = publish(server.publish_url, gop=25)
-                configs = sum(tag.config for tag in flv.tags if tag.kind == 9)
-                wait_until(
-                    lambda before=configs: sum(tag.config for tag in flv.tags if tag.kind == 9) > before, "the return"
-                )
-                seen = progress()
-                for name, before in seen.items():
-                    wait_until(lambda name=name, before=before: progress()[name] > before or hls.failures, name)
+                told = configurations(flv)
+                wait_until(partial(more_than, partial(configurations, flv), told), "the return")
+                for name, seen in progress().items():
+                    wait_until(partial(lambda one, before: progress()[one] > before or hls.failures, name, seen), name)
                 assert hls.failures == []
                 end(host)
                 host = again
-            assert (flv.ended, mp4.ended, ws.closed, rtmp.poll(), whep.state) == (
-                False,
-                False,
-                False,
-                None,
-                "connected",
-            )
-            assert hls.failures == []
+            assert not (flv.ended or mp4.ended or ws.closed)
+            assert (rtmp.poll(), whep.state) == (None, "connected")
             assert hls.discontinuities >= drops
         finally:
             end(host)

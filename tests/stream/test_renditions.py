@@ -39,6 +39,7 @@ def made_of(packets: Iterator[Packet] | tuple[Packet, ...], *renditions: Renditi
 
 def decode(packets: list[Packet]) -> list[VideoFrame]:
     decoder = VideoCodecContext.create("h264", "r")
+    assert isinstance(decoder, VideoCodecContext)
     decoder.extradata = next(packet.data for packet in packets if packet.config)
     out = []
     for packet in packets:
@@ -56,6 +57,7 @@ def video(packets: list[Packet]) -> list[Packet]:
 def encoded(codec: str, kind: Codec, seconds: int = 2) -> list[Packet]:
     """A host of another codec, with silence."""
     encoder = VideoCodecContext.create(codec, "w")
+    assert isinstance(encoder, VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = 160, 120, "yuv420p"
     encoder.time_base = Fraction(1, 25)
     encoder.options = {"g": "25", "cpu-used": "8", "deadline": "realtime", "x265-params": "log-level=none:bframes=0"}
@@ -75,7 +77,7 @@ def encoded(codec: str, kind: Codec, seconds: int = 2) -> list[Packet]:
 def test_a_rendition_has_no_b_frames_and_every_picture_at_its_time(clip: Clip) -> None:
     made = video(made_of(clip.packets, SMALL)["120"])
     config, frames = made[0], made[1:]
-    assert h264.parse_avcc(config.data).width, h264.parse_avcc(config.data).height == (160, 120)
+    assert (h264.parse_avcc(config.data).width, h264.parse_avcc(config.data).height) == (160, 120)
     assert h264.parse_avcc(config.data).codec == SMALL.codec_of(320, 240) == "avc1.42c01f"
     assert all(frame.cts_ms == 0 for frame in frames)
     shown = sorted(p.dts_ms + p.cts_ms for p in clip.packets if p.kind is Kind.VIDEO and not p.config)
