@@ -6,6 +6,7 @@ the right to PATCH (trickle ICE, ICE restart) and DELETE it, as players leave wi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
@@ -26,6 +27,10 @@ from stream.webrtc_transport import Session, WebRtcTransport
 SDP_TYPE: Final = "application/sdp"
 FRAGMENT_TYPE: Final = "application/trickle-ice-sdpfrag"
 WILDCARD_HOSTS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 — compared, not bound
+
+TAKEOVER_TRIES: Final = 3
+TAKEOVER_PAUSE_S: Final = 0.25
+"""Between tries to become a room's host: a bit more than the silence after which the one before gives way, in all."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -116,12 +121,23 @@ class WebRtcRoutes:
             reached = str(server[0])
         if name == "whep":
             await self._prepare(room.id)
-        accepted = self._ways[name].join(room.id, offer, client=self._address(request), reached=reached)
+        accepted = await self._join(name, room.id, offer, client=self._address(request), reached=reached)
         headers = _headers()
         headers["location"] = f"/{name}/{room.id}/{accepted.id}"
         headers["etag"] = f'"{accepted.etag}"'
         headers["accept-patch"] = FRAGMENT_TYPE
         return Response(accepted.sdp, 201, headers, SDP_TYPE)
+
+    async def _join(self, name: str, room: str, offer: str, *, client: str, reached: str | None) -> Accepted:
+        """Join; a host waits a moment for the one that is there to be silent: it may be itself, of before."""
+        for _ in range(TAKEOVER_TRIES):
+            try:
+                return self._ways[name].join(room, offer, client=client, reached=reached)
+            except OfferRefused as refused:
+                if refused.code != "live":
+                    raise
+            await asyncio.sleep(TAKEOVER_PAUSE_S)
+        return self._ways[name].join(room, offer, client=client, reached=reached)
 
     def _authorize(self, request: Request, name: str, asked: str, room: Room | None) -> None:
         """Check the bearer. Raises ``Problem`` and ``TokenError``."""
