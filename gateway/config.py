@@ -49,6 +49,9 @@ class Settings:
     record_keep_days: int = 1096
     record_min_free: int = 2 * 1024**3
     hls_window_s: int = 60
+    # Renditions: each room that needs one costs a good part of a core.
+    transcode: bool = False
+    abr: tuple[str, ...] = ()
     # Shown to viewers while a host is away; without it its last picture.
     slate: Path | None = None
     # Slow or hostile clients: header time-out and connection bounds of one client address (design D1).
@@ -81,6 +84,9 @@ class Settings:
             raise SettingsError("--record-keep-days and --record-min-free must not be negative")
         if not 10 <= self.hls_window_s <= 14_400:
             raise SettingsError("--hls-window-s must be between 10 and 14400 (4 hours)")
+        for rung in self.abr:
+            if not (rung.isascii() and rung.isdigit() and 144 <= int(rung) <= 2160):
+                raise SettingsError(f"--abr: {rung!r} is no height in lines from 144 to 2160; give some as 720,480")
         for address in self.forwarded_allow_ips:
             try:
                 ipaddress.ip_network(address, strict=False)
@@ -163,6 +169,8 @@ HELP = {
     "record_keep_days": "days after which recordings and clips are removed, 0 for never",
     "record_min_free": "bytes that stay free on the disk: with less, nothing is recorded",
     "hls_window_s": "seconds that HLS viewers can go back; over 60 every live room is cut from its start",
+    "transcode": "re-encode for WebRTC what it cannot carry (B-frames, HEVC, AV1), while somebody watches",
+    "abr": "lower renditions offered of each room by lines, as 720,480; made while somebody watches",
     "slate": "picture (PNG, JPEG) or short video that viewers see while their host is away; else its last picture",
     "header_timeout_s": "seconds a client has for its request head, a host for its RTMP handshake",
     "connections_per_address": "connections one client address may hold",

@@ -15,6 +15,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from stream.renditions import RenditionStats
+
 if TYPE_CHECKING:
     from gateway.app import Application
 
@@ -48,6 +50,7 @@ GAUGES = frozenset(
         "aac_rooms",
         "advised",
         "tcp_connections",
+        "active",
     }
 )
 
@@ -105,6 +108,8 @@ class _Parts:
         yield from figures("clips", services.media.clips.stats())
         yield from figures("thumbnails", services.media.thumbnails.stats())
         yield from figures("playback_hls", application.streaming.hls.stats())
+        renditions = application.streaming.renditions
+        yield from figures("renditions", RenditionStats() if renditions is None else renditions.stats())
         for name, output in application.streaming.outputs.items():
             yield from figures(f"playback_{name[1:]}", output.stats())
         yield from figures("webrtc", application.streaming.webrtc.stats())

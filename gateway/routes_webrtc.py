@@ -6,6 +6,7 @@ the right to PATCH (trickle ICE, ICE restart) and DELETE it, as players leave wi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
@@ -31,6 +32,10 @@ from stream.webrtc_transport import WebRtcTransport
 SDP_TYPE: Final = "application/sdp"
 FRAGMENT_TYPE: Final = "application/trickle-ice-sdpfrag"
 WILDCARD_HOSTS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 — compared, not bound
+
+TAKEOVER_TRIES: Final = 3
+TAKEOVER_PAUSE_S: Final = 0.25
+"""Between tries to become a room's host: a bit more than the silence after which the one before gives way, in all."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -65,7 +70,9 @@ class WebRtcRoutes:
         whep: WhepOutput,
         doors: Doors,
         address: Callable[[Request], str],
+        prepare: Callable[[str], Awaitable[None]],
     ) -> None:
+        self._prepare = prepare
         self._services = services
         self._transport = transport
         self._whip = whip
@@ -121,13 +128,24 @@ class WebRtcRoutes:
         # Once more: the body took its time, in which the key may have been revoked.
         origin = self._doors.whip_origin(asked, token, client)
         await self._doors.authorize_host(asked, origin)
-        return self._whip.join(asked, offer, client=client, reached=self._reached(request), origin=origin)
+        reached = self._reached(request)
+        for _ in range(TAKEOVER_TRIES):
+            try:
+                return self._whip.join(asked, offer, client=client, reached=reached, origin=origin)
+            except OfferRefused as refused:
+                # It waits a moment for the host that is there to be silent: it may be itself, of before.
+                if refused.code != "live":
+                    raise
+            await asyncio.sleep(TAKEOVER_PAUSE_S)
+            origin = self._doors.whip_origin(asked, token, client)
+        return self._whip.join(asked, offer, client=client, reached=reached, origin=origin)
 
     async def _watch(self, request: Request, asked: str, token: str, client: str) -> Accepted:
         """Raises ``Problem``, ``TokenError``, ``OfferRefused``."""
         room = self._services.rooms.get(asked)
         self._doors.play_pass(room, token)
         offer = await _offer(request)
+        await self._prepare(room.id)
         found = self._doors.play_pass(room, token)
         accepted = self._whep.join(room.id, offer, client=client, reached=self._reached(request))
         viewer = self._whep.find(room.id, accepted.id)

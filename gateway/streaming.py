@@ -40,6 +40,9 @@ from stream.output_mp4 import Mp4Output
 from stream.output_rtmp import RtmpOutput
 from stream.output_whep import WhepOutput
 from stream.output_wsflv import WsFlvOutput
+from stream.packet import Codec
+from stream.relay import SEPARATOR, Relay
+from stream.renditions import WEBRTC, Renditions, needs_rendition
 from stream.rtmp_peers import PlayRequest, PublishRequest, RtmpLimits
 from stream.rtmp_server import RtmpServer
 from stream.slate_av import FileSlate, SlateError
@@ -51,6 +54,9 @@ AGENT_CHARACTERS_MAX = 200
 """Of a player's name: it tells viewers behind one address apart."""
 NO_STREAM = "there is no such stream; playback is /live/ROOM.flv, /live/ROOM.mp4 or /live/ROOM/index.m3u8"
 MEDIA_FORMATS = (".flv", ".mp4")
+NO_RENDITION = Problem(404, "no_rendition", "there is no such rendition of this room now", retry_ms=3_000)
+RENDITION_WAIT_S = 5.0
+"""How long a WebRTC viewer waits for the first picture of a rendition: a key frame and what decoding it takes."""
 
 
 def open_directory(settings: Settings, clock: Callable[[], int], slate: FileSlate | None) -> Directory:
@@ -73,7 +79,14 @@ class Streaming:
         settings, directory, clock = services.settings, services.directory, services.clock
         self.outputs = {".flv": FlvOutput(directory, clock=clock), ".mp4": Mp4Output(directory, clock=clock)}
         self.websocket_flv = WsFlvOutput(directory, clock=clock)
-        self.hls = HlsOutput(directory, clock=clock, limits=hls_limits(settings.hls_window_s))
+        heights = [int(rung) for rung in settings.abr]
+        self.renditions = Renditions(directory, clock=clock, heights=heights) if settings.transcode or heights else None
+        self.hls = HlsOutput(
+            directory,
+            clock=clock,
+            limits=hls_limits(settings.hls_window_s),
+            variants=self.renditions.variants if self.renditions else lambda room: (),
+        )
         self.webrtc = WebRtcTransport(
             clock=clock,
             limits=TransportLimits(
@@ -81,6 +94,8 @@ class Streaming:
             ),
         )
         self.whep = WhepOutput(directory, self.webrtc, clock=clock)
+        if settings.transcode:
+            self.whep.substitute = self._webrtc_safe
         self.whip = WhipIngest(directory, self.webrtc, clock=clock)
         self.visits = Visits(clock=clock, per_address_max=settings.connections_per_address, exempt=clients.exempt)
         self.rtmp_output = RtmpOutput(directory, self._authorize_play, clock=clock, on_seat=self._on_seat)
@@ -105,13 +120,16 @@ class Streaming:
         """What of playback goes through Starlette: HLS, WHIP and WHEP, and refusals in words."""
 
         async def hls(request: Request) -> Response:
-            name, file = request.path_params["room"], request.path_params["file"]
-            admitted = self._admit_to(name, request.scope)
+            room, file, query = request.path_params["room"], request.path_params["file"], request.query_params
+            admitted = self._admit_to(room, request.scope)
             if isinstance(admitted, Problem):
                 return problem_response(admitted)
+            name = self._rendition(room, query.get("rendition"), h264_only=True)
+            if name is None:
+                return problem_response(NO_RENDITION)
             client = _client_address(self._clients, request)
-            answer = await self.hls.answer(name, file, request.query_params, client=client)
-            if admitted is not None and self._services.access.is_revoked(name, admitted):
+            answer = await self.hls.answer(name, file, query, client=client)
+            if admitted is not None and self._services.access.is_revoked(room, admitted):
                 # The answer may have been held for seconds.
                 return problem_response(problem_of(TokenError(REVOKED, revoked=True)))
             if answer.status != 200:
@@ -136,6 +154,7 @@ class Streaming:
             whep=self.whep,
             doors=self,
             address=partial(_client_address, self._clients),
+            prepare=self._prepare_webrtc,
         )
         return [Route("/live/{file}", live), Route("/live/{room}/{file}", hls), *webrtc.routes()]
 
@@ -148,18 +167,21 @@ class Streaming:
         admitted = self._admit(file, scope, address)
         if isinstance(admitted, Problem):
             return None
-        room = file[:-4]
-        low_delay = parse_qs(scope["query_string"].decode("latin-1")).get("delay", [""])[0] == "low"
+        room, query = file[:-4], parse_qs(scope["query_string"].decode("latin-1"))
+        low_delay = query.get("delay", [""])[0] == "low"
+        name = self._rendition(room, query.get("rendition", [None])[0], h264_only=file.endswith(".mp4"))
+        if name is None:
+            return None
         gone = _Gone(on_lost)
         watcher: Any
         if wants_websocket(scope["headers"]):
             if not file.endswith(".flv") or scope["method"] != "GET":
                 return None
-            watcher = self.websocket_flv.websocket(room, low_delay=low_delay, on_lost=gone)
+            watcher = self.websocket_flv.websocket(name, low_delay=low_delay, on_lost=gone)
             gone.also(self.visits.enter(room, "wsflv", address, admitted, watcher))
             return Taken(watcher, feed_head=True)
         watcher = self.outputs[file[-4:]].viewer(
-            room,
+            name,
             head_only=scope["method"] == "HEAD",
             headers=CORS_HEADERS,
             low_delay=low_delay,
@@ -167,6 +189,37 @@ class Streaming:
         )
         gone.also(self.visits.enter(room, file[-3:], address, admitted, watcher))
         return Taken(watcher, feed_head=False)
+
+    # — renditions —
+
+    def _rendition(self, room: str, asked: str | None, *, h264_only: bool) -> str | None:
+        """Name the relay that has what a viewer asks for; None when there is no such rendition.
+
+        ``h264_only``: the format carries nothing else: a room of another codec is played re-encoded, where that is on.
+        """
+        if asked:
+            return None if self.renditions is None else self.renditions.watch(room, asked)
+        relay = self._services.directory.find(room)
+        if self.renditions is None or not self._services.settings.transcode or relay is None or relay.video is None:
+            return room
+        codec = relay.video.codec
+        if codec is Codec.H264 or not (h264_only or codec is Codec.VP8):
+            return room
+        return self.renditions.watch(room, WEBRTC.name) or room
+
+    async def _prepare_webrtc(self, room: str) -> None:
+        """Wait until a room can be played over WebRTC, where that takes a rendition."""
+        relay = self._services.directory.find(room)
+        if self.renditions is None or not self._services.settings.transcode or relay is None:
+            return
+        if needs_rendition(relay):
+            await self.renditions.webrtc(room, RENDITION_WAIT_S)
+
+    def _webrtc_safe(self, relay: Relay) -> Relay | None:
+        if self.renditions is None or not needs_rendition(relay):
+            return None
+        made = self._services.directory.find(relay.room + SEPARATOR + WEBRTC.name)
+        return made if made is not None and made.playing else None
 
     def _admit(self, file: str, scope: Any, address: str) -> PlayPass | Problem | None:
         """Who wants to watch over a connection (None: anybody may), or why not."""
@@ -207,6 +260,8 @@ class Streaming:
             if admitted.status == 429:
                 self.visits.refused()
             return admitted
+        if b"rendition=" in scope["query_string"] and scope["method"] in {"GET", "HEAD"}:
+            return NO_RENDITION
         return Problem(405, "method", "playback answers GET and HEAD", headers={"allow": "GET, HEAD"})
 
     async def revoke_token(self, room: str, token: str) -> int:
@@ -344,7 +399,8 @@ class Streaming:
     def shutters(self) -> list[Callable[[], Any]]:
         """What ends the parts, in order."""
         outputs = [self.hls.close, self.whip.close, self.whep.close, self.webrtc.close]
-        return [self.visits.close, self.rtmp.close, *outputs]
+        renditions = [self.renditions.close] if self.renditions else []
+        return [self.visits.close, *renditions, self.rtmp.close, *outputs]
 
 
 class _Gone:

@@ -182,6 +182,8 @@ class _Room:
     publication: Publication | None = None
     hosted: bool = False
     left_ms: int = 0
+    rendition: bool = False
+    """Made of another room: whoever makes it says when it ends, and nobody is told of it."""
     told: StreamInfo | None = None
     aac: AacView | None = None
 
@@ -230,6 +232,17 @@ class Directory:
         """Give the hold of the room's host, while there is one."""
         entry = self._rooms.get(room)
         return entry.publication if entry else None
+
+    def rendition(self, name: str) -> Relay:
+        """Make a relay for packets in the time of another room; it stays until `drop`. Raises DirectoryFull."""
+        entry = self._entry(name, rendition=True)
+        return entry.relay
+
+    def drop(self, name: str) -> None:
+        """Forget a rendition; its relay is closed by its owner."""
+        entry = self._rooms.get(name)
+        if entry is not None and entry.rendition:
+            del self._rooms[name]
 
     def info(self, room: str) -> StreamInfo:
         """Give what is known of the room's stream; not live if nothing is."""
@@ -285,6 +298,8 @@ class Directory:
         """Let time pass: give up tracks that stay away, hosts that send too much and relays that nobody needs."""
         most, excess_ms = self._limits.host_bits_per_s_max, self._limits.excess_ms
         for room, entry in tuple(self._rooms.items()):
+            if entry.rendition:
+                continue
             if entry.publication is not None:
                 if most and entry.publication.exceeds(most, excess_ms, now_ms):
                     text = f"it sent more than {most / 1e6:g} Mbit/s, lower the bitrate in the encoder"
@@ -334,7 +349,7 @@ class Directory:
         relays = [entry.relay for entry in self._rooms.values()]
         return DirectoryStats(
             relays=len(relays),
-            live=sum(relay.live for relay in relays),
+            live=sum(entry.relay.live and not entry.rendition for entry in self._rooms.values()),
             bytes_in=sum(relay.bytes_in for relay in relays),
             packets_dropped=sum(relay.packets_dropped for relay in relays),
             gop_bytes=sum(relay.gop_bytes for relay in relays),
@@ -365,7 +380,7 @@ class Directory:
             self._arm_fill()
             self.fill(self._clock())
 
-    def _entry(self, room: str) -> _Room:
+    def _entry(self, room: str, *, rendition: bool = False) -> _Room:
         entry = self._rooms.get(room)
         if entry is None:
             if self._closed:
@@ -373,8 +388,8 @@ class Directory:
             if len(self._rooms) >= self._limits.relays_max:
                 raise DirectoryFull("too many streams, try again later")
             make_reel = None if self._slate is None else self._slate.reel
-            relay = Relay(room, self._limits.relay, self._on_info, make_reel)
-            entry = self._rooms[room] = _Room(relay, left_ms=self._clock())
+            relay = Relay(room, self._limits.relay, self._on_info, make_reel, follows=rendition)
+            entry = self._rooms[room] = _Room(relay, left_ms=self._clock(), rendition=rendition)
         return entry
 
     def _ended(self, publication: Publication, reason: str, now_ms: int) -> None:
@@ -392,7 +407,7 @@ class Directory:
 
     def _on_info(self, relay: Relay, now_ms: int) -> None:
         entry = self._rooms.get(relay.room)
-        if entry is None or not relay.live:
+        if entry is None or not relay.live or entry.rendition:
             return
         info = relay.info()
         video = relay.video

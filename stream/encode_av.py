@@ -23,6 +23,12 @@ _NO_FRAME: Final = frozenset((6, SPS, PPS, 9, 12))
 """Supplements, parameter sets, delimiters, filler: what the configuration has, or nobody needs."""
 
 
+def level_of(width: int, height: int) -> int:
+    """Give the level_idc for a picture of this size at up to 30 a second (ITU-T H.264 table A-1)."""
+    blocks = -(-width // 16) * -(-height // 16)
+    return 31 if blocks <= 3600 else 40 if blocks <= 8192 else 51
+
+
 class H264Encoder:
     """Pictures of one size. `config` is the decoder's configuration, good for all that comes.
 
@@ -43,6 +49,7 @@ class H264Encoder:
             # Nothing held back, and nothing that a decoder of the constrained baseline profile lacks.
             "tune": "zerolatency",
             "profile": "baseline",
+            "level": f"{level_of(width, height) / 10:.1f}",
             # Key frames come when they are asked for.
             "g": "100000",
             "sc_threshold": "0",

@@ -1,11 +1,12 @@
 """RTMP hosts: what an RtmpServer's connections receive, as packets into the relay."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from stream.origin import Origin
-from stream.packet import Kind, Packet
+from stream.packet import Codec, Kind, Packet
+from stream.protocol.codecs import is_hevc
 from stream.protocol.flv import (
     ENHANCED_AUDIO_ID,
     parse_audio_body,
@@ -68,11 +69,12 @@ class RtmpIngest:
 class RtmpFeed:
     """One host's messages on their way into its room."""
 
-    __slots__ = ("_ingest", "_publication")
+    __slots__ = ("_hevc_as_avc", "_ingest", "_publication")
 
     def __init__(self, ingest: RtmpIngest, publication: Publication) -> None:
         self._ingest = ingest
         self._publication = publication
+        self._hevc_as_avc = False
 
     def push(self, media: MediaReceived, now_ms: int) -> bool:
         """Take one tag body; whether it says anything to a player."""
@@ -90,6 +92,12 @@ class RtmpFeed:
             packet = parse_data_body(body, media.dts_ms)
         if packet is None:
             return False
+        if packet.codec is Codec.H264:
+            if packet.config:
+                self._hevc_as_avc = is_hevc(packet.data)
+            if self._hevc_as_avc:
+                # OBS of before Enhanced RTMP: HEVC behind the codec id of H.264.
+                packet = replace(packet, codec=Codec.HEVC)
         self._publication.push(packet, now_ms)
         return True
 

@@ -10,16 +10,16 @@ one condition per room, bounded in number and time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlencode
 
 from stream.directory import Clock, Directory, DirectoryFull, StreamEvent, StreamStarted
 from stream.mp4_encoder import Mp4Encoder
 from stream.packet import Packet
 from stream.protocol import fmp4, hls
-from stream.relay import Source
+from stream.relay import SEPARATOR, Source
 from stream.window import Window, Windows
 
 IDLE_MS: Final = 30_000
@@ -83,23 +83,40 @@ class HlsStats:
     refused: int = 0
 
 
+class Variant(Protocol):
+    """A rendition of a room."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def codecs(self) -> str: ...
+    @property
+    def bandwidth(self) -> int: ...
+
+
 class _Room:
     """One room's reader: cuts its stream while somebody watches."""
 
-    def __init__(self, relay: Source, clock: Clock, limits: hls.HlsLimits) -> None:
+    def __init__(self, relay: Source, clock: Clock, limits: hls.HlsLimits, like: _Room | None = None) -> None:
         self.relay = relay
         self.asked_ms = clock()
         self.codecs = ""
         self.closed = False
         self._clients: dict[str, int] = {}
-        self.timeline = hls.Timeline(_base36(self.asked_ms), limits)
+        lengths: hls.Timeline | None = None if like is None else like.timeline
+        self.timeline: hls.Timeline = hls.Timeline(_base36(self.asked_ms), limits, lengths)
+        self._like = like
         self._clock = clock
         self._limits = limits
         self._windows: Windows | None = None
         self._rate = 0
         self._map = b""
         self._changed = asyncio.Event()
-        self._wall_offset_ms = 0
+        self.wall_offset_ms = 0
 
     def seen(self, client: str) -> None:
         """Note that an address asked."""
@@ -125,7 +142,12 @@ class _Room:
             return
         self.codecs = encoder.content_type.partition('codecs="')[2].rstrip('"')
         self._rate = encoder.rate
-        self._wall_offset_ms = now_ms - self.relay.media_clock_ms
+        offset_ms = now_ms - self.relay.media_clock_ms
+        # A host that sends its first seconds at once would take the dates back (4.4.4.6).
+        self.wall_offset_ms = max(offset_ms, self.wall_offset_ms) if self.timeline.segments else offset_ms
+        if self._like is not None:
+            # A rendition is in its room's time: the same moment has the same date (6.2.4).
+            self.wall_offset_ms = self._like.wall_offset_ms
         self._windows = windows = Windows(encoder, self._limits.part_ms, exact=True)
         for packet in tuple(self.relay.gop):
             self._take(windows.push(packet, now_ms))
@@ -163,7 +185,9 @@ class _Room:
                 continue
             start_ms, duration_ms = self._span_ms(spans)
             part = hls.Part(data, duration_ms, window.key)
-            self.timeline.add(part, self._map, int(start_ms) + self._wall_offset_ms)
+            self.timeline.add(part, self._map, int(start_ms) + self.wall_offset_ms)
+        if self._windows is not None and self.timeline.ready:
+            self._windows.longest_ms = self.timeline.part_target_s * 1000
         self._tell()
 
     def _span_ms(self, spans: dict[int, tuple[int, int]]) -> tuple[float, float]:
@@ -194,9 +218,17 @@ class _Room:
 
 
 class HlsOutput:
-    """Playlists and media of all rooms."""
+    """Playlists and media of all rooms. `variants` gives a room's lower renditions; who asks adds `rendition=NAME`."""
 
-    def __init__(self, directory: Directory, *, clock: Clock, limits: hls.HlsLimits | None = None) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        clock: Clock,
+        limits: hls.HlsLimits | None = None,
+        variants: Callable[[str], Sequence[Variant]] = lambda room: (),
+    ) -> None:
+        self._variants = variants
         self._directory = directory
         self._clock = clock
         self._limits = limits or hls.HlsLimits()
@@ -247,7 +279,8 @@ class HlsOutput:
             info = live.relay.info()
             size = (info.width, info.height) if info.width and info.height else None
             bandwidth = live.relay.bytes_per_s * 8 * 12 // 10
-            text = hls.multivariant(live.codecs, bandwidth, size, children)
+            own = hls.Rendition(live.codecs, bandwidth, size, children)
+            text = hls.multivariant(own, *self._lower(live.relay.room, query))
             return HlsAnswer(200, text.encode(), PLAYLIST_TYPE, NEVER)
         if file != "media.m3u8":
             return _refused(404, "not_found", "the playlists are index.m3u8 and media.m3u8")
@@ -261,6 +294,14 @@ class HlsOutput:
             return _refused(400, "invalid", "_HLS_part comes with _HLS_msn")
         text = timeline.playlist(children, skip=query.get("_HLS_skip") in {"YES", "v2"})
         return HlsAnswer(200, text.encode(), PLAYLIST_TYPE, cache)
+
+    def _lower(self, room: str, query: Mapping[str, str]) -> list[hls.Rendition]:
+        out = []
+        for variant in self._variants(room):
+            children = _children({**query, "rendition": variant.name}) or ""
+            size = variant.width, variant.height
+            out.append(hls.Rendition(variant.codecs, variant.bandwidth, size, children))
+        return out
 
     async def _hold(self, live: _Room, query: Mapping[str, str]) -> HlsAnswer | None:
         """Hold a blocking reload until its segment or part is there (6.2.5.2)."""
@@ -323,7 +364,9 @@ class HlsOutput:
                 relay = self._directory.aac(name)
             except DirectoryFull:
                 return None
-            room = self._rooms[name] = _Room(relay, self._clock, self._limits)
+            source = self._rooms.get(name.partition(SEPARATOR)[0])
+            like = source if source is not None and source.timeline.ready else None
+            room = self._rooms[name] = _Room(relay, self._clock, self._limits, like)
             relay.attach(room, self._clock())
             if self._timer is None:
                 self._arm()

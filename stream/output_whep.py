@@ -43,8 +43,9 @@ class WhepViewer:
     """One viewer."""
 
     def __init__(
-        self, output: "WhepOutput", stream: WhepStream, codec: Codec, video: Track, audio: Track | None
+        self, output: "WhepOutput", room: str, stream: WhepStream, codec: Codec, video: Track, audio: Track | None
     ) -> None:
+        self.room = room
         self.stream = stream
         self.on_lost: Callable[[], None] = _nobody_asked
         """Called once, when the session is over."""
@@ -151,6 +152,8 @@ class WhepOutput:
         self, directory: Directory, transport: WebRtcTransport, *, clock: Clock, limits: WhepLimits | None = None
     ) -> None:
         self.limits = limits or WhepLimits()
+        self.substitute: Callable[[Relay], Relay | None] | None = None
+        """Gives the relay to play instead of one that WebRTC cannot carry, if there is one."""
         self.totals = WhepTotals()
         self._directory = directory
         self._transport = transport
@@ -181,17 +184,19 @@ class WhepOutput:
         relay = self._directory.find(room)
         if relay is None or not relay.playing:
             raise OfferRefused(409, "not_live", "the room is not live", retry_ms=NOT_LIVE_RETRY_MS)
+        if self.substitute is not None:
+            relay = self.substitute(relay) or relay
         codec, profile = _check_playable(relay)
         if self._per_room.get(room, 0) >= self.limits.viewers_per_room_max:
             raise OfferRefused(503, "room_full", "too many WebRTC viewers in this room: play FLV or MP4", 5_000)
         audio = relay.audio is not None
         agreed = agree(text, sending=True, codecs=[SDP_NAMES[codec]], profile=profile, audio=audio)
-        stream = self._streams.get(room)
+        stream = self._streams.get(relay.room)
         if stream is None or stream.relay is not relay:
             stream = WhepStream(relay, clock=self._clock, totals=self.totals, on_empty=self._retire)
         video = agreed.track(VIDEO)
         assert video is not None
-        viewer = WhepViewer(self, stream, codec, video, agreed.track(AUDIO))
+        viewer = WhepViewer(self, room, stream, codec, video, agreed.track(AUDIO))
         session = self._transport.open_session(
             viewer,
             client=client,
@@ -200,7 +205,7 @@ class WhepOutput:
             connects=agreed.connects,
         )
         viewer.session = session
-        self._streams[room] = stream
+        self._streams[relay.room] = stream
         self._viewers[session.id] = viewer
         self._per_room[room] = self._per_room.get(room, 0) + 1
         self.totals.joined += 1
@@ -225,7 +230,7 @@ class WhepOutput:
     def find(self, room: str, number: str) -> WhepViewer | None:
         """Give the session of a room by its id."""
         viewer = self._viewers.get(number)
-        return viewer if viewer is not None and viewer.stream.relay.room == room else None
+        return viewer if viewer is not None and viewer.room == room else None
 
     def connected(self, viewer: WhepViewer, now_ms: int) -> None:
         """Let a viewer whose transport is up into its stream."""
@@ -240,7 +245,7 @@ class WhepOutput:
         session = viewer.session
         if session is None or self._viewers.pop(session.id, None) is None:
             return
-        room = viewer.stream.relay.room
+        room = viewer.room
         self._per_room[room] -= 1
         if not self._per_room[room]:
             del self._per_room[room]
@@ -266,7 +271,7 @@ class WhepOutput:
 
     def _retire(self, stream: WhepStream) -> None:
         room = stream.relay.room
-        if self._streams.get(room) is stream and room not in self._per_room:
+        if self._streams.get(room) is stream and not stream.viewers:
             del self._streams[room]
 
     def _tick(self) -> None:

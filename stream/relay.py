@@ -44,6 +44,9 @@ PACKET_BYTES_MAX: Final = 0xFFFFFF - 16
 """A frame must fit into an FLV tag and an RTMP message (24-bit sizes) behind the longest prefix, whatever form it came
 in: classic HEVC has a shorter one than what is made of it."""
 
+SEPARATOR: Final = "~"
+"""Between a room's name and its rendition's: no room has it."""
+
 METADATA_BYTES_MAX: Final = 65_536
 """onMetaData is a few hundred bytes; it is kept per stream."""
 
@@ -77,7 +80,10 @@ class _Arrival:
 
 
 class Relay:
-    """One room's stream. A Directory alone calls `begin`, `push`, `end`, `close`; `make_reel` gives a slate."""
+    """One room's stream. A Directory alone calls `begin`, `push`, `end`, `close`.
+
+    `make_reel` gives the slate, if any. `follows`: what is pushed is in the time of another room, see Timeline.
+    """
 
     def __init__(
         self,
@@ -85,6 +91,8 @@ class Relay:
         limits: RelayLimits,
         on_info: Callable[["Relay", int], None],
         make_reel: MakeReel | None = None,
+        *,
+        follows: bool = False,
     ) -> None:
         self.room = room
         self.live = False
@@ -113,7 +121,7 @@ class Relay:
         self._readers: list[Reader] = []
         self._asking: set[int] = set()
         self._hosts_only: set[int] = set()
-        self._timeline = Timeline()
+        self._timeline = Timeline(follows=follows)
         self._size: tuple[int, int] | None = None
         self._codecs: dict[Kind, str] = {}
         self._announced: set[Kind] = set()
@@ -203,6 +211,11 @@ class Relay:
         if self.standing_in:
             self._arrival = _Arrival()
             return
+        self._stop(now_ms)
+        self._begin_run(None)
+
+    def renew(self, now_ms: int) -> None:
+        """End the run; another one of the same host follows at once."""
         self._stop(now_ms)
         self._begin_run(None)
 

@@ -24,8 +24,8 @@ from stream.stand_in import Reel
 
 log = logging.getLogger("siyu.slate")
 
-STILL_FRAME_MS: Final = 200
-"""Five pictures a second of a still: an LL-HLS part is never without one."""
+STILL_FRAME_MS: Final = 100
+"""Ten pictures a second of a still: three of them are an LL-HLS part."""
 STILL_MS: Final = 1_000
 VIDEO_FRAME_MS: Final = 40
 """25 pictures a second of a video, whatever its own rate."""

@@ -31,11 +31,15 @@ class _Epoch:
 
 
 class Timeline:
-    """Maps a host's times (ms, modulo 2**32) of media packets to the room's."""
+    """Maps a host's times (ms, modulo 2**32) of media packets to the room's.
 
-    __slots__ = ("_at_ms", "_before", "_epoch", "_floor_ms", "_last_out_ms", "heard_ms", "newest_ms")
+    `follows`: the times are those of a room already, as they are for a rendition of it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_at_ms", "_before", "_epoch", "_floor_ms", "_follows", "_last_out_ms", "heard_ms", "newest_ms")
+
+    def __init__(self, *, follows: bool = False) -> None:
+        self._follows = follows
         self._epoch: _Epoch | None = None
         self._before: _Epoch | None = None
         self._last_out_ms: dict[Kind, int] = {}
@@ -72,6 +76,10 @@ class Timeline:
 
         None for sound that belongs before the run's first picture.
         """
+        if self._follows:
+            out = max(raw_ms, self._last_out_ms.get(kind, -1) + 1)
+            self.advance(kind, out, now_ms)
+            return out
         passed_ms = max(0, now_ms - self.heard_ms)
         self.heard_ms = now_ms
         epoch, raw = self._place(kind, raw_ms, passed_ms)

@@ -83,6 +83,9 @@ class Windows:
         self._lead = Kind.VIDEO if Kind.VIDEO in encoder.tracks else Kind.AUDIO
         self._lead_from_ms: int | None = None
         self._lead_ms: int | None = None
+        self._step_ms = 0
+        self.longest_ms: float | None = None
+        """An exact window ends before a frame that would make it longer than this, if frames go on as they came."""
         self._video = Kind.VIDEO in encoder.tracks
         self._begun = False
         self._open: Window | None = None
@@ -126,6 +129,7 @@ class Windows:
                 self._version += 1
         self._end_ms = max(self._end_ms, packet.dts_ms)
         if media and packet.kind is self._lead:
+            self._step_ms = 0 if self._lead_ms is None else packet.dts_ms - self._lead_ms
             self._lead_ms = packet.dts_ms
             if self._lead_from_ms is None:
                 self._lead_from_ms = packet.dts_ms
@@ -150,7 +154,11 @@ class Windows:
         window = self._open
         if self._exact and window is not None and self._bytes < WINDOW_BYTES_MAX:
             newest_ms, from_ms = self._lead_ms, self._lead_from_ms
-            return newest_ms is not None and from_ms is not None and newest_ms - from_ms >= self._window_ms
+            if newest_ms is None or from_ms is None or newest_ms == from_ms:
+                return False
+            whole_ms = newest_ms - from_ms
+            longer = self.longest_ms is not None and whole_ms + self._step_ms > self.longest_ms
+            return longer or whole_ms >= self._window_ms
         return window is not None and (
             now_ms - self._opened_ms >= self._window_ms
             or self._end_ms - window.start_ms >= self._window_ms

@@ -182,7 +182,7 @@ async def _catch_up(server: Served, sent: Sent, viewer: Viewer) -> float:
 @contextlib.asynccontextmanager
 async def _running(work: Awaitable[None]) -> AsyncIterator[asyncio.Task[Any]]:
     """Something that runs until the end of the block."""
-    task: asyncio.Task[Any] = asyncio.ensure_future(work)  # type: ignore[arg-type]  # a coroutine
+    task: asyncio.Task[Any] = asyncio.ensure_future(work)
     try:
         yield task
     finally:

@@ -43,6 +43,19 @@ def describe_hevc(record: bytes) -> tuple[str, Size | None]:
     return ".".join(parts), None if unit is None else _hevc_size(unit)
 
 
+def is_hevc(record: bytes) -> bool:
+    """Whether a record that should be an avcC is an hvcC: both begin alike."""
+    try:
+        h264.parse_avcc(record)
+    except ValueError:
+        try:
+            describe_hevc(record)
+        except ValueError:
+            return False
+        return True
+    return False
+
+
 def _first_sps(record: bytes) -> bytes | None:
     at = 23
     for _ in range(min(record[22], _HEVC_ARRAYS_MAX)):

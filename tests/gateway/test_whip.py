@@ -64,10 +64,23 @@ async def test_a_room_has_one_host_until_it_is_silent_or_leaves(quiet: Rig) -> N
     assert opened.status_code == 201, opened.text
     assert "a=recvonly" in opened.text
     assert opened.headers["location"].startswith(f"/whip/{quiet.shop.room}/")
+    # The time in which the first one could fall silent does not pass.
+    quiet.clock.stop()
     again = await post(quiet, quiet.shop.stream_key, offer)
     assert (again.status_code, again.json()["code"]) == (409, "live")
     assert (await quiet.client.delete(opened.headers["location"])).status_code == 200
     assert (await post(quiet, quiet.shop.stream_key, offer)).status_code == 201
+
+
+async def test_a_host_that_reloads_its_page_takes_its_room_over_at_the_first_try(quiet: Rig) -> None:
+    offer = await make_offer()
+    first = await post(quiet, quiet.shop.stream_key, offer)
+    assert first.status_code == 201
+    # The first connection is not closed, and still looks alive.
+    second = await post(quiet, quiet.shop.stream_key, offer)
+    assert second.status_code == 201, second.text
+    assert (await quiet.client.delete(first.headers["location"])).status_code == 404
+    assert (await quiet.client.delete(second.headers["location"])).status_code == 200
 
 
 PUBLISH = """

@@ -30,7 +30,7 @@ from stream.relay import RelayLimits
 from stream.transcode_audio import AudioPipeline
 from stream.webrtc_sdp import AUDIO as AUDIO_TRACK
 from stream.webrtc_sdp import VIDEO as VIDEO_TRACK
-from stream.webrtc_sdp import LocalEnd, agree, answer, ice_fragment
+from stream.webrtc_sdp import LocalEnd, Source, agree, answer, ice_fragment
 from stream.webrtc_transport import WebRtcTransport
 from stream.whep_stream import WhepStream, WhepTotals
 from tests.stream import rtmp_peer
@@ -215,7 +215,7 @@ async def _host(data: bytes) -> None:
                 known = bytes([datagram[0], datagram[1] & 0x80 | types[kind >> 1 & 1]]) if len(datagram) > 1 else b""
                 host.on_rtp(known + datagram[2:], clock())
     host._on_video(host._video.buffer.give_up(clock() + 10_000), clock())
-    assert len(host._video.buffer.missing(clock() + 10_000, 0)) <= 65_536
+    assert len(host._video.buffer.missing(clock() + 10_000, 0, 65_536)) <= 65_536
     host.publication.end("over", clock())
     directory.close()
 
@@ -232,7 +232,7 @@ async def _viewer(data: bytes) -> None:
     stream = WhepStream(relay, clock=lambda: START_MS, totals=output.totals, on_empty=lambda stream: None)
     track = agree(OFFERS[1].decode(), sending=True, profile="42e0").track(VIDEO_TRACK)
     assert track is not None
-    viewer = WhepViewer(output, stream, track, None)
+    viewer = WhepViewer(output, "room", stream, Codec.H264, track, None)
     viewer.cursor = 0
     for _, datagram in read_datagrams(data):
         with contextlib.suppress(PeerError):
@@ -255,8 +255,8 @@ def sdp(data: bytes) -> None:
     for sending in (False, True):
         with contextlib.suppress(OfferRefused):
             agreed = agree(text, sending=sending, profile="42e0" if sending else None)
-            sources = {VIDEO_TRACK: (1, 2), AUDIO_TRACK: (3, None)} if sending else {}
-            out = answer(agreed, LOCAL, sending=sending, session=1, sources=sources)
+            sources = {VIDEO_TRACK: Source(1, 2, 3), AUDIO_TRACK: Source(4, None, 5)} if sending else {}
+            out = answer(agreed, LOCAL, session=1, sources=sources)
             assert len(out) < 20_000
             assert out.isprintable() or set(out) <= set("\r\n") | {c for c in out if c.isprintable()}
     with contextlib.suppress(OfferRefused):

@@ -16,7 +16,7 @@ from stream.protocol import stun
 from tests.outside import need
 from tests.stream.captures import DATAGRAMS, FOLDER
 from tests.stream.media import make_clip
-from tests.stream.test_ingest_whip import outside_host
+from tests.stream.webrtc_host import outside_host
 from tests.stream.webrtc_stage import outside_viewer, webrtc_stage
 
 RTP_KEPT = 40

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.protocol.hls import HlsLimits, Part, Timeline, multivariant
+from stream.protocol.hls import HlsLimits, Part, Rendition, Timeline, multivariant
 from tests.stream import hls_rules
 
 LIMITS = HlsLimits(part_ms=300, segment_ms_min=1_000, window_ms=8_000)
@@ -149,7 +149,7 @@ def test_any_stream_makes_playlists_whose_files_exist(parts: list[tuple[bool, fl
 
 
 def test_the_multivariant_playlist_names_codecs_and_size() -> None:
-    text = multivariant("avc1.42c01f,mp4a.40.2", 1_500_000, (540, 960), "token=x")
+    text = multivariant(Rendition("avc1.42c01f,mp4a.40.2", 1_500_000, (540, 960), "token=x"))
     assert 'CODECS="avc1.42c01f,mp4a.40.2"' in text and "RESOLUTION=540x960" in text and "media.m3u8?token=x" in text
 
 
@@ -186,3 +186,12 @@ def test_a_part_more_than_three_seconds_ahead_is_too_far() -> None:
     last = made.segments[-1]
     assert not made.too_far(last.number, len(last.parts) - 1 + 10)
     assert made.too_far(last.number, len(last.parts) - 1 + 11)
+
+
+def test_after_a_cut_without_a_key_frame_segments_begin_at_key_frames_again() -> None:
+    made = Timeline("e1", LIMITS, timeline(4))
+    for index in range(60):
+        # Key frames each 2.1 s, the first one 0.9 s after the start.
+        made.add(part(index, key=index == 0 or index % 7 == 3), b"init", index * 300)
+    assert [segment.parts[0].independent for segment in made.segments][2:] == [True] * (len(made.segments) - 2)
+    hls_rules.check(made.playlist())

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -11,8 +12,13 @@ from stream.output_hls import HlsOutput
 from stream.packet import Kind, Packet
 from stream.protocol.fmp4 import AUDIO_TRACK, VIDEO_TIMESCALE, VIDEO_TRACK, spans
 from tests.stream import hls_rules
-from tests.stream.media import make_clip
+from tests.stream.media import Clip, make_clip
 from tests.stream.stage import Host
+
+
+@cache
+def clip_of(seconds: int) -> Clip:
+    return make_clip(seconds)
 
 
 class Watcher:
@@ -74,7 +80,7 @@ def extents(media: Iterable[bytes]) -> dict[int, list[tuple[int, int]]]:
 async def test_each_playlist_keeps_the_rules_while_a_host_comes_and_goes(
     away_ms: int, tracks: tuple[Kind, ...]
 ) -> None:
-    clip = make_clip(8 if len(tracks) == 1 else 3)
+    clip = clip_of(8 if len(tracks) == 1 else 3)
     watcher = Watcher()
     opening = asyncio.create_task(watcher.output.answer("room", "media.m3u8", {}))
     await asyncio.sleep(0)
@@ -94,5 +100,23 @@ async def test_each_playlist_keeps_the_rules_while_a_host_comes_and_goes(
         for (_, end), (start, _) in pairwise(found):
             # Sound is counted in samples, and no part's end is far from the next one's start.
             assert -0.07 < (start - end) / rate < 0.45
+    watcher.directory.close()
+    watcher.output.close()
+
+
+async def test_dates_do_not_go_back_after_a_host_that_sent_seconds_at_once() -> None:
+    clip = clip_of(3)
+    watcher = Watcher()
+    opening = asyncio.create_task(watcher.output.answer("room", "media.m3u8", {}))
+    await asyncio.sleep(0)
+    await watcher.send([*clip.configs, *clip.media])
+    assert (await opening).status == 200
+    publication = watcher.directory.publish("room", Host(), watcher.now_ms)
+    for packet in (*clip.configs, *clip.media):
+        publication.push(packet, watcher.now_ms)
+    await watcher.look()
+    publication.end("gone", watcher.now_ms)
+    await watcher.send([*clip.configs, *clip.media])
+    assert len(watcher.discontinuous) == 2
     watcher.directory.close()
     watcher.output.close()

@@ -489,3 +489,17 @@ def test_what_is_shown_meanwhile_is_decoded_without_a_complaint(clip: Clip) -> N
     shown = [picture.pts or 0 for picture in pictures]
     assert shown == sorted(set(shown))
     assert len({picture.to_ndarray(format="gray").tobytes() for picture in pictures[-4:]}) == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.VIDEO, Kind.AUDIO])
+def test_a_stream_of_one_track_is_played_in_every_format_and_announced_as_such(kind: Kind) -> None:
+    show = Show()
+    other = Kind.AUDIO if kind is Kind.VIDEO else Kind.VIDEO
+    show.come(configs=tuple(config for config in CONFIGS if config.kind is kind))
+    for _ in range(8):
+        show.send(1_000, picture=kind is Kind.VIDEO, sound=kind is Kind.AUDIO)
+        show.directory.sweep(show.now_ms)
+    for times in show.times():
+        assert len(times[kind]) > 40
+        assert times[other] == []
+    assert show.recordings[0].data[4] == (1 if kind is Kind.VIDEO else 4), "the FLV header's flags"
