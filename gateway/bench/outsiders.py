@@ -54,17 +54,19 @@ class Outsider:
     Its words go to a file that is shown when it does not start.
     """
 
-    def __init__(self, command: Sequence[str], port: int, *, folder: Path, cpus: set[int]) -> None:
+    def __init__(
+        self, command: Sequence[str], port: int, *, folder: Path, cpus: set[int], log: Path | None = None
+    ) -> None:
         self.port = port
         self._name = Path(command[0]).name
-        self._log = folder / "outsider.log"
+        self._log = log or folder / "outsider.log"
         # A process inherits its cores: set later, they would not hold for the threads that it has made by then.
         ours = os.sched_getaffinity(0)
         os.sched_setaffinity(0, cpus)
         try:
-            with self._log.open("wb") as log:
+            with self._log.open("wb") as words:
                 self._process = subprocess.Popen(
-                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=words, stderr=subprocess.STDOUT
                 )
         finally:
             os.sched_setaffinity(0, ours)

@@ -11,6 +11,7 @@ import ipaddress
 import json
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +23,12 @@ from gateway.bench.process import WAIT_S, BenchError
 from gateway.bench.sink import HOST
 from stream.errors import StunError
 from stream.protocol import stun
+from stream.protocol.rtcp import is_rtcp
 
 CHECK_INTERVAL_S = 0.1
 """Until the first answer; the last one may be lost."""
+ALIVE_INTERVAL_S = 1.0
+"""Between the reports and consent checks of one that listens."""
 VIDEO_PAYLOAD_TYPE, AUDIO_PAYLOAD_TYPE = 96, 111
 SSRC = 0x51A0
 BUFFER_BYTES = 1024 * 1024
@@ -156,6 +160,39 @@ class RtcPeer:
         plain = bytes((0x80, 201, 0, 1)) + SSRC.to_bytes(4, "big")
         encrypted: bytes = self.dtls._tx_srtp.protect_rtcp(plain)  # noqa: SLF001  # there is no public way
         self.socket.send(encrypted)
+
+    def send_rtp(self, data: bytes) -> None:
+        """Encrypt and send one RTP packet."""
+        self.socket.send(self.dtls._tx_srtp.protect(data))  # noqa: SLF001  # as above
+
+    def send_rtcp(self, data: bytes) -> None:
+        """Encrypt and send one RTCP compound packet."""
+        self.socket.send(self.dtls._tx_srtp.protect_rtcp(data))  # noqa: SLF001  # as above
+
+    async def listen(self, take: Callable[[bytes], None]) -> None:
+        """Give each RTP and RTCP packet to `take`, decrypted, and keep the connection alive; until cancelled."""
+        loop = asyncio.get_running_loop()
+        keys = self.dtls._rx_srtp  # noqa: SLF001  # as above
+
+        def on_readable() -> None:
+            while True:
+                try:
+                    data = self.socket.recv(DATAGRAM_BYTES_MAX)
+                except (BlockingIOError, ConnectionRefusedError):
+                    return
+                if data[0] < 4:
+                    self.answer_check(data)
+                elif data[0] >= 128:
+                    take(keys.unprotect_rtcp(data) if is_rtcp(data) else keys.unprotect(data))
+
+        loop.add_reader(self.socket.fileno(), on_readable)
+        try:
+            while True:
+                self.send_report()
+                self.check()
+                await asyncio.sleep(ALIVE_INTERVAL_S)
+        finally:
+            loop.remove_reader(self.socket.fileno())
 
     async def close(self) -> None:
         """Say goodbye and close the socket."""
