@@ -24,6 +24,7 @@ from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
 from chat.message import JoinRequest, parse_since
+from commerce.access_sql import StreamAccess
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
@@ -34,6 +35,7 @@ from commerce.payment_sandbox import SandboxProvider
 from commerce.shop import Shop
 from commerce.store_sql import Store, open_store
 from commerce.webhooks_sql import Webhooks
+from gateway.access import Access
 from gateway.addresses import Addresses
 from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
@@ -52,6 +54,7 @@ from gateway.members import member_of
 from gateway.metrics import render_metrics
 from gateway.pages import Preflight, page_routes
 from gateway.rooms import Room, Rooms
+from gateway.routes_access import access_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_hub import hub_operations
@@ -61,9 +64,8 @@ from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
 from gateway.secrets import Secrets, open_secrets
 from gateway.services import Services
-from gateway.streaming import Streaming
+from gateway.streaming import Streaming, open_directory
 from gateway.webhooks import WebhookSender
-from stream.directory import Directory
 
 logger = logging.getLogger("siyu.app")
 
@@ -118,6 +120,7 @@ class Application:
             *webhook_operations(services),
             *people_operations(services, desk, addresses),
             *show_operations(services.media, services.rooms, desk),
+            *access_operations(services, self.streaming, addresses),
         ]
         api = Api(
             operations,
@@ -186,7 +189,7 @@ class Application:
             return Taken(self.services.hub.connection(address, on_lost=on_lost), feed_head=True)
         if scope["path"].startswith("/sse/"):
             return self._take_stream(scope, address, on_lost)
-        return self.streaming.take(scope, on_lost)
+        return self.streaming.take(scope, address, on_lost)
 
     def _take_stream(self, scope: dict[str, Any], address: str, on_lost: Callable[[], None]) -> Taken | None:
         if scope["method"] != "GET":
@@ -333,7 +336,16 @@ async def open_application(
     rooms = Rooms(
         Room(room.id, room.merchant, room.title, room.host, room.cover) for room in await catalogue.every_room()
     )
-    directory = Directory(clock=clock)
+    directory = open_directory(settings, clock)
+    access = Access(
+        StreamAccess(store, clock=clock),
+        secrets=secrets,
+        tokens=tokens,
+        rooms=rooms,
+        directory=directory,
+        clock=clock,
+    )
+    await access.load()
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
     clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
@@ -357,6 +369,7 @@ async def open_application(
         webhooks=webhooks,
         sender=WebhookSender(webhooks, clock=clock, allow_private=settings.loopback),
         audit=audit,
+        access=access,
     )
     bridge = Bridge(
         hub=hub,

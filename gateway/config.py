@@ -52,6 +52,9 @@ class Settings:
     header_timeout_s: float = 10.0
     connections_per_address: int = 200
     loopback_exempt: bool = True
+    # What one host and one merchant may send: far over any camera's, so that a mistake does not fill the line.
+    host_kbps_max: int = 50_000
+    streams_per_merchant: int = 50
     # How long after SIGTERM the process may live.
     drain_s: float = 30.0
     token_ttl_s: int = 12 * 3600
@@ -69,6 +72,8 @@ class Settings:
             raise SettingsError("--rtmps-port needs a certificate: give --tls-cert and --tls-key as well")
         if self.drain_s <= 0 or self.header_timeout_s <= 0 or self.connections_per_address < 1:
             raise SettingsError("--drain-s, --header-timeout-s and --connections-per-address must be positive")
+        if self.host_kbps_max < 0 or self.streams_per_merchant < 1:
+            raise SettingsError("--host-kbps-max must not be negative, --streams-per-merchant must be positive")
         if self.record_keep_days < 0 or self.record_min_free < 0:
             raise SettingsError("--record-keep-days and --record-min-free must not be negative")
         for address in self.forwarded_allow_ips:
@@ -151,6 +156,8 @@ HELP = {
     "header_timeout_s": "seconds a client has for its request head, a host for its RTMP handshake",
     "connections_per_address": "connections one client address may hold",
     "loopback_exempt": "loopback is exempt from the bound per address",
+    "host_kbps_max": "kbit/s that a host may send for more than 10 s, 0 for any",
+    "streams_per_merchant": "rooms in which one merchant may be live at once",
     "drain_s": "seconds from SIGTERM to the end of the process",
     "token_ttl_s": "seconds a viewer or staff token is good for",
     "log_level": "debug, info, warning or error",

@@ -94,7 +94,7 @@ def _room_basics(services: Services, desk: Desk, addresses: Addresses) -> list[O
 
     async def read_streams(call: Call) -> StreamsAnswer:
         room = desk.run(call.who, call.path["room"])
-        publish = addresses.publish(call.base_url, room.id, services.secrets.stream_key(room.id))
+        publish = addresses.publish(call.base_url, room.id, services.access.room_key(room.id))
         view = desk.stream_view(room.id)
         return StreamsAnswer(**view, viewers=services.hub.stats(room.id).viewers, publish=PublishView(**publish))
 

@@ -14,12 +14,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.api import read_body
-from gateway.auth import TokenError
+from gateway.auth import PlayPass, TokenError
 from gateway.client import CORS_HEADERS, CORS_PREFLIGHT_HEADERS, bearer_token
 from gateway.errors import Problem, problem_of, problem_response
 from gateway.rooms import Room
 from gateway.services import Services
+from gateway.visits import Watcher
 from stream.errors import OfferRefused
+from stream.ingest_whip import WhipIngest
+from stream.origin import Origin
+from stream.output_whep import WhepOutput
 from stream.webrtc_sdp import ice_fragment
 from stream.webrtc_transport import Session, WebRtcTransport
 
@@ -48,11 +52,21 @@ class Holder(Protocol):
 
 
 class Way(Protocol):
-    """WHEP's output or WHIP's ingest."""
+    """WHEP's output or WHIP's ingest, as far as sessions go."""
 
-    def join(self, room: str, offer: str, *, client: str, reached: str | None = None) -> Accepted: ...
     def find(self, room: str, number: str) -> Any: ...
     def leave(self, room: str, number: str) -> bool: ...
+
+
+class Doors(Protocol):
+    """Who may come in, and who is in."""
+
+    def play_pass(self, room: Room, token: str) -> PlayPass | None: ...
+    def enter(
+        self, room: str, protocol: str, address: str, play_pass: PlayPass | None, watcher: Watcher
+    ) -> Callable[[], None]: ...
+    def whip_origin(self, room_id: str, token: str, address: str) -> Origin: ...
+    async def authorize_host(self, room_id: str, origin: Origin) -> None: ...
 
 
 class WebRtcRoutes:
@@ -62,13 +76,18 @@ class WebRtcRoutes:
         self,
         services: Services,
         transport: WebRtcTransport,
-        ways: dict[str, Way],
         *,
+        whip: WhipIngest,
+        whep: WhepOutput,
+        doors: Doors,
         address: Callable[[Request], str],
     ) -> None:
         self._services = services
         self._transport = transport
-        self._ways = ways
+        self._whip = whip
+        self._whep = whep
+        self._ways: dict[str, Way] = {"whep": whep, "whip": whip}
+        self._doors = doors
         self._address = address
 
     def routes(self) -> list[BaseRoute]:
@@ -102,41 +121,42 @@ class WebRtcRoutes:
     # — the endpoint —
 
     async def _open(self, request: Request, name: str) -> Response:
-        room = self._services.rooms.find(request.path_params["room"])
-        self._authorize(request, name, request.path_params["room"], room)
-        assert room is not None
-        _check_type(request, SDP_TYPE)
-        offer = await _text(request)
-        reached = None
-        server = request.scope.get("server")
-        if self._services.settings.udp_host is None and self._services.settings.host in WILDCARD_HOSTS and server:
-            # The address by which the client got here is one by which its media gets here.
-            reached = str(server[0])
-        accepted = self._ways[name].join(room.id, offer, client=self._address(request), reached=reached)
+        asked, client = request.path_params["room"], self._address(request)
+        token = bearer_token(request.scope["headers"], request.scope["query_string"])
+        accepted = await (self._host if name == "whip" else self._watch)(request, asked, token, client)
         headers = _headers()
-        headers["location"] = f"/{name}/{room.id}/{accepted.id}"
+        headers["location"] = f"/{name}/{asked}/{accepted.id}"
         headers["etag"] = f'"{accepted.etag}"'
         headers["accept-patch"] = FRAGMENT_TYPE
         return Response(accepted.sdp, 201, headers, SDP_TYPE)
 
-    def _authorize(self, request: Request, name: str, asked: str, room: Room | None) -> None:
-        """Check the bearer. Raises ``Problem`` and ``TokenError``."""
-        services = self._services
-        token = bearer_token(request.scope["headers"], request.scope["query_string"])
-        if name == "whep":
-            if room is None:
-                raise Problem(404, "no_room", "there is no such room")
-            if services.settings.play_auth and not services.tokens.read(token).may_enter(room.id, room.merchant):
-                raise Problem(403, "forbidden", "this token is for another room")
-            return
-        # The comparison runs for an unknown room too: an answer's time must not tell which rooms there are.
-        if services.secrets.stream_key_matches(asked, token) and room is not None:
-            return
-        claims = services.tokens.read(token)
-        if room is None:
-            raise Problem(404, "no_room", "there is no such room")
-        if not claims.may_run(room.id, room.merchant):
-            raise Problem(403, "forbidden", "only the room's host may broadcast: send its stream key or token")
+    async def _host(self, request: Request, asked: str, token: str, client: str) -> Accepted:
+        """Raises ``Problem``, ``TokenError``, ``OfferRefused``."""
+        self._doors.whip_origin(asked, token, client)
+        offer = await _offer(request)
+        # Once more: the body took its time, in which the key may have been revoked.
+        origin = self._doors.whip_origin(asked, token, client)
+        await self._doors.authorize_host(asked, origin)
+        return self._whip.join(asked, offer, client=client, reached=self._reached(request), origin=origin)
+
+    async def _watch(self, request: Request, asked: str, token: str, client: str) -> Accepted:
+        """Raises ``Problem``, ``TokenError``, ``OfferRefused``."""
+        room = self._services.rooms.get(asked)
+        self._doors.play_pass(room, token)
+        offer = await _offer(request)
+        found = self._doors.play_pass(room, token)
+        accepted = self._whep.join(room.id, offer, client=client, reached=self._reached(request))
+        viewer = self._whep.find(room.id, accepted.id)
+        if viewer is not None:
+            viewer.on_lost = self._doors.enter(room.id, "whep", client, found, viewer)
+        return accepted
+
+    def _reached(self, request: Request) -> str | None:
+        """The address by which the client got here, where its media gets here as well."""
+        server = request.scope.get("server")
+        if self._services.settings.udp_host is None and self._services.settings.host in WILDCARD_HOSTS and server:
+            return str(server[0])
+        return None
 
     async def _options(self, request: Request, name: str) -> Response:
         headers = {key.decode(): value.decode() for key, value in CORS_PREFLIGHT_HEADERS}
@@ -185,6 +205,12 @@ class WebRtcRoutes:
 
 def _headers() -> dict[str, str]:
     return {**{key.decode(): value.decode() for key, value in CORS_HEADERS}, "cache-control": "no-store"}
+
+
+async def _offer(request: Request) -> str:
+    """Raises ``Problem``."""
+    _check_type(request, SDP_TYPE)
+    return await _text(request)
 
 
 def _check_type(request: Request, wanted: str) -> None:

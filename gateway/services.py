@@ -11,6 +11,7 @@ from commerce.catalogue import Catalogue
 from commerce.identity.people import People
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
+from gateway.access import Access
 from gateway.audit import RoomAudit
 from gateway.auth import Tokens
 from gateway.config import Settings
@@ -44,3 +45,4 @@ class Services:
     webhooks: Webhooks
     sender: WebhookSender
     audit: RoomAudit
+    access: Access

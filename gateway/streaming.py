@@ -18,18 +18,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from gateway.access import REVOKED, TOKEN_PREFIX, KeyRefused
 from gateway.addresses import Addresses
-from gateway.auth import TokenError
+from gateway.auth import PlayPass, TokenError
 from gateway.client import CORS_HEADERS, Clients, bearer_token, wants_websocket
-from gateway.config import tls_context
+from gateway.config import Settings, tls_context
 from gateway.errors import Problem, problem_of, problem_response
 from gateway.gate import Taken
 from gateway.rooms import Room
 from gateway.routes_webrtc import WebRtcRoutes
 from gateway.services import Services
+from gateway.visits import Visits, Watcher
+from stream.directory import Directory, DirectoryLimits
 from stream.errors import PlayRefused, PublishRefused
 from stream.ingest_rtmp import RtmpIngest
 from stream.ingest_whip import WhipIngest
+from stream.origin import Origin
 from stream.output_flv import FlvOutput
 from stream.output_hls import HlsOutput
 from stream.output_mp4 import Mp4Output
@@ -38,11 +42,17 @@ from stream.output_whep import WhepOutput
 from stream.output_wsflv import WsFlvOutput
 from stream.rtmp_peers import PlayRequest, PublishRequest, RtmpLimits
 from stream.rtmp_server import RtmpServer
+from stream.viewer import Seat
 from stream.webrtc_transport import TransportLimits, WebRtcTransport
 
 RTMPS_PORT = 1936
 NO_STREAM = "there is no such stream; playback is /live/ROOM.flv, /live/ROOM.mp4 or /live/ROOM/index.m3u8"
 MEDIA_FORMATS = (".flv", ".mp4")
+
+
+def open_directory(settings: Settings, clock: Callable[[], int]) -> Directory:
+    """The rooms' relays, with the operator's limits."""
+    return Directory(clock, DirectoryLimits(host_bits_per_s_max=settings.host_kbps_max * 1000))
 
 
 class Streaming:
@@ -55,6 +65,8 @@ class Streaming:
         self._services = services
         self._addresses = addresses
         self._clients = clients
+        self.hosts_refused = 0
+        """Hosts with a good key that were refused, for metrics."""
         settings, directory, clock = services.settings, services.directory, services.clock
         self.outputs = {".flv": FlvOutput(directory, clock=clock), ".mp4": Mp4Output(directory, clock=clock)}
         self.websocket_flv = WsFlvOutput(directory, clock=clock)
@@ -67,7 +79,8 @@ class Streaming:
         )
         self.whep = WhepOutput(directory, self.webrtc, clock=clock)
         self.whip = WhipIngest(directory, self.webrtc, clock=clock)
-        self.rtmp_output = RtmpOutput(directory, self._authorize_play, clock=clock)
+        self.visits = Visits(clock=clock, per_address_max=settings.connections_per_address, exempt=clients.exempt)
+        self.rtmp_output = RtmpOutput(directory, self._authorize_play, clock=clock, on_seat=self._on_seat)
         self.rtmp = RtmpServer(
             RtmpIngest(directory, self._authorize_publish),
             self.rtmp_output,
@@ -93,99 +106,193 @@ class Streaming:
             if refused is not None:
                 return problem_response(refused)
             answer = await self.hls.answer(room, request.path_params["file"], query)
+            # The answer may have been held for seconds, in which the token was revoked.
+            refused = self.refuse_room(room, request.scope)
+            if refused is not None:
+                return problem_response(refused)
             if answer.status != 200:
                 retry_ms = 3_000 if answer.status in {404, 503} else None
                 return problem_response(Problem(answer.status, answer.code, answer.body.decode(), retry_ms=retry_ms))
             headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
-            return Response(answer.body, 200, {**headers, "cache-control": answer.cache}, answer.content_type)
+            cache = answer.cache.replace("public", "private") if self._services.settings.play_auth else answer.cache
+            return Response(answer.body, 200, {**headers, "cache-control": cache}, answer.content_type)
 
         async def live(request: Request) -> Response:
-            """Only what ``_take`` left: a refusal in words."""
-            return problem_response(self._playback_problem(request.path_params["file"], request.scope))
+            """Only what ``take`` left: a refusal in words."""
+            address = _client_address(self._clients, request)
+            return problem_response(self._playback_problem(request.path_params["file"], request.scope, address))
 
         webrtc = WebRtcRoutes(
             self._services,
             self.webrtc,
-            {"whep": self.whep, "whip": self.whip},
+            whip=self.whip,
+            whep=self.whep,
+            doors=self,
             address=partial(_client_address, self._clients),
         )
         return [Route("/live/{file}", live), Route("/live/{room}/{file}", hls), *webrtc.routes()]
 
-    def take(self, scope: dict[str, Any], on_lost: Callable[[], None]) -> Taken | None:
+    def take(self, scope: dict[str, Any], address: str, on_lost: Callable[[], None]) -> Taken | None:
         """Give a connection that asks for ``/live/ROOM.flv|mp4`` to its output; None leaves it to Starlette."""
         path: str = scope["path"]
         if scope["method"] not in {"GET", "HEAD"}:
             return None
         file = path.removeprefix("/live/")
-        if self._refuse_playback(file, scope) is not None:
+        admitted = self._admit(file, scope, address)
+        if isinstance(admitted, Problem):
             return None
+        room = file[:-4]
         low_delay = parse_qs(scope["query_string"].decode("latin-1")).get("delay", [""])[0] == "low"
+        gone = _Gone(on_lost)
+        watcher: Any
         if wants_websocket(scope["headers"]):
             if not file.endswith(".flv") or scope["method"] != "GET":
                 return None
-            watcher = self.websocket_flv.websocket(file[:-4], low_delay=low_delay, on_lost=on_lost)
+            watcher = self.websocket_flv.websocket(room, low_delay=low_delay, on_lost=gone)
+            gone.also(self.visits.enter(room, "wsflv", address, admitted, watcher))
             return Taken(watcher, feed_head=True)
-        protocol = self.outputs[file[-4:]].viewer(
-            file[:-4],
+        watcher = self.outputs[file[-4:]].viewer(
+            room,
             head_only=scope["method"] == "HEAD",
             headers=CORS_HEADERS,
             low_delay=low_delay,
-            on_lost=on_lost,
+            on_lost=gone,
         )
-        return Taken(protocol, feed_head=False)
+        gone.also(self.visits.enter(room, file[-3:], address, admitted, watcher))
+        return Taken(watcher, feed_head=False)
 
-    def _refuse_playback(self, file: str, scope: Any) -> Problem | None:
+    def _admit(self, file: str, scope: Any, address: str) -> PlayPass | Problem | None:
+        """Who wants to watch (None: anybody may), or why not."""
         if file[-4:] not in MEDIA_FORMATS:
             return Problem(404, "no_stream", NO_STREAM)
-        return self.refuse_room(file[:-4], scope)
+        if self.visits.full(address):
+            return too_many_plays()
+        room = self._services.rooms.find(file[:-4])
+        if room is None:
+            return Problem(404, "no_stream", NO_STREAM)
+        try:
+            return self.play_pass(room, bearer_token(scope["headers"], scope["query_string"]))
+        except (Problem, TokenError) as error:
+            return problem_of(error)
 
     def refuse_room(self, room_id: str, scope: Any) -> Problem | None:
         """Why the bearer of a request's token may not watch ``room_id``; None when they may."""
         room = self._services.rooms.find(room_id)
         if room is None:
             return Problem(404, "no_stream", NO_STREAM)
-        return self._refuse_player(room, bearer_token(scope["headers"], scope["query_string"]))
-
-    def _refuse_player(self, room: Room, token: str) -> Problem | None:
-        """Say why ``token`` does not let its bearer watch ``room``; None when it does, or when watching is public."""
-        if self._services.settings.play_auth:
-            try:
-                claims = self._services.tokens.read(token)
-            except TokenError as error:
-                return problem_of(error)
-            if not claims.may_enter(room.id, room.merchant):
-                return Problem(403, "forbidden", "this token is for another room")
+        try:
+            self.play_pass(room, bearer_token(scope["headers"], scope["query_string"]))
+        except (Problem, TokenError) as error:
+            return problem_of(error)
         return None
 
-    def _playback_problem(self, file: str, scope: Any) -> Problem:
-        refused = self._refuse_playback(file, scope)
-        return refused or Problem(405, "method", "playback answers GET and HEAD", headers={"allow": "GET, HEAD"})
+    def play_pass(self, room: Room, token: str) -> PlayPass | None:
+        """Who watches with ``token``; None where watching is public. Raises ``Problem``, ``TokenError``."""
+        return self._services.access.play_pass(room, token) if self._services.settings.play_auth else None
+
+    def enter(
+        self, room: str, protocol: str, address: str, play_pass: PlayPass | None, watcher: Watcher
+    ) -> Callable[[], None]:
+        """Enter a viewer of an output; gives what is to be called when it is gone."""
+        return self.visits.enter(room, protocol, address, play_pass, watcher)
+
+    def _playback_problem(self, file: str, scope: Any, address: str) -> Problem:
+        admitted = self._admit(file, scope, address)
+        if isinstance(admitted, Problem):
+            if admitted.status == 429:
+                self.visits.refused()
+            return admitted
+        return Problem(405, "method", "playback answers GET and HEAD", headers={"allow": "GET, HEAD"})
+
+    async def revoke_token(self, room: str, token: str) -> int:
+        """Make a play token worthless and close who watches with it; how many. Raises Invalid, Refused (limit)."""
+        await self._services.access.revoke_token(room, token)
+        return await self._expel(room)
+
+    async def revoke_all_tokens(self, room: str) -> int:
+        """Make all play tokens made up to now worthless and close who watches with them; how many."""
+        await self._services.access.revoke_all_tokens(room)
+        return await self._expel(room)
+
+    async def _expel(self, room: str) -> int:
+        return await self.visits.expel(room, partial(self._services.access.is_revoked, room), "token_revoked", REVOKED)
 
     # — keys and tokens —
 
-    async def _authorize_publish(self, request: PublishRequest) -> None:
-        """Check a host's stream key. Raises ``PublishRefused``."""
-        secrets = self._services.secrets
-        known = self._services.rooms.find(request.room) is not None
-        # The comparison runs for an unknown room too: an answer's time must not tell which rooms there are.
-        good = secrets.stream_key_matches(request.room, request.key or "")
-        proof = request.proof
-        if proof is not None:
-            # rtmp://ROOM:KEY@…: the host has shown that it knows the key of the room that it gave as its user.
-            good = proof.matches(secrets.stream_key(request.room)) and proof.user == request.room
-        if not (known and good):
-            raise PublishRefused(
-                "NetStream.Publish.BadName", "room or stream key is wrong: copy both from the host console"
+    async def authorize_host(self, room_id: str, origin: Origin) -> None:
+        """Whether a host whose key is good may begin now. Raises ``KeyRefused`` and ``Problem``.
+
+        Nothing waits between its return and the start of the broadcast.
+        """
+        room = self._services.rooms.get(room_id)
+        self._check_count(room)
+
+    def _check_count(self, room: Room) -> None:
+        most = self._services.settings.streams_per_merchant
+        others = [name for name in self._services.directory.origins() if name != room.id]
+        if sum(self._merchant_of(name) == room.merchant for name in others) >= most:
+            self.hosts_refused += 1
+            raise Problem(
+                429,
+                "too_many_streams",
+                f"this merchant is live in {most} rooms, which is as many as may be: end another broadcast first",
+                retry_ms=10_000,
             )
+
+    def _merchant_of(self, room: str) -> str | None:
+        found = self._services.rooms.find(room)
+        return None if found is None else found.merchant
+
+    async def _authorize_publish(self, request: PublishRequest) -> Origin:
+        """Check a host's stream key. Raises ``PublishRefused``."""
+        access = self._services.access
+        try:
+            if request.proof is not None:
+                # rtmp://ROOM:KEY@…: the host has shown that it knows a key of the room that it gave as its user.
+                origin = access.proof_origin(request.room, request.proof, request.address)
+            else:
+                origin = access.key_origin(request.room, request.key or "", request.address, "rtmp")
+            await self.authorize_host(request.room, origin)
+        except KeyRefused as refused:
+            raise PublishRefused("NetStream.Publish.BadName", refused.detail) from refused
+        except Problem as problem:
+            raise PublishRefused("NetStream.Publish.Denied", problem.detail) from problem
+        return origin
+
+    def whip_origin(self, room_id: str, token: str, address: str) -> Origin:
+        """Whose broadcast it is that shows a stream key or a host's token. Raises ``Problem`` and ``TokenError``."""
+        try:
+            return self._services.access.key_origin(room_id, token, address, "whip")
+        except KeyRefused as refused:
+            if refused.code != "key":
+                raise
+        claims = self._services.tokens.read(token)
+        room = self._services.rooms.get(room_id)
+        if not claims.may_run(room.id, room.merchant):
+            raise Problem(403, "forbidden", "only the room's host may broadcast: send its stream key or token")
+        return Origin("whip", TOKEN_PREFIX + claims.person, claims.name, address)
 
     async def _authorize_play(self, request: PlayRequest) -> None:
         """Check an RTMP player's room and token. Raises ``PlayRefused``."""
         room = self._services.rooms.find(request.room)
         if room is None:
             raise PlayRefused("NetStream.Play.StreamNotFound", "there is no such room")
-        problem = self._refuse_player(room, request.token)
-        if problem is not None:
-            raise PlayRefused("NetStream.Play.Failed", problem.detail)
+        try:
+            if self.visits.full(request.address):
+                self.visits.refused()
+                raise too_many_plays()
+            self.play_pass(room, request.token)
+        except (Problem, TokenError) as error:
+            raise PlayRefused("NetStream.Play.Failed", problem_of(error).detail) from error
+
+    def _on_seat(self, request: PlayRequest, seat: Seat) -> Callable[[], None]:
+        room = self._services.rooms.find(request.room)
+        try:
+            # Nothing was awaited since ``_authorize_play``, so the answer is the same.
+            found = None if room is None else self.play_pass(room, request.token)
+        except (Problem, TokenError):
+            found = None
+        return self.visits.enter(request.room, "rtmp", request.address, found, seat)
 
     # — life —
 
@@ -227,6 +334,28 @@ class Streaming:
     def shutters(self) -> list[Callable[[], Any]]:
         """What ends the parts, in order."""
         return [self.rtmp.close, self.hls.close, self.whip.close, self.whep.close, self.webrtc.close]
+
+
+class _Gone:
+    """Calls what is to be called when a connection is gone; what is known only after it was made is added."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, first: Callable[[], None]) -> None:
+        self._calls: tuple[Callable[[], None], ...] = (first,)
+
+    def also(self, call: Callable[[], None]) -> None:
+        """Call this as well."""
+        self._calls = (*self._calls, call)
+
+    def __call__(self) -> None:
+        for call in self._calls:
+            call()
+
+
+def too_many_plays() -> Problem:
+    """The refusal of an address that watches as often as it may, in the words of the door."""
+    return Problem(429, "too_many_connections", "Too many connections from this address", retry_ms=10_000)
 
 
 def _reason(error: OSError) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from stream.errors import AlreadyPublishing, PublishRefused, StreamError
+from stream.origin import Origin
 from stream.packet import Kind, Packet
 from stream.relay import Relay, RelayLimits, StreamInfo
 
@@ -19,6 +20,9 @@ PUBLISHER_SILENCE_MS: Final = 500
 
 SWEEP_INTERVAL_MS: Final = 500
 """How often the timer looks for relays that are over and for tracks that stay away."""
+
+RATE_SPAN_MS: Final = 2000
+"""A host's rate is measured over spans of this length: a key frame in it is no excess."""
 
 Clock = Callable[[], int]
 """Gives Unix time in milliseconds."""
@@ -38,16 +42,21 @@ class DirectoryLimits:
     """Rooms with a host or a waiting viewer; each costs its GOP cache once it is live."""
     linger_ms: int = 60_000
     """How long viewers wait for a host that dropped out: phones change networks, OBS retries after 2 s."""
+    host_bits_per_s_max: int = 0
+    """A host that sends more than this for `excess_ms` is closed; 0: no limit."""
+    excess_ms: int = 10_000
+    """Key frames and a player's first burst are no excess."""
     relay: RelayLimits = field(default_factory=RelayLimits)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """Something changed about a room's stream; `info` is how it is now."""
+    """Something changed about a room's stream; `info` is how it is now, `origin` where it comes from, if known."""
 
     room: str
     info: StreamInfo
     now_ms: int
+    origin: Origin | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,8 @@ class DirectoryStats:
     gop_overflows: int
     takeovers: int
     refused: int
+    expelled: int
+    """Hosts that were closed because their key was revoked or they sent too much."""
 
 
 class Publisher(Protocol):
@@ -91,14 +102,29 @@ class Publisher(Protocol):
 class Publication:
     """One host's right to publish into one room, from `Directory.publish` until `end` or a takeover."""
 
-    __slots__ = ("_directory", "active", "heard_ms", "publisher", "relay")
+    __slots__ = (
+        "_directory",
+        "_rate_bytes",
+        "_rate_ms",
+        "_within_ms",
+        "active",
+        "heard_ms",
+        "origin",
+        "publisher",
+        "relay",
+    )
 
-    def __init__(self, directory: "Directory", relay: Relay, publisher: Publisher, now_ms: int) -> None:
+    def __init__(
+        self, directory: "Directory", relay: Relay, publisher: Publisher, now_ms: int, origin: Origin | None
+    ) -> None:
         self._directory = directory
         self.relay = relay
         self.publisher = publisher
+        self.origin = origin
         self.heard_ms = now_ms
         self.active = True
+        self._rate_ms = self._within_ms = now_ms
+        self._rate_bytes = relay.bytes_in
 
     def push(self, packet: Packet, now_ms: int) -> None:
         """Hand on one packet, with the host's own timestamps. After the end it does nothing: the room has moved on."""
@@ -113,6 +139,16 @@ class Publication:
         if self.active:
             self.active = False
             self._directory._ended(self, reason, now_ms)  # noqa: SLF001
+
+    def exceeds(self, bits_per_s_max: int, excess_ms: int, now_ms: int) -> bool:
+        """Whether it sent more than `bits_per_s_max` for `excess_ms`, measured anew each RATE_SPAN_MS."""
+        span_ms = now_ms - self._rate_ms
+        if span_ms >= RATE_SPAN_MS:
+            sent = self.relay.bytes_in - self._rate_bytes
+            self._rate_ms, self._rate_bytes = now_ms, self.relay.bytes_in
+            if sent * 8000 <= bits_per_s_max * span_ms:
+                self._within_ms = now_ms
+        return now_ms - self._within_ms >= excess_ms + RATE_SPAN_MS
 
 
 @dataclass(slots=True)
@@ -135,6 +171,7 @@ class Directory:
         self._timer: asyncio.TimerHandle | None = None
         self._takeovers = 0
         self._refused = 0
+        self._expelled = 0
         self._closed = False
 
     def listen(self, callback: Callable[[StreamEvent], None]) -> None:
@@ -155,7 +192,15 @@ class Directory:
         relay = self.find(room)
         return relay.info() if relay else _NOT_LIVE
 
-    def publish(self, room: str, publisher: Publisher, now_ms: int) -> Publication:
+    def origins(self) -> dict[str, Origin]:
+        """Give the rooms that have a host now, with where it comes from, as far as that was said."""
+        return {
+            room: entry.publication.origin
+            for room, entry in self._rooms.items()
+            if entry.publication is not None and entry.publication.origin is not None
+        }
+
+    def publish(self, room: str, publisher: Publisher, now_ms: int, origin: Origin | None = None) -> Publication:
         """Make `publisher` the room's host.
 
         A host that sent no media for PUBLISHER_SILENCE_MS is closed and gives way. Raises AlreadyPublishing when the
@@ -174,16 +219,32 @@ class Directory:
             self._takeovers += 1
             former.end("taken over", now_ms)
             former.publisher.close("taken over by a new connection of the host")
-        entry.publication = Publication(self, entry.relay, publisher, now_ms)
+        entry.publication = Publication(self, entry.relay, publisher, now_ms, origin)
         entry.told = None
         entry.hosted = True
         entry.relay.begin(now_ms)
         return entry.publication
 
+    def expel(self, room: str, reason: str, now_ms: int) -> bool:
+        """Close the room's host; `reason` is told to it. Whether there was one. Its viewers wait for another."""
+        entry = self._rooms.get(room)
+        if entry is None or entry.publication is None:
+            return False
+        publication = entry.publication
+        self._expelled += 1
+        publication.end(reason, now_ms)
+        publication.publisher.close(reason)
+        return True
+
     def sweep(self, now_ms: int) -> None:
-        """Let time pass: give up tracks that stay away and relays that nobody needs."""
+        """Let time pass: give up tracks that stay away, hosts that send too much and relays that nobody needs."""
+        most, excess_ms = self._limits.host_bits_per_s_max, self._limits.excess_ms
         for room, entry in tuple(self._rooms.items()):
             if entry.publication is not None:
+                if most and entry.publication.exceeds(most, excess_ms, now_ms):
+                    text = f"it sent more than {most / 1e6:g} Mbit/s, lower the bitrate in the encoder"
+                    self.expel(room, text, now_ms)
+                    continue
                 entry.relay.tick(now_ms)
             elif not entry.hosted and entry.relay.has_readers:
                 # Viewers that wait for a first host have a time-out of their own.
@@ -222,6 +283,7 @@ class Directory:
             gop_overflows=sum(relay.gop_overflows for relay in relays),
             takeovers=self._takeovers,
             refused=self._refused,
+            expelled=self._expelled,
         )
 
     def _on_timer(self) -> None:
@@ -249,7 +311,7 @@ class Directory:
             entry.left_ms = now_ms
             entry.told = None
         if was_live:
-            self._tell(StreamStopped(relay.room, relay.info(), now_ms, reason))
+            self._tell(StreamStopped(relay.room, relay.info(), now_ms, reason, origin=publication.origin))
 
     def _on_info(self, relay: Relay, now_ms: int) -> None:
         entry = self._rooms.get(relay.room)
@@ -257,10 +319,11 @@ class Directory:
             return
         info = relay.info()
         told, entry.told = entry.told, info
+        origin = entry.publication.origin if entry.publication is not None else None
         if told is None:
-            self._tell(StreamStarted(relay.room, info, now_ms))
+            self._tell(StreamStarted(relay.room, info, now_ms, origin=origin))
         elif _shape(told) != _shape(info):
-            self._tell(StreamChanged(relay.room, info, now_ms))
+            self._tell(StreamChanged(relay.room, info, now_ms, origin=origin))
 
     def _tell(self, event: StreamEvent) -> None:
         for listener in self._listeners:

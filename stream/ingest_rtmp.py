@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from stream.origin import Origin
 from stream.packet import Kind, Packet
 from stream.protocol.flv import parse_audio_body, parse_data_body, parse_video_body, tracks_left_out
 from stream.protocol.rtmp_events import MediaReceived
@@ -19,10 +20,10 @@ class Publication(Protocol):
 class PublicationDirectory(Protocol):
     """Where rooms are published; raises AlreadyPublishing or PublishRefused."""
 
-    def publish(self, room: str, publisher: Publisher, now_ms: int, /) -> Publication: ...
+    def publish(self, room: str, publisher: Publisher, now_ms: int, origin: Origin | None, /) -> Publication: ...
 
 
-Authorize = Callable[[PublishRequest], Awaitable[None]]
+Authorize = Callable[[PublishRequest], Awaitable[Origin | None]]
 
 
 class RtmpIngest:
@@ -34,13 +35,13 @@ class RtmpIngest:
         self.tracks_left_out = 0
         """Tracks of multitrack messages that were read over: a room has one of each kind, number 0."""
 
-    async def authorize(self, request: PublishRequest) -> None:
-        """Check the key. Raises PublishRefused."""
-        await self._authorize(request)
+    async def authorize(self, request: PublishRequest) -> Origin | None:
+        """Check the key and say whose it is. Raises PublishRefused."""
+        return await self._authorize(request)
 
-    def publish(self, room: str, publisher: Publisher, now_ms: int) -> "RtmpFeed":
+    def publish(self, room: str, publisher: Publisher, now_ms: int, origin: Origin | None = None) -> "RtmpFeed":
         """Give the room to a host. Raises AlreadyPublishing, PublishRefused."""
-        return RtmpFeed(self, self._directory.publish(room, publisher, now_ms))
+        return RtmpFeed(self, self._directory.publish(room, publisher, now_ms, origin))
 
 
 class RtmpFeed:

@@ -15,6 +15,7 @@ from typing import Final
 
 from stream.directory import Clock, Directory, Publication
 from stream.errors import AlreadyPublishing, OfferRefused, PublishRefused
+from stream.origin import Origin
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import h264, rtcp, rtp
 from stream.transcode_audio import AudioTranscoder
@@ -336,18 +337,20 @@ class WhipIngest:
         self._lost = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def join(self, room: str, offer: str, *, client: str, reached: str | None = None) -> Accepted:
+    def join(
+        self, room: str, offer: str, *, client: str, reached: str | None = None, origin: Origin | None = None
+    ) -> Accepted:
         """Answer a host's offer and give it the room.
 
         Raises OfferRefused: 422 without H.264, 4xx a bad offer, 409 when the room has a live host, 503 full.
         """
         try:
-            return self._join(room, offer, client, reached)
+            return self._join(room, offer, client, reached, origin)
         except OfferRefused:
             self.totals.refused += 1
             raise
 
-    def _join(self, room: str, text: str, client: str, reached: str | None) -> Accepted:
+    def _join(self, room: str, text: str, client: str, reached: str | None, origin: Origin | None) -> Accepted:
         agreed = agree(text, sending=False, profile=None)
         if len(self._hosts) >= self.limits.hosts_max:
             raise OfferRefused(503, "full", "the server takes no more hosts now", retry_ms=5_000)
@@ -359,7 +362,7 @@ class WhipIngest:
             host, client=client, remote_ufrag=agreed.remote_ufrag, fingerprints=agreed.fingerprints
         )
         try:
-            host.publication = self._directory.publish(room, host, now_ms)
+            host.publication = self._directory.publish(room, host, now_ms, origin)
         except AlreadyPublishing as error:
             self._transport.close_session(session, "the room is live already")
             raise OfferRefused(409, "live", "this room is live already: stop the other encoder first", 1_000) from error

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +46,8 @@ class WhepViewer:
 
     def __init__(self, output: "WhepOutput", stream: WhepStream, video: Track, audio: Track | None) -> None:
         self.stream = stream
+        self.on_lost: Callable[[], None] = _nobody_asked
+        """Called once, when the session is over."""
         extension = b"" if video.playout_delay is None else rtp.extension_block(video.playout_delay, bytes(3))
         self.variant: Variant = (video.payload_type, extension)
         self.audio_payload_type = None if audio is None else audio.payload_type
@@ -63,6 +66,10 @@ class WhepViewer:
         """Send one RTCP compound packet."""
         if self.session is not None:
             self.session.send_rtcp(data)
+
+    def expel(self, code: str, detail: str) -> None:
+        """Close a viewer that may watch no longer: RTCP and DTLS say that it is over, not why."""
+        self.end(detail)
 
     def end(self, reason: str) -> None:
         """Tell the peer and close."""
@@ -95,6 +102,7 @@ class WhepViewer:
         """Leave the stream."""
         self.send_rtp = _send_nothing
         self._output.forget(self)
+        self.on_lost()
 
     def _resend(self, sequences: tuple[int, ...], now_ms: int) -> None:
         if now_ms - self._resent_from_ms >= 1000:
@@ -248,6 +256,10 @@ class WhepOutput:
         now_ms = self._clock()
         for stream in tuple(self._streams.values()):
             stream.tick(now_ms)
+
+
+def _nobody_asked() -> None:
+    """Stand for `on_lost` where nobody wants to know."""
 
 
 def _send_nothing(packets: list[bytes], runs: object = None) -> None:

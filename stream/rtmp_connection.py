@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Final, cast
 
 from stream.errors import AlreadyPublishing, PeerError, PlayRefused, PublishRefused
+from stream.origin import Origin
 from stream.protocol.rtmp_events import (
     MediaReceived,
     PeerRejected,
@@ -148,6 +149,10 @@ class Connection(asyncio.Protocol):
         """Say that the broadcast is over."""
         self._session.end_play()
         self._finish("the broadcast is over")
+
+    def expelled(self, detail: str) -> None:
+        """Say why it may watch no longer."""
+        self.leave("may watch no longer", _PLAY_FAILED, detail)
 
     # -- leaving -----------------------------------------------------------------------------------------------------
 
@@ -310,9 +315,9 @@ class Connection(asyncio.Protocol):
     async def _authorize(self, request: PublishRequest) -> None:
         try:
             async with asyncio.timeout(self._server.limits.authorize_s):
-                await self._server.ingest.authorize(request)
+                origin = await self._server.ingest.authorize(request)
             self._deciding = None  # from here on nothing waits, so there is nothing to cancel
-            self._accept(request)
+            self._accept(request, origin)
         except TimeoutError:
             self._reject(_FAILED, "The stream key could not be checked in time. Try again.")
         except AlreadyPublishing:
@@ -321,10 +326,10 @@ class Connection(asyncio.Protocol):
         except PublishRefused as refused:
             self._reject(refused.code, refused.description)
 
-    def _accept(self, request: PublishRequest) -> None:
+    def _accept(self, request: PublishRequest, origin: Origin | None) -> None:
         if self._leaving or self._transport is None:
             return
-        self._feed = self._server.ingest.publish(request.room, self, self._server.clock())
+        self._feed = self._server.ingest.publish(request.room, self, self._server.clock(), origin)
         self._room = request.room
         log.info("room %s: host at %s publishes", request.room, self._address)
         self._last_byte_s = self._loop.time()
@@ -359,7 +364,7 @@ class Connection(asyncio.Protocol):
         if self._leaving or self._session.state is not State.PLAYING:
             return
         self._unread_answers_bytes = 0
-        self._seat = outlet.seat(request.room, self, low_delay=request.low_delay)
+        self._seat = outlet.seat(request, self)
         self._seat.sit(transport)
 
     def _reject_play(self, code: str, description: str) -> None:

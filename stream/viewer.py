@@ -219,6 +219,13 @@ class Seat:
         self.stop()
         self.transport.close()
 
+    def expel(self, code: str, detail: str) -> None:
+        """Close a viewer that may watch no longer; one that has the stream's head already cannot be told why."""
+        if self.started:
+            self.end()
+        else:
+            self.refuse(401, "Unauthorized", code, detail)
+
     def stop(self) -> None:
         """Take nothing more; the place is given up when the connection is gone."""
         self._ended = True
@@ -283,7 +290,9 @@ class Viewer(Seat, asyncio.Protocol):
             return
         body = json.dumps({"type": "about:blank", "title": phrase, "status": status, "detail": detail, "code": code})
         head = self._response_head(f"{status} {phrase}".encode(), b"application/problem+json")
-        head += b"Retry-After: 3\r\nContent-Length: %d\r\n" % len(body) + self._headers + b"\r\n"
+        # RFC 9110 section 15.5.2: a 401 names a way in; coming back with the same token would not help.
+        again = b'WWW-Authenticate: Bearer realm="siyu"' if status == 401 else b"Retry-After: 3"
+        head += again + b"\r\nContent-Length: %d\r\n" % len(body) + self._headers + b"\r\n"
         self.send(head if self._head_only else head + body.encode())
         self.end()
 

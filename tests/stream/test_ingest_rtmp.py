@@ -17,6 +17,7 @@ import uvloop
 from stream.directory import PUBLISHER_SILENCE_MS, Directory
 from stream.errors import AlreadyPublishing, PublishRefused
 from stream.ingest_rtmp import Authorize, RtmpIngest
+from stream.origin import Origin
 from stream.packet import Kind, Packet
 from stream.protocol.rtmp_chunk import write_message
 from stream.rtmp_peers import Publisher, PublishRequest, RtmpLimits
@@ -56,7 +57,7 @@ class Room:
         self.ended: list[str] = []
         self.publisher: Publisher | None = None
 
-    def publish(self, room: str, publisher: Publisher, now_ms: int) -> "Room":
+    def publish(self, room: str, publisher: Publisher, now_ms: int, origin: Origin | None = None) -> "Room":
         if self.publisher is not None:
             raise AlreadyPublishing(room)
         self.publisher = publisher
