@@ -126,6 +126,32 @@ async def test_websocket_flv_plays_on_the_url_of_http_flv(private: LiveServer) -
         assert {stream.type for stream in source.streams} == {"video", "audio"}
 
 
+async def test_http_and_websocket_flv_viewers_of_a_revoked_token_are_closed(private: LiveServer) -> None:
+    path = f"/rooms/{private.room}/play-tokens"
+    minted = private.call("POST", path, {}, token=private.seed["host_token"]).json()
+    address = f"127.0.0.1:{private.http_port}/live/{private.room}.flv?token={minted['token']}"
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        httpx.AsyncClient(timeout=PATIENCE_S) as client,
+        client.stream("GET", f"http://{address}") as flv,
+        connect(f"ws://{address}", max_size=None) as websocket,
+    ):
+        chunks = flv.aiter_bytes()
+        assert (await anext(chunks)).startswith(b"FLV")
+        assert await websocket.recv()
+        revoked = await asyncio.to_thread(
+            private.call, "DELETE", f"{path}/{minted['id']}", token=private.seed["host_token"]
+        )
+        assert revoked.json() == {"closed": 2}
+        async for _ in chunks:
+            pass
+        await websocket.wait_closed()
+        assert (websocket.close_code, websocket.close_reason) == (4401, "this token was revoked: ask for a new one")
+        again = await client.get(f"http://{address}")
+        assert (again.status_code, again.json()["code"]) == (401, "token_revoked")
+    assert minted["token"] not in private.log()
+
+
 async def test_websocket_flv_without_a_token_is_refused_before_the_upgrade(private: LiveServer) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await connect(f"ws://127.0.0.1:{private.http_port}/live/{private.room}.flv")
