@@ -30,6 +30,7 @@ from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
+from commerce.media_hook_sql import MediaHooks
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
 from commerce.shop import Shop
@@ -50,11 +51,13 @@ from gateway.errors import Problem, problem_response
 from gateway.gate import FILES_RESERVE, Gate, Taken, refuse_stream
 from gateway.hub_contract import asyncapi
 from gateway.media import open_media
+from gateway.media_events import MediaEvents
 from gateway.members import member_of
 from gateway.metrics import render_metrics
 from gateway.pages import Preflight, page_routes
+from gateway.publish_hook import PublishHook
 from gateway.rooms import Room, Rooms
-from gateway.routes_access import access_operations
+from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_hub import hub_operations
@@ -121,6 +124,7 @@ class Application:
             *people_operations(services, desk, addresses),
             *show_operations(services.media, services.rooms, desk),
             *access_operations(services, self.streaming, addresses),
+            *hook_operations(services),
         ]
         api = Api(
             operations,
@@ -229,6 +233,10 @@ class Application:
         services.shop.listen(services.sender.hear)
         await services.shop.start()
         services.sender.start()
+        await services.media_events.start()
+        services.directory.listen(services.media_events.stream)
+        services.media.listen(services.media_events.show)
+        self.streaming.visits.listen(services.media_events.visit)
         await self.streaming.start()
 
     async def drain(self) -> None:
@@ -247,9 +255,10 @@ class Application:
             self.bridge.close,
             *self.streaming.shutters(),
             services.hub.close,
-            services.sender.close,
             services.directory.close,
             services.media.close,
+            services.media_events.close,
+            services.sender.close,
             *self._shutters,
         ):
             try:
@@ -352,6 +361,9 @@ async def open_application(
     audit, bans = RoomAudit(), Bans(store, clock=clock)
     hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, clock)
     webhooks = Webhooks(store, clock=clock)
+    sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
+    media_hooks = MediaHooks(store, clock=clock)
+    await media_hooks.load()
     services = Services(
         settings=settings,
         clock=clock,
@@ -367,9 +379,12 @@ async def open_application(
         desk=desk,
         media=media,
         webhooks=webhooks,
-        sender=WebhookSender(webhooks, clock=clock, allow_private=settings.loopback),
+        sender=sender,
         audit=audit,
         access=access,
+        media_hooks=media_hooks,
+        publish_hook=PublishHook(media_hooks, sender.outgoing, clock=clock),
+        media_events=MediaEvents(webhooks, rooms, clock=clock, wake=sender.wake),
     )
     bridge = Bridge(
         hub=hub,

@@ -21,7 +21,7 @@ CORS_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 CORS_PREFLIGHT_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     *CORS_HEADERS,
-    (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     (b"access-control-allow-headers", b"authorization, content-type, idempotency-key, if-match, last-event-id"),
     (b"access-control-max-age", b"86400"),
 )

@@ -41,6 +41,7 @@ GAUGES = frozenset(
         "shows",
         "resting",
         "queued_bytes",
+        "present",
         "free_bytes",
     }
 )
@@ -72,6 +73,13 @@ class LedgerFigures:
     commands: int
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostFigures:
+    """Hosts with a good key that were refused: their merchant was live in as many rooms as it may."""
+
+    refused: int
+
+
 class _Parts:
     """A collector over an application, read at the moment of the scrape."""
 
@@ -97,6 +105,11 @@ class _Parts:
         yield from figures("whip", application.streaming.whip.stats())
         yield from figures("playback_wsflv", application.streaming.websocket_flv.stats())
         yield from figures("playback_rtmp", application.streaming.rtmp_output.stats())
+        yield from figures("plays", application.streaming.visits.stats())
+        yield from figures("hosts", HostFigures(application.streaming.hosts_refused))
+        yield from figures("publish_hook", services.publish_hook.stats())
+        yield from figures("webhooks", services.sender.stats())
+        yield from figures("media_events", services.media_events.stats())
         ledger = services.shop.ledger
         yield from figures("ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands))
         yield from figures("touches", services.attribution.stats())

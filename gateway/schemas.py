@@ -153,7 +153,7 @@ class CodeBody(Body, kw_only=True):
 
 class WebhookBody(Body, kw_only=True):
     url: Annotated[str, Meta(min_length=1, max_length=URL_CHARACTERS_MAX)]
-    events: Annotated[list[Label], Meta(max_length=20, description="all of them when left out")] = []
+    events: Annotated[list[Label], Meta(max_length=20, description="those of orders when left out")] = []
 
 
 class LinkBody(Body, kw_only=True):

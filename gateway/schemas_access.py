@@ -7,6 +7,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from commerce.access_sql import KEY_NAME_CHARACTERS_MAX
+from commerce.domain.webhook import URL_CHARACTERS_MAX
+from commerce.media_hook_sql import TIMEOUT_MS_MAX, TIMEOUT_MS_MIN
 from gateway.access import PLAY_TTL_S_MAX, PLAY_TTL_S_MIN
 from gateway.schemas import Body, Millis, PublishView
 
@@ -24,6 +26,22 @@ class KeyBody(Body, kw_only=True):
 
 class PlayTokenBody(Body, kw_only=True):
     ttl_s: Annotated[int, Meta(ge=PLAY_TTL_S_MIN, le=PLAY_TTL_S_MAX)] = 12 * 3600
+
+
+class MediaHookBody(Body, kw_only=True):
+    url: Annotated[str, Meta(min_length=1, max_length=URL_CHARACTERS_MAX)]
+    timeout_ms: Annotated[int, Meta(ge=TIMEOUT_MS_MIN, le=TIMEOUT_MS_MAX)] = 2_000
+    fail_open: Annotated[bool, Meta(description="whether a host may go live when there is no answer")] = False
+
+
+class MediaHookAnswer(Struct):
+    """Who is asked before a host goes live; ``secret`` is told once, when it is set."""
+
+    url: str
+    timeout_ms: int
+    fail_open: bool
+    created: int
+    secret: str | None = None
 
 
 class KeyAnswer(Struct):

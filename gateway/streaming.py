@@ -226,6 +226,10 @@ class Streaming:
         """
         room = self._services.rooms.get(room_id)
         self._check_count(room)
+        if await self._services.publish_hook.ask(room.merchant, room.id, origin):
+            # The answer took its time, in which the key may have been revoked and others gone live.
+            self._services.access.still_good(room.id, origin)
+            self._check_count(room)
 
     def _check_count(self, room: Room) -> None:
         most = self._services.settings.streams_per_merchant
