@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.domain.ids import ENTROPY_BYTES, new_id, new_ids
 from commerce.domain.refund import back_off_ms
 from commerce.domain.webhook import (
     BACK_OFF_FIRST_MS,
@@ -136,10 +136,10 @@ class MediaEvent:
     body: Mapping[str, Any]
 
 
-def _delivery(webhook: str, event: MediaEvent, now_ms: int) -> dict[str, Any]:
+def _delivery(identifier: str, webhook: str, event: MediaEvent, now_ms: int) -> dict[str, Any]:
     head = {"id": event.id, "type": event.type, "room": event.room, "created": event.created_ms}
     return {
-        "id": new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)),
+        "id": identifier,
         "webhook": webhook,
         "event": event.id,
         "type": event.type,
@@ -287,8 +287,11 @@ class Webhooks:
                     told = [event for event in own if event.type in wanted]
                     room = MEDIA_WAITING_MAX - connection.execute(_WAITING, {"webhook": row.id}).scalar_one()
                     dropped += max(0, len(told) - max(0, room))
-                    for event in told[: max(0, room)]:
-                        connection.execute(_DELIVER, _delivery(row.id, event, now_ms))
+                    told = told[: max(0, room)]
+                    # Deliveries go out in the order of their ids, and those of one millisecond are random.
+                    ids = sorted(new_ids(now_ms, secrets.token_bytes(ENTROPY_BYTES * len(told))))
+                    for identifier, event in zip(ids, told, strict=True):
+                        connection.execute(_DELIVER, _delivery(identifier, row.id, event, now_ms))
             return dropped
 
         return await self._store.write(write)

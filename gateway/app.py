@@ -324,6 +324,23 @@ def _open_hub(
     )
 
 
+def _open_bridge(services: Services, bans: Bans) -> Bridge:
+    """What carries events of streams and the shop to the hub."""
+    return Bridge(
+        hub=services.hub,
+        directory=services.directory,
+        catalogue=services.catalogue,
+        shop=services.shop,
+        attribution=services.attribution,
+        rooms=services.rooms,
+        shows=services.media,
+        clips=services.media.clips,
+        clock=services.clock,
+        bans=bans,
+        audit=services.audit,
+    )
+
+
 async def _nothing_to_end() -> None:
     """For a shop without a provider."""
 
@@ -386,22 +403,9 @@ async def open_application(
         publish_hook=PublishHook(media_hooks, sender.outgoing, clock=clock),
         media_events=MediaEvents(webhooks, rooms, clock=clock, wake=sender.wake),
     )
-    bridge = Bridge(
-        hub=hub,
-        directory=directory,
-        catalogue=catalogue,
-        shop=shop,
-        attribution=attribution,
-        rooms=rooms,
-        shows=media,
-        clips=media.clips,
-        clock=clock,
-        bans=bans,
-        audit=audit,
-    )
     application = Application(
         services,
-        bridge=bridge,
+        bridge=_open_bridge(services, bans),
         addresses=addresses,
         clients=clients,
         files=files,

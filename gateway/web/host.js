@@ -4,6 +4,7 @@ import { rows } from "./api.js";
 import { $, copy, h, picture, put, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { HOST } from "./host_strings.js";
+import { streamKeys } from "./host_keys.js";
 import { runs } from "./host_runs.js";
 import {
   addStrings,
@@ -72,6 +73,18 @@ function start() {
     dropForm: $("drop-form"),
     sales: $("sales"),
     drops: $("drops"),
+  });
+  streamKeys({
+    api,
+    base: BASE,
+    now: () => hub.now(),
+    box: $("keys-box"),
+    list: $("keys"),
+    form: $("key-form"),
+    onRoomKey: async () => {
+      publish = (await api.get(`${BASE}/streams`)).publish;
+      drawPublish();
+    },
   });
   const player = new LivePlayer({ video: $("player"), room: ROOM, token: () => api.token, onState: drawPreview });
   store.on("stream", () => store.stream.live && player.poke());
