@@ -33,6 +33,7 @@ from commerce.identity.people import People
 from commerce.media_hook_sql import MediaHooks
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
+from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
 from commerce.store_sql import Store, open_store
 from commerce.webhooks_sql import Webhooks
@@ -303,7 +304,7 @@ def _open_shop(
     """The shop with its payment provider, and what ends the provider."""
     if not settings.sandbox_payments:
         return Shop(store, clock=clock, provider=NoProvider()), _nothing_to_end
-    sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock)
+    sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock, book=settings.data / SANDBOX_FILE)
     shop = Shop(store, clock=clock, provider=sandbox)
     sandbox.deliver_to(shop.settle)
     return shop, sandbox.aclose

@@ -43,6 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     backup = commands.add_parser("backup", help="copy the database of a running or stopped server into FILE")
     add_arguments(backup, DATA_ONLY)
     backup.add_argument("file", type=Path, metavar="FILE")
+    backup.add_argument("--media", action="store_true", help="copy shows and clips into FILE.media as well")
 
     restore = commands.add_parser("restore", help="put a backup back into an empty data folder")
     add_arguments(restore, DATA_ONLY)
@@ -101,5 +102,5 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
     if command == "migrate":
         return run_migrate(settings)
     if command == "backup":
-        return run_backup(settings.data, arguments.file)
+        return run_backup(settings.data, arguments.file, media=arguments.media)
     return run_restore(settings.data, arguments.file)

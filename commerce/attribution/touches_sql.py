@@ -235,9 +235,14 @@ class TouchLog:
         return False
 
 
+def touch_log_path(where: Path | str) -> Path:
+    """The touch log's file, beside the shop's database."""
+    return database_path(where).with_name("touches.db")
+
+
 def open_touch_log(where: Path | str, *, clock: Clock, queue_max: int = TOUCHES_QUEUED_MAX) -> TouchLog:
     """Open (make, migrate) ``touches.db`` beside the shop's database; the store's lock keeps a second writer out."""
-    path = database_path(where).with_name("touches.db")
+    path = touch_log_path(where)
     path.parent.mkdir(parents=True, exist_ok=True)
     migrate(path, "commerce.migrations_touches")
     return TouchLog(path, clock=clock, queue_max=queue_max)
