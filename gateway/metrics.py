@@ -42,6 +42,8 @@ GAUGES = frozenset(
         "resting",
         "queued_bytes",
         "present",
+        "tls_handshakes",
+        "tls_refusing",
         "free_bytes",
     }
 )

@@ -13,8 +13,10 @@ import logging
 import resource
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, cast
 
 import uvicorn
 import uvloop
@@ -22,8 +24,9 @@ import uvloop
 from commerce.errors import StoreError
 from gateway.app import Application, open_application
 from gateway.config import Settings, SettingsError, refuse_unavailable, tls_context
-from gateway.gate import REQUEST_HEAD_BYTES_MAX
+from gateway.gate import REQUEST_HEAD_BYTES_MAX, DoorProtocol, Gate
 from gateway.secrets import SecretError
+from gateway.tls_door import TlsListener
 
 logger = logging.getLogger("siyu.server")
 
@@ -55,19 +58,31 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn's server without its signal handlers, and with a moment to wait for."""
+    """uvicorn's server without its signal handlers, with TLS of our own, and with a moment to wait for."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, gate: Gate, context: ssl.SSLContext | None) -> None:
         super().__init__(config)
         self._up = asyncio.Event()
+        self._gate = gate
+        self._context = context
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        context = self._context
+        await super().startup(sockets if context is None else [])
+        if context is not None:
+            # Closed and waited for by uvicorn as one of its own servers.
+            self.servers += cast(Any, [TlsListener(self._gate, context, each, self._door) for each in sockets or ()])
         self._up.set()
+
+    def _door(self) -> DoorProtocol:
+        made = cast(Any, self.config.http_protocol_class)(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return cast(DoorProtocol, made)
 
     async def came_up(self, task: asyncio.Task[None]) -> None:
         """Wait until it listens, or until ``task`` (its ``serve``) ended without."""
@@ -91,10 +106,8 @@ def _uvicorn(application: Application, settings: Settings) -> HttpServer:
         timeout_graceful_shutdown=HTTP_FAREWELL_S,
         h11_max_incomplete_event_size=REQUEST_HEAD_BYTES_MAX,
         backlog=BACKLOG,
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
     )
-    return HttpServer(config)
+    return HttpServer(config, application.gate, tls_context(settings))
 
 
 class Signals:

@@ -87,7 +87,8 @@ def run_restore(data: Path, file: Path) -> int:
         raise FileNotFoundError(f"{file} does not exist")
     touches, secret, folder = _beside(file)
     for target in (database_path(data), touch_log_path(data), *(data / kind for kind in MEDIA_FOLDERS)):
-        if target.exists():
+        # An empty folder may be a disk of its own that is mounted there.
+        if target.is_file() or (target.is_dir() and any(target.iterdir())):
             raise FileExistsError(f"{target} exists already; restore into another folder or move it away")
     data.mkdir(parents=True, exist_ok=True)
     if touches.exists():

@@ -65,6 +65,9 @@ class LocalEnd:
     fingerprint: str
 
 
+_LINE_ENDS: Final = str.maketrans("", "", "\r\n\t")
+
+
 def parse_offer(text: str) -> SessionDescription:
     """Read an offer. Raises OfferRefused 400 when it is not SDP."""
     # Here, as its import looks for the C library by running a program.
@@ -74,6 +77,9 @@ def parse_offer(text: str) -> SessionDescription:
         raise OfferRefused(413, "too_long", f"an offer has at most {OFFER_BYTES_MAX} bytes")
     if not text.startswith("v=0"):
         raise OfferRefused(400, "bad_sdp", "this is not an SDP offer: it has to begin with v=0")
+    # The answer repeats names of the offer; and what some take for the end of a line others do not (U+0085, U+2028 …).
+    if not text.translate(_LINE_ENDS).isprintable():
+        raise OfferRefused(400, "bad_sdp", "this is not an SDP offer: it holds control characters")
     try:
         parsed = SessionDescription.parse(text)
     except (AssertionError, AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError) as error:

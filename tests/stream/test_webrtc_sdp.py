@@ -192,3 +192,12 @@ def test_an_ice_fragment_tells_its_user_name() -> None:
     for broken in ("hello", "a=ice-ufrag:a\r\n"):
         with pytest.raises(OfferRefused):
             ice_fragment(broken)
+
+
+@pytest.mark.parametrize("character", ["\x08", "\0", "\x85", "\u2028"])
+def test_control_characters_do_not_come_back_in_an_answer(character: str) -> None:
+    # Found by fuzzing: a=mid was repeated with what stood in it.
+    text = CHROME.replace("a=mid:1", f"a=mid:1{character}")
+    with pytest.raises(OfferRefused, match="control characters") as refused:
+        agree(text, sending=True, profile=None)
+    assert (refused.value.status, refused.value.code) == (400, "bad_sdp")
