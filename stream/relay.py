@@ -27,6 +27,10 @@ VIDEO_WAIT_MS: Final = 5000
 AUDIO_ONLY_CACHE_MS: Final = 1000
 """What a new listener of a stream without picture gets at once: enough for a player to begin."""
 
+PACKET_BYTES_MAX: Final = 0xFFFFFF - 16
+"""A frame must fit into an FLV tag and an RTMP message (24-bit sizes) behind the longest prefix, whatever form it came
+in: classic HEVC has a shorter one than what is made of it."""
+
 METADATA_BYTES_MAX: Final = 65_536
 """onMetaData is a few hundred bytes; it is kept per stream."""
 
@@ -207,7 +211,9 @@ class Relay:
     def push(self, packet: Packet, now_ms: int) -> None:
         """Take one packet of the host, with the host's time."""
         self.bytes_in += len(packet.data)
-        if packet.kind is Kind.DATA:
+        if len(packet.data) > PACKET_BYTES_MAX:
+            self.packets_dropped += 1
+        elif packet.kind is Kind.DATA:
             self._push_data(packet, now_ms)
         elif packet.config:
             self._push_config(packet, now_ms)

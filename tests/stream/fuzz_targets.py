@@ -35,7 +35,9 @@ from stream.webrtc_transport import WebRtcTransport
 from stream.whep_stream import WhepStream, WhepTotals
 from tests.stream import rtmp_peer
 from tests.stream.captures import DATAGRAMS, FOLDER, read_datagrams
+from tests.stream.media import ASC, AVCC
 from tests.stream.stage import Host
+from tests.stream.test_codecs import AV1C, FLAC, HVCC, OPUS, VPCC
 
 START_MS = 1_800_000_000_000
 OFFERS = [path.read_bytes() for path in sorted(FOLDER.glob("offer_*.sdp"))]
@@ -316,6 +318,27 @@ def _bodies() -> bytes:
     )
 
 
+def _codecs() -> list[bytes]:
+    """A host of each pair of codecs: configurations, then two frames of each that are none."""
+    out = []
+    pairs = (
+        ((Codec.H264, AVCC), (Codec.AAC, ASC)),
+        ((Codec.HEVC, HVCC), (Codec.OPUS, OPUS)),
+        ((Codec.AV1, AV1C), (Codec.FLAC, FLAC)),
+        ((Codec.VP9, VPCC), (Codec.MP3, b"")),
+    )
+    for video, audio in pairs:
+        rows = b""
+        for number in range(3):
+            for kind, (codec, config) in ((Kind.VIDEO, video), (Kind.AUDIO, audio)):
+                data = b"\0\0\0\5frame" if number else config
+                packet = Packet(kind, codec, 0, 0, True, number == 0 and bool(config), data)
+                body = flv.body_prefix(packet) + data
+                rows += bytes([kind == Kind.VIDEO, 40]) + len(body).to_bytes(2, "big") + body
+        out.append(rows)
+    return out
+
+
 def _messages() -> bytes:
     """The same in chunks."""
     return b"".join(write_message(6, event.kind, 1, event.dts_ms, event.body) for event in _sent())
@@ -333,7 +356,7 @@ TARGETS = {
             b"\x11\x0a\x0b\x01\x07app\x06\x09live\x01",
         ),
     ),
-    "flv": Target(flv_bodies, (_bodies(), _bodies()[:4000])),
+    "flv": Target(flv_bodies, (_bodies(), _bodies()[:2_000], *_codecs())),
     "stun": Target(stun_checks, tuple(data for kind, data in CAPTURED if kind == 2)),
     "rtp-host": Target(rtp_host, (_rows({0: 0, 1: 1}), _rows({0: 2}), _rows({1: 1}))),
     "rtcp-viewer": Target(rtcp_viewer, (_rows({3: 0}),)),

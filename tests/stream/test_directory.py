@@ -16,7 +16,9 @@ from stream.directory import (
 from stream.errors import AlreadyPublishing, PublishRefused
 from stream.origin import Origin
 from stream.packet import Codec, Kind, Packet
-from stream.relay import AUDIO_WAIT_MS
+from stream.protocol import flv
+from stream.protocol.rtmp_chunk import MESSAGE_BYTES_MAX
+from stream.relay import AUDIO_WAIT_MS, PACKET_BYTES_MAX
 from tests.stream.media import ASC, AVCC, Clip
 from tests.stream.stage import Host
 
@@ -228,3 +230,21 @@ def test_an_expelled_host_leaves_its_room_and_viewers_to_the_next_one() -> None:
     assert not directory.expel("room", "again", 10) and not directory.expel("nowhere", "x", 10)
     go_live(directory.publish("room", Host(), 20), 20)
     assert watcher.calls == ["start"]
+
+
+def test_a_frame_that_fits_no_tag_is_dropped_and_the_largest_that_does_goes_through() -> None:
+    # 16 MB of classic HEVC with a time offset grew over the 24-bit size of the tag that is made of it.
+    directory, _ = make()
+    watcher = Watcher()
+    relay = directory.relay("room")
+    relay.attach(watcher, 0)
+    publication = directory.publish("room", Host(), 0)
+    go_live(publication, 0)
+    for size in (PACKET_BYTES_MAX + 1, PACKET_BYTES_MAX):
+        publication.push(Packet(Kind.VIDEO, Codec.HEVC, 40, 40, False, False, bytes(size)), 40)
+        publication.push(Packet(Kind.VIDEO, Codec.H264, 40, 40, False, False, bytes(size)), 40)
+    assert [len(packet.data) for packet in watcher.packets] == [PACKET_BYTES_MAX]
+    for codec in (Codec.H264, Codec.HEVC, Codec.AV1, Codec.VP9):
+        largest = Packet(Kind.VIDEO, codec, 40, 40, False, False, bytes(PACKET_BYTES_MAX))
+        assert len(flv.tag(largest)) > PACKET_BYTES_MAX
+        assert len(flv.body_prefix(largest)) + PACKET_BYTES_MAX <= MESSAGE_BYTES_MAX
