@@ -87,10 +87,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else "unknown"
-        if not self._server.admit(self, address, self._loop.time()):
+        refusal = self._server.admit(self, address, self._loop.time())
+        if refusal == "":
             self._leaving = True
             cast(asyncio.Transport, transport).abort()
             return
+        self._session.refusal = refusal or ""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
         self._address = address
         self._arm(self._server.limits.handshake_s, self._handshake_late)

@@ -123,6 +123,8 @@ class RtmpSession:
     ) -> None:
         self.state = State.HANDSHAKE
         self.ignored_messages = 0
+        self.refusal = ""
+        """Why connect is refused, for a peer that there is no room for; empty when there is."""
         self.capabilities = rtmp_enhanced.Capability(0)
         self._apps = frozenset(apps)
         self._challenges = challenges
@@ -379,6 +381,9 @@ class RtmpSession:
         """Answer connect (section 7.2.1.1)."""
         if self.state is not State.CONNECT:
             raise ProtocolError("connect came twice")
+        if self.refusal:
+            self._reject_connect(command, self.refusal)
+            return
         fields = command.mapping(0)
         app, tc_url = fields.get("app"), fields.get("tcUrl")
         path = self._merge_query(tc_url if isinstance(tc_url, str) else "", app if isinstance(app, str) else "")

@@ -399,7 +399,10 @@ def flipped(seed: bytes, chance: random.Random) -> bytes:
     data = bytearray(seed)
     for _ in range(chance.choice((1, 1, 2, 4, 12))):
         if data:
-            data[chance.randrange(len(data))] = chance.choice((0, 1, 127, 128, 255, chance.randrange(256)))
+            # Half of them of the capture's own alphabet: text stays text, and gets further in.
+            own = data[chance.randrange(len(data))]
+            value = own if chance.random() < 0.5 else chance.choice((0, 1, 127, 128, 255, chance.randrange(256)))
+            data[chance.randrange(len(data))] = value
     how = chance.randrange(6)
     if how == 0 and data:
         del data[chance.randrange(len(data)) :]

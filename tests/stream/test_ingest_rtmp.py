@@ -21,7 +21,7 @@ from stream.origin import Origin
 from stream.packet import Kind, Packet
 from stream.protocol.rtmp_chunk import write_message
 from stream.rtmp_peers import Publisher, PublishRequest, RtmpLimits
-from stream.rtmp_server import RtmpServer
+from stream.rtmp_server import TOLD_MAX, RtmpServer
 from tests.stream.rtmp_peer import (
     C0C1,
     FFMPEG_PUBLISH,
@@ -455,8 +455,10 @@ async def test_connections_from_one_address_are_bounded_unless_it_is_exempt(capl
         peers = [await Peer.to(port) for _ in range(3)]
         await until(lambda: ingest.stats().connections == 3)
         for _ in range(5):
-            assert await (await Peer.to(port, HELLO)).rest() == b""
-        assert ingest.stats().refused == 5
+            refused = await Peer.to(port, HELLO + connect())
+            assert await refused.codes() == ["NetConnection.Connect.Rejected"]
+            refused.writer.close()
+        assert (ingest.stats().refused, ingest.stats().connections) == (5, 3)
         assert len([record for record in caplog.records if "too many" in record.getMessage()]) == 1
         peers[0].writer.close()
         await until(lambda: ingest.stats().connections == 2)
@@ -476,7 +478,14 @@ async def test_connections_in_all_are_bounded() -> None:
     async with serving(Room(), limits=RtmpLimits(connections_max=1)) as (ingest, port):
         peer = await Peer.to(port)
         await until(lambda: ingest.stats().connections == 1)
+        told = [await Peer.to(port) for _ in range(TOLD_MAX)]
+        await until(lambda: ingest.stats().refused == TOLD_MAX)
+        # Those that are told why are few; a flood is cut.
         assert await (await Peer.to(port, HELLO)).rest() == b""
+        told[0].writer.write(HELLO + connect())
+        assert b"Too many connections in all" in await told[0].rest()
+        for refused in told:
+            refused.writer.close()
         peer.writer.close()
 
 
