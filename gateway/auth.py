@@ -13,6 +13,7 @@ PLAY_AUDIENCE = "siyu-play"
 """Of tokens that open playback and nothing else."""
 TOKEN_CHARACTERS_MAX = 2_048
 NOT_OURS = "this is not one of our tokens"
+EXPIRED = "this token has expired: sign in again, or ask for a new one"
 STAFF_ROLES = frozenset({"merchant", "host", "guide", "assistant"})
 HOST_ROLES = frozenset({"merchant", "host", "assistant"})
 
@@ -181,7 +182,7 @@ class Tokens:
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as error:
             raise TokenError(NOT_OURS) from error
         if expires_ms <= self._clock():
-            raise TokenError("this token has expired: sign in again, or ask for a new one", expired=True)
+            raise TokenError(EXPIRED, expired=True)
         return body
 
 

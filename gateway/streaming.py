@@ -46,6 +46,8 @@ from stream.viewer import Seat
 from stream.webrtc_transport import TransportLimits, WebRtcTransport
 
 RTMPS_PORT = 1936
+AGENT_CHARACTERS_MAX = 200
+"""Of a player's name: it tells viewers behind one address apart."""
 NO_STREAM = "there is no such stream; playback is /live/ROOM.flv, /live/ROOM.mp4 or /live/ROOM/index.m3u8"
 MEDIA_FORMATS = (".flv", ".mp4")
 
@@ -101,18 +103,20 @@ class Streaming:
         """What of playback goes through Starlette: HLS, WHIP and WHEP, and refusals in words."""
 
         async def hls(request: Request) -> Response:
-            room, query = request.path_params["room"], request.query_params
-            refused = self.refuse_room(room, request.scope)
-            if refused is not None:
-                return problem_response(refused)
-            answer = await self.hls.answer(room, request.path_params["file"], query)
-            # The answer may have been held for seconds, in which the token was revoked.
-            refused = self.refuse_room(room, request.scope)
-            if refused is not None:
-                return problem_response(refused)
+            name, file = request.path_params["room"], request.path_params["file"]
+            admitted = self._admit_to(name, request.scope)
+            if isinstance(admitted, Problem):
+                return problem_response(admitted)
+            answer = await self.hls.answer(name, file, request.query_params)
+            if admitted is not None and self._services.access.is_revoked(name, admitted):
+                # The answer may have been held for seconds.
+                return problem_response(problem_of(TokenError(REVOKED, revoked=True)))
             if answer.status != 200:
                 retry_ms = 3_000 if answer.status in {404, 503} else None
                 return problem_response(Problem(answer.status, answer.code, answer.body.decode(), retry_ms=retry_ms))
+            if file.endswith(".m3u8"):
+                agent = request.headers.get("user-agent", "")[:AGENT_CHARACTERS_MAX]
+                self.visits.asked(name, _client_address(self._clients, request), agent, admitted)
             headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
             cache = answer.cache.replace("public", "private") if self._services.settings.play_auth else answer.cache
             return Response(answer.body, 200, {**headers, "cache-control": cache}, answer.content_type)
@@ -162,12 +166,16 @@ class Streaming:
         return Taken(watcher, feed_head=False)
 
     def _admit(self, file: str, scope: Any, address: str) -> PlayPass | Problem | None:
-        """Who wants to watch (None: anybody may), or why not."""
+        """Who wants to watch over a connection (None: anybody may), or why not."""
         if file[-4:] not in MEDIA_FORMATS:
             return Problem(404, "no_stream", NO_STREAM)
         if self.visits.full(address):
             return too_many_plays()
-        room = self._services.rooms.find(file[:-4])
+        return self._admit_to(file[:-4], scope)
+
+    def _admit_to(self, room_id: str, scope: Any) -> PlayPass | Problem | None:
+        """Who wants to watch a room (None: anybody may), or why not."""
+        room = self._services.rooms.find(room_id)
         if room is None:
             return Problem(404, "no_stream", NO_STREAM)
         try:
@@ -177,14 +185,8 @@ class Streaming:
 
     def refuse_room(self, room_id: str, scope: Any) -> Problem | None:
         """Why the bearer of a request's token may not watch ``room_id``; None when they may."""
-        room = self._services.rooms.find(room_id)
-        if room is None:
-            return Problem(404, "no_stream", NO_STREAM)
-        try:
-            self.play_pass(room, bearer_token(scope["headers"], scope["query_string"]))
-        except (Problem, TokenError) as error:
-            return problem_of(error)
-        return None
+        admitted = self._admit_to(room_id, scope)
+        return admitted if isinstance(admitted, Problem) else None
 
     def play_pass(self, room: Room, token: str) -> PlayPass | None:
         """Who watches with ``token``; None where watching is public. Raises ``Problem``, ``TokenError``."""
@@ -309,6 +311,7 @@ class Streaming:
             port = RTMPS_PORT if settings.rtmps_port is None else settings.rtmps_port
             self._addresses.rtmps_port = await self._listen("--rtmps-port", port, context)
         await self._open_webrtc()
+        self.visits.start()
 
     async def _listen(self, flag: str, port: int, context: ssl.SSLContext | None) -> int:
         host = self._services.settings.host
@@ -337,7 +340,8 @@ class Streaming:
 
     def shutters(self) -> list[Callable[[], Any]]:
         """What ends the parts, in order."""
-        return [self.rtmp.close, self.hls.close, self.whip.close, self.whep.close, self.webrtc.close]
+        outputs = [self.hls.close, self.whip.close, self.whep.close, self.webrtc.close]
+        return [self.visits.close, self.rtmp.close, *outputs]
 
 
 class _Gone:

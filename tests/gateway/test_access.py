@@ -20,7 +20,7 @@ from tests.stream import rtmp_peer
 from tests.stream.media import Clip, make_clip
 from tests.stream.stage import Host
 
-PATIENCE_S = 20
+PATIENCE_S = 30
 
 
 @pytest.fixture
@@ -394,6 +394,39 @@ async def test_viewers_of_a_revoked_token_are_closed_and_others_stay(private: Ri
     private.clock.ahead_ms += 5
     fresh = await play_token(private)
     assert (await private.client.get(f"/live/{room}/index.m3u8", params={"token": fresh["token"]})).status_code == 200
+
+
+async def test_a_viewer_whose_play_token_ends_is_closed_and_one_with_a_token_of_its_own_is_not(private: Rig) -> None:
+    room, visits = private.shop.room, private.application.streaming.visits
+    brief, guest = await play_token(private, ttl_s=60), (await private.guest())["token"]
+    async with (
+        rtmp(private, play(f"{room}?token={brief['token']}")) as gone,
+        rtmp(private, play(f"{room}?token={guest}")) as stays,
+    ):
+        await gone.status("NetStream.Play.Start")
+        await stays.status("NetStream.Play.Start")
+        visits.sweep(private.clock())
+        assert visits.stats().expelled == 0
+        visits.sweep(brief["expires"])
+        told = await gone.status("NetStream.Play.Failed")
+        assert told["description"] == "this token has expired: sign in again, or ask for a new one"
+        await gone.closed()
+        visits.sweep(private.clock() + 7 * 86_400_000)
+        assert (visits.stats().present, visits.stats().expelled) == (1, 1)
+
+
+async def test_hls_viewers_are_told_apart_and_gone_when_they_ask_no_more(private: Rig) -> None:
+    room, visits = private.shop.room, private.application.streaming.visits
+    seen: list[tuple[str, bool]] = []
+    visits.listen(lambda visit, began: seen.append((visit.protocol, began)))
+    first, second = await play_token(private), await play_token(private)
+    for token in (first, second, first):
+        assert (await private.client.get(f"/live/{room}/media.m3u8?token={token['token']}")).status_code == 200
+    assert (visits.stats().present, seen) == (2, [("hls", True)] * 2)
+    visits.sweep(private.clock() + 10_000)
+    assert visits.stats().present == 2
+    visits.sweep(private.clock() + 31_000)
+    assert (visits.stats().present, seen[2:]) == (0, [("hls", False)] * 2)
 
 
 async def test_revoking_every_token_leaves_staff_watching(private: Rig) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,12 @@ from gateway import media_events
 from stream.origin import Origin
 from tests.gateway.rig import Rig, rig
 from tests.gateway.test_access import RtmpPeer, make_key, play, revoke_key, rtmp, text_of, whip
-from tests.gateway.test_webhooks import Receiver, hook, until
+from tests.gateway.test_webhooks import Receiver, hook
 from tests.stream import rtmp_peer
 from tests.stream.media import make_clip
 from tests.stream.stage import Host
 
+PATIENCE_S = 30
 MEDIA = ["stream.published", "stream.unpublished", "stream.played", "stream.stopped", "stream.recorded"]
 
 
@@ -39,6 +40,13 @@ async def receiver() -> AsyncIterator[Receiver]:
 async def live(tmp_path: Path) -> AsyncIterator[Rig]:
     async with rig(tmp_path, record=True) as running:
         yield running
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until ``condition`` holds, which it goes on to do."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
+            await asyncio.sleep(0.02)
 
 
 def told(receiver: Receiver, kind: str) -> list[dict[str, Any]]:
@@ -112,8 +120,8 @@ async def test_a_receiver_that_is_down_does_not_fill_the_shop(
     path = f"/webhooks/{made['webhook']}/deliveries"
     waiting = (await live.call("GET", path, token=live.shop.merchant_token)).json()
     assert len(waiting) == 2 and {delivery["state"] for delivery in waiting} == {"waiting"}
-    await until(lambda: live.application.services.sender.stats().waiting == 2)
-    assert live.application.services.sender.stats().failed >= 1
+    sender = live.application.services.sender
+    await until(lambda: sender.stats().waiting == 2 and sender.stats().failed >= 1)
 
 
 class Nobody:
@@ -249,7 +257,7 @@ async def test_a_key_revoked_while_the_merchant_was_asked_opens_nothing(live: Ri
     key = await make_key(live)
     judge.silent = True
     async with host(live, text_of(key)) as publishing:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await judge.hears.wait()
         await revoke_key(live, key["key"])
         judge._over.set()
