@@ -95,7 +95,7 @@ class Access:
 
     def room_key(self, room: str) -> str:
         """The room's own publish key, as it is now."""
-        return self._secrets.stream_key(room, self._generations.get(room, 0))
+        return self._secrets.stream_key(room, self.generation(room))
 
     def key_origin(self, room: str, key: str, address: str, protocol: str) -> Origin:
         """Whose broadcast it is that shows ``key``. Raises ``KeyRefused``.
@@ -127,9 +127,17 @@ class Access:
                 return Origin("rtmp", found.id, found.name, address)
         raise _wrong()
 
-    def still_good(self, room: str, origin: Origin) -> None:
-        """Check once more what was shown a moment ago: somebody else was asked in between. Raises KeyRefused."""
-        if origin.credential == ROOM_KEY or origin.credential.startswith(TOKEN_PREFIX):
+    def generation(self, room: str) -> int:
+        """How often the room's own key was renewed."""
+        return self._generations.get(room, 0)
+
+    def still_good(self, room: str, origin: Origin, generation: int) -> None:
+        """Check once more what was shown when the room's own key was of ``generation``. Raises KeyRefused."""
+        if origin.credential.startswith(TOKEN_PREFIX):
+            return
+        if origin.credential == ROOM_KEY:
+            if self.generation(room) != generation:
+                raise KeyRefused(401, "key_revoked", KEY_REVOKED)
             return
         found = self._keys.get(room, {}).get(origin.credential)
         if found is None:

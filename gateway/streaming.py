@@ -286,9 +286,11 @@ class Streaming:
         """
         room = self._services.rooms.get(room_id)
         self._check_count(room)
+        access = self._services.access
+        generation = access.generation(room.id)
         if await self._services.publish_hook.ask(room.merchant, room.id, origin):
             # The answer took its time, in which the key may have been revoked and others gone live.
-            self._services.access.still_good(room.id, origin)
+            access.still_good(room.id, origin, generation)
             self._check_count(room)
 
     def _check_count(self, room: Room) -> None:

@@ -252,14 +252,15 @@ async def test_without_an_answer_it_is_as_the_merchant_chose(
     assert live.application.services.publish_hook.stats().unanswered == 2
 
 
-async def test_a_key_revoked_while_the_merchant_was_asked_opens_nothing(live: Rig, judge: Judge) -> None:
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_key_revoked_while_the_merchant_was_asked_opens_nothing(live: Rig, judge: Judge, named: bool) -> None:
     await ask_at(live, judge)
     key = await make_key(live)
     judge.silent = True
-    async with host(live, text_of(key)) as publishing:
+    async with host(live, text_of(key) if named else None) as publishing:
         async with asyncio.timeout(PATIENCE_S):
             await judge.hears.wait()
-        await revoke_key(live, key["key"])
+        await revoke_key(live, key["key"] if named else "room")
         judge._over.set()
         assert "was revoked" in (await publishing.status("NetStream.Publish.BadName"))["description"]
     assert not live.application.services.directory.origins()
