@@ -471,3 +471,28 @@ async def test_players_of_one_address_are_bounded_behind_one_proxy_too(tmp_path:
         assert streaming._playback_problem(f"{room}.flv", scope, "203.0.113.5").code == "too_many_connections"
         assert streaming.visits.stats().refused_address == 1
         assert streaming.take(scope, "203.0.113.6", lambda: None) is not None
+
+
+async def test_webrtc_sessions_of_one_address_are_bounded_in_words(tmp_path: Path, clip: Clip) -> None:
+    async with rig(tmp_path, connections_per_address=1, loopback_exempt=False) as made:
+        headers = {**SDP, "authorization": f"Bearer {made.shop.stream_key}"}
+        path, offer = f"/whip/{made.shop.room}", await host_offer()
+        opened = await made.client.post(path, content=offer, headers=headers)
+        assert opened.status_code == 201, opened.text
+        refused = await made.client.post(path, content=offer, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_sessions")
+        assert "retry-after" in refused.headers
+        assert made.application.streaming.webrtc.stats().refused == 1
+        await made.client.delete(opened.headers["location"])
+        host = asyncio.create_task(broadcast(made, clip))
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not (relay := made.application.services.directory.find(made.shop.room)) or not relay.playing:
+                    await asyncio.sleep(0.01)
+            path, offer = f"/whep/{made.shop.room}", await viewer_offer()
+            answers = [await made.client.post(path, content=offer, headers=SDP) for _ in range(2)]
+            assert [answer.status_code for answer in answers] == [201, 429]
+            assert made.application.streaming.visits.stats().present == 1
+        finally:
+            host.cancel()
+            await asyncio.gather(host, return_exceptions=True)
