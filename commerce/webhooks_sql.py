@@ -297,7 +297,7 @@ class Webhooks:
         return await self._store.write(write)
 
     async def due(self, limit: int) -> tuple[list[DueDelivery], int | None, int]:
-        """The oldest due delivery of each webhook; when (Unix ms) one falls due that is not yet, how many wait."""
+        """The oldest due delivery of each webhook, when (Unix ms) the first that is not yet is due, how many wait."""
 
         def read(connection: Connection) -> tuple[list[DueDelivery], int | None, int]:
             # One reading of the clock for both: what falls due between two readings would be in neither answer.
