@@ -365,8 +365,7 @@ async def open_application(
     shop, end_payments = _open_shop(settings, store, secrets, clock)
     tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
-    slate = open_slate(settings)
-    directory = open_directory(settings, clock, slate)
+    directory = open_directory(settings, clock, open_slate(settings))
     access = Access(
         StreamAccess(store, clock=clock), secrets=secrets, tokens=tokens, rooms=rooms, directory=directory, clock=clock
     )
@@ -408,15 +407,7 @@ async def open_application(
         addresses=addresses,
         clients=clients,
         files=files,
-        shutters=[
-            *([slate.close] if slate else []),
-            shop.close,
-            end_payments,
-            people.close,
-            catalogue.close,
-            touches.close,
-            store.close,
-        ],
+        shutters=[shop.close, end_payments, people.close, catalogue.close, touches.close, store.close],
     )
     await application.start()
     return application

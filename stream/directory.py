@@ -113,6 +113,9 @@ class Slate(Protocol):
     def reel(self, width: int, height: int) -> Reel | None:
         """Give the slate of this size; None while it is not ready."""
 
+    def close(self) -> None:
+        """Make no more."""
+
 
 class Publisher(Protocol):
     """What the directory asks of an ingest's connection."""
@@ -334,6 +337,8 @@ class Directory:
             if timer is not None:
                 timer.cancel()
         self._fill_timer = None
+        if self._slate is not None:
+            self._slate.close()
         now_ms = self._clock()
         for entry in tuple(self._rooms.values()):
             if entry.publication is not None:

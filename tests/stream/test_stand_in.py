@@ -126,6 +126,9 @@ class Slates:
     def reel(self, width: int, height: int) -> Reel | None:
         return self.reels.get((width, height))
 
+    def close(self) -> None:
+        self.reels = {}
+
 
 def steps(times: list[int]) -> Iterator[int]:
     return (after - before for before, after in pairwise(times))
