@@ -65,13 +65,17 @@ ON_METADATA: Final = b"\x02\x00\x0aonMetaData"
 class _Arrival:
     """What a host said before its first key frame, while a stand-in plays."""
 
-    __slots__ = ("audio_ms", "configs", "metadata")
+    __slots__ = ("audio_ms", "configs", "metadata", "pictured", "sounded")
 
     def __init__(self) -> None:
         self.metadata: Packet | None = None
         self.configs: dict[Kind, Packet] = {}
         self.audio_ms: int | None = None
         """When its sound was first heard."""
+        self.sounded = False
+        """It is the host of before, which had sound."""
+        self.pictured = False
+        """Pictures came, of which none could be begun with yet."""
 
     def can_decode(self, packet: Packet) -> bool:
         """Whether the frame's configuration is there, or its codec has none."""
@@ -263,8 +267,7 @@ class Relay:
         for config in (self.video, self.audio):
             if config is not None:
                 arrival.configs[config.kind] = config
-        if Kind.AUDIO in self._announced:
-            arrival.audio_ms = now_ms
+        arrival.sounded = Kind.AUDIO in self._announced
 
     def fill(self, now_ms: int) -> None:
         """Give readers what is due of the stand-in, while there is one."""
@@ -521,11 +524,12 @@ class Relay:
             self._take(packet, now_ms)
         else:
             self.packets_dropped += 1
+            arrival.pictured = True
             self.want_key(now_ms)
 
     def _take_over_without_picture(self, now_ms: int) -> None:
         arrival = self._arrival
-        if arrival is None or arrival.audio_ms is None:
+        if arrival is None or arrival.audio_ms is None or arrival.pictured:
             return
         if self._announced == {Kind.AUDIO} or now_ms - arrival.audio_ms >= VIDEO_WAIT_MS:
             self._take_over(arrival, now_ms)
@@ -546,7 +550,7 @@ class Relay:
         for kept in (arrival.metadata, *arrival.configs.values()):
             if kept is not None:
                 self._take(kept, now_ms)
-        self._first_audio_ms = arrival.audio_ms
+        self._first_audio_ms = now_ms if arrival.sounded else arrival.audio_ms
 
     def _measure(self, packet: Packet) -> None:
         if self._rate_from_ms is None or packet.dts_ms < self._rate_from_ms:

@@ -266,6 +266,25 @@ def test_a_host_that_is_connected_and_silent_is_stood_in_for_until_its_next_key_
             assert all(0 < step <= most_ms for step in steps(track))
 
 
+def test_however_long_it_takes_until_a_silent_hosts_key_frame_nobody_is_told_that_there_is_no_picture() -> None:
+    show = Show()
+    show.come()
+    show.send(1_000)
+    show.wait(12_000)
+    assert (show.frames.starts, show.frames.stops) == (1, 0)
+    assert show.frames.media(Kind.VIDEO)[-1].data.startswith(DELIMITER)
+    show.pictured_ms = None
+    for _ in range(16):
+        show.send(520, key=False)
+        show.directory.fill(show.now_ms)
+        show.directory.sweep(show.now_ms)
+    assert (show.frames.starts, show.frames.stops) == (1, 0)
+    show.pictured_ms = None
+    show.send(400)
+    assert (show.frames.starts, show.frames.stops) == (2, 1)
+    assert show.frames.media(Kind.VIDEO)[-1].data.startswith(b"at")
+
+
 def test_a_host_that_is_silent_can_be_asked_for_its_next_key_frame() -> None:
     show = Show()
     show.come()
