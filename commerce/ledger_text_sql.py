@@ -3,7 +3,10 @@
     SQLite        json_each(:rows)                                  ``CROSS JOIN`` is an instruction: the rows of the
                                                                     parameter drive, the table is looked up (as a plain
                                                                     join it scanned the table)
-    PostgreSQL    jsonb_array_elements(CAST(:rows AS jsonb))        rows that are read to be decided on are locked, in
+    PostgreSQL    jsonb_array_elements(CAST(:rows AS jsonb))        ``= ANY (ARRAY(…))`` is looked up in the index; as a
+                                                                    join, on a table that was not analysed since it was
+                                                                    empty, it compared each row with each (minutes).
+                                                                    Rows that are read to be decided on are locked, in
                                                                     the order of their ids (``turns_sql`` has the whole)
 
 PostgreSQL refuses one person twice in an upsert: there the units of a batch are summed per person first.
@@ -66,8 +69,8 @@ class _Dialect:
     rows: str
     # One id of the parameter: ``r.value`` is a text.
     ids: str
-    # The same ids, joined to a table by looking each up.
-    drive: str
+    # The ids of the parameter, behind ``column IN`` or ``column =``.
+    among: str
     lock: str
 
     def text(self, index: int) -> str:
@@ -83,21 +86,27 @@ class _Dialect:
     ) -> str:
         """Rows of a table by the ids of the parameter, each once; not ``distinct`` when no id comes twice."""
         if self.lock:
-            ids = f"SELECT r.value FROM {self.ids}"  # noqa: S608 - constants
             suffix = f" ORDER BY t.{key} {self.lock}" if lock else ""
-            return f"SELECT {columns} FROM {table} AS t WHERE {where}t.{key} IN ({ids}){suffix}"  # noqa: S608
+            return f"SELECT {columns} FROM {table} AS t WHERE {where}t.{key} {self.among}{suffix}"  # noqa: S608
         once = "DISTINCT " if distinct else ""
         ids = f"SELECT {once}r.value AS id FROM {self.ids}"  # noqa: S608
         return f"SELECT {columns} FROM ({ids}) AS r CROSS JOIN {table} AS t ON {where}t.{key} = r.id"  # noqa: S608
+
+    def known_requests(self) -> str:
+        """What is stored under (person, key) pairs."""
+        match = f"q.merchant = :merchant AND q.route = :route AND q.person = {self.text(0)} AND q.key = {self.text(1)}"
+        columns = "q.person, q.key, q.hash, q.answer"
+        if self.lock:
+            # OFFSET 0 keeps the planner from turning the look-ups into a join.
+            looked_up = f"SELECT {columns} FROM request AS q WHERE {match} OFFSET 0"  # noqa: S608
+            return f"SELECT {columns} FROM {self.rows} CROSS JOIN LATERAL ({looked_up}) AS q"  # noqa: S608
+        return f"SELECT {columns} FROM {self.rows} CROSS JOIN request AS q ON {match}"  # noqa: S608
 
 
 def _statements(d: _Dialect) -> LedgerText:
     # Constants of this module go into the text; values are bound.
     made = {
-        "known_requests": (
-            f"SELECT q.person, q.key, q.hash, q.answer FROM {d.rows} {d.drive} request AS q"  # noqa: S608
-            f" ON q.merchant = :merchant AND q.route = :route AND q.person = {d.text(0)} AND q.key = {d.text(1)}"
-        ),
+        "known_requests": d.known_requests(),
         "quotas": d.find(
             "quota", "t.person, t.used", "person", where="t.scope = :scope AND ", lock=True, distinct=False
         ),
@@ -121,10 +130,10 @@ def _statements(d: _Dialect) -> LedgerText:
             f" SELECT {d.text(0)}, {d.text(1)}, {d.text(2)}, :now, :writer FROM {d.rows}"
         ),
         "mark_delivered": (
-            f"UPDATE outbox SET delivered_ms = :now WHERE id IN (SELECT r.value FROM {d.ids})"  # noqa: S608
+            f"UPDATE outbox SET delivered_ms = :now WHERE id {d.among}"  # noqa: S608
         ),
         "end_holds": (
-            f"UPDATE hold SET state = :state WHERE state = 'held' AND id IN (SELECT r.value FROM {d.ids})"  # noqa: S608
+            f"UPDATE hold SET state = :state WHERE state = 'held' AND id {d.among}"  # noqa: S608
         ),
         "sales": d.find("sale", "t.*", "id", lock=True),
         "drops": d.find("drop_", "t.*", "id", lock=True),
@@ -136,9 +145,7 @@ def _statements(d: _Dialect) -> LedgerText:
             + d.find("sku", "t.*", "id", where="t.merchant = :merchant AND ")
             + ") AS k JOIN product AS p ON p.id = k.product"
         ),
-        "due_of_sales": (
-            f"{DUE} AND h.sale IN (SELECT r.value FROM {d.ids}) ORDER BY h.expires_ms LIMIT :limit"  # noqa: S608
-        ),
+        "due_of_sales": (f"{DUE} AND h.sale {d.among} ORDER BY h.expires_ms LIMIT :limit"),
     }
     return LedgerText(**{name: text(statement) for name, statement in made.items()})
 
@@ -151,12 +158,20 @@ def _raise_quotas(d: _Dialect) -> str:
     )
 
 
-SQLITE = _statements(_Dialect(rows="json_each(:rows) AS r", ids="json_each(:rows) AS r", drive="CROSS JOIN", lock=""))
+SQLITE = _statements(
+    _Dialect(
+        rows="json_each(:rows) AS r",
+        ids="json_each(:rows) AS r",
+        among="IN (SELECT r.value FROM json_each(:rows) AS r)",
+        lock="",
+    )
+)
+_IDS = "jsonb_array_elements_text(CAST(:rows AS jsonb)) AS r(value)"
 POSTGRES = _statements(
     _Dialect(
         rows="jsonb_array_elements(CAST(:rows AS jsonb)) AS r(value)",
-        ids="jsonb_array_elements_text(CAST(:rows AS jsonb)) AS r(value)",
-        drive="JOIN",
+        ids=_IDS,
+        among=f"= ANY (ARRAY(SELECT r.value FROM {_IDS}))",  # noqa: S608
         lock="FOR UPDATE",
     )
 )

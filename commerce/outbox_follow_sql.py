@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError
 
 from commerce.events import Event
@@ -44,10 +44,11 @@ TAKEN_S = 30.0
 
 _HIGHEST = text("SELECT coalesce(max(seq), 0) FROM outbox")
 _THERE = text("SELECT seq FROM outbox WHERE seq > :low AND seq <= :high")
-_READ = text(
-    "SELECT seq, id, type, body, coalesce(writer, '') AS writer FROM outbox WHERE seq > :high"
-    " OR seq IN (SELECT CAST(value AS bigint) FROM jsonb_array_elements_text(CAST(:missing AS jsonb)))"
-    " ORDER BY seq LIMIT :limit"
+_ROW = "SELECT seq, id, type, body, coalesce(writer, '') AS writer FROM outbox WHERE"
+_READ = text(f"{_ROW} seq > :high ORDER BY seq LIMIT :limit")
+_READ_LATE = text(
+    f"{_ROW} seq = ANY (ARRAY(SELECT CAST(value AS bigint)"  # noqa: S608 - constants
+    " FROM jsonb_array_elements_text(CAST(:missing AS jsonb)) AS r(value))) ORDER BY seq LIMIT :limit"
 )
 
 
@@ -167,9 +168,11 @@ class OutboxFollower:
 
     def _read(self, connection: Connection, seen: Seen) -> bool:
         """Read once and hand over; whether there may be more."""
-        missing = orjson.dumps(seen.missing).decode()
-        asked = {"writer": self._writer, "high": seen.high, "missing": missing, "limit": READ_MAX}
-        rows = connection.execute(_READ, asked).all()
+        rows: list[Row[Any]] = []
+        if seen.missing:
+            late = {"missing": orjson.dumps(seen.missing).decode(), "limit": READ_MAX}
+            rows += connection.execute(_READ_LATE, late).all()
+        rows += connection.execute(_READ, {"high": seen.high, "limit": READ_MAX}).all()
         seen.read([row.seq for row in rows], monotonic())
         told = [
             (event, Heard.OWN if row.writer == self._writer else Heard.OTHERS)
@@ -180,7 +183,7 @@ class OutboxFollower:
             taken = threading.Event()
             self._loop.call_soon_threadsafe(self._hand_over, told, seen.high, taken)
             taken.wait(TAKEN_S)
-        return len(rows) == READ_MAX
+        return len(rows) >= READ_MAX
 
     def _hand_over(self, told: Sequence[tuple[Event, Heard]], high: int, taken: threading.Event) -> None:
         try:

@@ -59,11 +59,11 @@ _UNSETTLED = text(
     "SELECT o.merchant, o.id, p.id AS payment FROM orders AS o JOIN payment AS p ON p.order_id = o.id"
     " WHERE o.status = 'pending' AND o.expires_ms <= :now AND p.state = 'started' LIMIT :limit"
 )
+_FIRST_DELIVERED = "(SELECT seq FROM outbox WHERE delivered_ms IS NOT NULL ORDER BY seq LIMIT 1)"
+# Both ends of the range are said, so that both engines look it up in the index.
 _FORGET_EVENTS = text(
-    "DELETE FROM outbox WHERE seq IN"
-    " (SELECT seq FROM outbox WHERE seq <"
-    " (SELECT seq FROM outbox WHERE delivered_ms IS NOT NULL ORDER BY seq LIMIT 1) + :limit"
-    " AND created_ms < :before AND delivered_ms IS NOT NULL)"
+    f"DELETE FROM outbox WHERE seq >= {_FIRST_DELIVERED} AND seq < {_FIRST_DELIVERED} + :limit"  # noqa: S608 - constants
+    " AND created_ms < :before AND delivered_ms IS NOT NULL"
 )
 FORGET_MAX = 2_000
 """Old rows deleted (or looked at) in one sweep: a few milliseconds."""
@@ -248,9 +248,12 @@ def sweep(batch: Batch, command: Sweep) -> Swept:
 
 
 _OLD_REQUESTS = text(
-    "DELETE FROM request WHERE created_ms < :before AND (merchant, route, person, key) IN"
-    " (SELECT merchant, route, person, key FROM request WHERE (merchant, route, person, key) > "
-    "(:merchant, :route, :person, :key) ORDER BY merchant, route, person, key LIMIT :limit)"
+    "SELECT merchant, route, person, key FROM (SELECT * FROM request WHERE (merchant, route, person, key) >"
+    " (:merchant, :route, :person, :key) ORDER BY merchant, route, person, key LIMIT :limit) AS page"
+    " WHERE created_ms < :before"
+)
+_FORGET_REQUEST = text(
+    "DELETE FROM request WHERE merchant = :merchant AND route = :route AND person = :person AND key = :key"
 )
 _REQUEST_AFTER = text(
     "SELECT merchant, route, person, key FROM request WHERE (merchant, route, person, key) >"
@@ -271,7 +274,8 @@ class RequestSweeper:
         """Look at the next rows."""
         position = self._position
         after = batch.one(_REQUEST_AFTER, limit=FORGET_MAX, **position)
-        batch.run(_OLD_REQUESTS, before=batch.now_ms - REQUEST_KEPT_MS, limit=FORGET_MAX, **position)
+        old = batch.run(_OLD_REQUESTS, before=batch.now_ms - REQUEST_KEPT_MS, limit=FORGET_MAX, **position)
+        batch.run_many(_FORGET_REQUEST, [dict(row) for row in old.mappings()])
         self._position = dict.fromkeys(position, "") if after is None else dict(zip(position, after, strict=True))
 
 

@@ -1,27 +1,31 @@
 """PostgreSQL under the shop: migrations, refusals, time, text in the order of its bytes, and processes side by side."""
 
 import asyncio
+import re
 import signal
 import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import CheckConstraint, Connection, inspect, text
+from sqlalchemy import CheckConstraint, Connection, TextClause, inspect, text
 
 import commerce.tables_aftersale
 import commerce.tables_ledger
 import commerce.tables_people
+from commerce import holds_sql, outbox_follow_sql, outbox_sql, sales_sql
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.audit_sql import audit
 from commerce.domain.ids import new_id
 from commerce.duty_sql import LockDuty
 from commerce.errors import Busy, CommerceError, StoreError
 from commerce.events import Event, OrderPaid, StockChanged
+from commerce.ledger_text_sql import POSTGRES
 from commerce.outbox_follow_sql import MISSING_S, Seen
 from commerce.outbox_sql import ADOPT_AFTER_MS
 from commerce.payment_sandbox import SandboxProvider
@@ -196,6 +200,53 @@ async def test_touches_are_written_to_a_schema_of_their_own_without_waiting_for_
     with store.writer.connect() as connection:
         assert tuple(connection.execute(text(names)).one()) == ("public", "on")
     store.close()
+
+
+FILL = (
+    "INSERT INTO quota SELECT 'sale', lpad(n::text, 20, '0'), 1 FROM generate_series(1, {n}) AS n",
+    "INSERT INTO hold SELECT lpad(n::text, 20, '0'), 'm', 'sale', 'sku', lpad(n::text, 20, '0'), 1, 1, n,"
+    " CASE WHEN n % 10 = 0 THEN 'held' ELSE 'sold' END, 'o' || n FROM generate_series(1, {n}) AS n",
+    "INSERT INTO request SELECT 'm', 'hold/sale', lpad(n::text, 20, '0'), 'k', 'h', 'a', n"
+    " FROM generate_series(1, 5 * {n}) AS n",
+    "INSERT INTO outbox SELECT n, lpad(n::text, 20, '0'), 't', repeat('x', 200), n, n, 'w'"
+    " FROM generate_series(1, {n}) AS n",
+)
+BIG = ("quota", "hold", "request", "outbox")
+VALUES: dict[str, object] = {
+    "rows": '[["1","2","3","4",1,1]]',
+    **dict.fromkeys(("merchant", "person", "route", "key", "scope", "sale", "drop", "sku", "title", "state"), "x"),
+    **dict.fromkeys(("id", "answer", "hash", "writer", "provider", "order", "body", "type"), "x"),
+    **dict.fromkeys(("now", "grace", "before", "price", "amount", "threshold", "expires_ms", "limit", "high"), 500),
+    "missing": "[7]",
+}
+
+
+def test_no_statement_of_the_rush_scans_a_table_that_was_never_analysed(cluster: Cluster) -> None:
+    """Before its first ANALYZE the planner guesses; by a wrong guess, one batch's look at the quotas took minutes."""
+    engine = postgres_engine(cluster.address(cluster.database()), writing=True)
+    statements = {field.name: getattr(POSTGRES, field.name) for field in fields(POSTGRES)}
+    for module in (holds_sql, sales_sql, outbox_sql, outbox_follow_sql):
+        statements |= {
+            f"{module.__name__}.{name}": value for name, value in vars(module).items() if isinstance(value, TextClause)
+        }
+    # Looks at the lowest and highest numbers, once at a start.
+    del statements["commerce.outbox_follow_sql._HIGHEST"]
+    slow = []
+    with engine.connect() as connection:
+        for table in BIG:
+            connection.execute(text(f"ALTER TABLE {table} SET (autovacuum_enabled = false)"))
+        for fill in FILL:
+            connection.execute(text(fill.format(n=20_000)))
+        for name, statement in statements.items():
+            asked = {key: VALUES.get(key, 1) for key in statement.compile().params}
+            rows = connection.execute(text(f"EXPLAIN {statement.text}"), asked).scalars().all()
+            slow += [
+                (name, row.strip()) for row in rows if re.search(rf"Join Filter|Seq Scan on ({'|'.join(BIG)})", row)
+            ]
+        connection.rollback()
+    engine.dispose()
+    assert len(statements) > 40
+    assert not slow, "\n".join(f"{name}: {row}" for name, row in slow)
 
 
 # --- several processes -------------------------------------------------------------------------------------------
