@@ -1,7 +1,7 @@
 /** The line under the host's preview: what arrives, who watches how, and what the host could do better. */
 
 import { h, put } from "./dom.js";
-import { t } from "./i18n.js";
+import { knows, t } from "./i18n.js";
 
 const WAYS = { flv: "FLV", ws_flv: "WS-FLV", mp4: "MP4", rtmp: "RTMP", hls: "HLS", whep: "WebRTC" };
 
@@ -31,8 +31,7 @@ export function drawHealth(place, streams) {
 /** The server's English sentence where the page has none of its own yet. */
 function sentence({ code, values, text }) {
   const key = `health.${code}`;
-  const own = t(key, values);
-  return own === key ? text : own;
+  return knows(key) ? t(key, values) : text;
 }
 
 function figures({ width, height, video, health, players }) {
