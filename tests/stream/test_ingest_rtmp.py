@@ -15,12 +15,10 @@ import pytest
 import uvloop
 
 from stream.directory import PUBLISHER_SILENCE_MS, Directory
-from stream.errors import AlreadyPublishing, PublishRefused
 from stream.ingest_rtmp import Authorize, RtmpIngest
-from stream.origin import Origin
-from stream.packet import Kind, Packet
+from stream.packet import Kind
 from stream.protocol.rtmp_chunk import write_message
-from stream.rtmp_peers import Publisher, PublishRequest, RtmpLimits
+from stream.rtmp_peers import PublishRequest, RtmpLimits
 from stream.rtmp_server import TOLD_MAX, RtmpServer
 from tests.stream.rtmp_peer import (
     C0C1,
@@ -33,6 +31,7 @@ from tests.stream.rtmp_peer import (
     connect,
     publish,
 )
+from tests.stream.rtmp_room import Room
 
 P = ParamSpec("P")
 KEY = "s3cret-k3y"
@@ -47,36 +46,6 @@ def on_uvloop(test: Callable[P, Coroutine[None, None, None]]) -> Callable[P, Non
         uvloop.run(test(*args, **kwargs))
 
     return run
-
-
-class Room:
-    """A directory of one room that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.packets: list[Packet] = []
-        self.ended: list[str] = []
-        self.publisher: Publisher | None = None
-
-    def publish(self, room: str, publisher: Publisher, now_ms: int, origin: Origin | None = None) -> "Room":
-        if self.publisher is not None:
-            raise AlreadyPublishing(room)
-        self.publisher = publisher
-        return self
-
-    def push(self, packet: Packet, now_ms: int) -> None:
-        self.packets.append(packet)
-
-    def end(self, reason: str, now_ms: int) -> None:
-        self.ended.append(reason)
-        self.publisher = None
-
-    def frames(self, kind: Kind) -> list[Packet]:
-        return [packet for packet in self.packets if packet.kind is kind and not packet.config]
-
-
-async def check_key(request: PublishRequest) -> None:
-    if request.key != KEY:
-        raise PublishRefused("NetStream.Publish.BadName", "Wrong stream key. Copy it from the host console.")
 
 
 def clock() -> int:
