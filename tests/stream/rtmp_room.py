@@ -29,8 +29,3 @@ class Room:
 
     def frames(self, kind: Kind) -> list[Packet]:
         return [packet for packet in self.packets if packet.kind is kind and not packet.config]
-
-
-async def check_key(request: PublishRequest) -> None:
-    if request.key != KEY:
-        raise PublishRefused("NetStream.Publish.BadName", "Wrong stream key. Copy it from the host console.")

@@ -48,6 +48,11 @@ def on_uvloop(test: Callable[P, Coroutine[None, None, None]]) -> Callable[P, Non
     return run
 
 
+async def check_key(request: PublishRequest) -> None:
+    if request.key != KEY:
+        raise PublishRefused("NetStream.Publish.BadName", "Wrong stream key. Copy it from the host console.")
+
+
 def clock() -> int:
     return time.time_ns() // 1_000_000
 
