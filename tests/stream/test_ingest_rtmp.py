@@ -15,6 +15,7 @@ import pytest
 import uvloop
 
 from stream.directory import PUBLISHER_SILENCE_MS, Directory
+from stream.errors import PublishRefused
 from stream.ingest_rtmp import Authorize, RtmpIngest
 from stream.packet import Kind
 from stream.protocol.rtmp_chunk import write_message
