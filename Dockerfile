@@ -10,7 +10,7 @@ COPY chat chat
 COPY commerce commerce
 COPY gateway gateway
 COPY loadtest loadtest
-RUN /opt/siyu/bin/pip install --no-cache-dir -c constraints.txt '.[redis]'
+RUN /opt/siyu/bin/pip install --no-cache-dir -c constraints.txt '.[redis,postgres]'
 
 FROM build AS load-build
 RUN /opt/siyu/bin/pip install --no-cache-dir -c constraints.txt '.[load]'
@@ -33,7 +33,7 @@ ENV PATH=/opt/siyu/bin:$PATH \
 USER 10001
 WORKDIR /data
 VOLUME /data
-EXPOSE 8000 1935 8189/udp
+EXPOSE 8000 1935 8189/udp 8189/tcp
 # The image has no curl. Python takes a good part of a second to start on a busy machine: hence the time-out.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=3)"]

@@ -48,7 +48,9 @@ bench: dev ## each benchmark beside its baseline
 load: dev ## Locust against a server of its own, then: was anything oversold? (ARGS="--users 500 --seconds 120")
 	$(BIN)/python -m loadtest $(ARGS)
 
+# The fuzzer has wheels for some platforms only; without it the tests that it guides are skipped and say so.
 soak: dev ## the long hammers
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[fuzz]' || echo "no atheris here: fuzzing by coverage is skipped"
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
 constraints: ## resolve every dependency anew and write constraints.txt
@@ -71,5 +73,5 @@ $(VENV)/.runtime: pyproject.toml constraints.txt
 
 $(VENV)/.dev: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV): siyu-live with what tests and tools need"
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,load,redis]'
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,load,redis,postgres]'
 	@touch $(VENV)/.runtime $@

@@ -177,19 +177,24 @@ _CHECKS = (
 )
 
 
-def audit(data_dir: Path | str, *, now_ms: int | None = None) -> list[Finding]:
-    """Check every invariant of the database in a data directory (or at ``sqlite:///FILE``), all at one moment.
+def audit(where: Path | str, *, now_ms: int | None = None) -> list[Finding]:
+    """Check every invariant of a database (a data directory, ``sqlite:///FILE``, ``postgresql://…``) at one moment.
 
     ``now_ms`` is what "due" is measured against; the machine's clock if not given. Raises StoreError when there is
     no database.
     """
     now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
-    engine = read_engine(data_dir)
+    engine = read_engine(where)
     try:
         with engine.begin() as connection:
-            return [_check(connection, check, now_ms) for check in _CHECKS]
+            return audit_all(connection, now_ms)
     finally:
         engine.dispose()
+
+
+def audit_all(connection: Connection, now_ms: int) -> list[Finding]:
+    """Check every invariant in the caller's transaction."""
+    return [_check(connection, check, now_ms) for check in _CHECKS]
 
 
 def _check(connection: Connection, check: Check, now_ms: int) -> Finding:

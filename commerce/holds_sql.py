@@ -16,17 +16,10 @@ from commerce.errors import Refused
 from commerce.events import HoldExpired
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.ledger_batch_sql import Batch, as_rows
+from commerce.ledger_text_sql import DUE
 from commerce.stock_sql import move_stock
 
-_DUE = (
-    "SELECT h.* FROM hold AS h WHERE h.state = 'held' AND h.expires_ms <= :now AND (h.order_id IS NULL"
-    " OR h.expires_ms <= :grace OR NOT EXISTS"
-    " (SELECT 1 FROM payment AS p WHERE p.order_id = h.order_id AND p.state = 'started'))"
-)
-_DUE_ANY = text(_DUE + " ORDER BY h.expires_ms LIMIT :limit")
-_DUE_OF_SALES = text(
-    _DUE + " AND h.sale IN (SELECT value FROM json_each(:sales)) ORDER BY h.expires_ms LIMIT :limit"  # noqa: S608 - constants
-)
+_DUE_ANY = text(DUE + " ORDER BY h.expires_ms LIMIT :limit")
 _SELL_SALE = text("UPDATE sale SET held = held - :units, sold = sold + :units WHERE id = :id")
 _FREE_SALE = text("UPDATE sale SET held = held - :units, free = free + :units WHERE id = :id AND closed_ms IS NULL")
 _RETURN_SALE = text("UPDATE sale SET held = held - :units, returned = returned + :units WHERE id = :id")
@@ -156,7 +149,7 @@ def expire_due(batch: Batch, limit: int, sales: Iterable[str] | None = None) -> 
     if sales is None:
         due = batch.run(_DUE_ANY, **parameters).all()
     else:
-        due = batch.run(_DUE_OF_SALES, sales=as_rows(sales), **parameters).all()
+        due = batch.run(batch.texts.due_of_sales, rows=as_rows(sales), **parameters).all()
     if not due:
         return 0, []
     loose = [hold for hold in due if hold.order_id is None]

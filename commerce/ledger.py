@@ -5,13 +5,13 @@ A command is a value; ``Ledger.submit`` decides it in arrival order and resolves
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
 
 from commerce.domain.order import Delivery, Step, WantedLine
-from commerce.events import OrderView
+from commerce.events import Event, OrderView
 from commerce.payment import RefundRequest
 
 Clock = Callable[[], int]
@@ -27,6 +27,11 @@ BATCH_ROWWISE_MAX = 64
 """Commands decided one by one in a transaction: each costs up to a millisecond, and holds behind it wait."""
 GATHER_MS = 2
 """How long the first command of a batch may wait for company."""
+COMMIT_TRIES = 2
+"""A batch that certainly was not committed (a lost connection, a deadlock) is run once more, then answered busy."""
+RESOLVE_S = 10.0
+"""How long a database that went away is asked what became of a batch: it restarts in a few seconds."""
+RESOLVE_PAUSE_S = 0.1
 KEY_CHARACTERS_MAX = 64
 REQUEST_KEPT_MS = 48 * 3_600_000
 """How long a key's answer is kept: twice the promised 24 hours."""
@@ -308,10 +313,14 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Housekeeping: due holds and orders, sales and drops whose time came, delivered events, old keys."""
+    """Housekeeping: due holds and orders, sales and drops whose time came, delivered events, old keys.
+
+    ``marks_only`` leaves all but the delivered events to the process that has the duty.
+    """
 
     delivered: tuple[str, ...] = ()
     provider: str = ""
+    marks_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,13 +336,28 @@ class Unsettled:
 class Swept:
     """What housekeeping did and left; ``more`` when a bound cut it short.
 
-    ``refunds_due`` are to be asked of the provider again: it was a while ago, and has not confirmed them.
+    ``refunds_due`` are to be asked of the provider again: it was a while ago, and has not confirmed them. ``adopted``
+    are events of a process that ended before it told of them: this one does.
     """
 
     expired: int
     unsettled: tuple[Unsettled, ...]
     refunds_due: tuple[RefundRequest, ...]
     more: bool
+    adopted: tuple[Event, ...] = ()
+
+
+def merchants_of(commands: Iterable[Any]) -> frozenset[str] | None:
+    """The merchants whose stock and money these commands are about; None when one may be about any."""
+    merchants = set()
+    for command in commands:
+        if isinstance(command, Sweep) and command.marks_only:
+            continue
+        merchant = getattr(command, "merchant", None)
+        if merchant is None:
+            return None
+        merchants.add(merchant)
+    return frozenset(merchants)
 
 
 class Ledger(Protocol):

@@ -18,7 +18,7 @@ from commerce.domain.sale import SaleRow, SaleState, state_of
 from commerce.errors import Conflict
 from commerce.events import DropChanged, Event, SaleChanged, StockChanged
 from commerce.ledger import LATCH_HOLDERS_MAX, LATCH_MS
-from commerce.ledger_text_sql import SQLITE, LedgerText
+from commerce.ledger_text_sql import TEXTS
 from commerce.views_sql import drop_row, drop_view, sale_row, sale_view
 
 _REQUEST = text(
@@ -56,8 +56,9 @@ class Latch:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a finished batch tells the loop besides its answers."""
+    """What a finished batch tells the loop besides its answers; ``now_ms`` is the time by which it was decided."""
 
+    now_ms: int = 0
     events: list[Event] = field(default_factory=list)
     latches: list[Latch] = field(default_factory=list)
     unlatched: list[str] = field(default_factory=list)
@@ -70,13 +71,14 @@ class Batch:
         self,
         connection: Connection,
         now_ms: int,
-        texts: LedgerText = SQLITE,
         on_finish: "Callable[[Batch, Sequence[Event]], None] | None" = None,
+        writer: str | None = None,
     ) -> None:
         self.connection = connection
         self.on_finish = on_finish
         self.now_ms = now_ms
-        self.texts = texts
+        self.writer = writer
+        self.texts = TEXTS[connection.dialect.name]
         self.events: list[Event] = []
         self.reclaimed: set[str] = set()
         self._moved: set[str] = set()
@@ -161,7 +163,7 @@ class Batch:
 
     def finish(self) -> Outcome:
         """Write the outbox rows; to be called last, inside the transaction."""
-        outcome = Outcome(self.events)
+        outcome = Outcome(self.now_ms, self.events)
         if self._moved or self._empty:
             for sale in self.sales(self._moved | self._empty).values():
                 self._finish_sale(sale, outcome)
@@ -170,7 +172,7 @@ class Batch:
                 self._finish_drop(drop, outcome)
         if self.events:
             body = as_rows((event.id, type(event).__name__, orjson.dumps(event).decode()) for event in self.events)
-            self.run(self.texts.insert_events, rows=body, now=self.now_ms)
+            self.run(self.texts.insert_events, rows=body, now=self.now_ms, writer=self.writer)
             if self.on_finish is not None:
                 self.on_finish(self, self.events)
         return outcome

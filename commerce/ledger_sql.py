@@ -1,7 +1,7 @@
 """The group-commit ledger: commands from the loop, decided and committed on one thread, answered in one go.
 
     loop thread                              writer thread (owns one connection)
-    submit ─▶ bounded queue ───────────────▶ gather ≤ 2 ms ─▶ BEGIN IMMEDIATE
+    submit ─▶ bounded queue ───────────────▶ gather ≤ 2 ms ─▶ BEGIN, the merchants' turn (turns_sql)
                                              segments in arrival order:
                                                runs of holds, runs of claims   (sets, ledger_hot_sql)
                                                anything else                   (one by one, a SAVEPOINT each)
@@ -10,19 +10,23 @@
 
 A future is resolved only after the commit that holds its effect has been synced. A command that fails takes only itself
 back. When the store itself fails (disk full, no turn within the time-out), nothing of the batch is kept and each
-command is answered ``busy``: its key tells, on the next try, whether it had been done after all.
+command is answered ``busy``. When the connection is lost, the database is asked on a new one whether the batch had
+been committed: if so it is answered, if not it is run again, and if nobody answers in time all are told ``busy``: a
+command's key tells, on the next try, whether it had been done after all.
 """
 
 import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
 from queue import Empty, SimpleQueue
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from commerce.errors import Busy, CommerceError
 from commerce.events import Event
@@ -31,14 +35,19 @@ from commerce.ledger import (
     BATCH_REQUESTS_MAX,
     BATCH_ROWWISE_MAX,
     BUSY_RETRY_MS,
+    COMMIT_TRIES,
     GATHER_MS,
     REQUESTS_WAITING_MAX,
+    RESOLVE_PAUSE_S,
+    RESOLVE_S,
     Claim,
     Clock,
     Hold,
+    merchants_of,
 )
 from commerce.ledger_batch_sql import Batch, Latch, Outcome
 from commerce.ledger_hot_sql import refusal, run_claims, run_holds
+from commerce.postgres_sql import connection_lost, taken_back
 from commerce.store_sql import Store
 
 log = logging.getLogger(__name__)
@@ -53,7 +62,8 @@ class GroupCommitLedger:
     """A ``Ledger`` on one writing connection of a store. ``handlers`` maps each row-wise command's type to its rule.
 
     ``on_finish`` writes what else belongs to the events of a batch, in its transaction.
-    ``on_events`` is called on the loop, after the answers of the batch, with the events that it committed.
+    ``on_events`` is called on the loop, after the answers of the batch, with the events that it committed. With
+    ``database_time`` a shared database's clock decides; ``now`` follows it between batches.
     """
 
     def __init__(
@@ -65,6 +75,7 @@ class GroupCommitLedger:
         on_events: Callable[[Sequence[Event]], None],
         on_finish: Callable[[Batch, Sequence[Event]], None] | None = None,
         requests_waiting_max: int = REQUESTS_WAITING_MAX,
+        database_time: bool = False,
     ) -> None:
         self._store = store
         self._handlers = handlers
@@ -78,6 +89,9 @@ class GroupCommitLedger:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._crowded = False
+        self._database_time = database_time
+        self._ahead_ms = 0
+        self._numbers = count(1)
         self.batches = 0
         self.commands = 0
 
@@ -85,6 +99,10 @@ class GroupCommitLedger:
     def waiting(self) -> int:
         """Commands queued or being decided."""
         return self._waiting
+
+    def now(self) -> int:
+        """Unix milliseconds by the clock that decides, as far as this process knows it."""
+        return self._clock() + self._ahead_ms
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the writer's thread; answers go to ``loop``."""
@@ -137,12 +155,25 @@ class GroupCommitLedger:
     # --- the writer's thread -------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        with self._store.writer.connect() as connection:
-            going = True
-            while going:
-                requests, going = self._gather()
-                if requests:
-                    self._commit(connection, requests)
+        connection: Connection | None = None
+        going = True
+        while going:
+            requests, going = self._gather()
+            if not requests:
+                continue
+            try:
+                if connection is None:
+                    connection = self._store.writer.connect()
+                results, outcome = self._commit(connection, [command for command, _ in requests])
+            except Exception:
+                # Whatever it was, the thread lives on and everybody is answered.
+                log.exception("a batch of %d commands was not committed", len(requests))
+                results, outcome = [Busy("the store could not commit", BUSY_RETRY_MS) for _ in requests], Outcome()
+            self._give_out(requests, results, outcome)
+            if connection is not None and outcome.events:
+                self._tell(connection)
+        if connection is not None:
+            connection.close()
 
     def _gather(self) -> tuple[list[Submitted], bool]:
         """Wait for commands; give those that came, in order, and whether to go on."""
@@ -170,19 +201,70 @@ class GroupCommitLedger:
         self._crowded = len(requests) > 1
         return requests, True
 
-    def _commit(self, connection: Connection, requests: Sequence[Submitted]) -> None:
-        batch = Batch(connection, self._clock(), on_finish=self._on_finish)
-        outcome = Outcome()
+    def _commit(self, connection: Connection, commands: Sequence[Any]) -> tuple[list[Any], Outcome]:
+        """Decide and commit; once more when the engine certainly took the first try back. Raises what is left."""
+        for attempt in range(1, COMMIT_TRIES + 1):
+            number = next(self._numbers)
+            done: list[tuple[list[Any], Outcome]] = []
+            try:
+                with connection.begin():
+                    done.append(self._transact(connection, commands, number))
+            except DBAPIError as error:
+                connection.rollback()
+                if connection_lost(error):
+                    log.warning("the connection to the database was lost: %s", error.orig)
+                    if self._resolve(connection, number):
+                        break
+                elif not taken_back(error):
+                    raise
+                if attempt == COMMIT_TRIES:
+                    raise
+            except BaseException:
+                connection.rollback()
+                raise
+            else:
+                break
+        return done[0]
+
+    def _transact(self, connection: Connection, commands: Sequence[Any], number: int) -> tuple[list[Any], Outcome]:
+        turns = self._store.turns
+        stored_ms = turns.take(connection, merchants_of(commands))
+        batch = Batch(connection, self._now(stored_ms), self._on_finish, turns.writer)
+        results = self._decide(batch, commands)
+        outcome = batch.finish()
+        turns.sign(connection, number, batch.now_ms)
+        return results, outcome
+
+    def _now(self, stored_ms: int | None) -> int:
+        """The database's time, where several processes must agree on one; the clock's own for tests and SQLite."""
+        local_ms = self._clock()
+        if stored_ms is None or not self._database_time:
+            return local_ms
+        self._ahead_ms = stored_ms - local_ms
+        return stored_ms
+
+    def _resolve(self, connection: Connection, number: int) -> bool:
+        """Whether a batch whose connection was lost is committed. Raises DBAPIError when nobody answers in time."""
+        deadline = monotonic() + RESOLVE_S
+        while True:
+            try:
+                with connection.begin():
+                    return bool(self._store.turns.signed(connection, number))
+            except DBAPIError:
+                connection.rollback()
+                if monotonic() >= deadline:
+                    raise
+            sleep(RESOLVE_PAUSE_S)
+
+    def _tell(self, connection: Connection) -> None:
         try:
-            with connection.begin():
-                results = self._decide(batch, [command for command, _ in requests])
-                finished = batch.finish()
-            outcome = finished
-        except Exception:
-            # Whatever it was, the thread lives on and everybody is answered.
-            log.exception("a batch of %d commands was not committed", len(requests))
+            self._store.turns.tell(connection)
+        except DBAPIError as error:
+            # They look by themselves a moment later.
             connection.rollback()
-            results = [Busy("the store could not commit", BUSY_RETRY_MS) for _ in requests]
+            log.warning("the other processes were not woken: %s", error.orig)
+
+    def _give_out(self, requests: Sequence[Submitted], results: Sequence[Any], outcome: Outcome) -> None:
         self.batches += 1
         self.commands += len(requests)
         assert self._loop is not None
@@ -211,7 +293,7 @@ class GroupCommitLedger:
         try:
             with batch.connection.begin_nested():
                 return run(batch, commands)
-        except (IntegrityError, LostHold) as error:
+        except (IntegrityError, DataError, LostHold) as error:
             del batch.events[events:]
             batch.reclaimed.clear()
             if len(commands) == 1:
@@ -232,7 +314,7 @@ class GroupCommitLedger:
             del batch.events[events:]
             return error
         except Exception as error:
-            if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError):
+            if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError):
                 raise
             # A fault of ours must not take the other commands of the batch with it.
             del batch.events[events:]
@@ -246,7 +328,9 @@ class GroupCommitLedger:
         for scope in outcome.unlatched:
             self._latches.pop(scope, None)
         for latch in outcome.latches:
-            self._latches[latch.scope] = latch
+            # By this process's own clock: a hint must not last because two clocks differ.
+            lapses_ms = self._clock() + latch.lapses_ms - outcome.now_ms
+            self._latches[latch.scope] = replace(latch, lapses_ms=lapses_ms)
         for (_, future), result in zip(requests, results, strict=True):
             if future.done():
                 continue

@@ -1,9 +1,18 @@
-"""The set statements of the ledger in one dialect: constant text, each with one JSON parameter holding all its rows.
+"""The set statements of the ledger in each dialect: constant text, each with one JSON parameter holding all its rows.
 
-Another dialect is another ``LedgerText`` (PostgreSQL: ``jsonb_to_recordset``). ``CROSS JOIN`` is an instruction to
-SQLite: the rows of the parameter drive, the table is looked up (as a plain join it scanned the table).
+    SQLite        json_each(:rows)                                  ``CROSS JOIN`` is an instruction: the rows of the
+                                                                    parameter drive, the table is looked up (as a plain
+                                                                    join it scanned the table)
+    PostgreSQL    jsonb_array_elements(CAST(:rows AS jsonb))        ``= ANY (ARRAY(…))`` is looked up in the index; as a
+                                                                    join, on a table that was not analysed since it was
+                                                                    empty, it compared each row with each (minutes).
+                                                                    Rows that are read to be decided on are locked, in
+                                                                    the order of their ids (``turns_sql`` has the whole)
+
+PostgreSQL refuses one person twice in an upsert: there the units of a batch are summed per person first.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import TextClause, text
@@ -36,52 +45,135 @@ class LedgerText:
     drops: TextClause
     holds: TextClause
     coupons: TextClause
+    # [id] → those that are pending
+    pending_orders: TextClause
+    # [sku] with :merchant → the SKU with its product
+    prices: TextClause
+    # [sale] with :now :grace :limit → holds that are due
+    due_of_sales: TextClause
 
 
-def _by_ids(table: str) -> TextClause:
-    return text(
-        f"SELECT t.* FROM (SELECT DISTINCT value AS id FROM json_each(:rows)) AS r"  # noqa: S608 - a constant
-        f" CROSS JOIN {table} AS t ON t.id = r.id"
+DUE = (
+    "SELECT h.* FROM hold AS h WHERE h.state = 'held' AND h.expires_ms <= :now AND (h.order_id IS NULL"
+    " OR h.expires_ms <= :grace OR NOT EXISTS"
+    " (SELECT 1 FROM payment AS p WHERE p.order_id = h.order_id AND p.state = 'started'))"
+)
+"""Holds that are to end: not those of an order whose payment is under way, until the grace is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """How one engine reads the parameter, and finds rows by it."""
+
+    # One row of the parameter: ``r.value`` is a JSON array.
+    rows: str
+    # One id of the parameter: ``r.value`` is a text.
+    ids: str
+    # The ids of the parameter, behind ``column IN`` or ``column =``.
+    among: str
+    lock: str
+
+    def text(self, index: int) -> str:
+        """A field of a row as text."""
+        return f"r.value ->> {index}"
+
+    def count(self, index: int) -> str:
+        """A field of a row as a number."""
+        return f"CAST(r.value ->> {index} AS integer)"
+
+    def find(
+        self, table: str, columns: str, key: str, *, where: str = "", lock: bool = False, distinct: bool = True
+    ) -> str:
+        """Rows of a table by the ids of the parameter, each once; not ``distinct`` when no id comes twice."""
+        if self.lock:
+            suffix = f" ORDER BY t.{key} {self.lock}" if lock else ""
+            return f"SELECT {columns} FROM {table} AS t WHERE {where}t.{key} {self.among}{suffix}"  # noqa: S608
+        once = "DISTINCT " if distinct else ""
+        ids = f"SELECT {once}r.value AS id FROM {self.ids}"  # noqa: S608
+        return f"SELECT {columns} FROM ({ids}) AS r CROSS JOIN {table} AS t ON {where}t.{key} = r.id"  # noqa: S608
+
+    def known_requests(self) -> str:
+        """What is stored under (person, key) pairs."""
+        match = f"q.merchant = :merchant AND q.route = :route AND q.person = {self.text(0)} AND q.key = {self.text(1)}"
+        columns = "q.person, q.key, q.hash, q.answer"
+        if self.lock:
+            # OFFSET 0 keeps the planner from turning the look-ups into a join.
+            looked_up = f"SELECT {columns} FROM request AS q WHERE {match} OFFSET 0"  # noqa: S608
+            return f"SELECT {columns} FROM {self.rows} CROSS JOIN LATERAL ({looked_up}) AS q"  # noqa: S608
+        return f"SELECT {columns} FROM {self.rows} CROSS JOIN request AS q ON {match}"  # noqa: S608
+
+
+def _statements(d: _Dialect) -> LedgerText:
+    # Constants of this module go into the text; values are bound.
+    made = {
+        "known_requests": d.known_requests(),
+        "quotas": d.find(
+            "quota", "t.person, t.used", "person", where="t.scope = :scope AND ", lock=True, distinct=False
+        ),
+        "insert_holds": (
+            "INSERT INTO hold (id, merchant, sale, sku, person, quantity, price, expires_ms, state)"  # noqa: S608
+            f" SELECT {d.text(0)}, :merchant, :sale, :sku, {d.text(1)}, {d.count(4)}, :price, :expires_ms, 'held'"
+            f" FROM {d.rows}"
+        ),
+        "raise_quotas": _raise_quotas(d),
+        "insert_requests": (
+            "INSERT INTO request (merchant, person, route, key, hash, answer, created_ms)"  # noqa: S608
+            f" SELECT :merchant, {d.text(1)}, :route, {d.text(2)}, {d.text(3)}, {d.text(0)}, :now FROM {d.rows}"
+        ),
+        "insert_coupons": (
+            "INSERT INTO coupon (id, merchant, drop_id, person, n, title, amount, threshold, state, expires_ms,"  # noqa: S608
+            f" created_ms) SELECT {d.text(0)}, :merchant, :drop, {d.text(1)}, {d.count(5)}, :title, :amount,"
+            f" :threshold, 'unused', :expires_ms, :now FROM {d.rows}"
+        ),
+        "insert_events": (
+            "INSERT INTO outbox (id, type, body, created_ms, writer)"  # noqa: S608
+            f" SELECT {d.text(0)}, {d.text(1)}, {d.text(2)}, :now, :writer FROM {d.rows}"
+        ),
+        "mark_delivered": (
+            f"UPDATE outbox SET delivered_ms = :now WHERE id {d.among}"  # noqa: S608
+        ),
+        "end_holds": (
+            f"UPDATE hold SET state = :state WHERE state = 'held' AND id {d.among}"  # noqa: S608
+        ),
+        "sales": d.find("sale", "t.*", "id", lock=True),
+        "drops": d.find("drop_", "t.*", "id", lock=True),
+        "holds": d.find("hold", "t.*", "id"),
+        "coupons": d.find("coupon", "t.*", "id"),
+        "pending_orders": d.find("orders", "t.*", "id", where="t.status = 'pending' AND "),
+        "prices": (
+            "SELECT k.id, k.product, k.price, k.list_price, k.version, k.name, p.title, p.on_shelf FROM ("  # noqa: S608
+            + d.find("sku", "t.*", "id", where="t.merchant = :merchant AND ")
+            + ") AS k JOIN product AS p ON p.id = k.product"
+        ),
+        "due_of_sales": (f"{DUE} AND h.sale {d.among} ORDER BY h.expires_ms LIMIT :limit"),
+    }
+    return LedgerText(**{name: text(statement) for name, statement in made.items()})
+
+
+def _raise_quotas(d: _Dialect) -> str:
+    units, group = (f"sum({d.count(4)})", f" GROUP BY {d.text(1)} ORDER BY 2") if d.lock else (d.text(4), "")
+    return (
+        f"INSERT INTO quota (scope, person, used) SELECT :scope, {d.text(1)}, {units} FROM {d.rows} WHERE true{group}"  # noqa: S608
+        " ON CONFLICT (scope, person) DO UPDATE SET used = quota.used + excluded.used"
     )
 
 
-SQLITE = LedgerText(
-    known_requests=text(
-        "SELECT q.person, q.key, q.hash, q.answer FROM json_each(:rows) AS r CROSS JOIN request AS q"
-        " ON q.merchant = :merchant AND q.route = :route AND q.person = r.value ->> 0 AND q.key = r.value ->> 1"
-    ),
-    quotas=text(
-        "SELECT q.person, q.used FROM json_each(:rows) AS r CROSS JOIN quota AS q"
-        " ON q.scope = :scope AND q.person = r.value"
-    ),
-    insert_holds=text(
-        "INSERT INTO hold (id, merchant, sale, sku, person, quantity, price, expires_ms, state)"
-        " SELECT value ->> 0, :merchant, :sale, :sku, value ->> 1, value ->> 4, :price, :expires_ms, 'held'"
-        " FROM json_each(:rows)"
-    ),
-    raise_quotas=text(
-        "INSERT INTO quota (scope, person, used) SELECT :scope, value ->> 1, value ->> 4 FROM json_each(:rows)"
-        " WHERE true ON CONFLICT (scope, person) DO UPDATE SET used = quota.used + excluded.used"
-    ),
-    insert_requests=text(
-        "INSERT INTO request (merchant, person, route, key, hash, answer, created_ms)"
-        " SELECT :merchant, value ->> 1, :route, value ->> 2, value ->> 3, value ->> 0, :now FROM json_each(:rows)"
-    ),
-    insert_coupons=text(
-        "INSERT INTO coupon (id, merchant, drop_id, person, n, title, amount, threshold, state, expires_ms, created_ms)"
-        " SELECT value ->> 0, :merchant, :drop, value ->> 1, value ->> 5, :title, :amount, :threshold, 'unused',"
-        " :expires_ms, :now FROM json_each(:rows)"
-    ),
-    insert_events=text(
-        "INSERT INTO outbox (id, type, body, created_ms)"
-        " SELECT value ->> 0, value ->> 1, value ->> 2, :now FROM json_each(:rows)"
-    ),
-    mark_delivered=text("UPDATE outbox SET delivered_ms = :now WHERE id IN (SELECT value FROM json_each(:rows))"),
-    end_holds=text(
-        "UPDATE hold SET state = :state WHERE state = 'held' AND id IN (SELECT value FROM json_each(:rows))"
-    ),
-    sales=_by_ids("sale"),
-    drops=_by_ids("drop_"),
-    holds=_by_ids("hold"),
-    coupons=_by_ids("coupon"),
+SQLITE = _statements(
+    _Dialect(
+        rows="json_each(:rows) AS r",
+        ids="json_each(:rows) AS r",
+        among="IN (SELECT r.value FROM json_each(:rows) AS r)",
+        lock="",
+    )
 )
+_IDS = "jsonb_array_elements_text(CAST(:rows AS jsonb)) AS r(value)"
+POSTGRES = _statements(
+    _Dialect(
+        rows="jsonb_array_elements(CAST(:rows AS jsonb)) AS r(value)",
+        ids=_IDS,
+        among=f"= ANY (ARRAY(SELECT r.value FROM {_IDS}))",  # noqa: S608
+        lock="FOR UPDATE",
+    )
+)
+TEXTS: Mapping[str, LedgerText] = {"sqlite": SQLITE, "postgresql": POSTGRES}
+"""By the name that SQLAlchemy gives a connection's dialect."""

@@ -22,11 +22,6 @@ from commerce.views_sql import order_view
 _HOLD = text("SELECT * FROM hold WHERE id = :id")
 _GIVE_HOLD = text("UPDATE hold SET order_id = :order WHERE id = :id AND state = 'held' AND order_id IS NULL")
 _SALE = text("SELECT product, title, list_price, room FROM sale WHERE id = :id")
-_PRICES = text(
-    "SELECT k.id, k.product, k.price, k.list_price, k.version, k.name, p.title, p.on_shelf"
-    " FROM (SELECT value AS id FROM json_each(:rows)) AS r CROSS JOIN sku AS k ON k.id = r.id"
-    " JOIN product AS p ON p.id = k.product WHERE k.merchant = :merchant"
-)
 _COUPON = text("SELECT * FROM coupon WHERE id = :id AND merchant = :merchant AND person = :person")
 _LOCK_COUPON = text("UPDATE coupon SET state = 'locked', order_id = :order WHERE id = :id AND state = 'unused'")
 _UNLOCK_COUPON = text(
@@ -48,11 +43,6 @@ _CANCEL = text(
 )
 _STARTED = text("SELECT id FROM payment WHERE order_id = :order AND state = 'started'")
 _CLOSE_PAYMENTS = text("UPDATE payment SET state = 'closed' WHERE order_id = :order AND state IN ('started')")
-_ORDERS = text(
-    "SELECT t.* FROM (SELECT value AS id FROM json_each(:rows)) AS r CROSS JOIN orders AS t ON t.id = r.id"
-    " WHERE t.status = 'pending'"
-)
-
 
 PICKUP_CODE_DIGITS = 6
 """As on a parcel locker: it is checked by staff, one order at a time."""
@@ -130,7 +120,7 @@ def _lines_of_skus(batch: Batch, command: CreateOrder) -> list[_Line]:
         raise Invalid(f"an order has up to {LINES_MAX} lines of 1 to {QUANTITY_MAX} units")
     if not wanted:
         return []
-    found = batch.run(_PRICES, rows=as_rows(line.sku for line in wanted), merchant=command.merchant)
+    found = batch.run(batch.texts.prices, rows=as_rows(line.sku for line in wanted), merchant=command.merchant)
     prices = {row.id: row for row in found}
     lines = []
     for line in wanted:
@@ -238,7 +228,7 @@ def reclaim(batch: Batch, limit: int, sales: Iterable[str] | None = None) -> int
     """End due holds and the due orders that have them; how many holds were due (``limit`` means there may be more)."""
     due, orders = expire_due(batch, limit, sales)
     if orders:
-        for row in batch.run(_ORDERS, rows=as_rows(orders)).all():
+        for row in batch.run(batch.texts.pending_orders, rows=as_rows(orders)).all():
             end_order(batch, row, "expired")
     return due
 

@@ -10,14 +10,17 @@ import hmac
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import orjson
 
 from commerce.errors import CommerceError, Invalid, Refused
 from commerce.ledger import Clock
 from commerce.payment import CALLBACK_BYTES_MAX, PaymentNotice, PaymentRequest, RefundRequest, SignedMessage
+from commerce.sandbox_book import SandboxBook
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,7 @@ Deliver = Callable[[str, bytes, Mapping[str, str]], Awaitable[object]]
 
 TRANSACTIONS_MAX = 100_000
 """Transactions remembered; the oldest are forgotten."""
+DECIDED = ("paid", "declined")
 CALLBACK_TRIES_MAX = 8
 """Repeats of a callback that is not taken, each after twice the time."""
 CALLBACK_DELAY_S = 0.05
@@ -38,14 +42,25 @@ class _Transaction:
     request: PaymentRequest
     number: str
     state: str = "open"
-    notices: dict[str, SignedMessage] = field(default_factory=dict)
     refunds: dict[str, int] = field(default_factory=dict)
+
+    def entry(self) -> dict[str, Any]:
+        """Its line in the book."""
+        return {**asdict(self.request), "number": self.number, "state": self.state, "refunds": self.refunds}
+
+
+def _transaction(entry: dict[str, Any]) -> _Transaction:
+    """Raises KeyError, TypeError, ValueError."""
+    request = PaymentRequest(**{item.name: entry[item.name] for item in fields(PaymentRequest)})
+    refunds = {str(refund): int(amount) for refund, amount in entry["refunds"].items()}
+    return _Transaction(request, str(entry["number"]), str(entry["state"]), refunds)
 
 
 class SandboxProvider:
     """Pays everything except the amounts in ``declined_amounts`` (分), refunds all but ``failed_refunds``.
 
     ``hold_back`` leaves payments open until ``pay`` is called, as a customer does who dawdles in the wallet.
+    ``book`` is a file in which payments are kept over a restart; without it they are forgotten.
     ``mute_refunds`` takes refunds and says nothing, as a provider whose callbacks are lost.
     """
 
@@ -62,6 +77,7 @@ class SandboxProvider:
         hold_back: bool = False,
         callback_delay_s: float = CALLBACK_DELAY_S,
         deliveries: int = 1,
+        book: Path | None = None,
     ) -> None:
         self._secret = secret
         self._clock = clock
@@ -74,6 +90,27 @@ class SandboxProvider:
         self._transactions: dict[str, _Transaction] = {}
         self._deliver: Deliver | None = None
         self._calls: set[asyncio.Task[None]] = set()
+        self._book = None if book is None else SandboxBook(book, payments_max=TRANSACTIONS_MAX)
+        self._remember()
+
+    def _remember(self) -> None:
+        """Take up the payments of the runs before."""
+        if self._book is None:
+            return
+        for entry in self._book.load():
+            try:
+                self._transactions[str(entry["payment"])] = _transaction(entry)
+            except (AttributeError, KeyError, TypeError, ValueError):
+                log.warning("a payment in the sandbox's book cannot be read and is forgotten")
+        self._book.compact(transaction.entry() for transaction in self._transactions.values())
+
+    def _keep(self, transaction: _Transaction) -> None:
+        """Write down how a payment stands."""
+        if self._book is None:
+            return
+        if self._book.full:
+            self._book.compact(kept.entry() for kept in self._transactions.values())
+        self._book.write(transaction.entry())
 
     def deliver_to(self, deliver: Deliver) -> None:
         """Send callbacks there from now on."""
@@ -85,7 +122,8 @@ class SandboxProvider:
             return
         if len(self._transactions) >= TRANSACTIONS_MAX:
             del self._transactions[next(iter(self._transactions))]
-        self._transactions[request.payment] = _Transaction(request, secrets.token_hex(12))
+        self._transactions[request.payment] = transaction = _Transaction(request, secrets.token_hex(12))
+        self._keep(transaction)
         if not self._hold_back:
             self.pay(request.payment)
 
@@ -96,23 +134,30 @@ class SandboxProvider:
             return None
         declined = transaction.request.amount in self._declined_amounts
         transaction.state = "declined" if declined else "paid"
-        return self._notify(transaction, transaction.state)
+        self._keep(transaction)
+        message = self._notice(transaction)
+        self._send(message)
+        return message
 
     async def query(self, payment: str) -> SignedMessage | None:
         """The latest notice of a payment, or None."""
         transaction = self._transactions.get(payment)
-        return None if transaction is None else transaction.notices.get(transaction.state)
+        if transaction is None or transaction.state not in DECIDED:
+            return None
+        # Signed now: it may have been decided hours ago, and an old signature is refused.
+        return self._notice(transaction)
 
     async def close(self, payment: str) -> None:
         """Close an open payment."""
         transaction = self._transactions.get(payment)
         if transaction is not None and transaction.state == "open":
             transaction.state = "closed"
+            self._keep(transaction)
 
     async def refund(self, request: RefundRequest) -> None:
         """Give money back, under one number once.
 
-        A payment from before a restart is taken on the shop's word: the sandbox forgets, the shop's books do not.
+        A payment that it has forgotten (too many since, or no book) is taken on the shop's word.
         Raises Refused (refund_refused) for a payment known to be unpaid, or for more than was paid.
         """
         transaction = self._transactions.get(request.payment)
@@ -121,6 +166,8 @@ class SandboxProvider:
         if (transaction is not None and transaction.state != "paid") or others + request.amount > request.paid:
             raise Refused("refund_refused", "the sandbox never took that much for this payment")
         before[request.refund] = request.amount
+        if transaction is not None:
+            self._keep(transaction)
         if self.mute_refunds:
             return
         body = {
@@ -173,23 +220,23 @@ class SandboxProvider:
         for call in list(self._calls):
             call.cancel()
         await asyncio.gather(*self._calls, return_exceptions=True)
+        if self._book is not None:
+            self._book.close()
 
     def _signature(self, timestamp: str, nonce: str, body: bytes) -> str:
         return hmac.new(self._secret, f"{timestamp}.{nonce}.".encode() + body, sha256).hexdigest()
 
-    def _notify(self, transaction: _Transaction, kind: str) -> SignedMessage:
+    def _notice(self, transaction: _Transaction) -> SignedMessage:
+        """What was decided about a payment."""
         request = transaction.request
         body = {
             "number": transaction.number,
-            "kind": kind,
+            "kind": transaction.state,
             "payment": request.payment,
             "merchant": request.merchant,
             "amount": request.amount,
         }
-        message = self.sign(orjson.dumps(body))
-        transaction.notices[kind] = message
-        self._send(message)
-        return message
+        return self.sign(orjson.dumps(body))
 
     def _send(self, message: SignedMessage) -> None:
         if self._deliver is not None:

@@ -26,6 +26,7 @@ from commerce.ledger import (
 )
 from commerce.ledger_batch_sql import Batch, as_rows
 from commerce.orders_sql import reclaim
+from commerce.outbox_sql import adopt
 from commerce.refunds_sql import take_due
 from commerce.stock_sql import move_stock
 from commerce.views_sql import drop_view, sale_view
@@ -58,11 +59,11 @@ _UNSETTLED = text(
     "SELECT o.merchant, o.id, p.id AS payment FROM orders AS o JOIN payment AS p ON p.order_id = o.id"
     " WHERE o.status = 'pending' AND o.expires_ms <= :now AND p.state = 'started' LIMIT :limit"
 )
+_FIRST_DELIVERED = "(SELECT seq FROM outbox WHERE delivered_ms IS NOT NULL ORDER BY seq LIMIT 1)"
+# Both ends of the range are said, so that both engines look it up in the index.
 _FORGET_EVENTS = text(
-    "DELETE FROM outbox WHERE seq IN"
-    " (SELECT seq FROM outbox WHERE seq <"
-    " (SELECT seq FROM outbox WHERE delivered_ms IS NOT NULL ORDER BY seq LIMIT 1) + :limit"
-    " AND created_ms < :before AND delivered_ms IS NOT NULL)"
+    f"DELETE FROM outbox WHERE seq >= {_FIRST_DELIVERED} AND seq < {_FIRST_DELIVERED} + :limit"  # noqa: S608 - constants
+    " AND created_ms < :before AND delivered_ms IS NOT NULL"
 )
 FORGET_MAX = 2_000
 """Old rows deleted (or looked at) in one sweep: a few milliseconds."""
@@ -221,6 +222,8 @@ def sweep(batch: Batch, command: Sweep) -> Swept:
     """Do what is due: holds, orders, sales, drops, refunds, delivered events."""
     if command.delivered:
         batch.run(batch.texts.mark_delivered, rows=as_rows(command.delivered), now=batch.now_ms)
+    if command.marks_only:
+        return Swept(0, (), (), False)
     expired = reclaim(batch, EXPIRE_BATCH_MAX)
     live = batch.run(_LIVE_SALES).scalars().all()
     for sale in batch.sales(live).values():
@@ -240,13 +243,17 @@ def sweep(batch: Batch, command: Sweep) -> Swept:
     )
     refunds = take_due(batch, command.provider, EXPIRE_BATCH_MAX)
     finish_sent(batch, FORGET_MAX)
-    return Swept(expired, unsettled, refunds, expired >= EXPIRE_BATCH_MAX)
+    adopted = () if batch.writer is None else tuple(adopt(batch.connection, batch.writer, batch.now_ms))
+    return Swept(expired, unsettled, refunds, expired >= EXPIRE_BATCH_MAX, adopted)
 
 
 _OLD_REQUESTS = text(
-    "DELETE FROM request WHERE created_ms < :before AND (merchant, route, person, key) IN"
-    " (SELECT merchant, route, person, key FROM request WHERE (merchant, route, person, key) > "
-    "(:merchant, :route, :person, :key) ORDER BY merchant, route, person, key LIMIT :limit)"
+    "SELECT merchant, route, person, key FROM (SELECT * FROM request WHERE (merchant, route, person, key) >"
+    " (:merchant, :route, :person, :key) ORDER BY merchant, route, person, key LIMIT :limit) AS page"
+    " WHERE created_ms < :before"
+)
+_FORGET_REQUEST = text(
+    "DELETE FROM request WHERE merchant = :merchant AND route = :route AND person = :person AND key = :key"
 )
 _REQUEST_AFTER = text(
     "SELECT merchant, route, person, key FROM request WHERE (merchant, route, person, key) >"
@@ -267,7 +274,8 @@ class RequestSweeper:
         """Look at the next rows."""
         position = self._position
         after = batch.one(_REQUEST_AFTER, limit=FORGET_MAX, **position)
-        batch.run(_OLD_REQUESTS, before=batch.now_ms - REQUEST_KEPT_MS, limit=FORGET_MAX, **position)
+        old = batch.run(_OLD_REQUESTS, before=batch.now_ms - REQUEST_KEPT_MS, limit=FORGET_MAX, **position)
+        batch.run_many(_FORGET_REQUEST, [dict(row) for row in old.mappings()])
         self._position = dict.fromkeys(position, "") if after is None else dict(zip(position, after, strict=True))
 
 
@@ -276,7 +284,8 @@ def handlers() -> Mapping[type, Callable[[Batch, Any], Any]]:
     walk = RequestSweeper()
 
     def sweep_all(batch: Batch, command: Sweep) -> Swept:
-        walk.step(batch)
+        if not command.marks_only:
+            walk.step(batch)
         return sweep(batch, command)
 
     return {

@@ -17,6 +17,7 @@ from commerce.domain.coupon import COUPONS_MAX, DROP_SECONDS_MAX
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import LINES_MAX, Delivery, WantedLine, delivery_fault
 from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX, LENGTH_S_MAX, QUANTITY_MAX, UNITS_MAX
+from commerce.duty import Duty, OnlyProcess
 from commerce.errors import Busy, CommerceError, Invalid, NotFound, Refused
 from commerce.events import (
     CouponView,
@@ -55,7 +56,8 @@ from commerce.ledger import (
     fingerprint,
 )
 from commerce.ledger_sql import GroupCommitLedger
-from commerce.outbox_sql import Dispatcher, read_undelivered
+from commerce.outbox_follow_sql import OutboxFollower
+from commerce.outbox_sql import Dispatcher, Heard, read_undelivered
 from commerce.payment import (
     PROVIDER_TIMEOUT_S,
     PaymentNotice,
@@ -84,9 +86,21 @@ TITLE_CHARACTERS_MAX = 200
 class Shop:
     """Stock, flash sales, coupon drops, orders and payments of all merchants of one database."""
 
-    def __init__(self, store: Store, *, clock: Clock, provider: PaymentProvider, sweep_s: float = SWEEP_S) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        provider: PaymentProvider,
+        sweep_s: float = SWEEP_S,
+        duty: Duty | None = None,
+        database_time: bool = False,
+    ) -> None:
+        """``database_time``: the clock of a shared database decides instead of ``clock``, as it is one for them all.
+        ``duty`` says whether this process sweeps for the others, too; without one it does.
+        """
         self._store = store
-        self._clock = clock
+        self._duty: Duty = duty or OnlyProcess()
         self._provider = provider
         self._sweep_s = sweep_s
         self._dispatcher = Dispatcher()
@@ -98,10 +112,18 @@ class Shop:
             **fulfilment_sql.HANDLERS,
         }
         self.ledger = GroupCommitLedger(
-            store, handlers, clock=clock, on_events=self._dispatcher.dispatch, on_finish=enter_deliveries
+            store,
+            handlers,
+            clock=clock,
+            # Where there are other processes, the follower tells of this one's events, too: in the order of commits.
+            on_events=_nothing if store.shared else self._dispatcher.dispatch,
+            on_finish=enter_deliveries,
+            database_time=database_time and store.shared,
         )
-        self.aftersale = AfterSale(store, self.ledger, clock=clock)
-        self._dispatcher.listen(self._act_outside)
+        self._clock = self.ledger.now
+        self.aftersale = AfterSale(store, self.ledger, clock=self._clock)
+        self._dispatcher.answer(self._act_outside)
+        self._follower = OutboxFollower(store, self._dispatcher.follow) if store.shared else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._alarms: set[asyncio.TimerHandle] = set()
@@ -113,7 +135,11 @@ class Shop:
         """Start the writer's thread and the sweeper, and deliver what a crash left in the outbox."""
         self._loop = loop or asyncio.get_running_loop()
         self.ledger.start(self._loop)
-        self._dispatcher.dispatch(await self._store.read(read_undelivered))
+        if self._follower is None:
+            self._dispatcher.dispatch(await self._store.read(read_undelivered))
+        else:
+            # What another process left is adopted by a sweep, which can tell that it is gone.
+            await self._follower.start(self._loop)
         if self._sweep_s > 0:
             self._timer = self._loop.call_later(self._sweep_s, self._tick)
 
@@ -129,16 +155,31 @@ class Shop:
         await asyncio.gather(*self._calls.values(), return_exceptions=True)
         if self._loop is not None:
             try:
+                await self.told()
                 # Only marks what was delivered: told again after the next start when the disk refuses now.
                 await self.sweep()
             except CommerceError as error:
                 log.warning("the last sweep was refused: %s", error)
             finally:
                 await self.ledger.close()
+                if self._follower is not None:
+                    await self._follower.close()
+
+    async def told(self) -> None:
+        """Wait until the listeners were told of all that is committed; some seconds at most."""
+        if self._follower is not None and not await self._follower.caught_up():
+            log.warning("not all events were told of in time")
 
     def listen(self, listener: Callable[[Event], None]) -> None:
-        """Call ``listener`` on the loop with each committed event: at least once, with an id to drop repeats by."""
+        """Call ``listener`` on the loop with each committed event: at least once, with an id to drop repeats by.
+
+        Also with those of the other processes on the same database; ``answer`` leaves these out.
+        """
         self._dispatcher.listen(listener)
+
+    def answer(self, listener: Callable[[Event], None]) -> None:
+        """Call ``listener`` with the events that this process committed, and those it tells of for one that ended."""
+        self._dispatcher.answer(listener)
 
     # --- the rush ------------------------------------------------------------------------------------------------
 
@@ -433,10 +474,12 @@ class Shop:
         """Do what is due now; the sweeper does this every second."""
         delivered = self._dispatcher.take_delivered()
         try:
-            return await self._do(Sweep(delivered, self._provider.name), Swept)
+            swept = await self._do(Sweep(delivered, self._provider.name, not self._duty.held()), Swept)
         except CommerceError:
             self._dispatcher.give_back(delivered)
             raise
+        self._dispatcher.follow([(event, Heard.ADOPTED) for event in swept.adopted])
+        return swept
 
     def _tick(self) -> None:
         self._call_outside("sweep", self._sweep_and_follow())
@@ -516,6 +559,10 @@ class Shop:
         result = await self.ledger.submit(command)
         assert isinstance(result, kind)
         return result
+
+
+def _nothing(_events: Sequence[Event]) -> None:
+    """For a ledger whose events are told of by the follower."""
 
 
 async def _logged(name: str, call: Coroutine[Any, Any, None]) -> None:

@@ -1,17 +1,20 @@
-"""The shop's database file: open, lock, migrate, and the ways in.
+"""The shop's database: open, lock, migrate, and the ways in. It is an SQLite file or a PostgreSQL database.
 
 A data directory holds ``shop.db`` (SQLite, WAL), ``shop.lock`` (held by the one process that may write) and copies
 made before a migration (``shop.db.before-REVISION``). Reads go through a small executor and never block the loop; the
-group-commit ledger owns one writing connection; rare writers (catalogue) take short ``BEGIN IMMEDIATE`` turns.
+group-commit ledger owns one writing connection; rare writers (catalogue) take short turns. What is PostgreSQL's own is
+in postgres_sql, who may write when in turns_sql, the statements that differ in ledger_text_sql.
 """
 
 import asyncio
 import fcntl
+import logging
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
+from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,11 +23,25 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.schema import CreateSchema
 
 from commerce.errors import Busy, StoreError
+from commerce.postgres_sql import (
+    check_server,
+    connection_lost,
+    is_postgres,
+    order_by_bytes,
+    postgres_engine,
+    reached,
+    shown,
+)
+from commerce.turns_sql import PostgresTurns, SqliteTurns, Turns, take_migration_turn
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS = 5_000
 """How long one writer waits for another's turn; turns last milliseconds."""
@@ -71,37 +88,87 @@ def sqlite_engine(path: Path, *, writing: bool, synchronous: str = "FULL", pool_
     return engine
 
 
-def migrate(path: Path, package: str = "commerce.migrations", *, to: str = "head") -> None:
-    """Bring one SQLite file to the newest schema; an existing database is copied beside itself first.
+def migrate(where: Path | str, package: str = "commerce.migrations", *, to: str = "head", schema: str = "") -> None:
+    """Bring one database (an SQLite file or a ``postgresql://`` address) to the newest schema, all of it or nothing.
 
-    ``package`` holds the alembic scripts (env.py, versions/) and is read from the installed package.
-    Raises StoreError when the file was written by a newer program.
+    ``package`` holds the alembic scripts (env.py, versions/) and is read from the installed package. An existing SQLite
+    file is copied beside itself first. ``schema`` is PostgreSQL's, "" for the connection's own. Raises StoreError when
+    the database was written by a newer program.
     """
-    root, _, folder = package.rpartition(".")
-    with as_file(files(root) / folder) as scripts:
-        config = Config()
-        config.set_main_option("script_location", str(scripts).replace("%", "%%"))
-        directory = ScriptDirectory.from_config(config)
-        engine = sqlite_engine(path, writing=True, pool_size=1)
+    postgres = is_postgres(where)
+    with _scripts(package) as (config, directory):
+        engine = (
+            postgres_engine(str(where), writing=True, patient=True)
+            if postgres
+            else sqlite_engine(Path(where), writing=True)
+        )
         try:
-            with engine.connect() as connection:
-                present = MigrationContext.configure(connection).get_current_revision()
-            _check_known(directory, present, path)
-            if present == directory.get_current_head():
-                return
-            if present is not None:
-                _copy(path, path.with_name(f"{path.name}.before-{directory.get_current_head()}"))
+            if postgres:
+                check_server(engine, str(where))
             with engine.begin() as connection:
+                if postgres:
+                    take_migration_turn(connection)
+                    _enter_schema(connection, schema)
+                present = MigrationContext.configure(connection).get_current_revision()
+                _check_known(directory, present, where)
+                if present == directory.get_current_head():
+                    return
+                if present is not None and not postgres:
+                    # Reads beside this very transaction, which has written nothing yet.
+                    _copy(
+                        Path(where), Path(where).with_name(f"{Path(where).name}.before-{directory.get_current_head()}")
+                    )
                 config.attributes["connection"] = connection
                 command.upgrade(config, to)
+                if postgres:
+                    order_by_bytes(connection)
         finally:
             engine.dispose()
 
 
-def _check_known(directory: ScriptDirectory, present: str | None, path: Path) -> None:
+@contextmanager
+def _scripts(package: str) -> Iterator[tuple[Config, ScriptDirectory]]:
+    root, _, folder = package.rpartition(".")
+    with as_file(files(root) / folder) as scripts:
+        config = Config()
+        config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+        yield config, ScriptDirectory.from_config(config)
+
+
+@cache
+def _head(package: str) -> str | None:
+    with _scripts(package) as (_, directory):
+        return directory.get_current_head()
+
+
+def _enter_schema(connection: Connection, schema: str) -> None:
+    if schema:
+        connection.execute(CreateSchema(schema, if_not_exists=True))
+        connection.execute(text("SELECT set_config('search_path', :schema, true)"), {"schema": schema})
+
+
+def _check_known(directory: ScriptDirectory, present: str | None, where: Path | str) -> None:
     known = {script.revision for script in directory.walk_revisions()}
     if present is not None and present not in known:
-        raise StoreError(f"{path} has schema {present}, newer than this program knows; install the newer release")
+        raise StoreError(
+            f"{shown(where)} has schema {present}, newer than this program knows; install the newer release"
+        )
+
+
+def check_schema(engine: Engine, where: str, package: str = "commerce.migrations") -> None:
+    """Raise StoreError unless a PostgreSQL database has this program's schema: it is never migrated by the way."""
+    with reached(engine, where) as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+    head = _head(package)
+    if present == head:
+        return
+    with _scripts(package) as (_, directory):
+        _check_known(directory, present, where)
+    there = "is empty" if present is None else f"has schema {present}"
+    raise StoreError(
+        f"{shown(where)} {there}, this program needs {head}: stop its servers, then run"
+        " siyu migrate --database-url with the same address"
+    )
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -138,17 +205,35 @@ class WriterLock:
 
 
 class Store:
-    """An open database: ``writer`` (engine of writing connections), ``reader``, and coroutines on top of them."""
+    """An open database: ``writer`` (engine of writing connections), ``reader``, and coroutines on top of them.
 
-    def __init__(self, path: Path, lock: WriterLock, *, synchronous: str = "FULL") -> None:
-        self.path = path
+    ``turns`` says who may write when. ``where`` is the SQLite file's folder or the PostgreSQL address.
+    """
+
+    def __init__(
+        self, where: Path | str, writer: Engine, reader: Engine, turns: Turns, lock: WriterLock | None = None
+    ) -> None:
+        self.where = where
+        self.turns = turns
         self._lock = lock
-        # One for the ledger's thread, one for the rare writers, who take turns on the file.
-        self.writer = sqlite_engine(path, writing=True, synchronous=synchronous, pool_size=2)
-        self.reader = sqlite_engine(path, writing=False)
+        self.writer = writer
+        self.reader = reader
         self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="shop-read")
         self._rare = ThreadPoolExecutor(1, thread_name_prefix="shop-write")
         self._waiting = 0
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may write to this database, too."""
+        return self.turns.writer is not None
+
+    @contextmanager
+    def session(self) -> Iterator[Connection]:
+        """A connection of its own, outside the pools and every statement a transaction: for a thread that listens or
+        keeps a lock of its session. It is closed for good at the end."""
+        with self.writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.detach()
+            yield connection
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run ``query`` in one read transaction on a reader's thread. Raises Busy when too many wait."""
@@ -156,15 +241,26 @@ class Store:
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         """Run ``change`` in one short synced write transaction of its own: for rare writes, not for stock or money."""
-        return await self._run(self._rare, self.writer, change)
+
+        def in_turn(connection: Connection) -> T:
+            self.turns.take_rare(connection)
+            return change(connection)
+
+        return await self._run(self._rare, self.writer, in_turn)
 
     async def _run(self, executor: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T]) -> T:
         if self._waiting >= READS_WAITING_MAX:
             raise Busy("too many queries are waiting")
 
         def call() -> T:
-            with engine.begin() as connection:
-                return work(connection)
+            try:
+                with engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if connection_lost(error) or (self.shared and isinstance(error, OperationalError)):
+                    log.error("the database did not answer: %s", error.orig)
+                    raise Busy("the database did not answer") from error
+                raise
 
         self._waiting += 1
         try:
@@ -173,39 +269,58 @@ class Store:
             self._waiting -= 1
 
     def close(self) -> None:
-        """End the threads, close the file and release the lock."""
+        """End the threads, close the connections and release the lock."""
         self._readers.shutdown(wait=True)
         self._rare.shutdown(wait=True)
         self.reader.dispose()
         self.writer.dispose()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
 
 def database_path(where: Path | str) -> Path:
     """The database file of a data directory or of a ``sqlite:///FILE`` address. Raises StoreError for others."""
-    text = str(where)
-    if text.startswith("sqlite:///"):
-        return Path(text.removeprefix("sqlite:///"))
-    if "://" in text:
-        raise StoreError(f"this release keeps the shop in SQLite; it has no driver for {text.partition('://')[0]}")
-    return Path(text) / "shop.db"
+    address = str(where)
+    if address.startswith("sqlite:///"):
+        return Path(address.removeprefix("sqlite:///"))
+    if "://" in address:
+        scheme = address.partition("://")[0]
+        raise StoreError(f"there is no driver for {scheme}: a shop is kept in SQLite (--data) or at postgresql://…")
+    return Path(address) / "shop.db"
 
 
 def open_store(where: Path | str, *, synchronous: str = "FULL") -> Store:
-    """Open (make, migrate) the shop's database in a data directory or at ``sqlite:///FILE``, for writing.
+    """Open the shop's database for writing: in a data directory or at ``sqlite:///FILE`` (made, migrated), or at a
+    ``postgresql://`` address, which is left as it is.
 
     ``synchronous`` other than FULL gives up the promise that an answered hold is durable: for tests only.
-    Raises StoreError when another process writes there or the schema is newer.
+    Raises StoreError when another process writes to the file, the schema is newer, PostgreSQL cannot be reached or was
+    not migrated.
     """
+    if is_postgres(where):
+        return _open_postgres(str(where), synchronous)
     path = database_path(where)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = WriterLock(path.with_suffix(".lock"))
     try:
         migrate(path)
-        return Store(path, lock, synchronous=synchronous)
+        # One for the ledger's thread, one for the rare writers, who take turns on the file.
+        writer = sqlite_engine(path, writing=True, synchronous=synchronous, pool_size=2)
+        return Store(path.parent, writer, sqlite_engine(path, writing=False), SqliteTurns(), lock)
     except BaseException:
         lock.release()
         raise
+
+
+def _open_postgres(where: str, synchronous: str) -> Store:
+    writer = postgres_engine(where, writing=True, synchronous=synchronous, pool_size=2)
+    try:
+        check_server(writer, where)
+        check_schema(writer, where)
+    except BaseException:
+        writer.dispose()
+        raise
+    return Store(where, writer, postgres_engine(where, writing=False, pool_size=READ_THREADS), PostgresTurns())
 
 
 def read_engine(where: Path | str) -> Engine:
@@ -213,6 +328,15 @@ def read_engine(where: Path | str) -> Engine:
 
     Raises StoreError when there is no database.
     """
+    if is_postgres(where):
+        engine = postgres_engine(str(where), writing=False, pool_size=1, patient=True)
+        try:
+            check_server(engine, str(where))
+            check_schema(engine, str(where))
+        except BaseException:
+            engine.dispose()
+            raise
+        return engine
     path = database_path(where)
     if not path.exists():
         raise StoreError(f"no database at {path}")

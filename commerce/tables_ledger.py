@@ -328,12 +328,14 @@ outbox = Table(
     "outbox",
     metadata,
     # The order of writing, in which a restart tells what a crash left; what is delivered is told by the mark alone.
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     id_column("id"),
     Column("type", String(32), nullable=False),
     Column("body", Text, nullable=False),
     ms_column("created_ms"),
     ms_column("delivered_ms", nullable=True),
+    # The process that tells of it, where there are several.
+    Column("writer", String(16), nullable=True),
     UniqueConstraint("id"),
     Index(
         "ix_outbox_undelivered",
@@ -341,4 +343,13 @@ outbox = Table(
         sqlite_where=text("delivered_ms IS NULL"),
         postgresql_where=text("delivered_ms IS NULL"),
     ),
+)
+
+ledger_writer = Table(
+    "ledger_writer",
+    metadata,
+    # The last batch that each process committed: what is asked after a connection was lost at COMMIT.
+    Column("id", String(16), primary_key=True, nullable=False),
+    Column("batch", BigInteger, nullable=False),
+    ms_column("signed_ms"),
 )

@@ -35,6 +35,14 @@ touch = Table(
     Column("reason", Text, nullable=True),
     Index("ix_touch_merchant_person_ms", "merchant", "person", "ms"),
     Index("ix_touch_merchant_ms", "merchant", "ms", "kind", "person"),
-    Index("ix_touch_merchant_link_ms", "merchant", "link", "ms", "person", sqlite_where=text("link IS NOT NULL")),
+    Index(
+        "ix_touch_merchant_link_ms",
+        "merchant",
+        "link",
+        "ms",
+        "person",
+        sqlite_where=text("link IS NOT NULL"),
+        postgresql_where=text("link IS NOT NULL"),
+    ),
     sqlite_with_rowid=False,
 )

@@ -5,19 +5,20 @@ event's id.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
 
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.domain.ids import ENTROPY_BYTES, new_id, new_ids
 from commerce.domain.refund import back_off_ms
 from commerce.domain.webhook import (
     BACK_OFF_FIRST_MS,
     BACK_OFF_MOST_MS,
     EVENT_TYPES,
+    ORDER_TYPES,
     TRIES_MAX,
     TYPES,
     WEBHOOKS_MAX,
@@ -34,10 +35,15 @@ KEPT_MS = 7 * 86_400_000
 FORGET_MAX = 500
 SHOWN_MAX = 100
 SECRET_BYTES = 32
+MEDIA_WAITING_MAX = 2_000
+"""Deliveries that wait for one webhook above which events of streams are not added: a receiver that is down for a day
+must not fill the shop's database with who came and went. Orders are never left out."""
 PRIVATE_FIELDS = ("delivery", "decision")
 """Fields of an order that stay in the shop: where the buyer lives, and who is credited. Its API tells them."""
 
 _OF_MERCHANT = text("SELECT * FROM webhook WHERE merchant = :merchant ORDER BY id")
+_ALL = text("SELECT merchant, events FROM webhook")
+_WAITING = text("SELECT count(*) FROM webhook_delivery WHERE webhook = :webhook AND state = 'waiting'")
 _INSERT = text(
     "INSERT INTO webhook (id, merchant, url, secret, events, created_ms)"
     " VALUES (:id, :merchant, :url, :secret, :events, :now)"
@@ -56,7 +62,9 @@ _DUE = text(
     " WHERE d.state = 'waiting' AND d.next_ms <= :now AND d.id = (SELECT min(f.id) FROM webhook_delivery AS f"
     " WHERE f.webhook = d.webhook AND f.state = 'waiting' AND f.next_ms <= :now) ORDER BY d.next_ms LIMIT :limit"
 )
-_NEXT = text("SELECT min(next_ms) FROM webhook_delivery WHERE state = 'waiting' AND next_ms > :now")
+_NEXT = text(
+    "SELECT min(CASE WHEN next_ms > :now THEN next_ms END), count(*) FROM webhook_delivery WHERE state = 'waiting'"
+)
 _DONE = text(
     "UPDATE webhook_delivery SET state = 'delivered', tries = tries + 1, status = :status, error = NULL, done_ms = :now"
     " WHERE id = :id AND state = 'waiting'"
@@ -116,6 +124,30 @@ class DueDelivery:
     tries: int
 
 
+@dataclass(frozen=True, slots=True)
+class MediaEvent:
+    """Something about a stream that a merchant is told; ``body`` is JSON-ready and has no id, type or time yet."""
+
+    id: str
+    type: str
+    merchant: str
+    room: str
+    created_ms: int
+    body: Mapping[str, Any]
+
+
+def _delivery(identifier: str, webhook: str, event: MediaEvent, now_ms: int) -> dict[str, Any]:
+    head = {"id": event.id, "type": event.type, "room": event.room, "created": event.created_ms}
+    return {
+        "id": identifier,
+        "webhook": webhook,
+        "event": event.id,
+        "type": event.type,
+        "body": orjson.dumps({**head, **event.body}).decode(),
+        "now": now_ms,
+    }
+
+
 def enter_deliveries(batch: Batch, events: Sequence[Event]) -> None:
     """Write a delivery for each webhook that wants one of ``events``, in the transaction of the events."""
     told = [(event, EVENT_TYPES[type(event).__name__]) for event in events if type(event).__name__ in EVENT_TYPES]
@@ -162,14 +194,14 @@ class Webhooks:
         self._clock = clock
 
     async def create(self, merchant: str, url: str, events: Sequence[str]) -> WebhookView:
-        """Send a merchant's events (all of them when none is named) to ``url``. Raises Invalid, Refused (limit)."""
+        """Send a merchant's events (those of orders when none is named) to ``url``. Raises Invalid, Refused (limit)."""
         fault = url_fault(url)
         if fault is not None:
             raise Invalid(fault, field="url")
         unknown = set(events) - TYPES
         if unknown:
             raise Invalid("events are of " + ", ".join(sorted(TYPES)), field="events")
-        wanted = tuple(sorted(set(events) or TYPES))
+        wanted = tuple(sorted(set(events) or ORDER_TYPES))
         now_ms = self._clock()
         view = WebhookView(
             webhook=new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)),
@@ -231,10 +263,43 @@ class Webhooks:
             ]
         )
 
-    async def due(self, limit: int) -> tuple[list[DueDelivery], int | None]:
-        """The oldest due delivery of each webhook, and when (Unix ms) the first one falls due that is not yet."""
+    async def wanted(self) -> dict[str, frozenset[str]]:
+        """Which events each merchant with a webhook hears of."""
 
-        def read(connection: Connection) -> tuple[list[DueDelivery], int | None]:
+        def read(connection: Connection) -> dict[str, frozenset[str]]:
+            found: dict[str, frozenset[str]] = {}
+            for row in connection.execute(_ALL):
+                found[row.merchant] = found.get(row.merchant, frozenset()) | frozenset(orjson.loads(row.events))
+            return found
+
+        return await self._store.read(read)
+
+    async def tell(self, events: Sequence[MediaEvent]) -> int:
+        """Write a delivery for each webhook that wants one of ``events``; how many were too many for theirs."""
+        now_ms = self._clock()
+
+        def write(connection: Connection) -> int:
+            dropped = 0
+            for merchant in {event.merchant for event in events}:
+                own = [event for event in events if event.merchant == merchant]
+                for row in connection.execute(_OF_MERCHANT, {"merchant": merchant}).all():
+                    wanted = frozenset(orjson.loads(row.events))
+                    told = [event for event in own if event.type in wanted]
+                    room = MEDIA_WAITING_MAX - connection.execute(_WAITING, {"webhook": row.id}).scalar_one()
+                    dropped += max(0, len(told) - max(0, room))
+                    told = told[: max(0, room)]
+                    # Deliveries go out in the order of their ids, and those of one millisecond are random.
+                    ids = sorted(new_ids(now_ms, secrets.token_bytes(ENTROPY_BYTES * len(told))))
+                    for identifier, event in zip(ids, told, strict=True):
+                        connection.execute(_DELIVER, _delivery(identifier, row.id, event, now_ms))
+            return dropped
+
+        return await self._store.write(write)
+
+    async def due(self, limit: int) -> tuple[list[DueDelivery], int | None, int]:
+        """The oldest due delivery of each webhook, when (Unix ms) the first that is not yet is due, how many wait."""
+
+        def read(connection: Connection) -> tuple[list[DueDelivery], int | None, int]:
             # One reading of the clock for both: what falls due between two readings would be in neither answer.
             now_ms = self._clock()
             found = connection.execute(_DUE, {"now": now_ms, "limit": limit})
@@ -242,12 +307,13 @@ class Webhooks:
                 DueDelivery(row.id, row.webhook, row.event, row.type, row.url, row.secret, row.body, row.tries)
                 for row in found
             ]
-            return due, connection.execute(_NEXT, {"now": now_ms}).scalar_one()
+            next_ms, waiting = connection.execute(_NEXT, {"now": now_ms}).one()
+            return due, next_ms, int(waiting)
 
         return await self._store.read(read)
 
-    async def mark(self, delivery: DueDelivery, status: int | None, error: str | None) -> None:
-        """Write down what became of a try: ``error`` None when it was taken; else it is tried later, or dead."""
+    async def mark(self, delivery: DueDelivery, status: int | None, error: str | None) -> bool:
+        """Write down what became of a try: ``error`` None when it was taken; else it is tried later, or dead (True)."""
         now_ms = self._clock()
         tries = delivery.tries + 1
         dead = error is not None and tries >= TRIES_MAX
@@ -266,6 +332,7 @@ class Webhooks:
             connection.execute(_DONE if error is None else _FAILED, row)
 
         await self._store.write(write)
+        return dead
 
     async def forget(self) -> None:
         """Delete some deliveries that ended long ago."""

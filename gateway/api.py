@@ -153,6 +153,7 @@ class Api:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise Problem(400, "invalid", f"the body is not JSON: {error}") from error
         peer = request.client.host if request.client is not None else ""
+        scheme = self._clients.scheme(peer, raw_headers, request.url.scheme)
         return Call(
             claims=claims,
             path=request.path_params,
@@ -160,7 +161,7 @@ class Api:
             body=body,
             key=key,
             address=self._clients.address(peer, raw_headers),
-            base_url=self._public_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost')}",
+            base_url=self._public_url or f"{scheme}://{request.headers.get('host', 'localhost')}",
             headers=request.headers,
             raw=raw,
         )

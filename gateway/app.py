@@ -23,17 +23,20 @@ from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
 from chat.message import JoinRequest, parse_since
+from commerce.access_sql import StreamAccess
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
+from commerce.media_hook_sql import MediaHooks
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
+from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
 from commerce.store_sql import Store, open_store
 from commerce.webhooks_sql import Webhooks
-from gateway.access import LocalAccess, node_id
+from gateway.access import Access
 from gateway.addresses import Addresses
 from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
@@ -44,16 +47,20 @@ from gateway.clock import system_clock as system_clock
 from gateway.commands import hub_commands
 from gateway.config import Settings
 from gateway.desk import Desk
+from gateway.doors import ShopDoors, node_id
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
 from gateway.gate import FILES_RESERVE, RTMP_SHARE, Gate, Taken, refuse_stream
 from gateway.hub_contract import asyncapi
 from gateway.media import open_media
+from gateway.media_events import MediaEvents
 from gateway.members import member_of
-from gateway.metrics import Figures, LedgerFigures, render_metrics
+from gateway.metrics import Figures, HostFigures, LedgerFigures, render_metrics
 from gateway.pages import Preflight, page_routes
 from gateway.probes import broken, not_allowed, not_found, probe_routes
+from gateway.publish_hook import PublishHook
 from gateway.rooms import Room, Rooms
+from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_hub import hub_operations
@@ -61,12 +68,13 @@ from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
+from gateway.routes_streams import stream_operations
 from gateway.secrets import Secrets, open_secrets
 from gateway.services import Services
-from gateway.streaming import Streaming
+from gateway.stream_reports import StreamReports
+from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.webhooks import WebhookSender
 from gateway.workers.part import Seat, WorkerPart
-from stream.directory import Directory
 
 logger = logging.getLogger("siyu.app")
 
@@ -96,12 +104,12 @@ class Application:
         self._shutters = shutters
         settings = services.settings
         rtmp_connections = max(32, (files - FILES_RESERVE) // RTMP_SHARE)
-        access = _local_access(services)
-        self._worker = worker = None if seat is None else _worker_part(seat, services, access)
+        self.doors = doors = _shop_doors(services)
+        self._worker = worker = None if seat is None else _worker_part(seat, services, doors)
         self.streaming = Streaming(
             settings,
             services.directory,
-            access if worker is None else worker.access,
+            doors if worker is None else worker.doors,
             clock=services.clock,
             addresses=addresses,
             clients=clients,
@@ -111,6 +119,7 @@ class Application:
         )
         if worker is not None:
             worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
+        self.reports = StreamReports(services, self.streaming)
         self.gate = Gate(
             clients,
             connections_max=max(64, files - FILES_RESERVE - rtmp_connections),
@@ -118,7 +127,7 @@ class Application:
             header_timeout_s=settings.header_timeout_s,
             take=self._take,
         )
-        operations = _operations(services, addresses)
+        operations = _operations(services, addresses, self.streaming, self.reports)
         api = Api(
             operations,
             tokens=services.tokens,
@@ -130,7 +139,7 @@ class Application:
         self.asgi = Starlette(
             routes=[
                 *api.routes(),
-                *services.media.routes(access.refuse),
+                *services.media.routes(doors.refuse),
                 *self._probes(contract),
                 *self.streaming.routes(),
                 *page_routes(services.rooms),
@@ -173,7 +182,7 @@ class Application:
             return Taken(self.services.hub.connection(address, on_lost=on_lost), feed_head=True)
         if scope["path"].startswith("/sse/"):
             return self._take_stream(scope, address, on_lost)
-        return self.streaming.take(scope, on_lost)
+        return self.streaming.take(scope, address, on_lost)
 
     def _take_stream(self, scope: dict[str, Any], address: str, on_lost: Callable[[], None]) -> Taken | None:
         if scope["method"] != "GET":
@@ -213,7 +222,12 @@ class Application:
         yield "record_disk", media.recorder.disk.stats
         yield "clips", media.clips.stats()
         yield "thumbnails", media.thumbnails.stats()
+        yield "stream_health", self.reports.stats()
         yield from self.streaming.figures()
+        yield "hosts", HostFigures(self.doors.hosts_refused)
+        yield "publish_hook", services.publish_hook.stats()
+        yield "webhooks", services.sender.stats()
+        yield "media_events", services.media_events.stats()
         yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands)
         yield "touches", services.attribution.stats()
 
@@ -230,6 +244,10 @@ class Application:
         services.shop.listen(services.sender.hear)
         await services.shop.start()
         services.sender.start()
+        await services.media_events.start()
+        services.directory.listen(services.media_events.stream)
+        services.media.listen(services.media_events.show)
+        self.streaming.visits.listen(services.media_events.visit)
         if self._worker is not None:
             await self._worker.start()
         await self.streaming.start()
@@ -251,9 +269,10 @@ class Application:
             *([] if self._worker is None else [self._worker.close]),
             *self.streaming.shutters(),
             services.hub.close,
-            services.sender.close,
             services.directory.close,
             services.media.close,
+            services.media_events.close,
+            services.sender.close,
             *self._shutters,
         ):
             try:
@@ -264,12 +283,15 @@ class Application:
                 logger.exception("a part did not end in order")
 
 
-def _operations(services: Services, addresses: Addresses) -> list[Operation]:
+def _operations(
+    services: Services, addresses: Addresses, streaming: Streaming, reports: StreamReports
+) -> list[Operation]:
     """All of the JSON API."""
     desk = services.desk
     return [
         *auth_operations(services),
         *room_operations(services, desk, addresses),
+        *stream_operations(services, desk, addresses, reports),
         *hub_operations(services, desk),
         *order_operations(services, desk),
         *aftersale_operations(services, desk),
@@ -277,21 +299,25 @@ def _operations(services: Services, addresses: Addresses) -> list[Operation]:
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
         *show_operations(services.media, services.rooms, desk),
+        *access_operations(services, streaming, addresses),
+        *hook_operations(services),
     ]
 
 
-def _local_access(services: Services) -> LocalAccess:
-    return LocalAccess(
+def _shop_doors(services: Services) -> ShopDoors:
+    return ShopDoors(
+        services.settings,
         rooms=services.rooms,
         tokens=services.tokens,
-        secrets=services.secrets,
-        play_auth=services.settings.play_auth,
+        access=services.access,
+        publish_hook=services.publish_hook,
+        directory=services.directory,
         node=node_id(),
     )
 
 
-def _worker_part(seat: Seat, services: Services, access: LocalAccess) -> WorkerPart:
-    return WorkerPart(seat, services.settings, services.directory, access, clock=services.clock)
+def _worker_part(seat: Seat, services: Services, doors: ShopDoors) -> WorkerPart:
+    return WorkerPart(seat, services.settings, services.directory, doors, clock=services.clock)
 
 
 def _authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Member:
@@ -313,9 +339,9 @@ def _open_shop(
 ) -> tuple[Shop, Callable[[], Awaitable[None]]]:
     """The shop with its payment provider, and what ends the provider."""
     if not settings.sandbox_payments:
-        return Shop(store, clock=clock, provider=NoProvider()), _nothing_to_end
-    sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock)
-    shop = Shop(store, clock=clock, provider=sandbox)
+        return Shop(store, clock=clock, provider=NoProvider(), database_time=True), _nothing_to_end
+    sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock, book=settings.data / SANDBOX_FILE)
+    shop = Shop(store, clock=clock, provider=sandbox, database_time=True)
     sandbox.deliver_to(shop.settle)
     return shop, sandbox.aclose
 
@@ -336,6 +362,7 @@ def _open_hub(
 
 
 def _open_bridge(services: Services, bans: Bans) -> Bridge:
+    """What carries events of streams and the shop to the hub."""
     return Bridge(
         hub=services.hub,
         directory=services.directory,
@@ -369,24 +396,29 @@ async def open_application(
     """
     settings.data.mkdir(parents=True, exist_ok=True)
     secrets = open_secrets(settings.data)
-    store = open_store(settings.data)
+    store = open_store(settings.database)
     catalogue = Catalogue(store, clock=clock)
-    touches = open_touch_log(settings.data, clock=clock)
+    touches = open_touch_log(settings.database, clock=clock)
     attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock)
     people = People(store, touches, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
     shop, end_payments = _open_shop(settings, store, secrets, clock)
     tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock)
-    rooms = Rooms(
-        Room(room.id, room.merchant, room.title, room.host, room.cover) for room in await catalogue.every_room()
+    rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
+    directory = open_directory(settings, clock, open_slate(settings))
+    access = Access(
+        StreamAccess(store, clock=clock), secrets=secrets, tokens=tokens, rooms=rooms, directory=directory, clock=clock
     )
-    directory = Directory(clock=clock)
+    await access.load()
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
     clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans = RoomAudit(), Bans(store, clock=clock)
     hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, clock)
     webhooks = Webhooks(store, clock=clock)
+    sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
+    media_hooks = MediaHooks(store, clock=clock)
+    await media_hooks.load()
     services = Services(
         settings=settings,
         clock=clock,
@@ -402,8 +434,12 @@ async def open_application(
         desk=desk,
         media=media,
         webhooks=webhooks,
-        sender=WebhookSender(webhooks, clock=clock, allow_private=settings.loopback),
+        sender=sender,
         audit=audit,
+        access=access,
+        media_hooks=media_hooks,
+        publish_hook=PublishHook(media_hooks, sender.outgoing, clock=clock),
+        media_events=MediaEvents(webhooks, rooms, clock=clock, wake=sender.wake),
     )
     application = Application(
         services,

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jwt
 
 AUDIENCE = "siyu"
+PLAY_AUDIENCE = "siyu-play"
+"""Of tokens that open playback and nothing else."""
 TOKEN_CHARACTERS_MAX = 2_048
+NOT_OURS = "this is not one of our tokens"
+EXPIRED = "this token has expired: sign in again, or ask for a new one"
 STAFF_ROLES = frozenset({"merchant", "host", "guide", "assistant"})
 HOST_ROLES = frozenset({"merchant", "host", "assistant"})
 
@@ -16,11 +21,17 @@ Clock = Callable[[], int]
 
 
 class TokenError(Exception):
-    """A token that does not open the door; ``expired`` tells the client to get a new one."""
+    """A token that does not open the door; ``expired`` and ``revoked`` tell the client to get a new one."""
 
-    def __init__(self, message: str, *, expired: bool = False) -> None:
+    def __init__(self, message: str, *, expired: bool = False, revoked: bool = False) -> None:
         super().__init__(message)
         self.expired = expired
+        self.revoked = revoked
+
+    @property
+    def code(self) -> str:
+        """The word for programs, docs/errors.md."""
+        return "token_expired" if self.expired else "token_revoked" if self.revoked else "token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +47,7 @@ class Claims:
     scene: str | None = None
     known: bool = False
     """Has bought from the merchant before."""
+    issued_ms: int = 0
 
     @property
     def staff(self) -> bool:
@@ -48,6 +60,26 @@ class Claims:
     def may_run(self, room: str, merchant: str) -> bool:
         """Whether the bearer may pin, drop and sell in ``room``."""
         return self.role in HOST_ROLES and self.may_enter(room, merchant)
+
+
+@dataclass(frozen=True, slots=True)
+class PlayPass:
+    """What a good token says of who watches: ``token`` is a play token's id, empty for one of a person.
+
+    ``staff`` is not subject to a room's revocations: whoever revokes goes on watching.
+    """
+
+    token: str
+    person: str
+    merchant: str
+    room: str | None
+    issued_ms: int
+    expires_ms: int
+    staff: bool = False
+
+    def may_enter(self, room: str, merchant: str) -> bool:
+        """Whether it is good for ``room`` of ``merchant``."""
+        return self.merchant == merchant and (self.room is None or self.room == room)
 
 
 class Tokens:
@@ -70,14 +102,16 @@ class Tokens:
         known: bool = False,
     ) -> tuple[str, int]:
         """A token and the Unix time in ms at which it ends."""
-        now_s = self._clock() // 1000
+        now_ms = self._clock()
+        now_s = now_ms // 1000
         body = {
             "aud": AUDIENCE,
             "sub": person,
             "nam": name,
             "rol": role,
             "mer": merchant,
-            "iat": now_s,
+            # To the millisecond (RFC 7519 section 2 allows it): what is revoked before now is compared with it.
+            "iat": now_ms / 1000,
             "exp": now_s + self._ttl_s,
         }
         if room is not None:
@@ -88,28 +122,87 @@ class Tokens:
             body["kno"] = True
         return jwt.encode(body, self._key, algorithm="HS256"), (now_s + self._ttl_s) * 1000
 
+    def mint_play(self, *, token: str, merchant: str, room: str, expires_ms: int) -> str:
+        """A token that plays ``room`` and opens nothing else; ``token`` is its id, by which it can be revoked."""
+        body = {
+            "aud": PLAY_AUDIENCE,
+            "jti": token,
+            "mer": merchant,
+            "roo": room,
+            "iat": self._clock() / 1000,
+            "exp": expires_ms // 1000,
+        }
+        return jwt.encode(body, self._key, algorithm="HS256")
+
     def read(self, token: str) -> Claims:
         """The claims of ``token``. Raises ``TokenError``."""
+        body = self._decode(token, (AUDIENCE,))
+        try:
+            return _claims(body)
+        except (KeyError, TypeError, ValueError) as error:
+            raise TokenError(NOT_OURS) from error
+
+    def read_play(self, token: str) -> PlayPass:
+        """Who watches with ``token``: a play token's bearer, or a person. Raises ``TokenError``."""
+        body = self._decode(token, (AUDIENCE, PLAY_AUDIENCE))
+        try:
+            if body["aud"] == PLAY_AUDIENCE:
+                return PlayPass(
+                    token=str(body["jti"]),
+                    person="",
+                    merchant=str(body["mer"]),
+                    room=str(body["roo"]),
+                    issued_ms=_ms(body["iat"]),
+                    expires_ms=_ms(body["exp"]),
+                )
+            claims = _claims(body)
+        except (KeyError, TypeError, ValueError) as error:
+            raise TokenError(NOT_OURS) from error
+        return PlayPass(
+            "", claims.person, claims.merchant, claims.room, claims.issued_ms, claims.expires_ms, staff=claims.staff
+        )
+
+    def _decode(self, token: str, audiences: tuple[str, ...]) -> dict[str, Any]:
+        """The body of a token that is ours and has not expired. Raises ``TokenError``."""
         if not token:
             raise TokenError("a token is missing: send it as 'Authorization: Bearer …' or ?token=")
         if len(token) > TOKEN_CHARACTERS_MAX:
-            raise TokenError("this is not one of our tokens")
+            raise TokenError(NOT_OURS)
         try:
             # The expiry is compared with our own clock below: PyJWT would read the system's.
             options = {"verify_exp": False, "verify_iat": False}
-            body = jwt.decode(token, self._key, algorithms=["HS256"], audience=AUDIENCE, options=options)  # type: ignore[arg-type]
-            claims = Claims(
-                person=str(body["sub"]),
-                name=str(body["nam"]),
-                role=str(body["rol"]),
-                merchant=str(body["mer"]),
-                room=body.get("roo"),
-                expires_ms=int(body["exp"]) * 1000,
-                scene=body.get("sce"),
-                known=body.get("kno") is True,
+            body: dict[str, Any] = jwt.decode(
+                token,
+                self._key,
+                algorithms=["HS256"],
+                audience=audiences,
+                options=options,  # type: ignore[arg-type]
             )
+            expires_ms = _ms(body["exp"])
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as error:
-            raise TokenError("this is not one of our tokens") from error
-        if claims.expires_ms <= self._clock():
-            raise TokenError("this token has expired: sign in again", expired=True)
-        return claims
+            raise TokenError(NOT_OURS) from error
+        if expires_ms <= self._clock():
+            raise TokenError(EXPIRED, expired=True)
+        return body
+
+
+def _claims(body: dict[str, Any]) -> Claims:
+    """Raises ``KeyError``, ``TypeError``, ``ValueError``."""
+    return Claims(
+        person=str(body["sub"]),
+        name=str(body["nam"]),
+        role=str(body["rol"]),
+        merchant=str(body["mer"]),
+        room=body.get("roo"),
+        expires_ms=_ms(body["exp"]),
+        scene=body.get("sce"),
+        known=body.get("kno") is True,
+        issued_ms=_ms(body["iat"]),
+    )
+
+
+def _ms(seconds: Any) -> int:
+    """Unix milliseconds of a NumericDate (RFC 7519 section 2). Raises ``TypeError``, ``ValueError``."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e12:
+        raise ValueError("this is no time")
+    return round(seconds * 1000)

@@ -13,7 +13,7 @@ from commerce.errors import StoreError
 from gateway.config import Settings, SettingsError, add_arguments, read_settings
 from gateway.secrets import SecretError
 
-DATA_ONLY = ("data",)
+DATABASE = ("data", "database_url")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -30,26 +30,27 @@ def build_parser() -> argparse.ArgumentParser:
     demo.add_argument("--seconds", type=float, default=None, help="stop after this long (default: until Ctrl-C)")
 
     seed = commands.add_parser("seed", help="a merchant, products, a coupon, a flash sale and a room to try")
-    add_arguments(seed, ("host", "http_port", "rtmp_port", "data", "public_url"))
+    add_arguments(seed, ("host", "http_port", "rtmp_port", "data", "database_url", "public_url"))
     seed.add_argument("--json", action="store_true", help="print ids, keys and tokens as JSON for scripts")
 
     audit = commands.add_parser("audit", help="check every ledger invariant; exit 1 if one is broken")
-    add_arguments(audit, DATA_ONLY)
+    add_arguments(audit, DATABASE)
     audit.add_argument("--json", action="store_true", help="print the findings as JSON")
 
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
-    add_arguments(migrate, ("data", "database_url"))
+    add_arguments(migrate, DATABASE)
 
     backup = commands.add_parser("backup", help="copy the database of a running or stopped server into FILE")
-    add_arguments(backup, DATA_ONLY)
+    add_arguments(backup, DATABASE)
     backup.add_argument("file", type=Path, metavar="FILE")
+    backup.add_argument("--media", action="store_true", help="copy shows and clips into FILE.media as well")
 
-    restore = commands.add_parser("restore", help="put a backup back into an empty data folder")
-    add_arguments(restore, DATA_ONLY)
+    restore = commands.add_parser("restore", help="put a backup into an empty data folder or PostgreSQL database")
+    add_arguments(restore, DATABASE)
     restore.add_argument("file", type=Path, metavar="FILE")
 
     bench = commands.add_parser("bench", help="measure, each figure beside its baseline in the same run")
-    bench.add_argument("names", nargs="*", metavar="NAME", help="fanout, holds, flv (default: all)")
+    bench.add_argument("names", nargs="*", metavar="NAME", help="fanout, holds, flv, rtmp, whep, delay (default: all)")
     bench.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser
 
@@ -121,11 +122,11 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
     if command == "audit":
         from gateway.upkeep import run_audit
 
-        return run_audit(settings.data, as_json=arguments.json)
+        return run_audit(settings.database, as_json=arguments.json)
     from gateway.upkeep import run_backup, run_migrate, run_restore
 
     if command == "migrate":
         return run_migrate(settings)
     if command == "backup":
-        return run_backup(settings.data, arguments.file)
-    return run_restore(settings.data, arguments.file)
+        return run_backup(settings, arguments.file, media=arguments.media)
+    return run_restore(settings, arguments.file)

@@ -21,7 +21,7 @@ CORS_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 CORS_PREFLIGHT_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     *CORS_HEADERS,
-    (b"access-control-allow-methods", b"GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
+    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),
     (b"access-control-allow-headers", b"authorization, content-type, idempotency-key, if-match, last-event-id"),
     (b"access-control-max-age", b"86400"),
 )
@@ -96,3 +96,10 @@ class Clients:
             if not self._proxy(client):
                 break
         return client
+
+    def scheme(self, peer: str, headers: Headers, own: str) -> str:
+        """Whether the client asked by http or https; ``own`` is how the request came to us (X-Forwarded-Proto)."""
+        if not self._proxy(peer):
+            return own
+        said = (_header(headers, b"x-forwarded-proto") or b"").decode("latin-1").strip().lower()
+        return said if said in {"http", "https"} else own

@@ -51,10 +51,19 @@ class Settings:
     record: bool = False
     record_keep_days: int = 1096
     record_min_free: int = 2 * 1024**3
+    hls_window_s: int = 60
+    # Renditions: each room that needs one costs a good part of a core.
+    transcode: bool = False
+    abr: tuple[str, ...] = ()
+    # Shown to viewers while a host is away; without it its last picture.
+    slate: Path | None = None
     # Slow or hostile clients: header time-out and connection bounds of one client address (design D1).
     header_timeout_s: float = 10.0
     connections_per_address: int = 200
     loopback_exempt: bool = True
+    # What one host and one merchant may send: far over any camera's, so that a mistake does not fill the line.
+    host_kbps_max: int = 50_000
+    streams_per_merchant: int = 50
     # How long after SIGTERM the process may live.
     drain_s: float = 30.0
     token_ttl_s: int = 12 * 3600
@@ -76,14 +85,26 @@ class Settings:
             raise SettingsError("--pull-linger-s must not be negative")
         if self.drain_s <= 0 or self.header_timeout_s <= 0 or self.connections_per_address < 1:
             raise SettingsError("--drain-s, --header-timeout-s and --connections-per-address must be positive")
+        if self.host_kbps_max < 0 or self.streams_per_merchant < 1:
+            raise SettingsError("--host-kbps-max must not be negative, --streams-per-merchant must be positive")
         if self.record_keep_days < 0 or self.record_min_free < 0:
             raise SettingsError("--record-keep-days and --record-min-free must not be negative")
+        if not 10 <= self.hls_window_s <= 14_400:
+            raise SettingsError("--hls-window-s must be between 10 and 14400 (4 hours)")
+        for rung in self.abr:
+            if not (rung.isascii() and rung.isdigit() and 144 <= int(rung) <= 2160):
+                raise SettingsError(f"--abr: {rung!r} is no height in lines from 144 to 2160; give some as 720,480")
         for address in self.forwarded_allow_ips:
             try:
                 ipaddress.ip_network(address, strict=False)
             except ValueError as error:
                 text = f"--forwarded-allow-ips: {address!r} is neither an address nor a network"
                 raise SettingsError(text) from error
+
+    @property
+    def database(self) -> Path | str:
+        """Where the shop is kept: PostgreSQL's address, or the data folder."""
+        return self.database_url or self.data
 
     @property
     def loopback(self) -> bool:
@@ -123,7 +144,6 @@ def client_tls() -> ssl.SSLContext:
 
 # What the public surface names and this release does not carry out: refused with words, never ignored.
 UNAVAILABLE = {
-    "database_url": "--database-url: PostgreSQL is not available in this release; leave it out to use SQLite in --data",
     "redis_url": "--redis-url: several nodes are not available in this release; leave it out for the in-process bus",
 }
 
@@ -163,10 +183,10 @@ HELP = {
     "rtmp_port": "RTMP from OBS and phones, and to players",
     "rtmps_port": "RTMP over TLS; 1936 when there is a certificate",
     "rtmp_challenge": "ask encoders that connect without a key for user and password (the room and its key)",
-    "udp_port": "WebRTC media, one port for all sessions",
+    "udp_port": "WebRTC media, UDP and TCP, one port for all sessions",
     "udp_host": "public address or name in WebRTC candidates, when the server does not see it itself",
     "data": "folder of the databases and the secret",
-    "database_url": "PostgreSQL instead of SQLite",
+    "database_url": "postgresql://USER:PASSWORD@HOST/DATABASE instead of SQLite in the data folder",
     "redis_url": "bus between workers and nodes",
     "workers": "processes on the same ports; worker K takes UDP port --udp-port + K",
     "origin": "be an edge: pull streams from this server (http://HOST:8000), and serve nothing else",
@@ -174,15 +194,21 @@ HELP = {
     "public_url": "address under which viewers reach the pages, for links",
     "tls_cert": "PEM certificate chain for HTTPS and RTMPS",
     "tls_key": "PEM private key for HTTPS and RTMPS",
-    "forwarded_allow_ips": "proxies whose X-Forwarded-For is believed, comma-separated addresses or networks",
+    "forwarded_allow_ips": "proxies whose X-Forwarded-For and -Proto are believed, comma-separated addresses, networks",
     "play_auth": "playback needs a token",
     "sandbox": "allow sandbox payments on a public address",
     "record": "record every show under DATA/recordings, for replay and clips",
     "record_keep_days": "days after which recordings and clips are removed, 0 for never",
     "record_min_free": "bytes that stay free on the disk: with less, nothing is recorded",
+    "hls_window_s": "seconds that HLS viewers can go back; over 60 every live room is cut from its start",
+    "transcode": "re-encode for WebRTC what it cannot carry (B-frames, HEVC, AV1), while somebody watches",
+    "abr": "lower renditions offered of each room by lines, as 720,480; made while somebody watches",
+    "slate": "picture (PNG, JPEG) or short video that viewers see while their host is away; else its last picture",
     "header_timeout_s": "seconds a client has for its request head, a host for its RTMP handshake",
     "connections_per_address": "connections one client address may hold",
     "loopback_exempt": "loopback is exempt from the bound per address",
+    "host_kbps_max": "kbit/s that a host may send for more than 10 s, 0 for any",
+    "streams_per_merchant": "rooms in which one merchant may be live at once",
     "drain_s": "seconds from SIGTERM to the end of the process",
     "token_ttl_s": "seconds a viewer or staff token is good for",
     "log_level": "debug, info, warning or error",

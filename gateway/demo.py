@@ -142,7 +142,8 @@ def run_demo(settings: Settings, *, shoppers: int, seconds: float | None, log_le
             data=folder,
             http_port=_free_port(settings.host, settings.http_port),
             rtmp_port=_free_port(settings.host, settings.rtmp_port),
-            udp_port=_free_port(settings.host, settings.udp_port, socket.SOCK_DGRAM),
+            # For UDP and TCP alike.
+            udp_port=_free_port(settings.host, _free_port(settings.host, settings.udp_port, socket.SOCK_DGRAM)),
             drain_s=min(settings.drain_s, 8.0),
         )
         uvloop.run(_demo(settings, shoppers=shoppers, seconds=seconds))

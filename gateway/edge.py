@@ -20,12 +20,14 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
-from gateway.access import HOPS_MAX, VIA_HEADER, Undecided, Wish
+from gateway.auth import PlayPass
 from gateway.config import SettingsError, client_tls
+from gateway.doors import HOPS_MAX, VIA_HEADER, Undecided, Wish
 from gateway.errors import Problem
 from stream.errors import ProtocolError, PublishRefused
 from stream.http_call import Peer, ask
 from stream.ingest_pull import Source
+from stream.origin import Origin
 from stream.rtmp_peers import PublishRequest
 
 logger = logging.getLogger("siyu.edge")
@@ -73,7 +75,7 @@ def parse_origin(url: str) -> tuple[Peer, str]:
 
 
 class EdgeAccess:
-    """Asks the origin who may play; an `Access` for streaming and the `Upstreams` of its pulls."""
+    """Asks the origin who may play; the `Doors` of streaming and the `Upstreams` of its pulls."""
 
     hosts = False
 
@@ -129,11 +131,19 @@ class EdgeAccess:
             task.add_done_callback(lambda _: self._asking.pop(key, None))
         return self._remember(wish, await asyncio.shield(task))
 
-    async def publish(self, request: PublishRequest) -> None:
+    def is_revoked(self, room: str, play_pass: PlayPass) -> bool:
+        """Only the origin knows, and is asked again when its answer has grown old."""
+        return False
+
+    async def rtmp_host(self, request: PublishRequest) -> Origin:
         """Nobody publishes here. Raises ``PublishRefused``."""
         raise PublishRefused("NetStream.Publish.Denied", "this server is an edge: publish to the origin")
 
-    async def broadcast(self, room: str, token: str) -> None:
+    def whip_origin(self, room: str, token: str, address: str) -> Origin:
+        """Nobody broadcasts here. Raises ``Problem``."""
+        raise Problem(404, "edge", "this server is an edge: broadcast to the origin")
+
+    async def authorize_host(self, room: str, origin: Origin) -> None:
         """Nobody broadcasts here. Raises ``Problem``."""
         raise Problem(404, "edge", "this server is an edge: broadcast to the origin")
 

@@ -13,19 +13,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.access import node_id
 from gateway.addresses import Addresses
 from gateway.client import Clients
 from gateway.config import Settings
+from gateway.doors import node_id
 from gateway.edge import EdgeAccess, parse_origin
 from gateway.errors import Problem, problem_response
 from gateway.gate import FILES_RESERVE, RTMP_SHARE, Gate, Taken
 from gateway.metrics import Figures, render_metrics
 from gateway.pages import Preflight
 from gateway.probes import broken, not_allowed, probe_routes
-from gateway.streaming import Streaming
+from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.workers.part import Seat, WorkerPart, pull_limits
-from stream.directory import Directory
 from stream.ingest_pull import Puller
 
 logger = logging.getLogger("siyu.edge")
@@ -46,7 +45,7 @@ class EdgeApplication:
         self.ready = False
         self.origin = settings.origin
         self.addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
-        self.directory = Directory(clock=clock)
+        self.directory = open_directory(settings, clock, open_slate(settings))
         self.access = EdgeAccess(origin, prefix, node=node_id(), clock=clock)
         self._worker: WorkerPart | None = None
         if seat is None:
@@ -82,7 +81,7 @@ class EdgeApplication:
         )
 
     def _take(self, scope: dict[str, Any], address: str, on_lost: Callable[[], None]) -> Taken | None:
-        return self.streaming.take(scope, on_lost) if scope["path"].startswith("/live/") else None
+        return self.streaming.take(scope, address, on_lost) if scope["path"].startswith("/live/") else None
 
     async def _metrics(self) -> bytes:
         return render_metrics(self.figures) if self._worker is None else await self._worker.metrics()

@@ -78,7 +78,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, TokenError):
-        return Problem(401, "token_expired" if error.expired else "token", str(error))
+        return Problem(401, error.code, str(error))
     if isinstance(error, CommerceError):
         if error.code == "internal":
             return Problem(500, "internal", error.message)

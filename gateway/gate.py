@@ -64,6 +64,11 @@ class GateCounts:
     refused_full: int = 0
     refused_address: int = 0
     head_timeouts: int = 0
+    tls_handshakes: int = 0
+    """Under way."""
+    tls_refusing: int = 0
+    """Of these, those made only to refuse in words."""
+    tls_failed: int = 0
 
 
 def _refusal(
@@ -138,12 +143,15 @@ class Gate:
         connections_max: int,
         per_address_max: int,
         header_timeout_s: float,
+        handshake_timeout_s: float | None = None,
         take: Callable[[dict[str, Any], str, Callable[[], None]], Taken | None],
     ) -> None:
         self.clients = clients
         self.connections_max = connections_max
         self.per_address_max = per_address_max
         self.header_timeout_s = header_timeout_s
+        self.handshake_timeout_s = handshake_timeout_s or header_timeout_s
+        """For TLS: as long as a head, unless said otherwise."""
         self.take = take
         self.counts = GateCounts()
         self._by_address: Counter[str] = Counter()
@@ -185,10 +193,23 @@ class DoorProtocol(H11Protocol):
     _head_timer: asyncio.TimerHandle | None = None
     _taken: Taken | None = None
 
+    def entered_by(self, peer: str) -> None:
+        """Say that the connection was counted in, from ``peer``, before its TLS handshake."""
+        self._peer, self._entered = peer, True
+
+    def leave_gate(self) -> None:
+        """Count the connection out, once."""
+        if self._entered:
+            self._entered = False
+            self.gate.leave(self._peer)
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if isinstance(peer, tuple) else "unix"
-        refusal = self.gate.enter(self._peer)
+        refusal = None
+        # Over TLS it was entered before its handshake.
+        if not self._entered:
+            peer = transport.get_extra_info("peername")
+            self._peer = peer[0] if isinstance(peer, tuple) else "unix"
+            refusal = self.gate.enter(self._peer)
         super().connection_made(transport)
         if refusal is not None:
             self._gone = True
@@ -200,9 +221,7 @@ class DoorProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_head_timer()
-        if self._entered:
-            self._entered = False
-            self.gate.leave(self._peer)
+        self.leave_gate()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

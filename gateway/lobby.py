@@ -7,6 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
+from gateway.auth import PlayPass
+from gateway.doors import Admitted
 from gateway.errors import Problem
 from gateway.gate import refusal_of
 
@@ -21,8 +23,8 @@ class Lobby(asyncio.Protocol):
 
     def __init__(
         self,
-        decide: Callable[[], Awaitable[Problem | None]],
-        enter: Callable[[], asyncio.Protocol],
+        decide: Callable[[], Awaitable[Admitted]],
+        enter: Callable[[PlayPass | None], asyncio.Protocol],
         *,
         on_lost: Callable[[], None],
         waiting: set[Lobby],
@@ -67,18 +69,18 @@ class Lobby(asyncio.Protocol):
 
     async def _wait(self) -> None:
         try:
-            problem = await self._decide()
+            admitted = await self._decide()
         except Exception:
             logger.exception("whether a viewer may play could not be decided")
-            problem = Problem(500, "internal", "something broke on our side; it is in the log")
+            admitted = Problem(500, "internal", "something broke on our side; it is in the log")
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        if problem is not None:
-            self.refuse(problem)
+        if isinstance(admitted, Problem):
+            self.refuse(admitted)
             return
         self._waiting.discard(self)
-        protocol = self._enter()
+        protocol = self._enter(admitted)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if self._early:

@@ -29,8 +29,13 @@ _BEARER = re.compile(r"(?i)(\bbearer\s+)[A-Za-z0-9._~+/=-]+")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
+# The password in an address such as PostgreSQL's: scheme://user:password@host.
+_ADDRESS = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:\"']*:)[^\s/@\"']+(?=@)")
+
+
 def redact(text: str) -> str:
     """``text`` with every key, token and password replaced by a mark."""
+    text = _ADDRESS.sub(r"\g<1>" + REDACTED, text)
     text = _JWT.sub(REDACTED, text)
     text = _BEARER.sub(r"\g<1>" + REDACTED, text)
     return _NAMED.sub(r"\g<1>" + REDACTED, text)

@@ -38,7 +38,14 @@ GAUGES = frozenset(
         "shows",
         "resting",
         "queued_bytes",
+        "present",
+        "tls_handshakes",
+        "tls_refusing",
         "free_bytes",
+        "aac_rooms",
+        "advised",
+        "tcp_connections",
+        "active",
     }
 )
 
@@ -67,6 +74,13 @@ class LedgerFigures:
     waiting: int
     batches: int
     commands: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostFigures:
+    """Hosts with a good key that were refused: their merchant was live in as many rooms as it may."""
+
+    refused: int
 
 
 Figures = Iterable[tuple[str, Any]]

@@ -129,13 +129,16 @@ def webhook_operations(services: Services) -> list[Operation]:
     async def create_webhook(call: Call) -> Any:
         body: WebhookBody = call.body
         await services.sender.check(body.url)
-        return await webhooks.create(call.who.merchant, body.url, body.events)
+        made = await webhooks.create(call.who.merchant, body.url, body.events)
+        await services.media_events.refresh()
+        return made
 
     async def list_webhooks(call: Call) -> Any:
         return await webhooks.webhooks(call.who.merchant)
 
     async def delete_webhook(call: Call) -> Empty:
         await webhooks.delete(call.who.merchant, call.path["webhook"])
+        await services.media_events.refresh()
         return Empty()
 
     async def list_deliveries(call: Call) -> Any:

@@ -22,7 +22,6 @@ from gateway.schemas import (
     PlayView,
     PriceBody,
     ProductBody,
-    PublishView,
     RoomAnswer,
     RoomBody,
     RoomView,
@@ -31,7 +30,6 @@ from gateway.schemas import (
     StartBody,
     StatsAnswer,
     StockBody,
-    StreamsAnswer,
 )
 from gateway.services import Services
 
@@ -92,12 +90,6 @@ def _room_basics(services: Services, desk: Desk, addresses: Addresses) -> list[O
             play=PlayView(**addresses.play(call.base_url, room.id)),
         )
 
-    async def read_streams(call: Call) -> StreamsAnswer:
-        room = desk.run(call.who, call.path["room"])
-        publish = addresses.publish(call.base_url, room.id, services.secrets.stream_key(room.id))
-        view = desk.stream_view(room.id)
-        return StreamsAnswer(**view, viewers=services.hub.stats(room.id).viewers, publish=PublishView(**publish))
-
     async def read_stats(call: Call) -> StatsAnswer:
         room = desk.run(call.who, call.path["room"])
         orders = await services.shop.orders(room.merchant, room=room.id, limit=20)
@@ -113,14 +105,6 @@ def _room_basics(services: Services, desk: Desk, addresses: Addresses) -> list[O
         Operation("GET", "/api/v1/rooms", "List the merchant's rooms", list_rooms, STAFF, answer=Page),
         Operation("POST", "/api/v1/rooms", "Open a room", create_room, MERCHANT, RoomBody, RoomView, 201),
         Operation("GET", "/api/v1/rooms/{room}", "What a viewer sees of a room", read_room, ANYONE, answer=RoomAnswer),
-        Operation(
-            "GET",
-            "/api/v1/rooms/{room}/streams",
-            "State of the stream, and how to publish",
-            read_streams,
-            HOST_ROLES,
-            answer=StreamsAnswer,
-        ),
         Operation(
             "GET", "/api/v1/rooms/{room}/stats", "Figures for the host", read_stats, HOST_ROLES, answer=StatsAnswer
         ),

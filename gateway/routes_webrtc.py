@@ -6,54 +6,45 @@ the right to PATCH (trickle ICE, ICE restart) and DELETE it, as players leave wi
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.access import Access, wish_of
 from gateway.api import read_body
-from gateway.auth import TokenError
-from gateway.client import CORS_HEADERS, CORS_PREFLIGHT_HEADERS
+from gateway.auth import PlayPass, TokenError
+from gateway.client import CORS_HEADERS, CORS_PREFLIGHT_HEADERS, bearer_token
 from gateway.config import Settings
+from gateway.doors import Doors, Wish, wish_of
 from gateway.errors import Problem, problem_of, problem_response
+from gateway.visits import Watcher
 from stream.directory import DirectoryFull
-from stream.errors import OfferRefused
+from stream.errors import AlreadyPublishing, OfferRefused, PublishRefused
+from stream.ingest_whip import WhipIngest
+from stream.output_whep import WhepOutput
 from stream.webrtc_sdp import ice_fragment
-from stream.webrtc_transport import Session, WebRtcTransport
+from stream.webrtc_session import Accepted, Session, worker_of
+from stream.webrtc_transport import WebRtcTransport
 
 SDP_TYPE: Final = "application/sdp"
 FRAGMENT_TYPE: Final = "application/trickle-ice-sdpfrag"
 WILDCARD_HOSTS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 — compared, not bound
 
+TAKEOVER_TRIES: Final = 3
+TAKEOVER_PAUSE_S: Final = 0.25
+"""Between tries to become a room's host: a bit more than the silence after which the one before gives way, in all."""
+
 Handler = Callable[[Request], Awaitable[Response]]
 Work = Callable[[Request, str], Awaitable[Response]]
 
 
-class Accepted(Protocol):
-    """What a way in or out answers an offer with."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def etag(self) -> str: ...
-    @property
-    def sdp(self) -> str: ...
-
-
-class Holder(Protocol):
-    """Whoever has a session."""
-
-    session: Session | None
-
-
 class Way(Protocol):
-    """WHEP's output or WHIP's ingest."""
+    """WHEP's output or WHIP's ingest, as far as sessions go."""
 
-    def join(self, room: str, offer: str, *, client: str, reached: str | None = None) -> Accepted: ...
     def find(self, room: str, number: str) -> Any: ...
     def leave(self, room: str, number: str) -> bool: ...
 
@@ -67,26 +58,37 @@ class Fleet(Protocol):
         """Have another worker answer. Raises ``Problem``."""
 
 
+Enter = Callable[[str, str, str, PlayPass | None, Watcher], Callable[[], None]]
+"""Enters a viewer (room, protocol, address, pass, watcher); gives what is to be called when it is gone."""
+
+
 class WebRtcRoutes:
     """The routes of both, over one transport. A worker's sessions carry its number: ``/whep/ROOM/NUMBER.SESSION``."""
 
     def __init__(
         self,
         settings: Settings,
-        access: Access,
         transport: WebRtcTransport,
-        ways: dict[str, Way],
         *,
+        whip: WhipIngest,
+        whep: WhepOutput,
+        doors: Doors,
+        enter: Enter,
         address: Callable[[Request], str],
+        prepare: Callable[[str], Awaitable[None]],
         playing: Callable[[str], AbstractAsyncContextManager[None]],
         fleet: Fleet | None = None,
     ) -> None:
+        self._prepare = prepare
+        self._playing = playing
         self._fleet = fleet
         self._settings = settings
-        self._access = access
-        self._playing = playing
+        self._enter = enter
         self._transport = transport
-        self._ways = ways
+        self._whip = whip
+        self._whep = whep
+        self._ways: dict[str, Way] = {"whep": whep, "whip": whip} if doors.hosts else {"whep": whep}
+        self._doors = doors
         self._address = address
 
     def routes(self) -> list[BaseRoute]:
@@ -117,11 +119,10 @@ class WebRtcRoutes:
         """Do ``work`` here for our own sessions; have others do it for theirs."""
 
         async def here_or_there(request: Request, name: str) -> Response:
-            worker, dot, _ = request.path_params["session"].partition(".")
-            fleet = self._fleet
-            if fleet is None or not dot or not worker.isdecimal() or int(worker) == fleet.number:
+            worker, fleet = worker_of(request.path_params["session"]), self._fleet
+            if fleet is None or worker is None or worker == fleet.number:
                 return await work(request, name)
-            return await fleet.forward(int(worker), request)
+            return await fleet.forward(worker, request)
 
         return here_or_there
 
@@ -137,6 +138,11 @@ class WebRtcRoutes:
                 )
             except DirectoryFull as full:
                 return problem_response(Problem(503, "busy", str(full), retry_ms=3_000))
+            except AlreadyPublishing:
+                text = "this room is live already: stop the other encoder first"
+                return problem_response(Problem(409, "live", text, retry_ms=1_000))
+            except PublishRefused as refused:
+                return problem_response(Problem(503, "refused", refused.description, retry_ms=5_000))
             except (Problem, TokenError) as error:
                 return problem_response(problem_of(error))
 
@@ -145,35 +151,62 @@ class WebRtcRoutes:
     # — the endpoint —
 
     async def _open(self, request: Request, name: str) -> Response:
-        room = request.path_params["room"]
-        await self._authorize(request, name)
-        _check_type(request, SDP_TYPE)
-        offer = await _text(request)
-        reached = None
-        server = request.scope.get("server")
-        if self._settings.udp_host is None and self._settings.host in WILDCARD_HOSTS and server:
-            # The address by which the client got here is one by which its media gets here.
-            reached = str(server[0])
-        async with self._playing(room) if name == "whep" else nullcontext():
-            accepted = self._ways[name].join(room, offer, client=self._address(request), reached=reached)
+        asked, client = request.path_params["room"], self._address(request)
+        token = bearer_token(request.scope["headers"], request.scope["query_string"])
+        accepted = await (self._host if name == "whip" else self._watch)(request, asked, token, client)
         headers = _headers()
-        worker = "" if self._fleet is None else f"{self._fleet.number}."
-        headers["location"] = f"/{name}/{room}/{worker}{accepted.id}"
+        headers["location"] = f"/{name}/{asked}/{accepted.id}"
         headers["etag"] = f'"{accepted.etag}"'
         headers["accept-patch"] = FRAGMENT_TYPE
         return Response(accepted.sdp, 201, headers, SDP_TYPE)
 
-    async def _authorize(self, request: Request, name: str) -> None:
-        """Check the bearer. Raises ``Problem`` and ``TokenError``."""
-        wish = wish_of(request.path_params["room"], request.scope)
-        if name == "whip":
-            await self._access.broadcast(wish.room, wish.token)
-            return
-        refused = await self._access.play(wish)
-        if refused is not None and refused.code == "no_stream":
-            raise Problem(404, "no_room", "there is no such room")
-        if refused is not None:
-            raise refused
+    async def _host(self, request: Request, asked: str, token: str, client: str) -> Accepted:
+        """Raises ``Problem``, ``TokenError``, ``OfferRefused``."""
+        self._doors.whip_origin(asked, token, client)
+        offer = await _offer(request)
+        # Once more: the body took its time, in which the key may have been revoked.
+        origin = self._doors.whip_origin(asked, token, client)
+        await self._doors.authorize_host(asked, origin)
+        reached = self._reached(request)
+        for _ in range(TAKEOVER_TRIES):
+            try:
+                return self._whip.join(asked, offer, client=client, reached=reached, origin=origin)
+            except OfferRefused as refused:
+                # It waits a moment for the host that is there to be silent: it may be itself, of before.
+                if refused.code != "live":
+                    raise
+            await asyncio.sleep(TAKEOVER_PAUSE_S)
+            origin = self._doors.whip_origin(asked, token, client)
+        return self._whip.join(asked, offer, client=client, reached=reached, origin=origin)
+
+    async def _watch(self, request: Request, asked: str, token: str, client: str) -> Accepted:
+        """Raises ``Problem``, ``TokenError``, ``OfferRefused``."""
+        wish = wish_of(asked, request.scope)
+        await self._play_pass(wish)
+        offer = await _offer(request)
+        async with self._playing(asked):
+            await self._prepare(asked)
+            # Once more: offer and stream took their time, in which the token may have been revoked.
+            found = await self._play_pass(wish)
+            accepted = self._whep.join(asked, offer, client=client, reached=self._reached(request))
+        viewer = self._whep.find(asked, accepted.id)
+        if viewer is not None:
+            viewer.on_lost = self._enter(asked, "whep", client, found, viewer)
+        return accepted
+
+    async def _play_pass(self, wish: Wish) -> PlayPass | None:
+        """Who watches; None: anybody may. Raises ``Problem``."""
+        admitted = await self._doors.play(wish)
+        if isinstance(admitted, Problem):
+            raise Problem(404, "no_room", "there is no such room") if admitted.code == "no_stream" else admitted
+        return admitted
+
+    def _reached(self, request: Request) -> str | None:
+        """The address by which the client got here, where its media gets here as well."""
+        server = request.scope.get("server")
+        if self._settings.udp_host is None and self._settings.host in WILDCARD_HOSTS and server:
+            return str(server[0])
+        return None
 
     async def _options(self, request: Request, name: str) -> Response:
         headers = {key.decode(): value.decode() for key, value in CORS_PREFLIGHT_HEADERS}
@@ -185,7 +218,7 @@ class WebRtcRoutes:
     # — the session —
 
     def _session(self, request: Request, name: str) -> Session:
-        found = self._ways[name].find(request.path_params["room"], _number(request))
+        found = self._ways[name].find(request.path_params["room"], request.path_params["session"])
         session: Session | None = found.session if found is not None else None
         if session is None:
             raise Problem(404, "no_session", "this session is over, or never was")
@@ -215,19 +248,19 @@ class WebRtcRoutes:
         return Response("\r\n".join(lines) + "\r\n", 200, headers, FRAGMENT_TYPE)
 
     async def _delete(self, request: Request, name: str) -> Response:
-        if not self._ways[name].leave(request.path_params["room"], _number(request)):
+        if not self._ways[name].leave(request.path_params["room"], request.path_params["session"]):
             raise Problem(404, "no_session", "this session is over, or never was")
         return Response(status_code=200, headers=_headers())
 
 
-def _number(request: Request) -> str:
-    """A session's own part of its address, behind the worker's."""
-    session: str = request.path_params["session"]
-    return session.rpartition(".")[2]
-
-
 def _headers() -> dict[str, str]:
     return {**{key.decode(): value.decode() for key, value in CORS_HEADERS}, "cache-control": "no-store"}
+
+
+async def _offer(request: Request) -> str:
+    """Raises ``Problem``."""
+    _check_type(request, SDP_TYPE)
+    return await _text(request)
 
 
 def _check_type(request: Request, wanted: str) -> None:

@@ -153,7 +153,7 @@ class CodeBody(Body, kw_only=True):
 
 class WebhookBody(Body, kw_only=True):
     url: Annotated[str, Meta(min_length=1, max_length=URL_CHARACTERS_MAX)]
-    events: Annotated[list[Label], Meta(max_length=20, description="all of them when left out")] = []
+    events: Annotated[list[Label], Meta(max_length=20, description="those of orders when left out")] = []
 
 
 class LinkBody(Body, kw_only=True):
@@ -295,6 +295,50 @@ class PublishView(Struct):
     url: str
 
 
+class AdviceView(Struct):
+    """One thing that the host could do better: ``bad`` is felt by viewers now; ``values`` fill the sentence."""
+
+    code: str
+    level: Literal["bad", "warn"]
+    text: str
+    values: dict[str, float | str]
+
+
+class HealthView(Struct):
+    """What the host sends, measured: bits and pictures of a second, the longest recent distance of key frames.
+
+    ``pace`` is media time per wall time: below 1 the line is too thin. Null: not known (yet).
+    """
+
+    protocol: Literal["rtmp", "whip"] | None
+    rtt_ms: int | None
+    fps: float | None
+    video_bps: int | None
+    audio_bps: int | None
+    gop_ms: int | None
+    b_frames: bool
+    pace: float | None
+    silent_ms: int | None
+    packets_dropped: int
+    advice: list[AdviceView]
+
+
+class StreamReport(Struct):
+    """A stream in one piece; ``players`` by how they play."""
+
+    room: str
+    live: bool
+    since: int | None
+    video: str | None
+    audio: str | None
+    width: int | None
+    height: int | None
+    media_ms: int | None
+    now: int
+    players: dict[str, int]
+    health: HealthView
+
+
 class StreamsAnswer(Struct):
     live: bool
     since: int | None
@@ -306,6 +350,8 @@ class StreamsAnswer(Struct):
     now: int
     viewers: int
     publish: PublishView
+    players: dict[str, int]
+    health: HealthView
 
 
 class OrderLineView(Struct):

@@ -35,18 +35,21 @@ class Secrets:
         """32 bytes for ``purpose``."""
         return hmac.digest(self._root, purpose.encode(), hashlib.sha256)
 
-    def stream_key(self, room: str) -> str:
-        """The key with which a host publishes to ``room``: 22 characters of base62."""
-        number = int.from_bytes(hmac.digest(self.key("stream-key"), room.encode(), hashlib.sha256), "big")
+    def stream_key(self, room: str, generation: int = 0) -> str:
+        """The room's own publish key, 22 characters of base62; each renewal is a generation of its own."""
+        return self._code("stream-key", f"{room}#{generation}" if generation else room)
+
+    def named_key(self, room: str, key: str) -> str:
+        """The text of the room's key with the id ``key``: the id, and a code that only we can make for it."""
+        return f"{key}-{self._code('publish-key', f'{room}/{key}')}"
+
+    def _code(self, purpose: str, text: str) -> str:
+        number = int.from_bytes(hmac.digest(self.key(purpose), text.encode(), hashlib.sha256), "big")
         out = []
         for _ in range(STREAM_KEY_CHARACTERS):
             number, digit = divmod(number, 62)
             out.append(_BASE62[digit])
         return "".join(out)
-
-    def stream_key_matches(self, room: str, key: str) -> bool:
-        """Compare in constant time."""
-        return hmac.compare_digest(self.stream_key(room).encode(), key.encode())
 
 
 def open_secrets(data: Path) -> Secrets:

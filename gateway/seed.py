@@ -12,6 +12,7 @@ from commerce.catalogue import Catalogue
 from commerce.catalogue_views import Staff
 from commerce.domain.ids import new_id
 from commerce.payment_sandbox import SandboxProvider
+from commerce.postgres_sql import shown
 from commerce.shop import Shop
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
@@ -104,9 +105,9 @@ async def _stock(catalogue: Catalogue, shop: Shop) -> _Stocked:
 async def seed(settings: Settings, secrets: Secrets) -> Seeded:
     """Fill the data folder with one more merchant and give what opens its doors. Raises ``StoreError``."""
     clock = system_clock
-    store = open_store(settings.data)
+    store = open_store(settings.database)
     catalogue = Catalogue(store, clock=clock)
-    shop = Shop(store, clock=clock, provider=SandboxProvider(secrets.key("sandbox"), clock=clock))
+    shop = Shop(store, clock=clock, provider=SandboxProvider(secrets.key("sandbox"), clock=clock), database_time=True)
     await shop.start()
     try:
         stocked = await _stock(catalogue, shop)
@@ -155,8 +156,9 @@ def run_seed(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(encode_json(asdict(seeded)).decode() + "\n")
         return 0
+    where = f"{settings.data}" + (" --database-url with the same address" if settings.database_url else "")
     lines = [
-        f"A shop is ready in {settings.data}. Start the server with: siyu serve --data {settings.data}",
+        f"A shop is ready in {shown(settings.database)}. Start the server with: siyu serve --data {where}",
         f"  viewers        {seeded.pages['viewer']}",
         f"  host console   {seeded.pages['host']}    login {seeded.logins['host']['login']}"
         f"  password {seeded.logins['host']['password']}",

@@ -81,10 +81,8 @@ def _uvicorn(application: Server, settings: Settings) -> HttpServer:
         timeout_graceful_shutdown=HTTP_FAREWELL_S,
         h11_max_incomplete_event_size=REQUEST_HEAD_BYTES_MAX,
         backlog=BACKLOG,
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
     )
-    return HttpServer(config)
+    return HttpServer(config, application.gate, tls_context(settings))
 
 
 class Signals:

@@ -9,13 +9,17 @@ from chat.hub import Hub
 from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
+from commerce.media_hook_sql import MediaHooks
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
+from gateway.access import Access
 from gateway.audit import RoomAudit
 from gateway.auth import Tokens
 from gateway.config import Settings
 from gateway.desk import Desk
 from gateway.media import Media
+from gateway.media_events import MediaEvents
+from gateway.publish_hook import PublishHook
 from gateway.rooms import Rooms
 from gateway.secrets import Secrets
 from gateway.webhooks import WebhookSender
@@ -44,3 +48,7 @@ class Services:
     webhooks: Webhooks
     sender: WebhookSender
     audit: RoomAudit
+    access: Access
+    media_hooks: MediaHooks
+    publish_hook: PublishHook
+    media_events: MediaEvents

@@ -1,7 +1,7 @@
 """The streaming side of the server: every way in for hosts, every way out for viewers, and who may use which.
 
 stream knows no room, key or token; this module makes its parts, has keys and tokens checked for them
-(`gateway/access.py`), and gives their HTTP addresses to the app.
+(`gateway/doors.py`), and gives their HTTP addresses to the app.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import ssl
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 from urllib.parse import parse_qs
@@ -19,38 +20,68 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from gateway.access import NO_STREAM, Access, Wish, wish_of
+from gateway.access import REVOKED
 from gateway.addresses import Addresses
+from gateway.auth import PlayPass, TokenError
 from gateway.client import CORS_HEADERS, Clients, wants_websocket
-from gateway.config import Settings, tls_context
+from gateway.config import Settings, SettingsError, tls_context
+from gateway.doors import NO_STREAM, Doors, Undecided, Wish, wish_of
 from gateway.encode import encode_json
-from gateway.errors import Problem, problem_response
+from gateway.errors import Problem, problem_of, problem_response
 from gateway.gate import Taken
 from gateway.lobby import Lobby
 from gateway.metrics import Figures
-from gateway.routes_webrtc import Fleet, Way, WebRtcRoutes
-from stream.directory import Clock, Directory
+from gateway.routes_webrtc import Fleet, WebRtcRoutes
+from gateway.visits import Visits
+from stream.directory import Clock, Directory, DirectoryLimits
 from stream.errors import PlayRefused
 from stream.ingest_pull import NODE_HEADER, Puller, PullStats, playing
 from stream.ingest_rtmp import RtmpIngest
 from stream.ingest_whip import WhipIngest
 from stream.output_flv import FlvOutput
-from stream.output_hls import HlsOutput
+from stream.output_hls import HlsOutput, hls_limits
 from stream.output_mp4 import Mp4Output
 from stream.output_rtmp import RtmpOutput
 from stream.output_whep import WhepOutput
 from stream.output_wsflv import WsFlvOutput
+from stream.packet import Codec
+from stream.relay import SEPARATOR, Relay
+from stream.renditions import WEBRTC, Renditions, RenditionStats, needs_rendition
 from stream.rtmp_peers import PlayRequest, RtmpLimits
 from stream.rtmp_server import RtmpServer
+from stream.slate_av import FileSlate, SlateError
+from stream.viewer import Seat
 from stream.webrtc_transport import TransportLimits, WebRtcTransport
 
 RTMPS_PORT = 1936
+AGENT_CHARACTERS_MAX = 200
+"""Of a player's name: it tells viewers behind one address apart."""
 MEDIA_FORMATS = (".flv", ".mp4")
+NO_RENDITION = Problem(404, "no_rendition", "there is no such rendition of this room now", retry_ms=3_000)
 AUTHORIZE_S = 5.0
 """An RTMP connection waits so long for its key or token to be checked."""
 PULL_WAIT_S = 10.0
 """A WHEP offer waits so long for a stream that has to be pulled first, as other viewers wait for a host."""
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
+RENDITION_WAIT_S = 5.0
+"""How long a WebRTC viewer waits for the first picture of a rendition: a key frame and what decoding it takes."""
+
+
+def open_directory(settings: Settings, clock: Callable[[], int], slate: FileSlate | None) -> Directory:
+    """The rooms' relays, with the operator's limits and what is shown while a host is away."""
+    return Directory(clock, DirectoryLimits(host_bits_per_s_max=settings.host_kbps_max * 1000), slate=slate)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request for a stream over a connection of its own; ``name`` is the room, or a rendition of it."""
+
+    name: str
+    format: str
+    address: str
+    low_delay: bool
+    head_only: bool
+    websocket: bool
 
 
 class StreamFleet(Fleet, Protocol):
@@ -70,7 +101,7 @@ class Streaming:
         self,
         settings: Settings,
         directory: Directory,
-        access: Access,
+        doors: Doors,
         *,
         clock: Clock,
         addresses: Addresses,
@@ -79,31 +110,43 @@ class Streaming:
         puller: Puller | None = None,
         fleet: StreamFleet | None = None,
     ) -> None:
-        """``fleet``: of a worker among others, which listens on ports that it shares with them."""
-        self._fleet = fleet
+        """``puller``: of a server whose rooms may be elsewhere. ``fleet``: of a worker, which shares its ports."""
         self._settings = settings
         self._directory = directory
-        self._access = access
+        self._doors = doors
         self._clock = clock
         self._addresses = addresses
         self._clients = clients
         self._puller = puller
+        self._fleet = fleet
         self._lobby: set[Lobby] = set()
-        self._headers = (*CORS_HEADERS, (NODE_HEADER.encode(), access.node.encode()))
+        self._headers = (*CORS_HEADERS, (NODE_HEADER.encode(), doors.node.encode()))
         self.outputs = {".flv": FlvOutput(directory, clock=clock), ".mp4": Mp4Output(directory, clock=clock)}
         self.websocket_flv = WsFlvOutput(directory, clock=clock)
-        self.hls = HlsOutput(directory, clock=clock)
+        heights = [int(rung) for rung in settings.abr]
+        self.renditions = Renditions(directory, clock=clock, heights=heights) if settings.transcode or heights else None
+        self.hls = HlsOutput(
+            directory,
+            clock=clock,
+            limits=hls_limits(settings.hls_window_s),
+            variants=self.renditions.variants if self.renditions else lambda room: (),
+        )
         self.webrtc = WebRtcTransport(
             clock=clock,
+            worker=0 if fleet is None else fleet.number,
             limits=TransportLimits(
                 sessions_per_address_max=settings.connections_per_address, loopback_exempt=settings.loopback_exempt
             ),
         )
         self.whep = WhepOutput(directory, self.webrtc, clock=clock)
+        if settings.transcode:
+            self.whep.substitute = self._webrtc_safe
         self.whip = WhipIngest(directory, self.webrtc, clock=clock)
-        self.rtmp_output = RtmpOutput(directory, self._authorize_play, clock=clock)
+        self.visits = Visits(clock=clock, per_address_max=settings.connections_per_address, exempt=clients.exempt)
+        self.rtmp_output = RtmpOutput(directory, self._authorize_play, clock=clock, on_seat=self._on_seat)
+        self.rtmp_ingest = RtmpIngest(directory, doors.rtmp_host)
         self.rtmp = RtmpServer(
-            RtmpIngest(directory, access.publish),
+            self.rtmp_ingest,
             self.rtmp_output,
             clock=clock,
             limits=RtmpLimits(
@@ -122,32 +165,44 @@ class Streaming:
 
     def routes(self) -> list[BaseRoute]:
         """What of playback goes through Starlette: HLS, WHIP and WHEP, an edge's question, and refusals in words."""
-        access = self._access
+        doors = self._doors
 
         async def hls(request: Request) -> Response:
-            room, query = request.path_params["room"], request.query_params
-            refused = await access.play(wish_of(room, request.scope))
-            if refused is not None:
-                return problem_response(refused)
-            answer = await self.hls.answer(room, request.path_params["file"], query)
+            room, file, query = request.path_params["room"], request.path_params["file"], request.query_params
+            admitted = await doors.play(wish_of(room, request.scope))
+            if isinstance(admitted, Problem):
+                return problem_response(admitted)
+            name = self._rendition(room, query.get("rendition"), h264_only=True)
+            if name is None:
+                return problem_response(NO_RENDITION)
+            client = _client_address(self._clients, request)
+            answer = await self.hls.answer(name, file, query, client=client)
+            if admitted is not None and doors.is_revoked(room, admitted):
+                # The answer may have been held for seconds.
+                return problem_response(problem_of(TokenError(REVOKED, revoked=True)))
             if answer.status != 200:
                 retry_ms = 3_000 if answer.status in {404, 503} else None
                 return problem_response(Problem(answer.status, answer.code, answer.body.decode(), retry_ms=retry_ms))
+            if file.endswith(".m3u8"):
+                agent = request.headers.get("user-agent", "")[:AGENT_CHARACTERS_MAX]
+                self.visits.asked(name, _client_address(self._clients, request), agent, admitted)
             headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
-            return Response(answer.body, 200, {**headers, "cache-control": answer.cache}, answer.content_type)
+            cache = answer.cache.replace("public", "private") if self._settings.play_auth else answer.cache
+            return Response(answer.body, 200, {**headers, "cache-control": cache}, answer.content_type)
 
         async def live(request: Request) -> Response:
             """Only what ``take`` left: a refusal in words."""
-            return problem_response(await self._playback_problem(request.path_params["file"], request.scope))
+            address = _client_address(self._clients, request)
+            return problem_response(await self._playback_problem(request.path_params["file"], request.scope, address))
 
         async def edge(request: Request) -> Response:
             """May the bearer play this room? Asked by an edge for its viewer."""
             wish = wish_of(request.path_params["room"], request.scope)
-            refused = await access.play(wish)
-            if refused is not None:
-                return problem_response(refused)
+            admitted = await doors.play(wish)
+            if isinstance(admitted, Problem):
+                return problem_response(admitted)
             live = self._directory.info(wish.room).live
-            return Response(encode_json({"room": wish.room, "live": live, "node": access.node}), 200, _JSON)
+            return Response(encode_json({"room": wish.room, "live": live, "node": doors.node}), 200, _JSON)
 
         return [
             Route("/live/{file}", live),
@@ -157,13 +212,15 @@ class Streaming:
         ]
 
     def _webrtc_routes(self) -> WebRtcRoutes:
-        ways: dict[str, Way] = {"whep": self.whep, "whip": self.whip} if self._access.hosts else {"whep": self.whep}
         return WebRtcRoutes(
             self._settings,
-            self._access,
             self.webrtc,
-            ways,
+            whip=self.whip,
+            whep=self.whep,
+            doors=self._doors,
+            enter=self.visits.enter,
             address=partial(_client_address, self._clients),
+            prepare=self._prepare_webrtc,
             playing=self._playing,
             fleet=self._fleet,
         )
@@ -174,52 +231,114 @@ class Streaming:
             return nullcontext()
         return playing(self._directory, room, self._clock, PULL_WAIT_S)
 
-    def take(self, scope: dict[str, Any], on_lost: Callable[[], None]) -> Taken | None:
+    def take(self, scope: dict[str, Any], address: str, on_lost: Callable[[], None]) -> Taken | None:
         """Give a connection that asks for ``/live/ROOM.flv|mp4`` to its output; None leaves it to Starlette."""
         if scope["method"] not in {"GET", "HEAD"}:
             return None
         file = scope["path"].removeprefix("/live/")
-        if file[-4:] not in MEDIA_FORMATS:
+        if file[-4:] not in MEDIA_FORMATS or self.visits.full(address):
             return None
         websocket = wants_websocket(scope["headers"])
         if websocket and (not file.endswith(".flv") or scope["method"] != "GET"):
             return None
-        wish = wish_of(file[:-4], scope)
-        decided = self._access.glance(wish)
-        if isinstance(decided, Problem):
+        room, query = file[:-4], parse_qs(scope["query_string"].decode("latin-1"))
+        wish = wish_of(room, scope)
+        admitted = self._doors.glance(wish)
+        if isinstance(admitted, Problem):
             return None
-        enter = partial(self._viewer, file, scope, websocket=websocket, on_lost=on_lost)
-        if decided is None:
-            return Taken(enter(), feed_head=websocket)
-        decide = partial(self._access.play, wish)
-        return Taken(Lobby(decide, enter, on_lost=on_lost, waiting=self._lobby), feed_head=websocket)
+        name = self._rendition(room, query.get("rendition", [None])[0], h264_only=file.endswith(".mp4"))
+        if name is None:
+            return None
+        low_delay = query.get("delay", [""])[0] == "low"
+        ask = _Asked(name, file[-3:], address, low_delay, head_only=scope["method"] == "HEAD", websocket=websocket)
+        if not isinstance(admitted, Undecided):
+            return Taken(self._viewer(ask, room, on_lost, admitted), feed_head=websocket)
+        enter = partial(self._viewer, ask, room, on_lost)
+        lobby = Lobby(partial(self._doors.play, wish), enter, on_lost=on_lost, waiting=self._lobby)
+        return Taken(lobby, feed_head=websocket)
 
     def _viewer(
-        self, file: str, scope: dict[str, Any], *, websocket: bool, on_lost: Callable[[], None]
+        self, ask: _Asked, room: str, on_lost: Callable[[], None], admitted: PlayPass | None
     ) -> asyncio.Protocol:
-        low_delay = parse_qs(scope["query_string"].decode("latin-1")).get("delay", [""])[0] == "low"
-        if websocket:
-            return self.websocket_flv.websocket(file[:-4], low_delay=low_delay, on_lost=on_lost)
-        return self.outputs[file[-4:]].viewer(
-            file[:-4],
-            head_only=scope["method"] == "HEAD",
-            headers=self._headers,
-            low_delay=low_delay,
-            on_lost=on_lost,
-        )
+        gone = _Gone(on_lost)
+        watcher: Any
+        if ask.websocket:
+            watcher = self.websocket_flv.websocket(ask.name, low_delay=ask.low_delay, on_lost=gone)
+        else:
+            watcher = self.outputs["." + ask.format].viewer(
+                ask.name, head_only=ask.head_only, headers=self._headers, low_delay=ask.low_delay, on_lost=gone
+            )
+        protocol = "wsflv" if ask.websocket else ask.format
+        gone.also(self.visits.enter(room, protocol, ask.address, admitted, watcher))
+        made: asyncio.Protocol = watcher
+        return made
 
-    async def _playback_problem(self, file: str, scope: Any) -> Problem:
+    # — renditions —
+
+    def _rendition(self, room: str, asked: str | None, *, h264_only: bool) -> str | None:
+        """Name the relay that has what a viewer asks for; None when there is no such rendition.
+
+        ``h264_only``: the format carries nothing else: a room of another codec is played re-encoded, where that is on.
+        """
+        if asked:
+            return None if self.renditions is None else self.renditions.watch(room, asked)
+        relay = self._directory.find(room)
+        if self.renditions is None or not self._settings.transcode or relay is None or relay.video is None:
+            return room
+        codec = relay.video.codec
+        if codec is Codec.H264 or not (h264_only or codec is Codec.VP8):
+            return room
+        return self.renditions.watch(room, WEBRTC.name) or room
+
+    async def _prepare_webrtc(self, room: str) -> None:
+        """Wait until a room can be played over WebRTC, where that takes a rendition."""
+        relay = self._directory.find(room)
+        if self.renditions is None or not self._settings.transcode or relay is None:
+            return
+        if needs_rendition(relay):
+            await self.renditions.webrtc(room, RENDITION_WAIT_S)
+
+    def _webrtc_safe(self, relay: Relay) -> Relay | None:
+        if self.renditions is None or not needs_rendition(relay):
+            return None
+        made = self._directory.find(relay.room + SEPARATOR + WEBRTC.name)
+        return made if made is not None and made.playing else None
+
+    async def _playback_problem(self, file: str, scope: Any, address: str) -> Problem:
         if file[-4:] not in MEDIA_FORMATS:
             return Problem(404, "no_stream", NO_STREAM)
-        refused = await self._access.play(wish_of(file[:-4], scope))
-        return refused or Problem(405, "method", "playback answers GET and HEAD", headers={"allow": "GET, HEAD"})
+        if self.visits.full(address):
+            self.visits.refused()
+            return too_many_plays()
+        admitted = await self._doors.play(wish_of(file[:-4], scope))
+        if isinstance(admitted, Problem):
+            return admitted
+        if b"rendition=" in scope["query_string"] and scope["method"] in {"GET", "HEAD"}:
+            return NO_RENDITION
+        return Problem(405, "method", "playback answers GET and HEAD", headers={"allow": "GET, HEAD"})
+
+    async def expel_revoked(self, room: str) -> int:
+        """Close who watches a room with a token that was revoked; how many."""
+        return await self.visits.expel(room, partial(self._doors.is_revoked, room), "token_revoked", REVOKED)
+
+    # — players —
 
     async def _authorize_play(self, request: PlayRequest) -> None:
         """Check an RTMP player's room and token. Raises ``PlayRefused``."""
-        problem = await self._access.play(Wish(request.room, request.token))
-        if problem is not None:
-            code = "NetStream.Play.StreamNotFound" if problem.status == 404 else "NetStream.Play.Failed"
-            raise PlayRefused(code, problem.detail)
+        if self.visits.full(request.address):
+            self.visits.refused()
+            raise PlayRefused("NetStream.Play.Failed", too_many_plays().detail)
+        admitted = await self._doors.play(Wish(request.room, request.token))
+        if isinstance(admitted, Problem):
+            unknown = admitted.code == "no_stream"
+            code = "NetStream.Play.StreamNotFound" if unknown else "NetStream.Play.Failed"
+            raise PlayRefused(code, "there is no such room" if unknown else admitted.detail)
+
+    def _on_seat(self, request: PlayRequest, seat: Seat) -> Callable[[], None]:
+        # Asked a moment ago by ``_authorize_play``, so the answer is known and the same.
+        admitted = self._doors.glance(Wish(request.room, request.token))
+        found = admitted if isinstance(admitted, PlayPass) else None
+        return self.visits.enter(request.room, "rtmp", request.address, found, seat)
 
     # — life —
 
@@ -232,6 +351,7 @@ class Streaming:
             port = RTMPS_PORT if settings.rtmps_port is None else settings.rtmps_port
             self._addresses.rtmps_port = await self._listen("--rtmps-port", port, context)
         await self._open_webrtc()
+        self.visits.start()
 
     async def _listen(self, flag: str, port: int, context: ssl.SSLContext | None) -> int:
         host = self._settings.host
@@ -249,15 +369,17 @@ class Streaming:
             await self.webrtc.start(host, port, addresses=[public] if public else [])
         except OSError as error:
             await self.rtmp.close()
-            where = f"cannot use UDP on {host}:{port} for WebRTC"
+            where = f"cannot use UDP and TCP on {host}:{port} for WebRTC"
             text = f"{where}: {_reason(error)}; choose another --udp-port, or a --udp-host that has an address"
             raise OSError(error.errno, text) from error
 
     def figures(self) -> Figures:
         """What /metrics shows of each part."""
         yield "rtmp", self.rtmp.stats()
+        yield "rtmp_ingest", self.rtmp_ingest.stats()
         yield "stream", self._directory.stats()
         yield "playback_hls", self.hls.stats()
+        yield "renditions", RenditionStats() if self.renditions is None else self.renditions.stats()
         for name, output in self.outputs.items():
             yield f"playback_{name[1:]}", output.stats()
         yield "webrtc", self.webrtc.stats()
@@ -265,6 +387,7 @@ class Streaming:
         yield "whip", self.whip.stats()
         yield "playback_wsflv", self.websocket_flv.stats()
         yield "playback_rtmp", self.rtmp_output.stats()
+        yield "plays", self.visits.stats()
         yield "pull", PullStats() if self._puller is None else self._puller.stats()
 
     async def drain(self) -> None:
@@ -276,7 +399,41 @@ class Streaming:
 
     def shutters(self) -> list[Callable[[], Any]]:
         """What ends the parts, in order."""
-        return [self.rtmp.close, self.hls.close, self.whip.close, self.whep.close, self.webrtc.close]
+        outputs = [self.hls.close, self.whip.close, self.whep.close, self.webrtc.close]
+        renditions = [self.renditions.close] if self.renditions else []
+        return [self.visits.close, *renditions, self.rtmp.close, *outputs]
+
+
+class _Gone:
+    """Calls what is to be called when a connection is gone; what is known only after it was made is added."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, first: Callable[[], None]) -> None:
+        self._calls: tuple[Callable[[], None], ...] = (first,)
+
+    def also(self, call: Callable[[], None]) -> None:
+        """Call this as well."""
+        self._calls = (*self._calls, call)
+
+    def __call__(self) -> None:
+        for call in self._calls:
+            call()
+
+
+def too_many_plays() -> Problem:
+    """The refusal of an address that watches as often as it may, in the words of the door."""
+    return Problem(429, "too_many_connections", "Too many connections from this address", retry_ms=10_000)
+
+
+def open_slate(settings: Settings) -> FileSlate | None:
+    """What viewers see while a host is away, if there is a file for it. Raises ``SettingsError`` for one of no use."""
+    if settings.slate is None:
+        return None
+    try:
+        return FileSlate(settings.slate)
+    except SlateError as error:
+        raise SettingsError(f"--slate: {error}") from error
 
 
 def _reason(error: OSError) -> str:

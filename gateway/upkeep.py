@@ -1,29 +1,33 @@
-"""Care of the data folder: audit, migrations, backup and restore."""
+"""Care of the database: audit, migrations, backup and restore."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import sqlite3
 import sys
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
+from commerce.attribution.touches_sql import migrate_touch_log, touch_log_path
 from commerce.audit_sql import audit
-from commerce.store_sql import database_path, open_store
-from gateway.config import Settings, refuse_unavailable
+from commerce.backup_sql import backup, copy_sqlite, restore
+from commerce.postgres_sql import shown
+from commerce.sandbox_book import SANDBOX_FILE
+from commerce.store_sql import database_path, migrate, open_store
+from gateway.config import Settings
 from gateway.encode import encode_json
 from gateway.secrets import KEY_FILE
+from stream.protocol.recording import INDEX_FILE
+
+MEDIA_FOLDERS = ("recordings", "clips")
 
 
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def run_audit(data: Path, *, as_json: bool) -> int:
+def run_audit(where: Path | str, *, as_json: bool) -> int:
     """Print each invariant with its figures; 1 when one is broken."""
-    findings = audit(data)
+    findings = audit(where)
     if as_json:
         _say(encode_json([asdict(finding) for finding in findings]).decode())
     else:
@@ -40,52 +44,97 @@ def run_audit(data: Path, *, as_json: bool) -> int:
 
 
 def run_migrate(settings: Settings) -> int:
-    """Migrate by opening the store: it copies the file first and refuses a newer schema."""
-    refuse_unavailable(settings)
-    open_store(settings.data).close()
-    _say(f"{database_path(settings.data)} is at this version's schema")
+    """Bring database and touch log to this version's schema; an SQLite file is copied first. Raises ``StoreError``."""
+    if settings.database_url is None:
+        # Under the writer's lock: not beside a running server.
+        open_store(settings.data).close()
+    else:
+        migrate(settings.database_url)
+    migrate_touch_log(settings.database)
+    where = shown(settings.database_url) if settings.database_url else database_path(settings.data)
+    _say(f"{where} is at this version's schema")
     return 0
 
 
-def run_backup(data: Path, file: Path) -> int:
-    """A consistent copy by SQLite's online backup, the secret beside it. Raises ``FileExistsError``."""
-    source_path = database_path(data)
-    if not source_path.exists():
-        raise FileNotFoundError(f"{source_path} does not exist: nothing to back up")
-    if file.exists():
-        raise FileExistsError(f"{file} exists already; name a new file")
-    part = file.with_name(file.name + ".part")
-    with (
-        closing(sqlite3.connect(f"file:{source_path}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(part)) as target,
-    ):
-        source.backup(target)
-    secret = file.with_name(file.name + ".key")
-    shutil.copy(data / KEY_FILE, secret)
-    secret.chmod(0o600)
-    with part.open("rb") as written:
-        os.fsync(written.fileno())
-    part.rename(file)
-    _say(f"{file} holds the database, {secret} the secret of its keys and tokens: keep both, apart")
+def run_backup(settings: Settings, file: Path, *, media: bool = False) -> int:
+    """Consistent copies of the databases, the secret beside them; with ``media`` shows and clips as well.
+
+    The shop comes first and the media after it: a clip that the copy knows is there, unless it was taken down in
+    between. Touches kept in PostgreSQL are left to its own tools. Raises ``FileExistsError``, ``FileNotFoundError``.
+    """
+    data = settings.data
+    touches, secret, folder = _beside(file)
+    for target in (touches, folder):
+        if target.exists():
+            raise FileExistsError(f"{target} exists already; name a new file")
+    backup(settings.database, file)
+    if settings.database_url is None and touch_log_path(data).exists():
+        copy_sqlite(touch_log_path(data), touches)
+    for name in (KEY_FILE, SANDBOX_FILE):
+        if (data / name).exists():
+            copy = secret if name == KEY_FILE else file.with_name(f"{file.name}.sandbox")
+            shutil.copy(data / name, copy)
+            copy.chmod(0o600)
+    if media:
+        for kind in MEDIA_FOLDERS:
+            _copy_media(data / kind, folder / kind)
+    databases = f"{file} and {touches.name} hold the databases" if touches.exists() else f"{file} holds the database"
+    what = databases + (f", {folder.name}/ shows and clips" if media else "")
+    _say(f"{what}, {secret} the secret of their keys and tokens: keep it apart")
     return 0
 
 
-def run_restore(data: Path, file: Path) -> int:
-    """Put a backup into an empty data folder. Raises ``FileExistsError``, ``FileNotFoundError``."""
-    if not file.exists():
-        raise FileNotFoundError(f"{file} does not exist")
-    target_path = database_path(data)
-    if target_path.exists():
-        raise FileExistsError(f"{target_path} exists already; restore into another folder or move it away")
+def run_restore(settings: Settings, file: Path) -> int:
+    """Put a backup, and what lies beside it, into an empty place.
+
+    Raises ``FileExistsError``, ``FileNotFoundError``, ``StoreError``.
+    """
+    data = settings.data
+    touches, secret, folder = _beside(file)
+    own = data / KEY_FILE
+    if secret.exists() and own.exists() and secret.read_bytes() != own.read_bytes():
+        raise FileExistsError(f"{own} is another shop's secret; restore into another folder or move it away")
+    for target in (touch_log_path(data), *(data / kind for kind in MEDIA_FOLDERS)):
+        # An empty folder may be a disk of its own that is mounted there.
+        if target.is_file() or (target.is_dir() and any(target.iterdir())):
+            raise FileExistsError(f"{target} exists already; restore into another folder or move it away")
+    # It refuses a place with a shop in it, before anything else is put there.
+    restore(settings.database, file)
     data.mkdir(parents=True, exist_ok=True)
-    with (
-        closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(target_path)) as target,
-    ):
-        source.backup(target)
-    secret = file.with_name(file.name + ".key")
-    if secret.exists():
-        shutil.copy(secret, data / KEY_FILE)
-        (data / KEY_FILE).chmod(0o600)
-    _say(f"restored into {data}; check with: siyu audit --data {data}")
+    if settings.database_url is not None:
+        migrate_touch_log(settings.database_url)
+    elif touches.exists():
+        copy_sqlite(touches, touch_log_path(data))
+    for kind in MEDIA_FOLDERS:
+        _copy_media(folder / kind, data / kind)
+    for copy, name in ((secret, KEY_FILE), (file.with_name(f"{file.name}.sandbox"), SANDBOX_FILE)):
+        if copy.exists():
+            shutil.copy(copy, data / name)
+            (data / name).chmod(0o600)
+    where = shown(settings.database_url) if settings.database_url else data
+    flag = "--database-url" if settings.database_url else "--data"
+    _say(f"restored into {where}; check with: siyu audit {flag} {where}")
     return 0
+
+
+def _beside(file: Path) -> tuple[Path, Path, Path]:
+    """Touches, secret and the folder of media that belong to the backup ``file``."""
+    return tuple(file.with_name(file.name + end) for end in (".touches", ".key", ".media"))  # type: ignore[return-value]
+
+
+def _copy_media(source: Path, target: Path) -> None:
+    """A copy of shows or clips while the server writes them.
+
+    Indexes before the media that they tell of: media only grows, so all that a copied index names is there. What goes
+    meanwhile, by age or by hand, is left out.
+    """
+    if not source.is_dir():
+        return
+    files = sorted(path for path in source.rglob("*") if path.is_file() and path.suffix != ".part")
+    for path in sorted(files, key=lambda path: path.name != INDEX_FILE):
+        copy = target / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copy2(path, copy)
+        except FileNotFoundError:
+            continue

@@ -10,9 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+from stream.aac_view import AacView
 from stream.errors import AlreadyPublishing, PublishRefused, StreamError
-from stream.packet import Kind, Packet
+from stream.meter import Meter
+from stream.origin import Origin
+from stream.packet import Codec, Kind, Packet
 from stream.relay import Relay, RelayLimits, StreamInfo
+from stream.stand_in import Reel
 
 PUBLISHER_SILENCE_MS: Final = 500
 """A host silent for this long gives way: a dead socket still looks alive, and live-pusher gives up after 3 tries."""
@@ -20,9 +24,19 @@ PUBLISHER_SILENCE_MS: Final = 500
 SWEEP_INTERVAL_MS: Final = 500
 """How often the timer looks for relays that are over and for tracks that stay away."""
 
+RATE_SPAN_MS: Final = 2000
+"""A host's rate is measured over spans of this length: a key frame in it is no excess."""
+
+STALL_MS: Final = 3000
+"""A host that is connected and silent for this long is taken for away: its viewers' players are about to give up."""
+
+FILL_INTERVAL_MS: Final = 50
+"""How often rooms whose host is away get what is due of their stand-in: two frames of silence at a time."""
+
 Clock = Callable[[], int]
 """Gives Unix time in milliseconds."""
 
+_DATA: Final = Kind.DATA
 _NOT_LIVE: Final = StreamInfo(False, None, None, None, None, None, 0)
 
 
@@ -38,16 +52,21 @@ class DirectoryLimits:
     """Rooms with a host or a waiting viewer; each costs its GOP cache once it is live."""
     linger_ms: int = 60_000
     """How long viewers wait for a host that dropped out: phones change networks, OBS retries after 2 s."""
+    host_bits_per_s_max: int = 0
+    """A host that sends more than this for `excess_ms` is closed; 0: no limit."""
+    excess_ms: int = 10_000
+    """Key frames and a player's first burst are no excess."""
     relay: RelayLimits = field(default_factory=RelayLimits)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """Something changed about a room's stream; `info` is how it is now."""
+    """Something changed about a room's stream; `info` is how it is now, `origin` where it comes from, if known."""
 
     room: str
     info: StreamInfo
     now_ms: int
+    origin: Origin | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,23 @@ class DirectoryStats:
     gop_overflows: int
     takeovers: int
     refused: int
+    expelled: int
+    """Hosts that were closed because their key was revoked or they sent too much."""
+    aac_rooms: int
+    """Rooms whose sound is turned from Opus into AAC now."""
+
+
+class Slate(Protocol):
+    """What to show while a host is away."""
+
+    def prepare(self, width: int, height: int) -> None:
+        """Begin to make the slate of this size, if there is none yet. Returns at once."""
+
+    def reel(self, width: int, height: int) -> Reel | None:
+        """Give the slate of this size; None while it is not ready."""
+
+    def close(self) -> None:
+        """Make no more."""
 
 
 class Publisher(Protocol):
@@ -91,25 +127,49 @@ class Publisher(Protocol):
 class Publication:
     """One host's right to publish into one room, from `Directory.publish` until `end` or a takeover."""
 
-    __slots__ = ("_directory", "active", "heard_ms", "publisher", "pulled", "relay")
+    __slots__ = (
+        "_directory",
+        "_rate_bytes",
+        "_rate_ms",
+        "_within_ms",
+        "active",
+        "heard_ms",
+        "meter",
+        "origin",
+        "publisher",
+        "pulled",
+        "relay",
+    )
 
     def __init__(
-        self, directory: "Directory", relay: Relay, publisher: Publisher, now_ms: int, *, pulled: bool = False
+        self,
+        directory: "Directory",
+        relay: Relay,
+        publisher: Publisher,
+        now_ms: int,
+        origin: Origin | None,
+        *,
+        pulled: bool = False,
     ) -> None:
         self._directory = directory
         self.relay = relay
         self.publisher = publisher
+        self.origin = origin
         self.heard_ms = now_ms
+        self.meter = Meter(now_ms)
         self.active = True
         self.pulled = pulled
         """Whether it comes from another process, where its host is."""
+        self._rate_ms = self._within_ms = now_ms
+        self._rate_bytes = relay.bytes_in
 
     def push(self, packet: Packet, now_ms: int) -> None:
         """Hand on one packet, with the host's own timestamps. After the end it does nothing: the room has moved on."""
         if not self.active:
             return
-        if packet.kind is not Kind.DATA:
+        if packet.kind is not _DATA:
             self.heard_ms = now_ms
+            self.meter.note(packet, now_ms)
         self.relay.push(packet, now_ms)
 
     def end(self, reason: str, now_ms: int) -> None:
@@ -118,6 +178,16 @@ class Publication:
             self.active = False
             self._directory._ended(self, reason, now_ms)  # noqa: SLF001
 
+    def exceeds(self, bits_per_s_max: int, excess_ms: int, now_ms: int) -> bool:
+        """Whether it sent more than `bits_per_s_max` for `excess_ms`, measured anew each RATE_SPAN_MS."""
+        span_ms = now_ms - self._rate_ms
+        if span_ms >= RATE_SPAN_MS:
+            sent = self.relay.bytes_in - self._rate_bytes
+            self._rate_ms, self._rate_bytes = now_ms, self.relay.bytes_in
+            if sent * 8000 <= bits_per_s_max * span_ms:
+                self._within_ms = now_ms
+        return now_ms - self._within_ms >= excess_ms + RATE_SPAN_MS
+
 
 @dataclass(slots=True)
 class _Room:
@@ -125,15 +195,24 @@ class _Room:
     publication: Publication | None = None
     hosted: bool = False
     left_ms: int = 0
+    rendition: bool = False
+    """Made of another room: whoever makes it says when it ends, and nobody is told of it."""
     told: StreamInfo | None = None
+    aac: AacView | None = None
 
 
 class Directory:
-    """All relays of this process. Used on one thread only."""
+    """All relays of this process, used on one thread only.
 
-    def __init__(self, clock: Clock, limits: DirectoryLimits | None = None) -> None:
+    `slate`: shown while a host is away; without it its last picture.
+    """
+
+    def __init__(self, clock: Clock, limits: DirectoryLimits | None = None, *, slate: Slate | None = None) -> None:
         self._clock = clock
         self._limits = limits or DirectoryLimits()
+        self._slate = slate
+        self._away: dict[str, Relay] = {}
+        self._fill_timer: asyncio.TimerHandle | None = None
         self._rooms: dict[str, _Room] = {}
         self._listeners: list[Callable[[StreamEvent], None]] = []
         self._on_wanted: Callable[[str], None] | None = None
@@ -142,6 +221,7 @@ class Directory:
         self._timer: asyncio.TimerHandle | None = None
         self._takeovers = 0
         self._refused = 0
+        self._expelled = 0
         self._closed = False
 
     def listen(self, callback: Callable[[StreamEvent], None]) -> None:
@@ -163,6 +243,11 @@ class Directory:
         else:
             self._elsewhere[room] = info, now_ms
 
+    def hosted(self, room: str) -> Publication | None:
+        """Give the publication of the room's host, if its host is at this process."""
+        publication = self.publication(room)
+        return publication if publication is not None and not publication.pulled else None
+
     def give_up(self, room: str, now_ms: int) -> bool:
         """Let the room's host go if it has been silent for PUBLISHER_SILENCE_MS; whether no host is left here."""
         publication = self.hosted(room)
@@ -180,12 +265,6 @@ class Directory:
         if publication is not None:
             self._dismiss(publication, now_ms)
 
-    def hosted(self, room: str) -> Publication | None:
-        """Give the publication of the room's host, if its host is at this process."""
-        entry = self._rooms.get(room)
-        publication = entry.publication if entry else None
-        return publication if publication is not None and not publication.pulled else None
-
     def find(self, room: str) -> Relay | None:
         """Give the room's relay if it has one."""
         entry = self._rooms.get(room)
@@ -194,6 +273,29 @@ class Directory:
     def relay(self, room: str) -> Relay:
         """Give the room's relay, made now if need be: a viewer may wait for its host. Raises DirectoryFull."""
         return self._entry(room).relay
+
+    def aac(self, room: str) -> AacView:
+        """Give the room's stream for outputs that carry no Opus, made now if need be. Raises DirectoryFull."""
+        entry = self._entry(room)
+        if entry.aac is None:
+            entry.aac = AacView(entry.relay, self._clock)
+        return entry.aac
+
+    def publication(self, room: str) -> Publication | None:
+        """Give the hold of the room's host, while there is one."""
+        entry = self._rooms.get(room)
+        return entry.publication if entry else None
+
+    def rendition(self, name: str) -> Relay:
+        """Make a relay for packets in the time of another room; it stays until `drop`. Raises DirectoryFull."""
+        entry = self._entry(name, rendition=True)
+        return entry.relay
+
+    def drop(self, name: str) -> None:
+        """Forget a rendition; its relay is closed by its owner."""
+        entry = self._rooms.get(name)
+        if entry is not None and entry.rendition:
+            del self._rooms[name]
 
     def info(self, room: str) -> StreamInfo:
         """Give what is known of the room's stream; not live if nothing is."""
@@ -205,15 +307,24 @@ class Directory:
         relay = self.find(room)
         return relay.info() if relay else _NOT_LIVE
 
-    def publish(self, room: str, publisher: Publisher, now_ms: int) -> Publication:
+    def origins(self) -> dict[str, Origin]:
+        """Give the rooms that have a host now, with where it comes from, as far as that was said."""
+        return {
+            room: entry.publication.origin
+            for room, entry in self._rooms.items()
+            if entry.publication is not None and entry.publication.origin is not None
+        }
+
+    def publish(self, room: str, publisher: Publisher, now_ms: int, origin: Origin | None = None) -> Publication:
         """Make `publisher` the room's host.
 
-        A host that sent no media for PUBLISHER_SILENCE_MS is closed and gives way, and so does a stream pulled from
-        elsewhere. Raises AlreadyPublishing when the room's host is alive, PublishRefused when there are too many rooms
-        or the directory is closing.
+        A host that sent no media for PUBLISHER_SILENCE_MS is closed and gives way. Raises AlreadyPublishing when the
+        room's host was heard since: asked again after its `retry_ms`, the answer is yes, unless the host really lives.
+        Raises PublishRefused when there are too many rooms or the directory is closing. A stream that is pulled from
+        another process gives way at once.
         """
         entry = self._free(room, now_ms, pulled=False)
-        publication = entry.publication = Publication(self, entry.relay, publisher, now_ms)
+        publication = entry.publication = Publication(self, entry.relay, publisher, now_ms, origin)
         entry.relay.begin(now_ms)
         if self._on_hosted is not None:
             self._on_hosted(room, True)
@@ -227,8 +338,8 @@ class Directory:
         Nobody is told of stream events: they are told where the host is. Raises as `publish` does.
         """
         entry = self._free(room, now_ms, pulled=True)
-        entry.publication = Publication(self, entry.relay, publisher, now_ms, pulled=True)
-        entry.relay.begin(now_ms, follows=True, tracks=tracks)
+        entry.publication = Publication(self, entry.relay, publisher, now_ms, None, pulled=True)
+        entry.relay.begin(now_ms, keeps_time=True, tracks=tracks)
         return entry.publication
 
     def _free(self, room: str, now_ms: int, *, pulled: bool) -> _Room:
@@ -243,17 +354,38 @@ class Directory:
             gives_way = former.pulled and not pulled
             if not gives_way and now_ms - former.heard_ms < PUBLISHER_SILENCE_MS:
                 self._refused += 1
-                raise AlreadyPublishing(room)
+                raise AlreadyPublishing(room, former.heard_ms, PUBLISHER_SILENCE_MS - (now_ms - former.heard_ms))
             self._takeovers += not former.pulled
             self._dismiss(former, now_ms)
         entry.told = None
         entry.hosted = True
         return entry
 
+    def expel(self, room: str, reason: str, now_ms: int) -> bool:
+        """Close the room's host; `reason` is told to it. Whether there was one. Its viewers wait for another."""
+        entry = self._rooms.get(room)
+        if entry is None or entry.publication is None:
+            return False
+        publication = entry.publication
+        self._expelled += 1
+        publication.end(reason, now_ms)
+        publication.publisher.close(reason)
+        return True
+
     def sweep(self, now_ms: int) -> None:
-        """Let time pass: give up tracks that stay away and relays that nobody needs."""
+        """Let time pass: give up tracks that stay away, hosts that send too much and relays that nobody needs."""
+        most, excess_ms = self._limits.host_bits_per_s_max, self._limits.excess_ms
         for room, entry in tuple(self._rooms.items()):
+            if entry.rendition:
+                continue
             if entry.publication is not None:
+                if most and not entry.publication.pulled and entry.publication.exceeds(most, excess_ms, now_ms):
+                    text = f"it sent more than {most / 1e6:g} Mbit/s, lower the bitrate in the encoder"
+                    self.expel(room, text, now_ms)
+                    continue
+                if now_ms - entry.publication.heard_ms >= STALL_MS:
+                    entry.relay.stall(now_ms)
+                    self._watch(entry.relay)
                 entry.relay.tick(now_ms)
             elif not entry.hosted and entry.relay.has_readers:
                 # Viewers that wait for a first host have a time-out of their own.
@@ -262,15 +394,26 @@ class Directory:
                 del self._rooms[room]
                 entry.relay.close(now_ms)
 
+    def fill(self, now_ms: int) -> None:
+        """Give the viewers of hosts that are away what is due of the last picture or the slate."""
+        for room, relay in tuple(self._away.items()):
+            relay.fill(now_ms)
+            if not relay.standing_in:
+                del self._away[room]
+
     def start(self) -> None:
-        """Sweep by a timer of the running loop, until `close`."""
+        """Sweep and fill by timers of the running loop, until `close`."""
         self._timer = asyncio.get_running_loop().call_later(SWEEP_INTERVAL_MS / 1000, self._on_timer)
 
     def close(self) -> None:
         """End every stream: hosts are closed, then viewers. Nothing can be published afterwards."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._fill_timer):
+            if timer is not None:
+                timer.cancel()
+        self._fill_timer = None
+        if self._slate is not None:
+            self._slate.close()
         now_ms = self._clock()
         for entry in tuple(self._rooms.values()):
             if entry.publication is not None:
@@ -279,19 +422,22 @@ class Directory:
                 publisher.close("shutting down")
             entry.relay.close(now_ms)
         self._rooms.clear()
+        self._away.clear()
 
     def stats(self) -> DirectoryStats:
         """Sum up the rooms now present."""
         relays = [entry.relay for entry in self._rooms.values()]
         return DirectoryStats(
             relays=len(relays),
-            live=sum(relay.live for relay in relays),
+            live=sum(entry.relay.live and not entry.rendition for entry in self._rooms.values()),
             bytes_in=sum(relay.bytes_in for relay in relays),
             packets_dropped=sum(relay.packets_dropped for relay in relays),
             gop_bytes=sum(relay.gop_bytes for relay in relays),
             gop_overflows=sum(relay.gop_overflows for relay in relays),
             takeovers=self._takeovers,
             refused=self._refused,
+            expelled=self._expelled,
+            aac_rooms=sum(entry.aac is not None and entry.aac.transcodes for entry in self._rooms.values()),
         )
 
     def _on_timer(self) -> None:
@@ -299,20 +445,42 @@ class Directory:
         self.start()
         self.sweep(self._clock())
 
-    def _entry(self, room: str) -> _Room:
+    def _watch(self, relay: Relay) -> None:
+        if relay.standing_in and not self._closed:
+            self._away[relay.room] = relay
+            if self._timer is not None and self._fill_timer is None:
+                self._arm_fill()
+
+    def _arm_fill(self) -> None:
+        self._fill_timer = asyncio.get_running_loop().call_later(FILL_INTERVAL_MS / 1000, self._on_fill)
+
+    def _on_fill(self) -> None:
+        self._fill_timer = None
+        if self._away:
+            self._arm_fill()
+            self.fill(self._clock())
+
+    def _entry(self, room: str, *, rendition: bool = False) -> _Room:
         entry = self._rooms.get(room)
         if entry is None:
             if self._closed:
                 raise DirectoryFull("the server is shutting down")
             if len(self._rooms) >= self._limits.relays_max:
                 raise DirectoryFull("too many streams, try again later")
-            entry = self._rooms[room] = _Room(Relay(room, self._limits.relay, self._on_info), left_ms=self._clock())
-            entry.relay.on_wanted = self._wanted
+            make_reel = None if self._slate is None else self._slate.reel
+            relay = Relay(room, self._limits.relay, self._on_info, make_reel, follows=rendition)
+            relay.on_wanted = None if rendition else self._wanted
+            entry = self._rooms[room] = _Room(relay, left_ms=self._clock(), rendition=rendition)
         return entry
 
     def _dismiss(self, publication: Publication, now_ms: int) -> None:
         publication.end("taken over", now_ms)
         publication.publisher.close("taken over by a new connection of the host")
+
+    def _wanted(self, room: str) -> None:
+        entry = self._rooms.get(room)
+        if self._on_wanted is not None and entry is not None and entry.publication is None:
+            self._on_wanted(room)
 
     def _ended(self, publication: Publication, reason: str, now_ms: int) -> None:
         relay = publication.relay
@@ -323,28 +491,30 @@ class Directory:
             entry.publication = None
             entry.left_ms = now_ms
             entry.told = None
+        self._watch(relay)
         if publication.pulled:
             return
         if was_live:
-            self._tell(StreamStopped(relay.room, relay.info(), now_ms, reason))
+            self._tell(StreamStopped(relay.room, relay.info(), now_ms, reason, origin=publication.origin))
         if self._on_hosted is not None:
             self._on_hosted(relay.room, False)
 
     def _on_info(self, relay: Relay, now_ms: int) -> None:
         entry = self._rooms.get(relay.room)
-        if entry is None or not relay.live or entry.publication is None or entry.publication.pulled:
+        if entry is None or not relay.live or entry.rendition:
             return
         info = relay.info()
+        video = relay.video
+        if self._slate is not None and video is not None and video.codec is Codec.H264 and info.width and info.height:
+            self._slate.prepare(info.width, info.height)
+        if entry.publication is None or entry.publication.pulled:
+            return
         told, entry.told = entry.told, info
+        origin = entry.publication.origin
         if told is None:
-            self._tell(StreamStarted(relay.room, info, now_ms))
+            self._tell(StreamStarted(relay.room, info, now_ms, origin=origin))
         elif _shape(told) != _shape(info):
-            self._tell(StreamChanged(relay.room, info, now_ms))
-
-    def _wanted(self, room: str) -> None:
-        entry = self._rooms.get(room)
-        if self._on_wanted is not None and entry is not None and entry.publication is None:
-            self._on_wanted(room)
+            self._tell(StreamChanged(relay.room, info, now_ms, origin=origin))
 
     def _tell(self, event: StreamEvent) -> None:
         for listener in self._listeners:

@@ -70,11 +70,16 @@ class OfferRefused(PeerError):
 
 
 class AlreadyPublishing(PeerError):
-    """The room has a host whose media still arrives; a second one is refused."""
+    """The room has a host whose media still arrives; a second one is refused.
 
-    def __init__(self, room: str) -> None:
+    `heard_ms`: Unix ms when it was last heard; after `retry_ms` more without a word it counts as gone.
+    """
+
+    def __init__(self, room: str, heard_ms: int = 0, retry_ms: int = 0) -> None:
         super().__init__("the room already has a live host")
         self.room = room
+        self.heard_ms = heard_ms
+        self.retry_ms = retry_ms
 
 
 class PublishRefused(PeerError):

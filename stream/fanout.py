@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from stream.packet import Kind, Packet
-from stream.relay import Relay
+from stream.relay import Source
 from stream.window import Encoder, Gop, Window, Windows, merge
 
 SLICE_VIEWERS: Final = 64
@@ -109,7 +109,7 @@ class Outlet(Protocol):
         """Unix ms."""
 
     @property
-    def encoder(self) -> Callable[[Relay], Encoder]:
+    def encoder(self) -> Callable[[Source], Encoder]:
         """Makes the encoder of one run of a relay."""
 
     def retire(self, fanout: "Fanout", *, empty: bool) -> None:
@@ -119,7 +119,7 @@ class Outlet(Protocol):
 class Fanout:
     """All viewers of one room in one format and delay; the relay's reader while there are any."""
 
-    def __init__(self, output: Outlet, relay: Relay, key: tuple[str, bool]) -> None:
+    def __init__(self, output: Outlet, relay: Source, key: tuple[str, bool]) -> None:
         self.key = key
         """Room, and whether each packet goes out at once."""
         self.relay = relay
@@ -230,7 +230,7 @@ class Fanout:
     def on_stop(self, now_ms: int) -> None:
         """Send what is left; viewers wait for the next start."""
         if self._windows is not None:
-            self._enqueue(self._windows.flush())
+            self._enqueue(self._windows.flush(self.relay.run_ends_ms))
         self._windows = None
         self._gop.clear()
 

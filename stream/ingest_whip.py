@@ -1,7 +1,7 @@
 """WHIP hosts: RTP in, packets into the room, as RTMP does it: the same rooms, the same takeover rule.
 
-H.264 goes on as it comes, in AVCC form; Opus becomes AAC once per stream, as FLV and MP4 viewers need it. The first
-sender reports of both tracks say how their clocks lie to one another (RFC 3550 section 6.4.1). What is lost is asked
+H.264 goes on as it comes, in AVCC form, and so does Opus: who needs AAC reads the room's `AacView`. The first sender
+reports of both tracks say how their clocks lie to one another (RFC 3550 section 6.4.1). What is lost is asked
 for again (NACK); a picture that stays broken is dropped with all up to the next key frame, and a key frame is asked
 for (PLI). A host makes key frames only when asked: each 2 s while readers are there that cannot ask.
 """
@@ -9,17 +9,20 @@ for (PLI). A host makes key frames only when asked: each 2 s while readers are t
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from stream.directory import Clock, Directory, Publication
 from stream.errors import AlreadyPublishing, OfferRefused, PublishRefused
+from stream.meter import Protocol
+from stream.origin import Origin
 from stream.packet import Codec, Kind, Packet
-from stream.protocol import h264, rtcp, rtp
-from stream.transcode_audio import AudioTranscoder
+from stream.protocol import opus, rtcp, rtp
 from stream.webrtc_sdp import AUDIO, VIDEO, Track, agree, answer
-from stream.webrtc_transport import Session, WebRtcTransport
+from stream.webrtc_session import Accepted, Session
+from stream.webrtc_transport import WebRtcTransport
+from stream.webrtc_video import SDP_NAMES, TAKEN
 
 log = logging.getLogger("siyu.whip")
 
@@ -31,11 +34,17 @@ KEY_ASKED_MS: Final = 500
 """Between two requests, whoever asks."""
 NACK_AGAIN_MS: Final = 80
 """Before a lost packet is asked for again: a round trip in one country."""
+NACKED_AT_ONCE_MAX: Final = 128
+"""In one feedback packet: a key frame of 150 KB."""
 REPORT_INTERVAL_MS: Final = 1000
 START_MS: Final = 10_000
 """Where a host's clock begins here: nothing that precedes the first packet is negative."""
 SYNC_MS: Final = 20
 """Sound is moved when the reports say that it is off by more: less is not seen."""
+
+SYNC_MS_MAX: Final = 2500
+"""Beyond it the reports are wrong: packets of both tracks arrived within this time. Less than what breaks the room's
+clock (`timeline.JUMP_MS`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +67,6 @@ class WhipTotals:
     frames: int = 0
     broken_frames: int = 0
     keys_asked: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A session's id (secret: it is the right to end it), its entity tag and the answer."""
-
-    id: str
-    etag: str
-    sdp: str
 
 
 class _Source:
@@ -140,10 +140,8 @@ class WhipHost:
         self._start_ms = now_ms
         self._video = _Source(video.payload_type, rtp.VIDEO_RATE)
         self._audio = None if audio is None else _Source(audio.payload_type, rtp.AUDIO_RATE)
-        self._frames = rtp.H264Depacketizer()
-        self._transcoder: AudioTranscoder | None = None
-        self._sets: dict[int, bytes] = {}
-        self._record = b""
+        self._format = TAKEN[next(codec for codec in TAKEN if SDP_NAMES[codec] == video.codec)]()
+        self._sound_ms: int | None = None
         self._waits_for_key = True
         self._ssrc = secrets.randbits(31) + 1
         self._key_asked_ms = 0
@@ -151,6 +149,15 @@ class WhipHost:
         self._reported_ms = 0
 
     # -- what the directory calls ------------------------------------------------------------------------------------
+
+    @property
+    def protocol(self) -> Protocol:
+        """What this host speaks."""
+        return "whip"
+
+    def rtt_ms(self) -> int | None:
+        """Not known: a side that only receives hears of no round trip (RFC 3550 section 6.4.1)."""
+        return None
 
     def close(self, reason: str) -> None:
         """Let go of the room: it was taken over or closed."""
@@ -165,16 +172,12 @@ class WhipHost:
 
     def on_connected(self, now_ms: int) -> None:
         """Media may come: ask for a key frame at once."""
-        if self._audio is not None:
-            self._transcoder = AudioTranscoder(Codec.AAC, self._on_aac)
         if self.publication is not None:
             self.publication.relay.on_key_wanted = self.want_key
         self.want_key(now_ms)
 
     def on_closed(self, reason: str, now_ms: int) -> None:
         """Give the room back."""
-        if self._transcoder is not None:
-            self._transcoder.close()
         if self.publication is not None:
             self.publication.end(reason, now_ms)
         self._ingest.forget(self)
@@ -185,6 +188,10 @@ class WhipHost:
         totals = self._ingest.totals
         totals.packets_in += 1
         if packet.payload_type == self._video.payload_type:
+            if packet.ssrc != self._video.ssrc:
+                # Another source: what is under way is of the one before, and only a key frame can be decoded.
+                self._format.renew()
+                self._waits_for_key = True
             ordered = self._video.take(packet, now_ms)
             if not ordered:
                 self._ask_again(now_ms)
@@ -209,7 +216,8 @@ class WhipHost:
         if video_ms is None or audio_ms is None:
             return
         base_ms = video.base_ms + audio_ms - video_ms
-        if abs(base_ms - audio.base_ms) > SYNC_MS:
+        off_ms = abs(base_ms - audio.base_ms)
+        if SYNC_MS < off_ms <= SYNC_MS_MAX:
             log.debug("room %s: sound moved by %.0f ms", self.room, base_ms - audio.base_ms)
             audio.base_ms = base_ms
 
@@ -217,59 +225,53 @@ class WhipHost:
 
     def _on_video(self, ordered: list[tuple[rtp.RtpPacket, bool]], now_ms: int) -> None:
         for packet, gap in ordered:
-            for frame in self._frames.push(packet, gap=gap):
+            for frame in self._format.frames.push(packet, gap=gap):
                 self._push_frame(frame, now_ms)
 
     def _push_frame(self, frame: rtp.Frame, now_ms: int) -> None:
         totals = self._ingest.totals
         if not frame.whole:
-            totals.broken_frames += 1
-            self._waits_for_key = True
-            self.want_key(now_ms)
+            self._broken(now_ms)
             return
-        dts_ms = self._video.time_ms(frame.timestamp, now_ms, self._start_ms)
-        slices = []
-        for unit in frame.units:
-            kind = unit[0] & 31
-            if kind in (rtp.SPS, rtp.PPS):
-                self._sets[kind] = unit
-            else:
-                slices.append(unit)
-        if not slices:
+        try:
+            packets = self._format.packets(frame, self._video.time_ms(frame.timestamp, now_ms, self._start_ms))
+        except ValueError:
+            self._broken(now_ms)
+            return
+        if not packets:
             return
         if frame.key:
             self._waits_for_key = False
             self._key_came_ms = now_ms
-            self._configure(dts_ms, now_ms)
         elif self._waits_for_key:
             self.want_key(now_ms)
             return
         totals.frames += 1
-        data = b"".join(len(unit).to_bytes(4, "big") + unit for unit in slices)
-        self._push(Packet(Kind.VIDEO, Codec.H264, dts_ms, 0, frame.key, False, data), now_ms)
-
-    def _configure(self, dts_ms: int, now_ms: int) -> None:
-        sps, pps = self._sets.get(rtp.SPS), self._sets.get(rtp.PPS)
-        if sps is None or pps is None or len(sps) < 4:
-            return
-        record = h264.make_avcc(sps, pps)
-        if record != self._record:
-            self._record = record
-            self._push(Packet(Kind.VIDEO, Codec.H264, dts_ms, 0, True, True, record), now_ms)
-
-    def _on_audio(self, ordered: list[tuple[rtp.RtpPacket, bool]], now_ms: int) -> None:
-        audio, transcoder = self._audio, self._transcoder
-        if audio is None or transcoder is None:
-            return
-        for packet, _ in ordered:
-            if packet.payload:
-                time_ms = audio.time_ms(packet.timestamp, now_ms, self._start_ms)
-                transcoder.push(Packet(Kind.AUDIO, Codec.OPUS, time_ms, 0, True, False, packet.payload))
-
-    def _on_aac(self, packets: list[Packet]) -> None:
-        now_ms = self._ingest.clock()
         for packet in packets:
             self._push(packet, now_ms)
+
+    def _broken(self, now_ms: int) -> None:
+        """A picture is lost, and all that build on it are."""
+        self._ingest.totals.broken_frames += 1
+        self._waits_for_key = True
+        self.want_key(now_ms)
+
+    def _on_audio(self, ordered: list[tuple[rtp.RtpPacket, bool]], now_ms: int) -> None:
+        audio = self._audio
+        if audio is None:
+            return
+        for packet, _ in ordered:
+            if not opus.samples(packet.payload):
+                continue
+            time_ms = audio.time_ms(packet.timestamp, now_ms, self._start_ms)
+            if self._sound_ms is None:
+                self._push(Packet(Kind.AUDIO, Codec.OPUS, time_ms, 0, True, True, opus.head()), now_ms)
+            elif time_ms <= self._sound_ms:
+                # The reports moved the sound back (see `_synchronize`): what would lie on what was sent is left out.
+                # Sent all the same, it would be a break of the host's clock to the room's, and never in sync again.
+                continue
+            self._sound_ms = time_ms
+            self._push(Packet(Kind.AUDIO, Codec.OPUS, time_ms, 0, True, False, packet.payload), now_ms)
 
     def _push(self, packet: Packet, now_ms: int) -> None:
         if self.publication is not None:
@@ -290,7 +292,7 @@ class WhipHost:
         video = self._video
         if video.ssrc is None or self.session is None:
             return
-        missing = video.buffer.missing(now_ms, NACK_AGAIN_MS)[: rtcp.NACKED_MAX // 4]
+        missing = video.buffer.missing(now_ms, NACK_AGAIN_MS, NACKED_AT_ONCE_MAX)
         if missing:
             self._ingest.totals.nacked += len(missing)
             empty = rtcp.receiver_report(self._ssrc, [])
@@ -322,33 +324,46 @@ class WhipHost:
 
 
 class WhipIngest:
-    """All WHIP hosts. Whoever calls `join` has checked the host's key."""
+    """All WHIP hosts. Whoever calls `join` has checked the host's key.
+
+    `codecs`: what hosts may send, in the order of preference. Every output carries H.264; of VP8 WHEP viewers get the
+    picture as it came and the others what a transcoder makes of it, so it is taken only where there is one.
+    """
 
     def __init__(
-        self, directory: Directory, transport: WebRtcTransport, *, clock: Clock, limits: WhipLimits | None = None
+        self,
+        directory: Directory,
+        transport: WebRtcTransport,
+        *,
+        clock: Clock,
+        limits: WhipLimits | None = None,
+        codecs: Sequence[Codec] = (Codec.H264,),
     ) -> None:
         self.clock: Callable[[], int] = clock
         self.limits = limits or WhipLimits()
         self.totals = WhipTotals()
+        self.codecs = tuple(codecs)
         self._directory = directory
         self._transport = transport
         self._hosts: dict[str, WhipHost] = {}
         self._lost = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def join(self, room: str, offer: str, *, client: str, reached: str | None = None) -> Accepted:
+    def join(
+        self, room: str, offer: str, *, client: str, reached: str | None = None, origin: Origin | None = None
+    ) -> Accepted:
         """Answer a host's offer and give it the room.
 
         Raises OfferRefused: 422 without H.264, 4xx a bad offer, 409 when the room has a live host, 503 full.
         """
         try:
-            return self._join(room, offer, client, reached)
+            return self._join(room, offer, client, reached, origin)
         except OfferRefused:
             self.totals.refused += 1
             raise
 
-    def _join(self, room: str, text: str, client: str, reached: str | None) -> Accepted:
-        agreed = agree(text, sending=False, profile=None)
+    def _join(self, room: str, text: str, client: str, reached: str | None, origin: Origin | None) -> Accepted:
+        agreed = agree(text, sending=False, codecs=[SDP_NAMES[codec] for codec in self.codecs])
         if len(self._hosts) >= self.limits.hosts_max:
             raise OfferRefused(503, "full", "the server takes no more hosts now", retry_ms=5_000)
         video = agreed.track(VIDEO)
@@ -356,10 +371,14 @@ class WhipIngest:
         now_ms = self.clock()
         host = WhipHost(self, room, video, agreed.track(AUDIO), now_ms)
         session = self._transport.open_session(
-            host, client=client, remote_ufrag=agreed.remote_ufrag, fingerprints=agreed.fingerprints
+            host,
+            client=client,
+            remote_ufrag=agreed.remote_ufrag,
+            fingerprints=agreed.fingerprints,
+            connects=agreed.connects,
         )
         try:
-            host.publication = self._directory.publish(room, host, now_ms)
+            host.publication = self._directory.publish(room, host, now_ms, origin)
         except AlreadyPublishing as error:
             self._transport.close_session(session, "the room is live already")
             raise OfferRefused(409, "live", "this room is live already: stop the other encoder first", 1_000) from error
@@ -373,7 +392,7 @@ class WhipIngest:
         if self._timer is None:
             self._tick()
         local = self._transport.local_end(session, reached)
-        sdp = answer(agreed, local, sending=False, session=secrets.randbits(62), sources={})
+        sdp = answer(agreed, local, session=secrets.randbits(62), sources={})
         return Accepted(session.id, session.ufrag, sdp)
 
     def find(self, room: str, number: str) -> WhipHost | None:

@@ -7,12 +7,14 @@ from typing import Final
 
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import aac, fmp4, h264
-from stream.relay import Relay
+from stream.relay import Source
 
 AUDIO_DRIFT_MS_MAX: Final = 60
 """Sound is counted in samples, as millisecond times would leave gaps and overlaps; beyond this it follows its times."""
 
 TICKS_PER_MS: Final = fmp4.VIDEO_TIMESCALE // 1000
+LAST_TICKS_MAX: Final = 500 * TICKS_PER_MS
+"""How long a last frame lasts at most: what passes before a stand-in shows the next one, and some."""
 LAST_FRAME_TICKS: Final = 40 * TICKS_PER_MS
 """How long a last frame lasts when nothing tells: 25 frames a second."""
 
@@ -20,7 +22,7 @@ LAST_FRAME_TICKS: Final = 40 * TICKS_PER_MS
 class Mp4Encoder:
     """Fragments of one stream. The last sample of each track waits for the next one, which tells its duration."""
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Source) -> None:
         self._video: Packet | None = None
         self._audio: Packet | None = None
         for packet in relay.configs():
@@ -79,8 +81,11 @@ class Mp4Encoder:
         """Give the samples whose durations are known; nothing while the key frame at the start is held."""
         return b"" if self._starting else self._collect()
 
-    def flush(self) -> bytes:
-        """Give all; the last samples last as long as usual."""
+    def flush(self, end_ms: int | None = None) -> bytes:
+        """Give all; the last picture lasts until `end_ms`, or as long as usual."""
+        picture = self._held.get(Kind.VIDEO)
+        if picture is not None and end_ms is not None:
+            picture.duration = min(max(1, end_ms * TICKS_PER_MS - picture.time), LAST_TICKS_MAX)
         self._finish()
         return b"".join(self._take_parts())
 
@@ -134,7 +139,8 @@ class Mp4Encoder:
         self._held[kind] = sample
         if before is None:
             return False
-        before.duration = sample.time - before.time
+        # A machine that slept for half a day: the field has 32 bits.
+        before.duration = min(sample.time - before.time, 0xFFFFFFFF)
         self._done[kind].append(before)
         return True
 

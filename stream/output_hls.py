@@ -10,16 +10,16 @@ one condition per room, bounded in number and time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import urlencode
 
-from stream.directory import Clock, Directory, DirectoryFull
+from stream.directory import Clock, Directory, DirectoryFull, StreamEvent, StreamStarted
 from stream.mp4_encoder import Mp4Encoder
 from stream.packet import Packet
 from stream.protocol import fmp4, hls
-from stream.relay import Relay
+from stream.relay import SEPARATOR, Source
 from stream.window import Window, Windows
 
 IDLE_MS: Final = 30_000
@@ -31,6 +31,10 @@ START_WAIT_S: Final = 12.0
 HELD_TARGETS: Final = 3
 """A held request is answered 503 after so many target durations (6.2.5.2)."""
 QUERY_CHARACTERS_MAX: Final = 2_048
+CLIENTS_MAX: Final = 20_000
+"""Addresses of a room's players that are told apart: as many as may wait."""
+CLIENT_MS: Final = 15_000
+"""A player asks once a segment, at least; one that did not for so long is gone."""
 
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 MEDIA_TYPE: Final = "video/mp4"
@@ -38,6 +42,18 @@ FOR_EVER: Final = "public, max-age=31536000, immutable"
 NEVER: Final = "no-cache"
 BRIEFLY: Final = "public, max-age=10"
 """A blocking reload names its segment and part: the answer to the same URL never changes (6.2.5.2)."""
+
+
+BYTES_PER_S_MAX: Final = 1_600_000
+"""What a window of a given length may hold, a second: 12 Mbit/s and some."""
+WINDOW_MS: Final = 60_000
+"""Up to here a room is cut only while somebody watches; who wants to go back further wants to find what was before."""
+
+
+def hls_limits(window_s: int) -> hls.HlsLimits:
+    """Give the limits for viewers that can go back `window_s`."""
+    least = hls.HlsLimits().window_bytes
+    return hls.HlsLimits(window_ms=window_s * 1000, window_bytes=max(least, window_s * BYTES_PER_S_MAX))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +83,56 @@ class HlsStats:
     refused: int = 0
 
 
+class Variant(Protocol):
+    """A rendition of a room."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def codecs(self) -> str: ...
+    @property
+    def bandwidth(self) -> int: ...
+
+
 class _Room:
     """One room's reader: cuts its stream while somebody watches."""
 
-    def __init__(self, relay: Relay, clock: Clock, limits: hls.HlsLimits) -> None:
+    def __init__(self, relay: Source, clock: Clock, limits: hls.HlsLimits, like: _Room | None = None) -> None:
         self.relay = relay
         self.asked_ms = clock()
         self.codecs = ""
         self.closed = False
-        self.timeline = hls.Timeline(_base36(self.asked_ms), limits)
+        self._clients: dict[str, int] = {}
+        lengths: hls.Timeline | None = None if like is None else like.timeline
+        self.timeline: hls.Timeline = hls.Timeline(_base36(self.asked_ms), limits, lengths)
+        self._like = like
         self._clock = clock
         self._limits = limits
         self._windows: Windows | None = None
         self._rate = 0
         self._map = b""
         self._changed = asyncio.Event()
-        self._wall_offset_ms = 0
+        self.wall_offset_ms = 0
+
+    def seen(self, client: str) -> None:
+        """Note that an address asked."""
+        clients = self._clients
+        clients.pop(client, None)
+        clients[client] = self.asked_ms
+        if len(clients) > CLIENTS_MAX:
+            del clients[next(iter(clients))]
+
+    def viewers(self) -> int:
+        """Count the addresses that asked within CLIENT_MS; the others are forgotten."""
+        clients, from_ms = self._clients, self._clock() - CLIENT_MS
+        # In the order of their last request.
+        while clients and clients[oldest := next(iter(clients))] < from_ms:
+            del clients[oldest]
+        return len(clients)
 
     # What the relay calls.
 
@@ -92,8 +142,13 @@ class _Room:
             return
         self.codecs = encoder.content_type.partition('codecs="')[2].rstrip('"')
         self._rate = encoder.rate
-        self._wall_offset_ms = now_ms - self.relay.media_clock_ms
-        self._windows = windows = Windows(encoder, self._limits.part_ms)
+        offset_ms = now_ms - self.relay.media_clock_ms
+        # A host that sends its first seconds at once would take the dates back (4.4.4.6).
+        self.wall_offset_ms = max(offset_ms, self.wall_offset_ms) if self.timeline.segments else offset_ms
+        if self._like is not None:
+            # A rendition is in its room's time: the same moment has the same date (6.2.4).
+            self.wall_offset_ms = self._like.wall_offset_ms
+        self._windows = windows = Windows(encoder, self._limits.part_ms, exact=True)
         for packet in tuple(self.relay.gop):
             self._take(windows.push(packet, now_ms))
 
@@ -106,7 +161,11 @@ class _Room:
 
     def on_stop(self, now_ms: int) -> None:
         if self._windows is not None:
-            self._take(self._windows.flush())
+            end_ms, opened_ms = self.relay.run_ends_ms, self._windows.opened_ms
+            if end_ms is not None and opened_ms is not None:
+                # The last picture may last long, its part no longer than promised.
+                end_ms = min(end_ms, opened_ms + self._limits.part_ms)
+            self._take(self._windows.flush(end_ms))
             self._windows = None
         self.timeline.interrupt()
         self._tell()
@@ -126,7 +185,9 @@ class _Room:
                 continue
             start_ms, duration_ms = self._span_ms(spans)
             part = hls.Part(data, duration_ms, window.key)
-            self.timeline.add(part, self._map, int(start_ms) + self._wall_offset_ms)
+            self.timeline.add(part, self._map, int(start_ms) + self.wall_offset_ms)
+        if self._windows is not None and self.timeline.ready:
+            self._windows.longest_ms = self.timeline.part_target_s * 1000
         self._tell()
 
     def _span_ms(self, spans: dict[int, tuple[int, int]]) -> tuple[float, float]:
@@ -157,22 +218,37 @@ class _Room:
 
 
 class HlsOutput:
-    """Playlists and media of all rooms."""
+    """Playlists and media of all rooms. `variants` gives a room's lower renditions; who asks adds `rendition=NAME`."""
 
-    def __init__(self, directory: Directory, *, clock: Clock, limits: hls.HlsLimits | None = None) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        *,
+        clock: Clock,
+        limits: hls.HlsLimits | None = None,
+        variants: Callable[[str], Sequence[Variant]] = lambda room: (),
+    ) -> None:
+        self._variants = variants
         self._directory = directory
         self._clock = clock
         self._limits = limits or hls.HlsLimits()
         self._rooms: dict[str, _Room] = {}
         self._stats = HlsStats()
         self._timer: asyncio.TimerHandle | None = None
+        self._keeps = self._limits.window_ms > WINDOW_MS
+        if self._keeps:
+            directory.listen(self._on_stream)
 
-    async def answer(self, room: str, file: str, query: Mapping[str, str]) -> HlsAnswer:
-        """Answer a request for `file` of `room`; the query is repeated on the children, less HLS's own directives."""
+    async def answer(self, room: str, file: str, query: Mapping[str, str], *, client: str = "") -> HlsAnswer:
+        """Answer a request for `file` of `room`; the query is repeated on the children, less HLS's own directives.
+
+        `client` is the address that asked: players are told apart by it.
+        """
         live = self._room(room)
         if live is None:
             return _refused(503, "busy", "too many streams, try again later")
         live.asked_ms = self._clock()
+        live.seen(client)
         if file.endswith(".m3u8"):
             if self._stats.waiting >= WAITING_MAX:
                 self._stats.refused += 1
@@ -203,7 +279,8 @@ class HlsOutput:
             info = live.relay.info()
             size = (info.width, info.height) if info.width and info.height else None
             bandwidth = live.relay.bytes_per_s * 8 * 12 // 10
-            text = hls.multivariant(live.codecs, bandwidth, size, children)
+            own = hls.Rendition(live.codecs, bandwidth, size, children)
+            text = hls.multivariant(own, *self._lower(live.relay.room, query))
             return HlsAnswer(200, text.encode(), PLAYLIST_TYPE, NEVER)
         if file != "media.m3u8":
             return _refused(404, "not_found", "the playlists are index.m3u8 and media.m3u8")
@@ -218,6 +295,14 @@ class HlsOutput:
         text = timeline.playlist(children, skip=query.get("_HLS_skip") in {"YES", "v2"})
         return HlsAnswer(200, text.encode(), PLAYLIST_TYPE, cache)
 
+    def _lower(self, room: str, query: Mapping[str, str]) -> list[hls.Rendition]:
+        out = []
+        for variant in self._variants(room):
+            children = _children({**query, "rendition": variant.name}) or ""
+            size = variant.width, variant.height
+            out.append(hls.Rendition(variant.codecs, variant.bandwidth, size, children))
+        return out
+
     async def _hold(self, live: _Room, query: Mapping[str, str]) -> HlsAnswer | None:
         """Hold a blocking reload until its segment or part is there (6.2.5.2)."""
         timeline = live.timeline
@@ -225,8 +310,8 @@ class HlsOutput:
         part = _number(query["_HLS_part"]) if "_HLS_part" in query else None
         if number is None or ("_HLS_part" in query and part is None):
             return _refused(400, "invalid", "_HLS_msn and _HLS_part are whole numbers")
-        if timeline.too_far(number):
-            return _refused(400, "invalid", "_HLS_msn lies too far ahead")
+        if timeline.too_far(number, part):
+            return _refused(400, "invalid", "_HLS_msn or _HLS_part lies too far ahead")
         if not await live.until(lambda: timeline.has(number, part), HELD_TARGETS * timeline.target_s):
             return _refused(503, "late", "the stream is late, try again")
         return None
@@ -247,6 +332,11 @@ class HlsOutput:
             return _refused(404, "not_found", "no such part or segment (any more)")
         return HlsAnswer(200, data, MEDIA_TYPE, FOR_EVER)
 
+    def viewers_in(self, room: str) -> int:
+        """Addresses that asked for something of the room lately: HLS knows no viewer, only requests."""
+        live = self._rooms.get(room)
+        return live.viewers() if live is not None else 0
+
     def stats(self) -> HlsStats:
         """Give figures for metrics."""
         self._stats.rooms = len(self._rooms)
@@ -260,6 +350,10 @@ class HlsOutput:
         for name in tuple(self._rooms):
             self._drop(name)
 
+    def _on_stream(self, event: StreamEvent) -> None:
+        if isinstance(event, StreamStarted):
+            self._room(event.room)
+
     def _room(self, name: str) -> _Room | None:
         room = self._rooms.get(name)
         if room is not None and room.closed:
@@ -267,10 +361,12 @@ class HlsOutput:
             room = None
         if room is None:
             try:
-                relay = self._directory.relay(name)
+                relay = self._directory.aac(name)
             except DirectoryFull:
                 return None
-            room = self._rooms[name] = _Room(relay, self._clock, self._limits)
+            source = self._rooms.get(name.partition(SEPARATOR)[0])
+            like = source if source is not None and source.timeline.ready else None
+            room = self._rooms[name] = _Room(relay, self._clock, self._limits, like)
             relay.attach(room, self._clock())
             if self._timer is None:
                 self._arm()
@@ -283,7 +379,8 @@ class HlsOutput:
         self._timer = None
         now_ms = self._clock()
         for name, room in tuple(self._rooms.items()):
-            if now_ms - room.asked_ms >= IDLE_MS:
+            kept = self._keeps and (room.relay.live or room.relay.standing_in) and not room.closed
+            if now_ms - room.asked_ms >= IDLE_MS and not kept:
                 self._drop(name)
         if self._rooms:
             self._arm()

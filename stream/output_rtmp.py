@@ -43,16 +43,25 @@ class RtmpEncoder(TagEncoder):
 
 
 Authorize = Callable[[PlayRequest], Awaitable[None]]
+OnSeat = Callable[[PlayRequest, Seat], Callable[[], None]]
+"""Told of each player as it is given its place; gives what is called when it leaves."""
 
 
 class RtmpSeat(Seat):
     """One player's place; its connection does the talking."""
 
-    __slots__ = ("_line",)
+    __slots__ = ("_line", "_on_lost")
 
-    def __init__(self, output: ProgressiveOutput, room: str, line: Line, *, low_delay: bool) -> None:
-        super().__init__(output, room, low_delay=low_delay)
+    def __init__(self, output: ProgressiveOutput, request: PlayRequest, line: Line, on_seat: OnSeat) -> None:
+        super().__init__(output, request.room, low_delay=request.low_delay)
         self._line = line
+        self._on_lost = on_seat(request, self)
+
+    def leave(self) -> None:
+        """Give the place up, once."""
+        super().leave()
+        on_lost, self._on_lost = self._on_lost, _nobody_asked
+        on_lost()
 
     def refuse(self, status: int, phrase: str, code: str, detail: str) -> None:
         """Say that there is nothing to play."""
@@ -70,6 +79,20 @@ class RtmpSeat(Seat):
         else:
             self._line.over()
 
+    def expel(self, code: str, detail: str) -> None:
+        """Say why it may watch no longer."""
+        if not self._ended:
+            self.stop()
+            self._line.expelled(detail)
+
+
+def _nobody_asked() -> None:
+    """Stand for `on_lost` where nobody wants to know."""
+
+
+def _seat_of_anyone(request: PlayRequest, seat: Seat) -> Callable[[], None]:
+    return _nobody_asked
+
 
 class RtmpOutput(ProgressiveOutput):
     """Players on RTMP connections, which tell them to go when their server drains.
@@ -78,15 +101,21 @@ class RtmpOutput(ProgressiveOutput):
     """
 
     def __init__(
-        self, directory: Directory, authorize: Authorize, clock: Clock, limits: ViewerLimits | None = None
+        self,
+        directory: Directory,
+        authorize: Authorize,
+        clock: Clock,
+        limits: ViewerLimits | None = None,
+        on_seat: OnSeat = _seat_of_anyone,
     ) -> None:
         super().__init__(directory, RtmpEncoder, clock=clock, limits=limits, fixed_tracks=False)
         self._authorize = authorize
+        self._on_seat = on_seat
 
     async def authorize(self, request: PlayRequest) -> None:
         """Check the token. Raises PlayRefused."""
         await self._authorize(request)
 
-    def seat(self, room: str, line: Line, *, low_delay: bool) -> RtmpSeat:
+    def seat(self, request: PlayRequest, line: Line) -> RtmpSeat:
         """Give a player its place; call its `sit(transport)` once play was answered."""
-        return RtmpSeat(self, room, line, low_delay=low_delay)
+        return RtmpSeat(self, request, line, self._on_seat)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,11 +12,18 @@ from stream.errors import OfferRefused
 from stream.packet import Codec, Kind
 from stream.protocol import h264, rtcp, rtp
 from stream.relay import Relay
-from stream.webrtc_sdp import AUDIO, VIDEO, Track, agree, answer
-from stream.webrtc_transport import Session, WebRtcTransport
+from stream.webrtc_sdp import AUDIO, VIDEO, Source, Track, agree, answer
+from stream.webrtc_session import Accepted, Session
+from stream.webrtc_transport import WebRtcTransport
+from stream.webrtc_video import SDP_NAMES, SENT
 from stream.whep_stream import SendRtp, Variant, WhepStream, WhepTotals
 
 log = logging.getLogger("siyu.whep")
+
+AT_ONCE: Final = bytes(3)
+"""playout-delay 0/0: show the pictures since the last key frame as they come, until they are those of now."""
+AS_THE_SOUND_NEEDS: Final = b"\x00\x0f\xff"
+"""playout-delay from 0 to any: the sound waits in the player's jitter buffer, and lips must wait for it."""
 
 TICK_S: Final = 0.25
 NOT_LIVE_RETRY_MS: Final = 1000
@@ -31,22 +39,19 @@ class WhepLimits:
     """Packets sent again to one viewer in a second: a third of a 2 Mbit/s stream and its bursts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A session's id (secret: it is the right to end it), its entity tag and the answer."""
-
-    id: str
-    etag: str
-    sdp: str
-
-
 class WhepViewer:
     """One viewer."""
 
-    def __init__(self, output: "WhepOutput", stream: WhepStream, video: Track, audio: Track | None) -> None:
+    def __init__(
+        self, output: "WhepOutput", room: str, stream: WhepStream, codec: Codec, video: Track, audio: Track | None
+    ) -> None:
+        self.room = room
         self.stream = stream
-        extension = b"" if video.playout_delay is None else rtp.extension_block(video.playout_delay, bytes(3))
-        self.variant: Variant = (video.payload_type, extension)
+        self.on_lost: Callable[[], None] = _nobody_asked
+        """Called once, when the session is over."""
+        self.codec = codec
+        self._playout_delay = video.playout_delay
+        self.variant: Variant = (video.payload_type, self._extension(AT_ONCE))
         self.audio_payload_type = None if audio is None else audio.payload_type
         self.cursor: int | None = None
         self.session: Session | None = None
@@ -57,12 +62,24 @@ class WhepViewer:
         self._resent = 0
         self._resent_from_ms = 0
 
+    def _extension(self, delay: bytes) -> bytes:
+        return b"" if self._playout_delay is None else rtp.extension_block(self._playout_delay, delay)
+
     # what the stream calls
+
+    def caught_up(self) -> None:
+        """Play in sync from now on: a player that must show each picture at once cannot wait for the sound."""
+        if self.audio_payload_type is not None:
+            self.variant = (self.variant[0], self._extension(AS_THE_SOUND_NEEDS))
 
     def send_rtcp(self, data: bytes) -> None:
         """Send one RTCP compound packet."""
         if self.session is not None:
             self.session.send_rtcp(data)
+
+    def expel(self, code: str, detail: str) -> None:
+        """Close a viewer that may watch no longer: RTCP and DTLS say that it is over, not why."""
+        self.end(detail)
 
     def end(self, reason: str) -> None:
         """Tell the peer and close."""
@@ -95,6 +112,7 @@ class WhepViewer:
         """Leave the stream."""
         self.send_rtp = _send_nothing
         self._output.forget(self)
+        self.on_lost()
 
     def _resend(self, sequences: tuple[int, ...], now_ms: int) -> None:
         if now_ms - self._resent_from_ms >= 1000:
@@ -134,6 +152,8 @@ class WhepOutput:
         self, directory: Directory, transport: WebRtcTransport, *, clock: Clock, limits: WhepLimits | None = None
     ) -> None:
         self.limits = limits or WhepLimits()
+        self.substitute: Callable[[Relay], Relay | None] | None = None
+        """Gives the relay to play instead of one that WebRTC cannot carry, if there is one."""
         self.totals = WhepTotals()
         self._directory = directory
         self._transport = transport
@@ -148,6 +168,10 @@ class WhepOutput:
         """Sessions there are, those still connecting included."""
         return len(self._viewers)
 
+    def viewers_in(self, room: str) -> int:
+        """Sessions in one room now."""
+        return self._per_room.get(room, 0)
+
     def join(self, room: str, offer: str, *, client: str, reached: str | None = None) -> Accepted:
         """Answer an offer. Raises OfferRefused: 409 not live, 422 what cannot be played, 4xx a bad offer, 503 full."""
         try:
@@ -160,29 +184,39 @@ class WhepOutput:
         relay = self._directory.find(room)
         if relay is None or not relay.playing:
             raise OfferRefused(409, "not_live", "the room is not live", retry_ms=NOT_LIVE_RETRY_MS)
-        profile = _check_playable(relay)
+        if self.substitute is not None:
+            relay = self.substitute(relay) or relay
+        codec, profile = _check_playable(relay)
         if self._per_room.get(room, 0) >= self.limits.viewers_per_room_max:
             raise OfferRefused(503, "room_full", "too many WebRTC viewers in this room: play FLV or MP4", 5_000)
-        agreed = agree(text, sending=True, profile=profile, audio=relay.audio is not None)
-        stream = self._streams.get(room)
+        audio = relay.audio is not None
+        agreed = agree(text, sending=True, codecs=[SDP_NAMES[codec]], profile=profile, audio=audio)
+        stream = self._streams.get(relay.room)
         if stream is None or stream.relay is not relay:
             stream = WhepStream(relay, clock=self._clock, totals=self.totals, on_empty=self._retire)
         video = agreed.track(VIDEO)
         assert video is not None
-        viewer = WhepViewer(self, stream, video, agreed.track(AUDIO))
+        viewer = WhepViewer(self, room, stream, codec, video, agreed.track(AUDIO))
         session = self._transport.open_session(
-            viewer, client=client, remote_ufrag=agreed.remote_ufrag, fingerprints=agreed.fingerprints
+            viewer,
+            client=client,
+            remote_ufrag=agreed.remote_ufrag,
+            fingerprints=agreed.fingerprints,
+            connects=agreed.connects,
         )
         viewer.session = session
-        self._streams[room] = stream
+        self._streams[relay.room] = stream
         self._viewers[session.id] = viewer
         self._per_room[room] = self._per_room.get(room, 0) + 1
         self.totals.joined += 1
         if self._timer is None:
             self._tick()
-        sources = {VIDEO: (stream.video_ssrc, stream.rtx_ssrc), AUDIO: (stream.audio_ssrc, None)}
+        sources = {
+            VIDEO: Source(stream.video_ssrc, stream.rtx_ssrc, stream.epoch),
+            AUDIO: Source(stream.audio_ssrc, None, stream.epoch),
+        }
         local = self._transport.local_end(session, reached)
-        sdp = answer(agreed, local, sending=True, session=secrets.randbits(62), sources=sources)
+        sdp = answer(agreed, local, session=secrets.randbits(62), sources=sources)
         return Accepted(session.id, session.ufrag, sdp)
 
     def leave(self, room: str, number: str) -> bool:
@@ -196,7 +230,7 @@ class WhepOutput:
     def find(self, room: str, number: str) -> WhepViewer | None:
         """Give the session of a room by its id."""
         viewer = self._viewers.get(number)
-        return viewer if viewer is not None and viewer.stream.relay.room == room else None
+        return viewer if viewer is not None and viewer.room == room else None
 
     def connected(self, viewer: WhepViewer, now_ms: int) -> None:
         """Let a viewer whose transport is up into its stream."""
@@ -211,7 +245,7 @@ class WhepOutput:
         session = viewer.session
         if session is None or self._viewers.pop(session.id, None) is None:
             return
-        room = viewer.stream.relay.room
+        room = viewer.room
         self._per_room[room] -= 1
         if not self._per_room[room]:
             del self._per_room[room]
@@ -237,7 +271,7 @@ class WhepOutput:
 
     def _retire(self, stream: WhepStream) -> None:
         room = stream.relay.room
-        if self._streams.get(room) is stream and room not in self._per_room:
+        if self._streams.get(room) is stream and not stream.viewers:
             del self._streams[room]
 
     def _tick(self) -> None:
@@ -250,21 +284,26 @@ class WhepOutput:
             stream.tick(now_ms)
 
 
+def _nobody_asked() -> None:
+    """Stand for `on_lost` where nobody wants to know."""
+
+
 def _send_nothing(packets: list[bytes], runs: object = None) -> None:
     """What a viewer that is not connected gets."""
 
 
-def _check_playable(relay: Relay) -> str:
-    """Give the stream's H.264 profile as the first two hex digits. Raises OfferRefused 422."""
+def _check_playable(relay: Relay) -> tuple[Codec, str | None]:
+    """Give the picture's codec, and H.264's profile as two hex digits. Raises OfferRefused 422."""
     video = relay.video
     if video is None:
         raise OfferRefused(422, "no_video", "the stream has no picture: play FLV, MP4 or HLS")
-    if video.codec is not Codec.H264:
-        raise OfferRefused(422, "codec", f"the stream is {video.codec}, WebRTC here carries H.264: play FLV or MP4")
+    if video.codec not in SENT:
+        names = ", ".join(SDP_NAMES[codec] for codec in SENT)
+        raise OfferRefused(422, "codec", f"the stream is {video.codec}, WebRTC here carries {names}: play FLV")
     if any(packet.kind is Kind.VIDEO and packet.cts_ms for packet in relay.gop):
         raise OfferRefused(
             422,
             "b_frames",
             "the host sends B-frames, which WebRTC cannot carry: play FLV or MP4, or set bframes=0 in OBS",
         )
-    return h264.parse_avcc(video.data).codec[5:7]
+    return video.codec, h264.parse_avcc(video.data).codec[5:7] if video.codec is Codec.H264 else None

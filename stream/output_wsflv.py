@@ -5,6 +5,7 @@ file. websockets' sans-I/O core has the handshake, pings and the close (RFC 6455
 
     close code  1000 the broadcast is over   4000 the server restarts: come back at once, with jitter
                 4204 not live                4229 too many streams: both come back after the time in the reason
+                4401 the token was revoked: do not come back without another one
 """
 
 import asyncio
@@ -32,6 +33,7 @@ UNREAD_PONGS_BYTES_MAX: Final = 16 * 1024
 """Pongs behind media that the viewer does not read; one that only watches sends a ping now and then."""
 
 _CLOSE_CODES: Final = {"not_live": 4204, "busy": 4229, "draining": 4000}
+_TOKEN_CODE: Final = 4401
 _RETRY_MS: Final = 3000
 
 
@@ -116,6 +118,17 @@ class WsViewer(Seat, asyncio.Protocol):
         if not self._ended:
             self.send(self._close(_CLOSE_CODES[code], f"{detail} retry_ms={_RETRY_MS}"))
             self.end()
+
+    def expel(self, code: str, detail: str) -> None:
+        """Close with the code of a token that is no good, whether it plays or waits."""
+        if not self._ended and self.transport is not None:
+            if self.paused:
+                self.stop()
+                self.transport.abort()
+                return
+            self.send(self._close(_TOKEN_CODE, detail))
+            self.stop()
+            self.transport.close()
 
     def _close(self, code: int, reason: str) -> bytes:
         try:

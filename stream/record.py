@@ -21,7 +21,7 @@ from stream.packet import Packet
 from stream.protocol import fmp4
 from stream.protocol.recording import Init, Part
 from stream.recorder_disk import AppendFile, Disk, DiskLimits, InitSegment, OutFile, Show, find_shows
-from stream.relay import Relay
+from stream.relay import Source
 from stream.window import Window, Windows
 
 logger = logging.getLogger("siyu.record")
@@ -85,7 +85,7 @@ class RecordStats:
 class _Tape:
     """One room's reader."""
 
-    def __init__(self, recorder: Recorder, relay: Relay) -> None:
+    def __init__(self, recorder: Recorder, relay: Source) -> None:
         self.relay = relay
         self.show: Show | None = None
         self._recorder = recorder
@@ -290,10 +290,10 @@ class Recorder:
     def _on_stream(self, event: StreamEvent) -> None:
         if not isinstance(event, StreamStarted) or event.room in self._tapes:
             return
-        relay = self._directory.find(event.room)
-        if relay is not None and NAME.fullmatch(event.room):
+        if self._directory.find(event.room) is not None and NAME.fullmatch(event.room):
+            relay = self._directory.aac(event.room)
             tape = self._tapes[event.room] = _Tape(self, relay)
-            relay.attach(tape, event.now_ms)
+            relay.attach(tape, event.now_ms, host_only=True)
 
     def _add(self, show: Show) -> None:
         self._shows[(show.room, show.show)] = show

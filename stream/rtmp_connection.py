@@ -18,6 +18,8 @@ from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Final, cast
 
 from stream.errors import AlreadyPublishing, PeerError, PlayRefused, PublishRefused
+from stream.meter import Protocol
+from stream.origin import Origin
 from stream.protocol.rtmp_events import (
     MediaReceived,
     PeerRejected,
@@ -30,11 +32,18 @@ from stream.protocol.rtmp_events import (
 from stream.protocol.rtmp_handshake import ENTROPY_BYTES
 from stream.protocol.rtmp_session import State
 from stream.rtmp_peers import Feed, Outlet, PlayRequest, PlaySeat, PublishRequest
+from stream.tcp_info import tcp_rtt_ms
 
 if TYPE_CHECKING:
     from stream.rtmp_server import RtmpServer
 
 log = logging.getLogger("siyu.rtmp")
+
+TAKEOVER_SLACK_MS: Final = 200
+"""Media of the room's host that comes this long after a second one may have been under way; later, the host lives."""
+
+TAKEOVER_WAIT_S: Final = 1.0
+"""How long a second host may wait for the first one to be silent."""
 
 UNREAD_ANSWERS_BYTES_MAX: Final = 64 * 1024
 """Answers behind media that a player does not read; one that only plays gets none."""
@@ -83,13 +92,24 @@ class Connection(asyncio.Protocol):
 
     # -- asyncio.Protocol --------------------------------------------------------------------------------------------
 
+    @property
+    def protocol(self) -> Protocol:
+        """What hosts by this connection speak."""
+        return "rtmp"
+
+    def rtt_ms(self) -> int | None:
+        """The kernel's smoothed round trip (tcpi_rtt); None where it does not tell."""
+        return None if self._transport is None else tcp_rtt_ms(self._transport)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else "unknown"
-        if not self._server.admit(self, address, self._loop.time()):
+        refusal = self._server.admit(self, address, self._loop.time())
+        if refusal == "":
             self._leaving = True
             cast(asyncio.Transport, transport).abort()
             return
+        self._session.refusal = refusal or ""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
         self._address = address
         self._arm(self._server.limits.handshake_s, self._handshake_late)
@@ -148,6 +168,10 @@ class Connection(asyncio.Protocol):
         """Say that the broadcast is over."""
         self._session.end_play()
         self._finish("the broadcast is over")
+
+    def expelled(self, detail: str) -> None:
+        """Say why it may watch no longer."""
+        self.leave("may watch no longer", _PLAY_FAILED, detail)
 
     # -- leaving -----------------------------------------------------------------------------------------------------
 
@@ -236,19 +260,20 @@ class Connection(asyncio.Protocol):
 
     def _pump(self) -> None:
         """Act on what the session has to say, then write its answers once."""
-        session = self._session
-        now_ms = self._server.clock()
-        try:
-            for event in session.events_received():
-                if type(event) is MediaReceived:
-                    self._push(event, now_ms)
-                else:
-                    self._on_event(event)
-                if self._leaving:
-                    return
-        except PeerError as error:
-            self._fail(error)
-            return
+        events = self._session.events_received()
+        if events:
+            now_ms = self._server.clock()
+            try:
+                for event in events:
+                    if type(event) is MediaReceived:
+                        self._push(event, now_ms)
+                    else:
+                        self._on_event(event)
+                    if self._leaving:
+                        return
+            except PeerError as error:
+                self._fail(error)
+                return
         self._write_answers()
 
     def _write_answers(self) -> None:
@@ -310,9 +335,10 @@ class Connection(asyncio.Protocol):
     async def _authorize(self, request: PublishRequest) -> None:
         try:
             async with asyncio.timeout(self._server.limits.authorize_s):
-                await self._server.ingest.authorize(request)
+                origin = await self._server.ingest.authorize(request)
+            feed = await self._take_room(request.room, origin)
             self._deciding = None  # from here on nothing waits, so there is nothing to cancel
-            self._accept(request)
+            self._accept(request, feed)
         except TimeoutError:
             self._reject(_FAILED, "The stream key could not be checked in time. Try again.")
         except AlreadyPublishing:
@@ -321,10 +347,24 @@ class Connection(asyncio.Protocol):
         except PublishRefused as refused:
             self._reject(refused.code, refused.description)
 
-    def _accept(self, request: PublishRequest) -> None:
-        if self._leaving or self._transport is None:
-            return
-        self._feed = self._server.ingest.publish(request.room, self, self._server.clock())
+    async def _take_room(self, room: str, origin: Origin | None) -> Feed:
+        """Become the room's host; from one that looks alive only if it says nothing more for a moment.
+
+        A phone that changed its network is back before its old connection counts as silent, and a refusal would cost it
+        one of its three tries.
+        """
+        asked_ms, latest_s = self._server.clock(), self._loop.time() + TAKEOVER_WAIT_S
+        while True:
+            try:
+                return self._server.ingest.publish(room, self, self._server.clock(), origin)
+            except AlreadyPublishing as busy:
+                if busy.heard_ms > asked_ms + TAKEOVER_SLACK_MS or self._loop.time() >= latest_s:
+                    raise
+                await asyncio.sleep(max(busy.retry_ms, 10) / 1000)
+
+    def _accept(self, request: PublishRequest, feed: Feed) -> None:
+        assert self._transport is not None  # connection_lost cancels the task that called
+        self._feed = feed
         self._room = request.room
         log.info("room %s: host at %s publishes", request.room, self._address)
         self._last_byte_s = self._loop.time()
@@ -359,7 +399,7 @@ class Connection(asyncio.Protocol):
         if self._leaving or self._session.state is not State.PLAYING:
             return
         self._unread_answers_bytes = 0
-        self._seat = outlet.seat(request.room, self, low_delay=request.low_delay)
+        self._seat = outlet.seat(request, self)
         self._seat.sit(transport)
 
     def _reject_play(self, code: str, description: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from stream.origin import Origin
 from stream.protocol.rtmp_auth import Proof
 from stream.protocol.rtmp_events import MediaReceived
 
@@ -54,10 +55,10 @@ class Feed(Protocol):
 class Ingest(Protocol):
     """Where hosts go."""
 
-    async def authorize(self, request: PublishRequest) -> None:
-        """Check the key. Raises PublishRefused."""
+    async def authorize(self, request: PublishRequest) -> Origin | None:
+        """Check the key and say whose it is. Raises PublishRefused."""
 
-    def publish(self, room: str, publisher: Publisher, now_ms: int) -> Feed:
+    def publish(self, room: str, publisher: Publisher, now_ms: int, origin: Origin | None) -> Feed:
         """Give the room to a host. Raises AlreadyPublishing, PublishRefused."""
 
 
@@ -69,6 +70,9 @@ class Line(Protocol):
 
     def over(self) -> None:
         """Say that the broadcast is over, and close."""
+
+    def expelled(self, detail: str) -> None:
+        """Say why the player may watch no longer, and close."""
 
 
 class PlaySeat(Protocol):
@@ -94,7 +98,7 @@ class Outlet(Protocol):
     async def authorize(self, request: PlayRequest) -> None:
         """Check the token. Raises PlayRefused."""
 
-    def seat(self, room: str, line: Line, *, low_delay: bool) -> PlaySeat:
+    def seat(self, request: PlayRequest, line: Line) -> PlaySeat:
         """Give a player its place; `sit` is called once play was answered."""
 
 

@@ -25,6 +25,9 @@ DRAIN_INTERVAL_S: Final = 0.05
 REFUSED_LOG_INTERVAL_S: Final = 10.0
 """Refusals above a connection limit are counted, and logged this often: a flood must not fill the log."""
 
+TOLD_MAX: Final = 32
+"""Connections above a limit that get a handshake to be told why, at a time; more are cut without a word."""
+
 CHALLENGES_MAX: Final = 1_000
 """Challenges that were not answered yet; the oldest goes when there are more."""
 CHALLENGE_MS: Final = 30_000
@@ -114,6 +117,7 @@ class RtmpServer:
         self._challenges = _Challenges(clock, entropy)
         self._challenge_hosts = challenge_hosts
         self._connections: set[Connection] = set()
+        self._told: set[Connection] = set()
         self._by_address: Counter[str] = Counter()
         self._servers: list[asyncio.Server] = []
         self._gone = asyncio.Event()
@@ -155,7 +159,7 @@ class RtmpServer:
     async def close(self) -> None:
         """Stop listening and cut every connection."""
         self._stop_listening()
-        for connection in tuple(self._connections):
+        for connection in (*self._connections, *self._told):
             connection.abort()
         await self._wait_gone()
 
@@ -182,25 +186,31 @@ class RtmpServer:
             self.entropy(entropy_bytes), challenges=self._challenges, challenge_hosts=self._challenge_hosts
         )
 
-    def admit(self, connection: Connection, address: str, now_s: float) -> bool:
-        """Enter a new connection, unless a limit is reached."""
+    def admit(self, connection: Connection, address: str, now_s: float) -> str | None:
+        """Enter a new connection; above a limit give the words with which it is refused, "" to cut it without."""
         limits = self.limits
         exempt = limits.loopback_exempt and _is_loopback(address)
         over_address = not exempt and self._by_address[address] >= limits.connections_per_address_max
-        if over_address or len(self._connections) >= limits.connections_max:
-            self.counters.refused += 1
-            if now_s - self._refused_logged_s >= REFUSED_LOG_INTERVAL_S:
-                self._refused_logged_s = now_s
-                what = "from one address" if over_address else "in all"
-                log.warning("refused %s: too many connections %s (%d so far)", address, what, self.counters.refused)
-            return False
-        self.counters.accepted += 1
-        self._by_address[address] += 1
-        self._connections.add(connection)
-        return True
+        if not over_address and len(self._connections) < limits.connections_max:
+            self.counters.accepted += 1
+            self._by_address[address] += 1
+            self._connections.add(connection)
+            return None
+        self.counters.refused += 1
+        what = "from one address" if over_address else "in all"
+        if now_s - self._refused_logged_s >= REFUSED_LOG_INTERVAL_S:
+            self._refused_logged_s = now_s
+            log.warning("refused %s: too many connections %s (%d so far)", address, what, self.counters.refused)
+        if len(self._told) >= TOLD_MAX:
+            return ""
+        self._told.add(connection)
+        return f"Too many connections {what}. Close another one, then try again."
 
     def forget(self, connection: Connection, address: str) -> None:
-        """Take out a connection that was admitted."""
+        """Take out a connection that was admitted or told why it was not."""
+        if connection in self._told:
+            self._told.discard(connection)
+            return
         self.counters.ignored += connection.ignored_messages
         self._connections.discard(connection)
         self._by_address[address] -= 1

@@ -2,7 +2,7 @@
 
 from stream.packet import Kind, Packet
 from stream.protocol import flv
-from stream.relay import ON_METADATA, Relay
+from stream.relay import ON_METADATA, Source
 
 
 class TagEncoder:
@@ -10,7 +10,7 @@ class TagEncoder:
 
     content_type = "video/x-flv"
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Source) -> None:
         self._configs: dict[Kind, Packet] = {}
         for packet in (relay.metadata, *relay.configs()):
             if packet is not None:
@@ -61,7 +61,9 @@ class TagEncoder:
         self._tags.clear()
         return data
 
-    flush = cut
+    def flush(self, end_ms: int | None = None) -> bytes:
+        """Give the tags so far: a tag does not say how long it lasts."""
+        return self.cut()
 
     def _stamped(self, packet: Packet, dts_ms: int) -> bytes:
         # ffmpeg takes onMetaData for the file's own only at time 0; at any other it makes a text track of it, and puts

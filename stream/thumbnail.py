@@ -107,7 +107,9 @@ class Thumbnails:
     def _key_frame(self, room: str) -> tuple[Packet, Packet] | None:
         """The configuration and the last key frame; None when there is none that can be decoded."""
         relay = self._directory.find(room)
-        if relay is None or not relay.playing or relay.video is None or relay.video.codec is not Codec.H264:
+        if relay is None or not relay.playing or not relay.live:
+            return None
+        if relay.video is None or relay.video.codec is not Codec.H264:
             return None
         info = relay.info()
         if (info.width or 0) * (info.height or 0) > PIXELS_MAX:

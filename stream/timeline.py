@@ -5,8 +5,8 @@ jump, or begin anew with each connection; each such break opens an epoch with a 
 goes on by the time that really passed. While one track has crossed a jump and the other has not yet, packets of the
 late track still belong to the epoch before: each packet goes to the epoch whose times it is nearest to.
 
-A room that is pulled from another process *follows* its clock instead of making one: all of them then say the same
-media time, as sales moments need it. Where that would lead back, it goes on as with any other break.
+A room that is pulled from another process keeps its clock instead of making one: all of them then say the same media
+time, as sales moments need it. Where that would lead back, it goes on as with any other break.
 """
 
 from dataclasses import dataclass, field
@@ -34,40 +34,82 @@ class _Epoch:
 
 
 class Timeline:
-    """Maps a host's times (ms, modulo 2**32) of media packets to the room's."""
+    """Maps a host's times (ms, modulo 2**32) of media packets to the room's.
 
-    __slots__ = ("_before", "_epoch", "_follows", "_heard_ms", "_last_out_ms", "newest_ms")
+    `follows`: the times are those of a room already, as they are for a rendition of it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = (
+        "_at_ms",
+        "_before",
+        "_epoch",
+        "_floor_ms",
+        "_follows",
+        "_keeps",
+        "_last_out_ms",
+        "heard_ms",
+        "newest_ms",
+    )
+
+    def __init__(self, *, follows: bool = False) -> None:
+        self._follows = follows
         self._epoch: _Epoch | None = None
         self._before: _Epoch | None = None
         self._last_out_ms: dict[Kind, int] = {}
-        self._heard_ms = 0
-        self._follows = False
+        self._at_ms: int | None = None
+        self._floor_ms: int | None = None
+        self._keeps = False
+        self.heard_ms = 0
+        """When the last packet came."""
         self.newest_ms: int | None = None
         """The newest time given out, or None before the first."""
 
-    def restart(self, *, follows: bool = False) -> None:
+    def restart(self, at_ms: int | None = None, *, keeps: bool = False) -> None:
         """Forget the host's clock: another host, or the same one on a new connection, comes next.
 
-        `follows`: what comes has a room's time already, which is kept unless it lies before what was given out.
+        `at_ms`: the room's time of its first packet, and sound that belongs before it is left out; None: after the time
+        that passed. `keeps`: what comes has a room's time already, of another process, which is kept unless it lies
+        before what was given out.
         """
         self._epoch = self._before = None
-        self._follows = follows
+        self._keeps = keeps
+        self._at_ms = at_ms
+        self._floor_ms = at_ms
 
     def go_on_from(self, media_ms: int, now_ms: int) -> None:
         """Give out nothing before `media_ms`, which it is now: so far another process counted this room's time."""
         if self.newest_ms is None or media_ms > self.newest_ms:
-            self.newest_ms, self._heard_ms = media_ms, now_ms
+            self.newest_ms, self.heard_ms = media_ms, now_ms
 
-    def map(self, kind: Kind, raw_ms: int, now_ms: int) -> int:
-        """Give the room's time of a media packet, greater than that of the track's packet before."""
-        passed_ms = max(0, now_ms - self._heard_ms)
-        self._heard_ms = now_ms
+    def last_ms(self, kind: Kind) -> int:
+        """Give the newest time of one track; without any, the newest of all."""
+        newest_ms = START_MS if self.newest_ms is None else self.newest_ms
+        return self._last_out_ms.get(kind, newest_ms)
+
+    def advance(self, kind: Kind, out_ms: int, now_ms: int) -> None:
+        """Note a packet that is in the room's time already."""
+        self.heard_ms = now_ms
+        self._last_out_ms[kind] = out_ms
+        self.newest_ms = out_ms if self.newest_ms is None else max(self.newest_ms, out_ms)
+
+    def map(self, kind: Kind, raw_ms: int, now_ms: int) -> int | None:
+        """Give the room's time of a media packet, greater than that of the track's packet before.
+
+        None for sound that belongs before the run's first picture.
+        """
+        if self._follows:
+            out = max(raw_ms, self._last_out_ms.get(kind, -1) + 1)
+            self.advance(kind, out, now_ms)
+            return out
+        passed_ms = max(0, now_ms - self.heard_ms)
+        self.heard_ms = now_ms
         epoch, raw = self._place(kind, raw_ms, passed_ms)
         epoch.last_raw_ms[kind] = raw
         epoch.newest_raw_ms = max(epoch.newest_raw_ms, raw)
-        out = max(raw + epoch.offset_ms, self._last_out_ms.get(kind, -1) + 1)
+        out = raw + epoch.offset_ms
+        if kind is Kind.AUDIO and self._floor_ms is not None and out < self._floor_ms:
+            return None
+        out = max(out, self._last_out_ms.get(kind, -1) + 1)
         self._last_out_ms[kind] = out
         if self.newest_ms is None or out > self.newest_ms:
             self.newest_ms = out
@@ -96,8 +138,11 @@ class Timeline:
         return self._begin(raw, passed_ms)
 
     def _begin(self, raw: int, passed_ms: int) -> tuple[_Epoch, int]:
-        if self._follows and (self.newest_ms is None or raw > self.newest_ms):
+        at_ms, self._at_ms = self._at_ms, None
+        if self._keeps and raw > max(-1 if self.newest_ms is None else self.newest_ms, at_ms or 0):
             out = raw
+        elif at_ms is not None:
+            out = at_ms
         else:
             out = START_MS if self.newest_ms is None else self.newest_ms + max(1, passed_ms)
         self._before = self._epoch

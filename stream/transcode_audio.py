@@ -22,11 +22,25 @@ log = logging.getLogger("siyu.transcode")
 QUEUE_PACKETS_MAX: Final = 256
 """5 s of sound; a thread that is later than this has no use for older ones."""
 DRIFT_MS_MAX: Final = 60
+OVERLAP_MS_MAX: Final = 3000
+"""Sound that comes for a time already told is left out up to here; farther back it is another clock (timeline.py)."""
 RATE: Final = 48_000
 OPUS_SAMPLES: Final = 960
 """20 ms, what every browser sends and expects."""
 OPUS_BITS_PER_S: Final = 96_000
 AAC_BITS_PER_S: Final = 128_000
+
+AUDIO_THREAD: Final = "audio"
+"""What each transcoder's thread is called."""
+
+_DECODERS: Final = {
+    Codec.AAC: "aac",
+    Codec.OPUS: "libopus",
+    Codec.MP3: "mp3",
+    Codec.FLAC: "flac",
+    Codec.AC3: "ac3",
+    Codec.EAC3: "eac3",
+}
 
 Deliver = Callable[[list[Packet]], None]
 
@@ -44,6 +58,7 @@ class AudioPipeline:
         self._in_ms = 0.0
         self._out_from_ms = 0.0
         self._out_samples = 0
+        self._told_to_ms: float | None = None
 
     def take(self, packet: Packet) -> Iterator[Packet]:
         """Give what `packet` completes. Broken sound is left out."""
@@ -72,13 +87,15 @@ class AudioPipeline:
                 yield from self._encode(part)
 
     def _open(self, packet: Packet) -> None:
-        codec = {Codec.AAC: "aac", Codec.OPUS: "libopus", Codec.MP3: "mp3"}[packet.codec]
+        codec = _DECODERS[packet.codec]
         decoder = av.CodecContext.create(codec, "r")
         assert isinstance(decoder, av.AudioCodecContext)
         if packet.codec is Codec.OPUS:
             decoder.sample_rate, decoder.layout, decoder.format = RATE, "stereo", "s16"
         elif self._source is not None and self._source[0] is packet.codec and self._source[1]:
-            decoder.extradata = self._source[1]
+            head = self._source[1]
+            # FFmpeg's decoder wants FLAC's stream information alone (RFC 9639 section 8.2), without marker and header.
+            decoder.extradata = head[8:42] if head.startswith(b"fLaC") else head
         self._decoder, self._resampler = decoder, None
 
     def _begin(self, dts_ms: int) -> Iterator[Packet]:
@@ -108,6 +125,11 @@ class AudioPipeline:
         for packet in self._encoder.encode(frame):
             # The encoder counts its own delay before 0; a player takes that off, so the count may begin there.
             ms = self._out_from_ms + (packet.pts or 0) * 1000 / RATE
+            told_ms = self._told_to_ms
+            # Half a millisecond is the rounding of a packet's time.
+            if told_ms is not None and told_ms - OVERLAP_MS_MAX <= ms < told_ms - 0.5:
+                continue
+            self._told_to_ms = ms + self._samples * 1000 / RATE
             yield Packet(Kind.AUDIO, self._target, round(ms), 0, True, False, bytes(packet))
 
 
@@ -120,7 +142,9 @@ class AudioTranscoder:
         self._queue: queue.Queue[Packet | None] = queue.Queue(QUEUE_PACKETS_MAX)
         self._closed = False
         self.dropped = 0
-        self._thread = threading.Thread(target=self._run, args=(AudioPipeline(target),), name="audio", daemon=True)
+        self.failed = 0
+        """Packets that no decoder or encoder takes."""
+        self._thread = threading.Thread(target=self._run, args=(AudioPipeline(target),), name=AUDIO_THREAD, daemon=True)
         self._thread.start()
 
     def push(self, packet: Packet) -> None:
@@ -156,7 +180,10 @@ class AudioTranscoder:
             try:
                 out = list(pipeline.take(packet))
             except (av.FFmpegError, ValueError, KeyError) as error:
-                log.warning("sound cannot be transcoded: %s", error)
+                self.failed += 1
+                if self.failed == 1:
+                    # Once: what follows it is of the same kind, fifty times a second.
+                    log.warning("sound cannot be transcoded: %s", error)
                 continue
             if out:
                 try:

@@ -20,7 +20,7 @@ from typing import Final, cast
 
 from stream.directory import Clock, Directory, DirectoryFull
 from stream.fanout import Batch, Fanout, Totals, ViewerLimits
-from stream.relay import Relay
+from stream.relay import Source
 from stream.window import Encoder, Window
 
 TCP_NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
@@ -219,6 +219,13 @@ class Seat:
         self.stop()
         self.transport.close()
 
+    def expel(self, code: str, detail: str) -> None:
+        """Close a viewer that may watch no longer; one that has the stream's head already cannot be told why."""
+        if self.started:
+            self.end()
+        else:
+            self.refuse(401, "Unauthorized", code, detail)
+
     def stop(self) -> None:
         """Take nothing more; the place is given up when the connection is gone."""
         self._ended = True
@@ -283,7 +290,9 @@ class Viewer(Seat, asyncio.Protocol):
             return
         body = json.dumps({"type": "about:blank", "title": phrase, "status": status, "detail": detail, "code": code})
         head = self._response_head(f"{status} {phrase}".encode(), b"application/problem+json")
-        head += b"Retry-After: 3\r\nContent-Length: %d\r\n" % len(body) + self._headers + b"\r\n"
+        # RFC 9110 section 15.5.2: a 401 names a way in; coming back with the same token would not help.
+        again = b'WWW-Authenticate: Bearer realm="siyu"' if status == 401 else b"Retry-After: 3"
+        head += again + b"\r\nContent-Length: %d\r\n" % len(body) + self._headers + b"\r\n"
         self.send(head if self._head_only else head + body.encode())
         self.end()
 
@@ -309,7 +318,7 @@ class ProgressiveOutput:
     def __init__(
         self,
         directory: Directory,
-        encoder: Callable[[Relay], Encoder],
+        encoder: Callable[[Source], Encoder],
         *,
         clock: Clock,
         limits: ViewerLimits | None = None,
@@ -404,7 +413,7 @@ class ProgressiveOutput:
         key = (room, low_delay)
         fanout = self._open.get(key)
         if fanout is None:
-            fanout = self._open[key] = Fanout(self, self._directory.relay(room), key)
+            fanout = self._open[key] = Fanout(self, self._directory.aac(room), key)
             self._fanouts[fanout] = None
         viewer._fanout = fanout  # noqa: SLF001
         fanout.join(viewer, self.clock())

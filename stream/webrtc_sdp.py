@@ -1,7 +1,8 @@
 """SDP offers of WHIP and WHEP clients, and our answers to them.
 
-Parsed by aiortc's module, answered by our own: an ICE-lite agent with one address for all, DTLS passive, everything
-bundled (RFC 9725 section 4.2, RFC 8829, RFC 8843, RFC 8839). H.264 in packetization mode 1 and Opus, nothing else.
+Parsed by aiortc's module, answered by our own: an ICE-lite agent with one address for all, DTLS passive unless the peer
+is, everything bundled (RFC 9725 section 4.2, RFC 8829, RFC 8843, RFC 8839). H.264 in packetization mode 1 and Opus; VP8
+and AV1 where the one who asks allows them.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ SECTIONS_MAX: Final = 16
 PLAYOUT_DELAY: Final = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 START_KBITS_PER_S: Final = 1500
 VIDEO, AUDIO = "video", "audio"
+H264: Final = "H264"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Track:
     payload_type: int
     format: str
     parameters: str
+    codec: str = ""
     feedback: tuple[str, ...] = ()
     rtx_payload_type: int | None = None
     playout_delay: int | None = None
@@ -48,6 +51,8 @@ class Offer:
     fingerprints: tuple[RTCDtlsFingerprint, ...]
     remote_ufrag: str
     tracks: tuple[Track, ...] = field(default=())
+    connects: bool = False
+    """Whether we begin the DTLS handshake: the peer says that it waits for it (RFC 8842 section 5.3)."""
 
     def track(self, kind: str) -> Track | None:
         """Give what was agreed on for `kind`."""
@@ -63,6 +68,11 @@ class LocalEnd:
     addresses: tuple[str, ...]
     port: int
     fingerprint: str
+    tcp: bool = False
+    """Whether the same port is there for ICE over TCP."""
+
+
+_LINE_ENDS: Final = str.maketrans("", "", "\r\n\t")
 
 
 def parse_offer(text: str) -> SessionDescription:
@@ -74,6 +84,9 @@ def parse_offer(text: str) -> SessionDescription:
         raise OfferRefused(413, "too_long", f"an offer has at most {OFFER_BYTES_MAX} bytes")
     if not text.startswith("v=0"):
         raise OfferRefused(400, "bad_sdp", "this is not an SDP offer: it has to begin with v=0")
+    # The answer repeats names of the offer; and what some take for the end of a line others do not (U+0085, U+2028 …).
+    if not text.translate(_LINE_ENDS).isprintable():
+        raise OfferRefused(400, "bad_sdp", "this is not an SDP offer: it holds control characters")
     try:
         parsed = SessionDescription.parse(text)
     except (AssertionError, AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError) as error:
@@ -83,11 +96,20 @@ def parse_offer(text: str) -> SessionDescription:
     return parsed
 
 
-def agree(text: str, *, sending: bool, profile: str | None, audio: bool = True, video: bool = True) -> Offer:
+def agree(
+    text: str,
+    *,
+    sending: bool,
+    profile: str | None = None,
+    codecs: Sequence[str] = (H264,),
+    audio: bool = True,
+    video: bool = True,
+) -> Offer:
     """Choose what to send to (`sending`) or take from the peer that offers `text`.
 
-    `profile`: the first byte of the stream's H.264 profile in hex ("64"), the nearest offered one is taken.
-    `audio`, `video`: whether there is such a track. Raises OfferRefused 400, 413 or 422 with a reason.
+    `codecs`: names of those that may carry the picture, the first one offered is taken. `profile`: the first byte of
+    the stream's H.264 profile in hex ("64"), the nearest offered one is taken. `audio`, `video`: whether there is such
+    a track. Raises OfferRefused 400, 413 or 422 with a reason.
     """
     parsed = parse_offer(text)
     wanted = {VIDEO: video, AUDIO: audio}
@@ -97,17 +119,18 @@ def agree(text: str, *, sending: bool, profile: str | None, audio: bool = True, 
     for media in parsed.media:
         track = None
         if wanted.get(media.kind) and media.port and _direction_fits(media, sending=sending):
-            track = _video(media, profile, sending=sending) if media.kind == VIDEO else _audio(media)
+            track = _video(media, codecs, profile, sending=sending) if media.kind == VIDEO else _audio(media)
         if track is not None:
             wanted[media.kind] = False
             tracks.append(track)
             first = first or media
         sections.append((media.kind, media.rtp.muxId or "", media.profile, str(media.fmt[0]), track))
     if first is None or (video and not any(track.kind == VIDEO for track in tracks)):
-        _refuse_tracks(parsed, sending=sending, video=video)
+        _refuse_tracks(parsed, codecs, sending=sending, video=video)
     assert first is not None
     fingerprints, ufrag = _check_transport(parsed, first, tracks)
-    return Offer(tuple(sections), fingerprints, ufrag, tuple(tracks))
+    assert first.dtls is not None
+    return Offer(tuple(sections), fingerprints, ufrag, tuple(tracks), connects=first.dtls.role == "server")
 
 
 def _direction_fits(media: MediaDescription, *, sending: bool) -> bool:
@@ -115,11 +138,15 @@ def _direction_fits(media: MediaDescription, *, sending: bool) -> bool:
     return direction in ({"recvonly", "sendrecv"} if sending else {"sendonly", "sendrecv"})
 
 
-def _refuse_tracks(parsed: SessionDescription, *, sending: bool, video: bool) -> None:
+def _refuse_tracks(parsed: SessionDescription, codecs: Sequence[str], *, sending: bool, video: bool) -> None:
     verb = "receive" if sending else "send"
     fitting = [media for media in parsed.media if media.port and _direction_fits(media, sending=sending)]
     if video and any(media.kind == VIDEO for media in fitting):
-        raise OfferRefused(422, "no_h264", "only H.264 (packetization-mode=1) can be used here, and it was not offered")
+        if H264 in codecs:
+            also = "".join(f" or {name}" for name in codecs if name != H264)
+            text = f"only H.264 (packetization-mode=1){also} can be used here, and it was not offered"
+            raise OfferRefused(422, "no_h264", text)
+        raise OfferRefused(422, "codec", f"the stream is {codecs[0]}, which was not offered: play FLV")
     if video:
         raise OfferRefused(422, "no_video", f"the offer has no video section that can {verb}")
     raise OfferRefused(422, "no_opus", f"the offer has no Opus section that can {verb}")
@@ -135,8 +162,6 @@ def _check_transport(
         raise OfferRefused(422, "no_rtcp_mux", "RTP and RTCP have to share one port: offer a=rtcp-mux")
     if first.dtls is None or not any(f.algorithm.lower() == "sha-256" for f in first.dtls.fingerprints):
         raise OfferRefused(422, "no_dtls", "the offer has no DTLS fingerprint (sha-256) or no a=setup")
-    if first.dtls.role == "server":
-        raise OfferRefused(422, "dtls_role", "the server is the passive side: offer a=setup:actpass or active")
     ice = first.ice
     if ice is None or not ice.usernameFragment or not ice.password:
         raise OfferRefused(422, "no_ice", "the offer has no ICE credentials")
@@ -145,7 +170,23 @@ def _check_transport(
     return tuple(first.dtls.fingerprints), str(ice.usernameFragment)
 
 
-def _video(media: MediaDescription, profile: str | None, *, sending: bool) -> Track | None:
+def _video(media: MediaDescription, codecs: Sequence[str], profile: str | None, *, sending: bool) -> Track | None:
+    for name in codecs:
+        codec = _h264(media, profile) if name == H264 else _other(media, name)
+        if codec is not None:
+            return _track(media, name, codec, sending=sending)
+    return None
+
+
+def _other(media: MediaDescription, name: str) -> Any:
+    """Give the first offered codec of this name; AV1's profile 0 is what every decoder has."""
+    for codec in media.rtp.codecs:
+        if codec.mimeType.lower() == f"video/{name.lower()}" and str(codec.parameters.get("profile", "0")) == "0":
+            return codec
+    return None
+
+
+def _h264(media: MediaDescription, profile: str | None) -> Any:
     best: tuple[int, Any] | None = None
     for codec in media.rtp.codecs:
         if codec.mimeType.lower() != "video/h264" or str(codec.parameters.get("packetization-mode", "0")) != "1":
@@ -155,9 +196,10 @@ def _video(media: MediaDescription, profile: str | None, *, sending: bool) -> Tr
         rank = 0 if offered[:2] == profile else 1 if offered.startswith("42e0") else 2 if offered[:2] == "42" else 3
         if best is None or rank < best[0]:
             best = rank, codec
-    if best is None:
-        return None
-    codec = best[1]
+    return None if best is None else best[1]
+
+
+def _track(media: MediaDescription, name: str, codec: Any, *, sending: bool) -> Track:
     rtx = next(
         (
             other.payloadType
@@ -166,19 +208,22 @@ def _video(media: MediaDescription, profile: str | None, *, sending: bool) -> Tr
         ),
         None,
     )
-    offered = str(codec.parameters.get("profile-level-id", "42e01f"))
     feedback = {(f.type, f.parameter) for f in codec.rtcpFeedback}
-    parameters = f"level-asymmetry-allowed=1;packetization-mode=1;profile-level-id={_hex6(offered)}"
+    parameters = []
+    if name == H264:
+        level = _hex6(str(codec.parameters.get("profile-level-id", "42e01f")))
+        parameters += ["level-asymmetry-allowed=1", "packetization-mode=1", f"profile-level-id={level}"]
     if not sending:
         # Chrome begins with 300 kbit/s and takes half a minute to what a shop window needs.
-        parameters += f";x-google-start-bitrate={START_KBITS_PER_S}"
+        parameters.append(f"x-google-start-bitrate={START_KBITS_PER_S}")
     known = (("nack", None), ("nack", "pli"), ("ccm", "fir"))
     return Track(
         VIDEO,
         media.rtp.muxId,
         codec.payloadType,
-        "H264/90000",
-        parameters,
+        f"{name}/90000",
+        ";".join(parameters),
+        name,
         tuple(f"{kind} {what}" if what else kind for kind, what in known if (kind, what) in feedback),
         # A host sends again in its own stream: one less to put together.
         rtx if sending else None,
@@ -204,10 +249,18 @@ def _extension(media: MediaDescription, uri: str) -> int | None:
     return next((e.id for e in media.rtp.headerExtensions if e.uri == uri and 1 <= e.id <= 14), None)
 
 
-def answer(
-    offer: Offer, local: LocalEnd, *, sending: bool, session: int, sources: dict[str, tuple[int, int | None]]
-) -> str:
-    """Write the answer. `sources`: SSRC and retransmission SSRC by kind, of what we send; `session`: a number of o=."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What we send of one kind: its SSRCs, and the RTP time at media time 0 (modulo 2**32)."""
+
+    ssrc: int
+    rtx_ssrc: int | None
+    epoch: int
+
+
+def answer(offer: Offer, local: LocalEnd, *, session: int, sources: dict[str, Source]) -> str:
+    """Write the answer. `sources`: what we send by kind, empty when we receive; `session`: a number of o=."""
+    sending = bool(sources)
     family = "IP6" if ":" in local.addresses[0] else "IP4"
     mids = " ".join(track.mid for track in offer.tracks)
     lines = [
@@ -225,11 +278,14 @@ def answer(
             lines += [f"m={kind} 0 {protocol} {first_format}", "c=IN IP4 0.0.0.0", "a=inactive"]
             lines += [f"a=mid:{mid}"] if mid else []
             continue
-        lines += _accepted(track, protocol, local, family)
+        lines += _accepted(track, protocol, local, family, "active" if offer.connects else "passive")
         lines.append("a=sendonly" if sending else "a=recvonly")
         if sending:
-            ssrc, rtx = sources[kind]
+            source = sources[kind]
+            ssrc, rtx = source.ssrc, source.rtx_ssrc
             lines.append(f"a=msid:siyu siyu-{kind}")
+            # RFC 7273 sections 4.8 and 5.1: the stream's media clock is the reference, and this its RTP time at 0.
+            lines += ["a=ts-refclk:local", f"a=mediaclk:direct={source.epoch}"]
             if rtx is not None and track.rtx_payload_type is not None:
                 lines += [f"a=ssrc-group:FID {ssrc} {rtx}", f"a=ssrc:{ssrc} cname:siyu", f"a=ssrc:{rtx} cname:siyu"]
             else:
@@ -237,7 +293,7 @@ def answer(
     return "\r\n".join(lines) + "\r\n"
 
 
-def _accepted(track: Track, protocol: str, local: LocalEnd, family: str) -> list[str]:
+def _accepted(track: Track, protocol: str, local: LocalEnd, family: str, setup: str) -> list[str]:
     number = track.payload_type
     rtx = track.rtx_payload_type
     formats = f"{number} {rtx}" if rtx is not None else f"{number}"
@@ -248,7 +304,7 @@ def _accepted(track: Track, protocol: str, local: LocalEnd, family: str) -> list
         "a=rtcp-mux",
         "a=rtcp-rsize",
         f"a=rtpmap:{number} {track.format}",
-        f"a=fmtp:{number} {track.parameters}",
+        *([f"a=fmtp:{number} {track.parameters}"] if track.parameters else []),
         *(f"a=rtcp-fb:{number} {what}" for what in track.feedback),
     ]
     if rtx is not None:
@@ -259,12 +315,17 @@ def _accepted(track: Track, protocol: str, local: LocalEnd, family: str) -> list
         f"a=ice-ufrag:{local.ufrag}",
         f"a=ice-pwd:{local.password}",
         f"a=fingerprint:sha-256 {local.fingerprint}",
-        "a=setup:passive",
+        f"a=setup:{setup}",
     ]
     # RFC 8445 section 5.1.2.1: host candidates, type preference 126, the first address first.
     for index, address in enumerate(local.addresses):
         priority = 126 << 24 | (65_535 - index) << 8 | 255
         lines.append(f"a=candidate:{index + 1} 1 udp {priority} {address} {local.port} typ host")
+    if local.tcp:
+        # Below every UDP candidate; of TCP's the direction preference for passive is 4 (RFC 6544 section 4.2).
+        for index, address in enumerate(local.addresses, len(local.addresses)):
+            priority = 90 << 24 | (4 << 13 | 8191 - index) << 8 | 255
+            lines.append(f"a=candidate:{index + 1} 1 tcp {priority} {address} {local.port} typ host tcptype passive")
     lines.append("a=end-of-candidates")
     return lines
 

@@ -8,7 +8,7 @@ decrypted and handed to the session's `Peer` at once, without a task or a queue 
 aiortc and ifaddr are imported when the port is opened: ifaddr runs a program to find the C library.
 
     new ─signed check─► connecting (DTLS) ─keys─► connected ─no authentic packet for consent_ms─► closed
-     └─────────── setup_ms ───────────────┘            └── peer's DTLS close, BYE, or `close` ──────┘
+     └─────────── setup_ms ───────────────┘            └──── peer's DTLS close, or `close_session` ─┘
 """
 
 from __future__ import annotations
@@ -21,55 +21,35 @@ import socket
 import struct
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
-
-import pylibsrtp
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from stream.errors import OfferRefused, RtpError, StunError
 from stream.protocol import stun
 from stream.protocol.rtcp import is_rtcp
-from stream.srtp import Run, protect_run, runs_of
-from stream.webrtc_addresses import own_addresses
+from stream.webrtc_addresses import WILDCARDS, candidate_addresses, unmapped
 from stream.webrtc_sdp import LocalEnd
+from stream.webrtc_session import Address, Peer, Session
+from stream.webrtc_tcp import TcpDoor, TcpPath
 
 if TYPE_CHECKING:
     from aiortc import RTCCertificate, RTCDtlsFingerprint
-    from aiortc.rtcdtlstransport import RTCDtlsTransport
 
 log = logging.getLogger("siyu.webrtc")
-
-Address = tuple[Any, ...]
-"""As the socket gives it: (host, port) or IPv6's four."""
 
 UDP_SEGMENT: Final = 103
 """linux/udp.h: the kernel cuts one write into datagrams of this size."""
 SOCKET_BUFFER_BYTES: Final = 4 * 1024 * 1024
 """Asked of the kernel for each direction: a key frame to 40 viewers."""
-SEND_QUEUE_MAX: Final = 4096
-"""Writes that wait for the kernel: about a second of a full link; older ones are useless to a live picture."""
+SEND_QUEUE_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Of writes that wait for the kernel: over a tenth of a second of a full 1 Gbit/s link. What comes on top of it is
+lost and asked for again, as on the way."""
 DATAGRAMS_PER_WAKE: Final = 128
 """Read at once before the loop may do something else."""
 DATAGRAM_BYTES_MAX: Final = 2048
-DTLS_QUEUE_MAX: Final = 32
-"""DTLS records of one session that wait: a handshake's flight has fewer than 10."""
 SWEEP_INTERVAL_S: Final = 1.0
-
-
-class Peer(Protocol):
-    """What a session's owner is told."""
-
-    def on_connected(self, now_ms: int) -> None:
-        """Keys are there: media can be sent."""
-
-    def on_rtp(self, data: bytes, now_ms: int) -> None:
-        """One RTP packet, decrypted."""
-
-    def on_rtcp(self, data: bytes, now_ms: int) -> None:
-        """One RTCP compound packet, decrypted."""
-
-    def on_closed(self, reason: str, now_ms: int) -> None:
-        """The session is over; called once."""
+FREE_PORT_TRIES: Final = 10
+"""Ports that are tried until one is free for UDP and TCP alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,139 +84,31 @@ class TransportStats:
     write_errors: int = 0
     ignored: int = 0
     """Datagrams of nobody, or broken."""
-
-
-@dataclass(slots=True, eq=False)
-class Session:
-    """One peer's transport."""
-
-    id: str
-    transport: WebRtcTransport
-    client: str
-    ufrag: str
-    password: str
-    remote_ufrag: str
-    fingerprints: tuple[RTCDtlsFingerprint, ...]
-    peer: Peer
-    heard_ms: int
-    address: Address | None = None
-    connected: bool = False
-    closed: bool = False
-    segments: bool = True
-    """Whether UDP segmentation works on the way to this peer."""
-    addresses: set[Address] = field(default_factory=set)
-    keys: Any = None
-    """libsrtp's session for what we send, once connected."""
-    role: str = "controlled"
-    task: asyncio.Task[None] | None = None
-    _dtls: RTCDtlsTransport | None = None
-    _records: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(DTLS_QUEUE_MAX))
-
-    async def _recv(self) -> bytes:
-        """Give aiortc the next DTLS record. Raises ConnectionError at the end, as it expects."""
-        data = await self._records.get()
-        if data is None or self.closed:
-            raise ConnectionError
-        return data
-
-    async def _send(self, data: bytes) -> None:
-        """Send what aiortc wrote."""
-        if self.address is not None:
-            self.transport.write(data, len(data), self.address)
-
-    def record(self, data: bytes) -> None:
-        """Take one DTLS record; one too many is lost, as on the way."""
-        if not self._records.full():
-            self._records.put_nowait(data)
-
-    async def handshake(self, certificate: RTCCertificate) -> str | None:
-        """Do the DTLS handshake; give why it failed."""
-        from aiortc import RTCDtlsParameters
-        from aiortc.rtcdtlstransport import RTCDtlsTransport
-
-        dtls = RTCDtlsTransport(self, [certificate])  # type: ignore[arg-type]  # it uses role, _recv and _send only
-        dtls._set_role("server")  # noqa: SLF001  # as RTCPeerConnection does from the answer's a=setup
-        self._dtls = dtls
-        dtls.on("statechange", self._on_state)
-        await dtls.start(RTCDtlsParameters(fingerprints=list(self.fingerprints)))
-        if dtls.state != "connected":
-            return "the DTLS handshake failed"
-        self.keys = dtls._tx_srtp  # noqa: SLF001  # there is no public way to hand over packed RTP
-        return None
-
-    def send_rtp(self, packets: list[bytes], runs: Sequence[Run] | None = None) -> None:
-        """Encrypt and send packets; `runs` are theirs (see `runs_of`), for who sends the same to many."""
-        address = self.address
-        if not self.connected or address is None:
-            return
-        keys = self.keys
-        write = self.transport.write
-        try:
-            if self.segments:
-                for start, end in runs or runs_of(packets):
-                    whole = end - start == len(packets)
-                    data, size = protect_run(keys, packets if whole else packets[start:end])
-                    if not write(data, size, address):
-                        self.segments = False
-                        for at in range(0, len(data), size):
-                            write(data[at : at + size], size, address)
-                        packets = packets[end:]
-                        break
-                else:
-                    return
-            for packet in packets:
-                data, size = protect_run(keys, (packet,))
-                write(data, size, address)
-        except pylibsrtp.Error as error:
-            # Too old to be sent again, or the key's life is over (2**48 packets): the peer asks for a key frame.
-            self.transport.counts.write_errors += 1
-            log.debug("session %s: %s", self.id[:6], error)
-
-    def send_rtcp(self, data: bytes) -> None:
-        """Encrypt and send one RTCP compound packet."""
-        if self._dtls is not None and self.connected and self.address is not None:
-            out = self.keys.protect_rtcp(data)
-            self.transport.write(out, len(out), self.address)
-
-    def unprotect(self, data: bytes) -> bytes | None:
-        """Decrypt RTP or RTCP; None when it is not authentic."""
-        dtls = self._dtls
-        if dtls is None or not self.connected:
-            return None
-        keys = dtls._rx_srtp  # noqa: SLF001
-        try:
-            plain: bytes = keys.unprotect_rtcp(data) if is_rtcp(data) else keys.unprotect(data)
-        except (pylibsrtp.Error, ValueError):
-            return None
-        return plain
-
-    async def farewell(self) -> None:
-        """Stop DTLS: tells the peer."""
-        dtls, self._dtls = self._dtls, None
-        if dtls is not None:
-            dtls.remove_all_listeners()
-            await dtls.stop()
-
-    def _on_state(self) -> None:
-        if self._dtls is not None and self.connected and self._dtls.state in ("closed", "failed"):
-            self.transport.close_session(self, "the peer closed")
+    tcp_connections: int = 0
 
 
 class WebRtcTransport:
-    """The UDP port and its sessions. `clock` gives Unix milliseconds."""
+    """The UDP port and its sessions.
 
-    def __init__(self, *, clock: Callable[[], int], limits: TransportLimits | None = None) -> None:
+    `clock` gives Unix milliseconds. `worker` is this process's number among those that share an HTTP port: session ids
+    begin with it, so that a request for a session finds the process that has it (`worker_of`).
+    """
+
+    def __init__(self, *, clock: Callable[[], int], limits: TransportLimits | None = None, worker: int = 0) -> None:
         self.clock = clock
+        self.worker = worker
         self.limits = limits or TransportLimits()
         self.counts = TransportStats()
         self.port = 0
         self.addresses: tuple[str, ...] = ()
         self._socket: socket.socket | None = None
+        self._door = TcpDoor(self._on_framed, self._forget_path)
         self._sessions: dict[str, Session] = {}
         self._by_ufrag: dict[str, Session] = {}
         self._by_address: dict[Address, Session] = {}
         self._per_client: Counter[str] = Counter()
         self._queue: deque[tuple[bytes, int, Address]] = deque()
+        self._queue_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._segments = True
@@ -247,33 +119,31 @@ class WebRtcTransport:
     # -- life --------------------------------------------------------------------------------------------------------
 
     async def start(self, host: str, port: int, *, addresses: Sequence[str] = ()) -> int:
-        """Listen on `host`:`port` (0: any) and give the port; `addresses` go into the candidates (empty: `host`).
+        """Listen on `host`:`port` (0: any), UDP and TCP, and give the port.
 
-        Raises OSError when the port cannot be had or an address not be resolved.
+        `addresses` (or names) go into the candidates, none: `host`, or for a wildcard the machine's own. Raises OSError
+        when the port cannot be had, or no address be reached by way of it.
         """
         from aiortc import RTCCertificate
 
         self._loop = loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            sock.setblocking(False)
-            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-                sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
-            if family == socket.AF_INET6 and host == "::":
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            resolved = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
-            sock.bind(resolved[0][4])
-            found: list[str] = []
-            for name in addresses or own_addresses(host, family):
-                entries = await loop.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
-                found.append(str(entries[0][4][0]))
-        except OSError as error:
-            sock.close()
-            raise OSError(error.errno, f"cannot use UDP on {host}:{port}: {error.strerror}") from error
-        self.addresses = tuple(dict.fromkeys(found))
+        resolved = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
+        bound = str(resolved[0][4][0])
+        self.addresses = await candidate_addresses(bound, addresses)
+        for attempt in range(1 if port else FREE_PORT_TRIES):
+            sock = _open_udp(bound, port)
+            self.port = int(sock.getsockname()[1])
+            try:
+                await self._door.open(bound, self.port)
+                break
+            except OSError as error:
+                # With port 0: free for UDP, in use for TCP.
+                sock.close()
+                if port or attempt + 1 == FREE_PORT_TRIES:
+                    text = f"cannot listen on {host}:{self.port} for ICE over TCP: {error.strerror}"
+                    raise OSError(error.errno, text) from error
         self._socket = sock
-        self.port = int(sock.getsockname()[1])
         self._certificate = RTCCertificate.generateCertificate()
         self._fingerprint = next(f.value for f in self._certificate.getFingerprints() if f.algorithm == "sha-256")
         loop.add_reader(sock.fileno(), self._on_readable)
@@ -298,19 +168,27 @@ class WebRtcTransport:
             self._loop.remove_writer(self._socket.fileno())
             self._socket.close()
             self._socket = None
+        self._door.close()
 
     def stats(self) -> TransportStats:
         """Return the present counts."""
         self.counts.connections = len(self._sessions)
+        self.counts.tcp_connections = self._door.connections
         return self.counts
 
     # -- sessions ----------------------------------------------------------------------------------------------------
 
     def open_session(
-        self, peer: Peer, *, client: str, remote_ufrag: str, fingerprints: tuple[RTCDtlsFingerprint, ...]
+        self,
+        peer: Peer,
+        *,
+        client: str,
+        remote_ufrag: str,
+        fingerprints: tuple[RTCDtlsFingerprint, ...],
+        connects: bool = False,
     ) -> Session:
         """Make a session that waits for the peer's checks. Raises OfferRefused 503 or 429 above a limit."""
-        limits = self.limits
+        limits, client = self.limits, unmapped(client)
         if self._closing or self._socket is None or len(self._sessions) >= limits.sessions_max:
             self.counts.refused += 1
             raise OfferRefused(503, "full", "the server takes no more WebRTC sessions now", retry_ms=5_000)
@@ -321,7 +199,7 @@ class WebRtcTransport:
         self._per_client[client] += 1
         self.counts.accepted += 1
         session = Session(
-            id=secrets.token_urlsafe(18),
+            id=f"{self.worker}.{secrets.token_urlsafe(18)}",
             transport=self,
             client=client,
             ufrag=secrets.token_hex(8),
@@ -330,15 +208,16 @@ class WebRtcTransport:
             fingerprints=fingerprints,
             peer=peer,
             heard_ms=self.clock(),
+            connects=connects,
         )
         self._sessions[session.id] = self._by_ufrag[session.ufrag] = session
         return session
 
     def local_end(self, session: Session, reached: str | None = None) -> LocalEnd:
         """Give what an answer says of us; `reached` is the address that the client used, for a wildcard host."""
-        addresses = tuple(dict.fromkeys((reached, *self.addresses))) if reached else self.addresses
-        kept = tuple(a for a in addresses if a not in ("0.0.0.0", "::")) or ("127.0.0.1",)  # noqa: S104  # compared
-        return LocalEnd(session.ufrag, session.password, kept, self.port, self._fingerprint)
+        addresses = tuple(dict.fromkeys((unmapped(reached), *self.addresses))) if reached else self.addresses
+        kept = tuple(a for a in addresses if a not in WILDCARDS) or ("127.0.0.1",)
+        return LocalEnd(session.ufrag, session.password, kept, self.port, self._fingerprint, tcp=True)
 
     def restart_ice(self, session: Session, remote_ufrag: str) -> None:
         """Give the session new credentials; the old path stays until the new one is checked (RFC 8445 section 2.4)."""
@@ -361,12 +240,30 @@ class WebRtcTransport:
         self._per_client[session.client] -= 1
         if self._per_client[session.client] <= 0:
             del self._per_client[session.client]
-        log.info("session %s of %s ended: %s", session.id[:6], session.client, reason)
+        log.info("session %s of %s ended: %s", session.name, session.client, reason)
         if session.task is not None and not session.task.done():
             session.task.cancel()
+        paths = [address for address in session.addresses if isinstance(address, TcpPath)]
         if was:
-            self._spawn(session.farewell())
+            self._spawn(self._part(session, paths))
+        else:
+            for path in paths:
+                path.close()
         session.peer.on_closed(reason, self.clock())
+
+    async def _part(self, session: Session, paths: list[TcpPath]) -> None:
+        """Say goodbye, then hang up."""
+        await session.farewell()
+        for path in paths:
+            path.finish()
+
+    def _forget_path(self, path: TcpPath) -> None:
+        """A TCP connection is gone: its session is heard again by another way, or consent ends it."""
+        session = self._by_address.pop(path, None)
+        if session is not None:
+            session.addresses.discard(path)
+            if session.address is path:
+                session.address = next(iter(session.addresses), None)
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = self._loop.create_task(work)
@@ -432,6 +329,10 @@ class WebRtcTransport:
             if self._socket is None:
                 return
 
+    def _on_framed(self, data: bytes, path: TcpPath) -> None:
+        self.counts.datagrams_in += 1
+        self.receive(data, path, self.clock())
+
     def receive(self, data: bytes, address: Address, now_ms: int) -> None:
         """Take one datagram."""
         first = data[0]
@@ -456,7 +357,7 @@ class WebRtcTransport:
                     session.peer.on_rtp(plain, now_ms)
             except RtpError as error:
                 self.counts.ignored += 1
-                log.debug("session %s: %s", session.id[:6], error)
+                log.debug("session %s: %s", session.name, error)
         else:
             self.counts.ignored += 1
 
@@ -476,7 +377,8 @@ class WebRtcTransport:
             answer = stun.role_conflict(request.transaction, session.password)
             self.write(answer, len(answer), address)
             return
-        answer = stun.binding_success(request.transaction, str(address[0]), int(address[1]), session.password)
+        host, port = address.peer if isinstance(address, TcpPath) else address[:2]
+        answer = stun.binding_success(request.transaction, str(host), int(port), session.password)
         self.write(answer, len(answer), address)
         if session.connected:
             session.heard_ms = now_ms
@@ -484,6 +386,8 @@ class WebRtcTransport:
 
     def _place(self, session: Session, address: Address, *, nominated: bool) -> None:
         """Note a path that a signed check came by; the nominated one is used (RFC 8445 section 7.3.1.5)."""
+        if isinstance(address, TcpPath):
+            address.checked()
         if address not in session.addresses:
             if len(session.addresses) >= PATHS_MAX:
                 oldest = next(a for a in session.addresses if a != session.address)
@@ -500,6 +404,11 @@ class WebRtcTransport:
 
     def write(self, data: bytes | memoryview, size: int, address: Address) -> bool:
         """Send datagrams of `size` bytes, the last one what is left; false when segmentation does not work there."""
+        if isinstance(address, TcpPath):
+            sent = address.send(data, size)
+            self.counts.datagrams_out += sent
+            self.counts.writes_dropped += not sent
+            return True
         if self._queue:
             self._enqueue(data, size, address)
             return True
@@ -532,16 +441,17 @@ class WebRtcTransport:
     def _enqueue(self, data: bytes | memoryview, size: int, address: Address) -> None:
         if self._socket is None:
             return
-        if len(self._queue) >= SEND_QUEUE_MAX:
+        if self._queue_bytes + len(data) > SEND_QUEUE_BYTES_MAX:
             self.counts.writes_dropped += 1
             return
         if not self._queue:
             self._loop.add_writer(self._socket.fileno(), self._on_writable)
         self.counts.writes_queued += 1
         self._queue.append((bytes(data), size, address))
+        self._queue_bytes += len(data)
 
     def _on_writable(self) -> None:
-        waiting, self._queue = self._queue, deque()
+        waiting, self._queue, self._queue_bytes = self._queue, deque(), 0
         assert self._socket is not None
         self._loop.remove_writer(self._socket.fileno())
         while waiting:
@@ -552,7 +462,24 @@ class WebRtcTransport:
             if self._queue:
                 # Full again: what is left goes behind, in its order.
                 self._queue.extend(waiting)
+                self._queue_bytes += sum(len(data) for data, _, _ in waiting)
                 return
+
+
+def _open_udp(host: str, port: int) -> socket.socket:
+    """Open the UDP port. Raises OSError with a sentence."""
+    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_BYTES)
+        if host == "::":
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, f"cannot use UDP on {host}:{port}: {error.strerror}") from error
+    return sock
 
 
 _SEGMENT_OF: Final[dict[int, list[tuple[int, int, bytes]]]] = {}

@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from stream.packet import Codec, Kind, Packet
-from stream.protocol import h264, rtcp, rtp
+from stream.protocol import opus, rtcp, rtp
 from stream.relay import Relay
-from stream.srtp import Run, runs_of
+from stream.srtp import ONE, Run, runs_of
 from stream.transcode_audio import AudioTranscoder
+from stream.webrtc_video import VideoOut, video_out
 
 PASS_PACKETS: Final = 40
 """Of one viewer in one pass: one write with segmentation offload."""
@@ -35,6 +36,9 @@ GOP_PACKETS_MAX: Final = 20_000
 STALE_PACKETS: Final = 400
 """Since the last key frame: 2 s at 2 Mbit/s. One who joins waits for a new one, where the host can be asked."""
 REPORT_INTERVAL_MS: Final = 1000
+SAMPLES_PER_MS: Final = rtp.AUDIO_RATE // 1000
+SOUND_OFF_MS_MAX: Final = 5
+"""Sound is counted in samples as long as its packets' times agree so far."""
 CNAME: Final = "siyu"
 
 SendRtp = Callable[[list[bytes], Sequence[Run] | None], None]
@@ -45,6 +49,8 @@ Variant = tuple[int, bytes]
 class Viewer(Protocol):
     """What the stream needs of a viewer."""
 
+    codec: Codec
+    """What was agreed on with it for the picture."""
     variant: Variant
     audio_payload_type: int | None
     cursor: int | None
@@ -52,6 +58,7 @@ class Viewer(Protocol):
 
     @property
     def send_rtp(self) -> SendRtp: ...
+    def caught_up(self) -> None: ...
     def send_rtcp(self, data: bytes) -> None: ...
     def end(self, reason: str) -> None: ...
 
@@ -114,15 +121,17 @@ class WhepStream:
         self._on_empty = on_empty
         self._loop = asyncio.get_running_loop()
         self._base = secrets.randbits(15)
-        self._time_base = secrets.randbits(31)
+        self.epoch = secrets.randbits(31)
+        """The RTP time of both tracks at media time 0; answers tell it, so that a player knows which frame it shows."""
         self._kept: deque[Kept] = deque()
         self._key: int | None = None
-        self._sets: tuple[bytes, ...] = ()
-        self._length_bytes = 4
-        self._playable = False
+        self._format: VideoOut | None = None
+        """None: there is nothing that can be sent now."""
+        self._codec: Codec | None = None
         self._anchor: tuple[int, int] | None = None
         self._work: deque[tuple[list[bytes], tuple[Run, ...], int, list[Viewer]]] = deque()
         self._wake: asyncio.Handle | None = None
+        self._sound_next: int | None = None
         self._audio_sequence = secrets.randbits(15)
         self._sent = {Kind.VIDEO: (0, 0), Kind.AUDIO: (0, 0)}
         self._transcoder: AudioTranscoder | None = None
@@ -134,6 +143,9 @@ class WhepStream:
     def join(self, viewer: Viewer, now_ms: int) -> None:
         """Begin to send to a connected viewer, from the last key frame on."""
         self.viewers[viewer] = None
+        if self._codec not in (None, viewer.codec):
+            self._loop.call_soon(viewer.end, "the host changed to another codec: connect again")
+            return
         if not self._attached:
             self._attached = True
             self.relay.attach(self, now_ms, asks=True)
@@ -187,6 +199,8 @@ class WhepStream:
 
     def on_start(self, now_ms: int) -> None:
         """Pack the cached pictures; sound begins with what comes."""
+        # The host may be another one: what made Opus of the sound before is of no use for its own.
+        self._stop_audio()
         for packet in self.relay.configs():
             self._configure(packet)
         for packet in tuple(self.relay.gop):
@@ -194,8 +208,6 @@ class WhepStream:
                 self._push_video(packet)
             elif packet.config:
                 self._configure(packet)
-        if any(viewer.audio_payload_type is not None for viewer in self.viewers):
-            self._start_audio()
         self._schedule()
 
     def on_packet(self, packet: Packet, now_ms: int) -> None:
@@ -213,7 +225,7 @@ class WhepStream:
 
     def on_stop(self, now_ms: int) -> None:
         """The host is gone; viewers keep their last picture."""
-        self._playable = False
+        self._format = None
 
     def on_close(self, now_ms: int) -> None:
         """The stream is over."""
@@ -222,18 +234,21 @@ class WhepStream:
 
     def _configure(self, packet: Packet) -> None:
         if packet.kind is Kind.AUDIO:
-            if self._transcoder is not None:
+            if packet.codec is Codec.OPUS:
+                self._stop_audio()
+            elif self._transcoder is not None:
                 self._transcoder.push(packet)
-        elif packet.codec is Codec.H264:
-            self._playable = True
-            self._length_bytes = h264.parse_avcc(packet.data).length_bytes
-            self._sets = rtp.parameter_sets(packet.data)
+            elif any(viewer.audio_payload_type is not None for viewer in self.viewers):
+                self._start_audio()
         elif packet.kind is Kind.VIDEO:
-            self._refuse_all("the host changed to a codec that WebRTC viewers cannot get")
+            self._format, self._codec = video_out(packet), packet.codec
+            # Not from within: the relay is in the middle of its readers.
+            for viewer in tuple(self.viewers):
+                if viewer.codec is not packet.codec:
+                    self._loop.call_soon(viewer.end, "the host changed to another codec: connect again")
 
     def _refuse_all(self, reason: str) -> None:
-        self._playable = False
-        # Not from within: the relay is in the middle of its readers.
+        self._format = None
         for viewer in tuple(self.viewers):
             self._loop.call_soon(viewer.end, reason)
 
@@ -241,12 +256,12 @@ class WhepStream:
         if packet.config:
             self._configure(packet)
             return
-        if not self._playable:
+        if self._format is None:
             return
         if packet.cts_ms:
             self._refuse_all("the host sends B-frames, which WebRTC cannot carry")
             return
-        payloads = rtp.h264_payloads(rtp.split_avcc(packet.data, self._length_bytes), self._sets if packet.key else ())
+        payloads = self._format.payloads(packet)
         if not payloads:
             return
         if self._anchor is None:
@@ -256,7 +271,7 @@ class WhepStream:
             for viewer in self.viewers:
                 if viewer.cursor is None:
                     viewer.cursor = self.head
-        timestamp = self._time_base + packet.dts_ms * 90
+        timestamp = self.epoch + packet.dts_ms * 90
         last = len(payloads) - 1
         for index, payload in enumerate(payloads):
             self._kept.append(Kept((self._base + self.head) & 0xFFFF, index == last, timestamp, payload))
@@ -333,10 +348,9 @@ class WhepStream:
 
     def _start_audio(self) -> None:
         audio = self.relay.audio
-        if self._transcoder is None and (audio is None or audio.codec is not Codec.OPUS):
+        if self._transcoder is None and audio is not None and audio.codec is not Codec.OPUS:
             self._transcoder = AudioTranscoder(Codec.OPUS, self._send_audio)
-            if audio is not None:
-                self._transcoder.push(audio)
+            self._transcoder.push(audio)
 
     def _stop_audio(self) -> None:
         if self._transcoder is not None:
@@ -350,8 +364,9 @@ class WhepStream:
             if self._anchor is None:
                 self._anchor = packet.dts_ms, self._clock()
             sequence = self._audio_sequence = (self._audio_sequence + 1) & 0xFFFF
-            timestamp = self._time_base + packet.dts_ms * 48
+            timestamp = self.epoch + self._sound_time(packet)
             built: dict[int, list[bytes]] = {}
+            served = 0
             for viewer in self.viewers:
                 payload_type = viewer.audio_payload_type
                 if payload_type is None:
@@ -360,11 +375,22 @@ class WhepStream:
                 if data is None:
                     data = [rtp.rtp_packet(payload_type, False, sequence, timestamp, self.audio_ssrc, packet.data)]
                     built[payload_type] = data
-                viewer.send_rtp(data, None)
-                self._totals.packets_out += 1
-                self._totals.bytes_out += len(data[0])
+                viewer.send_rtp(data, ONE)
+                served += 1
+            self._totals.packets_out += served
+            self._totals.bytes_out += served * (len(packet.data) + rtp.HEADER_BYTES)
             count, octets = self._sent[Kind.AUDIO]
             self._sent[Kind.AUDIO] = count + 1, octets + len(packet.data)
+
+    def _sound_time(self, packet: Packet) -> int:
+        """Give a packet's time in samples: where the one before ended, unless its own time says otherwise.
+
+        Times in milliseconds are rounded; a receiver takes what lies off by a sample for a hole or an overlap.
+        """
+        told, counted = packet.dts_ms * SAMPLES_PER_MS, self._sound_next
+        time = told if counted is None or abs(told - counted) > SOUND_OFF_MS_MAX * SAMPLES_PER_MS else counted
+        self._sound_next = time + opus.samples(packet.data)
+        return time
 
     # -- reports -----------------------------------------------------------------------------------------------------
 
@@ -373,6 +399,9 @@ class WhepStream:
         if any(viewer.cursor is None for viewer in self.viewers):
             # The request may have been lost on the way to the host.
             self.relay.want_key(now_ms)
+        for viewer in self.viewers:
+            if viewer.cursor == self.head:
+                viewer.caught_up()
         if now_ms - self._reported_ms >= REPORT_INTERVAL_MS:
             self._reported_ms = now_ms
             self._report(now_ms, list(self.viewers))
@@ -388,7 +417,7 @@ class WhepStream:
             data = b""
             for ssrc, rate, kind in tracks:
                 packets, octets = self._sent[kind]
-                timestamp = (self._time_base + media_ms * rate) & 0xFFFFFFFF
+                timestamp = (self.epoch + media_ms * rate) & 0xFFFFFFFF
                 report = rtcp.SenderReport(ssrc, ntp, timestamp, packets & 0xFFFFFFFF, octets & 0xFFFFFFFF)
                 data += rtcp.sender_report(report) + rtcp.source_description(ssrc, CNAME)
             parts[audio] = data

@@ -41,8 +41,8 @@ class Encoder(Protocol):
     def cut(self) -> bytes:
         """Give what is complete; b"" when nothing is, or when a key frame that opened the window is not yet."""
 
-    def flush(self) -> bytes:
-        """Give all, the stream ends here."""
+    def flush(self, end_ms: int | None = None) -> bytes:
+        """Give all, the run ends here; its picture lasts until `end_ms`, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,21 @@ def merge(windows: Sequence[Window]) -> Window:
 
 
 class Windows:
-    """Cuts one run of a stream (from a key frame to the host's end) into windows of `window_ms`, 0 for each packet."""
+    """Cuts one run of a stream (from a key frame to the host's end) into windows of `window_ms`, 0 for each packet.
 
-    def __init__(self, encoder: Encoder, window_ms: int) -> None:
+    `exact`: by the times of the picture (without one: of the sound) that is whole, however late it comes.
+    """
+
+    def __init__(self, encoder: Encoder, window_ms: int, *, exact: bool = False) -> None:
         self.encoder = encoder
         self._window_ms = window_ms
+        self._exact = exact
+        self._lead = Kind.VIDEO if Kind.VIDEO in encoder.tracks else Kind.AUDIO
+        self._lead_from_ms: int | None = None
+        self._lead_ms: int | None = None
+        self._step_ms = 0
+        self.longest_ms: float | None = None
+        """An exact window ends before a frame that would make it longer than this, if frames go on as they came."""
         self._video = Kind.VIDEO in encoder.tracks
         self._begun = False
         self._open: Window | None = None
@@ -88,6 +98,11 @@ class Windows:
     def opens_with_key(self) -> bool:
         """Whether the window under way begins with a key frame: cut now, it is the best start for a new viewer."""
         return self._open is not None and self._open.key and self._video
+
+    @property
+    def opened_ms(self) -> int | None:
+        """Where the window under way begins, in media time; None: there is none."""
+        return self._lead_from_ms
 
     def push(self, packet: Packet, now_ms: int) -> list[Window]:
         """Take a packet; give the windows that it completes: none, one or two."""
@@ -113,6 +128,11 @@ class Windows:
             if packet.config:
                 self._version += 1
         self._end_ms = max(self._end_ms, packet.dts_ms)
+        if media and packet.kind is self._lead:
+            self._step_ms = 0 if self._lead_ms is None else packet.dts_ms - self._lead_ms
+            self._lead_ms = packet.dts_ms
+            if self._lead_from_ms is None:
+                self._lead_from_ms = packet.dts_ms
         self._bytes += len(packet.data)
         if media and self._is_full(now_ms):
             self._close(self.encoder.cut(), done)
@@ -124,14 +144,21 @@ class Windows:
         self._close(self.encoder.cut(), done)
         return done
 
-    def flush(self) -> list[Window]:
-        """End the last window."""
+    def flush(self, end_ms: int | None = None) -> list[Window]:
+        """End the last window; the picture lasts until `end_ms`, where that is known."""
         done: list[Window] = []
-        self._close(self.encoder.flush(), done)
+        self._close(self.encoder.flush(end_ms), done)
         return done
 
     def _is_full(self, now_ms: int) -> bool:
         window = self._open
+        if self._exact and window is not None and self._bytes < WINDOW_BYTES_MAX:
+            newest_ms, from_ms = self._lead_ms, self._lead_from_ms
+            if newest_ms is None or from_ms is None or newest_ms == from_ms:
+                return False
+            whole_ms = newest_ms - from_ms
+            longer = self.longest_ms is not None and whole_ms + self._step_ms > self.longest_ms
+            return longer or whole_ms >= self._window_ms
         return window is not None and (
             now_ms - self._opened_ms >= self._window_ms
             or self._end_ms - window.start_ms >= self._window_ms
@@ -140,6 +167,8 @@ class Windows:
 
     def _begin(self, packet: Packet, key: bool, now_ms: int) -> None:
         self._opened_ms, self._bytes, self._end_ms = now_ms, 0, packet.dts_ms
+        if key:
+            self._lead_from_ms = None
         encoder = self.encoder
         head, config = (encoder.head(packet.dts_ms), encoder.config(packet.dts_ms)) if key else (b"", b"")
         self._open = Window(b"", key, packet.dts_ms, packet.dts_ms, self._version, head, config)
@@ -150,6 +179,8 @@ class Windows:
             window = self._open or Window(b"", False, self._end_ms, self._end_ms, self._version)
             done.append(replace(window, data=data, end_ms=self._end_ms))
             self._open = None
+            # The newest picture is held back until the next one tells how long it lasts: the next window begins there.
+            self._lead_from_ms = self._lead_ms
 
 
 class Gop:

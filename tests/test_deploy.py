@@ -67,7 +67,7 @@ def test_every_service_says_how_it_is() -> None:
 
 
 def test_the_gateway_publishes_rtmp_and_webrtc_and_leaves_http_to_nginx() -> None:
-    assert service("gateway")["ports"] == ["1935:1935", "8189:8189/udp"]
+    assert service("gateway")["ports"] == ["1935:1935", "8189:8189/udp", "8189:8189"]
     assert service("nginx")["ports"] == ["80:80"]
     assert "ports" not in service("postgres")
     assert "ports" not in service("redis")
@@ -174,6 +174,17 @@ def test_the_build_sees_nothing_but_what_it_copies() -> None:
     assert lines[0] == "*"
     assert {name for names in copied for name in names} == allowed
     assert [name for name in allowed if not (ROOT / name).exists()] == []
+
+
+def test_https_is_one_more_compose_file_and_a_certificate() -> None:
+    overlay = yaml.safe_load((ROOT / "deploy" / "compose-tls.yml").read_text("utf-8"))["services"]
+    assert set(overlay) == {"nginx"}
+    assert overlay["nginx"]["ports"] == ["443:443"]
+    targets = {mount.split(":")[1] for mount in overlay["nginx"]["volumes"]}
+    assert targets == {f"/etc/nginx/tls/{name}" for name in ("listen.conf", "cert.pem", "key.pem")}
+    tls = (ROOT / "deploy" / "nginx-tls.conf").read_text("utf-8")
+    assert set(re.findall(r"/etc/nginx/tls/[\w.]+", tls)) < targets
+    assert "include /etc/nginx/tls/*.conf;" in NGINX
 
 
 def test_nginx_hands_live_media_on_as_it_comes() -> None:

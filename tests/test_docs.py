@@ -39,6 +39,7 @@ FOREIGN_FLAGS = {
 }  # fmt: skip
 LOAD_VARIABLES = {option.variable for option in OPTIONS} | {"SIYU_LOAD_USERS", "SIYU_LOAD_SECONDS"}
 BENCH_VARIABLES = {f"SIYU_BENCH_{field.name.upper()}" for field in dataclasses.fields(Scale)}
+TEST_VARIABLES = {"SIYU_FUZZ_SECONDS"}
 LOAD_FLAGS = {option.flag for option in OPTIONS}
 
 
@@ -90,7 +91,9 @@ def test_the_operating_guide_names_every_flag_of_serve_with_its_variable() -> No
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_variable_named_is_read_by_somebody(name: str) -> None:
-    known = {ENVIRONMENT_PREFIX + setting.upper() for setting in HELP} | LOAD_VARIABLES | BENCH_VARIABLES
+    known = (
+        {ENVIRONMENT_PREFIX + setting.upper() for setting in HELP} | LOAD_VARIABLES | BENCH_VARIABLES | TEST_VARIABLES
+    )
     assert set(VARIABLE.findall(text(name))) - known == set()
 
 

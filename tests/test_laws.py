@@ -39,6 +39,8 @@ IMPURE_CALLS = re.compile(r"(datetime|date)\.(now|utcnow|today)|(.+\.)?urlopen|o
 DRIVERS = {
     "redis": re.compile(r".*_redis"),
     "sqlalchemy": re.compile(r"(.+\.)?(tables(_\w+)?|\w+_sql|migrations\w*(\..+)?)"),
+    # The driver is SQLAlchemy's affair: nothing of ours names it.
+    "psycopg": re.compile(r"(?!)"),
     "alembic": re.compile(r"(.+\.)?(\w+_sql|migrations\w*(\..+)?)"),
     "starlette": re.compile(r"gateway(\..+)?"),
     "uvicorn": re.compile(r"gateway(\..+)?"),

@@ -23,8 +23,17 @@ program() {
     command -v "$1"
 }
 
+daemon() { # it lies where a user's PATH need not look
+    (PATH=$PATH:/usr/local/sbin:/usr/sbin && command -v "$1")
+}
+
 chinese_font() {
     fc-list :lang=zh 2>/dev/null | grep . || dpkg-query -W -f '${db:Status-Status}' fonts-noto-cjk 2>/dev/null | grep -x installed
+}
+
+# Debian keeps the server's programs off the PATH, by version.
+postgresql_server() {
+    ls /usr/lib/postgresql/*/bin/initdb || program initdb
 }
 
 # A python that does not even start is not cured by a package: tools/venv.sh has the word for it.
@@ -39,6 +48,11 @@ test)
     want chromium program chromium
     want strace program strace
     want redis-server program redis-server
+    want nginx daemon nginx
+    want gstreamer1.0-tools program gst-launch-1.0
+    # rtmp2sink; it brings the base and good plug-ins along.
+    want gstreamer1.0-plugins-bad gst-inspect-1.0 rtmp2sink
+    want postgresql postgresql_server
     want fonts-noto-cjk chinese_font
     ;;
 *)

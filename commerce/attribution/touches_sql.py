@@ -1,5 +1,6 @@
 # ruff: noqa: S608 (statements are put together from this module's constants alone)
-"""The touch log: append-only, in ``touches.db`` (WAL, synchronous NORMAL), written in batches by its own thread.
+"""The touch log: append-only, written in batches by its own thread. It is ``touches.db`` (WAL, synchronous NORMAL), or
+a schema of its own in PostgreSQL (``synchronous_commit = off``).
 
 ``record`` never blocks: it puts the touch into a bounded queue and returns. The thread takes what is there, at most a
 batch at a time, and writes it by ``executemany``. NORMAL means that a power cut may take the last batches and a killed
@@ -19,14 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, Engine, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from commerce.attribution.decision import TouchCandidate
 from commerce.attribution.touch import Entries, Touch, evidence_text
 from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.errors import Busy
-from commerce.store_sql import database_path, migrate, sqlite_engine
+from commerce.postgres_sql import is_postgres, postgres_engine, touches_schema
+from commerce.store_sql import check_schema, database_path, migrate, sqlite_engine
 
 T = TypeVar("T")
 Clock = Callable[[], int]
@@ -41,6 +43,8 @@ CLOSE_WAIT_S = 10.0
 READS_WAITING_MAX = 1_000
 CANDIDATES_MAX = 100  # touches judged for one order, the newest; the stored decision says how many were left out
 LOOK_BACK_MS = 30 * 86_400_000  # so that a touch just outside the window is explained, too
+
+MIGRATIONS = "commerce.migrations_touches"
 
 _LOG = logging.getLogger(__name__)
 _INSERT = text(
@@ -78,11 +82,11 @@ class TouchLogStats:
 class TouchLog:
     """The open log. ``clock`` gives Unix milliseconds; limits are the module's constants unless given."""
 
-    def __init__(self, path: Path, *, clock: Clock, queue_max: int = TOUCHES_QUEUED_MAX) -> None:
+    def __init__(self, writer: Engine, reader: Engine, *, clock: Clock, queue_max: int = TOUCHES_QUEUED_MAX) -> None:
         self._clock = clock
         self._queue_max = queue_max
-        self._writer = sqlite_engine(path, writing=True, synchronous="NORMAL", pool_size=1)
-        self._reader = sqlite_engine(path, writing=False, pool_size=2)
+        self._writer = writer
+        self._reader = reader
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="touch-read")
         self._reports = ThreadPoolExecutor(1, thread_name_prefix="touch-report")
         self._reads_waiting = 0
@@ -235,12 +239,42 @@ class TouchLog:
         return False
 
 
+def touch_log_path(where: Path | str) -> Path:
+    """The touch log's file, beside the shop's database."""
+    return database_path(where).with_name("touches.db")
+
+
 def open_touch_log(where: Path | str, *, clock: Clock, queue_max: int = TOUCHES_QUEUED_MAX) -> TouchLog:
-    """Open (make, migrate) ``touches.db`` beside the shop's database; the store's lock keeps a second writer out."""
-    path = database_path(where).with_name("touches.db")
+    """Open the touch log of a shop: ``touches.db`` beside its file (made, migrated; the store's lock keeps a second
+    writer out), or the schema beside its own in PostgreSQL. Raises StoreError when that was not migrated.
+    """
+    if is_postgres(where):
+        return _open_in_postgres(str(where), clock, queue_max)
+    path = touch_log_path(where)
     path.parent.mkdir(parents=True, exist_ok=True)
-    migrate(path, "commerce.migrations_touches")
-    return TouchLog(path, clock=clock, queue_max=queue_max)
+    migrate(path, MIGRATIONS)
+    writer = sqlite_engine(path, writing=True, synchronous="NORMAL", pool_size=1)
+    return TouchLog(writer, sqlite_engine(path, writing=False, pool_size=2), clock=clock, queue_max=queue_max)
+
+
+def _open_in_postgres(where: str, clock: Clock, queue_max: int) -> TouchLog:
+    schema = touches_schema(where)
+    writer = postgres_engine(where, writing=True, synchronous="OFF", pool_size=1, schema=schema)
+    try:
+        check_schema(writer, where, MIGRATIONS)
+    except BaseException:
+        writer.dispose()
+        raise
+    reader = postgres_engine(where, writing=False, pool_size=2, schema=schema)
+    return TouchLog(writer, reader, clock=clock, queue_max=queue_max)
+
+
+def migrate_touch_log(where: Path | str) -> None:
+    """Bring the touch log of a shop to the newest schema. Raises StoreError."""
+    if is_postgres(where):
+        migrate(where, MIGRATIONS, schema=touches_schema(str(where)))
+    else:
+        migrate(touch_log_path(where), MIGRATIONS)
 
 
 def candidates(

@@ -25,7 +25,13 @@ EVENT_TYPES = {
     "OrderRefunded": "order.refunded",
 }
 """Events of the shop that are told, and what they are called outside."""
-TYPES = frozenset(EVENT_TYPES.values())
+MEDIA_TYPES = frozenset(
+    {"stream.published", "stream.unpublished", "stream.played", "stream.stopped", "stream.recorded"}
+)
+"""Events of the streams. Only who names them is told: each viewer makes two."""
+ORDER_TYPES = frozenset(EVENT_TYPES.values())
+"""What a webhook hears that names nothing."""
+TYPES = ORDER_TYPES | MEDIA_TYPES
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 

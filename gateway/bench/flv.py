@@ -1,71 +1,75 @@
 """HTTP-FLV: what the server's process spends on each viewer's second of a 2 Mbit/s stream.
 
 The stream is made up (right configurations, random frames): it goes through the real directory, relay and FLV output
-at its own pace, to viewers on loopback that only read. The baseline writes the windows that the output would have made.
+at its own pace, to viewers on loopback that only read. Baselines: the windows that the output would have made, written
+by a loop; node-media-server; nginx, which has no HTTP-FLV in Debian and plays the same stream over RTMP.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 import uvloop
 
 from gateway.app import system_clock
 from gateway.bench.baseline_write import BACKLOG, write_loop
+from gateway.bench.made_stream import BITS_PER_S, FRAMES_PER_S, GOP_FRAMES, ROOM, Host, feed, packets
+from gateway.bench.outside_play import nginx_players, node_viewers, others
 from gateway.bench.process import BenchError, Meter
 from gateway.bench.report import Baseline, Figure, Goal, Report
 from gateway.bench.scale import Scale
 from gateway.bench.sink import HOST, measure
 from gateway.bench.waiting import close_all, until
-from stream.directory import Directory, Publication
+from stream.directory import Directory
 from stream.fanout import ViewerLimits
 from stream.output_flv import FlvOutput
-from stream.packet import Codec, Kind, Packet
+from stream.relay import Relay
 from stream.tag_encoder import FlvEncoder
-from stream.window import Windows
+from stream.window import Encoder, Windows
 
 VIEWERS_GOAL = Goal(7_000)
+AHEAD_GOAL = Goal(5, of_ratio=True)
+"""Of the faster one of the other servers."""
 
-ROOM = "bench"
 REQUEST = b"GET /live/bench.flv HTTP/1.1\r\nHost: localhost\r\n\r\n"
-BITS_PER_S = 2_000_000
-AUDIO_BITS_PER_S = 128_000
-FRAMES_PER_S = 25
-GOP_FRAMES = 50
-KEY_WEIGHT = 8
-"""A key frame is as long as so many others."""
-AUDIO_MS = 23
-"""1,024 samples at 44.1 kHz."""
 WARM_UP_S = 2.5
 """A GOP and a window: viewers have had their first burst and take what is live."""
 SECONDS_FACTOR = 8 / 3
 """Windows are few: the stream is watched longer than other rates are measured."""
-
-AVCC = bytes.fromhex("0164000dffe100186764000dacd94141fa1000000300100000030320f142996001000468ef8fcbfdf8f800")
-ASC = bytes.fromhex("1210")
-"""H.264 High and AAC-LC 44.1 kHz stereo."""
 
 
 def run_flv(scale: Scale) -> Report:
     """Measure; takes about six times ``scale.seconds`` and some seconds to connect."""
     seconds = scale.seconds * SECONDS_FACTOR
     ours = measure(flv_viewers, scale.viewers, REQUEST, seconds)
-    windows = _windows()
+    windows = windows_of(FlvEncoder)
     interval_s = GOP_FRAMES / FRAMES_PER_S / len(windows)
     raw = measure(write_loop, scale.viewers, b"", windows, interval_s, seconds)
-    figure = Figure(
-        "FLV at 2 Mbit/s",
-        "viewers / core",
-        _viewers_a_core(ours, scale.viewers),
-        (Baseline("os.write loop, same windows", _viewers_a_core(raw, scale.viewers)),),
-        VIEWERS_GOAL,
+    value = _viewers_a_core(ours, scale.viewers)
+    about: dict[str, float | int | str] = {
+        "viewers": scale.viewers,
+        "seconds": seconds,
+        "core in use": ours["cpu_s"] / ours["wall_s"],
+    }
+    raw_loop = Baseline("os.write loop, same windows", _viewers_a_core(raw, scale.viewers))
+    figures = [Figure("FLV at 2 Mbit/s", "viewers / core", value, (raw_loop,), VIEWERS_GOAL)]
+    servers = others(
+        about,
+        {
+            "node-media-server, HTTP-FLV": lambda: node_viewers(_share(scale.viewers, 4), REQUEST, seconds),
+            "nginx-rtmp, RTMP play": lambda: nginx_players(_share(scale.viewers, 2), seconds),
+        },
     )
-    about = {"viewers": scale.viewers, "seconds": seconds, "core in use": ours["cpu_s"] / ours["wall_s"]}
-    return Report("flv", about, (figure,))
+    if servers:
+        figures.append(Figure("FLV, beside other servers", "viewers / core", value, servers, AHEAD_GOAL))
+    return Report("flv", about, tuple(figures))
+
+
+def _share(viewers: int, part: int) -> int:
+    """So many viewers as a slower server can carry on one core."""
+    return max(2, viewers // part)
 
 
 def _viewers_a_core(found: dict[str, float], viewers: int) -> float:
@@ -73,43 +77,15 @@ def _viewers_a_core(found: dict[str, float], viewers: int) -> float:
     return viewers * found["wall_s"] / found["cpu_s"]
 
 
-def packets() -> Iterator[Packet]:
-    """A stream without end: configurations, then frames in order of time, 2 Mbit/s in all."""
-    yield Packet(Kind.VIDEO, Codec.H264, 0, 0, True, True, AVCC)
-    yield Packet(Kind.AUDIO, Codec.AAC, 0, 0, True, True, ASC)
-    noise = random.Random(1).randbytes(BITS_PER_S // 8)  # noqa: S311 - filling, guards nothing
-    share = (BITS_PER_S - AUDIO_BITS_PER_S) // 8 * GOP_FRAMES // FRAMES_PER_S // (GOP_FRAMES - 1 + KEY_WEIGHT)
-    sound = noise[: AUDIO_BITS_PER_S // 8 * AUDIO_MS // 1000]
-    next_audio_ms = number = 0
-    while True:
-        dts_ms = number * 1000 // FRAMES_PER_S
-        key = number % GOP_FRAMES == 0
-        size = share * KEY_WEIGHT if key else share
-        unit = bytes((0x65 if key else 0x41,)) + noise[: size - 5]
-        yield Packet(Kind.VIDEO, Codec.H264, dts_ms, 0, key, False, len(unit).to_bytes(4, "big") + unit)
-        number += 1
-        while next_audio_ms < dts_ms + 1000 // FRAMES_PER_S:
-            yield Packet(Kind.AUDIO, Codec.AAC, next_audio_ms, 0, True, False, sound)
-            next_audio_ms += AUDIO_MS
-
-
-class Host:
-    """A publisher with nothing to close."""
-
-    def close(self, reason: str) -> None:
-        """Nobody takes the room over here."""
-        raise BenchError(f"the host was closed: {reason}")
-
-
-def _windows() -> list[bytes]:
-    """The windows that the output makes of one GOP, key frame first."""
+def windows_of(encoder: Callable[[Relay], Encoder]) -> list[bytes]:
+    """The windows that an output makes of one GOP, key frame first."""
     directory = Directory(clock=lambda: 0)
     publication = directory.publish(ROOM, Host(), 0)
     stream = packets()
     first = [next(stream) for _ in range(4)]
     for packet in first:
         publication.push(packet, packet.dts_ms)
-    windows = Windows(FlvEncoder(publication.relay), ViewerLimits().window_ms)
+    windows = Windows(encoder(publication.relay), ViewerLimits().window_ms)
     done: list[bytes] = []
     for packet in [*first[2:], *(next(stream) for _ in range(4 * GOP_FRAMES))]:
         for window in windows.push(packet, packet.dts_ms):
@@ -149,7 +125,7 @@ async def _flv_viewers(pipe: Connection, count: int, seconds: float) -> None:
     output = FlvOutput(directory, clock=system_clock)
     directory.start()
     publication = directory.publish(ROOM, Host(), system_clock())
-    feeding = asyncio.create_task(_feed(publication))
+    feeding = asyncio.create_task(feed(publication))
     transports: list[asyncio.BaseTransport] = []
 
     class Counted(Door):
@@ -175,13 +151,3 @@ async def _flv_viewers(pipe: Connection, count: int, seconds: float) -> None:
     pipe.send({"cpu_s": spent.cpu_s, "wall_s": spent.wall_s, "bytes": each})
     await close_all(transports)
     server.close()
-
-
-async def _feed(publication: Publication) -> None:
-    """Publish at the stream's own pace."""
-    start_s = time.monotonic()
-    for packet in packets():
-        early_s = packet.dts_ms / 1000 - (time.monotonic() - start_s)
-        if early_s > 0:
-            await asyncio.sleep(early_s)
-        publication.push(packet, system_clock())

@@ -80,6 +80,10 @@ class Child:
         self._process.close()
         self._pipe.close()
 
+    def end(self) -> None:
+        """Kill it: nothing more is wanted of it."""
+        self._process.kill()
+
     def receive(self) -> Any:
         """Wait for the child's next word. Raises BenchError when it ends or stays silent instead."""
         try:

@@ -17,19 +17,31 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """The least that is promised: of the figure itself, or of its ratio to the first baseline."""
+    """What is promised: the least, of the figure itself or of its ratio to the first baseline; or the `most`."""
 
-    least: float
+    least: float = 0.0
     of_ratio: bool = False
+    most: float | None = None
 
     def words(self) -> str:
         """The goal as the table shows it."""
+        if self.most is not None:
+            return f"<= {number(self.most)}"
         return f">= {self.least:.2f} x" if self.of_ratio else f">= {number(self.least)}"
+
+    def as_data(self) -> dict[str, float | str]:
+        """The goal as JSON shows it."""
+        if self.most is not None:
+            return {"most": self.most, "of": "value"}
+        return {"least": self.least, "of": "ratio" if self.of_ratio else "value"}
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured rate; more is better. ``baselines`` are never empty: a rate alone says little about a machine."""
+    """One measured value; more is better, unless its goal names the most that it may be.
+
+    ``baselines`` are never empty: a figure alone says little about a machine.
+    """
 
     name: str
     unit: str
@@ -42,6 +54,8 @@ class Figure:
         """Whether the goal is reached; None without one."""
         if self.goal is None:
             return None
+        if self.goal.most is not None:
+            return self.value <= self.goal.most
         value = self.value / self.baselines[0].value if self.goal.of_ratio else self.value
         return value >= self.goal.least
 
@@ -115,8 +129,7 @@ def as_data(reports: Sequence[Report]) -> dict[str, Any]:
                             {"name": other.name, "value": other.value, "ratio": figure.value / other.value}
                             for other in figure.baselines
                         ],
-                        "goal": figure.goal
-                        and {"least": figure.goal.least, "of": "ratio" if figure.goal.of_ratio else "value"},
+                        "goal": figure.goal and figure.goal.as_data(),
                         "reached": figure.reached,
                     }
                     for figure in report.figures

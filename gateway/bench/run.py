@@ -13,6 +13,8 @@ from gateway.bench.scale import Scale, ScaleError, read_scale
 from gateway.server import raise_file_limit
 
 FILES_BESIDE_SOCKETS = 100
+ATTEMPTS = 3
+"""A machine that others use stalls now and then: clients are then too slow, which is no finding about the server."""
 
 Benchmark = Callable[[Scale], Report]
 
@@ -23,7 +25,7 @@ def benchmark(name: str) -> Benchmark:
     return made
 
 
-NAMES = ("fanout", "holds", "flv")
+NAMES = ("fanout", "holds", "flv", "rtmp", "whep", "delay")
 
 
 def run_benchmarks(names: Sequence[str], *, as_json: bool, environment: Mapping[str, str] | None = None) -> int:
@@ -48,10 +50,20 @@ def run_benchmarks(names: Sequence[str], *, as_json: bool, environment: Mapping[
     reports: list[Report] = []
     for name in dict.fromkeys(names or NAMES):
         print(f"measuring {name} …", file=sys.stderr, flush=True)
-        try:
-            reports.append(benchmark(name)(scale))
-        except BenchError as error:
-            print(f"siyu bench: {name}: {error}", file=sys.stderr)
+        report = _measured(name, scale)
+        if report is None:
             return 1
+        reports.append(report)
     print(json.dumps(as_data(reports), indent=2) if as_json else as_table(reports))
     return 0
+
+
+def _measured(name: str, scale: Scale) -> Report | None:
+    """One benchmark's findings; measured again when the machine disturbed it, None when it never went well."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return benchmark(name)(scale)
+        except BenchError as error:
+            again = attempt + 1 < ATTEMPTS
+            print(f"siyu bench: {name}: {error}{'; measuring again' if again else ''}", file=sys.stderr, flush=True)
+    return None

@@ -21,7 +21,13 @@ class Scale:
     sockets: int = 2_000
     """Sockets of the fan-out."""
     viewers: int = 1_000
-    """Viewers of the FLV stream."""
+    """Viewers of the FLV stream, and players of RTMP."""
+    hosts: int = 300
+    """Hosts that publish RTMP."""
+    rtc_viewers: int = 100
+    """Viewers of the WHEP stream that are aiortc's own."""
+    rtc_readers: int = 300
+    """Viewers of the WHEP stream that only count."""
     seconds: float = 3.0
     """Each rate is measured over this long; the FLV stream runs twice as long and a little more."""
     outstanding: int = 1_000

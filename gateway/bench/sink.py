@@ -33,8 +33,11 @@ class Received:
     most: int
 
 
-def sink(pipe: Connection, port: int, count: int, request: bytes) -> None:
-    """Open ``count`` connections, send ``request`` on each, read all until the server has closed them."""
+def sink(pipe: Connection, port: int, count: int, request: bytes, least_bytes: int = 0) -> None:
+    """Open ``count`` connections, send ``request`` on each, read all until the server has closed them.
+
+    With ``least_bytes`` it says "begun" once each socket has got so many, for a server that cannot tell.
+    """
     buffer = bytearray(READ_BYTES)
     epoll = select.epoll()
     open_sockets: dict[int, socket.socket] = {}
@@ -47,7 +50,11 @@ def sink(pipe: Connection, port: int, count: int, request: bytes) -> None:
         epoll.register(client.fileno(), select.EPOLLIN)
         got[client.fileno()] = 0
     deadline_s = time.monotonic() + WAIT_S
+    begun = not least_bytes
     while open_sockets and time.monotonic() < deadline_s:
+        if not begun and min(got.values()) >= least_bytes:
+            begun = True
+            pipe.send("begun")
         for number, _ in epoll.poll(0.5, READY_MAX):
             try:
                 size = open_sockets[number].recv_into(buffer)

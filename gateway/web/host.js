@@ -4,6 +4,8 @@ import { rows } from "./api.js";
 import { $, copy, h, picture, put, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { HOST } from "./host_strings.js";
+import { streamKeys } from "./host_keys.js";
+import { drawHealth } from "./host_health.js";
 import { runs } from "./host_runs.js";
 import {
   addStrings,
@@ -35,9 +37,9 @@ const store = new RoomStore();
 const counts = { messages: 0, orders: [], sold: { orders: 0, amount: 0 }, shownKey: false };
 let hub = null;
 let publish = null;
+let streams = null;
 
 async function open() {
-  let streams = null;
   let why = null;
   while (!streams) {
     if (!api.token) await signIn($("login"), api, why);
@@ -73,6 +75,18 @@ function start() {
     sales: $("sales"),
     drops: $("drops"),
   });
+  streamKeys({
+    api,
+    base: BASE,
+    now: () => hub.now(),
+    box: $("keys-box"),
+    list: $("keys"),
+    form: $("key-form"),
+    onRoomKey: async () => {
+      publish = (await api.get(`${BASE}/streams`)).publish;
+      drawPublish();
+    },
+  });
   const player = new LivePlayer({ video: $("player"), room: ROOM, token: () => api.token, onState: drawPreview });
   store.on("stream", () => store.stream.live && player.poke());
   $("sound").addEventListener("click", async () => {
@@ -96,6 +110,8 @@ async function readStats() {
       counts.sold = stats.sold || counts.sold;
       drawFigures();
       drawOrders();
+      streams = await api.get(`${BASE}/streams`);
+      drawHealth($("health"), streams);
     } catch (error) {
       if (mustSignIn(error)) {
         signOut();
@@ -314,6 +330,7 @@ function drawAll() {
   drawPublish();
   drawShelf();
   drawOrders();
+  drawHealth($("health"), streams);
   if (hub) {
     drawFigures();
     drawConnection({ state: hub.state });

@@ -167,6 +167,7 @@ addStrings({
   "err.no_room": ["这个直播间不存在或已关闭", "This room does not exist or was closed"],
   "err.token": ["登录已失效，请重新进入", "Your session has ended, please come in again"],
   "err.token_expired": ["登录已过期，请重新进入", "Your session has expired, please come in again"],
+  "err.token_revoked": ["观看权限已被收回，请重新进入", "This token was revoked, please come in again"],
   "err.bad_login": ["账号或密码不对", "Wrong login or password"],
   "err.too_long": ["内容太长了", "Too long"],
   "err.unknown": ["出了点问题，请再试一次", "Something went wrong, please try again"],

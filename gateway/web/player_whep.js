@@ -15,6 +15,11 @@ const DISCONNECTED_MS = 4000;
 /** Sessions that never connected before it gives up on UDP. */
 const FAILURES_MAX = 2;
 
+/** What a frame callback told is of use for this long: none comes while nothing is drawn. */
+const FRAME_MS = 500;
+const VIDEO_TICKS_PER_MS = 90;
+const WRAP_MS = 2 ** 32 / VIDEO_TICKS_PER_MS;
+
 /** Plays /whep/ROOM into a video element. */
 export class WhepPlayer extends LivePlayer {
   start() {
@@ -29,9 +34,38 @@ export class WhepPlayer extends LivePlayer {
     this.run();
   }
 
-  /** RTP carries no room clock: cards show as their events arrive, which is when the picture does. */
+  /**
+   * The answer tells the RTP time at which the media clock was 0 (RFC 7273), the browser the RTP time of the picture on
+   * the screen; as that wraps every 13 hours, what was shown before, or the room's clock, says which turn it is.
+   */
   mediaMs() {
-    return this.whep ? null : super.mediaMs();
+    if (!this.whep) return super.mediaMs();
+    const rtp = this.state === "playing" && this.epoch !== null ? this.shownRtp() : null;
+    if (rtp === null) return null;
+    const ms = ((rtp - this.epoch) >>> 0) / VIDEO_TICKS_PER_MS;
+    const near = this.nearMs ?? this.clock().media_ms;
+    this.nearMs = Number.isFinite(near) ? ms + Math.round((near - ms) / WRAP_MS) * WRAP_MS : ms;
+    return this.nearMs;
+  }
+
+  /** @returns {number|null} the RTP time of the picture on the screen */
+  shownRtp() {
+    const { frame } = this;
+    if (frame && performance.now() - frame.atMs < FRAME_MS) return frame.rtp;
+    // A browser whose frames do not say it, or a tab in the background.
+    const source = this.receiver?.getSynchronizationSources?.()[0];
+    return source?.rtpTimestamp ?? frame?.rtp ?? null;
+  }
+
+  /** Note each frame as it is shown. */
+  watchFrames(connection) {
+    const { video } = this;
+    const look = (now, { rtpTimestamp }) => {
+      if (connection.signalingState === "closed") return;
+      if (Number.isFinite(rtpTimestamp)) this.frame = { rtp: rtpTimestamp, atMs: now };
+      video.requestVideoFrameCallback(look);
+    };
+    video.requestVideoFrameCallback?.(look);
   }
 
   async playOnce() {
@@ -41,6 +75,7 @@ export class WhepPlayer extends LivePlayer {
     }
     this.abort = new AbortController();
     const connection = new RTCPeerConnection();
+    this.epoch = this.frame = this.receiver = this.nearMs = null;
     let session = null;
     let connected = false;
     try {
@@ -63,8 +98,9 @@ export class WhepPlayer extends LivePlayer {
   /** @returns {Promise<string|null>} the session's address; null when this stream is not for WebRTC */
   async open(connection) {
     const stream = new MediaStream();
-    connection.addEventListener("track", ({ track }) => {
+    connection.addEventListener("track", ({ track, receiver }) => {
       stream.addTrack(track);
+      if (track.kind === "video") this.receiver = receiver;
       this.video.srcObject = stream;
       this.play();
     });
@@ -83,7 +119,10 @@ export class WhepPlayer extends LivePlayer {
     if (answer.status === 422) return null;
     if (!answer.ok) throw new Error(`stream answered ${answer.status}`);
     const session = answer.headers.get("Location");
-    await connection.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+    const sdp = await answer.text();
+    this.epoch = epochOf(sdp);
+    await connection.setRemoteDescription({ type: "answer", sdp });
+    this.watchFrames(connection);
     return session;
   }
 
@@ -129,4 +168,11 @@ export class WhepPlayer extends LivePlayer {
     }
     if (video.paused && document.visibilityState === "visible") this.play();
   }
+}
+
+/** @returns {number|null} the RTP time of the picture at media time 0, as an answer tells it */
+function epochOf(sdp) {
+  const section = sdp.split(/^m=/m).find((part) => part.startsWith("video "));
+  const found = section?.match(/^a=mediaclk:direct=(\d+)/m);
+  return found ? Number(found[1]) : null;
 }

@@ -11,6 +11,11 @@ const AGAIN_FIRST_MS = 800;
 const AGAIN_MAX_MS = 8000;
 /** A path may be gone for a moment when a phone changes networks; after this it does not come back. */
 const DISCONNECTED_MS = 3000;
+/** A server that does not answer an offer for this long is as good as away. */
+const ANSWER_MS = 10000;
+/** A server that is away needs no farewell. */
+const FAREWELL_MS = 2000;
+const SENDING_MS = 2000;
 
 addStrings(HOST);
 addStrings(STUDIO);
@@ -52,6 +57,7 @@ async function open() {
   draw();
   await look();
   setInterval(drawLevel, LEVEL_MS);
+  setInterval(drawSending, SENDING_MS);
 }
 
 /** Take camera and microphone as chosen; while live the tracks are changed under the connection. */
@@ -79,6 +85,8 @@ async function look() {
     return;
   }
   $("preview").srcObject = media;
+  // A camera that is unplugged, or that another program takes: go on with what there is.
+  for (const track of media.getTracks()) track.addEventListener("ended", lookAgain);
   listen();
   for (const sender of connection?.getSenders() || []) {
     const track = media.getTracks().find(({ kind }) => kind === sender.track?.kind);
@@ -97,13 +105,22 @@ async function look() {
   if (!wanted) say("studio.ready");
 }
 
+function lookAgain({ target }) {
+  if (!media?.getTracks().includes(target)) return;
+  $(target.kind === "video" ? "camera" : "microphone").value = "";
+  look();
+}
+
 let analyser = null;
 let sound = null;
+let source = null;
 
 function listen() {
   sound ||= new AudioContext();
-  analyser = sound.createAnalyser();
-  sound.createMediaStreamSource(media).connect(analyser);
+  analyser ||= sound.createAnalyser();
+  source?.disconnect();
+  source = sound.createMediaStreamSource(media);
+  source.connect(analyser);
 }
 
 function drawLevel() {
@@ -111,6 +128,31 @@ function drawLevel() {
   const samples = new Float32Array(analyser.fftSize);
   analyser.getFloatTimeDomainData(samples);
   $("level").value = Math.min(1, Math.sqrt(samples.reduce((sum, one) => sum + one * one, 0) / samples.length) * 4);
+}
+
+let sent = null;
+
+/** What leaves the device, as the browser counts it: a host sees a poor line before the viewers tell. */
+async function drawSending() {
+  const reports = connection ? [...(await connection.getStats()).values()] : [];
+  const video = reports.find((report) => report.type === "outbound-rtp" && report.kind === "video");
+  if (!video) {
+    sent = null;
+    $("sending").textContent = "";
+    return;
+  }
+  const bytes = reports.reduce((sum, report) => sum + (report.type === "outbound-rtp" ? report.bytesSent : 0), 0);
+  const seconds = sent && (video.timestamp - sent.at) / 1000;
+  const pair = reports.find((report) => report.type === "candidate-pair" && report.nominated);
+  if (seconds > 0) {
+    $("sending").textContent = t("studio.sending", {
+      size: `${video.frameWidth || "—"}×${video.frameHeight || "—"}`,
+      fps: Math.round(video.framesPerSecond || 0),
+      rate: (((bytes - sent.bytes) * 8) / seconds / 1e6).toFixed(1),
+      rtt: Math.round((pair?.currentRoundTripTime || 0) * 1000),
+    });
+  }
+  sent = { at: video.timestamp, bytes };
 }
 
 async function goLive() {
@@ -123,6 +165,7 @@ async function goLive() {
   attempt = 0;
   say("studio.connecting");
   while (wanted) {
+    let why = "studio.again";
     try {
       await broadcast();
     } catch (error) {
@@ -133,10 +176,11 @@ async function goLive() {
         say("studio.ready");
         return;
       }
+      if (error.status === 409) why = "studio.taken";
       console.info("studio:", error.message);
     }
     if (!wanted) break;
-    say("studio.again");
+    say(why);
     await pause(Math.min(AGAIN_MAX_MS, AGAIN_FIRST_MS * 2 ** attempt++));
   }
 }
@@ -152,6 +196,7 @@ async function broadcast() {
       method: "POST",
       headers: { "Content-Type": "application/sdp", Authorization: `Bearer ${api.token}` },
       body: connection.localDescription.sdp,
+      signal: AbortSignal.timeout(ANSWER_MS),
     });
     if (!answer.ok) {
       const problem = await answer.json().catch(() => ({}));
@@ -161,11 +206,17 @@ async function broadcast() {
     await connection.setRemoteDescription({ type: "answer", sdp: await answer.text() });
     await over;
   } finally {
+    // The farewell first (RFC 9725 section 4.2): a connection that just closes takes the session with it.
+    if (session) await farewell(session);
+    session = null;
     connection.close();
     connection = null;
-    if (session) fetch(session, { method: "DELETE", keepalive: true }).catch(() => null);
-    session = null;
   }
+}
+
+async function farewell(address) {
+  const signal = AbortSignal.timeout(FAREWELL_MS);
+  await fetch(address, { method: "DELETE", keepalive: true, signal }).catch(() => null);
 }
 
 function untilOver() {
@@ -210,7 +261,7 @@ function draw() {
 }
 
 addEventListener("pagehide", () => {
-  if (session) fetch(session, { method: "DELETE", keepalive: true }).catch(() => null);
+  if (session) farewell(session);
 });
 
 open();

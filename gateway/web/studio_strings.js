@@ -11,6 +11,8 @@ export const STUDIO = {
   "studio.again": ["连接断开，正在重连…", "The connection was lost, trying again…"],
   "studio.on": ["直播中", "You are live"],
   "studio.ready": ["准备好了就开播", "Ready when you are"],
+  "studio.taken": ["这个直播间正由别的设备直播，等它结束…", "Another device is live in this room, waiting for it to end…"],
+  "studio.sending": ["{size} · {fps} 帧/秒 · {rate} Mbps · 往返 {rtt} ms", "{size} · {fps} fps · {rate} Mbps · round trip {rtt} ms"],
   "studio.denied": [
     "浏览器没有给出摄像头或麦克风：请在地址栏的权限里允许",
     "The browser gives no camera or microphone: allow them beside the address",

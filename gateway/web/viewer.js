@@ -13,6 +13,7 @@ import { ChatView } from "./view_chat.js";
 import { Checkout } from "./view_checkout.js";
 import { hearts } from "./view_hearts.js";
 import { openMine } from "./view_me.js";
+import { openReplays, readShows } from "./view_replay.js";
 import { openShare } from "./view_share.js";
 import { drawShelf, markLeft } from "./view_shelf.js";
 import { STEPS, VIEWER } from "./viewer_strings.js";
@@ -30,6 +31,7 @@ addStrings(VIEWER);
 addStrings(STEPS);
 
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
+const REPLAY = new URLSearchParams(location.search).get("replay");
 const SCENE = new URLSearchParams(location.search).get("s");
 const store = new RoomStore();
 const api = new Api();
@@ -43,6 +45,7 @@ let player = null;
 let shelfSheet = null;
 let closedCode = null;
 let seenLive = false;
+let shows = [];
 
 /** The device's own random name: the same person comes back as the same person. */
 function device() {
@@ -85,6 +88,26 @@ async function open() {
   hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));
   wireCards();
   hub.connect();
+  await findShows();
+  if (REPLAY && shows.length) watchReplays(REPLAY);
+}
+
+/** What was recorded of the room: asked for when nothing is live, for those who came too late. */
+async function findShows() {
+  try {
+    shows = await readShows(api, ROOM);
+  } catch (error) {
+    console.info("shows:", error.message);
+  }
+  drawVeil();
+}
+
+function watchReplays(first = null) {
+  const live = $("player");
+  const muted = live.muted;
+  live.muted = true;
+  const token = player?.withToken ? api.token : null;
+  openReplays({ shows, token, first, onClose: () => (live.muted = muted) });
 }
 
 /** Pins and unpins, in order: each one at the frame on which the host said it. */
@@ -343,6 +366,8 @@ function drawVeil() {
     put(button, icon("play"), t("stage.blocked"));
     button.onclick = () => player.play();
   }
+  $("replays").hidden = state !== "away" || !shows.length;
+  $("replays").textContent = t("replay.open", { n: shows.length });
   $("unmute").hidden = state !== "playing" || !$("player").muted;
 }
 
@@ -422,6 +447,7 @@ function wireStore(floating) {
     drawRoom();
     drawVeil();
     if (store.stream.live && player?.state === "away") player.poke();
+    if (!store.stream.live && hub?.epoch) findShows();
   });
   store.on("pins", drawShelves);
   store.on("shelf", drawShelves);
@@ -453,6 +479,7 @@ function wireButtons(floating) {
   $("me").addEventListener("click", () => openMine({ api, pay: payOrder }));
   $("share").addEventListener("click", share);
   $("language").addEventListener("click", toggleLanguage);
+  $("replays").addEventListener("click", () => watchReplays());
   $("unmute").addEventListener("click", async () => {
     await player.unmute();
     drawVeil();

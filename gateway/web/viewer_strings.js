@@ -14,6 +14,8 @@ export const VIEWER = {
   "stage.away": ["主播暂时离开，马上回来", "The host is away for a moment"],
   "stage.awayHint": ["可以先逛逛购物袋，和大家聊聊", "Have a look at the bag, or chat while you wait"],
   "stage.soon": ["主播还没开播", "The show has not started"],
+  "replay.title": ["往期回放", "Past shows"],
+  "replay.open": ["看往期回放（{n}）", "Watch past shows ({n})"],
   "stage.blocked": ["点一下开始播放", "Tap to play"],
   "stage.unsupported": [
     "这个浏览器不能播放直播，请升级系统或换用微信、Chrome 打开",

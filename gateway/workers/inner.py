@@ -91,7 +91,7 @@ class Inner:
             server_header=False,
             proxy_headers=False,
         )
-        self._http = HttpServer(config)
+        self._http = HttpServer(config, self._gate, None)
         self._task = asyncio.create_task(self._http.serve(), name="inner http")
         await self._http.came_up(self._task)
 

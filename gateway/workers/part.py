@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from gateway.access import Access
 from gateway.config import Settings
+from gateway.doors import Doors
 from gateway.metrics import Figures, render_metrics
-from gateway.workers.access import ClusterAccess
 from gateway.workers.cluster import Cluster, Link, socket_path
+from gateway.workers.doors import ClusterDoors
 from gateway.workers.exposition import merge
 from gateway.workers.forward import forward
 from gateway.workers.inner import Inner
@@ -48,20 +48,20 @@ class WorkerFigures:
 
 
 class WorkerPart:
-    """Made before streaming, which gets `access`, `puller` and `self`; then `attach` and `start`."""
+    """Made before streaming, which gets `doors`, `puller` and `self`; then `attach` and `start`."""
 
     def __init__(
         self,
         seat: Seat,
         settings: Settings,
         directory: Directory,
-        access: Access,
+        doors: Doors,
         *,
         clock: Clock,
         origin: Upstreams | None = None,
     ) -> None:
         self.cluster = Cluster(seat.welcome, seat.link, directory, clock=clock, origin=origin)
-        self.access = ClusterAccess(access, self.cluster)
+        self.doors = ClusterDoors(doors, self.cluster)
         self.puller = Puller(directory, self.cluster, clock=clock, limits=pull_limits(settings))
         self.number = self.cluster.worker
         self._seat = seat
@@ -78,7 +78,7 @@ class WorkerPart:
             self._settings,
             self.cluster,
             self._directory,
-            node=self.access.node,
+            node=self.doors.node,
             clock=self._clock,
             sessions=sessions,
             metrics=self._own_metrics,

@@ -24,6 +24,13 @@ class AacConfig:
     channels: int
 
 
+def make_asc(rate: int, channels: int) -> bytes:
+    """Write the AudioSpecificConfig of AAC-LC. Raises ValueError for a rate without an index or too many channels."""
+    if not 1 <= channels <= 6:
+        raise ValueError("AAC-LC here has 1 to 6 channels")
+    return (2 << 11 | _RATES.index(rate) << 7 | channels << 3).to_bytes(2, "big")
+
+
 def parse_asc(config: bytes) -> AacConfig:
     """Read an AudioSpecificConfig. Raises ValueError when it is cut off or has values that are reserved."""
     if not 2 <= len(config) <= CONFIG_BYTES_MAX:

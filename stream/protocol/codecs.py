@@ -10,8 +10,11 @@ format binding (vpcC, `vp09.…`); RFC 7845 section 5.1 (OpusHead); RFC 9639 sec
     vpcC   [version 1, flags u24] | profile u8 | level u8 | depth 4 bits … | …
 """
 
+from collections.abc import Callable
 from typing import Final
 
+from stream.packet import Codec, Packet
+from stream.protocol import aac, h264
 from stream.protocol.bits import Bits
 from stream.protocol.h264 import RECORD_BYTES_MAX
 
@@ -38,6 +41,19 @@ def describe_hevc(record: bytes) -> tuple[str, Size | None]:
     parts += [f"{byte:X}" for byte in constraints]
     unit = _first_sps(record)
     return ".".join(parts), None if unit is None else _hevc_size(unit)
+
+
+def is_hevc(record: bytes) -> bool:
+    """Whether a record that should be an avcC is an hvcC: both begin alike."""
+    try:
+        h264.parse_avcc(record)
+    except ValueError:
+        try:
+            describe_hevc(record)
+        except ValueError:
+            return False
+        return True
+    return False
 
 
 def _first_sps(record: bytes) -> bytes | None:
@@ -166,3 +182,26 @@ def _checked(width: int, height: int) -> Size:
     if not (0 < width <= 65_536 and 0 < height <= 65_536):
         raise ValueError("the picture size is out of range")
     return width, height
+
+
+def describe(packet: Packet) -> tuple[str, Size | None]:
+    """Give the RFC 6381 codec and the picture size of a configuration. Raises ValueError when it is broken."""
+    if packet.codec is Codec.H264:
+        avc = h264.parse_avcc(packet.data)
+        return avc.codec, (avc.width, avc.height)
+    if packet.codec is Codec.AAC:
+        return aac.parse_asc(packet.data).codec, None
+    if packet.codec in _DESCRIBED and packet.data:
+        return _DESCRIBED[packet.codec](packet.data)
+    if len(packet.data) > RECORD_BYTES_MAX:
+        raise ValueError("the configuration is too long")
+    return {Codec.MP3: "mp4a.6b", Codec.AC3: "ac-3", Codec.EAC3: "ec-3"}.get(packet.codec, packet.codec.value), None
+
+
+_DESCRIBED: Final[dict[Codec, Callable[[bytes], tuple[str, Size | None]]]] = {
+    Codec.HEVC: describe_hevc,
+    Codec.AV1: describe_av1,
+    Codec.VP9: describe_vp9,
+    Codec.OPUS: describe_opus,
+    Codec.FLAC: describe_flac,
+}

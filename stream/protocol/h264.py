@@ -4,6 +4,7 @@ Sources: ISO/IEC 14496-15 section 5.3.3 (AVCDecoderConfigurationRecord, "avcC");
 parameter set), 7.4.2.1.1 and table E-1 for cropping; RFC 6381 section 3.3 (`avc1.PPCCLL`).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,8 +41,25 @@ def parse_avcc(record: bytes) -> AvcConfig:
     return AvcConfig(f"avc1.{sps[1]:02x}{sps[2]:02x}{sps[3]:02x}", width, height, (record[4] & 3) + 1)
 
 
+def split_annexb(data: bytes) -> Iterator[bytes]:
+    """Yield the NAL units of a byte stream with start codes (ITU-T H.264 annex B), as encoders give them."""
+    at = data.find(b"\0\0\1")
+    while at >= 0:
+        begin = at + 3
+        at = data.find(b"\0\0\1", begin)
+        unit = data[begin:] if at < 0 else data[begin:at]
+        unit = unit.rstrip(b"\0")
+        if unit:
+            yield unit
+
+
 def make_avcc(sps: bytes, pps: bytes) -> bytes:
-    """Write the avcC record of one sequence and one picture parameter set, with NAL length fields of 4 bytes."""
+    """Write the avcC record of one sequence and one picture parameter set, with NAL length fields of 4 bytes.
+
+    Raises ValueError when they are too short or too long to be parameter sets.
+    """
+    if len(sps) < 4 or not pps or len(sps) + len(pps) + 11 > RECORD_BYTES_MAX:
+        raise ValueError("not parameter sets")
     head = bytes((1, sps[1], sps[2], sps[3], 0xFF, 0xE1))
     return head + len(sps).to_bytes(2, "big") + sps + b"\x01" + len(pps).to_bytes(2, "big") + pps
 

@@ -10,6 +10,7 @@ never change and a cache may keep them.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,8 +20,12 @@ from typing import Final
 VERSION: Final = 9
 """Delta updates by EXT-X-SKIP need 9 (section 8)."""
 
-PART_SLACK_MS: Final = 20
-"""A part ends with a frame: some are a frame's rounding longer than the longest of the first segment."""
+PART_SLACK_MS: Final = 10
+"""A part ends with a frame: some are a frame's rounding longer than the longest of the first segment. Not more, as
+none may be shorter than 85 % of what is promised."""
+
+ADVANCE_S: Final = 3.0
+"""How far ahead of the last part one may be asked for (section 6.2.5.2, the advance part limit)."""
 
 PARTS_TARGETS: Final = 3
 """Parts of older segments are no longer named (section 4.4.4.9)."""
@@ -73,9 +78,12 @@ class Segment:
 
 
 class Timeline:
-    """Segments of one room, oldest first; the last one may be under way."""
+    """Segments of one room, oldest first; the last one may be under way.
 
-    def __init__(self, epoch: str, limits: HlsLimits) -> None:
+    `like`: of the room that this one is a rendition of; both promise the same lengths (section 6.2.4).
+    """
+
+    def __init__(self, epoch: str, limits: HlsLimits, like: Timeline | None = None) -> None:
         self.epoch = epoch
         self.limits = limits
         self.segments: deque[Segment] = deque()
@@ -85,6 +93,10 @@ class Timeline:
         """PART-TARGET, fixed with it: parts are as long as the longest of the first segment, or shorter."""
         self.discontinuities = 0
         """Discontinuities that have left the window."""
+        self.ready = False
+        """Whether a playlist can be given: after a whole segment."""
+        if like is not None:
+            self.target_s, self.part_target_s = like.target_s, like.part_target_s
         self._inits: dict[int, bytes] = {}
         self._next = 0
         self._break = False
@@ -118,7 +130,8 @@ class Timeline:
 
     def _is_full(self, segment: Segment, part: Part) -> bool:
         duration_ms = segment.duration_ms
-        if part.independent and duration_ms >= self.limits.segment_ms_min:
+        # One that had to begin without a key frame ends at the first: those after it lie where the key frames do.
+        if part.independent and (duration_ms >= self.limits.segment_ms_min or not segment.parts[0].independent):
             return True
         most_ms = self.target_s * 1000 if self.target_s else self.limits.segment_ms_max
         # 4.4.3.1: a segment's duration, rounded, may not exceed the target.
@@ -127,7 +140,7 @@ class Timeline:
     def _end(self) -> None:
         segment = self._under_way()
         if segment is not None:
-            segment.whole = True
+            segment.whole = self.ready = True
             if not self.target_s:
                 self.target_s = max(1, round(max(segment.duration_ms, self.limits.segment_ms_min * 2) / 1000))
                 longest_ms = max(part.duration_ms for part in segment.parts)
@@ -155,11 +168,6 @@ class Timeline:
 
     # — what goes out —
 
-    @property
-    def ready(self) -> bool:
-        """Whether a playlist can be given: after a whole segment."""
-        return bool(self.target_s)
-
     def has(self, number: int, part: int | None) -> bool:
         """Whether the playlist holds segment `number` whole, or its part `part`, or something later."""
         last = self.segments[-1] if self.segments else None
@@ -167,11 +175,18 @@ class Timeline:
             return False
         if number != last.number:
             return number < last.number
-        return last.whole or (part is not None and part < len(last.parts))
+        # 6.2.5.2: a part behind the segment's last one is the first of the next segment.
+        return last.whole if part is None else part < len(last.parts)
 
-    def too_far(self, number: int) -> bool:
-        """6.2.5.2: a request more than two segments ahead is the client's fault."""
-        return number > (self.segments[-1].number if self.segments else 0) + 2
+    def too_far(self, number: int, part: int | None = None) -> bool:
+        """6.2.5.2: a request more than two segments ahead, or some seconds in parts, is the client's fault."""
+        last = self.segments[-1] if self.segments else None
+        if last is None:
+            return number > 2
+        ahead = math.ceil(ADVANCE_S / max(0.1, self.part_target_s))
+        return number > last.number + 2 or (
+            part is not None and number == last.number and not last.whole and part > len(last.parts) - 1 + ahead
+        )
 
     def media(self, name: str) -> bytes | None:
         """The bytes of a file named in the playlist; None when it is not there (yet, or any more)."""
@@ -273,12 +288,23 @@ def _numbers(text: str) -> tuple[int | None, int | None]:
     return int(first), int(second)
 
 
-def multivariant(codecs: str, bandwidth: int, size: tuple[int, int] | None, query: str = "") -> str:
-    """The multivariant playlist (section 4.4.6) of one rendition."""
-    suffix = f"?{query}" if query else ""
-    resolution = f",RESOLUTION={size[0]}x{size[1]}" if size else ""
-    return (
-        f"#EXTM3U\n#EXT-X-VERSION:{VERSION}\n"
-        f'#EXT-X-STREAM-INF:BANDWIDTH={max(1, bandwidth)},CODECS="{codecs}"{resolution}\n'
-        f"media.m3u8{suffix}\n"
-    )
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """One of a multivariant playlist: codecs (RFC 6381), bits a second at the peak, size in pixels, query for media."""
+
+    codecs: str
+    bandwidth: int
+    size: tuple[int, int] | None
+    query: str = ""
+
+
+def multivariant(*renditions: Rendition) -> str:
+    """The multivariant playlist (section 4.4.6)."""
+    lines = ["#EXTM3U", f"#EXT-X-VERSION:{VERSION}"]
+    for rendition in renditions:
+        size = rendition.size
+        resolution = f",RESOLUTION={size[0]}x{size[1]}" if size else ""
+        bandwidth = max(1, rendition.bandwidth)
+        lines.append(f'#EXT-X-STREAM-INF:BANDWIDTH={bandwidth},CODECS="{rendition.codecs}"{resolution}')
+        lines.append("media.m3u8" + (f"?{rendition.query}" if rendition.query else ""))
+    return "\n".join(lines) + "\n"

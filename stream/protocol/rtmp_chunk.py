@@ -35,6 +35,8 @@ _EXTENDED = 0xFFFFFF
 _SET_CHUNK_SIZE = 1
 _ABORT = 2
 _HEADER_BYTES = (11, 7, 3, 0)
+_GOES_ON = 0xC2
+"""The least first byte of a type 3 header whose chunk stream id is in that byte."""
 
 
 class Message(Struct, frozen=True, gc=False):
@@ -109,23 +111,33 @@ class ChunkReader:
                 stream = self._read_header()
                 if stream is None:
                     return None
-            if self._chunk_left:
-                self._take_payload(stream)
-                if self._chunk_left:
-                    return None
-            self._current = None
-            body = stream.body
-            if len(body) == stream.length:
-                message = Message(stream.type_id, stream.stream_id, stream.timestamp, bytes(body))
-                self._pending_bytes -= len(body)
+            left, length = self._chunk_left, stream.length
+            if left and left == length and left <= len(self._buffer) - self._position:
+                # All of it in one chunk, as most sound is: nothing to put together.
+                end = self._position + left
+                body = self._buffer[self._position : end]
+                self._position = end
+                self._chunk_left = 0
+            else:
+                if left:
+                    self._take_payload(stream)
+                    if self._chunk_left:
+                        return None
+                if len(stream.body) < length:
+                    self._current = None
+                    continue
+                body = bytes(stream.body)
+                self._pending_bytes -= length
                 stream.body = bytearray()
-                stream.open = False
-                if message.type_id == _SET_CHUNK_SIZE:
-                    self._set_chunk_size(message.body)
-                elif message.type_id == _ABORT:
-                    self._abort(message.body)
-                else:
-                    return message
+            self._current = None
+            stream.open = False
+            type_id = stream.type_id
+            if type_id == _SET_CHUNK_SIZE:
+                self._set_chunk_size(body)
+            elif type_id == _ABORT:
+                self._abort(body)
+            else:
+                return Message(type_id, stream.stream_id, stream.timestamp, body)
 
     def _take_payload(self, stream: _ChunkStream) -> None:
         """Move what is there of the current chunk's payload into its message."""
@@ -150,6 +162,14 @@ class ChunkReader:
         fmt = first >> 6
         chunk_stream_id = first & 0x3F
         position += 1
+        if first >= _GOES_ON:
+            # The usual case of pictures by itself: a message goes on, and its header is this one byte.
+            stream = self._streams.get(chunk_stream_id)
+            if stream is not None and stream.open and stream.extended is None:
+                self._position = position
+                self._current = stream
+                self._chunk_left = min(self.chunk_bytes, stream.length - len(stream.body))
+                return stream
         if chunk_stream_id < 2:
             size = chunk_stream_id + 1
             if position + size > end:
@@ -202,10 +222,13 @@ class ChunkReader:
     def _apply_header(self, stream: _ChunkStream, fmt: int, position: int) -> int:
         """Read a whole message header of type 0, 1 or 2 at `position`; return the position after it."""
         buffer = self._buffer
-        time = int.from_bytes(buffer[position : position + 3], "big")
         if fmt < 2:
-            stream.length = int.from_bytes(buffer[position + 3 : position + 6], "big")
-            stream.type_id = buffer[position + 6]
+            fields = int.from_bytes(buffer[position : position + 7], "big")
+            time = fields >> 32
+            stream.length = fields >> 8 & 0xFFFFFF
+            stream.type_id = fields & 0xFF
+        else:
+            time = int.from_bytes(buffer[position : position + 3], "big")
         if fmt == 0:
             stream.stream_id = int.from_bytes(buffer[position + 7 : position + 11], "little")
         position += _HEADER_BYTES[fmt]

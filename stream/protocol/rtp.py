@@ -18,6 +18,9 @@ from stream.errors import RtpError
 PAYLOAD_BYTES_MAX: Final = 1200
 """With SRTP, UDP and IPv6 headers it fits the smallest path in use (1,280 bytes), as every browser assumes."""
 
+HEADER_BYTES: Final = 12
+"""Without contributors and extensions."""
+
 PACKET_BYTES_MAX: Final = 1500
 VIDEO_RATE: Final = 90_000
 AUDIO_RATE: Final = 48_000
@@ -186,33 +189,30 @@ def _fragment(unit: bytes) -> list[bytes]:
     return out
 
 
-# -- H.264 in --------------------------------------------------------------------------------------------------------
+# -- pictures in -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An access unit (H.264: NAL units) or an Opus packet (one unit); `whole` is false when a part of it was lost."""
+    """A picture: H.264's NAL units, or for VP8 one unit with all of it; not `whole` when a part of it was lost."""
 
     timestamp: int
     units: tuple[bytes, ...]
     whole: bool
-
-    @property
-    def key(self) -> bool:
-        """Whether it has an IDR slice."""
-        return any(unit[0] & 31 == _IDR for unit in self.units)
+    key: bool = False
 
 
-class H264Depacketizer:
-    """Access units out of payloads in order; a gap marks the unit under way, and the next, as not whole."""
+class Depacketizer:
+    """Pictures out of payloads in order; a gap marks the one under way, and the next, as not whole.
 
-    __slots__ = ("_broken", "_bytes", "_fragment", "_packets", "_timestamp", "_units")
+    What a payload holds is a codec's own matter: `_take` reads one, `_close` ends a picture.
+    """
 
     def __init__(self) -> None:
         self._units: list[bytes] = []
         self._bytes = 0
         self._packets = 0
-        self._fragment: bytearray | None = None
+        self._key = False
         self._timestamp: int | None = None
         self._broken = False
 
@@ -232,37 +232,70 @@ class H264Depacketizer:
                 self._take(packet.payload)
             except RtpError:
                 self._broken = True
-                self._fragment = None
         if packet.marker:
             done += self._finish(lost_end=False)
         return done
 
     def _finish(self, *, lost_end: bool) -> list[Frame]:
-        whole = not (self._broken or lost_end or self._fragment is not None)
-        units, timestamp = tuple(self._units), self._timestamp
-        self._units, self._bytes, self._packets, self._fragment, self._timestamp = [], 0, 0, None, None
+        complete = self._close()
+        whole = complete and not (self._broken or lost_end)
+        units, timestamp, key = tuple(self._units), self._timestamp, self._key
+        self._units, self._bytes, self._packets, self._key, self._timestamp = [], 0, 0, False, None
         self._broken = False
-        if timestamp is None or not units:
+        if timestamp is None or (whole and not units):
             return []
-        return [Frame(timestamp, units, whole)]
+        # One of which nothing is left is told as well: what follows builds on it.
+        return [Frame(timestamp, units, whole, key)]
+
+    def _take(self, payload: bytes) -> None:
+        """Read one payload. Raises RtpError when it is broken."""
+        raise NotImplementedError
+
+    def _close(self) -> bool:
+        """End the picture; whether it is complete by what its payloads say."""
+        raise NotImplementedError
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > FRAME_BYTES_MAX or self._packets > FRAME_PACKETS_MAX:
+            raise RtpError("a picture is over the limit")
+
+
+class H264Depacketizer(Depacketizer):
+    """Access units (RFC 6184 section 5.2)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._fragment: bytearray | None = None
+
+    def _close(self) -> bool:
+        complete = self._fragment is None
+        self._fragment = None
+        return complete
 
     def _take(self, payload: bytes) -> None:
         kind = payload[0] & 31
-        if kind == _FU_A:
-            self._take_fragment(payload)
-        elif kind == _STAP_A:
-            at = 1
-            while at < len(payload):
-                size = int.from_bytes(payload[at : at + 2], "big")
-                unit = payload[at + 2 : at + 2 + size]
-                if not size or len(unit) != size:
-                    raise RtpError("a STAP-A is cut off")
-                self._add(unit)
-                at += 2 + size
-        elif 1 <= kind <= 23:
-            self._add(payload)
-        else:
-            raise RtpError("not a payload of packetization mode 1")
+        try:
+            if kind == _FU_A:
+                self._take_fragment(payload)
+            elif kind == _STAP_A:
+                self._take_aggregate(payload)
+            else:
+                # A unit of its own; payloads of other packetization modes have kinds that no unit has.
+                self._add(payload)
+        except RtpError:
+            self._fragment = None
+            raise
+
+    def _take_aggregate(self, payload: bytes) -> None:
+        at = 1
+        while at < len(payload):
+            size = int.from_bytes(payload[at : at + 2], "big")
+            unit = payload[at + 2 : at + 2 + size]
+            if not size or len(unit) != size:
+                raise RtpError("a STAP-A is cut off")
+            self._add(unit)
+            at += 2 + size
 
     def _take_fragment(self, payload: bytes) -> None:
         if len(payload) < 3:
@@ -280,11 +313,13 @@ class H264Depacketizer:
             self._add(unit)
 
     def _add(self, unit: bytes) -> None:
-        self._bytes += len(unit)
-        if self._bytes > FRAME_BYTES_MAX or self._packets > FRAME_PACKETS_MAX:
-            raise RtpError("an access unit is over the limit")
-        if unit[0] & 31 not in _LEFT_OUT:
+        self._count(len(unit))
+        kind = unit[0] & 31
+        if not 1 <= kind <= 23:
+            raise RtpError("not a NAL unit")
+        if kind not in _LEFT_OUT:
             self._units.append(unit)
+            self._key = self._key or kind == _IDR
 
 
 # -- order -----------------------------------------------------------------------------------------------------------
@@ -336,9 +371,9 @@ class ReceiveBuffer:
         """Let time pass: give what has waited too long for what is missing."""
         return self._take(now_ms)
 
-    def missing(self, now_ms: int, again_ms: int) -> list[int]:
-        """Give the sequence numbers to ask for now: each again after `again_ms`, ASKS_MAX times at most."""
-        out = []
+    def missing(self, now_ms: int, again_ms: int, count_max: int) -> list[int]:
+        """Give the sequence numbers to ask for now, the oldest first: each again after `again_ms`, ASKS_MAX times."""
+        out: list[int] = []
         expected = self._expected
         if expected is None or not self._waiting:
             return []
@@ -349,6 +384,8 @@ class ReceiveBuffer:
             if times < ASKS_MAX and now_ms - asked_ms >= again_ms:
                 self._asked_ms[number] = (now_ms, times + 1)
                 out.append(number & 0xFFFF)
+                if len(out) == count_max:
+                    break
         return out
 
     def report(self) -> tuple[int, int, int]:

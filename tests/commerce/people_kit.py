@@ -60,12 +60,12 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop(folder: Path, clock: ManualClock | None = None) -> AsyncIterator[Shop]:
-    """Open a store in ``folder`` with two merchants, each with one room and one product."""
+async def open_shop(where: Path | str, clock: ManualClock | None = None) -> AsyncIterator[Shop]:
+    """Open a store at ``where`` with two merchants, each with one room and one product."""
     clock = clock or ManualClock()
-    store = open_store(folder, synchronous="NORMAL")
+    store = open_store(where, synchronous="NORMAL")
     catalogue = Catalogue(store, clock=clock, passwords=cheap_passwords())
-    touches = open_touch_log(folder, clock=clock)
+    touches = open_touch_log(where, clock=clock)
     people = People(store, touches, clock=clock)
     try:
         mine = await catalogue.create_merchant("思语优选")

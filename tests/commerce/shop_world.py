@@ -56,6 +56,14 @@ def seed_catalogue(connection: Connection) -> None:
         )
 
 
+async def crash(shop: Shop) -> None:
+    """End a shop's threads as a crash does, and close its store: nothing is marked, nobody is told."""
+    await shop.ledger.close()
+    if shop._follower is not None:
+        await shop._follower.close()
+    shop._store.close()
+
+
 class World:
     """The shop with what tests look at."""
 
@@ -83,9 +91,14 @@ class World:
         """A hold request; the key defaults to one of its own."""
         return await self.shop.hold(MERCHANT, ROOM, person, sale, quantity, key or f"{person}-{id(more)}", **more)
 
+    async def told(self) -> list[Event]:
+        """The events, when all that is committed was told of."""
+        await self.shop.told()
+        return self.events
+
     def assert_clean(self) -> None:
         """The audit finds nothing."""
-        broken = [finding for finding in audit(self.store.path.parent, now_ms=self.clock()) if not finding.ok]
+        broken = [finding for finding in audit(self.store.where, now_ms=self.clock()) if not finding.ok]
         assert not broken, broken
 
     async def query(self, statement: str, **parameters: Any) -> list[Any]:
@@ -94,10 +107,10 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def shop_world(folder: Path, **provider: Any) -> AsyncIterator[World]:
+async def shop_world(where: Path | str, **provider: Any) -> AsyncIterator[World]:
     """An open shop without a sweeper; the audit is clean when it closes."""
     clock = ManualClock()
-    store = open_store(folder)
+    store = open_store(where)
     try:
         await store.write(seed_catalogue)
         sandbox = SandboxProvider(b"sandbox-secret", clock=clock, callback_delay_s=0.01, **provider)

@@ -13,10 +13,10 @@ from tests.commerce.people_kit import SECRET, cheap_passwords
 from tests.commerce.shop_world import shop_world
 
 
-async def test_the_board_shows_a_paid_order_under_the_link_that_brought_it(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_the_board_shows_a_paid_order_under_the_link_that_brought_it(place: Path | str) -> None:
+    async with shop_world(place) as world:
         catalogue = Catalogue(world.store, clock=world.clock, passwords=cheap_passwords())
-        touches = open_touch_log(tmp_path, clock=world.clock)
+        touches = open_touch_log(place, clock=world.clock)
         people = People(world.store, touches, clock=world.clock)
         attribution = Attribution(world.store, touches, secret=SECRET, clock=world.clock)
         merchant = (await catalogue.create_merchant("思语优选")).id
@@ -49,8 +49,8 @@ async def test_the_board_shows_a_paid_order_under_the_link_that_brought_it(tmp_p
         await catalogue.close()
 
 
-async def test_a_changed_price_is_refused_by_the_shop_at_the_old_version(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_changed_price_is_refused_by_the_shop_at_the_old_version(place: Path | str) -> None:
+    async with shop_world(place) as world:
         catalogue = Catalogue(world.store, clock=world.clock, passwords=cheap_passwords())
         merchant = (await catalogue.create_merchant("M")).id
         room = (await catalogue.create_room(merchant, "R")).id

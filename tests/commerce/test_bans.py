@@ -12,9 +12,9 @@ from commerce.catalogue import Catalogue
 from commerce.store_sql import open_store
 
 
-async def test_a_ban_is_replaced_lapses_and_is_forgotten(tmp_path: Path) -> None:
+async def test_a_ban_is_replaced_lapses_and_is_forgotten(place: Path | str) -> None:
     now = [1_000]
-    store = open_store(tmp_path)
+    store = open_store(place)
     catalogue = Catalogue(store, clock=lambda: now[0])
     bans = Bans(store, clock=lambda: now[0])
     try:

@@ -21,8 +21,8 @@ async def bought(world: World, units: int = 2, delivery: Delivery | None = HOME)
     return await world.shop.pay_order(MERCHANT, "one", order.order, "p")
 
 
-async def test_an_order_is_shipped_once_and_done_once(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_an_order_is_shipped_once_and_done_once(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         aftersale = world.shop.aftersale
         order = await bought(world)
         assert order.delivery is not None
@@ -42,8 +42,8 @@ async def test_an_order_is_shipped_once_and_done_once(tmp_path: Path) -> None:
         assert await code_of(aftersale.finish(MERCHANT, order.order)) == "already"
 
 
-async def test_unpaid_cancelled_refunded_and_others_orders_are_not_shipped(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_unpaid_cancelled_refunded_and_others_orders_are_not_shipped(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         ship = world.shop.aftersale.ship
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 1)
         order = await world.shop.create_order(MERCHANT, ROOM, "two", "o", lines=[(OTHER_SKU, 1)])
@@ -59,8 +59,8 @@ async def test_unpaid_cancelled_refunded_and_others_orders_are_not_shipped(tmp_p
         await settled(world)
 
 
-async def test_what_came_back_before_is_not_shipped_and_what_comes_back_after_leaves_shipped(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_what_came_back_before_is_not_shipped_and_what_comes_back_after_leaves_shipped(place: Path | str) -> None:
+    async with shop_world(place) as world:
         order = await bought(world, units=4)
         await refund(world, order.order, "a", lines=[(OTHER_SKU, 1)], stock="sellable")
         await refund(world, order.order, "b", lines=[(OTHER_SKU, 1)], stock="none")
@@ -77,8 +77,8 @@ async def test_what_came_back_before_is_not_shipped_and_what_comes_back_after_le
         world.assert_clean()
 
 
-async def test_what_is_picked_up_needs_its_code(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_what_is_picked_up_needs_its_code(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         aftersale = world.shop.aftersale
         order = await bought(world, delivery=COUNTER)
         code = order.delivery["code"]
@@ -99,8 +99,8 @@ async def test_what_is_picked_up_needs_its_code(tmp_path: Path) -> None:
         assert await code_of(aftersale.pick_up(MERCHANT, paid.order, code)) == "not_open"
 
 
-async def test_what_was_sent_long_ago_is_done_by_itself(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_what_was_sent_long_ago_is_done_by_itself(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await bought(world)
         await world.shop.aftersale.ship(MERCHANT, order.order, "a", "b")
         world.clock.advance(FINISH_AFTER_MS - 1)
@@ -126,9 +126,9 @@ async def test_what_was_sent_long_ago_is_done_by_itself(tmp_path: Path) -> None:
         Delivery("pickup", "a", "13800000022", "x"),
     ],
 )
-async def test_a_delivery_that_cannot_be_made_is_refused(tmp_path: Path, delivery: Delivery) -> None:
+async def test_a_delivery_that_cannot_be_made_is_refused(anywhere: Path | str, delivery: Delivery) -> None:
     assert delivery_fault(delivery)
-    async with shop_world(tmp_path) as world:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 1)
         ordered = world.shop.create_order(MERCHANT, ROOM, "one", "o", lines=[(OTHER_SKU, 1)], delivery=delivery)
         assert await code_of(ordered) == "invalid"

@@ -13,8 +13,8 @@ from tests.commerce.people_kit import START_MS, Shop, newcomer, open_shop
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with open_shop(tmp_path) as opened:
+async def shop(anywhere: Path | str) -> AsyncIterator[Shop]:
+    async with open_shop(anywhere) as opened:
         yield opened
 
 

@@ -5,26 +5,26 @@ from pathlib import Path
 import pytest
 
 from commerce.events import EVENT_TYPES, Event, SaleChanged, StockChanged
-from commerce.outbox_sql import Dispatcher, read_undelivered
+from commerce.outbox_sql import ADOPT_AFTER_MS, Dispatcher, read_undelivered
 from commerce.payment_sandbox import SandboxProvider
 from commerce.shop import Shop
 from commerce.store_sql import open_store
-from tests.commerce.shop_world import MERCHANT, ROOM, SKU, ManualClock, seed_catalogue, shop_world
+from tests.commerce.shop_world import MERCHANT, ROOM, SKU, ManualClock, crash, seed_catalogue, shop_world
 
 
-async def test_events_are_in_the_table_before_they_are_told_and_marked_after(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_events_are_in_the_table_before_they_are_told_and_marked_after(place: Path | str) -> None:
+    async with shop_world(place) as world:
         sale = await world.sale()
         await world.hold(sale.sale, "one", key="k")
         rows = await world.query("SELECT id, type, delivered_ms FROM outbox ORDER BY seq")
-        assert [row.id for row in rows] == [event.id for event in world.events]
+        assert [row.id for row in rows] == [event.id for event in await world.told()]
         await world.shop.sweep()
         assert await world.query("SELECT id FROM outbox WHERE delivered_ms IS NULL") == []
 
 
-async def test_what_a_crash_left_undelivered_is_told_at_the_next_start(tmp_path: Path) -> None:
+async def test_what_a_crash_left_undelivered_is_told_at_the_next_start(place: Path | str) -> None:
     clock = ManualClock()
-    store = open_store(tmp_path)
+    store = open_store(place)
     await store.write(seed_catalogue)
     shop = Shop(store, clock=clock, provider=SandboxProvider(b"s", clock=clock), sweep_s=0)
     before: list[Event] = []
@@ -34,24 +34,29 @@ async def test_what_a_crash_left_undelivered_is_told_at_the_next_start(tmp_path:
     sale = await shop.create_sale(MERCHANT, ROOM, SKU, 100, 200, 5, 5, 60, 60)
     await shop.start_sale(MERCHANT, sale.sale, 0)
     await shop.hold(MERCHANT, ROOM, "one", sale.sale, 1, "k")
-    # A crash: the ledger's thread ends and nothing is marked.
-    await shop.ledger.close()
-    store.close()
+    await shop.told()
+    await crash(shop)
 
-    store = open_store(tmp_path)
+    store = open_store(place)
     shop = Shop(store, clock=clock, provider=SandboxProvider(b"s", clock=clock), sweep_s=0)
     after: list[Event] = []
+    answered: list[Event] = []
     shop.listen(after.append)
+    shop.answer(answered.append)
     await shop.start()
-    assert after == before
-    assert [type(event) for event in after] == [SaleChanged, SaleChanged, StockChanged]
+    clock.advance(ADOPT_AFTER_MS)
+    await shop.sweep()
+    assert answered == before
+    # Where several processes share a database the living ones have heard, and a new one reads how things stand.
+    assert after == ([] if store.shared else before)
+    assert [type(event) for event in answered] == [SaleChanged, SaleChanged, StockChanged]
     await shop.close()
     assert store.reader.connect().exec_driver_sql("SELECT * FROM outbox WHERE delivered_ms IS NULL").all() == []
     store.close()
 
 
 async def test_a_failing_listener_costs_the_others_nothing_and_is_tried_again(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    anywhere: Path | str, caplog: pytest.LogCaptureFixture
 ) -> None:
     dispatcher = Dispatcher()
     told: list[str] = []
@@ -72,9 +77,9 @@ async def test_a_failing_listener_costs_the_others_nothing_and_is_tried_again(
     assert dispatcher.take_delivered() == ("e1",)
 
 
-async def test_an_event_of_a_newer_program_is_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with shop_world(tmp_path) as world:
-        foreign = "INSERT INTO outbox VALUES (NULL, 'x', 'Unheard', '{}', 0, NULL)"
+async def test_an_event_of_a_newer_program_is_skipped(anywhere: Path | str, caplog: pytest.LogCaptureFixture) -> None:
+    async with shop_world(anywhere) as world:
+        foreign = "INSERT INTO outbox (id, type, body, created_ms) VALUES ('x', 'Unheard', '{}', 0)"
         await world.store.write(lambda connection: connection.exec_driver_sql(foreign))
         assert "Unheard" not in EVENT_TYPES
         assert await world.store.read(read_undelivered) == []

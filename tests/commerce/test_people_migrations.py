@@ -8,6 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import CheckConstraint, MetaData, inspect, text
 from sqlalchemy.exc import IntegrityError
 
+import commerce.tables_access
 import commerce.tables_aftersale
 import commerce.tables_ledger
 import commerce.tables_people
@@ -18,6 +19,7 @@ from commerce.tables_touches import touches_metadata
 
 assert commerce.tables_ledger
 assert commerce.tables_people
+assert commerce.tables_access
 assert commerce.tables_aftersale
 
 

@@ -38,7 +38,7 @@ def test_what_is_owed_and_what_is_in_stock_is_carried_over(tmp_path: Path) -> No
         for statement in BEFORE:
             connection.execute(text(statement))
     migrate(path)
-    assert path.with_name("shop.db.before-0005").exists()
+    assert len(list(tmp_path.glob("shop.db.before-*"))) == 1
     with engine.begin() as connection:
         refunds = connection.execute(text("SELECT id, kind, state, amount, done_ms FROM refund ORDER BY id")).all()
         assert [tuple(row) for row in refunds] == [

@@ -14,10 +14,21 @@ from commerce.domain.order import GOODS_STEPS, STATUS_AFTER, Fulfilment, OrderSt
 from commerce.domain.refund import TRIES_MAX, PaidLine, Refundable, back_off_ms, decide_refund
 from commerce.errors import CommerceError
 from commerce.events import OrderRefunded, RefundDue
+from commerce.outbox_sql import ADOPT_AFTER_MS
 from commerce.payment_sandbox import SandboxProvider
 from commerce.shop import Shop
 from commerce.store_sql import open_store
-from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, ManualClock, World, seed_catalogue, shop_world
+from tests.commerce.shop_world import (
+    MERCHANT,
+    OTHER_SKU,
+    ROOM,
+    SKU,
+    ManualClock,
+    World,
+    crash,
+    seed_catalogue,
+    shop_world,
+)
 
 
 async def code_of(awaitable: Any) -> str:
@@ -62,8 +73,8 @@ async def stock(world: World, sku: str) -> dict[str, int]:
     return dict(row._mapping)
 
 
-async def test_a_whole_refund_gives_back_money_units_and_coupon(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, deliveries=3) as world:
+async def test_a_whole_refund_gives_back_money_units_and_coupon(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, deliveries=3) as world:
         order = await paid(world, coupon=1_000)
         before = await stock(world, SKU)
         view = await refund(world, order.order, reason="wrong colour", stock="sellable")
@@ -79,13 +90,13 @@ async def test_a_whole_refund_gives_back_money_units_and_coupon(tmp_path: Path) 
         now = await stock(world, SKU)
         assert (now["free"], now["sold"]) == (before["free"] + 1, before["sold"] - 1)
         assert await world.query("SELECT count(*) FROM payment_event WHERE kind = 'refunded'") == [(1,)]
-        states = [event.refund.state for event in world.events if isinstance(event, OrderRefunded)]
+        states = [event.refund.state for event in await world.told() if isinstance(event, OrderRefunded)]
         assert states == ["requested", "done"]
         assert await code_of(refund(world, order.order, "again")) == "already"
 
 
-async def test_a_coupon_past_its_date_stays_used(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_coupon_past_its_date_stays_used(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world, coupon=1_000)
         world.clock.advance(3_600_000)
         await refund(world, order.order)
@@ -93,8 +104,8 @@ async def test_a_coupon_past_its_date_stays_used(tmp_path: Path) -> None:
         assert (await settled(world))[0].amount == order.amount
 
 
-async def test_partial_refunds_add_up_to_the_whole_to_the_cent_and_none_is_swallowed(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_partial_refunds_add_up_to_the_whole_to_the_cent_and_none_is_swallowed(place: Path | str) -> None:
+    async with shop_world(place) as world:
         order = await paid(world, units=3, coupon=1_001)
         for n in range(3):
             view = await refund(world, order.order, f"r{n}", lines=[(OTHER_SKU, 1)], stock="quarantine")
@@ -111,8 +122,8 @@ async def test_partial_refunds_add_up_to_the_whole_to_the_cent_and_none_is_swall
         assert await world.query("SELECT count(*) FROM payment_event WHERE kind = 'refunded'") == [(4,)]
 
 
-async def test_money_without_goods_lessens_what_is_left_for_the_goods(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_money_without_goods_lessens_what_is_left_for_the_goods(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world, units=1)
         await refund(world, order.order, "goodwill", amount=500, reason="late parcel")
         assert await code_of(refund(world, order.order, "x", amount=order.amount)) == "over_refund"
@@ -122,8 +133,8 @@ async def test_money_without_goods_lessens_what_is_left_for_the_goods(tmp_path: 
         assert (await settled(world)) and (await world.shop.order(MERCHANT, order.order)).status == "refunded"
 
 
-async def test_goods_come_back_after_all_the_money_went(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_goods_come_back_after_all_the_money_went(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world, units=0)
         await refund(world, order.order, "money", amount=order.amount)
         assert await code_of(refund(world, order.order, "none", lines=[(SKU, 1)])) == "already"
@@ -133,8 +144,8 @@ async def test_goods_come_back_after_all_the_money_went(tmp_path: Path) -> None:
         assert len(await settled(world)) == 2
 
 
-async def test_a_repeated_key_refunds_once_and_another_body_is_a_conflict(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_repeated_key_refunds_once_and_another_body_is_a_conflict(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world)
         views = await asyncio.gather(*(refund(world, order.order, "k", lines=[(OTHER_SKU, 1)]) for _ in range(5)))
         assert len({view.refund for view in views}) == 1
@@ -142,8 +153,8 @@ async def test_a_repeated_key_refunds_once_and_another_body_is_a_conflict(tmp_pa
         assert len(await settled(world)) == 1
 
 
-async def test_refunds_at_once_never_give_more_than_was_paid(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_refunds_at_once_never_give_more_than_was_paid(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world)
         wishes = [refund(world, order.order, f"k{n}", amount=4_000) for n in range(8)]
         answers = await asyncio.gather(*wishes, return_exceptions=True)
@@ -171,16 +182,18 @@ async def test_refunds_at_once_never_give_more_than_was_paid(tmp_path: Path) -> 
         ({"reason": "x" * 201}, "invalid"),
     ],
 )
-async def test_a_refund_that_makes_no_sense_changes_nothing(tmp_path: Path, fields: dict[str, Any], code: str) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_refund_that_makes_no_sense_changes_nothing(
+    anywhere: Path | str, fields: dict[str, Any], code: str
+) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world)
         assert await code_of(refund(world, order.order, **fields)) == code
         assert await world.query("SELECT id FROM refund") == []
         assert (await world.shop.order(MERCHANT, order.order)).status == "paid"
 
 
-async def test_unpaid_and_others_orders_are_not_refunded(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_unpaid_and_others_orders_are_not_refunded(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         order = await paid(world)
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 1)
         open_order = await world.shop.create_order(MERCHANT, ROOM, "two", "o", lines=[(OTHER_SKU, 1)])
@@ -198,8 +211,8 @@ def notice(world: World, row: Any, **more: Any) -> Any:
     return world.provider.sign(orjson.dumps(body | {"amount": row.amount} | more))
 
 
-async def test_notices_repeated_wrong_or_out_of_order_end_in_one_effect(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, mute_refunds=True) as world:
+async def test_notices_repeated_wrong_or_out_of_order_end_in_one_effect(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, mute_refunds=True) as world:
         order = await paid(world)
         await refund(world, order.order, "a", amount=700)
         [row] = await world.query("SELECT * FROM refund")
@@ -219,8 +232,8 @@ async def test_notices_repeated_wrong_or_out_of_order_end_in_one_effect(tmp_path
         assert (row.state, row.number, row.error) == ("done", "n1", None)
 
 
-async def test_a_mute_provider_is_asked_ever_more_rarely_and_given_up_at_last(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, mute_refunds=True) as world:
+async def test_a_mute_provider_is_asked_ever_more_rarely_and_given_up_at_last(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, mute_refunds=True) as world:
         order = await paid(world)
         view = await refund(world, order.order, amount=100)
         asked = 0
@@ -240,37 +253,38 @@ async def test_a_mute_provider_is_asked_ever_more_rarely_and_given_up_at_last(tm
         assert await code_of(world.shop.aftersale.retry_refund("m2", order.order, view.refund)) == "not_found"
 
 
-async def test_a_refund_the_provider_refuses_fails_and_stays_owed(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, failed_refunds=[321]) as world:
+async def test_a_refund_the_provider_refuses_fails_and_stays_owed(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, failed_refunds=[321]) as world:
         order = await paid(world)
         await refund(world, order.order, amount=321)
         await settled(world, "failed")
         assert (await world.shop.order(MERCHANT, order.order)).refunded == 321
 
 
-async def test_a_refund_booked_before_a_crash_is_given_after_it_once(tmp_path: Path) -> None:
+async def test_a_refund_booked_before_a_crash_is_given_after_it_once(place: Path | str) -> None:
     clock = ManualClock()
-    store = open_store(tmp_path)
+    store = open_store(place)
     await store.write(seed_catalogue)
     first = SandboxProvider(b"s", clock=clock, callback_delay_s=0.01, mute_refunds=True)
     shop = Shop(store, clock=clock, provider=first, sweep_s=0)
     # The provider is never reached: the process dies between the commit and the call.
     shop._act_outside = lambda event: None  # type: ignore[method-assign]
-    shop._dispatcher._listeners.clear()
+    shop._dispatcher._answering.clear()
     await shop.start()
     await shop.stock_up(MERCHANT, OTHER_SKU, 2)
     order = await shop.create_order(MERCHANT, ROOM, "one", "o", lines=[(OTHER_SKU, 2)])
     await shop.pay_order(MERCHANT, "one", order.order, "p")
     view = await shop.aftersale.refund(MERCHANT, "boss", order.order, "k", lines=[(OTHER_SKU, 1)])
-    await shop.ledger.close()
-    store.close()
+    await crash(shop)
 
-    store = open_store(tmp_path)
+    store = open_store(place)
     # A new sandbox, too: it remembers nothing of the payment.
     second = SandboxProvider(b"s", clock=clock, callback_delay_s=0.01, deliveries=2)
     shop = Shop(store, clock=clock, provider=second, sweep_s=0)
     second.deliver_to(shop.settle)
     await shop.start()
+    clock.advance(ADOPT_AFTER_MS)
+    await shop.sweep()
     async with asyncio.timeout(60):
         while (await shop.aftersale.refunds(MERCHANT, order.order))[0].state != "done":
             await asyncio.sleep(0.01)
@@ -283,8 +297,8 @@ async def test_a_refund_booked_before_a_crash_is_given_after_it_once(tmp_path: P
     store.close()
 
 
-async def test_late_money_goes_back_through_the_same_books(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, hold_back=True) as world:
+async def test_late_money_goes_back_through_the_same_books(place: Path | str) -> None:
+    async with shop_world(place, hold_back=True) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 1)
         order = await world.shop.create_order(MERCHANT, ROOM, "one", "o", lines=[(OTHER_SKU, 1)])
         await world.shop.pay_order(MERCHANT, "one", order.order, "p")
@@ -299,7 +313,7 @@ async def test_late_money_goes_back_through_the_same_books(tmp_path: Path) -> No
                 await asyncio.sleep(0.01)
         [view] = await world.shop.aftersale.refunds(MERCHANT, order.order, "one")
         assert (view.kind, view.state, view.amount) == ("late", "done", 2_000)
-        assert sum(isinstance(event, RefundDue) for event in world.events) == 1
+        assert sum(isinstance(event, RefundDue) for event in await world.told()) == 1
         assert (await world.shop.order(MERCHANT, order.order)).status == "cancelled"
 
 

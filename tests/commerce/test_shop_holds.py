@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from commerce.errors import Busy, CommerceError, Conflict, Invalid, NotFound, Refused
 from commerce.events import HoldExpired, SaleChanged, StockChanged
@@ -22,8 +23,8 @@ async def outcome(awaitable: Any) -> str:
     return "ok"
 
 
-async def test_five_thousand_attempts_for_a_hundred_units_give_exactly_a_hundred(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_five_thousand_attempts_for_a_hundred_units_give_exactly_a_hundred(place: Path | str) -> None:
+    async with shop_world(place) as world:
         sale = await world.sale(100, 1)
         attempts = [outcome(world.hold(sale.sale, f"p{n}", key="k")) for n in range(5_000)]
         codes = await asyncio.gather(*attempts)
@@ -32,27 +33,27 @@ async def test_five_thousand_attempts_for_a_hundred_units_give_exactly_a_hundred
         assert (await world.shop.sale(sale.sale)).left == 0
         [row] = await world.query("SELECT free, held, sold FROM stock")
         assert tuple(row) == (0, 100, 0)
-        stock = [event for event in world.events if isinstance(event, StockChanged | SaleChanged)]
+        stock = [event for event in await world.told() if isinstance(event, StockChanged | SaleChanged)]
         assert len(stock) < 50
 
 
-async def test_units_are_granted_in_arrival_order(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_units_are_granted_in_arrival_order(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(30, 1)
         codes = await asyncio.gather(*(outcome(world.hold(sale.sale, f"p{n}", key="k")) for n in range(90)))
         assert codes == ["ok"] * 30 + ["sold_out"] * 60
 
 
-async def test_the_limit_holds_for_one_person_with_many_keys_at_once(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_the_limit_holds_for_one_person_with_many_keys_at_once(place: Path | str) -> None:
+    async with shop_world(place) as world:
         sale = await world.sale(50, 2)
         codes = await asyncio.gather(*(outcome(world.hold(sale.sale, "one", key=f"k{n}")) for n in range(40)))
         assert codes.count("ok") == 2
         assert codes.count("limit") == 38
 
 
-async def test_the_same_key_gives_the_stored_answer_in_parallel_and_later(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_the_same_key_gives_the_stored_answer_in_parallel_and_later(place: Path | str) -> None:
+    async with shop_world(place) as world:
         sale = await world.sale(5, 5)
         answers = await asyncio.gather(*(world.hold(sale.sale, "one", 2, key="k") for _ in range(20)))
         answers.append(await world.hold(sale.sale, "one", 2, key="k"))
@@ -60,8 +61,8 @@ async def test_the_same_key_gives_the_stored_answer_in_parallel_and_later(tmp_pa
         assert (await world.shop.sale(sale.sale)).left == 3
 
 
-async def test_a_repeat_is_answered_even_when_the_sale_is_sold_out_or_closed(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_repeat_is_answered_even_when_the_sale_is_sold_out_or_closed(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(1, 1)
         held = await world.hold(sale.sale, "one", key="k")
         assert await outcome(world.hold(sale.sale, "two", key="k")) == "sold_out"
@@ -71,8 +72,8 @@ async def test_a_repeat_is_answered_even_when_the_sale_is_sold_out_or_closed(tmp
         assert await world.hold(sale.sale, "one", key="k") == held
 
 
-async def test_a_key_reused_for_another_quantity_is_a_conflict(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_key_reused_for_another_quantity_is_a_conflict(place: Path | str) -> None:
+    async with shop_world(place) as world:
         sale = await world.sale()
         await world.hold(sale.sale, "one", 1, key="k")
         with pytest.raises(Conflict):
@@ -81,8 +82,8 @@ async def test_a_key_reused_for_another_quantity_is_a_conflict(tmp_path: Path) -
         assert sorted(await asyncio.gather(*(outcome(one) for one in both))) == ["key_reused", "ok"]
 
 
-async def test_a_quantity_is_all_or_nothing(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_quantity_is_all_or_nothing(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(3, 5)
         with pytest.raises(Refused) as refused:
             await world.hold(sale.sale, "one", 4, key="k")
@@ -91,15 +92,15 @@ async def test_a_quantity_is_all_or_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("quantity", [0, -1, 1_000])
-async def test_a_senseless_quantity_is_invalid(tmp_path: Path, quantity: int) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_senseless_quantity_is_invalid(anywhere: Path | str, quantity: int) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale()
         with pytest.raises(Invalid):
             await world.hold(sale.sale, "one", quantity, key="k")
 
 
-async def test_a_stale_price_is_refused_with_the_new_one(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_stale_price_is_refused_with_the_new_one(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale()
         await world.shop.reprice_sale(MERCHANT, sale.sale, 4_000)
         with pytest.raises(Refused) as refused:
@@ -108,8 +109,8 @@ async def test_a_stale_price_is_refused_with_the_new_one(tmp_path: Path) -> None
         assert (await world.hold(sale.sale, "one", key="k", version=2)).price == 4_000
 
 
-async def test_another_merchant_or_room_does_not_find_the_sale(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_another_merchant_or_room_does_not_find_the_sale(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(1)
         assert await outcome(world.shop.hold("m2", ROOM, "one", sale.sale, 1, "k")) == "not_found"
         assert await outcome(world.shop.hold(MERCHANT, "r2", "one", sale.sale, 1, "k")) == "not_found"
@@ -120,8 +121,8 @@ async def test_another_merchant_or_room_does_not_find_the_sale(tmp_path: Path) -
         assert await outcome(world.shop.hold("m2", ROOM, "two", sale.sale, 1, "k")) == "not_found"
 
 
-async def test_the_clock_opens_and_closes_a_sale(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_the_clock_opens_and_closes_a_sale(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(5, 5, start=False)
         assert await outcome(world.hold(sale.sale, "one", key="a")) == "not_open"
         await world.shop.start_sale(MERCHANT, sale.sale, 10)
@@ -136,38 +137,38 @@ async def test_the_clock_opens_and_closes_a_sale(tmp_path: Path) -> None:
         world.clock.advance(600_000)
         assert await outcome(world.hold(sale.sale, "one", key="c")) == "closed"
         await world.shop.sweep()
-        states = [event.sale.state for event in world.events if isinstance(event, SaleChanged)]
+        states = [event.sale.state for event in await world.told() if isinstance(event, SaleChanged)]
         assert states == ["scheduled", "countdown", "open", "paused", "open", "closed"]
         [row] = await world.query("SELECT free, held FROM stock")
         assert tuple(row) == (5, 0)
 
 
-async def test_a_countdown_that_ends_is_announced_by_the_sweeper(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_countdown_that_ends_is_announced_by_the_sweeper(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(start=False)
         await world.shop.start_sale(MERCHANT, sale.sale, 10)
         world.clock.advance(10_001)
         await world.shop.sweep()
         await world.shop.sweep()
-        states = [event.sale.state for event in world.events if isinstance(event, SaleChanged)]
+        states = [event.sale.state for event in await world.told() if isinstance(event, SaleChanged)]
         assert states == ["scheduled", "countdown", "open"]
 
 
-async def test_an_expired_hold_gives_its_units_and_the_limit_back_to_the_next_buyer(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_an_expired_hold_gives_its_units_and_the_limit_back_to_the_next_buyer(place: Path | str) -> None:
+    async with shop_world(place) as world:
         sale = await world.sale(1, 1, hold_s=60)
         await world.hold(sale.sale, "one", key="a")
         assert await outcome(world.hold(sale.sale, "two", key="a")) == "sold_out"
         world.clock.advance(60_000)
         assert await outcome(world.hold(sale.sale, "two", key="b")) == "ok"
-        assert [event.person for event in world.events if isinstance(event, HoldExpired)] == ["one"]
+        assert [event.person for event in await world.told() if isinstance(event, HoldExpired)] == ["one"]
         world.clock.advance(60_000)
         await world.shop.sweep()
         assert await outcome(world.hold(sale.sale, "one", key="c")) == "ok"
 
 
-async def test_closing_a_sale_returns_free_units_now_and_held_ones_when_they_expire(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_closing_a_sale_returns_free_units_now_and_held_ones_when_they_expire(place: Path | str) -> None:
+    async with shop_world(place) as world:
         sale = await world.sale(10, 2)
         await world.hold(sale.sale, "one", 2, key="a")
         await world.shop.close_sale(MERCHANT, sale.sale)
@@ -180,8 +181,8 @@ async def test_closing_a_sale_returns_free_units_now_and_held_ones_when_they_exp
         assert tuple(row) == (10, 0)
 
 
-async def test_a_sale_cannot_set_aside_more_than_is_free(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_sale_cannot_set_aside_more_than_is_free(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, SKU, 5)
         assert await outcome(world.shop.create_sale(MERCHANT, ROOM, SKU, 1, 1, 6, 1, 60, 60)) == "sold_out"
         assert await outcome(world.shop.create_sale("m2", ROOM, SKU, 1, 1, 5, 1, 60, 60)) == "not_found"
@@ -190,8 +191,8 @@ async def test_a_sale_cannot_set_aside_more_than_is_free(tmp_path: Path) -> None
         assert (await world.shop.stock_up(MERCHANT, SKU, -5, "miscount")).free == 0
 
 
-async def test_a_full_queue_refuses_at_once_and_says_when_to_return(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_full_queue_refuses_at_once_and_says_when_to_return(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(50, 1)
         world.shop.ledger._waiting_max = 10
         futures = [world.shop.hold(MERCHANT, ROOM, f"p{n}", sale.sale, 1, "k") for n in range(30)]
@@ -204,8 +205,8 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_return(tmp_path: Pa
         assert codes == ["ok"] * 10 + ["busy"] * 20
 
 
-async def test_a_latched_refusal_costs_no_transaction_and_lapses(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_latched_refusal_costs_no_transaction_and_lapses(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(1, 1)
         await world.hold(sale.sale, "one", key="k")
         await outcome(world.hold(sale.sale, "two", key="k"))
@@ -219,9 +220,9 @@ async def test_a_latched_refusal_costs_no_transaction_and_lapses(tmp_path: Path)
 
 
 async def test_a_command_that_fails_does_not_spoil_its_neighbours(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    place: Path | str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with shop_world(tmp_path) as world:
+    async with shop_world(place) as world:
         sale = await world.sale(10, 1)
         pending: list[Any] = [world.hold(sale.sale, "one", key="k"), world.shop.close_drop(MERCHANT, "nosuch")]
         pending += [world.hold(sale.sale, "two", key="k"), world.shop.start_sale(MERCHANT, sale.sale, 0)]
@@ -231,14 +232,15 @@ async def test_a_command_that_fails_does_not_spoil_its_neighbours(
 
 
 async def test_a_run_that_meets_a_database_check_is_run_one_by_one(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    place: Path | str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with shop_world(tmp_path) as world:
+    async with shop_world(place) as world:
         sale = await world.sale(10, 1)
         # A damaged row: a key that was stored without its quota.
         await world.store.write(
-            lambda connection: connection.exec_driver_sql(
-                "INSERT INTO request VALUES ('m1', ?, 'two', 'k', '1/None', 'x', 0)", (f"hold/{sale.sale}",)
+            lambda connection: connection.execute(
+                text("INSERT INTO request VALUES ('m1', :route, 'two', 'k', '1/None', 'x', 0)"),
+                {"route": f"hold/{sale.sale}"},
             )
         )
         codes = await asyncio.gather(*(outcome(world.hold(sale.sale, p, key="k")) for p in ("one", "two", "three")))
@@ -247,8 +249,8 @@ async def test_a_run_that_meets_a_database_check_is_run_one_by_one(
         await world.store.write(lambda connection: connection.exec_driver_sql("DELETE FROM request WHERE answer = 'x'"))
 
 
-async def test_a_closed_ledger_answers_what_was_queued_and_refuses_the_rest(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_closed_ledger_answers_what_was_queued_and_refuses_the_rest(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(10, 1)
         queued = [world.shop.hold(MERCHANT, ROOM, f"p{n}", sale.sale, 1, "k") for n in range(5)]
         await world.shop.ledger.close()
@@ -257,22 +259,22 @@ async def test_a_closed_ledger_answers_what_was_queued_and_refuses_the_rest(tmp_
         world.shop.ledger.start(asyncio.get_running_loop())
 
 
-async def test_an_unknown_command_is_a_fault_of_the_caller(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_an_unknown_command_is_a_fault_of_the_caller(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         assert isinstance(world.shop.ledger, GroupCommitLedger)
         with pytest.raises(TypeError):
             world.shop.ledger.submit(object())
 
 
-async def test_unknown_things_are_not_found(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_unknown_things_are_not_found(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         for query in (world.shop.sale("x"), world.shop.drop("x"), world.shop.order(MERCHANT, "x")):
             with pytest.raises(NotFound):
                 await query
 
 
-async def test_the_sweeper_runs_by_itself(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_the_sweeper_runs_by_itself(place: Path | str) -> None:
+    async with shop_world(place) as world:
         assert isinstance(world, World)
         sale = await world.sale(1, 1, hold_s=1)
         await world.hold(sale.sale, "one", key="k")
@@ -280,5 +282,5 @@ async def test_the_sweeper_runs_by_itself(tmp_path: Path) -> None:
         world.shop._sweep_s = 0.01
         world.shop._timer = asyncio.get_running_loop().call_later(0, world.shop._tick)
         async with asyncio.timeout(60):
-            while not any(isinstance(event, HoldExpired) for event in world.events):
+            while not any(isinstance(event, HoldExpired) for event in await world.told()):
                 await asyncio.sleep(0.01)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from commerce.errors import CommerceError, Conflict, NotFound, Refused
 from commerce.events import CouponClaimed, DropChanged, OrderCancelled, OrderCreated
@@ -32,20 +33,20 @@ async def coupon_of(world: World, person: str, **drop: Any) -> Any:
     return await world.shop.claim_coupon(MERCHANT, ROOM, person, view.drop, "k")
 
 
-async def test_a_rush_for_coupons_gives_out_the_total_and_one_each(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_rush_for_coupons_gives_out_the_total_and_one_each(place: Path | str) -> None:
+    async with shop_world(place) as world:
         drop = await world.drop(total=50)
         claims = [world.shop.claim_coupon(MERCHANT, ROOM, f"p{n % 500}", drop.drop, f"k{n}") for n in range(1_000)]
         codes = await asyncio.gather(*(outcome(claim) for claim in claims))
         assert codes.count("ok") == 50
         assert codes[:50] == ["ok"] * 50
         assert (await world.shop.drop(drop.drop)).state == "gone"
-        assert sum(isinstance(event, CouponClaimed) for event in world.events) == 50
-        assert sum(isinstance(event, DropChanged) for event in world.events) < 20
+        assert sum(isinstance(event, CouponClaimed) for event in await world.told()) == 50
+        assert sum(isinstance(event, DropChanged) for event in await world.told()) < 20
 
 
-async def test_a_claim_repeated_gives_the_same_coupon_and_another_key_meets_the_limit(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_claim_repeated_gives_the_same_coupon_and_another_key_meets_the_limit(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         drop = await world.drop(total=2)
         first, second = await asyncio.gather(
             *(world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "k") for _ in range(2))
@@ -57,8 +58,8 @@ async def test_a_claim_repeated_gives_the_same_coupon_and_another_key_meets_the_
         assert [coupon.coupon for coupon in await world.shop.coupons(MERCHANT, "one")] == [first.coupon]
 
 
-async def test_a_drop_ends_by_the_clock_or_by_hand_and_gone_is_latched(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_drop_ends_by_the_clock_or_by_hand_and_gone_is_latched(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         drop = await world.drop(total=1)
         await world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "k")
         assert await outcome(world.shop.claim_coupon(MERCHANT, ROOM, "two", drop.drop, "k")) == "gone"
@@ -75,8 +76,8 @@ async def test_a_drop_ends_by_the_clock_or_by_hand_and_gone_is_latched(tmp_path:
         assert [drop.state for drop in await world.shop.drops(ROOM)] == ["closed", "closed"]
 
 
-async def test_an_order_explains_its_price(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_an_order_explains_its_price(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale()
         held = await world.hold(sale.sale, "one", 2, key="k")
         coupon = await coupon_of(world, "one", amount=1_000, threshold=10_000)
@@ -91,23 +92,23 @@ async def test_an_order_explains_its_price(tmp_path: Path) -> None:
         assert order.decision == decision
         assert order.expires == held.expires_ms
         assert await world.shop.order(MERCHANT, order.order, "one") == order
-        assert [event.order for event in world.events if isinstance(event, OrderCreated)] == [order]
+        assert [event.order for event in await world.told() if isinstance(event, OrderCreated)] == [order]
 
 
-async def test_two_lines_of_one_sku_are_checked_together(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_two_lines_of_one_sku_are_checked_together(place: Path | str) -> None:
+    async with shop_world(place) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 3)
         assert await outcome(order_of(world, "one", lines=[(OTHER_SKU, 2), (OTHER_SKU, 2)])) == "sold_out"
         order = await order_of(world, "one", lines=[(OTHER_SKU, 2), (OTHER_SKU, 1)])
         assert [line.quantity for line in order.lines] == [3]
 
 
-async def test_a_price_that_changed_is_refused_with_the_new_one(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_price_that_changed_is_refused_with_the_new_one(place: Path | str) -> None:
+    async with shop_world(place) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 3)
         await world.store.write(
-            lambda connection: connection.exec_driver_sql(
-                "UPDATE sku SET price = 1900, version = 2 WHERE id = ?", (OTHER_SKU,)
+            lambda connection: connection.execute(
+                text("UPDATE sku SET price = 1900, version = 2 WHERE id = :sku"), {"sku": OTHER_SKU}
             )
         )
         with pytest.raises(Refused) as refused:
@@ -117,8 +118,8 @@ async def test_a_price_that_changed_is_refused_with_the_new_one(tmp_path: Path) 
         assert (await order_of(world, "one", lines=[(OTHER_SKU, 1, 2)])).amount == 1_900
 
 
-async def test_a_failed_order_takes_nothing(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_failed_order_takes_nothing(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 5)
         coupon = await coupon_of(world, "one")
         assert (
@@ -133,8 +134,8 @@ async def test_a_failed_order_takes_nothing(tmp_path: Path) -> None:
         assert (await world.shop.coupons(MERCHANT, "one"))[0].state == "unused"
 
 
-async def test_an_order_repeated_in_parallel_is_one_order(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_an_order_repeated_in_parallel_is_one_order(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
         orders = await asyncio.gather(*(order_of(world, "one", lines=[(OTHER_SKU, 2)]) for _ in range(10)))
         assert len({order.order for order in orders}) == 1
@@ -144,8 +145,8 @@ async def test_an_order_repeated_in_parallel_is_one_order(tmp_path: Path) -> Non
         assert tuple(row) == (7, 2)
 
 
-async def test_one_coupon_in_five_orders_at_once_is_used_once(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_one_coupon_in_five_orders_at_once_is_used_once(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
         coupon = await coupon_of(world, "one")
         attempts = [order_of(world, "one", f"o{n}", lines=[(OTHER_SKU, 1)], coupon=coupon.coupon) for n in range(5)]
@@ -153,8 +154,8 @@ async def test_one_coupon_in_five_orders_at_once_is_used_once(tmp_path: Path) ->
         assert sorted(codes) == ["coupon_invalid"] * 4 + ["ok"]
 
 
-async def test_a_coupon_needs_its_threshold_its_owner_and_its_time(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_coupon_needs_its_threshold_its_owner_and_its_time(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
         coupon = await coupon_of(world, "one", threshold=4_000)
         line = [(OTHER_SKU, 1)]
@@ -165,16 +166,16 @@ async def test_a_coupon_needs_its_threshold_its_owner_and_its_time(tmp_path: Pat
         assert (await world.shop.coupons(MERCHANT, "one"))[0].state == "expired"
 
 
-async def test_a_coupon_never_makes_an_order_free(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_coupon_never_makes_an_order_free(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
         coupon = await coupon_of(world, "one", amount=500_000)
         order = await order_of(world, "one", lines=[(OTHER_SKU, 1)], coupon=coupon.coupon)
         assert (order.amount, order.discount) == (1, 1_999)
 
 
-async def test_a_hold_is_ordered_once_by_its_own_person_before_it_ends(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_hold_is_ordered_once_by_its_own_person_before_it_ends(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale()
         held = await world.hold(sale.sale, "one", key="a")
         late = await world.hold(sale.sale, "two", key="a")
@@ -186,8 +187,8 @@ async def test_a_hold_is_ordered_once_by_its_own_person_before_it_ends(tmp_path:
         assert await outcome(order_of(world, "two", hold=late.hold)) == "gone"
 
 
-async def test_cancelling_gives_units_and_coupon_back_once(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_cancelling_gives_units_and_coupon_back_once(place: Path | str) -> None:
+    async with shop_world(place) as world:
         sale = await world.sale(2, 2)
         held = await world.hold(sale.sale, "one", 2, key="a")
         coupon = await coupon_of(world, "one")
@@ -197,12 +198,12 @@ async def test_cancelling_gives_units_and_coupon_back_once(tmp_path: Path) -> No
         assert {view.status for view in cancelled} == {"cancelled"}
         assert (await world.shop.coupons(MERCHANT, "one"))[0].state == "unused"
         assert (await world.shop.sale(sale.sale)).left == 2
-        assert sum(isinstance(event, OrderCancelled) for event in world.events) == 1
+        assert sum(isinstance(event, OrderCancelled) for event in await world.told()) == 1
         assert await outcome(world.hold(sale.sale, "one", 2, key="b")) == "ok"
 
 
-async def test_an_unpaid_order_is_cancelled_at_the_hold_s_expiry(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_an_unpaid_order_is_cancelled_at_the_hold_s_expiry(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(2, 2)
         held = await world.hold(sale.sale, "one", 2, key="a")
         coupon = await coupon_of(world, "one")
@@ -214,8 +215,8 @@ async def test_an_unpaid_order_is_cancelled_at_the_hold_s_expiry(tmp_path: Path)
         assert (await world.shop.coupons(MERCHANT, "one"))[0].state == "unused"
 
 
-async def test_an_order_of_another_merchant_or_person_is_not_found(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_an_order_of_another_merchant_or_person_is_not_found(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
         order = await order_of(world, "one", lines=[(OTHER_SKU, 1)])
         for attempt in (
@@ -230,8 +231,8 @@ async def test_an_order_of_another_merchant_or_person_is_not_found(tmp_path: Pat
                 await attempt
 
 
-async def test_orders_are_paged_newest_first(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_orders_are_paged_newest_first(place: Path | str) -> None:
+    async with shop_world(place) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
         made = []
         for n in range(5):
@@ -243,10 +244,11 @@ async def test_orders_are_paged_newest_first(tmp_path: Path) -> None:
         assert await world.shop.orders("m2") == []
 
 
-async def test_old_request_keys_and_delivered_events_are_swept(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_old_request_keys_and_delivered_events_are_swept(place: Path | str) -> None:
+    async with shop_world(place) as world:
         sale = await world.sale()
         await world.hold(sale.sale, "one", key="a")
+        await world.told()
         world.clock.advance(47 * 3_600_000)
         for _ in range(3):
             await world.shop.sweep()

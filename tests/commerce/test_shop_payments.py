@@ -49,11 +49,11 @@ async def settle(world: World, message: SignedMessage) -> Any:
 
 async def paid_events(world: World) -> int:
     """How many orders were told to be paid."""
-    return sum(isinstance(event, OrderPaid) for event in world.events)
+    return sum(isinstance(event, OrderPaid) for event in await world.told())
 
 
-async def test_paying_sells_the_units_and_uses_the_coupon(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, deliveries=3) as world:
+async def test_paying_sells_the_units_and_uses_the_coupon(place: Path | str) -> None:
+    async with shop_world(place, deliveries=3) as world:
         drop = await world.drop()
         coupon = await world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "k")
         sale, order = await pending(world, coupon=coupon.coupon)
@@ -72,8 +72,8 @@ async def test_paying_sells_the_units_and_uses_the_coupon(tmp_path: Path) -> Non
         assert (await world.shop.order(MERCHANT, order.order)).status == "paid"
 
 
-async def test_the_callback_alone_pays_and_repeats_act_once(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, hold_back=True) as world:
+async def test_the_callback_alone_pays_and_repeats_act_once(place: Path | str) -> None:
+    async with shop_world(place, hold_back=True) as world:
         _, order = await pending(world)
         payment = await started(world, order)
         message = notice(world, payment, order.amount)
@@ -82,8 +82,8 @@ async def test_the_callback_alone_pays_and_repeats_act_once(tmp_path: Path) -> N
         assert await paid_events(world) == 1
 
 
-async def test_paying_in_parallel_opens_one_payment(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_paying_in_parallel_opens_one_payment(place: Path | str) -> None:
+    async with shop_world(place) as world:
         _, order = await pending(world)
         views = await asyncio.gather(
             *(world.shop.pay_order(MERCHANT, "one", order.order, f"k{n % 2}") for n in range(6))
@@ -92,8 +92,8 @@ async def test_paying_in_parallel_opens_one_payment(tmp_path: Path) -> None:
         assert len(await world.query("SELECT id FROM payment")) == 1
 
 
-async def test_a_forged_or_stale_callback_is_refused(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, hold_back=True) as world:
+async def test_a_forged_or_stale_callback_is_refused(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         _, order = await pending(world)
         payment = await started(world, order)
         good = notice(world, payment, order.amount)
@@ -108,8 +108,8 @@ async def test_a_forged_or_stale_callback_is_refused(tmp_path: Path) -> None:
         assert (await world.shop.order(MERCHANT, order.order)).status == "pending"
 
 
-async def test_a_wrong_amount_or_merchant_changes_nothing_and_the_right_notice_still_acts(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, hold_back=True) as world:
+async def test_a_wrong_amount_or_merchant_changes_nothing_and_the_right_notice_still_acts(place: Path | str) -> None:
+    async with shop_world(place, hold_back=True) as world:
         _, order = await pending(world)
         payment = await started(world, order)
         assert await code_of(settle(world, notice(world, payment, order.amount - 1))) == "amount_mismatch"
@@ -118,14 +118,14 @@ async def test_a_wrong_amount_or_merchant_changes_nothing_and_the_right_notice_s
         assert (await settle(world, notice(world, payment, order.amount))).effect == "paid"
 
 
-async def test_a_callback_before_its_order_fails_so_that_the_provider_repeats(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, hold_back=True) as world:
+async def test_a_callback_before_its_order_fails_so_that_the_provider_repeats(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         with pytest.raises(NotFound):
             await settle(world, notice(world, "nosuch", 1))
 
 
-async def test_a_declined_payment_leaves_the_order_open_for_another_try(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, declined_amounts=[5_000]) as world:
+async def test_a_declined_payment_leaves_the_order_open_for_another_try(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, declined_amounts=[5_000]) as world:
         _, order = await pending(world)
         assert await code_of(world.shop.pay_order(MERCHANT, "one", order.order, "a")) == "declined"
         assert await code_of(world.shop.pay_order(MERCHANT, "one", order.order, "a")) == "declined"
@@ -134,8 +134,8 @@ async def test_a_declined_payment_leaves_the_order_open_for_another_try(tmp_path
         assert (await world.shop.pay_order(MERCHANT, "one", order.order, "b")).status == "paid"
 
 
-async def test_notices_out_of_order_end_the_same(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, hold_back=True) as world:
+async def test_notices_out_of_order_end_the_same(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         _, order = await pending(world)
         payment = await started(world, order)
         assert (await settle(world, notice(world, payment, order.amount))).effect == "paid"
@@ -146,16 +146,16 @@ async def test_notices_out_of_order_end_the_same(tmp_path: Path) -> None:
         assert (await world.shop.order(MERCHANT, order.order)).status == "paid"
 
 
-async def test_a_pay_key_reused_for_another_order_is_a_conflict(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_pay_key_reused_for_another_order_is_a_conflict(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         _, first = await pending(world)
         _, second = await pending(world)
         await world.shop.pay_order(MERCHANT, "one", first.order, "k")
         assert await code_of(world.shop.pay_order(MERCHANT, "one", second.order, "k")) == "key_reused"
 
 
-async def test_a_due_order_with_a_started_payment_waits_for_the_provider_s_word(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, hold_back=True) as world:
+async def test_a_due_order_with_a_started_payment_waits_for_the_provider_s_word(place: Path | str) -> None:
+    async with shop_world(place, hold_back=True) as world:
         sale, order = await pending(world, total=1)
         payment = await started(world, order)
         world.provider.pay(payment)
@@ -167,8 +167,8 @@ async def test_a_due_order_with_a_started_payment_waits_for_the_provider_s_word(
         assert (await world.shop.order(MERCHANT, order.order)).status == "paid"
 
 
-async def test_a_due_order_nobody_paid_is_closed_at_the_provider_first(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, hold_back=True) as world:
+async def test_a_due_order_nobody_paid_is_closed_at_the_provider_first(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         sale, order = await pending(world, total=1)
         payment = await started(world, order)
         world.clock.advance(300_000)
@@ -181,8 +181,8 @@ async def test_a_due_order_nobody_paid_is_closed_at_the_provider_first(tmp_path:
         assert await code_of(world.shop.pay_order(MERCHANT, "one", order.order, "x")) == "gone"
 
 
-async def test_late_money_buys_the_units_anew_when_they_are_there(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, hold_back=True) as world:
+async def test_late_money_buys_the_units_anew_when_they_are_there(place: Path | str) -> None:
+    async with shop_world(place, hold_back=True) as world:
         drop = await world.drop()
         coupon = await world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "k")
         _, order = await pending(world, total=1, coupon=coupon.coupon)
@@ -196,8 +196,8 @@ async def test_late_money_buys_the_units_anew_when_they_are_there(tmp_path: Path
 
 
 @pytest.mark.parametrize("gone", ["units", "coupon", "sale"])
-async def test_late_money_that_can_buy_nothing_goes_back(tmp_path: Path, gone: str) -> None:
-    async with shop_world(tmp_path, hold_back=True) as world:
+async def test_late_money_that_can_buy_nothing_goes_back(anywhere: Path | str, gone: str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         drop = await world.drop()
         coupon = await world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "k")
         sale, order = await pending(world, total=2, per_person=2, coupon=coupon.coupon)
@@ -217,12 +217,12 @@ async def test_late_money_that_can_buy_nothing_goes_back(tmp_path: Path, gone: s
             while not await world.query("SELECT id FROM payment WHERE state = 'refunded'"):
                 await asyncio.sleep(0.02)
         assert (await world.shop.order(MERCHANT, order.order)).status == "cancelled"
-        assert sum(isinstance(event, RefundDue) for event in world.events) == 1
+        assert sum(isinstance(event, RefundDue) for event in await world.told()) == 1
         assert await paid_events(world) == 0
 
 
-async def test_money_for_an_order_paid_by_another_payment_goes_back(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, hold_back=True) as world:
+async def test_money_for_an_order_paid_by_another_payment_goes_back(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         _, order = await pending(world)
         first = await started(world, order)
         assert (
@@ -235,8 +235,8 @@ async def test_money_for_an_order_paid_by_another_payment_goes_back(tmp_path: Pa
         assert sorted(row.state for row in states) == ["refund_due", "settled"]
 
 
-async def test_a_refund_that_was_not_confirmed_is_asked_for_again(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, hold_back=True) as world:
+async def test_a_refund_that_was_not_confirmed_is_asked_for_again(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
         _, order = await pending(world, total=1)
         payment = await started(world, order)
         await world.shop.cancel_order(MERCHANT, "one", order.order)
@@ -249,8 +249,8 @@ async def test_a_refund_that_was_not_confirmed_is_asked_for_again(tmp_path: Path
         assert (await world.shop.sweep()).refunds_due == ()
 
 
-async def test_an_expired_order_cannot_be_paid(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_an_expired_order_cannot_be_paid(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         _, order = await pending(world)
         world.clock.advance(300_000)
         with pytest.raises(Refused, match="over"):

@@ -20,8 +20,8 @@ async def books(world: World, days_ago: int = 0, merchant: str = MERCHANT) -> An
     return await world.shop.aftersale.statement(merchant, day_of(world.clock() - days_ago * DAY_MS))
 
 
-async def test_a_day_adds_up_and_the_next_one_begins_where_it_ended(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_day_adds_up_and_the_next_one_begins_where_it_ended(place: Path | str) -> None:
+    async with shop_world(place) as world:
         order = await paid(world, units=3, coupon=1_001)
         await refund(world, order.order, "a", lines=[(OTHER_SKU, 1)], stock="quarantine", reason="broken")
         await settled(world)
@@ -55,9 +55,9 @@ async def test_a_day_adds_up_and_the_next_one_begins_where_it_ended(tmp_path: Pa
         assert await books(world, 1) == first
 
 
-async def test_a_day_is_shanghai_s_and_cut_to_the_millisecond(tmp_path: Path) -> None:
+async def test_a_day_is_shanghai_s_and_cut_to_the_millisecond(anywhere: Path | str) -> None:
     assert day_bounds_ms("1971-01-01") == (31_507_200_000, 31_593_600_000)
-    async with shop_world(tmp_path) as world:
+    async with shop_world(anywhere) as world:
         since, until = day_bounds_ms(day_of(world.clock()))
         world.clock.now_ms = until - 1
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 1)
@@ -70,15 +70,15 @@ async def test_a_day_is_shanghai_s_and_cut_to_the_millisecond(tmp_path: Path) ->
         assert today.stock[0].received == 0 and yesterday.stock[0].received == 1
 
 
-async def test_another_merchant_s_books_are_empty(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_another_merchant_s_books_are_empty(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await paid(world)
         other = await books(world, merchant="m2")
         assert (other.orders.count, other.money.closing, other.stock, other.providers) == (0, 0, (), ())
 
 
-async def test_what_is_still_owed_is_said(tmp_path: Path) -> None:
-    async with shop_world(tmp_path, mute_refunds=True) as world:
+async def test_what_is_still_owed_is_said(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, mute_refunds=True) as world:
         order = await paid(world)
         await refund(world, order.order, amount=77)
         await asyncio.sleep(0.05)
@@ -88,13 +88,13 @@ async def test_what_is_still_owed_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("day", ["", "today", "2026-02-30", "2026-2-3", "0001-01-01", "9999-12-31", "２０２６-01-01"])
-async def test_a_day_that_is_none_is_refused(tmp_path: Path, day: str) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_a_day_that_is_none_is_refused(anywhere: Path | str, day: str) -> None:
+    async with shop_world(anywhere) as world:
         assert await code_of(world.shop.aftersale.statement(MERCHANT, day)) == "invalid"
 
 
-async def test_the_csv_has_every_figure_and_runs_nowhere(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
+async def test_the_csv_has_every_figure_and_runs_nowhere(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.store.write(
             lambda connection: (
                 connection.exec_driver_sql(

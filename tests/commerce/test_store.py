@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
+import commerce.tables_access
 import commerce.tables_aftersale
 import commerce.tables_ledger
 import commerce.tables_people
@@ -18,6 +19,7 @@ from commerce.store_sql import migrate, open_store, sqlite_engine
 from commerce.tables import metadata
 
 assert commerce.tables_ledger
+assert commerce.tables_access
 assert commerce.tables_aftersale
 assert commerce.tables_people
 

@@ -26,6 +26,9 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
+    # Cameras that show a clock (the second gives depth, which no encoder takes), and a microphone that beeps.
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream=device-count=3,fps=30",
 )
 PATIENCE_MS = 60_000
 """How long anything is waited for: the machine may be busy, and a test that fails should fail with words."""

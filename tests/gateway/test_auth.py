@@ -23,7 +23,7 @@ def viewer_token() -> str:
 
 def test_a_token_says_what_was_put_in() -> None:
     claims = tokens().read(viewer_token())
-    assert claims == Claims("p1", "小雨", "viewer", "m1", "r1", NOW_MS + 60_000, "s1")
+    assert claims == Claims("p1", "小雨", "viewer", "m1", "r1", NOW_MS + 60_000, "s1", issued_ms=NOW_MS)
 
 
 def test_a_token_ends_at_its_second() -> None:

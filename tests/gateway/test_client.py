@@ -40,6 +40,21 @@ def test_loopback_and_trusted_proxies_are_exempt_from_the_bound() -> None:
     assert not Clients(Settings(loopback_exempt=False)).exempt("127.0.0.1")
 
 
+@pytest.mark.parametrize(
+    ("peer", "said", "scheme"),
+    [
+        ("10.0.0.1", b"https", "https"),
+        ("10.0.0.1", b"HTTPS ", "https"),
+        ("10.0.0.1", b"javascript", "http"),
+        ("10.0.0.1", None, "http"),
+        ("203.0.113.9", b"https", "http"),
+    ],
+)
+def test_a_trusted_proxy_says_how_the_client_came(peer: str, said: bytes | None, scheme: str) -> None:
+    headers = [] if said is None else [(b"x-forwarded-proto", said)]
+    assert Clients(PROXY).scheme(peer, headers, "http") == scheme
+
+
 def test_the_header_goes_before_the_query() -> None:
     assert bearer_token([(b"authorization", b"Bearer abc")], b"token=xyz") == "abc"
     assert bearer_token([(b"authorization", b"Basic abc")], b"token=xyz") == "xyz"

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.access import HOPS_MAX, Undecided, Wish
 from gateway.config import Settings, SettingsError, refuse_unavailable
+from gateway.doors import HOPS_MAX, Undecided, Wish
 from gateway.edge import EdgeAccess, EdgeLimits, parse_origin
 from gateway.edge_app import EdgeApplication
 from gateway.errors import Problem
@@ -79,7 +79,11 @@ async def test_a_no_is_passed_on_and_remembered_for_less_long() -> None:
         questions.answer = b"HTTP/1.1 404 No\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
         for _ in range(2):
             refused = await access.play(Wish("room", ""))
-            assert refused is not None and (refused.status, refused.code, refused.retry_ms) == (404, "no_stream", 7)
+            assert isinstance(refused, Problem) and (refused.status, refused.code, refused.retry_ms) == (
+                404,
+                "no_stream",
+                7,
+            )
         assert len(questions.heads) == 1
         now[0] += EdgeLimits().refused_ms
         assert access.glance(Wish("room", "")) is Undecided.YET
@@ -105,7 +109,7 @@ async def test_an_origin_that_never_answers_is_told_of_after_the_wait_and_forgot
     async with asked(QUICK) as (access, questions, _):
         questions.answer, good = NO_ANSWERS[0], questions.answer
         refused = await access.play(Wish("room", ""))
-        assert refused is not None and (refused.status, refused.code) == (503, "origin") and refused.retry_ms
+        assert isinstance(refused, Problem) and (refused.status, refused.code) == (503, "origin") and refused.retry_ms
         questions.answer, access._limits = good, EdgeLimits()
         assert await access.play(Wish("room", "")) is None
 
@@ -114,7 +118,7 @@ async def test_who_has_been_here_or_through_too_many_is_in_a_ring() -> None:
     async with asked() as (access, questions, _):
         for via in (("a", "me"), tuple(f"e{number}" for number in range(HOPS_MAX))):
             refused = await access.play(Wish("room", "", via))
-            assert refused is not None and (refused.status, refused.code) == (508, "loop")
+            assert isinstance(refused, Problem) and (refused.status, refused.code) == (508, "loop")
         assert questions.heads == []
         assert await access.play(Wish("room", "", ("a", "b"))) is None
         assert b"siyu-via: a, b, me" in questions.heads[0].lower()
@@ -138,9 +142,9 @@ async def test_a_pull_carries_a_viewers_token_and_drops_one_that_is_refused() ->
 async def test_nobody_publishes_to_an_edge() -> None:
     async with asked() as (access, _, _now):
         with pytest.raises(PublishRefused, match="origin"):
-            await access.publish(PublishRequest("live", "room", "key", "127.0.0.1"))
+            await access.rtmp_host(PublishRequest("live", "room", "key", "127.0.0.1"))
         with pytest.raises(Problem, match="origin"):
-            await access.broadcast("room", "key")
+            access.whip_origin("room", "key", "127.0.0.1")
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ import pytest
 
 from chat.errors import CloseCode
 from gateway import gate
+from gateway.auth import TokenError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEXT = (ROOT / "docs" / "errors.md").read_text("utf-8")
+FLAWS = ((False, False), (True, False), (False, True))
 # Good news, not errors.
 RTMP_SUCCESS = {
     "NetConnection.Connect.Success",
@@ -36,6 +38,14 @@ def test_every_problem_of_the_api_is_listed_with_its_status() -> None:
     found = {(row[0], row[1]) for row in calls("gateway", "Problem") if isinstance(row[1], str) and row[0]}
     assert len(found) > 10
     assert sorted(found - set(listed())) == []
+
+
+def test_every_refusal_of_a_key_or_token_is_listed_with_its_status() -> None:
+    found = {(row[0], row[1]) for row in calls("gateway", "KeyRefused")}
+    assert len(found) == 4
+    tokens = {(401, TokenError("", expired=expired, revoked=revoked).code) for expired, revoked in FLAWS}
+    assert len(tokens) == 3
+    assert sorted((found | tokens) - set(listed()), key=str) == []
 
 
 def test_every_refusal_of_an_offer_is_listed_with_its_status() -> None:

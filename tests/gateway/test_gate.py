@@ -61,7 +61,12 @@ class Echo(asyncio.Protocol):
 class Door:
     """uvicorn with our gate on a loop of its own, as `siyu serve` runs it."""
 
-    def __init__(self, certificate: tuple[Path, Path] | None, environment: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        certificate: tuple[Path, Path] | None,
+        environment: dict[str, Any] | None = None,
+        handshake_timeout_s: float = PATIENCE_S,
+    ) -> None:
         cert, key = certificate or (None, None)
         self.settings = Settings(tls_cert=cert, tls_key=key, **(environment or {}))
         self.certificate = cert
@@ -71,6 +76,7 @@ class Door:
             connections_max=CONNECTIONS_MAX,
             per_address_max=PER_ADDRESS_MAX,
             header_timeout_s=HEADER_TIMEOUT_S,
+            handshake_timeout_s=handshake_timeout_s,
             take=self.take,
         )
         self.asgi = Starlette(
@@ -417,5 +423,49 @@ def test_one_address_has_a_bound_of_its_own_where_it_is_not_exempt() -> None:
             client.sendall(get("/live/a.flv"))
             receive(client, b"taken;")
         door.until_empty()
+    finally:
+        door.close()
+
+
+def test_a_connection_counts_from_before_its_tls_handshake(certificate: tuple[Path, Path]) -> None:
+    """Who never agrees on TLS holds no descriptor uncounted, and none for long."""
+    door = Door(certificate, {"loopback_exempt": False})
+    try:
+        silent = [
+            socket.create_connection(("127.0.0.1", door.port), timeout=PATIENCE_S) for _ in range(PER_ADDRESS_MAX)
+        ]
+        door.until(lambda: door.gate.counts.tls_handshakes == PER_ADDRESS_MAX, "four handshakes under way")
+        with door.connect() as told:
+            assert b"too_many_connections" in rest(told)
+        for client in silent:
+            client.close()
+        door.until_empty()
+        assert (door.gate.counts.tls_failed, door.gate.counts.tls_handshakes) == (PER_ADDRESS_MAX, 0)
+        with door.connect() as late:
+            late.sendall(get("/hello", head="Connection: close\r\n"))
+            assert rest(late).endswith(b"hello")
+    finally:
+        door.close()
+
+
+def test_a_handshake_that_does_not_come_is_given_up(certificate: tuple[Path, Path]) -> None:
+    door = Door(certificate, handshake_timeout_s=0.2)
+    try:
+        with socket.create_connection(("127.0.0.1", door.port), timeout=PATIENCE_S) as silent:
+            assert rest(silent) == b""
+        door.until_empty()
+        assert door.gate.counts.tls_failed == 1
+    finally:
+        door.close()
+
+
+def test_what_is_no_tls_is_cut_and_counted_out(certificate: tuple[Path, Path]) -> None:
+    door = Door(certificate)
+    try:
+        with socket.create_connection(("127.0.0.1", door.port), timeout=PATIENCE_S) as plain:
+            plain.sendall(get("/hello"))
+            assert not rest(plain).startswith(b"HTTP")
+        door.until_empty()
+        assert door.gate.counts.tls_failed == 1
     finally:
         door.close()

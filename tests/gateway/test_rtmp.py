@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
+import ssl
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from gateway.config import Settings, SettingsError, tls_context
+from tests.certificates import OTHER, make_certificate
 from tests.harness import LiveServer, free_port, live_server
 from tests.outside import need
 
@@ -30,13 +33,7 @@ CODECS = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "25", "-c:a", "aac", 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for this machine that its key itself has signed."""
-    need("openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
-    command = ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names)
-    subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True, timeout=60)
-    return cert, key
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @contextmanager
@@ -126,6 +123,32 @@ async def test_websocket_flv_plays_on_the_url_of_http_flv(private: LiveServer) -
         assert {stream.type for stream in source.streams} == {"video", "audio"}
 
 
+async def test_http_and_websocket_flv_viewers_of_a_revoked_token_are_closed(private: LiveServer) -> None:
+    path = f"/rooms/{private.room}/play-tokens"
+    minted = private.call("POST", path, {}, token=private.seed["host_token"]).json()
+    address = f"127.0.0.1:{private.http_port}/live/{private.room}.flv?token={minted['token']}"
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        httpx.AsyncClient(timeout=PATIENCE_S) as client,
+        client.stream("GET", f"http://{address}") as flv,
+        connect(f"ws://{address}", max_size=None) as websocket,
+    ):
+        chunks = flv.aiter_bytes()
+        assert (await anext(chunks)).startswith(b"FLV")
+        assert await websocket.recv()
+        revoked = await asyncio.to_thread(
+            private.call, "DELETE", f"{path}/{minted['id']}", token=private.seed["host_token"]
+        )
+        assert revoked.json() == {"closed": 2}
+        async for _ in chunks:
+            pass
+        await websocket.wait_closed()
+        assert (websocket.close_code, websocket.close_reason) == (4401, "this token was revoked: ask for a new one")
+        again = await client.get(f"http://{address}")
+        assert (again.status_code, again.json()["code"]) == (401, "token_revoked")
+    assert minted["token"] not in private.log()
+
+
 async def test_websocket_flv_without_a_token_is_refused_before_the_upgrade(private: LiveServer) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await connect(f"ws://127.0.0.1:{private.http_port}/live/{private.room}.flv")
@@ -172,6 +195,29 @@ def test_hosts_publish_and_players_watch_over_tls(tmp_path: Path, certificate: t
         assert server.stop() == 0
 
 
+def test_a_client_that_checks_certificates_refuses_a_wrong_one_in_words_and_nothing_else_breaks(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    other, key = make_certificate(tmp_path / "other", OTHER)
+    port = free_port()
+    flags = ("--tls-cert", str(other), "--tls-key", str(key), "--rtmps-port", str(port))
+    with live_server(tmp_path, flags=flags) as server:
+        address = f"127.0.0.1:{port}/live/{server.seed['room']}?key={server.seed['stream_key']}"
+        for trusted, reason in ((certificate[0], "verify|untrusted|signer|certificate"), (other, "name|match|verif")):
+            check = ("-tls_verify", "1", "-ca_file", str(trusted))
+            command = ["ffmpeg", "-v", "error", "-nostdin", *SOURCE, *CODECS, *check, f"rtmps://{address}"]
+            run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+            assert run.returncode != 0
+            assert re.search(reason, run.stderr, re.IGNORECASE), run.stderr
+            with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+                httpx.get(f"{server.base}/healthz", verify=ssl.create_default_context(cafile=str(trusted)))
+        # Who broke off was the client: to the server that is no error of its own.
+        assert '"level":"error"' not in server.log()
+        assert "Traceback" not in server.log()
+        with host(f"rtmps://{address}"):
+            until_live(server)
+
+
 def test_a_certificate_that_is_not_there_is_told_at_the_start(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
     command = [sys.executable, "-m", "gateway", "serve", "--data", str(tmp_path), "--tls-key", str(certificate[1])]
     command += ["--tls-cert", str(tmp_path / "nothing.pem"), "--http-port", "0", "--rtmp-port", "0"]
@@ -185,6 +231,13 @@ def test_a_file_that_is_no_certificate_is_refused_in_words(tmp_path: Path, certi
     bad.write_text("this is not one")
     with pytest.raises(SettingsError, match="both are PEM and must match"):
         tls_context(Settings(tls_cert=bad, tls_key=certificate[1]))
+
+
+def test_a_key_of_another_certificate_is_refused_in_words(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    other = tmp_path / "other.pem"
+    subprocess.run(("openssl", "genrsa", "-out", str(other), "2048"), check=True, capture_output=True, timeout=60)
+    with pytest.raises(SettingsError, match="both are PEM and must match"):
+        tls_context(Settings(tls_cert=certificate[0], tls_key=other))
 
 
 def test_an_rtmps_port_without_a_certificate_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from aiortc import AudioStreamTrack, RTCConfiguration, RTCPeerConnection, VideoS
 from playwright.async_api import async_playwright, expect
 
 from tests.gateway.rig import Rig, rig
-from tests.gateway.test_whep import SDP, outsider
+from tests.gateway.test_whep import SDP, first_second, outsider
 from tests.harness import LiveServer, live_server
+from tests.stream.fuzz_targets import OFFERS, flipped
+from tests.stream.stage import Host
 
 
 @pytest.fixture
@@ -61,10 +64,23 @@ async def test_a_room_has_one_host_until_it_is_silent_or_leaves(quiet: Rig) -> N
     assert opened.status_code == 201, opened.text
     assert "a=recvonly" in opened.text
     assert opened.headers["location"].startswith(f"/whip/{quiet.shop.room}/")
+    # The time in which the first one could fall silent does not pass.
+    quiet.clock.stop()
     again = await post(quiet, quiet.shop.stream_key, offer)
     assert (again.status_code, again.json()["code"]) == (409, "live")
     assert (await quiet.client.delete(opened.headers["location"])).status_code == 200
     assert (await post(quiet, quiet.shop.stream_key, offer)).status_code == 201
+
+
+async def test_a_host_that_reloads_its_page_takes_its_room_over_at_the_first_try(quiet: Rig) -> None:
+    offer = await make_offer()
+    first = await post(quiet, quiet.shop.stream_key, offer)
+    assert first.status_code == 201
+    # The first connection is not closed, and still looks alive.
+    second = await post(quiet, quiet.shop.stream_key, offer)
+    assert second.status_code == 201, second.text
+    assert (await quiet.client.delete(first.headers["location"])).status_code == 404
+    assert (await quiet.client.delete(second.headers["location"])).status_code == 200
 
 
 PUBLISH = """
@@ -173,3 +189,33 @@ async def test_a_host_goes_live_and_stops_on_the_studio_page(tmp_path: Path) -> 
                     await asyncio.sleep(0.1)
             await browser.close()
         assert complaints == []
+
+
+@pytest.mark.parametrize("way", ["whip", "whep"])
+async def test_broken_bodies_are_answered_and_leave_no_session_and_no_host_behind(quiet: Rig, way: str) -> None:
+    services, webrtc = quiet.application.services, quiet.application.streaming.webrtc
+    publication = None
+    if way == "whep":
+        publication = services.directory.publish(quiet.shop.room, Host(), services.clock())
+        for packet in first_second():
+            publication.push(packet, services.clock())
+    headers = {**SDP, "authorization": f"Bearer {quiet.shop.stream_key}"}
+    tasks = len(asyncio.all_tasks())
+    answered = set()
+    for number in range(120):
+        chance = random.Random(number)
+        body = flipped(chance.choice(OFFERS), chance) if number % 4 else chance.randbytes(number)
+        answer = await quiet.client.post(f"/{way}/{quiet.shop.room}", content=body, headers=headers)
+        answered.add(answer.status_code)
+        if answer.status_code == 201:
+            assert (await quiet.client.delete(answer.headers["location"])).status_code == 200
+        else:
+            assert answer.status_code in {400, 413, 422} and answer.json()["code"] != "internal", (number, answer.text)
+    assert {201, 400, 422} <= answered
+    assert webrtc.stats().connections == 0
+    assert services.directory.origins() == {}
+    if publication is not None:
+        publication.end("over", services.clock())
+    async with asyncio.timeout(20):
+        while len(asyncio.all_tasks()) > tasks:
+            await asyncio.sleep(0.02)

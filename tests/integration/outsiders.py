@@ -204,6 +204,8 @@ class FlvPlayer(RawPlayer):
     def __init__(self, server: LiveServer, room: str | None = None, query: str = "") -> None:
         self.header = b""
         self.tags: list[Tag] = []
+        self.last_body = b""
+        """The payload of the newest tag."""
         super().__init__(server, f"/live/{room or server.room}.flv{query}")
 
     def parse(self) -> None:
@@ -221,6 +223,7 @@ class FlvPlayer(RawPlayer):
             body = data[at + 11 : at + 11 + size]
             config = kind in (8, 9) and body[1] == 0 and (kind == 9 or body[0] >> 4 == 10)
             key = kind == 9 and body[0] >> 4 == 1
+            self.last_body = body
             self.tags.append(Tag(now, kind, time_ms, key, config, hashlib.md5(body).hexdigest()))
             at += 15 + size
         self._pending = data[at:]

@@ -11,17 +11,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.harness import LiveServer, free_port, live_server
-from tests.integration.outsiders import PATIENCE_S
+from tests.integration.outsiders import PATIENCE_S, publishing, wait_until
+from tests.outside import need
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server(tmp_path_factory.mktemp("upkeep")) as server:
+    with live_server(tmp_path_factory.mktemp("upkeep"), flags=("--record", "--record-min-free", "0")) as server:
         yield server
 
 
@@ -82,7 +84,6 @@ def test_a_second_server_on_the_same_data_is_refused(server: LiveServer) -> None
 
 
 def test_what_this_release_cannot_do_is_refused_in_words(tmp_path: Path) -> None:
-    assert "PostgreSQL" in refused(siyu("serve", "--data", str(tmp_path), "--database-url", "postgresql://x/y"))
     assert "--workers" in refused(siyu("serve", "--data", str(tmp_path), "--workers", "2"))
     assert "--http-port" in refused(siyu("serve", "--data", str(tmp_path), "--http-port", "70000"))
 
@@ -102,10 +103,29 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     assert "newer" in refused(serve(tmp_path))
 
 
-def test_a_backup_of_a_live_server_serves_again_elsewhere(server: LiveServer, tmp_path: Path) -> None:
+def shows(server: LiveServer) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = server.call("GET", f"/rooms/{server.room}/shows").json()["items"]
+    return items
+
+
+def touches(data: Path) -> int:
+    with contextlib.closing(sqlite3.connect(data / "touches.db")) as database:
+        count: int = database.execute("SELECT count(*) FROM touch").fetchone()[0]
+        return count
+
+
+def test_a_backup_of_a_server_on_air_serves_again_elsewhere(server: LiveServer, tmp_path: Path) -> None:
+    need("ffmpeg")
     copy = tmp_path / "evening.db"
-    assert server.run("backup", str(copy)).returncode == 0
-    assert (tmp_path / "evening.db.key").stat().st_mode & 0o077 == 0
+    link = server.call("POST", "/links", {"room": server.room, "channel": "群"}, token=server.seed["merchant_token"])
+    server.guest(scene=link.json()["token"])
+    wait_until(lambda: touches(server.data) > 0, "a written touch")
+    with publishing(server.publish_url):
+        wait_until(lambda: shows(server) and shows(server)[0]["length_ms"] >= 2_000, "two recorded seconds")
+        assert server.run("backup", "--media", str(copy)).returncode == 0
+        (live,) = shows(server)
+    for name in ("evening.db.key", "evening.db.sandbox"):
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0
     assert "exists already" in refused(siyu("backup", "--data", str(server.data), str(copy)))
     data = tmp_path / "again"
     assert siyu("restore", "--data", str(data), str(copy)).returncode == 0
@@ -124,6 +144,12 @@ def test_a_backup_of_a_live_server_serves_again_elsewhere(server: LiveServer, tm
         assert view.json()["publish"]["stream_key"] == server.seed["publish"]["stream_key"]
         theirs = server.call("GET", f"/rooms/{server.room}/products").json()
         assert other.call("GET", f"/rooms/{server.room}/products").json() == theirs
+        (show,) = shows(other)
+        assert (show["show"], show["started"]) == (live["show"], live["started"]) and show["length_ms"] >= 2_000
+        replay = httpx.get(show["url"], timeout=PATIENCE_S).text
+        media = next(line for line in replay.splitlines() if line and not line.startswith("#"))
+        assert httpx.get(f"{other.base}/replay/{other.room}/{show['show']}/{media}", timeout=PATIENCE_S).content
+        assert touches(data) == touches(server.data) > 0
     finally:
         assert other.stop() == 0
 

@@ -15,6 +15,10 @@ AVCC = bytes.fromhex("0164000dffe100186764000dacd94141fa1000000300100000030320f1
 """A record of libx264's: High profile, 320×240."""
 ASC = bytes.fromhex("121056e500")
 """AAC LC, 44.1 kHz, stereo, as FFmpeg's encoder writes it."""
+DELIMITER = bytes.fromhex("000000020910")
+"""What stands before a key frame that is shown again while its host is away."""
+SILENCE = bytes.fromhex("21000000001c")
+"""A frame of AAC stereo with nothing in it."""
 
 FRAMES_PER_S = 25
 GOP_FRAMES = 25
@@ -63,13 +67,15 @@ def packets(data: bytes) -> list[Packet]:
     return [packet for kind, time, body in tags(data) if (packet := parsers[kind](body, time)) is not None]
 
 
-def make_clip(seconds: int = 4, size: tuple[int, int] = (320, 240), b_frames: int = 2) -> Clip:
+def make_clip(
+    seconds: int = 4, size: tuple[int, int] = (320, 240), b_frames: int = 2, gop_frames: int = GOP_FRAMES
+) -> Clip:
     """Encode a moving gradient and a tone into FLV with libx264 and aac, and read the packets of it."""
     sink = io.BytesIO()
     with av.open(sink, "w", format="flv") as container:
         video = container.add_stream("libx264", rate=FRAMES_PER_S)
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
-        video.options = {"g": str(GOP_FRAMES), "keyint_min": str(GOP_FRAMES), "sc_threshold": "0", "preset": "veryfast"}
+        video.options = {"g": str(gop_frames), "keyint_min": str(gop_frames), "sc_threshold": "0", "preset": "veryfast"}
         video.codec_context.max_b_frames = b_frames
         audio = container.add_stream("aac", rate=44100, layout="stereo")
         ramp = np.add.outer(np.arange(size[1]), np.arange(size[0]))

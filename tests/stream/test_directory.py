@@ -14,8 +14,11 @@ from stream.directory import (
     StreamStopped,
 )
 from stream.errors import AlreadyPublishing, PublishRefused
+from stream.origin import Origin
 from stream.packet import Codec, Kind, Packet
-from stream.relay import AUDIO_WAIT_MS
+from stream.protocol import flv
+from stream.protocol.rtmp_chunk import MESSAGE_BYTES_MAX
+from stream.relay import AUDIO_WAIT_MS, PACKET_BYTES_MAX
 from tests.stream.media import ASC, AVCC, Clip
 from tests.stream.stage import Host
 
@@ -189,3 +192,59 @@ def test_closing_ends_hosts_and_readers_and_takes_no_more() -> None:
     assert isinstance(events[-1], StreamStopped)
     with pytest.raises(PublishRefused):
         directory.publish("room", Host(), 0)
+
+
+def send(publication: Publication, directory: Directory, from_s: int, to_s: int, bytes_per_s: int) -> None:
+    """A host that sends so much a second, swept each half second as the timer does."""
+    for half in range(from_s * 2, to_s * 2):
+        now_ms = half * 500
+        publication.push(Packet(Kind.VIDEO, Codec.H264, now_ms, 0, True, False, bytes(bytes_per_s // 2)), now_ms)
+        directory.sweep(now_ms + 499)
+
+
+def test_a_host_that_sends_too_much_for_too_long_is_told_and_closed() -> None:
+    directory, events = make(DirectoryLimits(host_bits_per_s_max=8_000, excess_ms=10_000))
+    host, origin = Host(), Origin("rtmp", "k1", "OBS", "192.0.2.1")
+    publication = directory.publish("room", host, 0, origin)
+    publication.push(Packet(Kind.VIDEO, Codec.H264, 0, 0, True, True, AVCC), 0)
+    send(publication, directory, 0, 30, 900)
+    # A burst that is over within the time is none.
+    send(publication, directory, 30, 36, 4_000)
+    send(publication, directory, 36, 60, 900)
+    assert publication.active and not host.closed
+    send(publication, directory, 60, 80, 1_200)
+    assert not publication.active
+    assert host.closed == ["it sent more than 0.008 Mbit/s, lower the bitrate in the encoder"]
+    assert directory.stats().expelled == 1
+    stopped = events[-1]
+    assert isinstance(stopped, StreamStopped) and stopped.origin == origin and "Mbit/s" in stopped.reason
+
+
+def test_an_expelled_host_leaves_its_room_and_viewers_to_the_next_one() -> None:
+    directory, _ = make()
+    host, watcher = Host(), Watcher()
+    directory.publish("room", host, 0, Origin("rtmp", "k1", "", "192.0.2.1"))
+    directory.relay("room").attach(watcher, 0)
+    assert directory.expel("room", "the stream key was revoked", 10)
+    assert host.closed == ["the stream key was revoked"] and directory.origins() == {}
+    assert not directory.expel("room", "again", 10) and not directory.expel("nowhere", "x", 10)
+    go_live(directory.publish("room", Host(), 20), 20)
+    assert watcher.calls == ["start"]
+
+
+def test_a_frame_that_fits_no_tag_is_dropped_and_the_largest_that_does_goes_through() -> None:
+    # 16 MB of classic HEVC with a time offset grew over the 24-bit size of the tag that is made of it.
+    directory, _ = make()
+    watcher = Watcher()
+    relay = directory.relay("room")
+    relay.attach(watcher, 0)
+    publication = directory.publish("room", Host(), 0)
+    go_live(publication, 0)
+    for size in (PACKET_BYTES_MAX + 1, PACKET_BYTES_MAX):
+        publication.push(Packet(Kind.VIDEO, Codec.HEVC, 40, 40, False, False, bytes(size)), 40)
+        publication.push(Packet(Kind.VIDEO, Codec.H264, 40, 40, False, False, bytes(size)), 40)
+    assert [len(packet.data) for packet in watcher.packets] == [PACKET_BYTES_MAX]
+    for codec in (Codec.H264, Codec.HEVC, Codec.AV1, Codec.VP9):
+        largest = Packet(Kind.VIDEO, codec, 40, 40, False, False, bytes(PACKET_BYTES_MAX))
+        assert len(flv.tag(largest)) > PACKET_BYTES_MAX
+        assert len(flv.body_prefix(largest)) + PACKET_BYTES_MAX <= MESSAGE_BYTES_MAX

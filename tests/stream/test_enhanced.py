@@ -8,16 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.directory import Directory
 from stream.fanout import ViewerLimits
+from stream.ingest_rtmp import RtmpIngest
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import amf0, flv
+from stream.protocol.rtmp_events import MediaReceived
 from stream.protocol.rtmp_session import RtmpSession
 from stream.relay import Relay
 from stream.tag_encoder import FlvEncoder
 from tests.stream import enhanced_host
-from tests.stream.media import packets
+from tests.stream.media import AVCC, packets
 from tests.stream.rtmp_peer import ENTROPY, HELLO, SERVER_HANDSHAKE_BYTES, command, commands
 from tests.stream.rtmp_stage import KEY, PATIENCE_S, rtmp_stage, run
+from tests.stream.stage import Host
 
 VIDEO = {b"avc1": Codec.H264, b"hvc1": Codec.HEVC, b"av01": Codec.AV1, b"vp08": Codec.VP8, b"vp09": Codec.VP9}
 AUDIO = {
@@ -182,7 +186,7 @@ async def test_a_host_of_a_new_codec_is_told_right_and_played_as_it_came(
     async with rtmp_stage() as stage:
         relay = stage.directory.relay("room")
         file = FlvFile(relay)
-        relay.attach(file, 0)
+        relay.attach(file, 0, host_only=True)
         infos = []
         stage.directory.listen(lambda event: infos.append(event.info))
         process = await asyncio.create_subprocess_exec(
@@ -232,3 +236,26 @@ async def test_pyav_plays_hevc_over_rtmp(tmp_path: Path) -> None:
                 break
         code, out, said = await playing
         assert (code, out) == (0, "hevc\n"), said
+
+
+def test_hevc_behind_the_codec_id_of_h264_is_taken_for_what_it_is(tmp_path: Path) -> None:
+    """OBS of before Enhanced RTMP sends it so."""
+    file = tmp_path / "hevc.flv"
+    enhanced_host.main(str(file), "libx265", "-")
+    found = [packet for packet in packets(file.read_bytes()) if packet.kind is Kind.VIDEO]
+    directory = Directory(lambda: 0)
+
+    async def nobody(request: object) -> None:
+        return
+
+    feed = RtmpIngest(directory, nobody).publish("room", Host(), 0)
+    for packet in found:
+        head = bytes(((1 if packet.key or packet.config else 2) << 4 | 7, 0 if packet.config else 1)) + bytes(3)
+        assert feed.push(MediaReceived(9, packet.dts_ms, head + packet.data), packet.dts_ms)
+    relay = directory.relay("room")
+    assert directory.info("room").video_codec == "hvc1.1.6.L60.90"
+    assert relay.packets_dropped == 0
+    avc = Packet(Kind.VIDEO, Codec.H264, 0, 0, True, True, AVCC)
+    feed.push(MediaReceived(9, 5_000, b"\x17\x00\x00\x00\x00" + avc.data), 5_000)
+    feed.push(MediaReceived(9, 5_000, b"\x17\x01\x00\x00\x00" + b"picture"), 5_000)
+    assert directory.info("room").video_codec == "avc1.64000d"

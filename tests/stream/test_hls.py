@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.protocol.hls import HlsLimits, Part, Timeline, multivariant
+from stream.protocol.hls import HlsLimits, Part, Rendition, Timeline, multivariant
+from tests.stream import hls_rules
 
 LIMITS = HlsLimits(part_ms=300, segment_ms_min=1_000, window_ms=8_000)
 
@@ -148,5 +149,49 @@ def test_any_stream_makes_playlists_whose_files_exist(parts: list[tuple[bool, fl
 
 
 def test_the_multivariant_playlist_names_codecs_and_size() -> None:
-    text = multivariant("avc1.42c01f,mp4a.40.2", 1_500_000, (540, 960), "token=x")
+    text = multivariant(Rendition("avc1.42c01f,mp4a.40.2", 1_500_000, (540, 960), "token=x"))
     assert 'CODECS="avc1.42c01f,mp4a.40.2"' in text and "RESOLUTION=540x960" in text and "media.m3u8?token=x" in text
+
+
+def test_every_reload_of_a_stream_with_breaks_keeps_the_rules() -> None:
+    made = Timeline("e1", LIMITS)
+    before: hls_rules.Playlist | None = None
+    at_ms = 0
+    for index in range(400):
+        if index % 90 == 89:
+            made.interrupt()
+            at_ms += 700
+        made.add(part(index, key=index % 90 == 0 or index % 5 == 0), b"init%d" % (index // 130), at_ms)
+        at_ms += 300
+        if made.ready:
+            after = hls_rules.check(made.playlist("token=x"))
+            hls_rules.check(made.playlist("token=x", skip=True))
+            if before is not None:
+                hls_rules.check_reload(before, after)
+            before = after
+
+
+def test_a_part_behind_a_segments_last_one_is_the_first_of_the_next_segment() -> None:
+    made = timeline(4)
+    made.interrupt()
+    last = made.segments[-1]
+    assert made.has(last.number, None) and made.has(last.number, len(last.parts) - 1)
+    assert not made.has(last.number, len(last.parts))
+    made.add(part(1000, key=True), b"init", 9_000_000)
+    assert made.has(last.number, len(last.parts)) and made.has(last.number + 1, 0)
+
+
+def test_a_part_more_than_three_seconds_ahead_is_too_far() -> None:
+    made = timeline(4)
+    last = made.segments[-1]
+    assert not made.too_far(last.number, len(last.parts) - 1 + 10)
+    assert made.too_far(last.number, len(last.parts) - 1 + 11)
+
+
+def test_after_a_cut_without_a_key_frame_segments_begin_at_key_frames_again() -> None:
+    made = Timeline("e1", LIMITS, timeline(4))
+    for index in range(60):
+        # Key frames each 2.1 s, the first one 0.9 s after the start.
+        made.add(part(index, key=index == 0 or index % 7 == 3), b"init", index * 300)
+    assert [segment.parts[0].independent for segment in made.segments][2:] == [True] * (len(made.segments) - 2)
+    hls_rules.check(made.playlist())

@@ -134,7 +134,7 @@ def broadcast(
         publication = directory.publish("room", Host(), now[0])
     recordings = [Recording(publication.relay, make) for make, _ in FORMATS]
     for recording in recordings:
-        publication.relay.attach(recording, now[0])
+        publication.relay.attach(recording, now[0], host_only=True)
     for packet in configs:
         publication.push(replace(packet, dts_ms=clock(0) & 0xFFFFFFFF), now[0])
     for index in range(frames):
@@ -145,7 +145,8 @@ def broadcast(
         if real_ms >= sound_first_ms:
             publication.push(replace(picture, dts_ms=stamp, key=index % 25 == 0), now[0] + real_ms)
         publication.push(replace(sound, dts_ms=stamp), now[0] + real_ms)
-    publication.end("over", now[0] + frames * 40)
+    now[0] += frames * 40
+    directory.close()
     return [(recording.data, read(recording.data)) for recording, (_, read) in zip(recordings, FORMATS, strict=True)]
 
 

@@ -15,12 +15,12 @@ import pytest
 import uvloop
 
 from stream.directory import PUBLISHER_SILENCE_MS, Directory
-from stream.errors import AlreadyPublishing, PublishRefused
+from stream.errors import PublishRefused
 from stream.ingest_rtmp import Authorize, RtmpIngest
-from stream.packet import Kind, Packet
+from stream.packet import Kind
 from stream.protocol.rtmp_chunk import write_message
-from stream.rtmp_peers import Publisher, PublishRequest, RtmpLimits
-from stream.rtmp_server import RtmpServer
+from stream.rtmp_peers import PublishRequest, RtmpLimits
+from stream.rtmp_server import TOLD_MAX, RtmpServer
 from tests.stream.rtmp_peer import (
     C0C1,
     FFMPEG_PUBLISH,
@@ -32,6 +32,7 @@ from tests.stream.rtmp_peer import (
     connect,
     publish,
 )
+from tests.stream.rtmp_room import Room
 
 P = ParamSpec("P")
 KEY = "s3cret-k3y"
@@ -46,31 +47,6 @@ def on_uvloop(test: Callable[P, Coroutine[None, None, None]]) -> Callable[P, Non
         uvloop.run(test(*args, **kwargs))
 
     return run
-
-
-class Room:
-    """A directory of one room that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.packets: list[Packet] = []
-        self.ended: list[str] = []
-        self.publisher: Publisher | None = None
-
-    def publish(self, room: str, publisher: Publisher, now_ms: int) -> "Room":
-        if self.publisher is not None:
-            raise AlreadyPublishing(room)
-        self.publisher = publisher
-        return self
-
-    def push(self, packet: Packet, now_ms: int) -> None:
-        self.packets.append(packet)
-
-    def end(self, reason: str, now_ms: int) -> None:
-        self.ended.append(reason)
-        self.publisher = None
-
-    def frames(self, kind: Kind) -> list[Packet]:
-        return [packet for packet in self.packets if packet.kind is kind and not packet.config]
 
 
 async def check_key(request: PublishRequest) -> None:
@@ -270,14 +246,56 @@ async def test_a_second_publisher_is_refused_while_the_first_goes_on() -> None:
         await first.until(b"NetStream.Publish.Start")
         first.writer.write(write_message(4, 8, 1, 0, b"\xaf\x00\x12\x10"))
         await until(lambda: ingest.stats().packets == 1)
+
+        async def go_on() -> None:
+            for count in itertools.count(1):
+                first.writer.write(write_message(4, 8, 1, 23 * count, b"\xaf\x01abc"))
+                await asyncio.sleep(0.02)
+
+        going_on = asyncio.create_task(go_on())
         second = await Peer.to(port, HELLO + connect() + publish(f"ROOM?key={KEY}"))
         answer = await second.rest()
         assert b"NetStream.Publish.BadName" in answer
         assert b"live already" in answer
         assert ingest.stats().publishing == 1
-        first.writer.write(write_message(4, 8, 1, 23, b"\xaf\x01abc"))
-        await until(lambda: ingest.stats().packets == 2)
+        seen = ingest.stats().packets
+        await until(lambda: ingest.stats().packets > seen)
+        going_on.cancel()
         first.writer.close()
+
+
+@on_uvloop
+async def test_a_host_that_was_heard_a_moment_ago_and_says_nothing_more_is_taken_over_at_the_first_try() -> None:
+    """Its old connection looks alive, and the encoder's patience is three tries."""
+    directory = Directory(clock)
+    async with serving(directory) as (ingest, port):
+        first = await Peer.to(port, HELLO + connect() + publish(f"ROOM?key={KEY}"))
+        await first.until(b"NetStream.Publish.Start")
+        second = await Peer.to(port, HELLO + connect() + publish(f"ROOM?key={KEY}"))
+        first.writer.write(write_message(4, 8, 1, 0, b"\xaf\x00\x12\x10"))
+        await second.until(b"NetStream.Publish.Start")
+        assert b"taken over" in await first.rest()
+        assert directory.stats().takeovers == 1
+        assert ingest.stats().rejected == 0
+
+
+@on_uvloop
+async def test_a_second_host_that_leaves_while_it_waits_gets_no_room() -> None:
+    now = [clock()]
+    directory = Directory(lambda: now[0])
+    ingest = RtmpServer(RtmpIngest(directory, check_key), clock=lambda: now[0])
+    port = await ingest.start("127.0.0.1", 0)
+    first = await Peer.to(port, HELLO + connect() + publish(f"ROOM?key={KEY}"))
+    await first.until(b"NetStream.Publish.Start")
+    second = await Peer.to(port, HELLO + connect() + publish(f"ROOM?key={KEY}"))
+    await until(lambda: directory.stats().refused > 0)
+    second.writer.transport.abort()
+    await until(lambda: ingest.stats().connections == 1)
+    now[0] += 2 * PUBLISHER_SILENCE_MS
+    first.writer.write(write_message(4, 8, 1, 0, b"\xaf\x00\x12\x10"))
+    await until(lambda: ingest.stats().packets == 1)
+    assert directory.stats().takeovers == 0
+    await ingest.close()
 
 
 @on_uvloop
@@ -454,8 +472,10 @@ async def test_connections_from_one_address_are_bounded_unless_it_is_exempt(capl
         peers = [await Peer.to(port) for _ in range(3)]
         await until(lambda: ingest.stats().connections == 3)
         for _ in range(5):
-            assert await (await Peer.to(port, HELLO)).rest() == b""
-        assert ingest.stats().refused == 5
+            refused = await Peer.to(port, HELLO + connect())
+            assert await refused.codes() == ["NetConnection.Connect.Rejected"]
+            refused.writer.close()
+        assert (ingest.stats().refused, ingest.stats().connections) == (5, 3)
         assert len([record for record in caplog.records if "too many" in record.getMessage()]) == 1
         peers[0].writer.close()
         await until(lambda: ingest.stats().connections == 2)
@@ -475,7 +495,14 @@ async def test_connections_in_all_are_bounded() -> None:
     async with serving(Room(), limits=RtmpLimits(connections_max=1)) as (ingest, port):
         peer = await Peer.to(port)
         await until(lambda: ingest.stats().connections == 1)
+        told = [await Peer.to(port) for _ in range(TOLD_MAX)]
+        await until(lambda: ingest.stats().refused == TOLD_MAX)
+        # Those that are told why are few; a flood is cut.
         assert await (await Peer.to(port, HELLO)).rest() == b""
+        told[0].writer.write(HELLO + connect())
+        assert b"Too many connections in all" in await told[0].rest()
+        for refused in told:
+            refused.writer.close()
         peer.writer.close()
 
 

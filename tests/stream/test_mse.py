@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from playwright.async_api import Page, async_playwright
@@ -83,29 +83,55 @@ async def advanced_s(page: Page) -> float:
     return float(await page.evaluate("document.getElementById('v').currentTime"))
 
 
-@pytest.mark.browser
-async def test_chromium_plays_it_and_goes_on_over_a_new_configuration(
-    stage: Stage, clip: Clip, wide_clip: Clip
-) -> None:
+@contextlib.asynccontextmanager
+async def watching(stage: Stage) -> AsyncIterator[Page]:
+    """A page of Chromium that plays the room."""
     chromium = shutil.which("chromium")
     if chromium is None:
         if os.environ.get("CI") == "true":
             pytest.fail("no chromium on this machine")
         pytest.skip("no chromium on this machine")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=chromium,
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
+        )
+        page = await browser.new_page()
+        await page.set_content(PAGE)
+        await page.evaluate(f"void play('http://127.0.0.1:{stage.port}/room.mp4')")
+        yield page
+        await browser.close()
+
+
+@pytest.mark.browser
+async def test_chromium_plays_on_over_a_drop_without_a_hole_in_what_it_holds(stage: Stage, clip: Clip) -> None:
+    publication = stage.publish()
+    async with watching(stage) as page:
+        with publishing(publication, clip):
+            await page.wait_for_function("document.getElementById('v').currentTime > 0", timeout=60_000)
+            await page.wait_for_function("!document.getElementById('v').paused", timeout=60_000)
+        left = await page.evaluate("document.getElementById('v').buffered.end(0)")
+        publication.end("gone", clock_ms())
+        # What is shown while the host is away is played as well.
+        await page.wait_for_function(f"document.getElementById('v').currentTime > {left} + 1", timeout=60_000)
+        publication = stage.publish()
+        with publishing(publication, clip):
+            back = publication.relay.media_clock_ms / 1000
+            await page.wait_for_function(f"document.getElementById('v').currentTime > {back} + 2", timeout=60_000)
+            assert await page.evaluate("document.getElementById('v').buffered.length") == 1
+            assert await page.evaluate("failures") == []
+
+
+@pytest.mark.browser
+async def test_chromium_plays_it_and_goes_on_over_a_new_configuration(
+    stage: Stage, clip: Clip, wide_clip: Clip
+) -> None:
     publication = stage.publish()
     with publishing(publication, clip, wide_clip):
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
-                executable_path=chromium,
-                args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
-            )
-            page = await browser.new_page()
-            await page.set_content(PAGE)
-            await page.evaluate(f"void play('http://127.0.0.1:{stage.port}/room.mp4')")
+        async with watching(stage) as page:
             await page.wait_for_function("document.getElementById('v').videoWidth == 642", timeout=60_000)
             first = await advanced_s(page)
             await page.wait_for_function(f"document.getElementById('v').currentTime > {first} + 0.5", timeout=60_000)
             await page.wait_for_function("document.getElementById('v').videoWidth == 320", timeout=60_000)
             assert await page.evaluate("failures") == []
             assert await page.evaluate("document.getElementById('v').webkitAudioDecodedByteCount") > 0
-            await browser.close()

@@ -11,7 +11,7 @@ from dataclasses import replace
 import av
 import pytest
 
-from stream.output_hls import HlsAnswer, HlsOutput
+from stream.output_hls import HlsAnswer, HlsOutput, hls_limits
 from stream.packet import Kind, Packet
 from stream.protocol.hls import HlsLimits
 from tests.stream.media import Clip
@@ -169,4 +169,23 @@ async def test_a_room_that_nobody_asks_for_is_no_longer_cut(stage: Stage, clip: 
     output._sweep()
     relay = stage.directory.find("room")
     assert output.stats().rooms == 0 and relay is not None and not relay.has_readers
+    output.close()
+
+
+async def test_with_a_long_window_a_room_is_cut_from_its_start_and_kept_while_it_lives(
+    stage: Stage, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.output_hls.IDLE_MS", 20)
+    output = HlsOutput(stage.directory, clock=clock_ms, limits=hls_limits(3_600))
+    publication = stage.publish()
+    await stage.feed(publication, clip.looped(90))
+    await asyncio.sleep(0.1)
+    text = (await output.answer("room", "media.m3u8", {})).body.decode()
+    told_s = sum(float(length) for length in re.findall(r"EXTINF:([\d.]+)", text))
+    assert told_s > 80
+    assert "#EXT-X-MEDIA-SEQUENCE:0\n" in text
+    stage.directory.close()
+    async with asyncio.timeout(20):
+        while output.stats().rooms:
+            await asyncio.sleep(0.02)
     output.close()

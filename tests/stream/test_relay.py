@@ -13,7 +13,7 @@ from stream.fanout import ViewerLimits
 from stream.output_flv import FlvOutput
 from stream.packet import Codec, Kind, Packet
 from stream.relay import VIDEO_WAIT_MS, RelayLimits
-from tests.stream.media import ASC, AVCC, packets
+from tests.stream.media import ASC, AVCC, DELIMITER, SILENCE, packets
 from tests.stream.stage import Host
 
 FRAME_MS = 40
@@ -208,6 +208,12 @@ class RelayMachine(RuleBasedStateMachine):
         self.viewer_joins(False)
         self.host_sends(10, False)
 
+    @rule(times=st.integers(1, 40), step_ms=st.sampled_from((10, 50, 400)))
+    def time_passes(self, times: int, step_ms: int) -> None:
+        for _ in range(times):
+            self.now_ms += step_ms
+            self.step(lambda: self.directory.fill(self.now_ms))
+
     @rule()
     def time_is_looked_at(self) -> None:
         for fanout in tuple(self.output._fanouts):
@@ -261,6 +267,13 @@ def check(response: bytes) -> None:
         last[packet.kind] = packet.dts_ms
         if packet.config:
             config = packet.data if packet.kind is Kind.VIDEO else config
+            continue
+        if packet.data == SILENCE:
+            continue
+        if packet.data.startswith(DELIMITER):
+            # The last key frame once more, while the host is away.
+            assert packet.key
+            assert packet.data[len(DELIMITER) + 4 :][:4] == config[len(AVCC) :]
             continue
         number = int.from_bytes(packet.data[:4], "big")
         before, numbers[packet.kind] = numbers[packet.kind], number

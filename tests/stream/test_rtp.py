@@ -115,11 +115,12 @@ def test_order_is_restored_and_doubles_are_dropped(chance: random.Random, shape:
     assert [list(frame.units) for frame in depacketized(mixed)] == frames
 
 
-def test_a_lost_packet_marks_its_frame_and_no_other() -> None:
+@pytest.mark.parametrize("lost", [3, 4])
+def test_a_lost_packet_marks_its_frame_and_no_other(lost: int) -> None:
     sent = packets_of([[unit(1, 3000, seed)] for seed in range(5)])
     buffer, frames, out = ReceiveBuffer(), H264Depacketizer(), []
     for number, data in enumerate(sent):
-        if number == 4:
+        if number == lost:
             continue
         for packet, gap in buffer.push(parse_rtp(data), number):
             out += frames.push(packet, gap=gap)
@@ -152,7 +153,7 @@ def test_five_percent_loss_is_recovered_by_asking_again() -> None:
         elif data:
             lost += 1
         # What is sent again is lost as often, and takes 40 ms there and back.
-        asked = buffer.missing(now_ms, again_ms=50)
+        asked = buffer.missing(now_ms, 50, 128)
         back += [(now_ms + 40, kept[sequence]) for sequence in asked if chance.random() >= 0.05]
     assert lost > 10
     assert buffer.lost == 0
@@ -164,7 +165,7 @@ def test_a_packet_is_asked_for_a_bounded_number_of_times() -> None:
     buffer = ReceiveBuffer()
     for sequence in (1, 3):
         buffer.push(RtpPacket(96, False, sequence, 0, 7, b"x"), 0)
-    asked = [buffer.missing(now_ms, 20) for now_ms in range(0, 1000, 10)]
+    asked = [buffer.missing(now_ms, 20, 128) for now_ms in range(0, 1000, 10)]
     assert [numbers for numbers in asked if numbers] == [[2]] * ASKS_MAX
 
 

@@ -9,7 +9,7 @@ from stream.timeline import JUMP_MS, START_MS, Timeline
 V, A = Kind.VIDEO, Kind.AUDIO
 
 
-def run(timeline: Timeline, steps: list[tuple[Kind, int, int]]) -> list[int]:
+def run(timeline: Timeline, steps: list[tuple[Kind, int, int]]) -> list[int | None]:
     return [timeline.map(kind, raw, now) for kind, raw, now in steps]
 
 
@@ -65,6 +65,18 @@ def test_a_host_that_returns_goes_on_after_the_time_that_passed() -> None:
     ]
 
 
+def test_a_run_begins_where_it_is_told_to_and_leaves_out_sound_from_before() -> None:
+    timeline = Timeline()
+    run(timeline, [(V, 9000, 0), (A, 9010, 10)])
+    timeline.restart(START_MS + 500)
+    assert run(timeline, [(V, 700, 400), (A, 690, 401), (A, 711, 402), (V, 740, 440)]) == [
+        START_MS + 500,
+        None,
+        START_MS + 511,
+        START_MS + 540,
+    ]
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from((V, A)), st.integers(0, (1 << 32) - 1), st.integers(-50, 5000), st.booleans()),
@@ -76,28 +88,31 @@ def test_no_track_ever_goes_back_or_stands_still(steps: list[tuple[Kind, int, in
     last: dict[Kind, int] = {}
     for kind, raw, passed, restart in steps:
         if restart:
-            timeline.restart()
+            timeline.restart(None if passed % 2 or timeline.newest_ms is None else timeline.newest_ms + passed + 51)
         now += passed
         before = timeline.newest_ms
         out = timeline.map(kind, raw, now)
+        if out is None:
+            assert kind is A
+            continue
         assert out > last.get(kind, -1)
         # Nor does it run away: a step is the time that passed and what counts as no jump, at most.
-        assert before is None or out <= before + max(0, passed) + JUMP_MS
+        assert before is None or out <= before + max(51, 51 + passed) + JUMP_MS
         last[kind] = out
 
 
-def test_a_room_that_follows_keeps_the_time_it_is_given() -> None:
+def test_a_room_that_is_pulled_keeps_the_time_it_is_given() -> None:
     timeline = Timeline()
-    timeline.restart(follows=True)
+    timeline.restart(keeps=True)
     assert run(timeline, [(V, 70_000, 0), (A, 69_990, 5), (V, 70_040, 40)]) == [70_000, 69_990, 70_040]
 
 
-def test_a_room_that_follows_goes_ahead_with_its_source_but_never_back() -> None:
+def test_a_room_that_is_pulled_goes_ahead_with_its_source_but_never_back() -> None:
     timeline = Timeline()
     run(timeline, [(V, 0, 0), (A, 10, 10)])
-    timeline.restart(follows=True)
+    timeline.restart(keeps=True)
     assert run(timeline, [(V, 90_000, 5_000), (A, 90_010, 5_010)]) == [90_000, 90_010]
-    timeline.restart(follows=True)
+    timeline.restart(keeps=True)
     assert run(timeline, [(V, 4_000, 6_010), (A, 4_010, 6_020)]) == [91_010, 91_020]
 
 

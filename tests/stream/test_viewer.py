@@ -14,7 +14,7 @@ import uvloop
 from stream.fanout import ViewerLimits
 from stream.packet import Codec, Kind, Packet
 from tests.stream.media import ASC, AVCC, Clip, packets
-from tests.stream.stage import Stage
+from tests.stream.stage import Stage, clock_ms
 from tests.stream.test_codecs import HVCC
 
 
@@ -79,7 +79,7 @@ async def test_a_viewer_that_never_reads_costs_the_others_nothing_and_little_mem
     await stage.until_viewers(2)
     publication = stage.publish()
     for packet in heavy(20):
-        publication.push(packet, packet.dts_ms)
+        publication.push(packet, clock_ms())
         # The reader needs its turns: it is the same loop that reads here.
         await asyncio.sleep(0.001 if packet.kind is Kind.VIDEO else 0)
     fanout = next(iter(stage.flv._fanouts))
@@ -109,7 +109,7 @@ async def test_a_viewer_that_stalls_goes_on_at_a_key_frame(stage: Stage) -> None
             received += data
 
     for index, packet in enumerate(heavy(40)):
-        publication.push(packet, packet.dts_ms)
+        publication.push(packet, clock_ms())
         await asyncio.sleep(0.0005 if index < 1400 else 0.002)
         if index == 1400:
             reading = asyncio.create_task(read(1 << 40))
@@ -131,7 +131,7 @@ async def test_a_viewer_that_does_not_drain_is_closed_in_the_end() -> None:
     await stage.until_viewers(1)
     publication = stage.publish()
     for packet in heavy(15):
-        publication.push(packet, packet.dts_ms)
+        publication.push(packet, clock_ms())
         await asyncio.sleep(0)
     await stage.until_viewers(0)
     assert stage.flv.stats().stalled == 1
@@ -169,7 +169,7 @@ async def test_a_drain_ends_readers_waiters_and_those_who_never_read(clip: Clip)
     await stage.until_viewers(7)
     publication = stage.publish()
     for packet in heavy(15):
-        publication.push(packet, packet.dts_ms)
+        publication.push(packet, clock_ms())
         await asyncio.sleep(0.001 if packet.kind is Kind.VIDEO else 0)
     await stage.flv.drain()
     await stage.until_viewers(0)
@@ -211,7 +211,7 @@ async def test_a_packet_is_encoded_once_and_its_bytes_are_shared(stage: Stage, m
         viewers[-1].connection_made(Recorder(written[-1]))
     publication = stage.publish()
     for packet in heavy(4, 1000):
-        publication.push(packet, packet.dts_ms)
+        publication.push(packet, clock_ms())
         await asyncio.sleep(0)
     await asyncio.sleep(0.05)
     first, *others = written
@@ -248,7 +248,7 @@ def test_the_server_runs_on_uvloop_as_well(clip: Clip) -> None:
         await stage.until_viewers(2)
         publication = stage.publish()
         for packet in heavy(12):
-            publication.push(packet, packet.dts_ms)
+            publication.push(packet, clock_ms())
             await asyncio.sleep(0.001 if packet.kind is Kind.VIDEO else 0)
         assert stage.flv.stats().paused == 1
         stage.directory.close()

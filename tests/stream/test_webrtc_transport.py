@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.srtp import SEGMENTS_MAX, runs_of
-from stream.webrtc_addresses import own_addresses
-from stream.webrtc_transport import SEND_QUEUE_MAX, WebRtcTransport
+from stream.webrtc_addresses import candidate_addresses, own_addresses, unmapped
+from stream.webrtc_session import worker_of
+from stream.webrtc_transport import SEND_QUEUE_BYTES_MAX, WebRtcTransport
 from tests.stream.webrtc_stage import webrtc_stage
 
 
@@ -90,13 +91,21 @@ async def test_a_full_socket_queues_in_order_and_within_a_bound() -> None:
         transport = stage.transport
         fake = faked(transport)
         fake.full = True
-        for number in range(SEND_QUEUE_MAX + 10):
-            transport.write(number.to_bytes(4, "big"), 4, PEER)
-        stats = transport.stats()
-        assert (stats.writes_queued, stats.writes_dropped) == (SEND_QUEUE_MAX, 10)
+        fits = SEND_QUEUE_BYTES_MAX // 40_000
+        for number in range(fits + 10):
+            transport.write(number.to_bytes(40_000, "big"), 1_200, PEER)
+        assert (transport.stats().writes_queued, transport.stats().writes_dropped) == (fits, 10)
+        # Still full: all of it waits on, in its order, and no more is taken.
+        transport._on_writable()
+        transport.write(bytes(40_000), 1_200, PEER)
+        assert transport.stats().writes_dropped == 11
         fake.full = False
         transport._on_writable()
-        assert [int.from_bytes(data, "big") for data, _ in fake.sent] == list(range(SEND_QUEUE_MAX))
+        assert [int.from_bytes(data, "big") for data, _ in fake.sent] == list(range(fits))
+        # Empty again: there is room again.
+        fake.full = True
+        transport.write(bytes(40_000), 1_200, PEER)
+        assert transport.stats().writes_dropped == 11
 
 
 async def test_a_way_that_is_gone_is_counted_and_no_more() -> None:
@@ -156,3 +165,42 @@ def test_a_wildcard_host_names_addresses_that_others_can_reach() -> None:
     assert found
     assert all(":" not in address for address in found)
     assert own_addresses("192.0.2.1", socket.AF_INET) == ["192.0.2.1"]
+
+
+def test_a_sessions_id_names_the_worker_that_has_it() -> None:
+    transport = WebRtcTransport(clock=lambda: 0, worker=3)
+    assert transport.worker == 3
+    assert worker_of("3.abcdefgh") == 3
+    assert [worker_of(text) for text in ("abc", "3", "3.", "x.abc", "-1.abc", "99999.abc", "³.abc")] == [None] * 7
+
+
+async def test_a_session_of_a_worker_is_found_by_its_number() -> None:
+    async with webrtc_stage(worker=7) as stage:
+        session = stage.transport.open_session(Nobody(), client="127.0.0.1", remote_ufrag="them", fingerprints=())
+        assert worker_of(session.id) == 7
+        assert len(session.id) > 20
+        assert session.name not in ("", session.id)
+
+
+async def test_a_public_name_gives_the_addresses_that_the_socket_can_be_reached_by() -> None:
+    assert await candidate_addresses("127.0.0.1", ["192.0.2.7", "2001:db8::7"]) == ("192.0.2.7",)
+    assert await candidate_addresses("2001:db8::1", ["192.0.2.7", "2001:db8::7"]) == ("2001:db8::7",)
+    assert await candidate_addresses("::", ["192.0.2.7", "2001:db8::7"]) == ("192.0.2.7", "2001:db8::7")
+    assert "127.0.0.1" in await candidate_addresses("0.0.0.0", ["localhost"])
+    with pytest.raises(OSError, match="no IPv4 address"):
+        await candidate_addresses("0.0.0.0", ["2001:db8::7"])
+
+
+def test_a_mapped_address_is_one_of_ipv4() -> None:
+    assert [unmapped(text) for text in ("::ffff:192.0.2.7", "192.0.2.7", "::1")] == ["192.0.2.7", "192.0.2.7", "::1"]
+
+
+async def test_a_port_that_is_taken_for_tcp_is_an_error_that_says_so() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        transport = WebRtcTransport(clock=lambda: 0)
+        with pytest.raises(OSError, match="ICE over TCP") as error:
+            await transport.start("127.0.0.1", taken.getsockname()[1])
+        assert error.value.errno == errno.EADDRINUSE
+        await transport.close()

@@ -2,16 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from stream.directory import Directory, Publication
 from stream.ingest_whip import WhipIngest
-from stream.output_whep import Accepted, WhepLimits, WhepOutput
-from stream.packet import Packet
+from stream.output_whep import WhepLimits, WhepOutput
+from stream.packet import Codec, Packet
+from stream.webrtc_session import Accepted
 from stream.webrtc_transport import TransportLimits, WebRtcTransport
+from tests.stream.lossy_wire import LossyWire
 from tests.stream.media import Clip
 from tests.stream.stage import Host, clock_ms
 
@@ -19,19 +21,26 @@ from tests.stream.stage import Host, clock_ms
 class WebRtcStage:
     """Directory, UDP port and WHEP of one test."""
 
-    def __init__(self, limits: TransportLimits | None = None, whep: WhepLimits | None = None) -> None:
+    def __init__(
+        self,
+        limits: TransportLimits | None = None,
+        whep: WhepLimits | None = None,
+        *,
+        worker: int = 0,
+        codecs: Sequence[Codec] = (Codec.H264,),
+    ) -> None:
         self.ahead_ms = 0
         self.directory = Directory(self.clock)
-        self.transport = WebRtcTransport(clock=self.clock, limits=limits)
+        self.transport = WebRtcTransport(clock=self.clock, limits=limits, worker=worker)
         self.whep = WhepOutput(self.directory, self.transport, clock=self.clock, limits=whep)
-        self.whip = WhipIngest(self.directory, self.transport, clock=self.clock)
+        self.whip = WhipIngest(self.directory, self.transport, clock=self.clock, codecs=codecs)
         self._feeders: list[asyncio.Task[None]] = []
 
     def clock(self) -> int:
         return clock_ms() + self.ahead_ms
 
-    async def open(self) -> None:
-        await self.transport.start("127.0.0.1", 0)
+    async def open(self, host: str = "127.0.0.1", addresses: Sequence[str] = ()) -> None:
+        await self.transport.start(host, 0, addresses=addresses)
         self.directory.start()
 
     async def close(self) -> None:
@@ -82,9 +91,10 @@ class OutsideViewer:
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return self.connection.localDescription.sdp
 
-    async def play(self, stage: WebRtcStage, room: str = "room") -> Accepted:
+    async def play(self, stage: WebRtcStage, room: str = "room", *, wire: LossyWire | None = None) -> Accepted:
         accepted = stage.whep.join(room, await self.offer(), client="127.0.0.1")
-        await self.connection.setRemoteDescription(RTCSessionDescription(accepted.sdp, "answer"))
+        sdp = accepted.sdp if wire is None else wire.rewrite(accepted.sdp)
+        await self.connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
         return accepted
 
     async def until(self, *, video: int = 0, audio: int = 0, seconds: float = 15) -> None:
@@ -113,10 +123,16 @@ class OutsideViewer:
 
 @contextlib.asynccontextmanager
 async def webrtc_stage(
-    limits: TransportLimits | None = None, whep: WhepLimits | None = None
+    limits: TransportLimits | None = None,
+    whep: WhepLimits | None = None,
+    *,
+    worker: int = 0,
+    codecs: Sequence[Codec] = (Codec.H264,),
+    host: str = "127.0.0.1",
+    addresses: Sequence[str] = (),
 ) -> AsyncIterator[WebRtcStage]:
-    stage = WebRtcStage(limits, whep)
-    await stage.open()
+    stage = WebRtcStage(limits, whep, worker=worker, codecs=codecs)
+    await stage.open(host, addresses)
     try:
         yield stage
     finally:

@@ -149,7 +149,7 @@ def upgrade() -> None:
     op.create_index("ix_orders_room", "orders", ["merchant", "room", "id"], unique=False)
     op.create_table(
         "outbox",
-        sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("type", sa.String(length=32), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),

@@ -37,6 +37,7 @@ def upgrade() -> None:
         ["merchant", "link", "ms", "person"],
         unique=False,
         sqlite_where=sa.text("link IS NOT NULL"),
+        postgresql_where=sa.text("link IS NOT NULL"),
     )
     op.create_index("ix_touch_merchant_ms", "touch", ["merchant", "ms", "kind", "person"], unique=False)
     op.create_index("ix_touch_merchant_person_ms", "touch", ["merchant", "person", "ms"], unique=False)

@@ -12,25 +12,26 @@ import httpx
 import msgspec
 from starlette.applications import Starlette
 
-from gateway.access import LocalAccess, node_id
 from gateway.addresses import Addresses
-from gateway.auth import Tokens
+from gateway.auth import PlayPass
 from gateway.client import Clients
 from gateway.config import Settings
+from gateway.doors import Admitted, Wish, node_id
+from gateway.errors import Problem
 from gateway.metrics import Figures
-from gateway.rooms import Room, Rooms
-from gateway.secrets import Secrets
 from gateway.streaming import Streaming
 from gateway.workers import cluster
 from gateway.workers.messages import Claim, Release, Told, ToWorker, Welcome, Yielded, settings_to_dict
 from gateway.workers.part import Seat, WorkerPart
 from gateway.workers.registry import Registry, Send
 from stream.directory import Directory, Publication
+from stream.errors import PublishRefused
+from stream.origin import Origin
 from stream.rtmp_peers import PublishRequest
 from tests.stream.stage import Host, clock_ms
 
 ROOM = "room"
-SECRETS = Secrets(b"s" * 32)
+KEY = "the right key"
 PATIENCE_S = 30.0
 
 
@@ -55,6 +56,37 @@ class Line:
         self.receive = receive
 
 
+class OneRoom:
+    """Doors without a shop behind them: one room, which anybody may play and one key opens."""
+
+    hosts = True
+
+    def __init__(self) -> None:
+        self.node = node_id()
+
+    def glance(self, wish: Wish) -> Admitted:
+        return None if wish.room == ROOM else Problem(404, "no_stream", "no such room")
+
+    async def play(self, wish: Wish) -> Admitted:
+        return self.glance(wish)
+
+    def is_revoked(self, room: str, play_pass: PlayPass) -> bool:
+        return False
+
+    async def rtmp_host(self, request: PublishRequest) -> Origin:
+        if request.key != KEY:
+            raise PublishRefused("NetStream.Publish.BadName", "wrong key")
+        return Origin("rtmp", "room", "", request.address)
+
+    def whip_origin(self, room: str, token: str, address: str) -> Origin:
+        if token != KEY:
+            raise Problem(401, "key", "wrong key")
+        return Origin("whip", "room", "", address)
+
+    async def authorize_host(self, room: str, origin: Origin) -> None:
+        """Whoever has the key may begin."""
+
+
 class Worker:
     """One worker without a shop."""
 
@@ -67,14 +99,11 @@ class Worker:
         fields = settings_to_dict(settings)
         welcome = Welcome(number, node.count, node.folder, fields, dict(registry.owners), dict(registry.told))
         self.directory = Directory(node.clock)
-        rooms = Rooms([Room(ROOM, "shop", "a room", "a host", "")])
-        tokens = Tokens(SECRETS.key("tokens"), ttl_s=60, clock=node.clock)
-        access = LocalAccess(rooms=rooms, tokens=tokens, secrets=SECRETS, play_auth=False, node=node_id())
-        self.part = WorkerPart(Seat(welcome, self.line), settings, self.directory, access, clock=node.clock)
+        self.part = WorkerPart(Seat(welcome, self.line), settings, self.directory, OneRoom(), clock=node.clock)
         self.streaming = Streaming(
             settings,
             self.directory,
-            self.part.access,
+            self.part.doors,
             clock=node.clock,
             addresses=Addresses(settings, http_port=0, rtmp_port=0),
             clients=Clients(settings),
@@ -96,7 +125,7 @@ class Worker:
 
     async def publish(self, host: Host | None = None) -> Publication:
         """Come as a host with the right key."""
-        await self.part.access.publish(PublishRequest("live", ROOM, SECRETS.stream_key(ROOM), "127.0.0.1"))
+        await self.part.doors.rtmp_host(PublishRequest("live", ROOM, KEY, "127.0.0.1"))
         return self.directory.publish(ROOM, host or Host(), self.node.clock())
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from stream.errors import AlreadyPublishing, PublishRefused
 from stream.packet import Kind
 from stream.rtmp_peers import PublishRequest
 from tests.gateway.test_whep import FRAGMENT, SDP, make_offer
-from tests.gateway.workers.stage import PATIENCE_S, ROOM, SECRETS, Node, node_of, until
+from tests.gateway.workers.stage import KEY, PATIENCE_S, ROOM, Node, node_of, until
 from tests.stream.media import Clip, make_clip
 from tests.stream.stage import Host, Stage, clock_ms
 from tests.stream.test_ingest_pull import Watcher
@@ -152,7 +152,7 @@ async def test_a_worker_that_wakes_up_without_its_room_lets_its_host_go(node: No
 
 async def test_a_wrong_key_claims_nothing(node: Node) -> None:
     with pytest.raises(PublishRefused):
-        await node.workers[0].part.access.publish(PublishRequest("live", ROOM, "wrong", "127.0.0.1"))
+        await node.workers[0].part.doors.rtmp_host(PublishRequest("live", ROOM, "wrong", "127.0.0.1"))
     assert node.registry.owners == {}
 
 
@@ -210,7 +210,7 @@ async def test_whep_does_not_wait_for_a_room_that_nobody_has(node: Node) -> None
 async def test_a_browsers_host_claims_the_room_like_any_other(node: Node, clip: Clip) -> None:
     first, second = node.workers
     offer = (await make_offer()).replace("a=recvonly", "a=sendonly")
-    bearer = {"authorization": f"Bearer {SECRETS.stream_key(ROOM)}"}
+    bearer = {"authorization": f"Bearer {KEY}"}
     answer = await second.client.post(f"/whip/{ROOM}", content=offer, headers={**SDP, **bearer})
     assert answer.status_code == 201, answer.text
     assert node.registry.owners == {ROOM: 1}

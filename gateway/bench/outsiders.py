@@ -1,0 +1,179 @@
+"""Servers of other people, run beside ours in the same run: nginx with its RTMP module, programs of Node.js.
+
+Nothing of theirs is in this repository. nginx is Debian's (`nginx-light libnginx-mod-rtmp`); packages of npm are
+installed on first use into the user's cache (`$XDG_CACHE_HOME/siyu-bench`, else `~/.cache/siyu-bench`), in the version
+named here. One that cannot be had is left out, and the report says so and why. `SIYU_BENCH_INSTALL=no`: install none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from gateway.bench.process import WAIT_S, BenchError, Spent
+from gateway.bench.sink import HOST
+
+INSTALL_TIMEOUT_S = 180.0
+STOP_S = 5.0
+CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+NGINX_MODULES = Path("/usr/lib/nginx/modules")
+NODE_MEDIA_SERVER = "node-media-server@4.4.3"
+
+
+class OutsiderMissing(Exception):
+    """A program that is not here and cannot be had; the text says which and why."""
+
+
+def find_program(name: str, *beside: str) -> str:
+    """The path of a program. Raises OutsiderMissing."""
+    path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *beside)))
+    if path is None:
+        raise OutsiderMissing(f"{name} is not installed")
+    return path
+
+
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.create_server((HOST, 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Outsider:
+    """A server's process, on the given cores, that is ready when it listens on `port`; killed at the end.
+
+    Its words go to a file that is shown when it does not start.
+    """
+
+    def __init__(
+        self, command: Sequence[str], port: int, *, folder: Path, cpus: set[int], log: Path | None = None
+    ) -> None:
+        self.port = port
+        self._name = Path(command[0]).name
+        self._log = log or folder / "outsider.log"
+        # A process inherits its cores: set later, they would not hold for the threads that it has made by then.
+        ours = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, cpus)
+        try:
+            with self._log.open("wb") as words:
+                self._process = subprocess.Popen(
+                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=words, stderr=subprocess.STDOUT
+                )
+        finally:
+            os.sched_setaffinity(0, ours)
+
+    def __enter__(self) -> Outsider:
+        deadline_s = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline_s:
+            with contextlib.suppress(OSError):
+                socket.create_connection((HOST, self.port), timeout=1).close()
+                return self
+            if self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        self.stop()
+        raise BenchError(f"{self._name} did not start: {self._log.read_text(errors='replace')[-2_000:]}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it; its connections are closed by the kernel."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(STOP_S)
+
+    def spend(self, seconds: float) -> Spent:
+        """What its process spends in so many seconds from now, all threads, user and kernel."""
+        before_s, start_s = self._cpu_s(), time.perf_counter()
+        time.sleep(seconds)
+        cpu_s, wall_s = self._cpu_s() - before_s, time.perf_counter() - start_s
+        if self._process.poll() is not None:
+            raise BenchError(f"{self._name} ended: {self._log.read_text(errors='replace')[-2_000:]}")
+        return Spent(max(cpu_s, 1 / CLOCK_TICKS_PER_S), wall_s)
+
+    def _cpu_s(self) -> float:
+        # proc(5): utime and stime are fields 14 and 15; the second may hold spaces, and ends with the last bracket.
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS_PER_S
+
+
+@contextlib.contextmanager
+def nginx_rtmp(cpus: set[int]) -> Iterator[Outsider]:
+    """nginx with its RTMP module, one process, application `live`. Raises OutsiderMissing."""
+    program = find_program("nginx", "/usr/sbin", "/usr/local/sbin")
+    module = NGINX_MODULES / "ngx_rtmp_module.so"
+    if not module.exists():
+        raise OutsiderMissing("nginx's RTMP module is not installed (libnginx-mod-rtmp)")
+    with tempfile.TemporaryDirectory(prefix="siyu-bench-") as name:
+        folder, port = Path(name), free_port()
+        (folder / "nginx.conf").write_text(
+            f"load_module {module};\ndaemon off;\nmaster_process off;\npid {folder}/nginx.pid;\n"
+            f"error_log {folder}/error.log warn;\nworker_rlimit_nofile 20000;\nevents {{ worker_connections 19000; }}\n"
+            # As its manual's example for live broadcast; access_log off as ours writes none for each viewer either.
+            f"rtmp {{ access_log off; server {{ listen {HOST}:{port}; chunk_size 4096;\n"
+            "    application live { live on; } } }\n",
+            encoding="utf-8",
+        )
+        command = [program, "-e", f"{folder}/error.log", "-p", name, "-c", f"{folder}/nginx.conf"]
+        with Outsider(command, port, folder=folder, cpus=cpus) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def node_media_server(cpus: set[int]) -> Iterator[tuple[Outsider, int]]:
+    """node-media-server, and the port of its HTTP-FLV; the outsider's own port is RTMP's. Raises OutsiderMissing."""
+    modules = npm_modules(NODE_MEDIA_SERVER)
+    with tempfile.TemporaryDirectory(prefix="siyu-bench-") as name:
+        rtmp, http = free_port(), free_port()
+        folder = Path(name)
+        (folder / "server.js").write_text(
+            f"const Server = require({str(modules / 'node-media-server')!r});\n"
+            f"new Server({{bind: '{HOST}', rtmp: {{port: {rtmp}}}, http: {{port: {http}}},\n"
+            f"  record: {{auto: false}}, store: {{path: {name!r}}}}}, '').run();\n",
+            encoding="utf-8",
+        )
+        with Outsider([find_program("node"), f"{folder}/server.js"], rtmp, folder=folder, cpus=cpus) as server:
+            yield server, http
+
+
+def npm_modules(package: str) -> Path:
+    """The folder that holds the modules of `name@version`, installed now if need be. Raises OutsiderMissing."""
+    name = package.rpartition("@")[0]
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siyu-bench" / package.replace("/", "+")
+    modules = folder / "node_modules"
+    find_program("node")
+    if (modules / name / "package.json").exists():
+        return modules
+    if os.environ.get("SIYU_BENCH_INSTALL") == "no":
+        raise OutsiderMissing(f"{package} is not installed, and SIYU_BENCH_INSTALL=no")
+    npm = find_program("npm")
+    print(f"installing {package} into {folder} …", file=sys.stderr, flush=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Into a folder beside it first: one that is half full would be taken for good.
+    with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
+        Path(fresh, "package.json").write_text('{"private": true}', encoding="utf-8")
+        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", package]
+        try:
+            done = subprocess.run(
+                command, cwd=fresh, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise OutsiderMissing(f"npm did not install {package} within {INSTALL_TIMEOUT_S:.0f} s") from error
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            raise OutsiderMissing(f"npm could not install {package}: {last}")
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(fresh, folder, symlinks=True)
+    return modules

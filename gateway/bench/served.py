@@ -1,0 +1,65 @@
+"""A whole server as `siyu serve` runs it, with the shop of `siyu seed` in a folder of its own, on the server's core."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.bench.outsiders import Outsider, free_port
+from gateway.bench.process import WAIT_S, BenchError
+from gateway.bench.sink import HOST
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where a server is, and what opens its one room."""
+
+    http_port: int
+    rtmp_port: int
+    room: str
+    stream_key: str
+    viewer_token: str
+
+    @property
+    def base(self) -> str:
+        """Its address."""
+        return f"http://{HOST}:{self.http_port}"
+
+
+@contextlib.contextmanager
+def served(cpus: set[int], *flags: str) -> Iterator[Served]:
+    """Seed and start; ended at the end. Raises BenchError."""
+    with tempfile.TemporaryDirectory(prefix="siyu-bench-") as name:
+        folder = Path(name)
+        http, rtmp = free_port(), free_port()
+        ports = ["--http-port", str(http), "--rtmp-port", str(rtmp)]
+        seeded = json.loads(_run(["seed", "--json", "--data", f"{folder}/data", *ports]))
+        command = [
+            sys.executable,
+            "-m",
+            "gateway",
+            "serve",
+            "--data",
+            f"{folder}/data",
+            *ports,
+            "--udp-port",
+            "0",
+            *flags,
+        ]
+        with Outsider(command, http, folder=Path.cwd(), log=folder / "server.log", cpus=cpus):
+            yield Served(http, rtmp, seeded["room"], seeded["stream_key"], seeded["viewer_token"])
+
+
+def _run(arguments: Sequence[str]) -> str:
+    command = [sys.executable, "-m", "gateway", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False, env=os.environ)
+    if done.returncode:
+        raise BenchError(f"siyu {arguments[0]} failed: {done.stderr[-1_000:]}")
+    return done.stdout
