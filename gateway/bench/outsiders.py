@@ -2,7 +2,7 @@
 
 Nothing of theirs is in this repository. nginx is Debian's (`nginx-light libnginx-mod-rtmp`); packages of npm are
 installed on first use into the user's cache (`$XDG_CACHE_HOME/siyu-bench`, else `~/.cache/siyu-bench`), in the version
-named here. One that cannot be had is left out, and the report says so and why. `SIYU_BENCH_INSTALL=no`: install none.
+named here. One that cannot be had is left out, and the report says so and why. `SIYU_BENCH_OUTSIDERS=no`: none is run.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class OutsiderMissing(Exception):
 
 def find_program(name: str, *beside: str) -> str:
     """The path of a program. Raises OutsiderMissing."""
+    if os.environ.get("SIYU_BENCH_OUTSIDERS") == "no":
+        raise OutsiderMissing("SIYU_BENCH_OUTSIDERS=no")
     path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *beside)))
     if path is None:
         raise OutsiderMissing(f"{name} is not installed")
@@ -156,8 +158,6 @@ def npm_modules(package: str) -> Path:
     find_program("node")
     if (modules / name / "package.json").exists():
         return modules
-    if os.environ.get("SIYU_BENCH_INSTALL") == "no":
-        raise OutsiderMissing(f"{package} is not installed, and SIYU_BENCH_INSTALL=no")
     npm = find_program("npm")
     print(f"installing {package} into {folder} …", file=sys.stderr, flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)

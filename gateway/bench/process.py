@@ -6,6 +6,7 @@ most of the receiver's work inside the sender's call, so the server pays for it;
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import time
@@ -14,8 +15,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
-
-from gateway.server import freeze_start_up
 
 WAIT_S = 90.0
 """Longest wait for a child's next word: a measurement takes seconds."""
@@ -97,5 +96,7 @@ class Child:
 def _run(pipe: Connection, cpus: set[int] | None, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     if cpus:
         os.sched_setaffinity(0, cpus)
-    freeze_start_up()
+    # As a server does once it is up (`gateway.server.freeze_start_up`).
+    gc.collect()
+    gc.freeze()
     target(pipe, *arguments)

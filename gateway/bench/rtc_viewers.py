@@ -94,10 +94,9 @@ def _count(peers: list[RtcPeer]) -> Counted:
         time.sleep(LOOK_INTERVAL_S)
         ready = epoll.poll(0, READY_MAX)
         now_s = time.monotonic()
-        if ready:
+        # By what was read: a socket whose peer is gone is ready for ever.
+        if sum([_read(reading[number], buffer) for number, _ in ready]):
             heard_s = now_s
-            for number, _ in ready:
-                _read(reading[number], buffer)
         elif now_s - heard_s > SILENCE_S:
             break
         if now_s - report_s >= REPORT_INTERVAL_S:
@@ -115,13 +114,14 @@ def _count(peers: list[RtcPeer]) -> Counted:
     return Counted(received, max(0, expected - received), min(one.bytes for one in reading.values()))
 
 
-def _read(one: _Reader, buffer: bytearray) -> None:
+def _read(one: _Reader, buffer: bytearray) -> int:
+    """Take what is there; give the number of datagrams."""
     receive = one.peer.socket.recv_into
-    for _ in range(DATAGRAMS_PER_WAKE):
+    for count in range(DATAGRAMS_PER_WAKE):
         try:
             size = receive(buffer)
         except (BlockingIOError, ConnectionRefusedError):
-            return
+            return count
         one.bytes += size
         # Payload type with the marker: 96 is the picture, and RTCP never looks like it (RFC 5761 section 4).
         if buffer[1] & 0x7F == 96 and buffer[0] >= 0x80:
@@ -131,6 +131,7 @@ def _read(one: _Reader, buffer: bytearray) -> None:
                 one.first = one.last
         elif buffer[0] < 4:
             one.peer.answer_check(bytes(buffer[:size]))
+    return DATAGRAMS_PER_WAKE
 
 
 def _say(send: Callable[[], object]) -> None:

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 
 import uvloop
 
-from gateway.app import system_clock
+from gateway.bench.clock import system_clock
 from gateway.bench.made_stream import BITS_PER_S, GOP_S, ROOM, Host, feed
 from gateway.bench.process import BenchError, Child, Meter, cores
 from gateway.bench.report import Baseline, Figure, Goal, Report
