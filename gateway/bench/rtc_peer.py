@@ -13,17 +13,18 @@ import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aioice import stun as ice
-from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters
-from aiortc.rtcdtlstransport import RTCDtlsTransport
 
 from gateway.bench.process import WAIT_S, BenchError
 from gateway.bench.sink import HOST
 from stream.errors import StunError
 from stream.protocol import stun
 from stream.protocol.rtcp import is_rtcp
+
+if TYPE_CHECKING:
+    from aiortc import RTCCertificate, RTCDtlsFingerprint
 
 CHECK_INTERVAL_S = 0.1
 """Until the first answer; the last one may be lost."""
@@ -47,12 +48,21 @@ class Remote:
     fingerprints: tuple[RTCDtlsFingerprint, ...]
 
 
+def make_certificate() -> RTCCertificate:
+    """A certificate for any number of peers. aiortc looks for libraries when it is imported, so that waits for a use."""
+    from aiortc import RTCCertificate
+
+    return RTCCertificate.generateCertificate()
+
+
 class RtcPeer:
     """One peer on the running loop; `certificate` may be shared by many."""
 
     role = "controlling"
 
     def __init__(self, certificate: RTCCertificate, *, sending: bool = False) -> None:
+        from aiortc.rtcdtlstransport import RTCDtlsTransport
+
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
         self.remote: Remote | None = None
         self.dtls = RTCDtlsTransport(self, [certificate])  # type: ignore[arg-type]  # role, _recv and _send are all
@@ -105,6 +115,8 @@ class RtcPeer:
 
     async def connect(self, answer: str) -> None:
         """Check the way and do the DTLS handshake. Raises BenchError."""
+        from aiortc import RTCDtlsParameters
+
         self.remote = remote = parse_answer(answer)
         self.socket.connect(remote.address)
         loop = asyncio.get_running_loop()
@@ -213,6 +225,8 @@ class RtcPeer:
 
 def parse_answer(text: str) -> Remote:
     """Read what is needed of an answer. Raises BenchError."""
+    from aiortc import RTCDtlsFingerprint
+
     values: dict[str, str] = {}
     addresses: list[tuple[str, int]] = []
     fingerprints: list[RTCDtlsFingerprint] = []

@@ -8,14 +8,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
-from aiortc import RTCCertificate, RTCConfiguration, RTCPeerConnection, RTCSessionDescription, rtcrtpreceiver
 
 from gateway.bench.process import WAIT_S
-from gateway.bench.rtc_peer import DATAGRAM_BYTES_MAX, RtcPeer, exchange
+from gateway.bench.rtc_peer import DATAGRAM_BYTES_MAX, RtcPeer, exchange, make_certificate
 from gateway.bench.sink import READY_MAX
+
+if TYPE_CHECKING:
+    from aiortc import RTCPeerConnection
 
 REPORT_INTERVAL_S = 1.0
 CHECK_INTERVAL_S = 5.0
@@ -45,7 +47,7 @@ def readers(pipe: Connection, port: int, count: int, address: str) -> None:
 
 
 async def _connect(port: int, count: int, address: str) -> list[RtcPeer]:
-    certificate = RTCCertificate.generateCertificate()
+    certificate = make_certificate()
     gate = asyncio.Semaphore(CONNECTING)
     loop = asyncio.get_running_loop()
     waiting = True
@@ -152,6 +154,8 @@ def _drain(peer: RtcPeer) -> None:
 
 def aiortc_viewers(pipe: Connection, port: int, count: int) -> None:
     """Play with so many of aiortc's peer connections until the server closes them; frames are counted, not decoded."""
+    from aiortc import rtcrtpreceiver
+
     rtcrtpreceiver.decoder_worker = _swallow
     pipe.send(uvloop.run(_aiortc_viewers(port, count)))
 
@@ -162,6 +166,8 @@ def _swallow(loop: Any, input_q: Any, output_q: Any, decode_error: Any) -> None:
 
 
 async def _aiortc_viewers(port: int, count: int) -> Counted:
+    from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
     connections: list[RTCPeerConnection] = []
     for _ in range(count):
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))

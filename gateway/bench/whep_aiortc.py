@@ -10,8 +10,6 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import uvloop
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamTrack
 from av.packet import Packet as AvPacket
 
 from gateway.bench.made_stream import GOP_S, packets
@@ -24,17 +22,20 @@ QUEUE_MAX = 500
 """Frames that wait for one viewer: more than a server that keeps up ever has."""
 
 
-class RelayedTrack(MediaStreamTrack):
-    """Encoded frames of one kind for one viewer."""
+def relayed_track(kind: str) -> Any:
+    """A track of encoded frames of one kind for one viewer. aiortc looks for libraries when imported: not before."""
+    from aiortc.mediastreams import MediaStreamTrack
 
-    def __init__(self, kind: str) -> None:
-        super().__init__()
-        self.kind = kind
-        self.queue: asyncio.Queue[AvPacket[Any]] = asyncio.Queue(QUEUE_MAX)
+    class RelayedTrack(MediaStreamTrack):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kind = kind
+            self.queue: asyncio.Queue[AvPacket[Any]] = asyncio.Queue(QUEUE_MAX)
 
-    async def recv(self) -> AvPacket[Any]:
-        """Give the next one."""
-        return await self.queue.get()
+        async def recv(self) -> AvPacket[Any]:
+            return await self.queue.get()
+
+    return RelayedTrack()
 
 
 def aiortc_server(pipe: Connection, count: int, seconds: float) -> None:
@@ -43,14 +44,16 @@ def aiortc_server(pipe: Connection, count: int, seconds: float) -> None:
 
 
 async def _aiortc_server(pipe: Connection, count: int, seconds: float) -> None:
-    tracks: list[RelayedTrack] = []
+    from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+    tracks: list[Any] = []
     connections: list[RTCPeerConnection] = []
 
     async def answer(offer: str) -> str:
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         connections.append(connection)
         for kind in ("video", "audio"):
-            tracks.append(RelayedTrack(kind))
+            tracks.append(relayed_track(kind))
             connection.addTrack(tracks[-1])
         await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         await connection.setLocalDescription(await connection.createAnswer())
@@ -75,6 +78,8 @@ async def _aiortc_server(pipe: Connection, count: int, seconds: float) -> None:
 
 async def _own_address() -> str:
     """The address of this machine that aiortc's ICE agent uses: it takes no loopback one."""
+    from aiortc import RTCConfiguration, RTCPeerConnection
+
     probe = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     probe.addTransceiver("video")
     await probe.setLocalDescription(await probe.createOffer())
@@ -83,7 +88,7 @@ async def _own_address() -> str:
     return address
 
 
-async def _feed(tracks: list[RelayedTrack], progress: list[int]) -> None:
+async def _feed(tracks: list[Any], progress: list[int]) -> None:
     """Hand each frame to every viewer's track at the stream's own pace; `progress` is the media time so far, in ms."""
     start_s = time.monotonic()
     for kind, packet, dts_ms in _av_packets():
