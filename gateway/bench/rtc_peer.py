@@ -15,8 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aioice import stun as ice
-
 from gateway.bench.process import WAIT_S, BenchError
 from gateway.bench.sink import HOST
 from stream.errors import StunError
@@ -49,7 +47,7 @@ class Remote:
 
 
 def make_certificate() -> RTCCertificate:
-    """A certificate for any number of peers. aiortc looks for libraries when it is imported, so that waits for a use."""
+    """A certificate for any number of peers. aiortc looks for libraries when it is imported: not before it is used."""
     from aiortc import RTCCertificate
 
     return RTCCertificate.generateCertificate()
@@ -146,6 +144,8 @@ class RtcPeer:
         """Send an ICE check that takes this way (RFC 8445 section 7.2.2); later ones are the consent of RFC 7675."""
         remote = self.remote
         assert remote is not None
+        from aioice import stun as ice
+
         request = ice.Message(message_method=ice.Method.BINDING, message_class=ice.Class.REQUEST)
         request.attributes["USERNAME"] = f"{remote.ufrag}:{self.ufrag}"
         request.attributes["PRIORITY"] = 1853824767
