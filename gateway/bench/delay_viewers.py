@@ -11,7 +11,7 @@ import httpx
 
 from gateway.bench.marked_stream import MARK, Seen
 from gateway.bench.process import WAIT_S, BenchError
-from gateway.bench.rtc_peer import VIDEO_PAYLOAD_TYPE, RtcPeer, make_certificate
+from gateway.bench.rtc_peer import VIDEO_PAYLOAD_TYPE, RtcPeer, certificate
 from gateway.bench.served import Served
 from gateway.bench.sink import HOST
 from stream.protocol.rtcp import is_rtcp
@@ -57,7 +57,7 @@ async def hls_viewer(served: Served, seen: Seen) -> None:
 
 async def whep_viewer(served: Served, seen: Seen) -> None:
     """Watch over WebRTC until cancelled."""
-    peer = RtcPeer(make_certificate())
+    peer = RtcPeer(certificate())
     frames: dict[int, int] = {}
 
     def take(data: bytes) -> None:

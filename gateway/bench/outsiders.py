@@ -22,6 +22,7 @@ from types import TracebackType
 from gateway.bench.process import WAIT_S, BenchError, Spent
 from gateway.bench.sink import HOST
 
+OUTSIDERS_VARIABLE = "SIYU_BENCH_OUTSIDERS"
 INSTALL_TIMEOUT_S = 180.0
 STOP_S = 5.0
 CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -35,8 +36,8 @@ class OutsiderMissing(Exception):
 
 def find_program(name: str, *beside: str) -> str:
     """The path of a program. Raises OutsiderMissing."""
-    if os.environ.get("SIYU_BENCH_OUTSIDERS") == "no":
-        raise OutsiderMissing("SIYU_BENCH_OUTSIDERS=no")
+    if os.environ.get(OUTSIDERS_VARIABLE) == "no":
+        raise OutsiderMissing(f"{OUTSIDERS_VARIABLE}=no")
     path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *beside)))
     if path is None:
         raise OutsiderMissing(f"{name} is not installed")

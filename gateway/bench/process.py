@@ -83,6 +83,10 @@ class Child:
         """Kill it: nothing more is wanted of it."""
         self._process.kill()
 
+    def tell(self) -> None:
+        """Let it go on: it waits for that with `told`."""
+        self._pipe.send(True)
+
     def receive(self) -> Any:
         """Wait for the child's next word. Raises BenchError when it ends or stays silent instead."""
         try:
@@ -91,6 +95,11 @@ class Child:
         except (EOFError, ConnectionResetError):
             raise BenchError(f"{self._name} ended early; its own words stand above") from None
         raise BenchError(f"{self._name} said nothing for {WAIT_S:.0f} s")
+
+
+def told(pipe: Connection) -> bool:
+    """Whether the parent has said that a child may go on; to be asked again and again. Never waits."""
+    return pipe.poll() and bool(pipe.recv())
 
 
 def _run(pipe: Connection, cpus: set[int] | None, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:

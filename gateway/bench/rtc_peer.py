@@ -2,6 +2,8 @@
 
 It offers what a browser offers (H.264 in packetization mode 1 with NACK and PLI, Opus, playout-delay), and is DTLS's
 active side. An ICE agent of the other side may check it, too: it answers.
+
+aiortc and aioice are imported when they are used: their import runs a program to find the C library.
 """
 
 from __future__ import annotations
@@ -44,13 +46,6 @@ class Remote:
     password: str
     address: tuple[str, int]
     fingerprints: tuple[RTCDtlsFingerprint, ...]
-
-
-def make_certificate() -> RTCCertificate:
-    """A certificate for any number of peers. aiortc looks for libraries when it is imported: not before it is used."""
-    from aiortc import RTCCertificate
-
-    return RTCCertificate.generateCertificate()
 
 
 class RtcPeer:
@@ -142,10 +137,10 @@ class RtcPeer:
 
     def check(self) -> None:
         """Send an ICE check that takes this way (RFC 8445 section 7.2.2); later ones are the consent of RFC 7675."""
-        remote = self.remote
-        assert remote is not None
         from aioice import stun as ice
 
+        remote = self.remote
+        assert remote is not None
         request = ice.Message(message_method=ice.Method.BINDING, message_class=ice.Class.REQUEST)
         request.attributes["USERNAME"] = f"{remote.ufrag}:{self.ufrag}"
         request.attributes["PRIORITY"] = 1853824767
@@ -221,6 +216,13 @@ class RtcPeer:
                 self.answer_check(data)
             elif data[0] < 64:
                 self._records.put_nowait(data)
+
+
+def certificate() -> RTCCertificate:
+    """A certificate for any number of peers."""
+    from aiortc import RTCCertificate
+
+    return RTCCertificate.generateCertificate()
 
 
 def parse_answer(text: str) -> Remote:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from gateway.bench.process import WAIT_S
-from gateway.bench.rtc_peer import DATAGRAM_BYTES_MAX, RtcPeer, exchange, make_certificate
+from gateway.bench.process import WAIT_S, told
+from gateway.bench.rtc_peer import DATAGRAM_BYTES_MAX, RtcPeer, certificate, exchange
 from gateway.bench.sink import READY_MAX
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 REPORT_INTERVAL_S = 1.0
 CHECK_INTERVAL_S = 5.0
 """As browsers do (RFC 7675 section 5.1)."""
-SILENCE_S = 2.0
-"""Readers end when nothing has come for so long, after something did."""
+SETTLE_S = 0.5
+"""For what is on its way when it ends."""
 LOOK_INTERVAL_S = 0.005
 """Readers sleep in between: to wake one for each datagram costs the sender 5 µs, which a network card would not."""
 DATAGRAMS_PER_WAKE = 64
@@ -43,18 +43,18 @@ class Counted:
 def readers(pipe: Connection, port: int, count: int, address: str) -> None:
     """Connect so many readers, then count until the server falls silent; tell what they got."""
     peers = uvloop.run(_connect(port, count, address))
-    pipe.send(_count(peers))
+    pipe.send(_count(peers, lambda: told(pipe)))
 
 
 async def _connect(port: int, count: int, address: str) -> list[RtcPeer]:
-    certificate = make_certificate()
+    shared = certificate()
     gate = asyncio.Semaphore(CONNECTING)
     loop = asyncio.get_running_loop()
     waiting = True
 
     async def one(connected: list[RtcPeer]) -> None:
         async with gate:
-            peer = RtcPeer(certificate)
+            peer = RtcPeer(shared)
             await peer.connect(await exchange(port, peer.offer(address)))
             connected.append(peer)
 
@@ -83,24 +83,23 @@ class _Reader:
         self.first = self.last = -1
 
 
-def _count(peers: list[RtcPeer]) -> Counted:
-    """Read all sockets until the server is silent."""
+def _count(peers: list[RtcPeer], ended: Callable[[], bool]) -> Counted:
+    """Read all sockets until it has `ended`, and what is there then."""
     epoll = select.epoll()
     reading = {peer.socket.fileno(): _Reader(peer) for peer in peers}
     for number, one in reading.items():
         _drain(one.peer)
         epoll.register(number, select.EPOLLIN)
     buffer = bytearray(DATAGRAM_BYTES_MAX)
-    start_s = heard_s = report_s = check_s = time.monotonic()
-    while heard_s - start_s < WAIT_S:
+    report_s = check_s = time.monotonic()
+    last = False
+    while not last:
+        last = ended()
         time.sleep(LOOK_INTERVAL_S)
         ready = epoll.poll(0, READY_MAX)
+        while sum([_read(reading[number], buffer) for number, _ in ready]) and last:
+            ready = epoll.poll(0, READY_MAX)
         now_s = time.monotonic()
-        # By what was read: a socket whose peer is gone is ready for ever.
-        if sum([_read(reading[number], buffer) for number, _ in ready]):
-            heard_s = now_s
-        elif now_s - heard_s > SILENCE_S:
-            break
         if now_s - report_s >= REPORT_INTERVAL_S:
             report_s = now_s
             for peer in peers:
@@ -157,7 +156,7 @@ def aiortc_viewers(pipe: Connection, port: int, count: int) -> None:
     from aiortc import rtcrtpreceiver
 
     rtcrtpreceiver.decoder_worker = _swallow
-    pipe.send(uvloop.run(_aiortc_viewers(port, count)))
+    pipe.send(uvloop.run(_aiortc_viewers(port, count, lambda: told(pipe))))
 
 
 def _swallow(loop: Any, input_q: Any, output_q: Any, decode_error: Any) -> None:
@@ -165,7 +164,7 @@ def _swallow(loop: Any, input_q: Any, output_q: Any, decode_error: Any) -> None:
         pass
 
 
-async def _aiortc_viewers(port: int, count: int) -> Counted:
+async def _aiortc_viewers(port: int, count: int, ended: Callable[[], bool]) -> Counted:
     from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
     connections: list[RTCPeerConnection] = []
@@ -180,12 +179,10 @@ async def _aiortc_viewers(port: int, count: int) -> Counted:
     async with asyncio.timeout(WAIT_S):
         while any(connection.connectionState != "connected" for connection in connections):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
-        while True:
-            before = await _packets(connections)
-            await asyncio.sleep(SILENCE_S)
-            after = await _packets(connections)
-            if before == after:
-                break
+    while not ended():  # noqa: ASYNC110 - a pipe has no event
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(SETTLE_S)
+    after = await _packets(connections)
     received = sum(packets for packets, _ in after)
     found = Counted(received, sum(lost for _, lost in after), min(packets for packets, _ in after))
     for connection in connections:
