@@ -227,6 +227,11 @@ class Fanout:
             if done:
                 self._enqueue(done)
 
+    def on_pause(self, now_ms: int) -> None:
+        """Send the window under way as it is."""
+        if self._windows is not None:
+            self._enqueue(self._windows.cut())
+
     def on_stop(self, now_ms: int) -> None:
         """Send what is left; viewers wait for the next start."""
         if self._windows is not None:

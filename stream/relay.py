@@ -20,7 +20,7 @@ room's time: nothing goes back, nothing overlaps, and what the host said before 
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import codecs, h264
@@ -60,6 +60,14 @@ _AUDIO, _VIDEO, _DATA = Kind.AUDIO, Kind.VIDEO, Kind.DATA  # each look at a memb
 _NEEDS_CONFIG: Final = frozenset((Codec.H264, Codec.HEVC, Codec.AV1, Codec.AAC, Codec.OPUS, Codec.FLAC))
 ON_METADATA: Final = b"\x02\x00\x0aonMetaData"
 """How the script body that describes a stream begins (AMF0)."""
+
+
+@runtime_checkable
+class Holder(Protocol):
+    """A reader that holds packets back, to send many at once."""
+
+    def on_pause(self, now_ms: int) -> None:
+        """The host is gone: send what is held, the stand-in comes in a moment."""
 
 
 class _Arrival:
@@ -493,6 +501,8 @@ class Relay:
         for reader in self._readers:
             if id(reader) in self._hosts_only:
                 reader.on_stop(now_ms)
+            elif isinstance(reader, Holder):
+                reader.on_pause(now_ms)
         video, audio, key = self.video, self.audio, self._last_key
         reel = None
         start_ms = self._picture_ends_ms

@@ -22,6 +22,11 @@ log = logging.getLogger("siyu.transcode")
 QUEUE_PACKETS_MAX: Final = 256
 """5 s of sound; a thread that is later than this has no use for older ones."""
 DRIFT_MS_MAX: Final = 60
+"""A packet this far from where the count is: a gap, or another clock."""
+DRIFT_MS_KEPT: Final = 15
+"""What is left off for good: with the 20 ms within which a WHIP host's sound is not moved, lips stay under 40 ms."""
+DRIFT_PACKETS: Final = 32
+"""So many packets on end must lie off to the same side: two thirds of a second, as hosts stamp sound unevenly."""
 OVERLAP_MS_MAX: Final = 3000
 """Sound that comes for a time already told is left out up to here; farther back it is another clock (timeline.py)."""
 RATE: Final = 48_000
@@ -56,6 +61,7 @@ class AudioPipeline:
         self._resampler: av.AudioResampler | None = None
         self._source: tuple[Codec, bytes] | None = None
         self._in_ms = 0.0
+        self._off_ms: list[float] = []
         self._out_from_ms = 0.0
         self._out_samples = 0
         self._told_to_ms: float | None = None
@@ -71,8 +77,11 @@ class AudioPipeline:
             self._open(packet)
         decoder = self._decoder
         assert decoder is not None
-        if self._resampler is None or abs(packet.dts_ms - self._in_ms) > DRIFT_MS_MAX:
+        off_ms = packet.dts_ms - self._in_ms
+        if self._resampler is None or abs(off_ms) > DRIFT_MS_MAX:
             yield from self._begin(packet.dts_ms)
+        elif self._is_off(off_ms):
+            yield from self._begin(self._in_ms + sum(self._off_ms) / DRIFT_PACKETS)
         try:
             frames = decoder.decode(av.Packet(packet.data))
         except av.FFmpegError as error:
@@ -86,6 +95,15 @@ class AudioPipeline:
             for part in self._resampler.resample(frame):
                 yield from self._encode(part)
 
+    def _is_off(self, off_ms: float) -> bool:
+        """Whether the packets of late all lie off to one side by more than is kept."""
+        off = self._off_ms
+        if abs(off_ms) <= DRIFT_MS_KEPT or (off and (off[-1] > 0) != (off_ms > 0)):
+            off.clear()
+        if abs(off_ms) > DRIFT_MS_KEPT:
+            off.append(off_ms)
+        return len(off) >= DRIFT_PACKETS
+
     def _open(self, packet: Packet) -> None:
         codec = _DECODERS[packet.codec]
         decoder = av.CodecContext.create(codec, "r")
@@ -98,7 +116,7 @@ class AudioPipeline:
             decoder.extradata = head[8:42] if head.startswith(b"fLaC") else head
         self._decoder, self._resampler = decoder, None
 
-    def _begin(self, dts_ms: int) -> Iterator[Packet]:
+    def _begin(self, dts_ms: float) -> Iterator[Packet]:
         """Count anew from here; a new encoder, as the old one would smear what was before into what comes."""
         encoder = av.CodecContext.create("libopus" if self._target is Codec.OPUS else "aac", "w")
         assert isinstance(encoder, av.AudioCodecContext)
@@ -114,9 +132,10 @@ class AudioPipeline:
         self._encoder = encoder
         self._resampler = av.AudioResampler(encoder.format, "stereo", RATE, frame_size=self._samples)
         self._in_ms = self._out_from_ms = float(dts_ms)
+        self._off_ms.clear()
         self._out_samples = 0
         if not opus and not had:
-            yield Packet(Kind.AUDIO, Codec.AAC, dts_ms, 0, True, True, bytes(encoder.extradata or b""))
+            yield Packet(Kind.AUDIO, Codec.AAC, round(dts_ms), 0, True, True, bytes(encoder.extradata or b""))
 
     def _encode(self, frame: av.AudioFrame) -> Iterator[Packet]:
         assert self._encoder is not None

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 
 from commerce.domain.sale import UNITS_MAX
 from commerce.store_sql import WAL_CHECKPOINT_PAGES, WRITE_CACHE_KIB, database_path
-from gateway.app import system_clock
+from gateway.bench.clock import system_clock
 from gateway.bench.people import World, person
 from gateway.bench.process import Meter
 

@@ -7,12 +7,11 @@ import time
 from collections.abc import AsyncIterator
 
 import httpx
-from aiortc import RTCCertificate
 
 from gateway.bench.made_stream import AAC_MS, ASC, AVCC, FRAMES_PER_S, OPUS_MS
 from gateway.bench.marked_stream import SILENCE_AAC, SILENCE_OPUS, Sent, frame_ms, unit
 from gateway.bench.process import WAIT_S, BenchError
-from gateway.bench.rtc_peer import AUDIO_PAYLOAD_TYPE, SSRC, VIDEO_PAYLOAD_TYPE, RtcPeer
+from gateway.bench.rtc_peer import AUDIO_PAYLOAD_TYPE, SSRC, VIDEO_PAYLOAD_TYPE, RtcPeer, certificate
 from gateway.bench.rtmp_wire import READY, chunks, message, to_publish
 from gateway.bench.served import Served
 from gateway.bench.sink import HOST
@@ -65,7 +64,7 @@ async def rtmp_host(served: Served, sent: Sent, gop_s: float) -> None:
 
 async def whip_host(served: Served, sent: Sent, gop_s: float) -> None:
     """Publish until cancelled; key frames come at their time, whatever is asked."""
-    peer = RtcPeer(RTCCertificate.generateCertificate(), sending=True)
+    peer = RtcPeer(certificate(), sending=True)
     headers = {"Authorization": f"Bearer {served.stream_key}", "Content-Type": "application/sdp"}
     async with httpx.AsyncClient(verify=False, timeout=WAIT_S) as http:  # noqa: S501 - loopback, without TLS
         answer = await http.post(f"{served.base}/whip/{served.room}", content=peer.offer(HOST), headers=headers)

@@ -8,11 +8,10 @@ import time
 from urllib.parse import urljoin
 
 import httpx
-from aiortc import RTCCertificate
 
 from gateway.bench.marked_stream import MARK, Seen
 from gateway.bench.process import WAIT_S, BenchError
-from gateway.bench.rtc_peer import VIDEO_PAYLOAD_TYPE, RtcPeer
+from gateway.bench.rtc_peer import VIDEO_PAYLOAD_TYPE, RtcPeer, certificate
 from gateway.bench.served import Served
 from gateway.bench.sink import HOST
 from stream.protocol.rtcp import is_rtcp
@@ -58,7 +57,7 @@ async def hls_viewer(served: Served, seen: Seen) -> None:
 
 async def whep_viewer(served: Served, seen: Seen) -> None:
     """Watch over WebRTC until cancelled."""
-    peer = RtcPeer(RTCCertificate.generateCertificate())
+    peer = RtcPeer(certificate())
     frames: dict[int, int] = {}
 
     def take(data: bytes) -> None:

@@ -18,8 +18,8 @@ from chat.broker_memory import MemoryBroker
 from chat.channel import Channel
 from chat.hub import Hub, HubLimits, Member, RoomLimits, Tier
 from chat.message import encode
-from gateway.app import system_clock
 from gateway.bench.baseline_write import BACKLOG, SETTLE_S, write_passes
+from gateway.bench.clock import system_clock
 from gateway.bench.process import BenchError, Meter
 from gateway.bench.report import Baseline, Figure, Goal, Report
 from gateway.bench.scale import Scale

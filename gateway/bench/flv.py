@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection
 
 import uvloop
 
-from gateway.app import system_clock
 from gateway.bench.baseline_write import BACKLOG, write_loop
+from gateway.bench.clock import system_clock
 from gateway.bench.made_stream import BITS_PER_S, FRAMES_PER_S, GOP_FRAMES, ROOM, Host, feed, packets
 from gateway.bench.outside_play import nginx_players, node_viewers, others
 from gateway.bench.process import BenchError, Meter

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Iterator
 
-from gateway.app import system_clock
+from gateway.bench.clock import system_clock
 from gateway.bench.process import BenchError
 from stream.directory import Publication
 from stream.packet import Codec, Kind, Packet

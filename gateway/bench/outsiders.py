@@ -2,7 +2,7 @@
 
 Nothing of theirs is in this repository. nginx is Debian's (`nginx-light libnginx-mod-rtmp`); packages of npm are
 installed on first use into the user's cache (`$XDG_CACHE_HOME/siyu-bench`, else `~/.cache/siyu-bench`), in the version
-named here. One that cannot be had is left out, and the report says so and why. `SIYU_BENCH_INSTALL=no`: install none.
+named here. One that cannot be had is left out, and the report says so and why. `SIYU_BENCH_OUTSIDERS=no`: none is run.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from types import TracebackType
 from gateway.bench.process import WAIT_S, BenchError, Spent
 from gateway.bench.sink import HOST
 
+OUTSIDERS_VARIABLE = "SIYU_BENCH_OUTSIDERS"
 INSTALL_TIMEOUT_S = 180.0
 STOP_S = 5.0
 CLOCK_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -35,6 +36,8 @@ class OutsiderMissing(Exception):
 
 def find_program(name: str, *beside: str) -> str:
     """The path of a program. Raises OutsiderMissing."""
+    if os.environ.get(OUTSIDERS_VARIABLE) == "no":
+        raise OutsiderMissing(f"{OUTSIDERS_VARIABLE}=no")
     path = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *beside)))
     if path is None:
         raise OutsiderMissing(f"{name} is not installed")
@@ -156,8 +159,6 @@ def npm_modules(package: str) -> Path:
     find_program("node")
     if (modules / name / "package.json").exists():
         return modules
-    if os.environ.get("SIYU_BENCH_INSTALL") == "no":
-        raise OutsiderMissing(f"{package} is not installed, and SIYU_BENCH_INSTALL=no")
     npm = find_program("npm")
     print(f"installing {package} into {folder} …", file=sys.stderr, flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)

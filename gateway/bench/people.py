@@ -7,7 +7,7 @@ from commerce.events import SaleView
 from commerce.payment_sandbox import SandboxProvider
 from commerce.shop import Shop
 from commerce.store_sql import open_store
-from gateway.app import system_clock
+from gateway.bench.clock import system_clock
 
 ROOM_PEOPLE = 20_000
 """People come room after room; those of one room in no order. Rows of a few thousand people lie beside each other."""

@@ -6,6 +6,7 @@ most of the receiver's work inside the sender's call, so the server pays for it;
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import time
@@ -14,8 +15,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
-
-from gateway.server import freeze_start_up
 
 WAIT_S = 90.0
 """Longest wait for a child's next word: a measurement takes seconds."""
@@ -84,6 +83,10 @@ class Child:
         """Kill it: nothing more is wanted of it."""
         self._process.kill()
 
+    def tell(self) -> None:
+        """Let it go on: it waits for that with `told`."""
+        self._pipe.send(True)
+
     def receive(self) -> Any:
         """Wait for the child's next word. Raises BenchError when it ends or stays silent instead."""
         try:
@@ -94,8 +97,15 @@ class Child:
         raise BenchError(f"{self._name} said nothing for {WAIT_S:.0f} s")
 
 
+def told(pipe: Connection) -> bool:
+    """Whether the parent has said that a child may go on; to be asked again and again. Never waits."""
+    return pipe.poll() and bool(pipe.recv())
+
+
 def _run(pipe: Connection, cpus: set[int] | None, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     if cpus:
         os.sched_setaffinity(0, cpus)
-    freeze_start_up()
+    # As a server does once it is up (`gateway.server.freeze_start_up`).
+    gc.collect()
+    gc.freeze()
     target(pipe, *arguments)

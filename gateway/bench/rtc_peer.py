@@ -2,6 +2,8 @@
 
 It offers what a browser offers (H.264 in packetization mode 1 with NACK and PLI, Opus, playout-delay), and is DTLS's
 active side. An ICE agent of the other side may check it, too: it answers.
+
+aiortc and aioice are imported when they are used: their import runs a program to find the C library.
 """
 
 from __future__ import annotations
@@ -13,17 +15,16 @@ import secrets
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-from aioice import stun as ice
-from aiortc import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters
-from aiortc.rtcdtlstransport import RTCDtlsTransport
+from typing import TYPE_CHECKING, Any
 
 from gateway.bench.process import WAIT_S, BenchError
 from gateway.bench.sink import HOST
 from stream.errors import StunError
 from stream.protocol import stun
 from stream.protocol.rtcp import is_rtcp
+
+if TYPE_CHECKING:
+    from aiortc import RTCCertificate, RTCDtlsFingerprint
 
 CHECK_INTERVAL_S = 0.1
 """Until the first answer; the last one may be lost."""
@@ -53,6 +54,8 @@ class RtcPeer:
     role = "controlling"
 
     def __init__(self, certificate: RTCCertificate, *, sending: bool = False) -> None:
+        from aiortc.rtcdtlstransport import RTCDtlsTransport
+
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
         self.remote: Remote | None = None
         self.dtls = RTCDtlsTransport(self, [certificate])  # type: ignore[arg-type]  # role, _recv and _send are all
@@ -105,6 +108,8 @@ class RtcPeer:
 
     async def connect(self, answer: str) -> None:
         """Check the way and do the DTLS handshake. Raises BenchError."""
+        from aiortc import RTCDtlsParameters
+
         self.remote = remote = parse_answer(answer)
         self.socket.connect(remote.address)
         loop = asyncio.get_running_loop()
@@ -132,6 +137,8 @@ class RtcPeer:
 
     def check(self) -> None:
         """Send an ICE check that takes this way (RFC 8445 section 7.2.2); later ones are the consent of RFC 7675."""
+        from aioice import stun as ice
+
         remote = self.remote
         assert remote is not None
         request = ice.Message(message_method=ice.Method.BINDING, message_class=ice.Class.REQUEST)
@@ -211,8 +218,17 @@ class RtcPeer:
                 self._records.put_nowait(data)
 
 
+def certificate() -> RTCCertificate:
+    """A certificate for any number of peers."""
+    from aiortc import RTCCertificate
+
+    return RTCCertificate.generateCertificate()
+
+
 def parse_answer(text: str) -> Remote:
     """Read what is needed of an answer. Raises BenchError."""
+    from aiortc import RTCDtlsFingerprint
+
     values: dict[str, str] = {}
     addresses: list[tuple[str, int]] = []
     fingerprints: list[RTCDtlsFingerprint] = []

@@ -8,20 +8,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
-from aiortc import RTCCertificate, RTCConfiguration, RTCPeerConnection, RTCSessionDescription, rtcrtpreceiver
 
-from gateway.bench.process import WAIT_S
-from gateway.bench.rtc_peer import DATAGRAM_BYTES_MAX, RtcPeer, exchange
+from gateway.bench.process import WAIT_S, told
+from gateway.bench.rtc_peer import DATAGRAM_BYTES_MAX, RtcPeer, certificate, exchange
 from gateway.bench.sink import READY_MAX
+
+if TYPE_CHECKING:
+    from aiortc import RTCPeerConnection
 
 REPORT_INTERVAL_S = 1.0
 CHECK_INTERVAL_S = 5.0
 """As browsers do (RFC 7675 section 5.1)."""
-SILENCE_S = 2.0
-"""Readers end when nothing has come for so long, after something did."""
+SETTLE_S = 0.5
+"""For what is on its way when it ends."""
 LOOK_INTERVAL_S = 0.005
 """Readers sleep in between: to wake one for each datagram costs the sender 5 µs, which a network card would not."""
 DATAGRAMS_PER_WAKE = 64
@@ -41,18 +43,18 @@ class Counted:
 def readers(pipe: Connection, port: int, count: int, address: str) -> None:
     """Connect so many readers, then count until the server falls silent; tell what they got."""
     peers = uvloop.run(_connect(port, count, address))
-    pipe.send(_count(peers))
+    pipe.send(_count(peers, lambda: told(pipe)))
 
 
 async def _connect(port: int, count: int, address: str) -> list[RtcPeer]:
-    certificate = RTCCertificate.generateCertificate()
+    shared = certificate()
     gate = asyncio.Semaphore(CONNECTING)
     loop = asyncio.get_running_loop()
     waiting = True
 
     async def one(connected: list[RtcPeer]) -> None:
         async with gate:
-            peer = RtcPeer(certificate)
+            peer = RtcPeer(shared)
             await peer.connect(await exchange(port, peer.offer(address)))
             connected.append(peer)
 
@@ -81,25 +83,23 @@ class _Reader:
         self.first = self.last = -1
 
 
-def _count(peers: list[RtcPeer]) -> Counted:
-    """Read all sockets until the server is silent."""
+def _count(peers: list[RtcPeer], ended: Callable[[], bool]) -> Counted:
+    """Read all sockets until it has `ended`, and what is there then."""
     epoll = select.epoll()
     reading = {peer.socket.fileno(): _Reader(peer) for peer in peers}
     for number, one in reading.items():
         _drain(one.peer)
         epoll.register(number, select.EPOLLIN)
     buffer = bytearray(DATAGRAM_BYTES_MAX)
-    start_s = heard_s = report_s = check_s = time.monotonic()
-    while heard_s - start_s < WAIT_S:
+    report_s = check_s = time.monotonic()
+    last = False
+    while not last:
+        last = ended()
         time.sleep(LOOK_INTERVAL_S)
         ready = epoll.poll(0, READY_MAX)
+        while sum([_read(reading[number], buffer) for number, _ in ready]) and last:
+            ready = epoll.poll(0, READY_MAX)
         now_s = time.monotonic()
-        if ready:
-            heard_s = now_s
-            for number, _ in ready:
-                _read(reading[number], buffer)
-        elif now_s - heard_s > SILENCE_S:
-            break
         if now_s - report_s >= REPORT_INTERVAL_S:
             report_s = now_s
             for peer in peers:
@@ -115,13 +115,14 @@ def _count(peers: list[RtcPeer]) -> Counted:
     return Counted(received, max(0, expected - received), min(one.bytes for one in reading.values()))
 
 
-def _read(one: _Reader, buffer: bytearray) -> None:
+def _read(one: _Reader, buffer: bytearray) -> int:
+    """Take what is there; give the number of datagrams."""
     receive = one.peer.socket.recv_into
-    for _ in range(DATAGRAMS_PER_WAKE):
+    for count in range(DATAGRAMS_PER_WAKE):
         try:
             size = receive(buffer)
         except (BlockingIOError, ConnectionRefusedError):
-            return
+            return count
         one.bytes += size
         # Payload type with the marker: 96 is the picture, and RTCP never looks like it (RFC 5761 section 4).
         if buffer[1] & 0x7F == 96 and buffer[0] >= 0x80:
@@ -131,6 +132,7 @@ def _read(one: _Reader, buffer: bytearray) -> None:
                 one.first = one.last
         elif buffer[0] < 4:
             one.peer.answer_check(bytes(buffer[:size]))
+    return DATAGRAMS_PER_WAKE
 
 
 def _say(send: Callable[[], object]) -> None:
@@ -151,8 +153,10 @@ def _drain(peer: RtcPeer) -> None:
 
 def aiortc_viewers(pipe: Connection, port: int, count: int) -> None:
     """Play with so many of aiortc's peer connections until the server closes them; frames are counted, not decoded."""
+    from aiortc import rtcrtpreceiver
+
     rtcrtpreceiver.decoder_worker = _swallow
-    pipe.send(uvloop.run(_aiortc_viewers(port, count)))
+    pipe.send(uvloop.run(_aiortc_viewers(port, count, lambda: told(pipe))))
 
 
 def _swallow(loop: Any, input_q: Any, output_q: Any, decode_error: Any) -> None:
@@ -160,7 +164,9 @@ def _swallow(loop: Any, input_q: Any, output_q: Any, decode_error: Any) -> None:
         pass
 
 
-async def _aiortc_viewers(port: int, count: int) -> Counted:
+async def _aiortc_viewers(port: int, count: int, ended: Callable[[], bool]) -> Counted:
+    from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
     connections: list[RTCPeerConnection] = []
     for _ in range(count):
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -173,12 +179,10 @@ async def _aiortc_viewers(port: int, count: int) -> Counted:
     async with asyncio.timeout(WAIT_S):
         while any(connection.connectionState != "connected" for connection in connections):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
-        while True:
-            before = await _packets(connections)
-            await asyncio.sleep(SILENCE_S)
-            after = await _packets(connections)
-            if before == after:
-                break
+    while not ended():  # noqa: ASYNC110 - a pipe has no event
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(SETTLE_S)
+    after = await _packets(connections)
     received = sum(packets for packets, _ in after)
     found = Counted(received, sum(lost for _, lost in after), min(packets for packets, _ in after))
     for connection in connections:

@@ -13,9 +13,9 @@ from typing import Any
 
 import uvloop
 
-from gateway.app import system_clock
 from gateway.bench.baseline_read import read_loop
 from gateway.bench.baseline_write import write_loop
+from gateway.bench.clock import system_clock
 from gateway.bench.flv import windows_of
 from gateway.bench.made_stream import BITS_PER_S, GOP_S, ROOM, Host, feed
 from gateway.bench.outside_play import ENOUGH, nginx_players, node_players, others

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from multiprocessing.connection import Connection
 from typing import Any
 
 from gateway.bench.baseline_write import SETTLE_S
-from gateway.bench.process import WAIT_S
+from gateway.bench.process import WAIT_S, told
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -15,6 +16,11 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_S):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
+
+
+async def until_told(pipe: Connection) -> None:
+    """Wait until the parent says that the clients have counted. Raises TimeoutError."""
+    await until(lambda: told(pipe))
 
 
 async def close_all(transports: Iterable[Any]) -> None:

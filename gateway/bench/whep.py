@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 
 import uvloop
 
-from gateway.app import system_clock
+from gateway.bench.clock import system_clock
 from gateway.bench.made_stream import BITS_PER_S, GOP_S, ROOM, Host, feed
 from gateway.bench.process import BenchError, Child, Meter, cores
 from gateway.bench.report import Baseline, Figure, Goal, Report
@@ -21,7 +21,7 @@ from gateway.bench.rtc_peer import signalling
 from gateway.bench.rtc_viewers import Counted, aiortc_viewers, readers
 from gateway.bench.scale import Scale
 from gateway.bench.sink import HOST
-from gateway.bench.waiting import until
+from gateway.bench.waiting import until, until_told
 from gateway.bench.whep_aiortc import aiortc_server
 from stream.directory import Directory
 from stream.output_whep import WhepOutput
@@ -50,7 +50,7 @@ def run_whep(scale: Scale) -> Report:
         viewers = [stack.enter_context(Child(aiortc_viewers, port, part, cpus=theirs)) for part in real]
         counting = stack.enter_context(Child(readers, port, scale.rtc_readers, HOST, cpus=theirs))
         found = serving.receive()
-        counted: list[Counted] = [child.receive() for child in (*viewers, counting)]
+        counted = _counted(serving, [*viewers, counting])
     _check(counted, found["seconds up"])
     served = min(AIORTC_SERVED_MAX, scale.rtc_readers)
     with contextlib.ExitStack() as stack:
@@ -58,7 +58,7 @@ def run_whep(scale: Scale) -> Report:
         port, address = serving.receive()
         counting = stack.enter_context(Child(readers, port, served, address, cpus=theirs))
         theirs_found = serving.receive()
-        _check([counting.receive()], theirs_found["seconds up"])
+        _check(_counted(serving, [counting]), theirs_found["seconds up"])
     # By the media that was sent: a machine that stalls lets the clock run on without it.
     value = count * found["media_s"] / found["cpu_s"]
     library = served * theirs_found["media_s"] / theirs_found["cpu_s"]
@@ -81,6 +81,16 @@ def run_whep(scale: Scale) -> Report:
             Figure("WHEP, beside aiortc", "viewers / core", value, (baseline,), AHEAD_GOAL),
         ),
     )
+
+
+def _counted(serving: Child, viewers: list[Child]) -> list[Counted]:
+    """Let the viewers end and tell what they got, then the server."""
+    found: list[Counted] = []
+    for viewer in viewers:
+        viewer.tell()
+        found.append(viewer.receive())
+    serving.tell()
+    return found
 
 
 def patient(count: int) -> TransportLimits:
@@ -132,12 +142,11 @@ async def _whep_viewers(pipe: Connection, count: int, seconds: float) -> None:
     packets, media_ms = output.totals.packets_out - packets, relay.media_clock_ms - media_ms
     if output.viewers < count:
         raise BenchError(f"{count - output.viewers} viewers were lost")
-    # What has been sent is to arrive before the goodbye.
     feeding.cancel()
-    await asyncio.sleep(0.2)
     up_s = seconds + GOP_S
     found = {"cpu_s": spent.cpu_s, "wall_s": spent.wall_s, "media_s": media_ms / 1000}
     pipe.send({**found, "packets": packets, "seconds up": up_s})
+    await until_told(pipe)
     await output.drain()
     await transport.close()
     server.close()

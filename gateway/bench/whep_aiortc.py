@@ -5,36 +5,47 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvloop
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamTrack
 from av.packet import Packet as AvPacket
 
 from gateway.bench.made_stream import GOP_S, packets
 from gateway.bench.process import Meter
 from gateway.bench.rtc_peer import parse_answer, signalling
-from gateway.bench.waiting import until
+from gateway.bench.waiting import until, until_told
 from stream.packet import Kind, Packet
+
+if TYPE_CHECKING:
+    from aiortc.mediastreams import MediaStreamTrack
 
 QUEUE_MAX = 500
 """Frames that wait for one viewer: more than a server that keeps up ever has."""
 
 
-class RelayedTrack(MediaStreamTrack):
-    """Encoded frames of one kind for one viewer."""
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """Encoded frames of one kind on their way to one viewer, and the track that hands them to aiortc."""
 
-    def __init__(self, kind: str) -> None:
-        super().__init__()
-        self.kind = kind
-        self.queue: asyncio.Queue[AvPacket[Any]] = asyncio.Queue(QUEUE_MAX)
+    track: MediaStreamTrack
+    queue: asyncio.Queue[AvPacket[Any]]
 
-    async def recv(self) -> AvPacket[Any]:
-        """Give the next one."""
-        return await self.queue.get()
+
+def relayed(kind: str) -> Relayed:
+    """Make one for a viewer."""
+    from aiortc.mediastreams import MediaStreamTrack
+
+    queue: asyncio.Queue[AvPacket[Any]] = asyncio.Queue(QUEUE_MAX)
+
+    class Track(MediaStreamTrack):
+        async def recv(self) -> AvPacket[Any]:
+            return await queue.get()
+
+    Track.kind = kind
+    return Relayed(Track(), queue)
 
 
 def aiortc_server(pipe: Connection, count: int, seconds: float) -> None:
@@ -43,15 +54,17 @@ def aiortc_server(pipe: Connection, count: int, seconds: float) -> None:
 
 
 async def _aiortc_server(pipe: Connection, count: int, seconds: float) -> None:
-    tracks: list[RelayedTrack] = []
+    from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+
+    tracks: list[Relayed] = []
     connections: list[RTCPeerConnection] = []
 
     async def answer(offer: str) -> str:
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         connections.append(connection)
         for kind in ("video", "audio"):
-            tracks.append(RelayedTrack(kind))
-            connection.addTrack(tracks[-1])
+            tracks.append(relayed(kind))
+            connection.addTrack(tracks[-1].track)
         await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         await connection.setLocalDescription(await connection.createAnswer())
         return connection.localDescription.sdp
@@ -66,8 +79,8 @@ async def _aiortc_server(pipe: Connection, count: int, seconds: float) -> None:
     await asyncio.sleep(seconds)
     spent, media_ms = meter.read(), progress[0] - before_ms
     feeding.cancel()
-    await asyncio.sleep(0.2)
     pipe.send({"cpu_s": spent.cpu_s, "media_s": media_ms / 1000, "seconds up": seconds + GOP_S})
+    await until_told(pipe)
     for connection in connections:
         await connection.close()
     server.close()
@@ -75,6 +88,8 @@ async def _aiortc_server(pipe: Connection, count: int, seconds: float) -> None:
 
 async def _own_address() -> str:
     """The address of this machine that aiortc's ICE agent uses: it takes no loopback one."""
+    from aiortc import RTCConfiguration, RTCPeerConnection
+
     probe = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     probe.addTransceiver("video")
     await probe.setLocalDescription(await probe.createOffer())
@@ -83,7 +98,7 @@ async def _own_address() -> str:
     return address
 
 
-async def _feed(tracks: list[RelayedTrack], progress: list[int]) -> None:
+async def _feed(tracks: list[Relayed], progress: list[int]) -> None:
     """Hand each frame to every viewer's track at the stream's own pace; `progress` is the media time so far, in ms."""
     start_s = time.monotonic()
     for kind, packet, dts_ms in _av_packets():
@@ -92,7 +107,7 @@ async def _feed(tracks: list[RelayedTrack], progress: list[int]) -> None:
             await asyncio.sleep(early_s)
         progress[0] = dts_ms
         for track in tracks:
-            if track.kind == kind and not track.queue.full():
+            if track.track.kind == kind and not track.queue.full():
                 track.queue.put_nowait(packet)
 
 

@@ -28,6 +28,8 @@ const DEAD_MS = 75000;
 const BACKOFF_FIRST_MS = 600;
 const BACKOFF_MAX_MS = 8000;
 const TICK_MS = 250;
+/** A frame shown so long ago says nothing of now: the tab is hidden, or the picture stands. */
+const FRAME_FRESH_MS = 500;
 const HLS_TYPE = "application/vnd.apple.mpegurl";
 
 /** @returns {any} the browser's Media Source class, Apple's managed one on an iPhone, or null */
@@ -61,6 +63,7 @@ export class LivePlayer {
     this.queuedBytes = 0;
     this.buffer = null;
     this.lastBytesMs = 0;
+    this.frame = null;
   }
 
   /** Play until `stop`; comes back by itself when the stream ends. */
@@ -76,6 +79,7 @@ export class LivePlayer {
       return;
     }
     this.ticker = setInterval(() => this.tick(), TICK_MS);
+    this.watchFrames();
     this.run();
   }
 
@@ -95,13 +99,32 @@ export class LivePlayer {
   /** @returns {number|null} the media clock of the picture on the screen, milliseconds */
   mediaMs() {
     if (this.state !== "playing") return null;
-    if (!this.native) return this.video.currentTime * 1000;
+    if (!this.native) return this.shownMs() ?? this.video.currentTime * 1000;
     // The browser's own HLS player counts from the playlist's start; EXT-X-PROGRAM-DATE-TIME gives it the wall's clock,
     // where it lets us ask (Safari), and the room's stream section maps that to the media clock.
     const { media_ms: mediaMs, now } = this.clock();
     const start = this.video.getStartDate?.().getTime();
     if (!Number.isFinite(start) || !Number.isFinite(mediaMs)) return null;
     return start + this.video.currentTime * 1000 - (now - mediaMs);
+  }
+
+  /**
+   * The time of the frame that is really on the screen. The element's own clock is the sound's: on a busy phone the
+   * picture is behind it by a few frames, and a card would come before the host's word.
+   * @returns {number|null} milliseconds; null where the browser does not tell, or when no frame came lately
+   */
+  shownMs() {
+    const { frame } = this;
+    return frame && performance.now() - frame.at < FRAME_FRESH_MS ? frame.ms : null;
+  }
+
+  watchFrames() {
+    if (!this.video.requestVideoFrameCallback) return;
+    const note = (now, { mediaTime }) => {
+      this.frame = { at: performance.now(), ms: mediaTime * 1000 };
+      if (this.running) this.video.requestVideoFrameCallback(note);
+    };
+    this.video.requestVideoFrameCallback(note);
   }
 
   /** Call from a tap: sound needs a gesture. */

@@ -87,9 +87,11 @@ export class WhepPlayer extends LivePlayer {
       if (session) await over;
       else this.whep = false;
     } finally {
+      // A peer that is connected is told by its own way; a request as well would ask for what is over.
+      const told = connection.connectionState === "connected";
       connection.close();
       this.video.srcObject = null;
-      if (session) fetch(session, { method: "DELETE", keepalive: true }).catch(() => null);
+      if (session && !told) fetch(session, { method: "DELETE", keepalive: true }).catch(() => null);
       if (session && !connected && this.running && ++this.failures >= FAILURES_MAX) this.whep = false;
       if (!this.whep) this.fallBack();
     }

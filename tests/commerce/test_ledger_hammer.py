@@ -26,7 +26,6 @@ from tests.commerce.test_ledger_durability import now_ms
 from tests.postgres import Cluster
 
 ROOT = Path(__file__).parents[2]
-PROCESSES = 3
 READY_S = 60
 QUIET_S = 120
 UNITS = 400
@@ -122,10 +121,12 @@ def compare(address: str, said: list[list[str]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kills", "crashes"), [(6, 0), pytest.param(200, 10, marks=pytest.mark.soak)], ids=["short", "long"]
+    ("processes", "kills", "crashes"),
+    [(2, 5, 0), pytest.param(3, 200, 10, marks=pytest.mark.soak)],
+    ids=["short", "long"],
 )
 async def test_processes_killed_at_random_lose_oversell_and_leak_nothing(
-    cluster: Cluster, kills: int, crashes: int
+    cluster: Cluster, processes: int, kills: int, crashes: int
 ) -> None:
     own = Cluster(cluster.programs) if crashes else cluster
     if crashes:
@@ -134,7 +135,7 @@ async def test_processes_killed_at_random_lose_oversell_and_leak_nothing(
     address = own.address(own.database())
     await open_doors(address)
     said: list[list[str]] = []
-    children = [Child(address) for _ in range(PROCESSES)]
+    children = [Child(address) for _ in range(processes)]
     try:
         for kill in range(1, kills + 1):
             victim = children.pop(0)

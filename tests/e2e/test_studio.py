@@ -13,7 +13,7 @@ from tests.harness import LiveServer, live_server
 
 pytestmark = pytest.mark.browser
 
-RETURN_MS = 60_000
+RETURN_MS = 120_000
 """From the server's return to the picture: a session that is given up for dead, and the host's pause between tries."""
 BREAK_MS = 12_000
 """Longer than the server listens to silence, and than the page waits for a path."""

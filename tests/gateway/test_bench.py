@@ -7,17 +7,28 @@ from typing import Any
 
 import pytest
 
+from gateway.bench.marked_stream import Seen, Sent, unit
+from gateway.bench.outside_play import node_viewers, others
 from gateway.bench.people import ROOM_PEOPLE, person
+from gateway.bench.process import BenchError
 from gateway.bench.report import Baseline, Figure, Goal, Report, as_data, as_table, number
+from gateway.bench.rtmp_wire import chunks, message
 from gateway.bench.run import NAMES, run_benchmarks
 from gateway.bench.scale import Scale, ScaleError, read_scale
+from stream.packet import Codec, Kind, Packet
+from tests.outside import need
 
 TINY = {
     "SIYU_BENCH_SOCKETS": "8",
     "SIYU_BENCH_VIEWERS": "4",
     "SIYU_BENCH_SECONDS": "0.2",
     "SIYU_BENCH_OUTSTANDING": "20",
+    "SIYU_BENCH_HOSTS": "2",
+    "SIYU_BENCH_RTC_VIEWERS": "1",
+    "SIYU_BENCH_RTC_READERS": "2",
 }
+WHEP = ["WHEP at 2 Mbit/s", "WHEP, beside aiortc"]
+DELAY = ["WHIP to WHEP", "RTMP to WHEP", "RTMP to FLV, low delay", "RTMP to FLV", "RTMP to LL-HLS"]
 
 REPORT = Report(
     "doors",
@@ -38,15 +49,101 @@ REPORT = Report(
         ("fanout", ["single frames", "merged, 50 ms tick", "merged, 100 ms tick"]),
         ("holds", ["durable holds", "durable holds", "beside a busy loop", "refusals, sold out"]),
         ("flv", ["FLV at 2 Mbit/s"]),
+        ("rtmp", ["RTMP publish at 2 Mbit/s", "RTMP play at 2 Mbit/s"]),
+        ("whep", WHEP),
     ],
 )
 def test_each_benchmark_puts_a_baseline_beside_every_figure(
-    name: str, figures: list[str], capsys: pytest.CaptureFixture[str]
+    name: str, figures: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SIYU_BENCH_OUTSIDERS", "no")
+    found = measured(name, capsys)
+    assert [figure["name"] for figure in found["figures"]] == figures
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ["flv", "rtmp"])
+def test_other_servers_are_measured_in_the_same_run(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for program in ("nginx", "npm"):
+        need(program)
+    found = measured(name, capsys)
+    names = {baseline["name"] for figure in found["figures"] for baseline in figure["baselines"]}
+    assert any("nginx" in each for each in names)
+    assert any("node-media-server" in each for each in names)
+
+
+@pytest.mark.soak
+def test_delays_are_measured_from_byte_to_byte_and_from_picture_to_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    need("chromium")
+    names = [figure["name"] for figure in measured("delay", capsys)["figures"]]
+    assert names[: len(DELAY)] == [f"{name}, 95 of 100" for name in DELAY]
+    assert names[-1].startswith("picture to picture")
+
+
+def test_a_server_that_cannot_be_had_is_left_out_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    about: dict[str, float | int | str] = {}
+    assert others(about, {"node-media-server": lambda: node_viewers(2, b"", 0.1)}) == ()
+    assert about == {"node-media-server": "not measured, as node is not installed"}
+
+
+def test_a_mark_is_found_wherever_the_bytes_are_cut() -> None:
+    data = unit(7, key=True) + unit(8, key=False)
+    for cut in range(0, len(data), 97):
+        seen = Seen()
+        for piece in (data[:cut], data[cut:]):
+            seen.take(piece)
+        assert sorted(seen.at_s) == [7, 8]
+    seen = Seen()
+    for at in range(0, len(data), 3):
+        seen.take(data[at : at + 3])
+    assert sorted(seen.at_s) == [7, 8]
+
+
+def test_delays_count_from_when_a_frame_left_and_leave_out_what_left_before() -> None:
+    sent, seen = Sent({1: 10.0, 2: 20.0, 3: 30.0}), Seen({1: 10.5, 2: 20.25, 3: 30.125, 4: 40.0})
+    assert seen.delays_ms(sent, 15.0) == [125.0, 250.0]
+
+
+def test_what_librtmp_writes_is_the_message_itself_in_pieces_of_a_chunk() -> None:
+    packet = Packet(Kind.VIDEO, Codec.H264, 40, 0, True, False, bytes(10_000))
+    data = message(packet, 40)
+    pieces = list(chunks(data))
+    assert b"".join(pieces) == data
+    assert [len(piece) for piece in pieces] == [12 + 4096, 1 + 4096, 1 + 10_005 - 2 * 4096]
+
+
+def test_a_goal_may_be_the_most_that_a_figure_may_be() -> None:
+    quick = Figure("delay", "ms", 3.0, (Baseline("bare", 1.0),), Goal(most=80))
+    slow = Figure("delay", "ms", 90.0, (Baseline("bare", 1.0),), Goal(most=80))
+    assert (quick.reached, slow.reached) == (True, False)
+    assert Goal(most=80).words() == "<= 80"
+    assert as_data([Report("x", {}, (slow,))])["benchmarks"][0]["figures"][0]["goal"] == {"most": 80, "of": "value"}
+
+
+def test_a_measurement_that_goes_wrong_once_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = 0
+
+    def shaky(_scale: Scale) -> Report:
+        nonlocal times
+        times += 1
+        if times == 1:
+            raise BenchError("the machine stalled")
+        return REPORT
+
+    monkeypatch.setattr("gateway.bench.run.benchmark", lambda _name: shaky)
+    assert run_benchmarks(["fanout"], as_json=False, environment=TINY) == 0
+    assert "the machine stalled; measuring again" in capsys.readouterr().err
+
+
+def measured(name: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Run a benchmark with tiny counts; what it found, each figure beside its baselines."""
     assert run_benchmarks([name], as_json=True, environment=TINY) == 0
+    found: dict[str, Any]
     (found,) = json.loads(capsys.readouterr().out)["benchmarks"]
     assert found["name"] == name
-    assert [figure["name"] for figure in found["figures"]] == figures
     for figure in found["figures"]:
         assert figure["value"] > 0
         assert figure["unit"]
@@ -54,6 +151,7 @@ def test_each_benchmark_puts_a_baseline_beside_every_figure(
         for baseline in figure["baselines"]:
             assert baseline["value"] > 0
             assert baseline["ratio"] == pytest.approx(figure["value"] / baseline["value"])
+    return found
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:

@@ -50,7 +50,8 @@ def _check(flv: FlvPlayer, mp4: Mp4Player, left_ms: int) -> None:
     assert not mp4.ended
     frames = flv.frames()
     configs = [at for at, tag in enumerate(flv.tags) if tag.kind == 9 and tag.config]
-    assert len(configs) == 2
+    # One with each host, and another one if a machine under load held a host up for seconds.
+    assert len(configs) >= 2
     back = next(tag for tag in flv.tags[configs[1] :] if tag.kind == 9 and not tag.config)
     assert back.key
     assert _increase([tag.time_ms for tag in frames])

@@ -117,13 +117,16 @@ def test_another_ffmpeg_gets_every_packet_of_the_minute(broadcast: Broadcast) ->
     sent, seen = broadcast.sent, broadcast.seen
     assert len(sent.of(0)) == BROADCAST_S * 25
     for stream in (0, 1):
-        assert [(p.size, p.digest) for p in seen.of(stream)] == [(p.size, p.digest) for p in sent.of(stream)]
+        theirs = [(p.size, p.digest) for p in sent.of(stream)]
+        # Behind them its last picture may come again, while the server waits for the host's return.
+        assert [(p.size, p.digest) for p in seen.of(stream)][: len(theirs)] == theirs
 
 
 def test_timestamps_increase_and_keep_the_hosts_distances(broadcast: Broadcast) -> None:
     sent, seen = broadcast.sent, broadcast.seen
     for stream in (0, 1):
-        theirs, ours = sent.of(stream), seen.of(stream)
+        theirs = sent.of(stream)
+        ours = seen.of(stream)[: len(theirs)]
         times = [packet.dts for packet in ours]
         assert times == sorted(set(times))
         shifts = {(o.dts - t.dts, o.pts - t.pts) for o, t in zip(ours, theirs, strict=True)}
@@ -148,7 +151,11 @@ def test_a_late_viewer_misses_nothing_after_its_key_frame(broadcast: Broadcast) 
         for kind in (PICTURE, SOUND):
             mine = [(tag.time_ms, tag.digest) for tag in player.frames(kind)]
             theirs = [(tag.time_ms, tag.digest) for tag in broadcast.first.frames(kind)]
-            assert mine == theirs[theirs.index(mine[0]) :]
+            begun = theirs.index(mine[0])
+            # All of the host's; its last picture may have come again to one of them by the time the server went.
+            shared = min(len(mine), len(theirs) - begun)
+            assert mine[:shared] == theirs[begun : begun + shared]
+            assert begun + shared >= len(broadcast.sent.of(0 if kind == PICTURE else 1))
 
 
 def test_a_plain_socket_is_told_what_it_gets(broadcast: Broadcast) -> None:

@@ -24,7 +24,7 @@ from tests.matrix.flashes import Seen
 from tests.matrix.material import watch_container
 from tests.matrix.stage import Stage, take_seen
 
-OPEN_S = 20
+OPEN_S = 60
 """How long a client waits for its first bytes."""
 PIECES_MAX = 4_000
 """Pieces of a body that wait for the decoder: far more than a test's half minute has."""

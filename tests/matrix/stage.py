@@ -26,7 +26,7 @@ from tests.matrix.material import make_film
 T = TypeVar("T")
 
 FILM_S = 240
-ANSWER_S = 30.0
+ANSWER_S = 60.0
 NPM_S = 120
 CALIBRATION_S = 12.0
 

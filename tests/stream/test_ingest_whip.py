@@ -27,7 +27,9 @@ async def test_readers_get_h264_and_opus_as_they_came_with_times_that_go_on() ->
         for track in (video, audio):
             times = [p.dts_ms for p in track]
             assert times == sorted(set(times))
-        assert {b.dts_ms - a.dts_ms for a, b in pairwise(audio[-20:])} == {20}
+        # But for where the first reports moved the sound.
+        steps = [b.dts_ms - a.dts_ms for a, b in pairwise(audio)]
+        assert steps.count(20) >= len(steps) - 3
         configs = {p.kind: p for p in listener.packets if p.config}
         decoder = av.CodecContext.create("h264", "r")
         assert isinstance(decoder, av.VideoCodecContext)

@@ -8,7 +8,7 @@ import pytest
 
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import aac
-from stream.transcode_audio import RATE, AudioPipeline
+from stream.transcode_audio import DRIFT_MS_KEPT, RATE, AudioPipeline
 
 FRAMES = {Codec.OPUS: 960, Codec.AAC: aac.SAMPLES_PER_FRAME}
 
@@ -63,3 +63,33 @@ def test_a_clock_that_begins_anew_is_followed(source: Codec, target: Codec) -> N
     after = [made for packet in moved(packets[150:], -60_000) for made in pipeline.take(packet)]
     assert before
     assert len(after) > 20
+
+
+def late_ms(out: list[Packet], source: list[Packet]) -> float:
+    """How far the newest sound told lies behind the newest sound taken; both begin at 0, encoders hold some back."""
+    return source[-1].dts_ms - out[-1].dts_ms
+
+
+@pytest.mark.parametrize(("source", "target"), [(Codec.OPUS, Codec.AAC), (Codec.AAC, Codec.OPUS)])
+@pytest.mark.parametrize("step_ms", [-45, 45])
+def test_sound_that_stays_off_by_little_is_followed_within_two_seconds(
+    source: Codec, target: Codec, step_ms: int
+) -> None:
+    packets = tone(source, 250)
+    steady, stepped = AudioPipeline(target), AudioPipeline(target)
+    plain = [made for packet in packets for made in steady.take(packet)]
+    off = packets[:100] + moved(packets[100:], step_ms)
+    out = [made for packet in off for made in stepped.take(packet)]
+    assert late_ms(out, off) == pytest.approx(late_ms(plain, packets), abs=DRIFT_MS_KEPT)
+
+
+def test_a_host_whose_sound_is_stamped_unevenly_keeps_its_encoder() -> None:
+    packets = tone(Codec.AAC, 200)
+    pipeline = AudioPipeline(Codec.OPUS)
+    encoders = set()
+    for number, packet in enumerate(packets):
+        (uneven,) = moved([packet], 25 if number % 2 else -25)
+        list(pipeline.take(uneven))
+        encoders.add(id(pipeline._encoder))
+    # One before the first sound, and one for all of it: a new one is heard as a click.
+    assert len(encoders) <= 2
