@@ -96,14 +96,16 @@ class Cluster:
             *self._settings,
         ]
         flags = [part for setting in settings for part in ("-c", setting)]
-        with (self.folder / "log").open("ab") as log:
-            command = self._command("postgres", "-D", str(self.data), *flags)
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+        command = self._command("postgres", "-D", str(self.data), *flags)
         deadline = time.monotonic() + START_TIMEOUT_S
         ask = self._command("pg_isready", "-q", "-h", str(self.folder))
-        while subprocess.run(ask, check=False, timeout=START_TIMEOUT_S).returncode != 0:
-            assert self.process.poll() is None, (self.folder / "log").read_text()
-            assert time.monotonic() < deadline, "PostgreSQL did not start in time"
+        self.process = None
+        while self.process is None or subprocess.run(ask, check=False, timeout=START_TIMEOUT_S).returncode != 0:
+            if self.process is None or self.process.poll() is not None:
+                # After a SIGKILL it gives up as long as a process of the one before is still there.
+                with (self.folder / "log").open("ab") as log:
+                    self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
             time.sleep(0.05)
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:

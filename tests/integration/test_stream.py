@@ -98,8 +98,12 @@ def _broadcast(server: LiveServer, folder: Path, pool: ThreadPoolExecutor) -> Br
         error = host.communicate(timeout=BROADCAST_S + 60)[1].decode()
         assert host.returncode == 0, error
         sent = read_packets(subprocess.run(packets_command(str(copy)), capture_output=True, text=True).stdout)
-        pictures = sum(packet.stream == 0 for packet in sent.packets)
-        wait_until(lambda: len(first.frames()) >= pictures, "the last frame")
+        for kind, stream in ((PICTURE, 0), (SOUND, 1)):
+            count = len(sent.of(stream))
+            wait_until(lambda: len(first.frames(kind)) >= count, "the last frame")  # noqa: B023
+            last = first.frames(kind)[count - 1].digest
+            for player in (late, quick):
+                wait_until(lambda: last in {tag.digest for tag in player.frames(kind)}, "the last frame")  # noqa: B023
         server.stop()
         output, error_bytes = reading.result(timeout=60)
         assert watcher.returncode == 0, error_bytes
