@@ -15,6 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import CheckConstraint, Connection, TextClause, inspect, text
 
+import commerce.tables_access
 import commerce.tables_aftersale
 import commerce.tables_ledger
 import commerce.tables_people
