@@ -47,7 +47,7 @@ def run_whep(scale: Scale) -> Report:
     with contextlib.ExitStack() as stack:
         serving = stack.enter_context(Child(whep_viewers, count, seconds, cpus=ours))
         port = serving.receive()
-        viewers = [stack.enter_context(Child(aiortc_viewers, port, part, cpus=theirs)) for part in real]
+        viewers = [stack.enter_context(Child(aiortc_viewers, port, part, cpus=ours | theirs)) for part in real]
         counting = stack.enter_context(Child(readers, port, scale.rtc_readers, HOST, cpus=theirs))
         found = serving.receive()
         counted = _counted(serving, [*viewers, counting])
