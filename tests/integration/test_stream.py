@@ -102,8 +102,8 @@ def _broadcast(server: LiveServer, folder: Path, pool: ThreadPoolExecutor) -> Br
             count = len(sent.of(stream))
             wait_until(lambda: len(first.frames(kind)) >= count, "the last frame")  # noqa: B023
             last = first.frames(kind)[count - 1].digest
-            for player in (late, quick):
-                wait_until(lambda: last in {tag.digest for tag in player.frames(kind)}, "the last frame")  # noqa: B023
+            for other in (late, quick):
+                wait_until(lambda: last in {tag.digest for tag in other.frames(kind)}, "the last frame")  # noqa: B023
         server.stop()
         output, error_bytes = reading.result(timeout=60)
         assert watcher.returncode == 0, error_bytes
