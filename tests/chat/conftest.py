@@ -12,5 +12,7 @@ import uvloop
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Give each asynchronous test both loops."""
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    """Give each asynchronous test both loops, or those that its module names in LOOPS."""
+    loops = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    wanted = getattr(getattr(item, "module", None), "LOOPS", tuple(loops))
+    return {name: loops[name] for name in wanted}
