@@ -282,6 +282,7 @@ class RedisBroker:
             if isinstance(found, GoOn):
                 self._caught_up += bool(found.payloads)
                 done = seat.settle(seat.epoch, seat.sequence, seat.stamp, self._entries(found.payloads))
+                seat.replica.count(found.people)
             elif isinstance(found, TakeOver):
                 done = await self._take_over(place, log, found)
             elif isinstance(found, Gap) and asked < GAP_TRIES:
@@ -293,6 +294,8 @@ class RedisBroker:
                 done = await self._begin(place, log, found)
             if done:
                 place.head = seat.sequence
+                # Who waits comes in now, and the others are told with the next pulse.
+                place.counted_s = 0.0
                 self._settle_waiters(place)
                 return
             seat.begin_catching_up()
@@ -311,6 +314,7 @@ class RedisBroker:
             seat.replica.restore(found.epoch, found.state, last=last)
         except ValueError as error:
             raise BusLost(f"room {seat.room} is run by nodes of another release: {error}") from error
+        seat.replica.count(found.people)
         self._restored += 1
         done = seat.settle(found.epoch, found.sequence, found.stamp, entries)
         if done and found.forked:
@@ -344,8 +348,10 @@ class RedisBroker:
     # What is heard
 
     async def _listen(self, room: str) -> None:
-        assert self._client is not None
+        assert self._client is not None and self._log is not None
         channel = RoomLog.channel(room)
+        if isinstance(self._client, RedisCluster):
+            await self._log.find(room)
         server = server_of(self._client, channel)
         ear = self._ears.get(server)
         if ear is None:

@@ -212,6 +212,11 @@ class Channel:
         self._late = False
         self._cut(urgent=self._urgent)
 
+    def catch_up_with(self, since: tuple[str, int] | None) -> None:
+        """Cut what waits when somebody has seen it already, at a node that was quicker."""
+        if since is not None and since[0] == self.room.epoch and since[1] > self.room.offset:
+            self._cut(urgent=True)
+
     def _cut(self, *, urgent: bool) -> None:
         """Bring all that waits on its way."""
         self._cut_s = monotonic()

@@ -19,7 +19,7 @@ from typing import Any
 from chat import frame
 from chat.audit import AuditTrail
 from chat.ban_store import BanStore
-from chat.broker import Broker
+from chat.broker import Broker, BusStats
 from chat.builtin import builtin_commands
 from chat.caller import Caller
 from chat.channel import Channel, Clock
@@ -418,6 +418,7 @@ class Hub:
         connection.member = member
         connection.channel = channel
         personal = channel.personal.unacknowledged(member.person, now_ms)
+        channel.catch_up_with(request.since)
         snapshot = channel.room.snapshot(member, request.since, now_ms, personal)
         if channel.enter(connection):
             channel.count_viewers()
@@ -448,6 +449,10 @@ class Hub:
     def stats(self, room: str) -> RoomStats:
         """Return a room's figures; raises RoomNotOpen."""
         return self.channel(room).stats()
+
+    def bus_stats(self) -> BusStats:
+        """Return the figures of the bus between nodes."""
+        return self._broker.stats()
 
     def totals(self) -> HubTotals:
         """Return the hub's figures."""

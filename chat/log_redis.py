@@ -64,7 +64,17 @@ READ = Script("""
 local head = redis.call('HMGET', KEYS[1], 'epoch', 'seq', 'cseq')
 if not head[1] then return {'none'} end
 local seq, cseq, mine = tonumber(head[2]), tonumber(head[3]), tonumber(ARGV[2])
-local forked = 0
+local forked, others, people = 0, 0, 0
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local present = redis.call('HGETALL', KEYS[3])
+for i = 1, #present, 2 do
+  local count, expires = string.match(present[i + 1], '^(%d+):(%d+)$')
+  if present[i] ~= ARGV[4] and tonumber(expires) > now then
+    others = others + 1
+    people = people + tonumber(count)
+  end
+end
 if ARGV[1] == head[1] then
   local same = mine == 0
   if mine > seq then
@@ -77,21 +87,13 @@ if ARGV[1] == head[1] then
       if not same then forked = 1 end
     end
   end
-  if same then return {'on', head[1], seq, redis.call('XRANGE', KEYS[2], (mine + 1) .. '-0', '+')} end
+  if same then return {'on', people, redis.call('XRANGE', KEYS[2], (mine + 1) .. '-0', '+')} end
 end
 local first = redis.call('XRANGE', KEYS[2], (cseq + 1) .. '-0', '+', 'COUNT', 1)[1]
 if cseq < seq and (not first or first[1] ~= (cseq + 1) .. '-0') then return {'gap', head[1], seq} end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local others = 0
-local present = redis.call('HGETALL', KEYS[3])
-for i = 1, #present, 2 do
-  local expires = tonumber(string.match(present[i + 1], ':(%d+)$'))
-  if present[i] ~= ARGV[4] and expires > now then others = others + 1 end
-end
 local log = redis.call('XRANGE', KEYS[2], (cseq + 1) .. '-0', '+')
 local kept = redis.call('HMGET', KEYS[1], 'cdata', 'cby')
-return {'take', head[1], cseq, kept[1], kept[2], log, others, forked}
+return {'take', head[1], cseq, kept[1], kept[2], log, others, people, forked}
 """)
 
 # KEYS head log once…; ARGV channel expected_epoch expected_seq epoch state node idle_s once_s
@@ -161,16 +163,18 @@ class Nothing:
 
 @dataclass(frozen=True, slots=True)
 class GoOn:
-    """The entries that were missed, as published."""
+    """The entries that were missed, as published, and the people on other nodes."""
 
     payloads: list[bytes]
+    people: int
 
 
 @dataclass(frozen=True, slots=True)
 class TakeOver:
     """A checkpoint, the entry it stands after, and the entries since.
 
-    `others` are the nodes that have the room; `forked` tells that the bus has forgotten what this node had seen.
+    `others` are the nodes that have the room, `people` those there; `forked` tells that the bus has forgotten what this
+    node had seen.
     """
 
     epoch: str
@@ -179,6 +183,7 @@ class TakeOver:
     state: bytes
     payloads: list[bytes]
     others: int
+    people: int
     forked: bool
 
 
@@ -229,6 +234,11 @@ class RoomLog:
         async with self._places:
             await self._client.ping(**where)
 
+    async def find(self, room: str) -> None:
+        """Ask for a room's key: a client of a cluster that had its slot elsewhere learns where it is."""
+        async with self._places:
+            await self._client.exists(self._key(room, "head"))
+
     async def append(self, room: str, number: int, items: Sequence[tuple[str, bytes]]) -> Appended:
         """Add an entry of `(once, messages)`, and publish it; one that was added before changes nothing."""
         key = partial(self._key, room)
@@ -253,10 +263,11 @@ class RoomLog:
         if kind == b"gap":
             return Gap(answer[1].decode(), answer[2])
         if kind == b"on":
-            return GoOn(_payloads(answer[3]))
-        _, found, after, state, by, log, others, forked = answer
+            return GoOn(_payloads(answer[2]), answer[1])
+        _, found, after, state, by, log, others, people, forked = answer
         node, _, number = by.decode().partition(" ")
-        return TakeOver(found.decode(), after, Stamp(node, int(number)), state, _payloads(log), others, bool(forked))
+        stamp, payloads = Stamp(node, int(number)), _payloads(log)
+        return TakeOver(found.decode(), after, stamp, state, payloads, others, people, bool(forked))
 
     async def make(
         self, room: str, epoch: str, state: bytes, told: Sequence[str] = (), *, instead: tuple[str, int] = ("", 0)

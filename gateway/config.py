@@ -132,7 +132,6 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
 
 # What the public surface names and this release does not carry out: refused with words, never ignored.
 UNAVAILABLE = {
-    "redis_url": "--redis-url: several nodes are not available in this release; leave it out for the in-process bus",
     "origin": "--origin: edges are not available in this release; leave it out",
 }
 
@@ -156,7 +155,7 @@ HELP = {
     "udp_host": "public address or name in WebRTC candidates, when the server does not see it itself",
     "data": "folder of the databases and the secret",
     "database_url": "postgresql://USER:PASSWORD@HOST/DATABASE instead of SQLite in the data folder",
-    "redis_url": "bus between workers and nodes",
+    "redis_url": "bus between nodes: Redis 7 or Valkey, one server or a cluster",
     "workers": "gateway processes",
     "origin": "pull streams from this server (edge)",
     "public_url": "address under which viewers reach the pages, for links",

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 GAUGES = frozenset(
     {
         "connections",
+        "up",
+        "held",
+        "alone",
         "viewers",
         "rooms",
         "queued",
@@ -99,6 +102,7 @@ class _Parts:
         services = application.services
         yield from figures("http", application.gate.counts)
         yield from figures("hub", services.hub.totals())
+        yield from figures("bus", services.hub.bus_stats())
         yield from figures("rtmp", application.streaming.rtmp.stats())
         yield from figures("rtmp_ingest", application.streaming.rtmp_ingest.stats())
         yield from figures("stream", services.directory.stats())

@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.outside import need
 
 START_S = 20.0
+CRLF = "\r\n"
 
 
 def free_port() -> int:
@@ -27,7 +28,8 @@ def free_port() -> int:
 class RedisServer:
     """A redis-server that keeps nothing on disk."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, bind: str = "127.0.0.1") -> None:
+        self.bind = bind
         self.program = need("redis-server")
         self.folder = folder
         self.port = free_port()
@@ -36,21 +38,16 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return self.url_at("127.0.0.1")
+
+    def url_at(self, host: str) -> str:
+        """The address under which another network reaches it."""
+        return f"redis://{host}:{self.port}/0"
 
     def start(self) -> None:
         """Start, empty, and wait until it answers."""
-        command = [
-            self.program,
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--dir",
-            str(self.folder),
-        ]
+        where = ["--port", str(self.port), "--bind", *self.bind.split(), "--protected-mode", "no"]
+        command = [self.program, *where, "--save", "", "--dir", str(self.folder)]
         self.process = subprocess.Popen([*command, *self.options], stdout=subprocess.DEVNULL)
         deadline_s = time.monotonic() + START_S
         while time.monotonic() < deadline_s:
@@ -79,9 +76,9 @@ class RedisServer:
 
 
 @contextlib.contextmanager
-def redis_server(folder: Path, *options: str) -> Iterator[RedisServer]:
+def redis_server(folder: Path, *options: str, bind: str = "127.0.0.1") -> Iterator[RedisServer]:
     """A running Redis; killed at the end."""
-    server = RedisServer(folder, *options)
+    server = RedisServer(folder, *options, bind=bind)
     server.start()
     try:
         yield server
@@ -156,3 +153,36 @@ async def wire(target: int) -> AsyncIterator[Wire]:
     finally:
         server.close()
         line.end()
+
+
+@contextlib.contextmanager
+def redis_cluster(folder: Path, size: int = 3) -> Iterator[list[RedisServer]]:
+    """A cluster of so many primaries that share the slots."""
+    with contextlib.ExitStack() as stack:
+        servers = []
+        # Of its own: by itself it is 10,000 above the other, and may be none.
+        ports = [str(free_port()) for _ in range(size)]
+        for number in range(size):
+            (folder / str(number)).mkdir()
+            options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "60000", "--cluster-port", ports[number])
+            servers.append(stack.enter_context(redis_server(folder / str(number), *options)))
+        share = -(-16384 // size)
+        for number, server in enumerate(servers):
+            command(server, "CLUSTER", "ADDSLOTSRANGE", str(number * share), str(min(16383, (number + 1) * share - 1)))
+            command(server, "CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+        for server in servers[1:]:
+            command(server, "CLUSTER", "MEET", "127.0.0.1", str(servers[0].port), ports[0])
+        deadline_s = time.monotonic() + START_S
+        while any("cluster_state:ok" not in command(server, "CLUSTER", "INFO") for server in servers):
+            assert time.monotonic() < deadline_s, "the cluster did not form"
+            time.sleep(0.05)
+        yield servers
+
+
+def command(server: RedisServer, *words: str) -> str:
+    """Give Redis one command; its answer as it came."""
+    with socket.create_connection(("127.0.0.1", server.port), START_S) as wire:
+        wire.sendall(f"*{len(words)}\r\n{''.join(f'${len(word)}{CRLF}{word}{CRLF}' for word in words)}".encode())
+        answer = wire.recv(65536).decode()
+    assert not answer.startswith("-"), answer
+    return answer
