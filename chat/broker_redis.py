@@ -257,7 +257,7 @@ class RedisBroker:
         answer = await log.append(seat.room, entry.number, entry.parts())
         if answer.epoch:
             self._entries_out += 1
-            seat.answered()
+            seat.answered(entry)
             if seat.in_step and answer.epoch != seat.epoch:
                 seat.begin_catching_up()
         elif place.held:

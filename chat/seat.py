@@ -72,7 +72,6 @@ class Seat:
         self._node = node
         self._limits = limits
         self._number = 0
-        self._heard_number = 0
         self._waiting: deque[Item] = deque()
         self._waiting_bytes = 0
         self._outgoing: deque[Outgoing] = deque()
@@ -161,6 +160,7 @@ class Seat:
         """Return what is to be sent now: what was sent and not answered, or as much of what waits as an entry holds."""
         while self._outgoing:
             entry = self._outgoing[0]
+            entry.items[:] = [item for item in entry.items if item.data]
             if entry.items:
                 return entry
             self._outgoing.popleft()
@@ -183,12 +183,13 @@ class Seat:
         self._likes = None
         self._latest.clear()
 
-    def answered(self) -> None:
-        """Note that the log has the entry that was sent."""
-        entry = self._outgoing.popleft()
+    def answered(self, entry: Outgoing) -> None:
+        """Note that the log has an entry that was sent."""
         # It may have been heard before the answer came.
-        if self.in_step and entry.number > self._heard_number:
-            self._unheard.append(entry)
+        if self._outgoing and self._outgoing[0] is entry:
+            self._outgoing.popleft()
+            if self.in_step:
+                self._unheard.append(entry)
 
     # What comes from the bus
 
@@ -210,19 +211,28 @@ class Seat:
         """Apply the next entry of the log."""
         self.sequence, self.stamp = entry.sequence, entry.stamp
         own = entry.stamp.node == self._node
-        if own:
-            self._heard_number = entry.stamp.number
-        while own and self._unheard and self._unheard[0].number <= entry.stamp.number:
-            self._unheard.popleft()
+        for mine in (self._unheard, self._outgoing) if own else ():
+            while mine and mine[0].number <= entry.stamp.number:
+                mine.popleft()
         try:
             messages, told = decode_messages(entry.data)
         except BadEntry:
             # By a newer version, or by nobody of ours: it counts, or the nodes would part over it.
             self.broken += 1
             return
+        if told:
+            self._leave_out(told)
+        self.replica.deliver(messages, own=own)
+
+    def _leave_out(self, told: set[str]) -> None:
+        """Say nothing more of what another node has told."""
         for once in told:
             self._tell(once)
-        self.replica.deliver(messages, own=own)
+        sent = (*self._unheard, *self._outgoing)
+        for item in [*(item for entry in sent for item in entry.items), *self._waiting]:
+            if item.once in told:
+                item.become(())
+        self._waiting_bytes = sum(len(item.data) for item in self._waiting)
 
     # From one state to the other
 

@@ -80,6 +80,8 @@ class Viewer:
         self.seen: dict[tuple[str, int], dict[str, Any]] = {}
         self.order: list[dict[str, Any]] = []
         self.rooms = 0
+        self.came_at = 0
+        """How much had been told when this viewer came, for a test that counts."""
 
     @property
     def since(self) -> str:
