@@ -9,17 +9,31 @@ little longer. A quiet room has no timer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from chat import checkpoint
 from chat.event_stream import StreamBatch
 from chat.fanout import Audience, Fanout
 from chat.limits import HubLimits
-from chat.message import StateMessage, Viewers
+from chat.member import STAFF_ROLES
+from chat.message import (
+    Acknowledged,
+    Event,
+    Personal,
+    Removal,
+    RoomMessage,
+    RuleMessage,
+    StateMessage,
+    Tier,
+    Viewers,
+    encode_event,
+)
 from chat.moderation import ChatGate, TextFilter
 from chat.personal import PersonalEvents
 from chat.room import Room, Urgency
+from chat.sink import Phase
 from chat.stats import HubCounters, RoomStats
 
 if TYPE_CHECKING:
@@ -56,6 +70,11 @@ class Channel:
         """Those who get the room as an event stream: their bytes are others, the batches are the same."""
         self.people: dict[str, list[Sink]] = {}
         self.viewers = 0
+        self.elsewhere = 0
+        """People on other nodes, as the bus last told."""
+        self._own_sections = tuple(sections)
+        self._outdated: list[Sink] = []
+        self._refreshing: asyncio.Handle | None = None
         self.chat_lines = 0
         self.chat_sampled = 0
         self._batches = 0
@@ -70,6 +89,98 @@ class Channel:
         self._late = False
         self._viewers_due: asyncio.TimerHandle | None = None
         self._viewers_s = 0.0
+
+    # What the bus brings (`chat.broker.Replica`)
+
+    def deliver(self, messages: Sequence[RoomMessage], *, own: bool) -> None:
+        """Apply what was said in the room, on this node or another."""
+        for message in messages:
+            if isinstance(message, Personal):
+                self._deliver_personal(message)
+            elif isinstance(message, Acknowledged):
+                self.personal.acknowledge(message.person, message.to)
+            elif isinstance(message, Removal):
+                self._remove(message)
+            elif isinstance(message, RuleMessage):
+                self.gate.rule(message)
+            else:
+                if not own and isinstance(message, Event) and message.body["t"] == "chat":
+                    self._heard(message.body.get("from") or {})
+                self.apply(message)
+
+    def _heard(self, speaker: Mapping[str, str]) -> None:
+        """Charge a line that another node let through, so that caps and slow mode hold over all nodes."""
+        if speaker.get("role") not in STAFF_ROLES:
+            self.gate.heard(speaker.get("person", ""), self._clock())
+
+    def _remove(self, message: Removal) -> None:
+        connections = tuple(self.people.get(message.person, ()))
+        told = None
+        if connections and message.event is not None:
+            told = self.personal.stamp(message.person, message.event, self._clock())
+        for connection in connections:
+            if told is not None:
+                connection.deliver(told)
+            connection.close(message.code, message.reason)
+
+    def _deliver_personal(self, message: Personal) -> None:
+        if message.keep:
+            data = self.personal.add(message.person, message.body, self._clock())
+        else:
+            data = encode_event(message.body)
+        for connection in tuple(self.people.get(message.person, ())):
+            connection.deliver(data)
+
+    def state(self) -> bytes:
+        """Return the state after all that was delivered, as JSON."""
+        self._cut(urgent=True)
+        return checkpoint.pack(self.room, self.gate, self.personal)
+
+    def restore(self, epoch: str, state: bytes, *, last: bool) -> None:
+        """Become the state of another node; who is in is given it afresh, some each turn of the loop."""
+        keep = self._own_sections if last else ()
+        checkpoint.unpack(state, epoch, self.room, self.gate, self.personal, keep=keep)
+        self.audience.skip_all()
+        self.listeners.skip_all()
+        self._outdated = list(self.sockets())
+        if self._outdated and self._refreshing is None:
+            self._refreshing = asyncio.get_running_loop().call_soon(self._refresh_some)
+
+    def _refresh_some(self) -> None:
+        self._refreshing = None
+        # What the log had after the checkpoint belongs to the state they are given.
+        self._cut(urgent=True)
+        until_s = monotonic() + self._limits.slice_ms / 1000
+        while self._outdated:
+            sink = self._outdated.pop()
+            # One that has not drained yet comes by itself when it has.
+            drained = sink.transport.get_write_buffer_size() <= self._limits.soft_bytes
+            if sink.skipping and sink.phase is Phase.OPEN and drained:
+                self.refresh(sink)
+            if monotonic() >= until_s:
+                break
+        if self._outdated:
+            self._refreshing = asyncio.get_running_loop().call_soon(self._refresh_some)
+
+    def refresh(self, sink: Sink) -> None:
+        """Bring a socket that was skipped to the present state."""
+        assert sink.member is not None
+        self.audience_of(sink).bring_up(sink)
+        sink.deliver_state(self.room.snapshot(sink.member, None, self._clock()))
+
+    def rebase(self, epoch: str) -> None:
+        """Go on under another epoch, and tell who is in: offsets go on."""
+        self.room.rebase(epoch)
+        if self.people:
+            self.apply(Event({"t": "epoch", "epoch": epoch}, Tier.P0, keep=False))
+
+    def count(self, elsewhere: int) -> None:
+        """Take note of the people on other nodes."""
+        if elsewhere != self.elsewhere:
+            self.elsewhere = elsewhere
+            self.count_viewers()
+
+    # From messages to sockets
 
     def apply(self, message: StateMessage) -> None:
         """Take a message into the room's state and see that it goes out in time."""
@@ -99,21 +210,30 @@ class Channel:
             self._late = True
             return
         self._late = False
+        self._cut(urgent=self._urgent)
+
+    def catch_up_with(self, since: tuple[str, int] | None) -> None:
+        """Cut what waits when somebody has seen it already, at a node that was quicker."""
+        if since is not None and since[0] == self.room.epoch and since[1] > self.room.offset:
+            self._cut(urgent=True)
+
+    def _cut(self, *, urgent: bool) -> None:
+        """Bring all that waits on its way."""
         self._cut_s = monotonic()
         batch = self.room.cut(self._clock())
         if batch is not None:
             self._batches += 1
-            self._fanout.start(self.audience, batch, self._passed, urgent=self._urgent)
+            self._fanout.start(self.audience, batch, self._passed, urgent=urgent)
             if self.listeners.connections:
                 stream = StreamBatch(batch.entries, self.room.position())
-                self._fanout.start(self.listeners, stream, self._heard, urgent=self._urgent)
+                self._fanout.start(self.listeners, stream, self._streamed, urgent=urgent)
 
     def _passed(self, duration_s: float) -> None:
         limits = self._limits
         self._tick_s = min(limits.tick_ms_max / 1000, max(limits.tick_ms / 1000, duration_s * _PASSES_PER_TICK))
-        self._heard(duration_s)
+        self._streamed(duration_s)
 
-    def _heard(self, duration_s: float) -> None:
+    def _streamed(self, duration_s: float) -> None:
         if self._late:
             self._late = False
             self._schedule(self._cut_s + self._tick_s)
@@ -166,21 +286,22 @@ class Channel:
     def _publish_viewers(self) -> None:
         self._viewers_due = None
         self._viewers_s = monotonic()
-        if self.viewers != self.room.viewers:
-            self.apply(Viewers(self.viewers))
+        if self.viewers + self.elsewhere != self.room.viewers:
+            self.apply(Viewers(self.viewers + self.elsewhere))
 
     def close(self) -> None:
         """Stop the room's timers."""
-        for handle in (self._due, self._viewers_due):
+        for handle in (self._due, self._viewers_due, self._refreshing):
             if handle is not None:
                 handle.cancel()
-        self._due = self._viewers_due = None
+        self._due = self._viewers_due = self._refreshing = None
+        self._outdated.clear()
 
     def stats(self) -> RoomStats:
         """Return the room's figures."""
         return RoomStats(
             connections=len(self.audience.connections) + len(self.listeners.connections),
-            viewers=self.viewers,
+            viewers=self.viewers + self.elsewhere,
             likes=self.room.likes,
             offset=self.room.offset,
             history_events=self.room.history_events,

@@ -132,7 +132,10 @@ class Connection(asyncio.Protocol):
         hub.counters.bytes_in += len(data)
         if self.phase is Phase.OPEN:
             self.heard_ms = hub.clock()
-            self._feed(data)
+            if self.member is None:
+                self._hold_back(data)
+            else:
+                self._feed(data)
         elif self.phase is Phase.HEAD:
             self._read_head(data)
         else:
@@ -207,6 +210,19 @@ class Connection(asyncio.Protocol):
             return
         self._hub.counters.bytes_out += len(handshake) + len(snapshot)
         self.transport.write(handshake + snapshot)
+
+    def _hold_back(self, data: bytes) -> None:
+        """Keep what comes before the room is there; reading is paused, so it is what was on its way."""
+        self._buffer = (self._buffer or bytearray()) + data
+        if len(self._buffer) > self._hub.limits.head_bytes:
+            self.transport.abort()
+
+    def welcome(self, payload: bytes) -> None:
+        """Send the room as it is, to a connection that waited for it; what it has sent meanwhile counts from now on."""
+        self.deliver_state(payload)
+        held, self._buffer = self._buffer, None
+        if held and self.phase is Phase.OPEN:
+            self._feed(bytes(held))
 
     # Frames in
 

@@ -4,6 +4,8 @@ ChatError
 ├── BadFrame          the peer sent what is no frame of commands; its connection is closed with 4400
 ├── TokenRefused      the token opens no room; carries the close code (4401, 4403 or 4404)
 ├── CommandRefused    a rule said no; becomes an error answer, the connection goes on
+├── BusLost           the bus between the nodes does not answer; rooms go on alone
+├── BadEntry          the bus brought what no node of this version says; it is skipped
 └── RoomNotOpen       our own mistake: something was published to a room nobody opened
 """
 
@@ -61,6 +63,14 @@ class CommandRefused(ChatError):
         self.message = message
         self.retry_ms = retry_ms
         self.extra = extra
+
+
+class BadEntry(ChatError):
+    """The bus brought what no node of this version says."""
+
+
+class BusLost(ChatError):
+    """The bus does not answer; the text says what happened."""
 
 
 class RoomNotOpen(ChatError, LookupError):

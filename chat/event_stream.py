@@ -128,10 +128,15 @@ class EventStream(asyncio.Protocol):
             self._turn_away(refused)
             return
         self.phase = Phase.OPEN
-        assert self.channel is not None
-        out = self._head() + b"id: %b\ndata: %b\n\n" % (self.channel.room.position(), payload)
+        out = self._head()
+        if self.channel is not None:
+            out += b"id: %b\ndata: %b\n\n" % (self.channel.room.position(), payload)
         self._hub.counters.bytes_out += len(out)
         self.transport.write(out)
+
+    def welcome(self, payload: bytes) -> None:
+        """Send the room as it is, to a stream that waited for it."""
+        self.deliver_state(payload)
 
     def data_received(self, data: bytes) -> None:
         """Throw away what comes: a stream is read-only."""

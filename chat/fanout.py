@@ -88,6 +88,13 @@ class Audience:
             connection.skipping = False
             self.skipping -= 1
 
+    def skip_all(self) -> None:
+        """Let no batch reach those who are in, until each was brought up: the room is another one now."""
+        for connection in self.connections:
+            if not connection.skipping:
+                connection.skipping = True
+                self.skipping += 1
+
     def bring_up(self, connection: Sink) -> None:
         """Note that a socket which was skipped is given the state after the newest batch."""
         connection.skipping = False
@@ -128,7 +135,11 @@ class Audience:
             self._cursor = cursor
             if connection.seen == number:
                 continue
-            if connection.seen == number - 1 and connection.transport.get_write_buffer_size() <= soft:
+            if (
+                connection.seen == number - 1
+                and not connection.skipping
+                and connection.transport.get_write_buffer_size() <= soft
+            ):
                 connection.seen = number
                 connection.transport.write(missed)
                 written += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chat.errors import CommandRefused
@@ -75,6 +75,18 @@ class Questions:
             del self._of_person[gone.person]
         return True
 
+    def state(self) -> list[tuple[Any, ...]]:
+        """Return the waiting questions, ready to encode."""
+        return [tuple(one) for one in self._waiting.values()]
+
+    @classmethod
+    def restored(cls, state: Sequence[Sequence[Any]], limits: RoomLimits) -> Questions:
+        """Return the queue whose `state` this is."""
+        questions = cls(limits)
+        for one in state:
+            questions.add(Question(*one))
+        return questions
+
     def views(self, person: str | None = None) -> list[dict[str, Any]]:
         """Return the waiting questions, oldest first; those of one person when given."""
         return [one.view() for one in self._waiting.values() if person is None or one.person == person]
@@ -136,3 +148,16 @@ class Poll:
             "state": "ended" if self.ended else "open",
             "started": self.started_ms,
         }
+
+    def state(self) -> dict[str, Any]:
+        """Return the poll with who has voted, ready to encode."""
+        return {**self.view(), "voted": list(self._voted)}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any], limits: RoomLimits) -> Poll:
+        """Return the poll whose `state` this is."""
+        poll = cls(state["poll"], state["title"], tuple(state["options"]), state["started"], limits)
+        poll.votes = list(state["votes"])
+        poll.ended = state["state"] == "ended"
+        poll._voted = set(state["voted"])
+        return poll

@@ -13,12 +13,13 @@ import logging
 import random
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from chat import frame
 from chat.audit import AuditTrail
 from chat.ban_store import BanStore
-from chat.broker import Broker
+from chat.broker import Broker, BusStats
 from chat.builtin import builtin_commands
 from chat.caller import Caller
 from chat.channel import Channel, Clock
@@ -30,7 +31,6 @@ from chat.fanout import Fanout
 from chat.limits import HubLimits, RoomLimits
 from chat.member import Member
 from chat.message import (
-    Acknowledged,
     Admitted,
     Ban,
     Event,
@@ -40,12 +40,10 @@ from chat.message import (
     Personal,
     Removal,
     RoomMessage,
-    RuleMessage,
     Section,
     Tier,
     Words,
     decode,
-    encode_event,
     parse_join,
 )
 from chat.moderation import JoinGate, TextFilter
@@ -149,16 +147,24 @@ class Hub:
 
     # Rooms
 
-    def open_room(self, room: str, sections: Mapping[str, Any], *, words: Sequence[str] = ()) -> None:
-        """Open a room with the sections of its snapshot and the words it masks; an open one gets these sections.
+    def open_room(
+        self,
+        room: str,
+        sections: Mapping[str, Any],
+        *,
+        words: Sequence[str] = (),
+        bans: Mapping[str, int] | None = None,
+    ) -> None:
+        """Open a room with the sections of its snapshot, the words it masks and who is banned until when (Unix ms).
 
+        An open one gets these sections. What a room is opened with is what this node knows of it: nobody is told.
         Raises ValueError for a section named like a field of the snapshot, TypeError for what JSON cannot hold.
         """
         if room in self._channels:
             for name, value in sections.items():
                 self.set_section(room, name, value)
             return
-        self._channels[room] = Channel(
+        channel = self._channels[room] = Channel(
             room,
             self.epoch,
             sections,
@@ -168,9 +174,11 @@ class Hub:
             clock=self.clock,
             text_filter=self._text_filter,
         )
-        self._broker.subscribe(room, self._deliver)
         if words:
-            self.tell(room, Words(tuple(sorted({word.lower() for word in words}))))
+            channel.gate.rule(Words(tuple(sorted({word.lower() for word in words}))))
+        for person, until_ms in (bans or {}).items():
+            channel.gate.rule(Ban(person, until_ms))
+        self._broker.subscribe(room, channel)
 
     def close_room(self, room: str) -> None:
         """Close a room: its connections get 4404. A room that is not open is left alone."""
@@ -194,9 +202,9 @@ class Hub:
 
     # What is said in a room
 
-    def set_section(self, room: str, name: str, value: Any) -> None:
+    def set_section(self, room: str, name: str, value: Any, *, once: str = "") -> None:
         """Change a part of the snapshot; who is in already is not told."""
-        self.tell(room, Section(name, value))
+        self.tell(room, Section(name, value), once=once)
 
     def publish(
         self,
@@ -206,24 +214,41 @@ class Hub:
         tier: Tier,
         keep: bool = True,
         sections: Mapping[str, Any] | None = None,
+        once: str = "",
     ) -> None:
         """Send an event to all, and change what of the snapshot it changes, in one step.
 
-        `keep` puts it into the history with an offset, so that resuming clients get it. Raises RoomNotOpen, TypeError
-        for what JSON cannot hold, ValueError for an event without "t".
+        `keep` puts it into the history with an offset, so that resuming clients get it. Of those published under the
+        same `once` (the id of what happened, which several nodes may hear of) the first is sent. Raises RoomNotOpen,
+        TypeError for what JSON cannot hold, ValueError for an event without "t".
         """
-        self.tell(room, Event(event, tier, keep, sections))
+        self.tell(room, Event(event, tier, keep, sections), once=once)
 
-    def publish_latest(self, room: str, key: str, event: Mapping[str, Any], *, tier: Tier = Tier.P0) -> None:
-        """Send a value with the next frame; of several under one key only the newest goes. Not kept in history."""
-        self.tell(room, Latest(key, event, tier))
+    def publish_latest(
+        self,
+        room: str,
+        key: str,
+        event: Mapping[str, Any],
+        *,
+        tier: Tier = Tier.P0,
+        sections: Mapping[str, Any] | None = None,
+        once: str = "",
+    ) -> None:
+        """Send a value with the next frame, and change what of the snapshot it changes.
 
-    def send_personal(self, room: str, person: str, event: Mapping[str, Any], *, keep: bool = True) -> None:
+        Of several under one key only the newest goes. Not kept in history.
+        """
+        changed = [Section(name, value) for name, value in (sections or {}).items()]
+        self.tell(room, *changed, Latest(key, event, tier), once=once)
+
+    def send_personal(
+        self, room: str, person: str, event: Mapping[str, Any], *, keep: bool = True, once: str = ""
+    ) -> None:
         """Send an event to all connections of a person in the room.
 
         With `keep` it gets a sequence "a" and is sent again at each join until acknowledged.
         """
-        self.tell(room, Personal(person, event, keep))
+        self.tell(room, Personal(person, event, keep), once=once)
 
     def close_person(self, room: str, person: str, code: int, reason: str) -> None:
         """Close all connections of a person in the room."""
@@ -238,49 +263,16 @@ class Hub:
         self.tell(room, Ban(person, until_ms))
 
     def admit(self, room: str, person: str) -> None:
-        """Let a person write where only members may."""
+        """Let a person write where only members may; telling it twice changes nothing."""
         self.tell(room, Admitted(person))
 
-    def tell(self, room: str, *messages: RoomMessage) -> None:
-        """Send messages to the room on every node, in one step; raises RoomNotOpen."""
+    def tell(self, room: str, *messages: RoomMessage, once: str = "") -> None:
+        """Send messages to the room on every node, in one step; raises RoomNotOpen.
+
+        Of those told under the same `once`, by whichever node, the first are taken.
+        """
         self.channel(room)
-        self._broker.publish(room, messages)
-
-    def _deliver(self, room: str, messages: Sequence[RoomMessage]) -> None:
-        channel = self._channels.get(room)
-        if channel is None:
-            return
-        for message in messages:
-            if isinstance(message, Personal):
-                self._deliver_personal(channel, message)
-            elif isinstance(message, Acknowledged):
-                channel.personal.acknowledge(message.person, message.to)
-            elif isinstance(message, Removal):
-                self._remove(channel, message)
-            elif isinstance(message, RuleMessage):
-                channel.gate.rule(message)
-            else:
-                channel.apply(message)
-
-    def _remove(self, channel: Channel, message: Removal) -> None:
-        connections = tuple(channel.people.get(message.person, ()))
-        told = None
-        if connections and message.event is not None:
-            told = channel.personal.stamp(message.person, message.event, self.clock())
-        for connection in connections:
-            if told is not None:
-                connection.deliver(told)
-            connection.close(message.code, message.reason)
-
-    def _deliver_personal(self, channel: Channel, message: Personal) -> None:
-        if message.keep:
-            data = channel.personal.add(message.person, message.body, self.clock())
-        else:
-            data = encode_event(message.body)
-        connections = channel.people.get(message.person)
-        if connections:
-            for connection in tuple(connections):
-                connection.deliver(data)
+        self._broker.publish(room, messages, once=once)
 
     # Connections
 
@@ -316,7 +308,7 @@ class Hub:
         `client` tells several clients of one person apart: ids are new within each. Raises BadFrame, RoomNotOpen, and
         CommandRefused `banned` or `busy`.
         """
-        channel = self._enterable(room, member)
+        channel = await self._enterable(room, member)
         if len(frame_data) > self.limits.frame_bytes:
             raise BadFrame(f"a message has at most {self.limits.frame_bytes} bytes")
         commands = decode(frame_data, self.limits.commands_per_frame)
@@ -333,24 +325,39 @@ class Hub:
 
     async def order(self, room: str, member: Member, command: str, args: Mapping[str, Any]) -> Mapping[str, Any]:
         """Run one command as a member, without an id; return the fields of its answer. Raises CommandRefused."""
-        self._enterable(room, member)
+        await self._enterable(room, member)
         result = self.dispatcher.handler(command)(CommandContext(room, member, self.clock()), args)
         return result if isinstance(result, Mapping) else await result
 
-    def _enterable(self, room: str, member: Member) -> Channel:
+    async def attend(self, room: str) -> Channel:
+        """Return an open room once it is up to date on this node. Raises RoomNotOpen."""
+        self.channel(room)
+        held = self._broker.hold(room)
+        if held is not None:
+            # Others wait for the same: one who gives up must not take it from them.
+            await asyncio.shield(held)
         channel = self.channel(room)
+        self._release(channel)
+        return channel
+
+    async def _enterable(self, room: str, member: Member) -> Channel:
         if self._draining:
             raise CommandRefused("busy", "the server stops", retry_ms=self.limits.drain_jitter_ms)
+        channel = await self.attend(room)
         if not member.staff and channel.gate.bans.until_ms(member.person, self.clock()):
             raise CommandRefused("banned", "you are banned from this room")
         return channel
 
     def join(self, connection: Connection, target: str, authorization: str | None) -> bytes:
-        """Let a connection into its room; return its first frame. Raises TokenRefused with the code to close with."""
-        return frame.text(self.join_stream(connection, parse_join(target, authorization)))
+        """Let a connection into its room; return its first frame. Raises TokenRefused with the code to close with.
+
+        Empty when this node has to fetch the room first: `Sink.welcome` is called when it is there.
+        """
+        payload = self.join_stream(connection, parse_join(target, authorization))
+        return frame.text(payload) if payload else b""
 
     def join_stream(self, connection: Sink, request: JoinRequest) -> bytes:
-        """Let a socket into its room; return the room as it is, a JSON array. Raises TokenRefused."""
+        """Let a socket into its room; return the room as it is, a JSON array, or nothing. Raises TokenRefused."""
         try:
             return self._join(connection, request)
         except TokenRefused:
@@ -378,14 +385,40 @@ class Hub:
             raise TokenRefused(CloseCode.INTERNAL, "something went wrong here") from None
         if 0 < member.expires_ms <= now_ms:
             raise TokenRefused(CloseCode.TOKEN, "token expired")
+        if request.room not in self._channels:
+            raise TokenRefused(CloseCode.NO_ROOM, "no such room")
+        held = self._broker.hold(request.room)
+        if held is None:
+            return self._enter(connection, request, member)
+        connection.transport.pause_reading()
+        held.add_done_callback(partial(self._arrive, connection, request, member))
+        return b""
+
+    def _arrive(self, connection: Sink, request: JoinRequest, member: Member, held: asyncio.Future[None]) -> None:
+        """Let one in who waited for the room to be fetched."""
+        if connection.phase is not Phase.OPEN:
+            return
+        connection.transport.resume_reading()
+        try:
+            payload = self._enter(connection, request, member)
+        except TokenRefused as refused:
+            self.counters.joins_refused += 1
+            connection.close(refused.code, refused.reason)
+        else:
+            connection.welcome(payload)
+
+    def _enter(self, connection: Sink, request: JoinRequest, member: Member) -> bytes:
+        now_ms = self.clock()
         channel = self._channels.get(request.room)
         if channel is None:
             raise TokenRefused(CloseCode.NO_ROOM, "no such room")
         if not member.staff and channel.gate.bans.until_ms(member.person, now_ms):
+            self._release(channel)
             raise TokenRefused(CloseCode.BANNED, "banned")
         connection.member = member
         connection.channel = channel
         personal = channel.personal.unacknowledged(member.person, now_ms)
+        channel.catch_up_with(request.since)
         snapshot = channel.room.snapshot(member, request.since, now_ms, personal)
         if channel.enter(connection):
             channel.count_viewers()
@@ -394,23 +427,32 @@ class Hub:
 
     def refresh(self, connection: Sink) -> None:
         """Bring a connection that was skipped, and has drained, to the present state."""
-        channel, member = connection.channel, connection.member
-        assert channel is not None and member is not None
-        channel.audience_of(connection).bring_up(connection)
-        connection.deliver_state(channel.room.snapshot(member, None, self.clock()))
+        assert connection.channel is not None
+        connection.channel.refresh(connection)
 
     def leave(self, connection: Sink, code: int) -> None:
         """Take a connection out of its room; `code` says how it ended."""
         self.counters.closed(code)
         channel = connection.channel
-        if channel is not None and channel.leave(connection):
-            channel.count_viewers()
+        if channel is not None:
+            if channel.leave(connection):
+                channel.count_viewers()
+            self._release(channel)
+
+    def _release(self, channel: Channel) -> None:
+        """Tell the bus of a room that nobody is in."""
+        if not channel.people:
+            self._broker.release(channel.room.name)
 
     # Figures
 
     def stats(self, room: str) -> RoomStats:
         """Return a room's figures; raises RoomNotOpen."""
         return self.channel(room).stats()
+
+    def bus_stats(self) -> BusStats:
+        """Return the figures of the bus between nodes."""
+        return self._broker.stats()
 
     def totals(self) -> HubTotals:
         """Return the hub's figures."""

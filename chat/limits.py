@@ -129,3 +129,49 @@ class HubLimits:
     """One timer walks over all connections, a part each `wheel_ms`, all of them within a round."""
     drain_jitter_ms: int = 5_000
     """Spread over which drained clients are asked to come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusLimits:
+    """Bounds of the bus between nodes: what waits, how long, and how much of it is kept."""
+
+    tick_ms: int = 50
+    """A node says at most one thing a tick to a room, urgent ones apart: the hub merges as long anyway."""
+    entry_bytes: int = 256 * KIB
+    """Bytes of one entry; what is left goes with the next."""
+    waiting_bytes: int = 1024 * KIB
+    """Bytes that wait for a room; above it chat and sums are dropped …"""
+    waiting_bytes_max: int = 4096 * KIB
+    """… and above this everything is: a room says a hundred KB a second at most, so the bus has been gone for long."""
+    early_entries: int = 1_000
+    """Entries that are kept while a room catches up; those beyond are read from the log again."""
+    log_entries: int = 2_000
+    """Entries in a room's log: at two nodes and a tick of 50 ms, 50 s of a room that never rests."""
+    checkpoint_entries: int = 500
+    """Whoever says each so-manieth entry writes the state down: a quarter of the log, so three may be missed."""
+    idle_s: int = 86_400
+    """What the bus keeps of a room goes when nothing was said for a day."""
+    once_s: int = 3_600
+    once_remembered: int = 10_000
+    """How long, and how many in one process, an event's id is known to have been told."""
+    answer_s: float = 1.0
+    """Longest wait for an answer of the bus; a local one takes 0.3 ms, one in another zone 3 ms."""
+    grace_ms: int = 1_000
+    """How long a bus may be away before rooms go on alone: a failover or restart often takes less."""
+    reconnect_ms: int = 500
+    """Pause between two tries to reach a lost bus."""
+    silent_s: float = 3.0
+    """A subscription from which nothing comes for so long, pings included, is dead."""
+    ping_s: float = 1.0
+    count_ms: int = 2_000
+    """How often a node tells how many people it has in a room, and learns how far the log is."""
+    count_expires_ms: int = 6_000
+    """When the people of a node that says nothing are gone: three tells missed. A dead node leaves no ghosts."""
+    linger_ms: int = 60_000
+    """How long a room that nobody is in is still kept up to date: people come back."""
+    attach_s: float = 3.0
+    """Longest time that somebody waits to enter a room this node did not have; then it opens alone."""
+    attaches: int = 16
+    """Rooms that catch up at a time: after an outage all do."""
+    connections: int = 32
+    """Connections to each server of the bus."""

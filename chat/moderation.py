@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from chat.errors import CommandRefused
 from chat.limits import RoomLimits
 from chat.member import Member
-from chat.message import Admitted, Ban, Mute, RuleMessage, Rules
+from chat.message import Admitted, Ban, Mute, RuleMessage, Rules, Words
 
 TextFilter = Callable[[str], str | None]
 """Gets a clean text and returns what may be shown, or None to refuse it."""
@@ -41,6 +41,11 @@ class TokenBucket:
             self._tokens -= 1
             return 0
         return max(1, int((1 - self._tokens) * 1000 / self._rate))
+
+    def charge(self, now_ms: int) -> None:
+        """Take a token that was spent elsewhere already; the bucket may owe as much as it holds when full."""
+        if self.take(now_ms):
+            self._tokens = max(-self._burst, self._tokens - 1)
 
 
 class JoinGate:
@@ -141,6 +146,14 @@ class BanList:
         if until_ms:
             self._until_ms[person] = until_ms
 
+    def state(self) -> dict[str, int]:
+        """Return who is banned, and until when (Unix ms)."""
+        return self._until_ms
+
+    def restore(self, state: dict[str, int]) -> None:
+        """Take over the list whose `state` this is."""
+        self._until_ms = state
+
     def until_ms(self, person: str, now_ms: int) -> int:
         """Return until when a person is banned (Unix ms), 0 when they are not."""
         until_ms = self._until_ms.get(person, 0)
@@ -211,6 +224,37 @@ class ChatGate:
         else:
             self.words = message.words
             self._masks = mask_words(message.words) if message.words else None
+
+    def heard(self, person: str, now_ms: int) -> None:
+        """Count a viewer's line that another node let through: the room's cap and a person's rate span all nodes."""
+        self._cap.charge(now_ms)
+        self._bucket(person, now_ms).charge(now_ms)
+        if self.slow_s:
+            self._track(self._spoke_ms, person, now_ms)
+
+    def state(self) -> dict[str, Any]:
+        """Return the rules and whom they concern, ready to encode; buckets fill by themselves and stay out."""
+        return {
+            "audience": self.audience,
+            "slow_s": self.slow_s,
+            "words": self.words,
+            "mutes": self._mutes,
+            "shadows": self._shadows,
+            "members": list(self._members),
+            "spoke": self._spoke_ms if self.slow_s else {},
+            "bans": self.bans.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over the rules whose `state` this is."""
+        self.audience = state["audience"]
+        self.slow_s = state["slow_s"]
+        self.rule(Words(tuple(state["words"])))
+        self._mutes = state["mutes"]
+        self._shadows = state["shadows"]
+        self._members = dict.fromkeys(state["members"], 1)
+        self._spoke_ms = state["spoke"]
+        self.bans.restore(state["bans"])
 
     def mute(self, person: str, until_ms: int, *, shadow: bool = False) -> None:
         """Silence a person until then (Unix ms), openly or in the shadow; 0 lifts both."""

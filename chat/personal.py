@@ -6,8 +6,10 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import orjson
+
 from chat.limits import RoomLimits
-from chat.message import encode_event
+from chat.message import encode, encode_event
 
 
 class KeptPersonal(NamedTuple):
@@ -98,3 +100,21 @@ class PersonalEvents:
         while box.events and box.events[0].ms < oldest_ms:
             self._drop_oldest(box)
         return tuple(kept.data for kept in box.events)
+
+    def state(self) -> dict[str, Any]:
+        """Return all boxes, ready to encode."""
+        boxes = [
+            (person, box.sequence, [(kept.sequence, kept.ms, orjson.Fragment(kept.data)) for kept in box.events])
+            for person, box in self._boxes.items()
+        ]
+        return {"forgotten": self._forgotten_sequence, "boxes": boxes}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the boxes whose `state` this is (decoded)."""
+        self._forgotten_sequence = state["forgotten"]
+        self._boxes.clear()
+        self._kept = 0
+        for person, sequence, events in state["boxes"]:
+            box = self._boxes[person] = _Box(sequence)
+            box.events.extend(KeptPersonal(number, ms, encode(body)) for number, ms, body in events)
+            self._kept += len(box.events)

@@ -16,15 +16,21 @@ Sections may be ahead of the last batch by what is pending; the event that follo
 
 A line that is recalled leaves an empty place in the history, so that places still follow from offsets: who joins or
 comes back is not shown it, and who has it on the screen is told by the event `recall`.
+
+Rooms on several nodes. Each node applies the same messages in the same order, but cuts at its own ticks. An event's
+offset is its number among the kept ones, wherever the cuts fall, so all nodes give the same; whether `apply` keeps an
+event must therefore never depend on the time or on what was cut or trimmed here. `state` and `restore` hand a room on.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import IntEnum
 from itertools import islice
 from typing import Any, NamedTuple
+
+import orjson
 
 from chat import frame
 from chat.floor import Poll, Question, Questions
@@ -111,6 +117,8 @@ class Room:
         self._sections: dict[str, bytes] = {}
         self._pending: dict[int | str, tuple[Tier, bool, bytes]] = {}
         self._pending_number = 0
+        self._pending_kept = 0
+        self._recalled: set[int] = set()
         self._likes_changed = False
         self.poll: Poll | None = None
         self._votes_changed = False
@@ -181,10 +189,13 @@ class Room:
         return place if 0 <= place < len(self._history) else None
 
     def _recall(self, offset: int) -> Urgency:
-        if not self.recallable(offset):
+        if not 0 < offset <= self.offset + self._pending_kept:
             return Urgency.NEVER
+        if offset > self.offset:
+            # Cut where the command came from, not yet here.
+            self._recalled.add(offset)
         place = self._place(offset)
-        if place is not None:
+        if place is not None and self._history[place].data.startswith(_CHAT):
             kept = self._history[place]
             self._history_bytes -= len(kept.data)
             self._history[place] = kept._replace(data=b"")
@@ -225,6 +236,7 @@ class Room:
         for name, value in (event.sections or {}).items():
             self._set_section(name, value)
         self._pending_number += 1
+        self._pending_kept += event.keep
         self._wait(self._pending_number, event.tier, event.keep, data)
         if event.tier is Tier.P0:
             return Urgency.NOW
@@ -257,10 +269,13 @@ class Room:
             if keep:
                 self.offset += 1
                 data = b'%b,"o":%d}' % (data[:-1], self.offset)
-                self._history.append(Kept(self.offset, now_ms, data))
-                self._history_bytes += len(data)
+                kept = b"" if self.offset in self._recalled and data.startswith(_CHAT) else data
+                self._history.append(Kept(self.offset, now_ms, kept))
+                self._history_bytes += len(kept)
             entries.append((tier, data))
         self._pending.clear()
+        self._pending_kept = 0
+        self._recalled.clear()
         self._history_changed()
         self._trim(now_ms)
         return Batch(entries)
@@ -337,3 +352,41 @@ class Room:
     def _joined(self, start: int) -> bytes:
         """Return the events from a place of the history on, without those recalled."""
         return b",".join(kept.data for kept in islice(self._history, start, None) if kept.data)
+
+    # From node to node
+
+    def rebase(self, epoch: str) -> None:
+        """Go on under another epoch; offsets and history stay, as those who are in are told of it."""
+        self.epoch = epoch
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a room on another node needs to go on from here, ready to encode; nothing may be pending."""
+        assert not self._pending, "cut before the state is taken"
+        return {
+            "offset": self.offset,
+            "likes": self.likes,
+            "sections": {name: orjson.Fragment(data) for name, data in self._sections.items()},
+            "history": [(kept.offset, kept.ms, orjson.Fragment(kept.data or b"null")) for kept in self._history],
+            "poll": None if self.poll is None else self.poll.state(),
+            "questions": self.questions.state(),
+        }
+
+    def restore(self, epoch: str, state: Mapping[str, Any], keep: Collection[str] = ()) -> None:
+        """Become the room whose `state` this is (decoded), except the sections to `keep`; pending events are gone."""
+        self.epoch = epoch
+        self.offset = state["offset"]
+        self.likes = state["likes"]
+        self._pending.clear()
+        self._pending_kept = 0
+        self._recalled.clear()
+        self._likes_changed = self._votes_changed = self._poll_stale = False
+        kept_sections = {name: self._sections[name] for name in keep if name in self._sections}
+        self._sections = {name: encode(value) for name, value in state["sections"].items()} | kept_sections
+        self.poll = None if state["poll"] is None else Poll.restored(state["poll"], self._limits)
+        self.questions = Questions.restored(state["questions"], self._limits)
+        self._history = deque(
+            Kept(offset, ms, b"" if event is None else encode(event)) for offset, ms, event in state["history"]
+        )
+        self._history_bytes = sum(len(kept.data) for kept in self._history)
+        self._state = None
+        self._history_changed()

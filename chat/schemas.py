@@ -212,6 +212,10 @@ class ChatEvent(Said, tag_field="t", tag="chat"):
     o: int | None = None
 
 
+class EpochEvent(Struct, tag_field="t", tag="epoch"):
+    epoch: str
+
+
 class LikesEvent(Struct, tag_field="t", tag="likes"):
     n: Count
 
@@ -298,6 +302,7 @@ COMMANDS: dict[str, tuple[type[Struct], type[Struct]]] = {
 }
 """Arguments and answer of each of the hub's own commands."""
 EVENTS: dict[str, type[Struct]] = {
+    "epoch": EpochEvent,
     "chat": ChatEvent,
     "likes": LikesEvent,
     "viewers": ViewersEvent,

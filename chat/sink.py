@@ -46,6 +46,9 @@ class Sink(Protocol):
     def deliver(self, data: bytes) -> None:
         """Send one event, as JSON, of this socket's own."""
 
+    def welcome(self, payload: bytes) -> None:
+        """Send the room as it is, to a socket that waited for it; what it has sent meanwhile counts from now on."""
+
     def deliver_state(self, payload: bytes) -> None:
         """Send the room as it is: a JSON array."""
 

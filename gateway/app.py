@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from chat.audit import AuditEntry, brief
-from chat.broker_memory import MemoryBroker
+from chat.broker import Broker
 from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
@@ -42,6 +42,7 @@ from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
 from gateway.auth import HOST_ROLES, Claims, TokenError, Tokens
 from gateway.bridge import Bridge
+from gateway.bus import open_bus
 from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.clock import system_clock as system_clock
 from gateway.commands import hub_commands
@@ -218,6 +219,7 @@ class Application:
         ledger = services.shop.ledger
         yield "http", self.gate.counts
         yield "hub", services.hub.totals()
+        yield "bus", services.hub.bus_stats()
         yield "record", media.recorder.stats()
         yield "record_disk", media.recorder.disk.stats
         yield "clips", media.clips.stats()
@@ -347,14 +349,19 @@ def _open_shop(
 
 
 def _open_hub(
-    authenticate: Callable[[str, str], Member], desk: Desk, audit: RoomAudit, bans: Bans, clock: Callable[[], int]
+    authenticate: Callable[[str, str], Member],
+    desk: Desk,
+    audit: RoomAudit,
+    bans: Bans,
+    bus: Broker,
+    clock: Callable[[], int],
 ) -> Hub:
     """The hub with the shop's commands; each start of the process is an epoch of its own."""
     return Hub(
         authenticate=authenticate,
         commands=hub_commands(desk, audit),
         clock=clock,
-        broker=MemoryBroker(),
+        broker=bus,
         epoch=os.urandom(6).hex(),
         audit=audit,
         ban_store=bans,
@@ -414,7 +421,7 @@ async def open_application(
     clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans = RoomAudit(), Bans(store, clock=clock)
-    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, clock)
+    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, open_bus(settings), clock)
     webhooks = Webhooks(store, clock=clock)
     sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
     media_hooks = MediaHooks(store, clock=clock)

@@ -190,11 +190,9 @@ class Bridge:
         for drop in await self._shop.drops(room.id):
             state.put(state.drops, drop.drop, plain(drop))
         bans = await self._bans.of_room(room.id)
-        self._open(room, state)
-        for ban in bans:
-            self._hub.ban(room.id, ban.person, ban.until_ms)
+        self._open(room, state, {ban.person: ban.until_ms for ban in bans})
 
-    def _open(self, room: Room, state: RoomState) -> None:
+    def _open(self, room: Room, state: RoomState, bans: dict[str, int] | None = None) -> None:
         self._states[room.id] = state
         self._hub.open_room(
             room.id,
@@ -206,6 +204,7 @@ class Bridge:
                 "sales": list(state.sales.values()),
                 "drops": list(state.drops.values()),
             },
+            bans=bans,
         )
 
     def hear(self, event: Any) -> None:
@@ -264,16 +263,17 @@ class Bridge:
             view["media_ms"] = media_ms
         section = state.put(state.sales, event.sale.sale, view)
         message = {"t": "sale", "sale": view, "media_ms": media_ms}
-        self._hub.publish(event.room, message, tier=Tier.P0, sections={"sales": section})
+        self._hub.publish(event.room, message, tier=Tier.P0, sections={"sales": section}, once=event.id)
 
     def _stock(self, event: StockChanged) -> None:
         state = self._states[event.room]
         known = state.sales.get(event.sale)
+        sections = {}
         if known is not None:
             known = {**known, "left": event.left, "state": event.state}
-            self._hub.set_section(event.room, "sales", state.put(state.sales, event.sale, known))
+            sections["sales"] = state.put(state.sales, event.sale, known)
         message = {"t": "stock", "sale": event.sale, "left": event.left, "state": event.state}
-        self._hub.publish_latest(event.room, f"stock:{event.sale}", message)
+        self._hub.publish_latest(event.room, f"stock:{event.sale}", message, sections=sections, once=event.id)
 
     def _drop(self, event: DropChanged) -> None:
         state = self._states[event.room]
@@ -283,20 +283,23 @@ class Bridge:
         section = state.put(state.drops, event.drop.drop, view)
         if before is not None and before["state"] == view["state"]:
             # Only fewer coupons left: the latest figure is enough.
-            self._hub.set_section(event.room, "drops", section)
-            self._hub.publish_latest(event.room, f"drop:{event.drop.drop}", {"t": "drop", "drop": view})
+            message = {"t": "drop", "drop": view}
+            key, sections = f"drop:{event.drop.drop}", {"drops": section}
+            self._hub.publish_latest(event.room, key, message, sections=sections, once=event.id)
         else:
             message = {"t": "drop", "drop": view, "media_ms": media_ms}
-            self._hub.publish(event.room, message, tier=Tier.P0, sections={"drops": section})
+            self._hub.publish(event.room, message, tier=Tier.P0, sections={"drops": section}, once=event.id)
 
     def _coupon(self, event: CouponClaimed) -> None:
-        self._hub.send_personal(event.room, event.person, {"t": "coupon", "coupon": plain(event.coupon)})
+        message = {"t": "coupon", "coupon": plain(event.coupon)}
+        self._hub.send_personal(event.room, event.person, message, once=event.id)
         self._attribution.record(Touch(event.merchant, event.person, TouchKind.COUPON, room=event.room))
 
     def _order(self, event: OrderEvent) -> None:
         if isinstance(event, OrderPaid):
             self._hub.admit(event.room, event.person)
-        self._hub.send_personal(event.room, event.person, {"t": "order", "order": order_answer(event.order)})
+        message = {"t": "order", "order": order_answer(event.order)}
+        self._hub.send_personal(event.room, event.person, message, once=event.id)
 
     def _pin(self, event: PinChanged) -> None:
         state = self._states[event.room]
@@ -306,7 +309,7 @@ class Bridge:
             message = {"t": "pin", "card": plain(event.card), "media_ms": event.card.media_ms}
         else:
             message = {"t": "unpin", "product": event.unpinned, "media_ms": self._media_ms(event.room, event.now_ms)}
-        self._hub.publish(event.room, message, tier=Tier.P0, sections={"pins": pins})
+        self._hub.publish(event.room, message, tier=Tier.P0, sections={"pins": pins}, once=event.id)
         self._explain(event, state)
 
     def _explain(self, event: PinChanged, state: RoomState) -> None:
@@ -353,7 +356,8 @@ class Bridge:
         state = self._states[event.room]
         state.shelf = [plain(card) for card in event.shelf]
         message = {"t": "shelf", "shelf": state.shelf}
-        self._hub.publish(event.room, message, tier=Tier.P1, keep=False, sections={"shelf": state.shelf})
+        sections = {"shelf": state.shelf}
+        self._hub.publish(event.room, message, tier=Tier.P1, keep=False, sections=sections, once=event.id)
 
     def _room(self, event: RoomChanged) -> None:
         view = event.view

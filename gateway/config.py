@@ -142,12 +142,6 @@ def client_tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-# What the public surface names and this release does not carry out: refused with words, never ignored.
-UNAVAILABLE = {
-    "redis_url": "--redis-url: several nodes are not available in this release; leave it out for the in-process bus",
-}
-
-
 # What an edge cannot do, as it has neither shop nor hosts.
 NOT_AT_AN_EDGE = {
     "database_url": "an edge keeps nothing",
@@ -159,14 +153,11 @@ NOT_AT_AN_EDGE = {
 
 
 def refuse_unavailable(settings: Settings) -> None:
-    """Raise ``SettingsError`` for settings that this release knows and cannot honour."""
+    """Raise ``SettingsError`` for settings that do not go together: refused with words, never ignored."""
     if settings.origin is not None:
         for name, why in NOT_AT_AN_EDGE.items():
             if getattr(settings, name):
                 raise SettingsError(f"--{name.replace('_', '-')} does not go with --origin: {why}; leave it out")
-    for name, message in UNAVAILABLE.items():
-        if getattr(settings, name) is not None:
-            raise SettingsError(message)
     if settings.workers > 1 and settings.record:
         text = "--record with --workers > 1: the workers would write into one folder; record with one process"
         raise SettingsError(text)
@@ -187,7 +178,7 @@ HELP = {
     "udp_host": "public address or name in WebRTC candidates, when the server does not see it itself",
     "data": "folder of the databases and the secret",
     "database_url": "postgresql://USER:PASSWORD@HOST/DATABASE instead of SQLite in the data folder",
-    "redis_url": "bus between workers and nodes",
+    "redis_url": "bus between workers and nodes: Redis 7 or Valkey, one server or a cluster",
     "workers": "processes on the same ports; worker K takes UDP port --udp-port + K",
     "origin": "be an edge: pull streams from this server (http://HOST:8000), and serve nothing else",
     "pull_linger_s": "seconds that a pulled stream is kept after its last viewer",

@@ -19,6 +19,9 @@ from prometheus_client.process_collector import ProcessCollector
 GAUGES = frozenset(
     {
         "connections",
+        "up",
+        "held",
+        "alone",
         "viewers",
         "rooms",
         "queued",

@@ -34,7 +34,9 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
         return Empty()
 
     async def count_viewers(call: Call) -> ViewersAnswer:
-        stats = hub.stats(desk.run(call.who, call.path["room"]).id)
+        room = desk.run(call.who, call.path["room"])
+        await hub.attend(room.id)
+        stats = hub.stats(room.id)
         return ViewersAnswer(stats.viewers, stats.connections, stats.likes, stats.chat_lines, stats.chat_sampled)
 
     async def kick_person(call: Call) -> Empty:

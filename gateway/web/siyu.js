@@ -233,6 +233,8 @@ export class SiyuHub {
 
   dispatch(event) {
     if (event.t === "room") this.enter(event);
+    // The node goes on without the others, or with them again: what is here stays good, offsets count under this name.
+    if (event.t === "epoch") this.epoch = event.epoch;
     if (typeof event.o === "number") this.offset = Math.max(this.offset, event.o);
     if (typeof event.a === "number") {
       const seen = event.a <= this.lastAck;

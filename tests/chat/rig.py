@@ -15,6 +15,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from chat.broker import Broker
 from chat.broker_memory import MemoryBroker
 from chat.errors import TokenRefused
 from chat.hub import CommandHandler, Hub, HubLimits, Member
@@ -192,6 +193,7 @@ async def running(
     sections: Mapping[str, Any] | None = None,
     text_filter: TextFilter | None = None,
     authenticate: Callable[[str, str], Member] = member_of,
+    broker: Broker | None = None,
     **more: Any,
 ) -> AsyncIterator[Rig]:
     """Run a hub behind an asyncio server on a free port."""
@@ -200,7 +202,7 @@ async def running(
         authenticate=authenticate,
         commands=commands or {},
         clock=clock,
-        broker=MemoryBroker(),
+        broker=broker or MemoryBroker(),
         limits=limits,
         epoch="e1",
         text_filter=text_filter,

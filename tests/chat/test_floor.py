@@ -43,6 +43,8 @@ class FloorMachine(RuleBasedStateMachine):
         self.questions: dict[str, str] = {}
         # A client that is there all the time, and what is on its screen.
         self.screen: dict[int, int] = {}
+        # Offsets that are taken back before they are cut.
+        self.early: set[int] = set()
 
     def expect(self, event: dict[str, Any]) -> None:
         self.waiting.append(event)
@@ -59,18 +61,30 @@ class FloorMachine(RuleBasedStateMachine):
         self.room.apply(Event({"t": "pin"}, Tier.P0))
         self.expect({"t": "pin"})
 
-    @rule(back=st.integers(-2, 14))
+    @rule(back=st.integers(-4, 14))
     def recall(self, back: int) -> None:
         offset = len(self.kept) - back
         in_history = len(self.kept) - self.LIMITS.history_events < offset
         event = self.kept[offset - 1] if 0 < offset <= len(self.kept) else None
-        possible = 0 < offset <= len(self.kept) and (not in_history or (event is not None and event["t"] == "chat"))
-        assert self.room.recallable(offset) is possible
-        assert (self.room.apply(Recall(offset)) is Urgency.NOW) is possible
-        if possible:
-            if in_history:
+        chat = event is not None and event["t"] == "chat"
+        assert self.room.recallable(offset) is (0 < offset <= len(self.kept) and (not in_history or chat))
+        # What a node takes back depends on no other's cuts: it may be cut where the command came from, and not here.
+        told = 0 < offset <= len(self.kept) + len(self.waiting)
+        assert (self.room.apply(Recall(offset)) is Urgency.NOW) is told
+        if told:
+            if in_history and chat:
                 self.kept[offset - 1] = None
+            if offset > len(self.kept):
+                self.early.add(offset)
             self.expect({"t": "recall", "offset": offset})
+
+    @rule()
+    def move_to_another_node(self) -> None:
+        self.cut()
+        state = orjson.loads(orjson.dumps(self.room.state()))
+        self.room = Room("show", "gone", {"old": 1}, self.LIMITS)
+        self.room.apply(Event({"t": "chat", "n": -1}, Tier.P2))
+        self.room.restore("e", state)
 
     @rule()
     def open_poll(self) -> None:
@@ -136,8 +150,11 @@ class FloorMachine(RuleBasedStateMachine):
             elif event["t"] == "votes":
                 assert event["votes"] == self.counted()
         for event in self.waiting:
-            self.kept.append({**event, "o": len(self.kept) + 1})
+            offset = len(self.kept) + 1
+            gone = offset in self.early and event["t"] == "chat"
+            self.kept.append(None if gone else {**event, "o": offset})
         self.waiting = []
+        self.early.clear()
 
     def first(self, since: int | None) -> dict[str, Any]:
         frame = orjson.loads(self.room.snapshot(ANN, None if since is None else ("e", since), 0))

@@ -182,8 +182,8 @@ async def test_every_answer_and_every_event_is_as_promised(server: LiveServer) -
     commands = {name.removeprefix("> ") for name in seen if name.startswith("> ")}
     events = {name for name in seen if not name.startswith("> ")}
     assert set(COMMANDS) - commands == set()
-    # A stream begins when a host publishes: its event is looked at below.
-    assert set(EVENTS) - events == {"stream"}
+    # A stream begins when a host publishes, an epoch when a bus is lost: their events are looked at below.
+    assert set(EVENTS) - events == {"stream", "epoch"}
 
 
 async def test_a_refusal_is_as_promised(server: LiveServer) -> None:
@@ -244,3 +244,7 @@ def test_the_guide_lists_the_same_events_and_commands() -> None:
 def test_the_event_of_a_stream_is_as_promised() -> None:
     view = stream_view(Directory(clock=lambda: 0).info("show"), 0)
     conforms({"t": "stream", "stream": view, "o": 1}, EVENTS["stream"])
+
+
+def test_the_event_of_an_epoch_is_as_promised() -> None:
+    conforms({"t": "epoch", "epoch": "3f9.2"}, EVENTS["epoch"])
