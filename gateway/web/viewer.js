@@ -346,8 +346,10 @@ function drawClosed(text, hint, again) {
 function drawVeil() {
   if (closedCode) return;
   const playing = player?.state || "connecting";
-  // The server lets an early viewer wait for the host: say so as soon as the room is known.
-  const state = playing === "connecting" && hub?.epoch && !store.stream.live ? "away" : playing;
+  // That the host is away the room says, not the picture: the server lets an early viewer wait for it, and plays on with
+  // the last picture once it is gone.
+  const alone = hub?.epoch && !store.stream.live;
+  const state = alone && (playing === "connecting" || playing === "playing") ? "away" : playing;
   const veil = $("veil");
   seenLive = seenLive || playing === "playing" || Boolean(store.stream.live);
   const soon = state === "away" && !seenLive;

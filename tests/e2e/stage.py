@@ -32,9 +32,6 @@ CHROMIUM_FLAGS = (
 )
 PATIENCE_MS = 60_000
 """How long anything is waited for: the machine may be busy, and a test that fails should fail with words."""
-PICTURE_MS = 15_000
-"""From opening a page to its picture; on an idle machine it is a second or two."""
-
 PHONE = (390, 844)
 DESK = (1280, 800)
 
@@ -116,7 +113,7 @@ class Person:
         """The chat lines that hold ``text``."""
         return self.see("chat-line").filter(has_text=text)
 
-    def picture(self, timeout_ms: int = PICTURE_MS) -> None:
+    def picture(self, timeout_ms: int = PATIENCE_MS) -> None:
         """Wait until the picture is there and moves on."""
         moving = """(started) => {
             const video = document.querySelector('[data-testid="player"]');
