@@ -81,15 +81,36 @@ class Access:
         self._revoked: dict[str, dict[str, int]] = {}
 
     async def load(self) -> None:
-        """Read what was made and revoked before this start."""
+        """Read what was made and revoked so far.
+
+        What is revoked stays so: an answer may be older than what was revoked here while it was on its way.
+        """
         keys, rooms, revoked = await self._store.load()
         for key in keys:
-            self._keys.setdefault(key.room, {})[key.id] = key
+            known = self._keys.setdefault(key.room, {})
+            if key.id not in known or known[key.id].revoked_ms is None:
+                known[key.id] = key
         for entry in rooms:
-            self._generations[entry.room] = entry.key_generation
-            self._play_after_ms[entry.room] = entry.play_after_ms
+            self._generations[entry.room] = max(self.generation(entry.room), entry.key_generation)
+            self._play_after_ms[entry.room] = max(self._play_after_ms.get(entry.room, 0), entry.play_after_ms)
         for token in revoked:
             self._revoked.setdefault(token.room, {})[token.token] = token.expires_ms
+
+    async def follow(self) -> set[str]:
+        """Read what other processes changed, end broadcasts whose key went; give rooms whose tokens were revoked."""
+        keys = [key for known in self._keys.values() for key in known.values()]
+        good = {(key.room, key.id) for key in keys if key.revoked_ms is None}
+        generations, after_ms = dict(self._generations), dict(self._play_after_ms)
+        tokens = {room: set(revoked) for room, revoked in self._revoked.items()}
+        await self.load()
+        for room, origin in self._directory.origins().items():
+            renewed = origin.credential == ROOM_KEY and self.generation(room) != generations.get(room, 0)
+            found = self._keys.get(room, {}).get(origin.credential)
+            revoked = found is not None and found.revoked_ms is not None and (room, found.id) in good
+            if renewed or revoked:
+                self._directory.expel(room, KEY_REVOKED, self._clock())
+        changed = {room for room, at_ms in self._play_after_ms.items() if at_ms > after_ms.get(room, 0)}
+        return changed | {room for room, revoked in self._revoked.items() if revoked.keys() - tokens.get(room, set())}
 
     # — publishing —
 
@@ -178,6 +199,9 @@ class Access:
             self._generations[room] = await self._store.renew_room_key(room)
         else:
             now_ms = await self._store.revoke_key(room, key)
+            if key not in self._keys.get(room, {}):
+                # Made at another process a moment ago.
+                await self.load()
             known = self._keys[room][key]
             self._keys[room][key] = StreamKey(
                 known.id, room, known.name, known.network, known.expires_ms, known.created_ms, now_ms

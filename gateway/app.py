@@ -51,6 +51,7 @@ from gateway.desk import Desk
 from gateway.doors import ShopDoors, node_id
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
+from gateway.following import Following
 from gateway.gate import FILES_RESERVE, RTMP_SHARE, Gate, Taken, refuse_stream
 from gateway.hub_contract import asyncapi
 from gateway.media import open_media
@@ -117,6 +118,9 @@ class Application:
             rtmp_connections=rtmp_connections,
             puller=None if worker is None else worker.puller,
             fleet=worker,
+        )
+        self._following = Following(
+            services.catalogue, services.rooms, services.access, bridge, self.streaming.expel_revoked
         )
         if worker is not None:
             worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
@@ -253,6 +257,8 @@ class Application:
         if self._worker is not None:
             await self._worker.start()
         await self.streaming.start()
+        if services.settings.database_url is not None:
+            self._following.start()
 
     async def drain(self) -> None:
         """Tell hosts and viewers to go, in paced batches; returns when they have gone."""
@@ -267,6 +273,7 @@ class Application:
         """
         services = self.services
         for shut in (
+            self._following.close,
             self.bridge.close,
             *([] if self._worker is None else [self._worker.close]),
             *self.streaming.shutters(),

@@ -190,7 +190,15 @@ class Bridge:
         for drop in await self._shop.drops(room.id):
             state.put(state.drops, drop.drop, plain(drop))
         bans = await self._bans.of_room(room.id)
+        if room.id in self._states:
+            return
         self._open(room, state, {ban.person: ban.until_ms for ban in bans})
+
+    def shut(self, room: str) -> None:
+        """Take a room that is over from the hub."""
+        if self._states.pop(room, None) is not None:
+            self._hub.close_room(room)
+            self._audit.forget(room)
 
     def _open(self, room: Room, state: RoomState, bans: dict[str, int] | None = None) -> None:
         self._states[room.id] = state
@@ -364,9 +372,7 @@ class Bridge:
         room = Room(event.room, event.merchant, view.title, view.host, view.cover)
         if view.closed_ms is not None:
             self._rooms.drop(event.room)
-            self._states.pop(event.room, None)
-            self._hub.close_room(event.room)
-            self._audit.forget(event.room)
+            self.shut(event.room)
         elif event.room in self._states:
             self._rooms.put(room)
             self._hub.set_section(event.room, "room", room.view())

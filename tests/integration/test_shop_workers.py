@@ -13,11 +13,9 @@ import httpx
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from tests import postgres, redis_server
 from tests.harness import LiveServer
 from tests.integration.outsiders import PATIENCE_S, FlvPlayer, end, publish, wait_until
-
-postgres: Any = pytest.importorskip("tests.postgres")
-redis_server: Any = pytest.importorskip("tests.redis_server")
 
 WORKERS = 2
 
@@ -32,8 +30,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         cluster.template()
         redis = redis_server.RedisServer(folder)
         redis.start()
-        stack.callback(lambda: redis.process.wait())
-        stack.callback(lambda: redis.process.kill())
+        stack.callback(redis.kill)
         flags = ["--workers", str(WORKERS), "--redis-url", redis.url, "--drain-s", "8"]
         environment = {"SIYU_DATABASE_URL": cluster.address(cluster.database())}
         server = LiveServer(folder / "data", flags=flags, environment=environment)
@@ -123,6 +120,29 @@ def test_a_host_that_hangs_is_taken_over_at_whichever_worker_it_returns_to(shop:
             end(host)
         for player in players:
             player.leave()
+
+
+def test_a_room_and_its_keys_are_those_of_every_worker(shop: LiveServer) -> None:
+    token = shop.seed["merchant_token"]
+
+    def call(method: str, path: str, body: Any = None) -> httpx.Response:
+        # A connection each time: any worker may take it.
+        headers = {"authorization": f"Bearer {token}"}
+        return httpx.request(method, f"{shop.base}/api/v1{path}", json=body, headers=headers, timeout=PATIENCE_S)
+
+    room = call("POST", "/rooms", {"title": "第二间"}).json()["id"]
+    wait_until(lambda: all(call("GET", f"/rooms/{room}").status_code == 200 for _ in range(12)), "it at every worker")
+    made = call("POST", f"/rooms/{room}/keys", {"name": "OBS"}).json()
+    key = made["publish"]["stream_key"].partition("key=")[2]
+
+    def opens() -> list[bool]:
+        """Whether the key opens the room, asked of a WHIP endpoint at any worker: 415 comes after the key's check."""
+        url, headers = f"{shop.base}/whip/{room}", {"authorization": f"Bearer {key}"}
+        return [httpx.post(url, headers=headers, timeout=PATIENCE_S).status_code != 401 for _ in range(12)]
+
+    wait_until(lambda: all(opens()), "the key at every worker")
+    assert call("DELETE", f"/rooms/{room}/keys/{made['key']}").status_code == 200
+    wait_until(lambda: not any(opens()), "its end at every worker")
 
 
 def test_sigterm_ends_the_shop_in_order(shop: LiveServer) -> None:
