@@ -60,6 +60,7 @@ class Channel:
         fanout: Fanout,
         clock: Clock,
         text_filter: TextFilter | None,
+        stamps: bool = True,
     ) -> None:
         now_ms = clock()
         self.room = Room(name, epoch, sections, limits.room)
@@ -73,6 +74,8 @@ class Channel:
         self.elsewhere = 0
         """People on other nodes, as the bus last told."""
         self._own_sections = tuple(sections)
+        self._stamps = stamps
+        """Whether personal events are numbered here, and not in a store."""
         self._outdated: list[Sink] = []
         self._refreshing: asyncio.Handle | None = None
         self.chat_lines = 0
@@ -117,7 +120,9 @@ class Channel:
         connections = tuple(self.people.get(message.person, ()))
         told = None
         if connections and message.event is not None:
-            told = self.personal.stamp(message.person, message.event, self._clock())
+            stamps = self._stamps and "a" not in message.event
+            stamp = self.personal.stamp
+            told = stamp(message.person, message.event, self._clock()) if stamps else encode_event(message.event)
         for connection in connections:
             if told is not None:
                 connection.deliver(told)

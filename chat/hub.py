@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import secrets
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -28,7 +29,8 @@ from chat.connection import Connection
 from chat.errors import BadFrame, CloseCode, CommandRefused, RoomNotOpen, TokenRefused
 from chat.event_stream import EventStream, Refuse
 from chat.fanout import Fanout
-from chat.limits import HubLimits, RoomLimits
+from chat.limits import HubLimits, MailboxLimits, RoomLimits
+from chat.mailbox import Mailbox
 from chat.member import Member
 from chat.message import (
     Admitted,
@@ -47,6 +49,7 @@ from chat.message import (
     parse_join,
 )
 from chat.moderation import JoinGate, TextFilter
+from chat.personal import PersonalStore
 from chat.sink import Phase, Sink
 from chat.stats import HubCounters, HubTotals, RoomStats
 from chat.wheel import Wheel
@@ -88,10 +91,12 @@ class Hub:
         text_filter: TextFilter | None = None,
         audit: AuditTrail | None = None,
         ban_store: BanStore | None = None,
+        personal_store: PersonalStore | None = None,
     ) -> None:
         self.audit = audit
         self.ban_store = ban_store
         self.limits = limits or HubLimits()
+        self.mailbox = None if personal_store is None else Mailbox(personal_store, MailboxLimits(), self._present)
         self.clock = clock
         self.epoch = epoch
         self.counters = HubCounters()
@@ -137,6 +142,8 @@ class Hub:
         for connection in tuple(self.wheel.connections):
             connection.transport.abort()
         await self.dispatcher.close()
+        if self.mailbox is not None:
+            await self.mailbox.close()
         for name in tuple(self._channels):
             self.close_room(name)
         self.wheel.stop()
@@ -173,6 +180,7 @@ class Hub:
             fanout=self._fanout,
             clock=self.clock,
             text_filter=self._text_filter,
+            stamps=self.mailbox is None,
         )
         if words:
             channel.gate.rule(Words(tuple(sorted({word.lower() for word in words}))))
@@ -243,12 +251,24 @@ class Hub:
 
     def send_personal(
         self, room: str, person: str, event: Mapping[str, Any], *, keep: bool = True, once: str = ""
-    ) -> None:
+    ) -> asyncio.Future[int] | None:
         """Send an event to all connections of a person in the room.
 
-        With `keep` it gets a sequence "a" and is sent again at each join until acknowledged.
+        With `keep` it gets a sequence "a" and is sent again at each join until acknowledged. Where a store keeps it,
+        the future of that sequence is returned; it is then brought to connections of this node only.
         """
+        if keep and self.mailbox is not None:
+            return self.mailbox.post(room, person, event, once or secrets.token_hex(8))
         self.tell(room, Personal(person, event, keep), once=once)
+        return None
+
+    def is_present(self, room: str, person: str) -> bool:
+        """Tell whether a person is connected to a room on this node."""
+        return bool(self._present(room, person))
+
+    def _present(self, room: str, person: str) -> Sequence[Sink]:
+        channel = self._channels.get(room)
+        return channel.people.get(person, ()) if channel is not None else ()
 
     def close_person(self, room: str, person: str, code: int, reason: str) -> None:
         """Close all connections of a person in the room."""
@@ -422,6 +442,8 @@ class Hub:
         snapshot = channel.room.snapshot(member, request.since, now_ms, personal)
         if channel.enter(connection):
             channel.count_viewers()
+        if self.mailbox is not None:
+            self.mailbox.look(request.room, member.person)
         self.counters.joins += 1
         return snapshot
 
@@ -437,6 +459,8 @@ class Hub:
         if channel is not None:
             if channel.leave(connection):
                 channel.count_viewers()
+            if self.mailbox is not None:
+                self.mailbox.forget(connection)
             self._release(channel)
 
     def _release(self, channel: Channel) -> None:

@@ -175,3 +175,19 @@ class BusLimits:
     """Rooms that catch up at a time: after an outage all do."""
     connections: int = 32
     """Connections to each server of the bus."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxLimits:
+    """Bounds of personal events on their way to a store and from it."""
+
+    batch: int = 500
+    """Events, acknowledgements or people in one step of the store: some milliseconds of it."""
+    waiting: int = 50_000
+    """Events that wait to be written, and people whose acknowledgement does; above it the sender tries again."""
+    retry_ms: int = 1_000
+    """Pause after the store refused."""
+    tries: int = 30
+    """How often it is asked for what waits for a person; they may come again."""
+    close_s: float = 5.0
+    """How long the end of the process waits for the last batch."""

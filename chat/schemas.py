@@ -270,7 +270,7 @@ class VotesEvent(Struct, tag_field="t", tag="votes"):
 
 class KickEvent(Struct, tag_field="t", tag="kick"):
     reason: str
-    a: int
+    a: int | None = None
 
 
 COMMANDS: dict[str, tuple[type[Struct], type[Struct]]] = {
