@@ -50,6 +50,7 @@ from chat.message import (
 )
 from chat.moderation import JoinGate, TextFilter
 from chat.personal import PersonalStore
+from chat.poll import PollSession
 from chat.sink import Phase, Sink
 from chat.stats import HubCounters, HubTotals, RoomStats
 from chat.wheel import Wheel
@@ -110,6 +111,7 @@ class Hub:
         self._fanout = Fanout(self._call_soon, self.limits)
         self._draining = False
         self._callers: dict[tuple[str, str, str], Caller] = {}
+        self._polls: dict[str, PollSession] = {}
 
     # Life
 
@@ -319,6 +321,28 @@ class Hub:
         gives it the transport by `connection_made`; `on_lost` is called once, when the connection is gone.
         """
         return EventStream(self, request, address, headers=headers, refuse=refuse, on_lost=on_lost)
+
+    async def poll(self, request: JoinRequest, address: str, *, session: str = "", seen: int = 0) -> bytes:
+        """Return the next answer to a client that polls, as JSON (`chat/poll.py`).
+
+        `session` is what the last answer named, empty at first, and `seen` its number. A session that is not known here
+        (any more), or is another person's, is begun anew with `request.since`. Raises TokenRefused.
+        """
+        known = self._polls.get(session)
+        if known is not None and known.channel is not None and known.channel.room.name == request.room:
+            member = self._authenticate(request.room, request.token)
+            if known.member is not None and known.member.person == member.person:
+                known.member = member
+                return await known.ask(seen)
+        if len(self._polls) >= self.limits.polls:
+            raise TokenRefused(CloseCode.JOINS_LIMITED, f"full, retry_ms={self.limits.connections_retry_ms}")
+        begun = PollSession(self, address, lambda: self._forget_poll(begun))
+        begun.enter(request)
+        self._polls[begun.id] = begun
+        return await begun.ask(0)
+
+    def _forget_poll(self, session: PollSession) -> None:
+        self._polls.pop(session.id, None)
 
     # Commands over HTTP
 

@@ -127,6 +127,14 @@ class HubLimits:
     wheel_ms: int = 250
     wheel_round_ms: int = 5_000
     """One timer walks over all connections, a part each `wheel_ms`, all of them within a round."""
+    polls: int = 5_000
+    """Clients that poll: each answer costs a request, some 0.5 ms of the process."""
+    poll_wait_ms: int = 25_000
+    """Longest wait for something to tell: under the 30 s after which proxies give up."""
+    poll_pause_ms: int = 250
+    """Shortest time between two answers to one client: four requests a second, what comes meanwhile goes together."""
+    poll_gone_ms: int = 30_000
+    """Who has not asked for so long is gone."""
     drain_jitter_ms: int = 5_000
     """Spread over which drained clients are asked to come back."""
 
