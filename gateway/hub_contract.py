@@ -16,7 +16,7 @@ from chat import schemas as hub
 from chat.errors import CloseCode
 from chat.message import ID_MAX
 from chat.rights import RIGHTS
-from chat.schemas import Count, Millis, Nothing
+from chat.schemas import Count, Millis, Nothing, PolledRoom
 from gateway.commands import (
     ClaimCommand,
     DropCommand,
@@ -36,7 +36,6 @@ from gateway.schemas import (
     HoldAnswer,
     OrderView,
     PinBody,
-    PollAnswer,
     RoomView,
     SaleBody,
     SaleView,
@@ -232,7 +231,7 @@ def _with(schema: Mapping[str, Any], fields: Mapping[str, Any], required: list[s
 def asyncapi(*, version: str) -> dict[str, Any]:
     """The AsyncAPI 3.0 document of the hub."""
     kinds = list(dict.fromkeys([kind for pair in COMMANDS.values() for kind in pair] + list(EVENTS.values())))
-    kinds += [ErrorAnswer, CloseEvent, PollAnswer]
+    kinds += [ErrorAnswer, CloseEvent, PolledRoom]
     references, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schema_of = {
         kind: components[reference["$ref"].rpartition("/")[2]]
@@ -261,7 +260,7 @@ def asyncapi(*, version: str) -> dict[str, Any]:
     for name, kind in EVENTS.items():
         messages[f"event.{name}"] = {"name": name, "payload": schema_of[kind]}
     events = [f"event.{name}" for name in EVENTS]
-    messages["poll"] = {"name": "answer to a poll", "payload": schema_of[PollAnswer]}
+    messages["poll"] = {"name": "answer to a poll", "payload": schema_of[PolledRoom]}
     operations["poll"] = {
         "action": "send",
         "channel": {"$ref": "#/channels/poll"},

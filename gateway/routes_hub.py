@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from chat.errors import TokenRefused
 from chat.message import TOKEN_CHARS_MAX, JoinRequest, parse_since
+from chat.schemas import PolledRoom
 from gateway.api import SIGNED_IN, Call, Operation, page_limit
 from gateway.audit import ENTRIES_MAX
 from gateway.auth import HOST_ROLES
@@ -16,7 +17,7 @@ from gateway.client import CORS_HEADERS
 from gateway.desk import Desk
 from gateway.errors import Problem
 from gateway.members import member_of
-from gateway.schemas import AuditAnswer, Empty, KickBody, MessageBody, PollAnswer, ViewersAnswer
+from gateway.schemas import AuditAnswer, Empty, KickBody, MessageBody, ViewersAnswer
 from gateway.services import Services
 
 CLIENT_CHARACTERS_MAX = 64
@@ -133,7 +134,7 @@ def _poll(services: Services) -> Operation:
         "/poll/{room}",
         "A room for clients that reach us by plain requests only: waits up to 25 s for something to tell",
         poll_room,
-        answer=PollAnswer,
+        answer=PolledRoom,
         query=query,
     )
 

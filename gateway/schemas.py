@@ -573,22 +573,6 @@ class AuditView(Struct):
     detail: dict[str, Any]
 
 
-class PollClose(Struct):
-    """Why a polled room is over: a close code of the hub."""
-
-    code: int
-    reason: str
-
-
-class PollAnswer(Struct, omit_defaults=True):
-    """What happened in a room since the last answer, in order; ask again with ``poll`` and ``n``."""
-
-    poll: str
-    n: int
-    items: list[dict[str, Any]]
-    close: PollClose | None = None
-
-
 class AuditAnswer(Struct):
     """The newest entries, newest first."""
 
