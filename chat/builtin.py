@@ -13,7 +13,7 @@ from chat import staff
 from chat.audit import AuditEntry, brief
 from chat.commands import CommandContext, CommandHandler
 from chat.errors import CommandRefused
-from chat.message import Acknowledged, Event, Likes, Tier, encode_event
+from chat.message import ID_MAX, Acknowledged, Event, Likes, Tier, encode_event
 from chat.rights import UNAUDITED, check_right
 
 if TYPE_CHECKING:
@@ -87,7 +87,11 @@ def _like(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping
 
 
 def _ack(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    hub.tell(context.room, Acknowledged(context.member.person, _integer(args, "to", 0, None)))
+    to = _integer(args, "to", 0, ID_MAX)
+    if hub.mailbox is not None:
+        hub.mailbox.acknowledge(context.room, context.member.person, to)
+    else:
+        hub.tell(context.room, Acknowledged(context.member.person, to))
     return {}
 
 

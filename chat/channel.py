@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from chat import checkpoint
-from chat.event_stream import StreamBatch
 from chat.fanout import Audience, Fanout
+from chat.forms import in_form
 from chat.limits import HubLimits
 from chat.member import STAFF_ROLES
 from chat.message import (
@@ -33,7 +34,7 @@ from chat.message import (
 from chat.moderation import ChatGate, TextFilter
 from chat.personal import PersonalEvents
 from chat.room import Room, Urgency
-from chat.sink import Phase
+from chat.sink import Kind, Phase
 from chat.stats import HubCounters, RoomStats
 
 if TYPE_CHECKING:
@@ -60,19 +61,23 @@ class Channel:
         fanout: Fanout,
         clock: Clock,
         text_filter: TextFilter | None,
+        stamps: bool = True,
     ) -> None:
         now_ms = clock()
         self.room = Room(name, epoch, sections, limits.room)
         self.personal = PersonalEvents(limits.room)
         self.gate = ChatGate(limits.room, now_ms, text_filter)
-        self.audience = Audience(limits, counters)
-        self.listeners = Audience(limits, counters)
-        """Those who get the room as an event stream: their bytes are others, the batches are the same."""
+        self.audiences = tuple(Audience(limits, counters) for _ in Kind)
+        """By kind: their bytes are others, the batches are the same."""
+        self._passed_s = [0.0 for _ in Kind]
+        self._passed = [partial(self._note_pass, kind) for kind in Kind]
         self.people: dict[str, list[Sink]] = {}
         self.viewers = 0
         self.elsewhere = 0
         """People on other nodes, as the bus last told."""
         self._own_sections = tuple(sections)
+        self._stamps = stamps
+        """Whether personal events are numbered here, and not in a store."""
         self._outdated: list[Sink] = []
         self._refreshing: asyncio.Handle | None = None
         self.chat_lines = 0
@@ -117,7 +122,9 @@ class Channel:
         connections = tuple(self.people.get(message.person, ()))
         told = None
         if connections and message.event is not None:
-            told = self.personal.stamp(message.person, message.event, self._clock())
+            stamps = self._stamps and "a" not in message.event
+            stamp = self.personal.stamp
+            told = stamp(message.person, message.event, self._clock()) if stamps else encode_event(message.event)
         for connection in connections:
             if told is not None:
                 connection.deliver(told)
@@ -140,8 +147,8 @@ class Channel:
         """Become the state of another node; who is in is given it afresh, some each turn of the loop."""
         keep = self._own_sections if last else ()
         checkpoint.unpack(state, epoch, self.room, self.gate, self.personal, keep=keep)
-        self.audience.skip_all()
-        self.listeners.skip_all()
+        for audience in self.audiences:
+            audience.skip_all()
         self._outdated = list(self.sockets())
         if self._outdated and self._refreshing is None:
             self._refreshing = asyncio.get_running_loop().call_soon(self._refresh_some)
@@ -206,7 +213,7 @@ class Channel:
 
     def _flush(self) -> None:
         self._due = None
-        if (self.audience.walking or self.listeners.walking) and not self._urgent:
+        if not self._urgent and any(audience.walking for audience in self.audiences):
             self._late = True
             return
         self._late = False
@@ -223,28 +230,33 @@ class Channel:
         batch = self.room.cut(self._clock())
         if batch is not None:
             self._batches += 1
-            self._fanout.start(self.audience, batch, self._passed, urgent=urgent)
-            if self.listeners.connections:
-                stream = StreamBatch(batch.entries, self.room.position())
-                self._fanout.start(self.listeners, stream, self._streamed, urgent=urgent)
+            for kind, audience in zip(Kind, self.audiences, strict=True):
+                if audience.connections:
+                    form = in_form(kind, batch, self.room.position())
+                    self._fanout.start(audience, form, self._passed[kind], urgent=urgent)
 
-    def _passed(self, duration_s: float) -> None:
+    def _note_pass(self, kind: Kind, duration_s: float) -> None:
+        """All sockets of a kind have the newest batch."""
         limits = self._limits
-        self._tick_s = min(limits.tick_ms_max / 1000, max(limits.tick_ms / 1000, duration_s * _PASSES_PER_TICK))
-        self._streamed(duration_s)
-
-    def _streamed(self, duration_s: float) -> None:
+        self._passed_s[kind] = duration_s if self.audiences[kind].connections else 0.0
+        tick_s = sum(self._passed_s) * _PASSES_PER_TICK
+        self._tick_s = min(limits.tick_ms_max / 1000, max(limits.tick_ms / 1000, tick_s))
         if self._late:
             self._late = False
             self._schedule(self._cut_s + self._tick_s)
 
+    @property
+    def audience(self) -> Audience:
+        """Return those who get plain WebSocket frames."""
+        return self.audiences[Kind.FRAME]
+
     def audience_of(self, connection: Sink) -> Audience:
         """Return the audience that a socket belongs to."""
-        return self.listeners if connection.listens else self.audience
+        return self.audiences[connection.kind]
 
     def sockets(self) -> tuple[Sink, ...]:
         """Return all sockets of the room."""
-        return (*self.audience.connections, *self.listeners.connections)
+        return tuple(sink for audience in self.audiences for sink in audience.connections)
 
     def enter(self, connection: Sink) -> bool:
         """Take in a connection; tell whether the count of viewers changed."""
@@ -300,7 +312,7 @@ class Channel:
     def stats(self) -> RoomStats:
         """Return the room's figures."""
         return RoomStats(
-            connections=len(self.audience.connections) + len(self.listeners.connections),
+            connections=sum(len(audience.connections) for audience in self.audiences),
             viewers=self.viewers + self.elsewhere,
             likes=self.room.likes,
             offset=self.room.offset,
@@ -310,5 +322,5 @@ class Channel:
             chat_sampled=self.chat_sampled,
             batches=self._batches,
             tick_ms=round(self._tick_s * 1000),
-            skipping=self.audience.skipping + self.listeners.skipping,
+            skipping=sum(audience.skipping for audience in self.audiences),
         )

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
+import zlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, cast
 
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode as WireCode
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -25,13 +26,11 @@ from websockets.server import ServerProtocol
 
 from chat import frame
 from chat.errors import BadFrame, CloseCode, TokenRefused
-from chat.member import Member
 from chat.message import decode
-from chat.sink import PEER_LOST, TCP_NOTSENT_LOWAT, Phase
+from chat.sink import Kind, Phase, Socket
 from chat.work import Work
 
 if TYPE_CHECKING:
-    from chat.channel import Channel
     from chat.hub import Hub
 
 REASON_BYTES_MAX = 123
@@ -39,6 +38,10 @@ REASON_BYTES_MAX = 123
 
 PEER_CLOSED = 1000
 """How a close that the peer began is counted, whatever code it gave."""
+
+# Neither side keeps a dictionary from message to message: a frame is compressed once for all sockets of a room, and a
+# socket costs no window of 32 KB (RFC 7692 sections 7.1.1.1 and 7.1.1.2; a server may ask for either unasked).
+_EXTENSIONS = (ServerPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True),)
 
 # Above DEBUG for good: at DEBUG the parser logs the request line, and with it the token.
 _wire_log = logging.getLogger("chat.wire")
@@ -59,56 +62,17 @@ def fitting_reason(reason: str) -> str:
     return reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
 
 
-class Connection(asyncio.Protocol):
+class Connection(Socket):
     """A client of the hub. Made by `Hub.connection`; the gateway gives it the transport and the request."""
 
-    __slots__ = (
-        "_buffer",
-        "_flood",
-        "_hub",
-        "_on_lost",
-        "_stamp_ms",
-        "_tokens",
-        "_wire",
-        "address",
-        "channel",
-        "close_by_ms",
-        "heard_ms",
-        "member",
-        "paused_ms",
-        "phase",
-        "place",
-        "seen",
-        "skipping",
-        "spoke",
-        "transport",
-        "work",
-    )
-
-    listens: ClassVar[bool] = False
-    transport: asyncio.Transport
+    __slots__ = ("_buffer", "_flood", "_stamp_ms", "_tokens", "_wire", "heard_ms", "work")
 
     def __init__(self, hub: Hub, address: str, on_lost: Callable[[], None] | None = None) -> None:
-        self.address = address
-        self._on_lost = on_lost
-        self.phase = Phase.HEAD
-        self.channel: Channel | None = None
-        self.member: Member | None = None
+        super().__init__(hub, Kind.FRAME, address, on_lost)
         self.work: Work | None = None
-        self.seen = 0
-        """Number of the newest batch of the room that this socket was given."""
-        self.place = 0
-        """Index in the audience's list."""
-        self.spoke = 0
-        """Index in the wheel's list."""
-        self.skipping = False
-        self.paused_ms = 0
-        """Since when the socket has been above the soft limit (Unix ms), 0 while it is not."""
         self.heard_ms = 0
-        self.close_by_ms = 0
-        self._hub = hub
         self._buffer: bytearray | None = None
-        self._wire = _Wire(max_size=hub.limits.frame_bytes, logger=_wire_log)
+        self._wire = _Wire(max_size=hub.limits.frame_bytes, logger=_wire_log, extensions=_EXTENSIONS)
         self._tokens = float(hub.limits.commands_burst)
         self._flood = float(hub.limits.flood_burst)
         self._stamp_ms = 0
@@ -117,14 +81,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over."""
-        self.transport = cast(asyncio.Transport, transport)
-        limits = self._hub.limits
-        self.transport.set_write_buffer_limits(high=limits.soft_bytes, low=limits.soft_bytes // 4)
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, limits.notsent_bytes)
         self.heard_ms = self._stamp_ms = self._hub.clock()
-        self._hub.wheel.add(self)
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, act on it, answer."""
@@ -140,29 +98,6 @@ class Connection(asyncio.Protocol):
             self._read_head(data)
         else:
             self._discard(data)
-
-    def eof_received(self) -> bool | None:
-        """Let the transport close itself: a half-open WebSocket is of no use."""
-        return None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Leave the room."""
-        if self.phase is Phase.OPEN:
-            self._leave(PEER_LOST)
-        self._hub.wheel.remove(self)
-        on_lost, self._on_lost = self._on_lost, None
-        if on_lost is not None:
-            on_lost()
-
-    def pause_writing(self) -> None:
-        """Note since when the peer has not kept up."""
-        self.paused_ms = self._hub.clock()
-
-    def resume_writing(self) -> None:
-        """Bring a peer that was skipped to the present state."""
-        self.paused_ms = 0
-        if self.skipping and self.phase is Phase.OPEN:
-            self._hub.refresh(self)
 
     # Handshake
 
@@ -196,6 +131,9 @@ class Connection(asyncio.Protocol):
         wire.parser = WireProtocol.parse(wire)
         next(wire.parser)
         self.phase = Phase.OPEN
+        # Who wants a shorter window than everybody's gets frames as they are, which the extension allows.
+        if any(getattr(extension, "local_max_window_bits", 0) == zlib.MAX_WBITS for extension in wire.extensions):
+            self.kind = Kind.DEFLATED
         bearer = request.headers.get_all("Authorization")
         self._join(out, request.path, bearer[0] if bearer else None)
         if rest:
@@ -300,18 +238,6 @@ class Connection(asyncio.Protocol):
 
     # Frames out
 
-    def send(self, data: bytes) -> None:
-        """Write a prepared frame of this connection's own; a peer over the hard limit is closed with 4008."""
-        if self.phase is not Phase.OPEN:
-            return
-        if self.transport.get_write_buffer_size() + len(data) > self._hub.limits.hard_bytes:
-            self.close(CloseCode.SLOW, "too slow")
-            return
-        counters = self._hub.counters
-        counters.messages_out += 1
-        counters.bytes_out += len(data)
-        self.transport.write(data)
-
     def deliver(self, data: bytes) -> None:
         """Send one event, as JSON, of this connection's own."""
         self.send(frame.array((data,)))
@@ -372,9 +298,7 @@ class Connection(asyncio.Protocol):
             self._leave(code)
 
     def _leave(self, code: int) -> None:
-        self.phase = Phase.CLOSING
-        self._hub.leave(self, code)
-        self.close_by_ms = self._hub.clock() + self._hub.limits.closing_ms
+        super()._leave(code)
         # From here on counts what may still be thrown away.
         self._flood = float(self._hub.limits.discard_bytes)
 
@@ -390,14 +314,9 @@ class Connection(asyncio.Protocol):
     def turn(self, now_ms: int) -> None:
         """Look after the connection: called by the wheel once a round."""
         limits = self._hub.limits
-        if self.phase is Phase.CLOSING:
-            if now_ms >= self.close_by_ms:
-                self.transport.abort()
-        elif self.member is not None and 0 < self.member.expires_ms <= now_ms:
-            self.close(CloseCode.TOKEN, "token expired")
-        elif self.paused_ms and now_ms - self.paused_ms > limits.stall_ms:
-            self.close(CloseCode.SLOW, "stalled")
-        elif now_ms - self.heard_ms > limits.silent_ms:
+        if self._overdue(now_ms):
+            return
+        if now_ms - self.heard_ms > limits.silent_ms:
             self.close(CloseCode.SLOW, "silent")
         elif now_ms - self.heard_ms >= limits.ping_ms and self.phase is Phase.OPEN and not self.paused_ms:
             self.transport.write(frame.PING)

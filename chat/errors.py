@@ -30,6 +30,10 @@ class CloseCode(IntEnum):
     FLOODING = 4429
 
 
+NOT_AGAIN = 4400
+"""Close codes from here on mean: do not come back by yourself."""
+
+
 class ChatError(Exception):
     """Root of all errors of the package."""
 

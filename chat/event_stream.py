@@ -17,16 +17,13 @@ import asyncio
 import re
 import socket
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING
 
-from chat.errors import CloseCode, TokenRefused
-from chat.member import Member
-from chat.message import JoinRequest, Tier, encode
-from chat.room import Batch
-from chat.sink import PEER_LOST, TCP_NOTSENT_LOWAT, Phase
+from chat.errors import NOT_AGAIN, CloseCode, TokenRefused
+from chat.message import JoinRequest, encode
+from chat.sink import Kind, Phase, Socket
 
 if TYPE_CHECKING:
-    from chat.channel import Channel
     from chat.hub import Hub
 
 KEEP_ALIVE = b":\n\n"
@@ -35,8 +32,6 @@ IGNORED_BYTES_MAX = 16 * 1024
 """What a client may send after its request before it is cut: nothing of it is read."""
 COME_BACK_MS = 1_000
 """When to come back where the reason does not say."""
-NOT_AGAIN = 4400
-"""Close codes from here on mean: do not come back by yourself."""
 
 _RETRY = re.compile(r"retry_ms=(\d+)")
 
@@ -44,46 +39,10 @@ Refuse = Callable[[int, str], bytes]
 """Makes a whole HTTP response of a close code and its reason."""
 
 
-class StreamBatch(Batch):
-    """A batch in the form of a server-sent event; `position` is EPOCH:OFFSET after it."""
-
-    __slots__ = ("_position",)
-
-    def __init__(self, entries: list[tuple[Tier, bytes]], position: bytes) -> None:
-        super().__init__(entries)
-        self._position = position
-
-    def prepare(self, items: list[bytes]) -> bytes:
-        """Return the event of some of the entries."""
-        return b"id: %b\ndata: [%b]\n\n" % (self._position, b",".join(items))
-
-
-class EventStream(asyncio.Protocol):
+class EventStream(Socket):
     """One stream. Made by `Hub.event_stream`; the gateway gives it the transport when the request was read."""
 
-    __slots__ = (
-        "_beat_ms",
-        "_close_by_ms",
-        "_headers",
-        "_hub",
-        "_ignored",
-        "_on_lost",
-        "_paused_ms",
-        "_refuse",
-        "_request",
-        "address",
-        "channel",
-        "member",
-        "phase",
-        "place",
-        "seen",
-        "skipping",
-        "spoke",
-        "transport",
-    )
-
-    listens: ClassVar[bool] = True
-    transport: asyncio.Transport
+    __slots__ = ("_beat_ms", "_headers", "_ignored", "_refuse", "_request")
 
     def __init__(
         self,
@@ -95,33 +54,23 @@ class EventStream(asyncio.Protocol):
         refuse: Refuse,
         on_lost: Callable[[], None] | None = None,
     ) -> None:
-        self.address = address
-        self.phase = Phase.HEAD
-        self.channel: Channel | None = None
-        self.member: Member | None = None
-        self.place = self.seen = self.spoke = 0
-        self.skipping = False
-        self._hub = hub
+        super().__init__(hub, Kind.EVENT, address, on_lost)
         self._request = request
         self._headers = headers
         self._refuse = refuse
-        self._on_lost = on_lost
-        self._beat_ms = self._paused_ms = self._close_by_ms = self._ignored = 0
+        self._ignored = 0
+        self._beat_ms = 0
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport over and answer the request."""
-        self.transport = cast(asyncio.Transport, transport)
-        limits = self._hub.limits
-        self.transport.set_write_buffer_limits(high=limits.soft_bytes, low=limits.soft_bytes // 4)
+        super().connection_made(transport)
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, limits.notsent_bytes)
             # Nobody answers a comment, so a peer that is gone shows only by what it does not acknowledge.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.silent_ms)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._hub.limits.silent_ms)
         self._beat_ms = self._hub.clock()
-        self._hub.wheel.add(self)
         try:
             payload = self._hub.join_stream(self, self._request)
         except TokenRefused as refused:
@@ -134,39 +83,12 @@ class EventStream(asyncio.Protocol):
         self._hub.counters.bytes_out += len(out)
         self.transport.write(out)
 
-    def welcome(self, payload: bytes) -> None:
-        """Send the room as it is, to a stream that waited for it."""
-        self.deliver_state(payload)
-
     def data_received(self, data: bytes) -> None:
         """Throw away what comes: a stream is read-only."""
         self._hub.counters.bytes_in += len(data)
         self._ignored += len(data)
         if self._ignored > IGNORED_BYTES_MAX:
             self.transport.abort()
-
-    def eof_received(self) -> bool | None:
-        """Let the transport close itself: who ends its half has gone."""
-        return None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Leave the room."""
-        if self.phase is Phase.OPEN:
-            self._leave(PEER_LOST)
-        self._hub.wheel.remove(self)
-        on_lost, self._on_lost = self._on_lost, None
-        if on_lost is not None:
-            on_lost()
-
-    def pause_writing(self) -> None:
-        """Note since when the peer has not kept up."""
-        self._paused_ms = self._hub.clock()
-
-    def resume_writing(self) -> None:
-        """Bring a peer that was skipped to the present state."""
-        self._paused_ms = 0
-        if self.skipping and self.phase is Phase.OPEN:
-            self._hub.refresh(self)
 
     # Out
 
@@ -180,7 +102,7 @@ class EventStream(asyncio.Protocol):
 
     def _turn_away(self, refused: TokenRefused) -> None:
         self.phase = Phase.CLOSING
-        self._close_by_ms = self._hub.clock() + self._hub.limits.closing_ms
+        self.close_by_ms = self._hub.clock() + self._hub.limits.closing_ms
         self._hub.counters.closed(refused.code)
         if CloseCode.DRAIN <= refused.code < NOT_AGAIN:
             self.transport.write(self._head() + _farewell(refused.code, refused.reason))
@@ -190,23 +112,12 @@ class EventStream(asyncio.Protocol):
 
     def deliver(self, data: bytes) -> None:
         """Send one event, as JSON, of this stream's own; it has no id, so that it moves no position."""
-        self._send(b"data: [%b]\n\n" % data)
+        self.send(b"data: [%b]\n\n" % data)
 
     def deliver_state(self, payload: bytes) -> None:
         """Send the room as it is."""
         if self.channel is not None:
-            self._send(b"id: %b\ndata: %b\n\n" % (self.channel.room.position(), payload))
-
-    def _send(self, data: bytes) -> None:
-        if self.phase is not Phase.OPEN:
-            return
-        if self.transport.get_write_buffer_size() + len(data) > self._hub.limits.hard_bytes:
-            self.close(CloseCode.SLOW, "too slow")
-            return
-        counters = self._hub.counters
-        counters.messages_out += 1
-        counters.bytes_out += len(data)
-        self.transport.write(data)
+            self.send(b"id: %b\ndata: %b\n\n" % (self.channel.room.position(), payload))
 
     # The end
 
@@ -217,23 +128,9 @@ class EventStream(asyncio.Protocol):
             self.transport.write(_farewell(code, reason))
             self.transport.close()
 
-    def _leave(self, code: int) -> None:
-        self.phase = Phase.CLOSING
-        self._close_by_ms = self._hub.clock() + self._hub.limits.closing_ms
-        self._hub.leave(self, code)
-
     def turn(self, now_ms: int) -> None:
         """Look after the stream: called by the wheel once a round."""
-        limits = self._hub.limits
-        if self.phase is Phase.CLOSING:
-            if now_ms >= self._close_by_ms:
-                self.transport.abort()
-        elif self.member is not None and 0 < self.member.expires_ms <= now_ms:
-            self.close(CloseCode.TOKEN, "token expired")
-        elif self._paused_ms:
-            if now_ms - self._paused_ms > limits.stall_ms:
-                self.close(CloseCode.SLOW, "stalled")
-        elif now_ms - self._beat_ms >= limits.ping_ms:
+        if not self._overdue(now_ms) and not self.paused_ms and now_ms - self._beat_ms >= self._hub.limits.ping_ms:
             self._beat_ms = now_ms
             self.transport.write(KEEP_ALIVE)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import secrets
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -28,7 +29,8 @@ from chat.connection import Connection
 from chat.errors import BadFrame, CloseCode, CommandRefused, RoomNotOpen, TokenRefused
 from chat.event_stream import EventStream, Refuse
 from chat.fanout import Fanout
-from chat.limits import HubLimits, RoomLimits
+from chat.limits import HubLimits, MailboxLimits, RoomLimits
+from chat.mailbox import Mailbox
 from chat.member import Member
 from chat.message import (
     Admitted,
@@ -47,6 +49,8 @@ from chat.message import (
     parse_join,
 )
 from chat.moderation import JoinGate, TextFilter
+from chat.personal import PersonalStore
+from chat.poll import PollSession
 from chat.sink import Phase, Sink
 from chat.stats import HubCounters, HubTotals, RoomStats
 from chat.wheel import Wheel
@@ -88,10 +92,12 @@ class Hub:
         text_filter: TextFilter | None = None,
         audit: AuditTrail | None = None,
         ban_store: BanStore | None = None,
+        personal_store: PersonalStore | None = None,
     ) -> None:
         self.audit = audit
         self.ban_store = ban_store
         self.limits = limits or HubLimits()
+        self.mailbox = None if personal_store is None else Mailbox(personal_store, MailboxLimits(), self._present)
         self.clock = clock
         self.epoch = epoch
         self.counters = HubCounters()
@@ -105,6 +111,7 @@ class Hub:
         self._fanout = Fanout(self._call_soon, self.limits)
         self._draining = False
         self._callers: dict[tuple[str, str, str], Caller] = {}
+        self._polls: dict[str, PollSession] = {}
 
     # Life
 
@@ -137,6 +144,8 @@ class Hub:
         for connection in tuple(self.wheel.connections):
             connection.transport.abort()
         await self.dispatcher.close()
+        if self.mailbox is not None:
+            await self.mailbox.close()
         for name in tuple(self._channels):
             self.close_room(name)
         self.wheel.stop()
@@ -173,6 +182,7 @@ class Hub:
             fanout=self._fanout,
             clock=self.clock,
             text_filter=self._text_filter,
+            stamps=self.mailbox is None,
         )
         if words:
             channel.gate.rule(Words(tuple(sorted({word.lower() for word in words}))))
@@ -243,12 +253,24 @@ class Hub:
 
     def send_personal(
         self, room: str, person: str, event: Mapping[str, Any], *, keep: bool = True, once: str = ""
-    ) -> None:
+    ) -> asyncio.Future[int] | None:
         """Send an event to all connections of a person in the room.
 
-        With `keep` it gets a sequence "a" and is sent again at each join until acknowledged.
+        With `keep` it gets a sequence "a" and is sent again at each join until acknowledged. Where a store keeps it,
+        the future of that sequence is returned; it is then brought to connections of this node only.
         """
+        if keep and self.mailbox is not None:
+            return self.mailbox.post(room, person, event, once or secrets.token_hex(8))
         self.tell(room, Personal(person, event, keep), once=once)
+        return None
+
+    def is_present(self, room: str, person: str) -> bool:
+        """Tell whether a person is connected to a room on this node."""
+        return bool(self._present(room, person))
+
+    def _present(self, room: str, person: str) -> Sequence[Sink]:
+        channel = self._channels.get(room)
+        return channel.people.get(person, ()) if channel is not None else ()
 
     def close_person(self, room: str, person: str, code: int, reason: str) -> None:
         """Close all connections of a person in the room."""
@@ -299,6 +321,28 @@ class Hub:
         gives it the transport by `connection_made`; `on_lost` is called once, when the connection is gone.
         """
         return EventStream(self, request, address, headers=headers, refuse=refuse, on_lost=on_lost)
+
+    async def poll(self, request: JoinRequest, address: str, *, session: str = "", seen: int = 0) -> bytes:
+        """Return the next answer to a client that polls, as JSON (`chat/poll.py`).
+
+        `session` is what the last answer named, empty at first, and `seen` its number. A session that is not known here
+        (any more), or is another person's, is begun anew with `request.since`. Raises TokenRefused.
+        """
+        known = self._polls.get(session)
+        if known is not None and known.channel is not None and known.channel.room.name == request.room:
+            member = self._authenticate(request.room, request.token)
+            if known.member is not None and known.member.person == member.person:
+                known.member = member
+                return await known.ask(seen)
+        if len(self._polls) >= self.limits.polls:
+            raise TokenRefused(CloseCode.JOINS_LIMITED, f"full, retry_ms={self.limits.connections_retry_ms}")
+        begun = PollSession(self, address, lambda: self._forget_poll(begun))
+        begun.enter(request)
+        self._polls[begun.id] = begun
+        return await begun.ask(0)
+
+    def _forget_poll(self, session: PollSession) -> None:
+        self._polls.pop(session.id, None)
 
     # Commands over HTTP
 
@@ -422,6 +466,8 @@ class Hub:
         snapshot = channel.room.snapshot(member, request.since, now_ms, personal)
         if channel.enter(connection):
             channel.count_viewers()
+        if self.mailbox is not None:
+            self.mailbox.look(request.room, member.person)
         self.counters.joins += 1
         return snapshot
 
@@ -437,6 +483,8 @@ class Hub:
         if channel is not None:
             if channel.leave(connection):
                 channel.count_viewers()
+            if self.mailbox is not None:
+                self.mailbox.forget(connection)
             self._release(channel)
 
     def _release(self, channel: Channel) -> None:

@@ -127,6 +127,14 @@ class HubLimits:
     wheel_ms: int = 250
     wheel_round_ms: int = 5_000
     """One timer walks over all connections, a part each `wheel_ms`, all of them within a round."""
+    polls: int = 5_000
+    """Clients that poll: each answer costs a request, some 0.5 ms of the process."""
+    poll_wait_ms: int = 25_000
+    """Longest wait for something to tell: under the 30 s after which proxies give up."""
+    poll_pause_ms: int = 250
+    """Shortest time between two answers to one client: four requests a second, what comes meanwhile goes together."""
+    poll_gone_ms: int = 30_000
+    """Who has not asked for so long is gone."""
     drain_jitter_ms: int = 5_000
     """Spread over which drained clients are asked to come back."""
 
@@ -175,3 +183,19 @@ class BusLimits:
     """Rooms that catch up at a time: after an outage all do."""
     connections: int = 32
     """Connections to each server of the bus."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxLimits:
+    """Bounds of personal events on their way to a store and from it."""
+
+    batch: int = 500
+    """Events, acknowledgements or people in one step of the store: some milliseconds of it."""
+    waiting: int = 50_000
+    """Events that wait to be written, and people whose acknowledgement does; above it the sender tries again."""
+    retry_ms: int = 1_000
+    """Pause after the store refused."""
+    tries: int = 30
+    """How often it is asked for what waits for a person; they may come again."""
+    close_s: float = 5.0
+    """How long the end of the process waits for the last batch."""

@@ -1,15 +1,44 @@
-"""Personal events of one room: numbered per person, kept until acknowledged, bounded in number and age. Pure."""
+"""Personal events: numbered per person, kept until acknowledged, bounded in number and age. Pure.
+
+With a `PersonalStore` they outlive the process and find a person on any node (`chat/mailbox.py`); without one, a room
+keeps them in memory, and the bus brings them to the other nodes.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
 from chat.limits import RoomLimits
 from chat.message import encode, encode_event
+
+
+class Post(NamedTuple):
+    """An event for a person; `key` is the id of what happened, `body` its JSON."""
+
+    room: str
+    person: str
+    key: str
+    body: bytes
+
+
+class PersonalStore(Protocol):
+    """Keeps personal events. Each call returns when it is done, and raises when it cannot be."""
+
+    async def put(self, posts: Sequence[Post]) -> list[int]:
+        """Write events down; return their sequences, which grow per room and person in the order of writing.
+
+        An event whose key is known already is not written again; its sequence is returned.
+        """
+
+    async def acknowledge(self, acknowledged: Sequence[tuple[str, str, int]]) -> None:
+        """Forget what each (room, person) has up to and with a sequence."""
+
+    async def waiting(self, places: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], list[tuple[int, bytes]]]:
+        """Return what each (room, person) has not acknowledged: sequences and JSON, in order."""
 
 
 class KeptPersonal(NamedTuple):

@@ -270,7 +270,23 @@ class VotesEvent(Struct, tag_field="t", tag="votes"):
 
 class KickEvent(Struct, tag_field="t", tag="kick"):
     reason: str
-    a: int
+    a: int | None = None
+
+
+class PolledClose(Struct):
+    """Why a polled room is over: a close code of the hub."""
+
+    code: int
+    reason: str
+
+
+class PolledRoom(Struct, omit_defaults=True):
+    """What happened in a room since the last answer, in order; ask again with `poll` and `n`."""
+
+    poll: str
+    n: int
+    items: list[dict[str, Any]]
+    close: PolledClose | None = None
 
 
 COMMANDS: dict[str, tuple[type[Struct], type[Struct]]] = {

@@ -10,9 +10,11 @@ marked the event delivered, whoever has the duty adopts the row (claimed by ``FO
 listeners of everything, and listeners of what this process has to answer for.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,6 +26,8 @@ from commerce.events import EVENT_TYPES, Event
 log = logging.getLogger(__name__)
 
 Listener = Callable[[Event], None]
+Answerer = Callable[[Event], "asyncio.Future[Any] | None"]
+"""May give a future: the event is delivered when that is done, and told again when it fails."""
 
 UNDELIVERED_READ_MAX = 10_000
 """Rows read back in one go after a crash."""
@@ -83,7 +87,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
-        self._answering: list[Listener] = []
+        self._answering: list[Answerer] = []
         self._delivered: list[str] = []
         self._retries: dict[str, tuple[Event, int, Heard]] = {}
 
@@ -91,7 +95,7 @@ class Dispatcher:
         """Call ``listener`` with each event from now on, on the loop's thread; it must not block."""
         self._listeners.append(listener)
 
-    def answer(self, listener: Listener) -> None:
+    def answer(self, listener: Answerer) -> None:
         """Call ``listener`` with the events that this process has to answer for: not with those of other processes."""
         self._answering.append(listener)
 
@@ -124,13 +128,35 @@ class Dispatcher:
         failed = False
         listeners = () if heard is Heard.ADOPTED else self._listeners
         answering = () if heard is Heard.OTHERS else self._answering
+        waits: set[asyncio.Future[Any]] = set()
         for listener in (*listeners, *answering):
             try:
-                listener(event)
+                wait = listener(event)
+                if wait is not None:
+                    waits.add(wait)
             except Exception:
                 # One listener's fault must not cost the others the event.
                 log.exception("a listener failed at %s %s", type(event).__name__, event.id)
                 failed = True
+        for wait in tuple(waits) if not failed else ():
+            wait.add_done_callback(partial(self._answered, event, tries, heard, waits))
+        if failed or not waits:
+            self._settle(event, tries, heard, failed=failed)
+
+    def _answered(
+        self, event: Event, tries: int, heard: Heard, waits: set[asyncio.Future[Any]], done: asyncio.Future[Any]
+    ) -> None:
+        """One of the futures of an event is done; the last of them, or the first that failed, settles it."""
+        if done not in waits:
+            return
+        waits.discard(done)
+        failed = done.cancelled() or done.exception() is not None
+        if failed:
+            waits.clear()
+        if not waits:
+            self._settle(event, tries, heard, failed=failed)
+
+    def _settle(self, event: Event, tries: int, heard: Heard, *, failed: bool) -> None:
         if not failed:
             if heard is not Heard.OTHERS:
                 self._delivered.append(event.id)

@@ -57,7 +57,7 @@ from commerce.ledger import (
 )
 from commerce.ledger_sql import GroupCommitLedger
 from commerce.outbox_follow_sql import OutboxFollower
-from commerce.outbox_sql import Dispatcher, Heard, read_undelivered
+from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
 from commerce.payment import (
     PROVIDER_TIMEOUT_S,
     PaymentNotice,
@@ -177,8 +177,11 @@ class Shop:
         """
         self._dispatcher.listen(listener)
 
-    def answer(self, listener: Callable[[Event], None]) -> None:
-        """Call ``listener`` with the events that this process committed, and those it tells of for one that ended."""
+    def answer(self, listener: Answerer) -> None:
+        """Call ``listener`` with the events that this process committed, and those it tells of for one that ended.
+
+        It may give a future: the event counts as told when that is done.
+        """
         self._dispatcher.answer(listener)
 
     # --- the rush ------------------------------------------------------------------------------------------------

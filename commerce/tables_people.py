@@ -201,3 +201,24 @@ ban = Table(
     Column("by", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
 )
+
+# What single people were told in a room (``box`` is ROOM/PERSON): rows stay for some days after they were read, so
+# that an event that is told again is known.
+personal = Table(
+    "personal",
+    metadata,
+    Column("box", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("event", Text, nullable=False, unique=True),
+    Column("body", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False, index=True),
+)
+
+# The newest sequence of each, and how far it was acknowledged.
+personal_box = Table(
+    "personal_box",
+    metadata,
+    Column("box", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    Column("acked", BigInteger, nullable=False),
+)

@@ -32,6 +32,7 @@ from commerce.identity.people import People
 from commerce.media_hook_sql import MediaHooks
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
+from commerce.personal_sql import PersonalEvents
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
 from commerce.store_sql import Store, open_store
@@ -360,6 +361,7 @@ def _open_hub(
     desk: Desk,
     audit: RoomAudit,
     bans: Bans,
+    personal: PersonalEvents,
     bus: Broker,
     clock: Callable[[], int],
 ) -> Hub:
@@ -372,6 +374,7 @@ def _open_hub(
         epoch=os.urandom(6).hex(),
         audit=audit,
         ban_store=bans,
+        personal_store=personal,
     )
 
 
@@ -428,7 +431,8 @@ async def open_application(
     clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans = RoomAudit(), Bans(store, clock=clock)
-    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, open_bus(settings), clock)
+    personal, bus = PersonalEvents(store, clock=clock), open_bus(settings)
+    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, personal, bus, clock)
     webhooks = Webhooks(store, clock=clock)
     sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
     media_hooks = MediaHooks(store, clock=clock)

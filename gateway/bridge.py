@@ -57,6 +57,7 @@ CLOCK_REFRESH_S = 10.0
 MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, OrderCancelled, OrderRefunded)
 
 
+PersonalEvent = CouponClaimed | OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderDone | OrderRefunded
 OrderEvent = OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderDone | OrderRefunded
 
 
@@ -108,6 +109,15 @@ class RoomState:
         return list(kind.values())
 
 
+def personal_message(event: Any) -> dict[str, Any] | None:
+    """What a person is told of an event of commerce; None when that is nobody's own affair."""
+    if isinstance(event, CouponClaimed):
+        return {"t": "coupon", "coupon": plain(event.coupon)}
+    if isinstance(event, OrderEvent):
+        return {"t": "order", "order": order_answer(event.order)}
+    return None
+
+
 class Bridge:
     """Listens to stream and commerce, speaks to the hub."""
 
@@ -145,7 +155,7 @@ class Bridge:
             SaleChanged: self._sale,
             StockChanged: self._stock,
             DropChanged: self._drop,
-            CouponClaimed: self._coupon,
+            CouponClaimed: self._tell_person,
             OrderCreated: self._order,
             OrderPaid: self._order,
             OrderCancelled: self._order,
@@ -160,6 +170,7 @@ class Bridge:
     async def start(self) -> None:
         """Open every room in the hub with its present state, then follow the events."""
         self._shop.listen(self.hear)
+        self._shop.answer(self.answer)
         self._catalogue.listen(self.hear)
         self._directory.listen(self._stream)
         self._shows.listen(self._show)
@@ -298,16 +309,26 @@ class Bridge:
             message = {"t": "drop", "drop": view, "media_ms": media_ms}
             self._hub.publish(event.room, message, tier=Tier.P0, sections={"drops": section}, once=event.id)
 
-    def _coupon(self, event: CouponClaimed) -> None:
-        message = {"t": "coupon", "coupon": plain(event.coupon)}
-        self._hub.send_personal(event.room, event.person, message, once=event.id)
-        self._attribution.record(Touch(event.merchant, event.person, TouchKind.COUPON, room=event.room))
+    def answer(self, event: Any) -> asyncio.Future[int] | None:
+        """One event of commerce that this process answers for: what a person is told of it is written down.
+
+        Where that is somewhere else than in the room's memory, the event counts as told when it is done.
+        """
+        if isinstance(event, CouponClaimed):
+            self._attribution.record(Touch(event.merchant, event.person, TouchKind.COUPON, room=event.room))
+        if event.room in self._states and (message := personal_message(event)) is not None:
+            return self._hub.send_personal(event.room, event.person, message, once=event.id)
+        return None
+
+    def _tell_person(self, event: PersonalEvent) -> None:
+        """Tell who is here, whichever process answers for the event; the same id is written down once."""
+        if self._hub.is_present(event.room, event.person) and (message := personal_message(event)) is not None:
+            self._hub.send_personal(event.room, event.person, message, once=event.id)
 
     def _order(self, event: OrderEvent) -> None:
         if isinstance(event, OrderPaid):
             self._hub.admit(event.room, event.person)
-        message = {"t": "order", "order": order_answer(event.order)}
-        self._hub.send_personal(event.room, event.person, message, once=event.id)
+        self._tell_person(event)
 
     def _pin(self, event: PinChanged) -> None:
         state = self._states[event.room]

@@ -16,7 +16,7 @@ from chat import schemas as hub
 from chat.errors import CloseCode
 from chat.message import ID_MAX
 from chat.rights import RIGHTS
-from chat.schemas import Count, Millis, Nothing
+from chat.schemas import Count, Millis, Nothing, PolledRoom
 from gateway.commands import (
     ClaimCommand,
     DropCommand,
@@ -231,7 +231,7 @@ def _with(schema: Mapping[str, Any], fields: Mapping[str, Any], required: list[s
 def asyncapi(*, version: str) -> dict[str, Any]:
     """The AsyncAPI 3.0 document of the hub."""
     kinds = list(dict.fromkeys([kind for pair in COMMANDS.values() for kind in pair] + list(EVENTS.values())))
-    kinds += [ErrorAnswer, CloseEvent]
+    kinds += [ErrorAnswer, CloseEvent, PolledRoom]
     references, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     schema_of = {
         kind: components[reference["$ref"].rpartition("/")[2]]
@@ -260,6 +260,13 @@ def asyncapi(*, version: str) -> dict[str, Any]:
     for name, kind in EVENTS.items():
         messages[f"event.{name}"] = {"name": name, "payload": schema_of[kind]}
     events = [f"event.{name}" for name in EVENTS]
+    messages["poll"] = {"name": "answer to a poll", "payload": schema_of[PolledRoom]}
+    operations["poll"] = {
+        "action": "send",
+        "channel": {"$ref": "#/channels/poll"},
+        "messages": [_message("poll", "poll")],
+        "description": "items are events, as on the other channels",
+    }
     for channel in ("room", "stream"):
         operations[f"{channel}.events"] = {
             "action": "send",
@@ -279,6 +286,7 @@ def asyncapi(*, version: str) -> dict[str, Any]:
         "channels": {
             "room": _channel("/ws/{room}", "WebSocket", messages),
             "stream": _channel("/sse/{room}", "Server-sent events, read-only", events),
+            "poll": _channel("/poll/{room}", "Long polling, read-only", ["poll"]),
         },
         "operations": operations,
         "components": {"messages": messages, "schemas": components},

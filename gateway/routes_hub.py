@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from starlette.responses import Response
 
+from chat.errors import TokenRefused
+from chat.message import TOKEN_CHARS_MAX, JoinRequest, parse_since
+from chat.schemas import PolledRoom
 from gateway.api import SIGNED_IN, Call, Operation, page_limit
 from gateway.audit import ENTRIES_MAX
 from gateway.auth import HOST_ROLES
@@ -17,6 +21,7 @@ from gateway.schemas import AuditAnswer, Empty, KickBody, MessageBody, ViewersAn
 from gateway.services import Services
 
 CLIENT_CHARACTERS_MAX = 64
+POLL_NUMBER_DIGITS_MAX = 15
 
 
 def hub_operations(services: Services, desk: Desk) -> list[Operation]:
@@ -53,6 +58,7 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
     pages = {"limit": f"1 to {ENTRIES_MAX}, 50 when not given"}
     return [
         _commands(services, desk),
+        _poll(services),
         Operation(
             "POST",
             path + "/messages",
@@ -86,6 +92,51 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
             query=pages,
         ),
     ]
+
+
+# What stands for the hub's close codes where a room cannot be polled.
+_REFUSALS = {4401: (401, "token"), 4403: (403, "banned"), 4404: (404, "no_room"), 1011: (500, "internal")}
+_RETRY = re.compile(r"retry_ms=(\d+)")
+
+
+def _refusal(refused: TokenRefused) -> Problem:
+    """The problem for one whom the hub does not let in."""
+    status, code = _REFUSALS.get(refused.code, (503, "busy"))
+    found = _RETRY.search(refused.reason)
+    return Problem(status, code, refused.reason, retry_ms=int(found[1]) if found else None)
+
+
+def _poll(services: Services) -> Operation:
+    hub = services.hub
+
+    async def poll_room(call: Call) -> Response:
+        scheme, _, credentials = call.headers.get("authorization", "").partition(" ")
+        token = call.query.get("token") or (credentials.strip() if scheme.lower() == "bearer" else "")
+        seen = call.query.get("n", "0")
+        if not (seen.isascii() and seen.isdecimal()) or len(seen) > POLL_NUMBER_DIGITS_MAX:
+            raise Problem(400, "invalid", "n is the number of the answer you have got last")
+        request = JoinRequest(call.path["room"], token[:TOKEN_CHARS_MAX], parse_since(call.query.get("since", "")))
+        try:
+            answer = await hub.poll(request, call.address, session=call.query.get("poll", ""), seen=int(seen))
+        except TokenRefused as refused:
+            raise _refusal(refused) from refused
+        headers = {name.decode(): value.decode() for name, value in CORS_HEADERS} | {"cache-control": "no-store"}
+        return Response(answer, headers=headers, media_type="application/json")
+
+    query = {
+        "token": "the viewer's token, unless it is in the header",
+        "since": "EPOCH:OFFSET, to begin without loss",
+        "poll": "the session that the last answer named",
+        "n": "the number of the last answer",
+    }
+    return Operation(
+        "GET",
+        "/poll/{room}",
+        "A room for clients that reach us by plain requests only: waits up to 25 s for something to tell",
+        poll_room,
+        answer=PolledRoom,
+        query=query,
+    )
 
 
 def _commands(services: Services, desk: Desk) -> Operation:

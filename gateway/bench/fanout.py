@@ -7,6 +7,7 @@ all. Merged: chat of 200 lines a second, which the room's tick makes into a few 
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -23,7 +24,7 @@ from gateway.bench.clock import system_clock
 from gateway.bench.process import BenchError, Meter
 from gateway.bench.report import Baseline, Figure, Goal, Report
 from gateway.bench.scale import Scale
-from gateway.bench.sink import HOST, UPGRADE, measure
+from gateway.bench.sink import HOST, UPGRADE, UPGRADE_DEFLATE, measure
 from gateway.bench.waiting import close_all, until
 
 ROOM = "bench"
@@ -43,6 +44,38 @@ EVENT = {
     "text": "这个颜色还有货吗？想要两件",
 }
 """A line of chat as a viewer types it; with its offset about 160 bytes."""
+
+
+def _lines(count: int) -> list[dict[str, object]]:
+    """Lines of many people, who do not all say the same: what compresses is what a room has in common."""
+    # The same lines in each run.
+    draw = random.Random(1)  # noqa: S311
+    names = ("小雨", "阿明", "林子", "茶客", "Sunny", "老王", "糖糖")
+    words = (
+        "这个颜色",
+        "还有货吗",
+        "想要两件",
+        "多少钱",
+        "主播",
+        "好看",
+        "已拍",
+        "求链接",
+        "有大码吗",
+        "谢谢",
+        "包邮吗",
+    )
+    return [
+        {
+            "t": "chat",
+            "from": {"person": f"{draw.getrandbits(80):020x}", "name": draw.choice(names), "role": "viewer"},
+            "text": "".join(draw.sample(words, 3)),
+            "now": 1_767_225_600_000 + draw.getrandbits(26),
+        }
+        for _ in range(count)
+    ]
+
+
+LINES = _lines(500)
 
 Measured = dict[str, float]
 
@@ -71,7 +104,23 @@ def run_fanout(scale: Scale) -> Report:
         each = merged["messages per send"]
         baselines = (Baseline("os.write loop, same frames", raw * each), Baseline("os.write, one by one", raw_alone))
         figures.append(Figure(f"merged, {tick_ms} ms tick", "messages / CPU s", sends * each, baselines, MERGED_GOAL))
-    return Report("fanout", {"sockets": sockets, "frame bytes": single["frame bytes"]}, tuple(figures))
+    packed = measure(hub_merged, sockets, UPGRADE_DEFLATE, seconds, TICK_MS_MAX)
+    sends, raw = _sends(packed)
+    each = packed["messages per send"]
+    figures.append(
+        Figure(
+            f"merged, {TICK_MS_MAX} ms tick, deflate",
+            "messages / CPU s",
+            sends * each,
+            (Baseline("os.write loop, same frames", raw * each),),
+        )
+    )
+    lengths = {
+        "frame bytes": single["frame bytes"],
+        "merged": merged["frame bytes"],
+        "deflated": packed["frame bytes"],
+    }
+    return Report("fanout", {"sockets": sockets, **lengths}, tuple(figures))
 
 
 def _sends(found: Measured) -> tuple[float, float]:
@@ -106,7 +155,7 @@ async def _hub(pipe: Connection, count: int, limits: HubLimits, publish: Callabl
     server = await loop.create_server(lambda: hub.connection(HOST), HOST, 0, backlog=BACKLOG)
     pipe.send(server.sockets[0].getsockname()[1])
     channel = hub.channel(ROOM)
-    await until(lambda: len(channel.audience.connections) == count)
+    await until(lambda: len(channel.sockets()) == count)
     # The count of viewers is published late, and is not to fall into the measurement.
     await asyncio.sleep(SETTLE_S + limits.viewers_ms / 1000)
     found = await publish(hub)
@@ -114,7 +163,7 @@ async def _hub(pipe: Connection, count: int, limits: HubLimits, publish: Callabl
     if totals.slow_skipped or any(totals.dropped_by_tier.values()):
         raise BenchError(f"sockets were too slow: {totals.dropped_by_tier}, {totals.slow_skipped} skipped")
     pipe.send(found)
-    await close_all([connection.transport for connection in channel.audience.connections])
+    await close_all([connection.transport for connection in channel.sockets()])
     server.close()
     await hub.close()
 
@@ -147,7 +196,7 @@ async def _publish_chat(hub: Hub, seconds: float) -> Measured:
     for _ in range(CHAT_TURNS):
         batches, meter, start_s = channel.stats().batches, Meter(), loop.time()
         for line in range(round(seconds * LINES_PER_S / CHAT_TURNS)):
-            hub.publish(ROOM, EVENT, tier=Tier.P2)
+            hub.publish(ROOM, LINES[line % len(LINES)], tier=Tier.P2)
             await asyncio.sleep(start_s + (line + 1) / LINES_PER_S - loop.time())
         await _until_quiet(channel)
         tally.passes += channel.stats().batches - batches
@@ -159,7 +208,7 @@ async def _publish_chat(hub: Hub, seconds: float) -> Measured:
 async def _until_quiet(channel: Channel) -> None:
     """Wait until what was said has gone out: the longest tick, and the pass after it."""
     await asyncio.sleep(2 * TICK_MS_MAX / 1000)
-    await until(lambda: not channel.audience.walking)
+    await until(lambda: not any(audience.walking for audience in channel.audiences))
 
 
 class Tally:
@@ -168,8 +217,7 @@ class Tally:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._sockets = [
-            connection.transport.get_extra_info("socket").fileno()
-            for connection in hub.channel(ROOM).audience.connections
+            connection.transport.get_extra_info("socket").fileno() for connection in hub.channel(ROOM).sockets()
         ]
         self._before = hub.totals()
         self.passes = 0

@@ -22,6 +22,8 @@ UPGRADE = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 """A WebSocket request, with the key of RFC 6455's example (section 1.3)."""
+UPGRADE_DEFLATE = UPGRADE[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+"""The same with what browsers offer."""
 
 
 @dataclass(frozen=True, slots=True)

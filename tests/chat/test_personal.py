@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chat.limits import RoomLimits
@@ -46,6 +46,7 @@ def test_events_are_bounded_in_number_and_age() -> None:
     assert sequences(events, "ann", 1_401) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from("abcdef"), max_size=60))
 def test_a_persons_sequence_only_grows_even_when_people_are_forgotten(people: list[str]) -> None:
     limits = dataclasses.replace(RoomLimits(), personal_people=2, personal_total=5)

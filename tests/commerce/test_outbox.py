@@ -1,11 +1,12 @@
 """Events reach every listener at least once, over crashes and failing listeners (promise P13)."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from commerce.events import EVENT_TYPES, Event, SaleChanged, StockChanged
-from commerce.outbox_sql import ADOPT_AFTER_MS, Dispatcher, read_undelivered
+from commerce.outbox_sql import ADOPT_AFTER_MS, Dispatcher, Heard, read_undelivered
 from commerce.payment_sandbox import SandboxProvider
 from commerce.shop import Shop
 from commerce.store_sql import open_store
@@ -83,3 +84,29 @@ async def test_an_event_of_a_newer_program_is_skipped(anywhere: Path | str, capl
         await world.store.write(lambda connection: connection.exec_driver_sql(foreign))
         assert "Unheard" not in EVENT_TYPES
         assert await world.store.read(read_undelivered) == []
+
+
+async def test_an_event_that_somebody_still_writes_down_is_delivered_when_that_is_done() -> None:
+    dispatcher = Dispatcher()
+    loop = asyncio.get_running_loop()
+    writes: list[asyncio.Future[None]] = []
+
+    def write(_: Event) -> asyncio.Future[None]:
+        writes.append(loop.create_future())
+        return writes[-1]
+
+    dispatcher.answer(write)
+    dispatcher.answer(lambda event: None)
+    dispatcher.dispatch([Event("e1", "m", "r", 0), Event("e2", "m", "r", 0)])
+    assert dispatcher.take_delivered() == ()
+    writes[1].set_result(None)
+    writes[0].set_exception(OSError("the disk is full"))
+    await asyncio.sleep(0)
+    assert dispatcher.take_delivered() == ("e2",)
+    dispatcher.retry()
+    writes[2].set_result(None)
+    await asyncio.sleep(0)
+    assert dispatcher.take_delivered() == ("e1",)
+    # What others answer for is nobody's to write here.
+    dispatcher.follow([(Event("e3", "m", "r", 0), Heard.OTHERS)])
+    assert len(writes) == 3 and dispatcher.take_delivered() == ()

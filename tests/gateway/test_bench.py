@@ -28,6 +28,7 @@ TINY = {
     "SIYU_BENCH_RTC_READERS": "2",
 }
 WHEP = ["WHEP at 2 Mbit/s", "WHEP, beside aiortc"]
+FANOUT = ["single frames", "merged, 50 ms tick", "merged, 100 ms tick", "merged, 100 ms tick, deflate"]
 DELAY = ["WHIP to WHEP", "RTMP to WHEP", "RTMP to FLV, low delay", "RTMP to FLV", "RTMP to LL-HLS"]
 
 REPORT = Report(
@@ -46,7 +47,7 @@ REPORT = Report(
 @pytest.mark.parametrize(
     ("name", "figures"),
     [
-        ("fanout", ["single frames", "merged, 50 ms tick", "merged, 100 ms tick"]),
+        ("fanout", FANOUT),
         ("holds", ["durable holds", "durable holds", "beside a busy loop", "refusals, sold out"]),
         ("flv", ["FLV at 2 Mbit/s"]),
         ("rtmp", ["RTMP publish at 2 Mbit/s", "RTMP play at 2 Mbit/s"]),

@@ -178,6 +178,7 @@ def test_coupons_and_orders_come_again_at_each_join_until_they_are_acknowledged(
     assert client.command("ack", to=1)["ok"]
     client.cut()
     client = shop.join(scene.crowd, person)
+    scene.crowd.run(lambda: bool(personal(client)), "what is not acknowledged")
     assert personal(client) == expected[1:]
     client.command("order.pay", order=order, key="k")
     scene.crowd.run(lambda: len(personal(client)) >= 2, "the paid order")
@@ -206,6 +207,7 @@ def test_who_was_away_gets_the_personal_events_of_that_time(scene: Scene) -> Non
     scene.crowd.run(cancelled, "the order's end")
     scene.crowd.idle(0.3)
     client = shop.join(scene.crowd, person)
+    scene.crowd.run(lambda: bool(client.of("order")), "the order's end")
     assert [(e["order"]["order"], e["order"]["status"]) for e in client.of("order")] == [(order, "cancelled")]
 
 
@@ -229,4 +231,6 @@ def test_an_ack_of_what_was_never_sent_loses_nothing_that_comes_later(scene: Sce
     assert client.command("ack", to=2**53 - 1)["ok"]
     client.command("coupon.claim", drop=shop.drop(5), key="k")
     client.cut()
-    assert len(shop.join(scene.crowd, person).of("coupon")) == 1
+    again = shop.join(scene.crowd, person)
+    scene.crowd.run(lambda: bool(again.of("coupon")), "the coupon")
+    assert len(again.of("coupon")) == 1
