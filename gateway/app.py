@@ -399,6 +399,12 @@ async def _nothing_to_end() -> None:
     """For a shop without a provider."""
 
 
+async def _open_media_hooks(store: Store, clock: Callable[[], int]) -> MediaHooks:
+    hooks = MediaHooks(store, clock=clock)
+    await hooks.load()
+    return hooks
+
+
 async def open_application(
     settings: Settings,
     *,
@@ -435,8 +441,7 @@ async def open_application(
     hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, personal, bus, clock)
     webhooks = Webhooks(store, clock=clock)
     sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
-    media_hooks = MediaHooks(store, clock=clock)
-    await media_hooks.load()
+    media_hooks = await _open_media_hooks(store, clock)
     services = Services(
         settings=settings,
         clock=clock,
