@@ -141,9 +141,13 @@ class Streaming:
         self.whep = WhepOutput(directory, self.webrtc, clock=clock)
         if settings.transcode:
             self.whep.substitute = self._webrtc_safe
-        self.whip = WhipIngest(directory, self.webrtc, clock=clock)
+        # VP8 is what every browser has (RFC 7742 section 5): WebRTC viewers get it as it came, the others re-encoded.
+        codecs = (Codec.H264, Codec.VP8) if settings.transcode else (Codec.H264,)
+        self.whip = WhipIngest(directory, self.webrtc, clock=clock, codecs=codecs)
         self.visits = Visits(clock=clock, per_address_max=settings.connections_per_address, exempt=clients.exempt)
-        self.rtmp_output = RtmpOutput(directory, self._authorize_play, clock=clock, on_seat=self._on_seat)
+        self.rtmp_output = RtmpOutput(
+            directory, self._authorize_play, clock=clock, on_seat=self._on_seat, source=self._rtmp_source
+        )
         self.rtmp_ingest = RtmpIngest(directory, doors.rtmp_host)
         self.rtmp = RtmpServer(
             self.rtmp_ingest,
@@ -289,6 +293,9 @@ class Streaming:
         if codec is Codec.H264 or not (h264_only or codec is Codec.VP8):
             return room
         return self.renditions.watch(room, WEBRTC.name) or room
+
+    def _rtmp_source(self, room: str) -> str:
+        return self._rendition(room, None, h264_only=False) or room
 
     async def _prepare_webrtc(self, room: str) -> None:
         """Wait until a room can be played over WebRTC, where that takes a rendition."""
