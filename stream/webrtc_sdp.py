@@ -96,6 +96,12 @@ def parse_offer(text: str) -> SessionDescription:
     return parsed
 
 
+def offers_video(text: str) -> bool:
+    """Whether the host that offers `text` wants to send a picture, or to send nothing. Raises OfferRefused 400, 413."""
+    sent = {media.kind for media in parse_offer(text).media if media.port and _direction_fits(media, sending=False)}
+    return VIDEO in sent or AUDIO not in sent
+
+
 def agree(
     text: str,
     *,
