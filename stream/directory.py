@@ -138,6 +138,7 @@ class Publication:
         "origin",
         "publisher",
         "pulled",
+        "quiet",
         "relay",
     )
 
@@ -160,6 +161,8 @@ class Publication:
         self.active = True
         self.pulled = pulled
         """Whether it comes from another process, where its host is."""
+        self.quiet = False
+        """Whether nobody is told of its end: another process has the room, and tells of it."""
         self._rate_ms = self._within_ms = now_ms
         self._rate_bytes = relay.bytes_in
 
@@ -263,6 +266,7 @@ class Directory:
         """Let the room's host go: another process has it."""
         publication = self.hosted(room)
         if publication is not None:
+            publication.quiet = True
             self._dismiss(publication, now_ms)
 
     def find(self, room: str) -> Relay | None:
@@ -494,7 +498,7 @@ class Directory:
         self._watch(relay)
         if publication.pulled:
             return
-        if was_live:
+        if was_live and not publication.quiet:
             self._tell(StreamStopped(relay.room, relay.info(), now_ms, reason, origin=publication.origin))
         if self._on_hosted is not None:
             self._on_hosted(relay.room, False)

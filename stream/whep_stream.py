@@ -49,12 +49,14 @@ Variant = tuple[int, bytes]
 class Viewer(Protocol):
     """What the stream needs of a viewer."""
 
-    codec: Codec | None
-    """What was agreed on with it for the picture; None: it hears only, as there was no picture."""
     variant: Variant
     audio_payload_type: int | None
     cursor: int | None
     """Where it is in the run of packets; None: it waits for a key frame."""
+
+    @property
+    def codec(self) -> Codec | None:
+        """What was agreed on with it for the picture; None: it hears only, as there was no picture."""
 
     @property
     def send_rtp(self) -> SendRtp: ...

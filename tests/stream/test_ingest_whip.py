@@ -80,6 +80,7 @@ async def test_picture_and_sound_lie_as_the_sender_reports_say() -> None:
         await listener.until(60, Kind.VIDEO)
         (publisher,) = stage.whip._hosts.values()
         assert publisher._audio is not None
+        assert publisher._video is not None
         video_ms, audio_ms = publisher._video.first_ntp_ms(), publisher._audio.first_ntp_ms()
         assert video_ms is not None
         assert audio_ms is not None
@@ -205,6 +206,7 @@ async def test_a_picture_that_was_under_way_when_the_source_changed_is_not_shown
         await stage.until_playing()
         (publisher,) = stage.whip._hosts.values()
         frames = stage.whip.totals.frames
+        assert publisher._video is not None
         payload_type = publisher._video.payload_type
         for ssrc, marker, unit in ((1, False, b"\x65first"), (2, True, b"\x41second")):
             publisher.on_rtp(rtp.rtp_packet(payload_type, marker, 1, 90_000 * ssrc, ssrc, unit), stage.clock())
