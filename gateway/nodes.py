@@ -54,6 +54,7 @@ class Held(msgspec.Struct, frozen=True):
     width: int | None
     height: int | None
     media_clock_ms: int
+    away: bool
     now_ms: int
 
     def info(self) -> StreamInfo:

@@ -76,7 +76,7 @@ class StreamStarted(StreamEvent):
 
 @dataclass(frozen=True, slots=True)
 class StreamChanged(StreamEvent):
-    """A codec, the picture size or a track changed while live."""
+    """A codec, the picture size or a track changed while live; or the host fell silent, or is heard again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +390,7 @@ class Directory:
                 if now_ms - entry.publication.heard_ms >= STALL_MS:
                     entry.relay.stall(now_ms)
                     self._watch(entry.relay)
+                    self._on_info(entry.relay, now_ms)
                 entry.relay.tick(now_ms)
             elif not entry.hosted and entry.relay.has_readers:
                 # Viewers that wait for a first host have a time-out of their own.
@@ -526,4 +527,4 @@ class Directory:
 
 
 def _shape(info: StreamInfo) -> tuple[object, ...]:
-    return info.video_codec, info.audio_codec, info.width, info.height
+    return info.video_codec, info.audio_codec, info.width, info.height, info.away

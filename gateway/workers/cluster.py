@@ -275,6 +275,7 @@ class Cluster:
                         info.width,
                         info.height,
                         info.media_clock_ms,
+                        info.away,
                         now_ms,
                     ),
                 )

@@ -22,7 +22,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 def held(*, sending: bool) -> Held:
-    return Held(sending, True, 1, "avc1.64001f", "mp4a.40.2", 640, 360, 5_000, 6_000)
+    return Held(sending, True, 1, "avc1.64001f", "mp4a.40.2", 640, 360, 5_000, False, 6_000)
 
 
 async def test_a_room_is_its_claimers_until_its_host_is_silent(redis: RedisServer) -> None:
