@@ -219,22 +219,37 @@ class StartPayment:
     key: str
     hash: str
     provider: str
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentStarted:
-    """The payment to ask the provider for; ``payment`` is None when the order is paid already."""
+    """The payment to ask the provider for; ``payment`` is None when the order is paid already.
+
+    ``provider`` and ``method`` are the payment's: others than those asked for when one is open already.
+    """
 
     order: OrderView
     payment: str | None
     expires_ms: int
+    provider: str = ""
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePayment:
+    """A started payment was closed at its provider: another way to pay may be chosen."""
+
+    merchant: str
+    payment: str
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """A provider's notice whose signature was checked. ``kind`` is paid, declined, refunded or refund_failed.
+    """A provider's notice whose signature was checked. ``kind`` is paid, declined, refunded, refund_failed or noted.
 
-    ``refund`` is our number of the refund that the last two tell of; ``amount`` is the payment's or the refund's.
+    ``refund`` is our number of the refund that refunded and refund_failed tell of; ``amount`` is the payment's
+    or the refund's.
     """
 
     provider: str
@@ -249,7 +264,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a notice did: paid, repeat, refund (money goes back), declined, refunded or refund_failed."""
+    """What a notice did: paid, repeat, refund (money goes back), declined, refunded, refund_failed or noted."""
 
     effect: str
     order: OrderView
@@ -315,11 +330,12 @@ class Finish:
 class Sweep:
     """Housekeeping: due holds and orders, sales and drops whose time came, delivered events, old keys.
 
-    ``marks_only`` leaves all but the delivered events to the process that has the duty.
+    ``marks_only`` leaves all but the delivered events to the process that has the duty. ``providers`` are those that
+    can be asked for refunds.
     """
 
     delivered: tuple[str, ...] = ()
-    provider: str = ""
+    providers: tuple[str, ...] = ()
     marks_only: bool = False
 
 

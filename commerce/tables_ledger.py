@@ -269,6 +269,7 @@ payment = Table(
     id_column("merchant"),
     id_column("person"),
     Column("provider", String(32), nullable=False),
+    Column("method", String(16), nullable=False, server_default=text("''")),
     Column("number", String(64), nullable=True),
     amount_column("amount"),
     Column("state", String(12), nullable=False),

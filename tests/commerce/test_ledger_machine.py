@@ -440,7 +440,7 @@ class ShopMachine(RuleBasedStateMachine):
         for _ in range(2):
             swept = self.do("sweep")
             for unsettled in swept.unsettled:
-                self.call(self.shop._resolve(unsettled))
+                self.call(self.shop.payments.resolve(unsettled))
         self.model.expire(self.clock())
 
     @invariant()
