@@ -117,8 +117,9 @@ class PaymentProvider(Protocol):
         """How it can be paid; the first is the default. Empty: there is nothing to choose."""
         ...
 
-    def serves(self, merchant: str) -> bool:
-        """Whether the merchant's money goes through this account."""
+    @property
+    def merchants(self) -> frozenset[str]:
+        """The merchants whose money goes through this account; empty for all."""
         ...
 
     async def start(self, request: PaymentRequest) -> PaymentOpened | None:

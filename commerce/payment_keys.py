@@ -5,7 +5,6 @@ Both sign with RSASSA-PKCS1-v1_5 over SHA-256 and write signatures in base64; Al
 
 import base64
 import binascii
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -17,7 +16,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from commerce.errors import Refused
 
 RSA_BITS_MIN = 2048
-PEM_BYTES_MAX = 65_536
 
 
 class KeyFault(ValueError):
@@ -58,19 +56,6 @@ def public_key(text: str) -> RSAPublicKey:
     if not isinstance(key, RSAPublicKey) or key.key_size < RSA_BITS_MIN:
         raise KeyFault(f"the public key must be RSA with at least {RSA_BITS_MIN} bits")
     return key
-
-
-def read_pem(path: Path) -> str:
-    """The text of a key's file. Raises KeyFault."""
-    try:
-        data = path.read_bytes()
-        if len(data) > PEM_BYTES_MAX:
-            raise KeyFault(f"{path} is longer than a key")
-        return data.decode("ascii")
-    except OSError as error:
-        raise KeyFault(f"{path} cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise KeyFault(f"{path} is not PEM") from error
 
 
 def sign(key: RSAPrivateKey, text: bytes) -> str:

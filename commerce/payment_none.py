@@ -17,10 +17,8 @@ class NoProvider:
 
     name = "none"
     methods: tuple[str, ...] = ()
-
-    def serves(self, merchant: str) -> bool:
-        """Nobody's money."""
-        return False
+    # Nobody has this id.
+    merchants: frozenset[str] = frozenset({""})
 
     async def start(self, request: PaymentRequest) -> PaymentOpened | None:
         """Raise Refused (no_provider)."""

@@ -83,6 +83,7 @@ class SandboxProvider:
 
     name = "sandbox"
     methods: tuple[str, ...] = ()
+    merchants: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -133,10 +134,6 @@ class SandboxProvider:
     def deliver_to(self, deliver: Deliver) -> None:
         """Send callbacks there from now on."""
         self._deliver = deliver
-
-    def serves(self, merchant: str) -> bool:
-        """Every merchant's."""
-        return True
 
     async def start(self, request: PaymentRequest) -> PaymentOpened | None:
         """Open a payment and, unless held back, decide it; there is nothing for the customer to do."""

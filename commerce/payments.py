@@ -6,7 +6,7 @@ One part of the shop's facade; ``Shop.payments`` is one. Callback, the customer'
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -60,15 +60,12 @@ class Paying:
 class Payments:
     """``providers``: the first that serves a merchant is that merchant's default."""
 
-    def __init__(
-        self, store: Store, ledger: Ledger, providers: Sequence[PaymentProvider], *, clock: Callable[[], int]
-    ) -> None:
+    def __init__(self, store: Store, ledger: Ledger, providers: Sequence[PaymentProvider]) -> None:
         names = [provider.name for provider in providers]
         if len(set(names)) < len(names):
             raise ValueError("two payment providers have one name")
         self._store = store
         self._ledger = ledger
-        self._clock = clock
         self._providers = {provider.name: provider for provider in providers}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._calls: dict[str, asyncio.Task[None]] = {}
@@ -98,7 +95,16 @@ class Payments:
 
     def offered(self, merchant: str) -> list[PaymentProvider]:
         """The providers through which a merchant takes money, the default first."""
-        return [provider for provider in self._providers.values() if provider.serves(merchant)]
+        return [
+            provider
+            for provider in self._providers.values()
+            if not provider.merchants or merchant in provider.merchants
+        ]
+
+    def alone(self, name: str, merchant: str) -> bool:
+        """Whether all that goes through a provider is this merchant's."""
+        provider = self._providers.get(name)
+        return provider is not None and provider.merchants == {merchant}
 
     # --- the customer --------------------------------------------------------------------------------------------
 
@@ -188,10 +194,8 @@ class Payments:
         """
         return await self._settle(self.named(name), SignedMessage(raw, headers))
 
-    async def answer(
-        self, name: str, raw: bytes, headers: Mapping[str, str]
-    ) -> tuple[CallbackAnswer, Exception | None]:
-        """Take a callback and say what the provider is to hear; with the reason when it was not taken.
+    async def answer(self, name: str, raw: bytes, headers: Mapping[str, str]) -> CallbackAnswer:
+        """Take a callback and say what the provider is to hear: what was not taken, it repeats.
 
         Raises NotFound for a provider that is not set up.
         """
@@ -200,8 +204,8 @@ class Payments:
             await self._settle(provider, SignedMessage(raw, headers))
         except CommerceError as error:
             log.warning("a callback of %s was not taken: %s (%s)", name, error.message, error.code)
-            return provider.acknowledge(error), error
-        return provider.acknowledge(None), None
+            return provider.acknowledge(error)
+        return provider.acknowledge(None)
 
     async def _settle(self, provider: PaymentProvider, message: SignedMessage) -> Settled:
         notice = await provider.parse(message)

@@ -52,6 +52,7 @@ from commerce.outbox_follow_sql import OutboxFollower
 from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
 from commerce.payment import PaymentProvider
 from commerce.payments import Payments
+from commerce.reconciliation import Reconciliations
 from commerce.store_sql import Store
 from commerce.webhooks_sql import enter_deliveries
 
@@ -81,7 +82,9 @@ class Shop:
         duty: Duty | None = None,
         database_time: bool = False,
     ) -> None:
-        """``providers``: those besides ``provider``. ``database_time``: the clock of a shared database decides instead of ``clock``, as it is one for them all.
+        """``providers``: those besides ``provider``.
+
+        ``database_time``: the clock of a shared database decides instead of ``clock``, as it is one for them all.
         ``duty`` says whether this process sweeps for the others, too; without one it does.
         """
         self._store = store
@@ -106,7 +109,8 @@ class Shop:
         )
         self._clock = self.ledger.now
         self.aftersale = AfterSale(store, self.ledger, clock=self._clock)
-        self.payments = Payments(store, self.ledger, (provider, *providers), clock=self._clock)
+        self.payments = Payments(store, self.ledger, (provider, *providers))
+        self.reconciliation = Reconciliations(store, self.payments, clock=self._clock)
         self._dispatcher.answer(self.payments.act)
         self._follower = OutboxFollower(store, self._dispatcher.follow) if store.shared else None
         self._loop: asyncio.AbstractEventLoop | None = None
