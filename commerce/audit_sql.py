@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from commerce.audit_aftersale_sql import AFTER_SALE, Check
+from commerce.audit_scope_sql import SCOPE
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
 
@@ -158,6 +159,7 @@ _CHECKS = (
         " WHERE p.state IN ('settled', 'refund_due', 'refunded') AND e.id IS NULL",
     ),
     *AFTER_SALE,
+    *SCOPE,
     Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",
