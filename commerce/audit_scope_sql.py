@@ -25,6 +25,15 @@ SCOPE = (
         " WHERE r.merchant <> o.merchant",
     ),
     Check(
+        "requests: a hold's key took it once, and the person's chain leads to it",
+        "SELECT count(*) AS holds FROM hold WHERE key IS NOT NULL",
+        "SELECT h.sale, h.person, h.key AS what FROM hold AS h WHERE h.key IS NOT NULL GROUP BY h.sale, h.person, h.key"
+        " HAVING count(*) > 1"
+        " UNION ALL SELECT h.sale, h.person, h.id FROM hold AS h WHERE h.key IS NOT NULL AND (h.hash IS NULL OR"
+        " NOT EXISTS (SELECT 1 FROM quota AS q WHERE q.scope = h.sale AND q.person = h.person AND q.latest = h.id)"
+        " AND h.id NOT IN (SELECT earlier FROM hold WHERE earlier IS NOT NULL))",
+    ),
+    Check(
         "payments: each notice is of a payment that there is, and of its amount",
         "SELECT count(*) AS notices, coalesce(sum(CASE WHEN kind = 'noted' THEN 1 ELSE 0 END), 0) AS noted"
         " FROM payment_event",
