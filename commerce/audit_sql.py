@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from commerce.audit_aftersale_sql import AFTER_SALE, Check
+from commerce.audit_scope_sql import SCOPE
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
 
@@ -158,15 +159,15 @@ _CHECKS = (
         " WHERE p.state IN ('settled', 'refund_due', 'refunded') AND e.id IS NULL",
     ),
     *AFTER_SALE,
+    *SCOPE,
     Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",
         "SELECT q.merchant, q.person, q.route, q.key, q.answer FROM request AS q"
-        " LEFT JOIN hold AS h ON q.route LIKE 'hold/%' AND h.id = q.answer AND h.person = q.person"
         " LEFT JOIN coupon AS c ON q.route LIKE 'claim/%' AND c.id = q.answer AND c.person = q.person"
         " LEFT JOIN orders AS o ON q.route IN ('order', 'pay') AND o.id = q.answer AND o.person = q.person"
         " LEFT JOIN refund AS r ON q.route = 'refund' AND r.id = q.answer AND r.staff = q.person"
-        " WHERE h.id IS NULL AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL",
+        " WHERE c.id IS NULL AND o.id IS NULL AND r.id IS NULL",
     ),
     Check(
         "outbox: nothing waits for long",

@@ -134,9 +134,7 @@ def _take_of_sale(batch: Batch, taking: Taking, sale_id: str) -> None:
     if code is not None:
         raise Refused(code, "the units are gone")
     batch.run(_TAKE_SALE, id=sale_id, units=taking.quantity)
-    batch.run(
-        batch.texts.raise_quotas, rows=as_rows([(None, taking.person, None, None, taking.quantity)]), scope=sale_id
-    )
+    batch.run(batch.texts.raise_quotas, rows=as_rows([(taking.person, taking.quantity, None)]), scope=sale_id)
     batch.sale_moved(sale_id)
 
 

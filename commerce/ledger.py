@@ -1,6 +1,7 @@
 """The ledger's port: commands that change stock and money, and the one verb that takes them.
 
 A command is a value; ``Ledger.submit`` decides it in arrival order and resolves the future only after a synced commit.
+What a rush is made of are structs: a frozen dataclass takes ten times as long to make (2.4 µs).
 ``key`` and ``hash`` make a command repeatable: the same key with the same hash gives the stored answer (promise P5).
 """
 
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from commerce.domain.order import Delivery, Step, WantedLine
 from commerce.events import Event, OrderView
@@ -56,8 +59,7 @@ def fingerprint(*parts: object) -> str:
     return blake2b("\x1f".join(map(str, parts)).encode(), digest_size=16).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True, gc=False):
     """Take units of a sale for a person."""
 
     merchant: str
@@ -70,8 +72,7 @@ class Hold:
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HoldGranted:
+class HoldGranted(Struct, frozen=True, gc=False):
     """Units taken until ``expires_ms``; ``price`` 分 per unit."""
 
     hold: str
@@ -80,8 +81,7 @@ class HoldGranted:
     expires_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True, gc=False):
     """Take one coupon of a drop for a person."""
 
     merchant: str
@@ -92,8 +92,7 @@ class Claim:
     hash: str
 
 
-@dataclass(frozen=True, slots=True)
-class CouponGranted:
+class CouponGranted(Struct, frozen=True, gc=False):
     """A coupon worth ``amount`` 分 on goods of at least ``threshold`` 分 until ``expires_ms``."""
 
     coupon: str
@@ -219,22 +218,37 @@ class StartPayment:
     key: str
     hash: str
     provider: str
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentStarted:
-    """The payment to ask the provider for; ``payment`` is None when the order is paid already."""
+    """The payment to ask the provider for; ``payment`` is None when the order is paid already.
+
+    ``provider`` and ``method`` are the payment's: others than those asked for when one is open already.
+    """
 
     order: OrderView
     payment: str | None
     expires_ms: int
+    provider: str = ""
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePayment:
+    """A started payment was closed at its provider: another way to pay may be chosen."""
+
+    merchant: str
+    payment: str
 
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """A provider's notice whose signature was checked. ``kind`` is paid, declined, refunded or refund_failed.
+    """A provider's notice whose signature was checked. ``kind`` is paid, declined, refunded, refund_failed or noted.
 
-    ``refund`` is our number of the refund that the last two tell of; ``amount`` is the payment's or the refund's.
+    ``refund`` is our number of the refund that refunded and refund_failed tell of; ``amount`` is the payment's
+    or the refund's.
     """
 
     provider: str
@@ -249,7 +263,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a notice did: paid, repeat, refund (money goes back), declined, refunded or refund_failed."""
+    """What a notice did: paid, repeat, refund (money goes back), declined, refunded, refund_failed or noted."""
 
     effect: str
     order: OrderView
@@ -315,11 +329,12 @@ class Finish:
 class Sweep:
     """Housekeeping: due holds and orders, sales and drops whose time came, delivered events, old keys.
 
-    ``marks_only`` leaves all but the delivered events to the process that has the duty.
+    ``marks_only`` leaves all but the delivered events to the process that has the duty. ``providers`` are those that
+    can be asked for refunds.
     """
 
     delivered: tuple[str, ...] = ()
-    provider: str = ""
+    providers: tuple[str, ...] = ()
     marks_only: bool = False
 
 

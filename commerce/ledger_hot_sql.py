@@ -2,12 +2,14 @@
 
 A run (the neighbours of one kind in a batch) is split by sale or drop; runs of different sales do not touch the same
 rows, so order matters only within one. For each: reclaim due holds → read the row, the people's quotas, and the request
-keys of those who have a quota (a key's effect always left one) → decide in Python → write holds, quotas and answers
-with one statement each. An IntegrityError rolls the run back and the engine runs its commands one by one.
+keys of those who have a quota (a key's effect always left one) → decide in Python → write effects and quotas with one
+statement each. An IntegrityError rolls the run back and the engine runs its commands one by one.
 
-The request key's route is ``hold/SALE`` or ``claim/DROP``, as the target is part of an HTTP route.
+A hold's request key stands in the hold itself, which the quota's chain leads to; a claim's in ``request`` with the
+route ``claim/DROP``, as the target is part of an HTTP route.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -35,8 +37,10 @@ _ISSUE = text("UPDATE drop_ SET issued = issued + :units WHERE id = :id")
 
 Command = TypeVar("Command", Hold, Claim)
 Result = HoldGranted | CouponGranted | CommerceError
-EffectRow = tuple[str, str, str, str, int, int]
-"""(id, person, key, hash, units, n): one JSON parameter for all statements of a run."""
+HoldRow = tuple[str, str, str, str, int, str | None]
+"""(id, person, key, hash, units, earlier): one JSON parameter for all holds of a run."""
+CouponRow = tuple[str, str, str, str, int, int]
+"""(id, person, key, hash, units, n): one JSON parameter for coupons and their requests."""
 
 
 def refusal(code: str, **extra: Any) -> Refused:
@@ -50,17 +54,27 @@ class _Past:
     Whoever is not in ``used`` never had anything of this sale or drop, so no key of theirs is stored either.
     """
 
-    def __init__(self, batch: Batch, merchant: str, route: str, scope: str, commands: Iterable[Hold | Claim]) -> None:
+    def __init__(self, batch: Batch, merchant: str, scope: str, commands: Iterable[Hold | Claim]) -> None:
         commands = list(commands)
         people = {command.person for command in commands}
         used = batch.run(batch.texts.quotas, rows=as_rows(sorted(people)), scope=scope)
-        self.used: dict[str, int] = {row.person: row.used for row in used}
+        self.used: dict[str, int] = {}
+        self.latest: dict[str, str] = {}
+        for row in used:
+            self.used[row.person] = row.used
+            if row.latest is not None:
+                self.latest[row.person] = row.latest
         self.stored: dict[tuple[str, str], tuple[str, str]] = {}
         self.fresh: dict[tuple[str, str], tuple[str, int]] = {}
-        if self.used:
+        known: Iterable[Row[Any]] = ()
+        if self.latest:
+            known = batch.run(batch.texts.known_holds, rows=as_rows(self.latest.values()))
+        elif self.used:
             keys = as_rows((command.person, command.key) for command in commands if command.person in self.used)
-            for row in batch.run(batch.texts.known_requests, rows=keys, merchant=merchant, route=route):
-                self.stored[row.person, row.key] = (row.hash, row.answer)
+            route = f"claim/{scope}"
+            known = batch.run(batch.texts.known_requests, rows=keys, merchant=merchant, route=route)
+        for row in known:
+            self.stored[row.person, row.key] = (row.hash, row.answer)
 
     def repeat(self, command: Hold | Claim) -> str | int | None:
         """What this command had before: the id of its effect, or its position in this run. Raises Conflict."""
@@ -99,7 +113,7 @@ def run_holds(batch: Batch, commands: Sequence[Hold]) -> list[Result]:
 
 
 def _hold_units(batch: Batch, sale: SaleRow, numbered: Sequence[tuple[int, Hold]], results: dict[int, Result]) -> None:
-    past = _Past(batch, sale.merchant, f"hold/{sale.id}", sale.id, (command for _, command in numbered))
+    past = _Past(batch, sale.merchant, sale.id, (command for _, command in numbered))
     closed = door(sale, batch.now_ms)
     expires_ms = batch.now_ms + sale.hold_ms
     free = sale.free
@@ -131,11 +145,15 @@ def _hold_units(batch: Batch, sale: SaleRow, numbered: Sequence[tuple[int, Hold]
             results[position] = refusal(code)
             if code == "sold_out":
                 batch.sale_refused(sale.id)
-    rows: list[EffectRow] = []
-    price = sale.price
+    rows: list[HoldRow] = []
+    units: dict[str, int] = {}
+    latest, price = past.latest, sale.price
     for (position, command), identifier in zip(granted, batch.mint_many(len(granted)), strict=True):
-        rows.append((identifier, command.person, command.key, command.hash, command.quantity, 0))
-        results[position] = HoldGranted(identifier, command.quantity, price, expires_ms)
+        person, quantity = command.person, command.quantity
+        rows.append((identifier, person, command.key, command.hash, quantity, latest.get(person)))
+        latest[person] = identifier
+        units[person] = units.get(person, 0) + quantity
+        results[position] = HoldGranted(identifier, quantity, price, expires_ms)
     if rows:
         packed = as_rows(rows)
         batch.run(_TAKE_SALE, id=sale.id, units=sale.free - free)
@@ -148,7 +166,7 @@ def _hold_units(batch: Batch, sale: SaleRow, numbered: Sequence[tuple[int, Hold]
             price=sale.price,
             expires_ms=expires_ms,
         )
-        _remember(batch, packed, sale.merchant, f"hold/{sale.id}", sale.id)
+        _raise_quotas(batch, sale.id, units, latest)
         batch.sale_moved(sale.id)
     for position, row in _stored(batch, batch.texts.holds, repeats).items():
         results[position] = HoldGranted(row.id, row.quantity, row.price, row.expires_ms)
@@ -180,9 +198,10 @@ def _hold_refused(sale: SaleRow, closed: str | None, command: Hold) -> str | Non
     return closed
 
 
-def _remember(batch: Batch, packed: str, merchant: str, route: str, scope: str) -> None:
-    batch.run(batch.texts.raise_quotas, rows=packed, scope=scope)
-    batch.run(batch.texts.insert_requests, rows=packed, merchant=merchant, route=route, now=batch.now_ms)
+def _raise_quotas(batch: Batch, scope: str, units: Mapping[str, int], latest: Mapping[str, str]) -> None:
+    """Count what people took, in the order of their ids: neighbours share pages, and locks have one order."""
+    rows = as_rows((person, units[person], latest.get(person)) for person in sorted(units))
+    batch.run(batch.texts.raise_quotas, rows=rows, scope=scope)
 
 
 def run_claims(batch: Batch, commands: Sequence[Claim]) -> list[Result]:
@@ -205,7 +224,7 @@ def _give_coupons(
     numbered: Sequence[tuple[int, Claim]],
     results: dict[int, Result],
 ) -> None:
-    past = _Past(batch, drop.merchant, f"claim/{drop.id}", drop.id, (command for _, command in numbered))
+    past = _Past(batch, drop.merchant, drop.id, (command for _, command in numbered))
     closed = drop_state(drop, batch.now_ms) is DropState.CLOSED
     expires_ms = batch.now_ms + drop.valid_ms
     left = drop.total - drop.issued
@@ -235,7 +254,7 @@ def _give_coupons(
             results[position] = refusal(code)
             if code == "gone":
                 batch.drop_refused(drop.id)
-    rows: list[EffectRow] = []
+    rows: list[CouponRow] = []
     for (position, command, n), identifier in zip(granted, batch.mint_many(len(granted)), strict=True):
         rows.append((identifier, command.person, command.key, command.hash, 1, n))
         view = CouponView(identifier, drop.id, drop.title, drop.amount, drop.threshold, expires_ms, "unused")
@@ -255,7 +274,9 @@ def _give_coupons(
             expires_ms=expires_ms,
             now=batch.now_ms,
         )
-        _remember(batch, packed, drop.merchant, f"claim/{drop.id}", drop.id)
+        route = f"claim/{drop.id}"
+        _raise_quotas(batch, drop.id, Counter(row[1] for row in rows), {})
+        batch.run(batch.texts.insert_requests, rows=packed, merchant=drop.merchant, route=route, now=batch.now_ms)
         batch.drop_moved(drop.id)
     for position, row in _stored(batch, batch.texts.coupons, repeats).items():
         results[position] = CouponGranted(row.id, row.title, row.amount, row.threshold, row.expires_ms)

@@ -228,7 +228,8 @@ class GroupCommitLedger:
 
     def _transact(self, connection: Connection, commands: Sequence[Any], number: int) -> tuple[list[Any], Outcome]:
         turns = self._store.turns
-        stored_ms = turns.take(connection, merchants_of(commands))
+        merchants = merchants_of(commands) if self._store.shared else None
+        stored_ms = turns.take(connection, merchants)
         batch = Batch(connection, self._now(stored_ms), self._on_finish, turns.writer)
         results = self._decide(batch, commands)
         outcome = batch.finish()

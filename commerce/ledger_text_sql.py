@@ -9,7 +9,7 @@
                                                                     Rows that are read to be decided on are locked, in
                                                                     the order of their ids (``turns_sql`` has the whole)
 
-PostgreSQL refuses one person twice in an upsert: there the units of a batch are summed per person first.
+PostgreSQL refuses one person twice in an upsert: the units of a batch are summed per person first.
 """
 
 from collections.abc import Mapping
@@ -24,11 +24,13 @@ class LedgerText:
 
     # [person, key] with :merchant :route → person, key, hash, answer
     known_requests: TextClause
-    # [person] with :scope → person, used
+    # [hold] → person, key, hash, answer of these holds and of all earlier ones of their people in the same sale
+    known_holds: TextClause
+    # [person] with :scope → person, used, latest
     quotas: TextClause
-    # [id, person, key, hash, quantity] with :merchant :sale :sku :price :expires_ms
+    # [id, person, key, hash, quantity, earlier] with :merchant :sale :sku :price :expires_ms
     insert_holds: TextClause
-    # [id, person, key, hash, units] with :scope
+    # [person, units, latest], each person once, with :scope
     raise_quotas: TextClause
     # [id, person, key, hash] with :merchant :route :now
     insert_requests: TextClause
@@ -92,6 +94,20 @@ class _Dialect:
         ids = f"SELECT {once}r.value AS id FROM {self.ids}"  # noqa: S608
         return f"SELECT {columns} FROM ({ids}) AS r CROSS JOIN {table} AS t ON {where}t.{key} = r.id"  # noqa: S608
 
+    def known_holds(self) -> str:
+        """What is stored in the chains of holds that begin at the ids of the parameter."""
+        if self.lock:
+            # OFFSET 0 keeps the planner from turning the look-ups into a join.
+            hold = "CROSS JOIN LATERAL (SELECT * FROM hold AS l WHERE l.id = c.id OFFSET 0) AS h"
+            start = 'r.value COLLATE "C"'
+        else:
+            hold, start = "CROSS JOIN hold AS h ON h.id = c.id", "r.value"
+        return (
+            f"WITH RECURSIVE chain(id) AS (SELECT {start} FROM {self.ids}"  # noqa: S608
+            f" UNION ALL SELECT h.earlier FROM chain AS c {hold} WHERE h.earlier IS NOT NULL)"
+            f" SELECT h.person, h.key, h.hash, h.id AS answer FROM chain AS c {hold}"
+        )
+
     def known_requests(self) -> str:
         """What is stored under (person, key) pairs."""
         match = f"q.merchant = :merchant AND q.route = :route AND q.person = {self.text(0)} AND q.key = {self.text(1)}"
@@ -107,13 +123,14 @@ def _statements(d: _Dialect) -> LedgerText:
     # Constants of this module go into the text; values are bound.
     made = {
         "known_requests": d.known_requests(),
+        "known_holds": d.known_holds(),
         "quotas": d.find(
-            "quota", "t.person, t.used", "person", where="t.scope = :scope AND ", lock=True, distinct=False
+            "quota", "t.person, t.used, t.latest", "person", where="t.scope = :scope AND ", lock=True, distinct=False
         ),
         "insert_holds": (
-            "INSERT INTO hold (id, merchant, sale, sku, person, quantity, price, expires_ms, state)"  # noqa: S608
-            f" SELECT {d.text(0)}, :merchant, :sale, :sku, {d.text(1)}, {d.count(4)}, :price, :expires_ms, 'held'"
-            f" FROM {d.rows}"
+            "INSERT INTO hold (id, merchant, sale, sku, person, quantity, price, expires_ms, state, key, hash, earlier)"  # noqa: S608
+            f" SELECT {d.text(0)}, :merchant, :sale, :sku, {d.text(1)}, {d.count(4)}, :price, :expires_ms, 'held',"
+            f" {d.text(2)}, {d.text(3)}, {d.text(5)} FROM {d.rows}"
         ),
         "raise_quotas": _raise_quotas(d),
         "insert_requests": (
@@ -151,10 +168,11 @@ def _statements(d: _Dialect) -> LedgerText:
 
 
 def _raise_quotas(d: _Dialect) -> str:
-    units, group = (f"sum({d.count(4)})", f" GROUP BY {d.text(1)} ORDER BY 2") if d.lock else (d.text(4), "")
+    # Each person once: PostgreSQL refuses to change a row twice in a statement.
     return (
-        f"INSERT INTO quota (scope, person, used) SELECT :scope, {d.text(1)}, {units} FROM {d.rows} WHERE true{group}"  # noqa: S608
-        " ON CONFLICT (scope, person) DO UPDATE SET used = quota.used + excluded.used"
+        f"INSERT INTO quota (scope, person, used, latest) SELECT :scope, {d.text(0)}, {d.count(1)}, {d.text(2)}"  # noqa: S608
+        f" FROM {d.rows} WHERE true ON CONFLICT (scope, person) DO UPDATE SET used = quota.used + excluded.used,"
+        " latest = coalesce(excluded.latest, quota.latest)"
     )
 
 

@@ -17,9 +17,19 @@ from typing import Any
 
 import orjson
 
+from commerce.domain.bill import Bill, BillLine
+from commerce.domain.day import day_bounds_ms
 from commerce.errors import CommerceError, Invalid, Refused
 from commerce.ledger import Clock
-from commerce.payment import CALLBACK_BYTES_MAX, PaymentNotice, PaymentRequest, RefundRequest, SignedMessage
+from commerce.payment import (
+    CALLBACK_BYTES_MAX,
+    CallbackAnswer,
+    PaymentNotice,
+    PaymentOpened,
+    PaymentRequest,
+    RefundRequest,
+    SignedMessage,
+)
 from commerce.sandbox_book import SandboxBook
 
 log = logging.getLogger(__name__)
@@ -37,23 +47,30 @@ SKEW_MS_MAX = 300_000
 """A signature's age or advance: older ones could be replays of a leaked body."""
 
 
+_KEPT = ("number", "state", "refunds", "decided_ms", "refunded_ms")
+
+
 @dataclass(slots=True)
 class _Transaction:
     request: PaymentRequest
     number: str
     state: str = "open"
     refunds: dict[str, int] = field(default_factory=dict)
+    decided_ms: int = 0
+    refunded_ms: dict[str, int] = field(default_factory=dict)
 
     def entry(self) -> dict[str, Any]:
         """Its line in the book."""
-        return {**asdict(self.request), "number": self.number, "state": self.state, "refunds": self.refunds}
+        return {**asdict(self.request), **{name: getattr(self, name) for name in _KEPT}}
 
 
 def _transaction(entry: dict[str, Any]) -> _Transaction:
     """Raises KeyError, TypeError, ValueError."""
-    request = PaymentRequest(**{item.name: entry[item.name] for item in fields(PaymentRequest)})
+    request = PaymentRequest(**{item.name: entry[item.name] for item in fields(PaymentRequest) if item.name in entry})
     refunds = {str(refund): int(amount) for refund, amount in entry["refunds"].items()}
-    return _Transaction(request, str(entry["number"]), str(entry["state"]), refunds)
+    refunded_ms = {str(refund): int(at_ms) for refund, at_ms in entry.get("refunded_ms", {}).items()}
+    decided_ms = int(entry.get("decided_ms", 0))
+    return _Transaction(request, str(entry["number"]), str(entry["state"]), refunds, decided_ms, refunded_ms)
 
 
 class SandboxProvider:
@@ -65,6 +82,8 @@ class SandboxProvider:
     """
 
     name = "sandbox"
+    methods: tuple[str, ...] = ()
+    merchants: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -116,16 +135,17 @@ class SandboxProvider:
         """Send callbacks there from now on."""
         self._deliver = deliver
 
-    async def start(self, request: PaymentRequest) -> None:
-        """Open a payment and, unless held back, decide it."""
+    async def start(self, request: PaymentRequest) -> PaymentOpened | None:
+        """Open a payment and, unless held back, decide it; there is nothing for the customer to do."""
         if request.payment in self._transactions:
-            return
+            return None
         if len(self._transactions) >= TRANSACTIONS_MAX:
             del self._transactions[next(iter(self._transactions))]
         self._transactions[request.payment] = transaction = _Transaction(request, secrets.token_hex(12))
         self._keep(transaction)
         if not self._hold_back:
             self.pay(request.payment)
+        return None
 
     def pay(self, payment: str) -> SignedMessage | None:
         """The customer confirms in the wallet; the notice, or None when it is closed or too late."""
@@ -134,6 +154,7 @@ class SandboxProvider:
             return None
         declined = transaction.request.amount in self._declined_amounts
         transaction.state = "declined" if declined else "paid"
+        transaction.decided_ms = self._clock()
         self._keep(transaction)
         message = self._notice(transaction)
         self._send(message)
@@ -154,8 +175,8 @@ class SandboxProvider:
             transaction.state = "closed"
             self._keep(transaction)
 
-    async def refund(self, request: RefundRequest) -> None:
-        """Give money back, under one number once.
+    async def refund(self, request: RefundRequest) -> SignedMessage | None:
+        """Give money back, under one number once; its notice comes by itself.
 
         A payment that it has forgotten (too many since, or no book) is taken on the shop's word.
         Raises Refused (refund_refused) for a payment known to be unpaid, or for more than was paid.
@@ -167,9 +188,10 @@ class SandboxProvider:
             raise Refused("refund_refused", "the sandbox never took that much for this payment")
         before[request.refund] = request.amount
         if transaction is not None:
+            transaction.refunded_ms.setdefault(request.refund, self._clock())
             self._keep(transaction)
         if self.mute_refunds:
-            return
+            return None
         body = {
             # The same after a restart, as a real provider's: a repeated notice is known to be one.
             "number": f"r-{request.refund}",
@@ -180,6 +202,34 @@ class SandboxProvider:
             "refund": request.refund,
         }
         self._send(self.sign(orjson.dumps(body)))
+        return None
+
+    def acknowledge(self, error: CommerceError | None) -> CallbackAnswer:
+        """A JSON object; a status over 299 makes the provider repeat."""
+        if error is None:
+            return CallbackAnswer(200, b"{}", "application/json")
+        return CallbackAnswer(400, orjson.dumps({"code": error.code, "detail": error.message}), "application/json")
+
+    async def bill(self, day: str) -> Bill | None:
+        """What the sandbox took and gave back on a day that is over. Raises Invalid."""
+        try:
+            since_ms, until_ms = day_bounds_ms(day)
+        except ValueError as error:
+            raise Invalid(str(error)) from error
+        if self._clock() < until_ms:
+            return None
+        lines = []
+        for transaction in self._transactions.values():
+            request = transaction.request
+            where = (transaction.number, request.payment)
+            if transaction.state == "paid" and since_ms <= transaction.decided_ms < until_ms:
+                lines.append(BillLine("paid", *where, "", request.amount, 0, request.merchant))
+            for refund, amount in transaction.refunds.items():
+                failed = amount in self._failed_refunds
+                if not failed and since_ms <= transaction.refunded_ms.get(refund, 0) < until_ms:
+                    number = f"r-{refund}"
+                    lines.append(BillLine("refunded", number, request.payment, refund, amount, 0, request.merchant))
+        return Bill(orjson.dumps([asdict(line) for line in lines]), tuple(lines))
 
     def sign(self, body: bytes) -> SignedMessage:
         """A body with the headers that prove it is ours."""
@@ -191,7 +241,7 @@ class SandboxProvider:
         }
         return SignedMessage(body, headers)
 
-    def parse(self, message: SignedMessage) -> PaymentNotice:
+    async def parse(self, message: SignedMessage) -> PaymentNotice:
         """Check a message and read it. Raises Refused (bad_signature) and Invalid."""
         if len(message.body) > CALLBACK_BYTES_MAX:
             raise Invalid("a callback is at most 16 KiB")

@@ -13,7 +13,7 @@ from commerce.domain.order import OrderStatus, PaymentEffect, payment_effect
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
 from commerce.events import OrderPaid
 from commerce.holds_sql import Taking, holds_of_order, sell_holds, take_units
-from commerce.ledger import PaymentStarted, Settle, Settled, StartPayment
+from commerce.ledger import ClosePayment, PaymentStarted, Settle, Settled, StartPayment
 from commerce.ledger_batch_sql import Batch
 from commerce.orders_sql import find_order
 from commerce.refunds_sql import book_late, hear
@@ -24,8 +24,8 @@ OF_REFUNDS = frozenset({"refunded", "refund_failed"})
 
 _STARTED = text("SELECT * FROM payment WHERE order_id = :order AND state = 'started'")
 _START = text(
-    "INSERT INTO payment (id, order_id, merchant, person, provider, amount, state, created_ms)"
-    " VALUES (:id, :order, :merchant, :person, :provider, :amount, 'started', :now)"
+    "INSERT INTO payment (id, order_id, merchant, person, provider, method, amount, state, created_ms)"
+    " VALUES (:id, :order, :merchant, :person, :provider, :method, :amount, 'started', :now)"
 )
 _PAYMENT = text("SELECT * FROM payment WHERE id = :id AND provider = :provider")
 _RECORD = text(
@@ -33,6 +33,7 @@ _RECORD = text(
     " VALUES (:id, :provider, :number, :kind, :payment, :amount, :raw, :now)"
     " ON CONFLICT (provider, number, kind) DO NOTHING"
 )
+_CLOSE = text("UPDATE payment SET state = 'closed' WHERE id = :id AND merchant = :merchant AND state = 'started'")
 _SET_PAYMENT = text("UPDATE payment SET state = :state, number = :number, settled_ms = :now WHERE id = :id")
 _PAY = text(
     "UPDATE orders SET status = 'paid', paid_ms = :now, cancelled_ms = NULL, reason = NULL"
@@ -62,7 +63,8 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
     open_payment = batch.one(_STARTED, order=row.id)
     if open_payment is not None:
         # Asked again, perhaps after a crash between us and the provider: the same number, so it can be paid but once.
-        return PaymentStarted(view, open_payment.id, row.expires_ms)
+        # With another provider or method, the caller closes it there first.
+        return PaymentStarted(view, open_payment.id, row.expires_ms, open_payment.provider, open_payment.method)
     if stored is not None:
         raise Refused("declined", "this try to pay was declined; try again with a new key")
     if row.expires_ms <= batch.now_ms:
@@ -75,11 +77,17 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
         merchant=row.merchant,
         person=row.person,
         provider=command.provider,
+        method=command.method,
         amount=row.amount,
         now=batch.now_ms,
     )
     batch.remember(command.merchant, command.person, "pay", command.key, command.hash, row.id)
-    return PaymentStarted(view, payment, row.expires_ms)
+    return PaymentStarted(view, payment, row.expires_ms, command.provider, command.method)
+
+
+def close_payment(batch: Batch, command: ClosePayment) -> bool:
+    """started → closed, after the provider closed it; whether it was. Money that comes nevertheless still acts."""
+    return bool(batch.run(_CLOSE, id=command.payment, merchant=command.merchant).rowcount)
 
 
 def settle(batch: Batch, command: Settle) -> Settled:
@@ -125,6 +133,8 @@ def _act(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any]) -> str
         return "declined"
     if command.kind in OF_REFUNDS:
         return hear(batch, command, payment)
+    if command.kind == "noted":
+        return "noted"
     raise Invalid(f"unknown kind of notice {command.kind!r}")
 
 
@@ -170,4 +180,8 @@ def _retake(batch: Batch, row: Row[Any]) -> None:
             raise Refused("coupon_invalid", "the coupon was used for another order")
 
 
-HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {StartPayment: start_payment, Settle: settle}
+HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
+    StartPayment: start_payment,
+    ClosePayment: close_payment,
+    Settle: settle,
+}

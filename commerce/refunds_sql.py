@@ -7,7 +7,7 @@ booked, as the money is still owed; staff ask for it again.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -212,10 +212,11 @@ def hear(batch: Batch, command: Settle, payment: Row[Any]) -> str:
     return command.kind
 
 
-def take_due(batch: Batch, provider: str, limit: int) -> tuple[RefundRequest, ...]:
-    """Refunds that the provider is to be asked for again, each later than the time before; hopeless ones fail."""
+def take_due(batch: Batch, providers: Iterable[str], limit: int) -> tuple[RefundRequest, ...]:
+    """Refunds that their provider is to be asked for again, each later than the time before; hopeless ones fail."""
     requests = []
-    for row in batch.run(_DUE, now=batch.now_ms, provider=provider, limit=limit).all():
+    due = (row for name in providers for row in batch.run(_DUE, now=batch.now_ms, provider=name, limit=limit).all())
+    for row in due:
         if row.tries >= TRIES_MAX:
             fail_refund(batch, FailRefund(row.id, "the provider did not confirm it"))
             continue

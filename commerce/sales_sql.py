@@ -241,7 +241,7 @@ def sweep(batch: Batch, command: Sweep) -> Swept:
         Unsettled(row.merchant, row.id, row.payment)
         for row in batch.run(_UNSETTLED, now=batch.now_ms, limit=EXPIRE_BATCH_MAX)
     )
-    refunds = take_due(batch, command.provider, EXPIRE_BATCH_MAX)
+    refunds = take_due(batch, command.providers, EXPIRE_BATCH_MAX)
     finish_sent(batch, FORGET_MAX)
     adopted = () if batch.writer is None else tuple(adopt(batch.connection, batch.writer, batch.now_ms))
     return Swept(expired, unsettled, refunds, expired >= EXPIRE_BATCH_MAX, adopted)

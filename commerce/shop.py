@@ -6,7 +6,7 @@ reader threads. ``hold`` and ``claim_coupon`` return the ledger's future itself:
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -18,15 +18,12 @@ from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import LINES_MAX, Delivery, WantedLine, delivery_fault
 from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX, LENGTH_S_MAX, QUANTITY_MAX, UNITS_MAX
 from commerce.duty import Duty, OnlyProcess
-from commerce.errors import Busy, CommerceError, Invalid, NotFound, Refused
+from commerce.errors import CommerceError, Invalid, NotFound
 from commerce.events import (
     CouponView,
     DropView,
     Event,
-    OrderCancelled,
     OrderView,
-    RefundDue,
-    RefundView,
     SaleView,
     SoldView,
 )
@@ -39,33 +36,23 @@ from commerce.ledger import (
     CouponGranted,
     CreateOrder,
     CreateSale,
-    FailRefund,
     Hold,
     HoldGranted,
-    PaymentStarted,
-    Settle,
     Settled,
     StartDrop,
-    StartPayment,
     SteerSale,
     StockUp,
     StockView,
     Sweep,
     Swept,
-    Unsettled,
     fingerprint,
 )
 from commerce.ledger_sql import GroupCommitLedger
 from commerce.outbox_follow_sql import OutboxFollower
 from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
-from commerce.payment import (
-    PROVIDER_TIMEOUT_S,
-    PaymentNotice,
-    PaymentProvider,
-    PaymentRequest,
-    RefundRequest,
-    SignedMessage,
-)
+from commerce.payment import PaymentProvider
+from commerce.payments import Payments
+from commerce.reconciliation import Reconciliations
 from commerce.store_sql import Store
 from commerce.webhooks_sql import enter_deliveries
 
@@ -75,8 +62,6 @@ T = TypeVar("T")
 
 SWEEP_S = 1.0
 """How often due holds and orders are looked for when nobody buys."""
-OUTSIDE_CALLS_MAX = 64
-"""Calls to the provider under way from housekeeping; more wait for the next sweep."""
 ALARMS_MAX = 1_000
 """Sales whose opening or closing has its own timer; others are told of by the next sweep."""
 KEY_RULE = f"a key has 1 to {KEY_CHARACTERS_MAX} characters, none of them NUL"
@@ -92,16 +77,18 @@ class Shop:
         *,
         clock: Clock,
         provider: PaymentProvider,
+        providers: Sequence[PaymentProvider] = (),
         sweep_s: float = SWEEP_S,
         duty: Duty | None = None,
         database_time: bool = False,
     ) -> None:
-        """``database_time``: the clock of a shared database decides instead of ``clock``, as it is one for them all.
+        """``providers``: those besides ``provider``.
+
+        ``database_time``: the clock of a shared database decides instead of ``clock``, as it is one for them all.
         ``duty`` says whether this process sweeps for the others, too; without one it does.
         """
         self._store = store
         self._duty: Duty = duty or OnlyProcess()
-        self._provider = provider
         self._sweep_s = sweep_s
         self._dispatcher = Dispatcher()
         handlers = {
@@ -122,12 +109,13 @@ class Shop:
         )
         self._clock = self.ledger.now
         self.aftersale = AfterSale(store, self.ledger, clock=self._clock)
-        self._dispatcher.answer(self._act_outside)
+        self.payments = Payments(store, self.ledger, (provider, *providers))
+        self.reconciliation = Reconciliations(store, self.payments, clock=self._clock)
+        self._dispatcher.answer(self.payments.act)
         self._follower = OutboxFollower(store, self._dispatcher.follow) if store.shared else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._alarms: set[asyncio.TimerHandle] = set()
-        self._calls: dict[str, asyncio.Task[None]] = {}
 
     # --- life ----------------------------------------------------------------------------------------------------
 
@@ -135,6 +123,7 @@ class Shop:
         """Start the writer's thread and the sweeper, and deliver what a crash left in the outbox."""
         self._loop = loop or asyncio.get_running_loop()
         self.ledger.start(self._loop)
+        self.payments.start(self._loop)
         if self._follower is None:
             self._dispatcher.dispatch(await self._store.read(read_undelivered))
         else:
@@ -150,9 +139,7 @@ class Shop:
                 timer.cancel()
         self._timer = None
         self._alarms.clear()
-        for call in list(self._calls.values()):
-            call.cancel()
-        await asyncio.gather(*self._calls.values(), return_exceptions=True)
+        await self.payments.close()
         if self._loop is not None:
             try:
                 await self.told()
@@ -372,56 +359,12 @@ class Shop:
         return await self._do(CancelOrder(merchant, person, order), OrderView)
 
     async def pay_order(self, merchant: str, person: str, order: str, key: str) -> OrderView:
-        """Pay through the provider; the order as it is when the provider has answered (paid, or still pending).
-
-        Raises NotFound, Refused (gone, expired, declined), Conflict, Busy. Safe to repeat with the same key.
-        """
-        _key(key)
-        command = StartPayment(merchant, person, order, key, fingerprint(order), self._provider.name)
-        started = await self._do(command, PaymentStarted)
-        if started.payment is None:
-            return started.order
-        title = started.order.lines[0].title if started.order.lines else ""
-        amount = started.order.amount
-        request = PaymentRequest(started.payment, merchant, amount, started.expires_ms, title)
-        try:
-            async with asyncio.timeout(PROVIDER_TIMEOUT_S):
-                await self._provider.start(request)
-                # The customer's return asks what became of it, and ends in the same function as the callback.
-                message = await self._provider.query(started.payment)
-        except TimeoutError as error:
-            raise Busy("the payment provider did not answer") from error
-        if message is None:
-            return started.order
-        settled = await self._settle(message)
-        if settled.effect == "declined":
-            raise Refused("declined", "the payment was declined", order=settled.order.order)
-        return settled.order
+        """Pay through the merchant's first provider; what ``Payments.pay`` says of the order."""
+        return (await self.payments.pay(merchant, person, order, key)).order
 
     async def settle(self, provider: str, raw: bytes, headers: Mapping[str, str]) -> Settled:
-        """Take a provider's callback.
-
-        Raises NotFound (unknown provider or payment: answer failure, it will repeat), Refused (bad_signature,
-        amount_mismatch, merchant_mismatch), Invalid, Busy.
-        """
-        if provider != self._provider.name:
-            raise NotFound("no such payment provider")
-        return await self._settle(SignedMessage(raw, headers))
-
-    async def _settle(self, message: SignedMessage) -> Settled:
-        notice: PaymentNotice = self._provider.parse(message)
-        raw = message.body.decode("utf-8", "replace")
-        command = Settle(
-            self._provider.name,
-            notice.number,
-            notice.kind,
-            notice.payment,
-            notice.merchant,
-            notice.amount,
-            raw,
-            notice.refund,
-        )
-        return await self._do(command, Settled)
+        """Take a provider's callback: ``Payments.settle``."""
+        return await self.payments.settle(provider, raw, headers)
 
     # --- queries -------------------------------------------------------------------------------------------------
 
@@ -477,7 +420,7 @@ class Shop:
         """Do what is due now; the sweeper does this every second."""
         delivered = self._dispatcher.take_delivered()
         try:
-            swept = await self._do(Sweep(delivered, self._provider.name, not self._duty.held()), Swept)
+            swept = await self._do(Sweep(delivered, self.payments.names, not self._duty.held()), Swept)
         except CommerceError:
             self._dispatcher.give_back(delivered)
             raise
@@ -485,7 +428,7 @@ class Shop:
         return swept
 
     def _tick(self) -> None:
-        self._call_outside("sweep", self._sweep_and_follow())
+        self.payments.call("sweep", self._sweep_and_follow())
 
     async def _sweep_and_follow(self) -> None:
         delay_s = self._sweep_s
@@ -493,55 +436,11 @@ class Shop:
             self._dispatcher.retry()
             swept = await self.sweep()
             delay_s = 0.0 if swept.more else delay_s
-            for unsettled in swept.unsettled:
-                self._call_outside(unsettled.payment, self._resolve(unsettled))
-            for request in swept.refunds_due:
-                self._call_outside(request.refund, self._give_back(request))
+            self.payments.follow(swept)
         finally:
             if self._timer is not None and self._loop is not None:
                 self._timer.cancel()
                 self._timer = self._loop.call_later(delay_s, self._tick)
-
-    async def _resolve(self, unsettled: Unsettled) -> None:
-        """Ask and close at the provider before the units of a due order are released (promise P4)."""
-        message = await self._provider.query(unsettled.payment)
-        if message is not None:
-            await self._settle(message)
-            return
-        await self._provider.close(unsettled.payment)
-        message = await self._provider.query(unsettled.payment)
-        if message is not None:
-            await self._settle(message)
-        else:
-            await self._do(CancelOrder(unsettled.merchant, None, unsettled.order, "expired"), OrderView)
-
-    async def _give_back(self, request: RefundRequest) -> None:
-        """Ask the provider for a refund; when it never will, write that down."""
-        try:
-            await self._provider.refund(request)
-        except Refused as error:
-            if error.code != "refund_refused":
-                raise
-            await self._do(FailRefund(request.refund, error.message), RefundView)
-
-    def _act_outside(self, event: Event) -> None:
-        """What an event means for the provider."""
-        if isinstance(event, RefundDue):
-            request = RefundRequest(event.refund, event.payment, event.merchant, event.amount, event.paid)
-            # Events from before refunds had numbers are answered by the sweep, which reads the refund's row.
-            if event.refund:
-                self._call_outside(event.refund, self._give_back(request))
-        elif isinstance(event, OrderCancelled):
-            for payment in event.payments:
-                self._call_outside(payment, self._provider.close(payment))
-
-    def _call_outside(self, name: str, call: Coroutine[Any, Any, None]) -> None:
-        if self._loop is None or name in self._calls or len(self._calls) >= OUTSIDE_CALLS_MAX:
-            call.close()
-            return
-        task = self._loop.create_task(_logged(name, call))
-        self._calls[name] = task
-        task.add_done_callback(lambda _: self._calls.pop(name, None))
 
     def _alarm(self, at_ms: int | None) -> None:
         """Sweep at a moment at which a sale or drop changes by the clock, so that it is told of without delay."""
@@ -566,14 +465,6 @@ class Shop:
 
 def _nothing(_events: Sequence[Event]) -> None:
     """For a ledger whose events are told of by the follower."""
-
-
-async def _logged(name: str, call: Coroutine[Any, Any, None]) -> None:
-    try:
-        async with asyncio.timeout(PROVIDER_TIMEOUT_S):
-            await call
-    except (CommerceError, TimeoutError) as error:
-        log.warning("%s failed and will be tried again by a later sweep: %r", name, error)
 
 
 def _found(value: T | None, what: str) -> T:

@@ -1,4 +1,4 @@
-"""Refunds with their lines, the stock's journal, webhooks and their deliveries.
+"""Refunds with their lines, providers' daily files, the stock's journal, webhooks and their deliveries.
 
 A refund's ``kind`` is ``order`` (staff give money of a paid order back) or ``late`` (money came that bought nothing).
 It counts as given from the moment it is booked: Σ refunds of kind order = ``orders.refunded`` ≤ ``orders.amount``.
@@ -6,7 +6,7 @@ It counts as given from the moment it is booked: Σ refunds of kind order = ``or
 asked for again by hand.
 """
 
-from sqlalchemy import CheckConstraint, Column, Index, Integer, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint, text
 
 from commerce.tables import metadata
 from commerce.tables_ledger import amount_column, count_column, id_column, ms_column
@@ -65,6 +65,18 @@ refund_line = Table(
     Index("ix_refund_line_order", "order_id"),
     Index("ix_refund_line_sku", "sku"),
     sqlite_with_rowid=False,
+)
+
+bill = Table(
+    "bill",
+    metadata,
+    # A provider's file of one day as it came, packed: what the accountant keeps, and each report is made from.
+    Column("provider", String(32), primary_key=True, nullable=False),
+    Column("day", String(10), primary_key=True, nullable=False),
+    Column("file", LargeBinary, nullable=False),
+    Column("lines", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    ms_column("fetched_ms"),
 )
 
 stock_entry = Table(

@@ -122,6 +122,11 @@ hold = Table(
     ms_column("expires_ms"),
     Column("state", String(8), nullable=False),
     id_column("order_id", nullable=True),
+    # The request that took it, and the same person's hold before it in this sale: the newest is ``quota.latest``.
+    # Kept here, a request's key costs no row of its own (decision 18).
+    Column("key", String(64), nullable=True),
+    Column("hash", String(64), nullable=True),
+    id_column("earlier", nullable=True),
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("state IN ('held', 'sold', 'released', 'expired')", name="state"),
     Index("ix_hold_due", "expires_ms", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
@@ -140,6 +145,7 @@ quota = Table(
     id_column("scope", primary_key=True),
     id_column("person", primary_key=True),
     count_column("used", None),
+    id_column("latest", nullable=True),
     CheckConstraint("used >= 0", name="used"),
     sqlite_with_rowid=False,
 )
@@ -269,6 +275,7 @@ payment = Table(
     id_column("merchant"),
     id_column("person"),
     Column("provider", String(32), nullable=False),
+    Column("method", String(16), nullable=False, server_default=text("''")),
     Column("number", String(64), nullable=True),
     amount_column("amount"),
     Column("state", String(12), nullable=False),

@@ -160,6 +160,7 @@ _SOLD = text(
     " WHERE merchant = :merchant AND room = :room AND id >= :lowest AND status NOT IN ('pending', 'cancelled')"
 )
 _ORDER = text("SELECT * FROM orders WHERE id = :id AND merchant = :merchant")
+_PAYMENT = text("SELECT merchant, provider FROM payment WHERE id = :id")
 
 
 def read_sales(connection: Connection, room: str, now_ms: int) -> list[SaleView]:
@@ -214,6 +215,12 @@ def read_order(connection: Connection, merchant: str, order: str, person: str | 
 
 
 _REFUNDS = text("SELECT * FROM refund WHERE order_id = :order AND merchant = :merchant ORDER BY id DESC LIMIT :limit")
+
+
+def read_payment(connection: Connection, payment: str) -> tuple[str, str] | None:
+    """Merchant and provider of a payment."""
+    row = connection.execute(_PAYMENT, {"id": payment}).one_or_none()
+    return None if row is None else (row.merchant, row.provider)
 
 
 def read_refunds(connection: Connection, merchant: str, order: str, person: str | None) -> list[RefundView] | None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import segno
+
 from commerce.events import OrderView
 from commerce.ledger import CouponGranted, HoldGranted
+from commerce.payments import Paying
 from gateway.encode import plain
 from gateway.schemas import CouponAnswer, HoldAnswer
+from gateway.schemas_payments import PaymentView
 
 
 def hold_answer(granted: HoldGranted) -> HoldAnswer:
@@ -37,3 +41,14 @@ def order_answer(order: OrderView, *, staff: bool = False) -> dict[str, Any]:
     elif view["delivery"] is not None:
         view["delivery"].pop("code", None)
     return view
+
+
+def paying_answer(paying: Paying) -> dict[str, Any]:
+    """The order, and how its buyer goes on: a code is drawn here, so that no page needs a library for it."""
+    answer: dict[str, Any] = {"order": order_answer(paying.order)}
+    opened = paying.opened
+    if opened is not None:
+        code = opened.fields.get("code_url")
+        qr = None if code is None else segno.make(code, error="m").svg_data_uri(scale=6, border=4)
+        answer["payment"] = plain(PaymentView(paying.provider, opened.method, dict(opened.fields), qr))
+    return answer

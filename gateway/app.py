@@ -30,6 +30,7 @@ from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
 from commerce.media_hook_sql import MediaHooks
+from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
 from commerce.personal_sql import PersonalEvents
@@ -42,6 +43,7 @@ from gateway.addresses import Addresses
 from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
 from gateway.auth import HOST_ROLES, Claims, TokenError, Tokens
+from gateway.bills import BillFetcher
 from gateway.bridge import Bridge
 from gateway.bus import open_bus, open_nodes
 from gateway.claiming import NodeDoors
@@ -62,6 +64,7 @@ from gateway.members import member_of
 from gateway.metrics import Figures, HostFigures, LedgerFigures, render_metrics
 from gateway.nodes import Nodes
 from gateway.pages import Preflight, page_routes
+from gateway.payment_settings import Account, open_accounts
 from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.publish_hook import PublishHook
 from gateway.rooms import Room, Rooms
@@ -70,6 +73,7 @@ from gateway.routes_aftersale import aftersale_operations, statement_operations,
 from gateway.routes_auth import auth_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_orders import order_operations
+from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
@@ -133,6 +137,7 @@ class Application:
         if worker is not None:
             worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
         self.reports = StreamReports(services, self.streaming)
+        self.bills = BillFetcher(services.shop.reconciliation)
         self.gate = Gate(
             clients,
             connections_max=max(64, files - FILES_RESERVE - rtmp_connections),
@@ -258,6 +263,7 @@ class Application:
         services.shop.listen(services.sender.hear)
         await services.shop.start()
         services.sender.start()
+        self.bills.start()
         await services.media_events.start()
         services.directory.listen(services.media_events.stream)
         services.media.listen(services.media_events.show)
@@ -295,6 +301,7 @@ class Application:
             services.media.close,
             services.media_events.close,
             services.sender.close,
+            self.bills.close,
             *self._shutters,
         ):
             try:
@@ -316,8 +323,10 @@ def _operations(
         *stream_operations(services, desk, addresses, reports),
         *hub_operations(services, desk),
         *order_operations(services, desk),
+        *payment_operations(services, desk),
         *aftersale_operations(services, desk),
         *statement_operations(services),
+        *reconciliation_operations(services),
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
         *show_operations(services.media, services.rooms, desk),
@@ -366,13 +375,23 @@ def _authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Mem
 def _open_shop(
     settings: Settings, store: Store, secrets: Secrets, clock: Callable[[], int]
 ) -> tuple[Shop, Callable[[], Awaitable[None]]]:
-    """The shop with its payment provider, and what ends the provider."""
-    if not settings.sandbox_payments:
-        return Shop(store, clock=clock, provider=NoProvider(), database_time=True), _nothing_to_end
-    sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock, book=settings.data / SANDBOX_FILE)
-    shop = Shop(store, clock=clock, provider=sandbox, database_time=True)
-    sandbox.deliver_to(shop.settle)
-    return shop, sandbox.aclose
+    """The shop with its payment providers, and what ends them. Raises ``SettingsError``."""
+    accounts: list[Account] = []
+    if settings.payments is not None:
+        accounts = open_accounts(settings.payments, public_url=settings.public_url, clock=clock)
+    sandbox = None
+    if settings.sandbox_payments:
+        sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock, book=settings.data / SANDBOX_FILE)
+    providers: list[PaymentProvider] = [*accounts, *([] if sandbox is None else [sandbox])] or [NoProvider()]
+    shop = Shop(store, clock=clock, provider=providers[0], providers=providers[1:], database_time=True)
+    if sandbox is not None:
+        sandbox.deliver_to(shop.settle)
+
+    async def end() -> None:
+        for provider in (*accounts, *([] if sandbox is None else [sandbox])):
+            await provider.aclose()
+
+    return shop, end
 
 
 def _open_hub(
@@ -412,10 +431,6 @@ def _open_bridge(services: Services, bans: Bans) -> Bridge:
         bans=bans,
         audit=services.audit,
     )
-
-
-async def _nothing_to_end() -> None:
-    """For a shop without a provider."""
 
 
 async def _open_media_hooks(store: Store, clock: Callable[[], int]) -> MediaHooks:

@@ -1,4 +1,4 @@
-"""The command ``siyu``: serve, demo, seed, audit, migrate, backup, restore and bench."""
+"""The command ``siyu``: serve, demo, seed, audit, replay, reconcile, migrate, backup, restore and bench."""
 
 from __future__ import annotations
 
@@ -36,6 +36,18 @@ def build_parser() -> argparse.ArgumentParser:
     audit = commands.add_parser("audit", help="check every ledger invariant; exit 1 if one is broken")
     add_arguments(audit, DATABASE)
     audit.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+    replay = commands.add_parser(
+        "replay", help="rebuild every balance from its entries and compare; exit 1 if one differs"
+    )
+    add_arguments(replay, DATABASE)
+    replay.add_argument("--json", action="store_true", help="print the findings as JSON")
+
+    reconcile = commands.add_parser("reconcile", help="payment providers' files of a day against the books")
+    add_arguments(reconcile, DATABASE)
+    reconcile.add_argument("--day", default=None, help="YYYY-MM-DD in Asia/Shanghai (default: yesterday)")
+    reconcile.add_argument("--csv", action="store_true", help="print the reports as CSV")
+    reconcile.add_argument("--file", default=None, metavar="NAME", help="print a provider's file as it came instead")
 
     migrate = commands.add_parser("migrate", help="bring the database to this version's schema")
     add_arguments(migrate, DATABASE)
@@ -123,6 +135,14 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
         from gateway.upkeep import run_audit
 
         return run_audit(settings.database, as_json=arguments.json)
+    if command == "replay":
+        from gateway.upkeep import run_replay
+
+        return run_replay(settings.database, as_json=arguments.json)
+    if command == "reconcile":
+        from gateway.upkeep import run_reconcile
+
+        return run_reconcile(settings.database, arguments.day, as_csv=arguments.csv, file=arguments.file)
     from gateway.upkeep import run_backup, run_migrate, run_restore
 
     if command == "migrate":

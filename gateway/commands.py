@@ -21,7 +21,7 @@ from commerce.domain.order import LINES_MAX
 from commerce.domain.sale import COUNTDOWN_S_MAX
 from commerce.errors import CommerceError
 from commerce.ledger import KEY_CHARACTERS_MAX
-from gateway.answers import coupon_answer, hold_answer, order_answer
+from gateway.answers import coupon_answer, hold_answer, order_answer, paying_answer
 from gateway.auth import Claims
 from gateway.desk import Desk
 from gateway.encode import plain
@@ -35,6 +35,7 @@ from gateway.schemas import (
     Quantity,
     SaleBody,
 )
+from gateway.schemas_payments import Payer, PaymentMethod, ProviderName
 
 Key = Annotated[str, Meta(min_length=1, max_length=KEY_CHARACTERS_MAX)]
 # Who claims without a key gets the one coupon that this key stands for, however often they ask.
@@ -68,6 +69,9 @@ class OrderCommand(Struct):
 class PayCommand(Struct):
     order: Id
     key: Key
+    provider: ProviderName = ""
+    method: PaymentMethod = ""
+    payer: Payer = ""
 
 
 class ProductCommand(Struct):
@@ -169,7 +173,7 @@ def hub_commands(desk: Desk, audit: AuditTrail) -> dict[str, Handler]:
 
     async def pay_order(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
         body = _parse(PayCommand, command)
-        return {"order": order_answer(await desk.pay_order(who, body.order, body.key))}
+        return paying_answer(await desk.pay(who, body.order, body.key, body))
 
     slow = {"order.create": create_order, "order.pay": pay_order}
     return {

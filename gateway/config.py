@@ -48,6 +48,8 @@ class Settings:
     forwarded_allow_ips: tuple[str, ...] = ()
     play_auth: bool = False
     sandbox: bool = False
+    # Accounts at WeChat Pay and Alipay: a TOML file, so that keys stand in no process list.
+    payments: Path | None = None
     # Recording: off unless asked for, as it fills a disk. Three years and a day is what the law asks of a show's video.
     record: bool = False
     record_keep_days: int = 1096
@@ -117,8 +119,8 @@ class Settings:
 
     @property
     def sandbox_payments(self) -> bool:
-        """Sandbox payment is on for loopback hosts, elsewhere only when asked for."""
-        return self.sandbox or self.loopback
+        """Sandbox payment is on for loopback hosts without another provider, elsewhere only when asked for."""
+        return self.sandbox or (self.loopback and self.payments is None)
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -190,7 +192,8 @@ HELP = {
     "tls_key": "PEM private key for HTTPS and RTMPS",
     "forwarded_allow_ips": "proxies whose X-Forwarded-For and -Proto are believed, comma-separated addresses, networks",
     "play_auth": "playback needs a token",
-    "sandbox": "allow sandbox payments on a public address",
+    "sandbox": "allow sandbox payments on a public address, or beside --payments",
+    "payments": "TOML file with the accounts at WeChat Pay and Alipay",
     "record": "record every show under DATA/recordings, for replay and clips",
     "record_keep_days": "days after which recordings and clips are removed, 0 for never",
     "record_min_free": "bytes that stay free on the disk: with less, nothing is recorded",

@@ -18,6 +18,7 @@ from commerce.domain.order import Delivery
 from commerce.errors import NotFound
 from commerce.events import DropView, OrderView, SaleView
 from commerce.ledger import CouponGranted, HoldGranted
+from commerce.payments import Paying
 from commerce.shop import Shop
 from gateway.auth import Claims
 from gateway.errors import Problem
@@ -33,6 +34,14 @@ class Basket(Protocol):
     lines: list[OrderLineBody]
     coupon: str | None
     delivery: DeliveryBody | None
+
+
+class Way(Protocol):
+    """Which way to pay; each empty for the shop's first."""
+
+    provider: str
+    method: str
+    payer: str
 
 
 class Desk:
@@ -195,8 +204,11 @@ class Desk:
             raise Problem(403, "forbidden", "only the room's host and the shop's staff may do this")
         return view
 
-    async def pay_order(self, who: Claims, order: str, key: str) -> OrderView:
-        return await self._shop.pay_order(who.merchant, who.person, order, key)
+    async def pay(self, who: Claims, order: str, key: str, way: Way) -> Paying:
+        payments = self._shop.payments
+        return await payments.pay(
+            who.merchant, who.person, order, key, provider=way.provider, method=way.method, payer=way.payer
+        )
 
     def stream_view(self, room_id: str) -> dict[str, Any]:
         """The ``stream`` section of a room."""

@@ -41,12 +41,18 @@ from gateway.schemas import (
     SaleView,
     StreamView,
 )
+from gateway.schemas_payments import PaymentView
 
 STAFF_TEXT = "assistant, host, merchant"
 
 
 class CouponGiven(Struct):
     coupon: CouponAnswer
+
+
+class PaidGiven(Struct):
+    order: OrderView
+    payment: PaymentView | None = None
 
 
 class OrderGiven(Struct):
@@ -163,7 +169,7 @@ SHOP_COMMANDS: dict[str, Command] = {
     "coupon.claim": (ClaimCommand, CouponGiven),
     "sale.hold": (HoldCommand, HoldAnswer),
     "order.create": (OrderCommand, OrderGiven),
-    "order.pay": (PayCommand, OrderGiven),
+    "order.pay": (PayCommand, PaidGiven),
     "pin": (PinBody, Nothing),
     "unpin": (ProductCommand, Nothing),
     "drop.start": (DropBody, DropGiven),

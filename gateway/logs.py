@@ -19,7 +19,8 @@ REDACTED = "[redacted]"
 # Query parameters and header values that carry a secret, in URLs, JSON and prose alike.
 _NAMED = re.compile(
     r"""(?ix)
-    (\b(?:key|token|stream_key|host_token|viewer_token|merchant_token|password|secret)   # the name
+    (\b(?:key|token|stream_key|host_token|viewer_token|merchant_token|password|secret
+       |(?:api_v3|private)_key|sign|paysign|signature)                                    # the name
        (?:\\?["'])?\s*[=:]\s*(?:\\?["'])?)                                               # = or : with quotes
     ([^\s"'&,;)}\]\\]+)
     """
@@ -33,9 +34,14 @@ _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _ADDRESS = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:\"']*:)[^\s/@\"']+(?=@)")
 
 
+# A private key as PEM, also with its line ends escaped.
+_PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+
+
 def redact(text: str) -> str:
     """``text`` with every key, token and password replaced by a mark."""
     text = _ADDRESS.sub(r"\g<1>" + REDACTED, text)
+    text = _PEM.sub(REDACTED, text)
     text = _JWT.sub(REDACTED, text)
     text = _BEARER.sub(r"\g<1>" + REDACTED, text)
     return _NAMED.sub(r"\g<1>" + REDACTED, text)
@@ -105,4 +111,6 @@ def configure_logging(level: str, *, plain: bool | None = None, worker: int | No
     logging.getLogger("uvicorn.access").handlers = []
     logging.getLogger("uvicorn.access").propagate = False
     logging.getLogger("uvicorn.error").setLevel("WARNING")
+    # Its lines hold whole addresses, and a payment's are signed.
+    logging.getLogger("httpx").setLevel("WARNING")
     logging.getLogger("alembic").setLevel("WARNING")

@@ -1,18 +1,18 @@
-"""Orders, payment and coupons of the signed-in person; a merchant's staff sees the merchant's."""
+"""Orders and coupons of the signed-in person; a merchant's staff sees the merchant's."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from gateway.answers import order_answer
-from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.desk import Desk
-from gateway.schemas import CouponView, Empty, OrderAnswer, OrderBody, Page
+from gateway.schemas import CouponView, OrderAnswer, OrderBody, Page
 from gateway.services import Services
 
 
 def order_operations(services: Services, desk: Desk) -> list[Operation]:
-    """Operations on orders, coupons and payments."""
+    """Operations on orders and coupons."""
     shop = services.shop
 
     async def create_order(call: Call) -> Any:
@@ -34,20 +34,13 @@ def order_operations(services: Services, desk: Desk) -> list[Operation]:
         order = await shop.order(call.who.merchant, call.path["id"], person=person)
         return {"order": order_answer(order, staff=call.who.staff)}
 
-    async def pay_order(call: Call) -> Any:
-        return {"order": order_answer(await desk.pay_order(call.who, call.path["id"], call_key(call)))}
-
     async def cancel_order(call: Call) -> Any:
         return {"order": order_answer(await shop.cancel_order(call.who.merchant, call.who.person, call.path["id"]))}
 
     async def list_coupons(call: Call) -> list[Any]:
         return list(await shop.coupons(call.who.merchant, call.who.person))
 
-    async def sandbox_callback(call: Call) -> Empty:
-        await shop.settle("sandbox", call.raw, call.headers)
-        return Empty()
-
-    operations = [
+    return [
         Operation("POST", "/api/v1/orders", "Order", create_order, SIGNED_IN, OrderBody, OrderAnswer, 201),
         Operation(
             "GET",
@@ -59,20 +52,6 @@ def order_operations(services: Services, desk: Desk) -> list[Operation]:
             query={"after": "cursor: the last order's id", "limit": "1 to 200", "room": "only this room's"},
         ),
         Operation("GET", "/api/v1/orders/{id}", "One order", read_order, SIGNED_IN, answer=OrderAnswer),
-        Operation("POST", "/api/v1/orders/{id}/pay", "Pay", pay_order, SIGNED_IN, answer=OrderAnswer),
         Operation("POST", "/api/v1/orders/{id}/cancel", "Cancel", cancel_order, SIGNED_IN, answer=OrderAnswer),
         Operation("GET", "/api/v1/coupons", "Own coupons", list_coupons, SIGNED_IN, answer=list[CouponView]),
     ]
-    if services.settings.sandbox_payments:
-        operations.append(
-            Operation(
-                "POST",
-                "/api/v1/payments/sandbox",
-                "Notification of the sandbox provider",
-                sandbox_callback,
-                ANYONE,
-                answer=Empty,
-                raw_body=True,
-            )
-        )
-    return operations

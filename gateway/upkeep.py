@@ -1,19 +1,26 @@
-"""Care of the database: audit, migrations, backup and restore."""
+"""Care of the database: audit, replay, reconciliation, migrations, backup and restore."""
 
 from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from commerce.attribution.touches_sql import migrate_touch_log, touch_log_path
-from commerce.audit_sql import audit
+from commerce.audit_sql import Finding, audit
 from commerce.backup_sql import backup, copy_sqlite, restore
+from commerce.domain.day import DAY_MS, day_bounds_ms, day_of
+from commerce.domain.money import yuan
 from commerce.postgres_sql import shown
+from commerce.reconcile_sql import kept_providers, read_file, read_reconciliation
+from commerce.reconciliation import reconciliation_csv
+from commerce.replay_sql import replay
 from commerce.sandbox_book import SANDBOX_FILE
-from commerce.store_sql import database_path, migrate, open_store
-from gateway.config import Settings
+from commerce.store_sql import database_path, migrate, open_store, read_engine
+from gateway.clock import system_clock
+from gateway.config import Settings, SettingsError
 from gateway.encode import encode_json
 from gateway.secrets import KEY_FILE
 from stream.protocol.recording import INDEX_FILE
@@ -27,7 +34,15 @@ def _say(text: str) -> None:
 
 def run_audit(where: Path | str, *, as_json: bool) -> int:
     """Print each invariant with its figures; 1 when one is broken."""
-    findings = audit(where)
+    return _tell(audit(where), "invariants checked", as_json=as_json)
+
+
+def run_replay(where: Path | str, *, as_json: bool) -> int:
+    """Rebuild each kind of balance from its entries and print what came out; 1 when one differs."""
+    return _tell(replay(where), "kinds of balances rebuilt from their entries", as_json=as_json)
+
+
+def _tell(findings: Sequence[Finding], what: str, *, as_json: bool) -> int:
     if as_json:
         _say(encode_json([asdict(finding) for finding in findings]).decode())
     else:
@@ -39,8 +54,49 @@ def run_audit(where: Path | str, *, as_json: bool) -> int:
                 _say(f"       {finding.detail}")
     broken = sum(not finding.ok for finding in findings)
     if not as_json:
-        _say(f"{len(findings)} invariants checked, {broken} broken")
+        _say(f"{len(findings)} {what}, {broken} broken")
     return 1 if broken else 0
+
+
+def run_reconcile(where: Path | str, day: str | None, *, as_csv: bool, file: str | None) -> int:
+    """Print the reports of the providers' files that are here for a day; 1 when something differs.
+
+    Raises ``FileNotFoundError`` when there is none, ``SettingsError`` for a day that is none.
+    """
+    day = day or day_of(system_clock() - DAY_MS)
+    try:
+        day_bounds_ms(day)
+    except ValueError as error:
+        raise SettingsError(f"--day: {error}") from error
+    engine = read_engine(where)
+    try:
+        with engine.begin() as connection:
+            if file is not None:
+                raw = read_file(connection, file, day)
+                if raw is None:
+                    raise FileNotFoundError(f"there is no file of {file} for {day}")
+                sys.stdout.buffer.write(raw)
+                return 0
+            found = (read_reconciliation(connection, name, day) for name in kept_providers(connection, day))
+            reports = [report for report in found if report is not None]
+    finally:
+        engine.dispose()
+    if not reports:
+        raise FileNotFoundError(
+            f"no provider's file of {day} is here yet: the server fetches them from 10:30 the day after"
+        )
+    if as_csv:
+        _say(reconciliation_csv(reports).rstrip("\r\n"))
+    else:
+        for report in reports:
+            _say(
+                f"{report.provider} {day}: paid {report.paid} ({yuan(report.paid_amount)}), refunded {report.refunded}"
+                f" ({yuan(report.refunded_amount)}), fees {yuan(report.fees)}, net {yuan(report.net)},"
+                f" {report.matched} matched, {sum(report.counts.values())} differ"
+            )
+            for one in report.differences:
+                _say(f"  {one.what} {one.kind} {one.number} order={one.order or '-'} there={one.there} here={one.here}")
+    return 1 if any(sum(report.counts.values()) for report in reports) else 0
 
 
 def run_migrate(settings: Settings) -> int:

@@ -22,3 +22,13 @@ def day_bounds_ms(day: str) -> tuple[int, int]:
 def day_of(now_ms: int) -> str:
     """The day ``YYYY-MM-DD`` of a moment."""
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=now_ms + OFFSET_MS)).date().isoformat()
+
+
+def rfc3339(at_ms: int) -> str:
+    """A moment in the shop's time, to the whole second before it (RFC 3339)."""
+    return local(at_ms).strftime("%Y-%m-%dT%H:%M:%S+08:00")
+
+
+def local(at_ms: int) -> datetime:
+    """A moment as the shop's wall clock shows it, without milliseconds and without a zone."""
+    return datetime(1970, 1, 1) + timedelta(seconds=(at_ms + OFFSET_MS) // 1000)  # noqa: DTZ001 - a wall clock's

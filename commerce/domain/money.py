@@ -1,5 +1,6 @@
 """Money in integer 分 (1/100 yuan), and the one rounding rule: parts always add up to the whole (promise P14)."""
 
+import re
 from collections.abc import Sequence
 
 AMOUNT_MAX = 100_000_000_00
@@ -24,3 +25,20 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
     for index in by_fraction[: total - sum(parts)]:
         parts[index] += 1
     return parts
+
+
+_YUAN = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,2})0*)?")
+
+
+def fen(yuan: str) -> int:
+    """分 from yuan as providers write them ("88.88", "-0.5", "12"). Raises ValueError for more than two decimals."""
+    match = _YUAN.fullmatch(yuan.strip())
+    if match is None:
+        raise ValueError(f"{yuan!r} is no amount in yuan")
+    sign, whole, part = match.groups()
+    return (-1 if sign else 1) * (int(whole) * 100 + int((part or "0").ljust(2, "0")))
+
+
+def yuan(fen: int) -> str:
+    """Yuan with two decimals from 分."""
+    return f"{'-' if fen < 0 else ''}{abs(fen) // 100}.{abs(fen) % 100:02}"

@@ -45,15 +45,41 @@ export class Checkout {
     this.payKey = newKey();
     this.busy = false;
     this.paid = false;
+    this.payment = null;
+    this.offers = [];
+    this.offer = null;
     this.window = sheet({
       title: t("order.title"),
       testid: "order-sheet",
       closeLabel: t("common.close"),
-      onClose: () => clearInterval(this.timer),
+      onClose: () => {
+        clearInterval(this.timer);
+        clearInterval(this.asking);
+      },
     });
     this.timer = setInterval(() => this.tick(), 250);
     this.draw();
     if (!order) this.loadCoupons();
+    this.loadOffers();
+  }
+
+  /** The ways to pay here; the sandbox, which pays at once, has none to choose from. */
+  async loadOffers() {
+    try {
+      this.offers = rows(await this.api.get("/payments"), "payments");
+      this.offer = this.offers[0] || null;
+      if (!this.busy && !this.payment && !this.paid) this.draw();
+    } catch (error) {
+      // Without the list the shop's first provider is taken.
+      toast(explain(error), "error");
+    }
+  }
+
+  /** A phone goes to the provider's page, a desktop shows a code to scan. */
+  way() {
+    if (!this.offer?.methods.length) return {};
+    const phone = matchMedia("(pointer: coarse)").matches && this.offer.methods.includes("wap");
+    return { provider: this.offer.provider, method: phone ? "wap" : "native" };
   }
 
   expires() {
@@ -92,6 +118,10 @@ export class Checkout {
       this.drawReceipt();
       return;
     }
+    if (this.payment) {
+      this.drawPayment();
+      return;
+    }
     const { item } = this;
     this.left = h("strong.time");
     this.button = h(
@@ -116,10 +146,72 @@ export class Checkout {
       this.order ? null : this.couponRow(),
       this.order?.steps?.length ? ledgerSteps(this.order) : this.ownSteps(),
       h("p.total", {}, h("span", {}, t("order.total")), price(this.amount(), "price.big")),
+      this.offers.length > 1 ? this.offerRow() : null,
       this.button,
-      h("p.faint.center", {}, t("order.sandbox")),
+      this.offer?.provider === "sandbox" ? h("p.faint.center", {}, t("order.sandbox")) : null,
     );
     this.tick();
+  }
+
+  offerRow() {
+    const select = h(
+      "select",
+      { "data-testid": "provider-select", "aria-label": t("order.provider") },
+      this.offers.map(({ provider }) =>
+        h("option", { value: provider }, knows(`provider.${provider}`) ? t(`provider.${provider}`) : provider),
+      ),
+    );
+    select.value = this.offer.provider;
+    select.addEventListener("change", () => {
+      this.offer = this.offers.find(({ provider }) => provider === select.value);
+      this.payKey = newKey();
+    });
+    return h("label.coupon-row", {}, h("span", {}, t("order.provider")), select);
+  }
+
+  /** The code to scan or the page to go to; asked for until the order is paid, whoever tells us first. */
+  drawPayment() {
+    const { fields, qr } = this.payment;
+    this.left = h("strong.time");
+    put(
+      this.window.body,
+      h("p.held-left", {}, t("order.left"), " ", this.left),
+      h("p.total", {}, h("span", {}, t("order.total")), price(this.amount(), "price.big")),
+      qr
+        ? h("img.pay-code", { src: qr, alt: t("order.scan"), "data-testid": "pay-code" })
+        : h("a.button.primary.wide", { href: fields.url, "data-testid": "pay-page" }, t("order.goPay")),
+      h("p.faint.center", {}, t(qr ? "order.scan" : "order.waiting")),
+      h("button.wide", { type: "button", on: { click: () => this.otherWay() } }, t("order.otherWay")),
+    );
+    this.tick();
+  }
+
+  otherWay() {
+    clearInterval(this.asking);
+    this.payment = null;
+    this.payKey = newKey();
+    this.draw();
+  }
+
+  async ask() {
+    try {
+      const { order } = await this.api.get(`/orders/${this.order.order}`);
+      if (!this.payment || order.status === "pending") return;
+      clearInterval(this.asking);
+      this.payment = null;
+      this.order = order;
+      if (order.status === "cancelled") {
+        this.onGone(this.hold);
+        this.window.close();
+        return;
+      }
+      this.paid = true;
+      this.onPaid(order, this.hold);
+      this.draw();
+    } catch (error) {
+      // The next round asks again; only the log needs to know.
+      console.warn("the order cannot be read", error);
+    }
   }
 
   couponRow() {
@@ -168,8 +260,14 @@ export class Checkout {
         toast(t("order.changed"), "warn");
         return;
       }
-      const answer = await this.hub.command("order.pay", { order: this.order.order, key: this.payKey });
+      const answer = await this.hub.command("order.pay", { order: this.order.order, key: this.payKey, ...this.way() });
       this.order = answer.order || this.order;
+      if (answer.payment) {
+        this.payment = answer.payment;
+        clearInterval(this.asking);
+        this.asking = setInterval(() => this.ask(), 2000);
+        return;
+      }
       this.paid = true;
       this.onPaid(this.order, this.hold);
     } catch (error) {

@@ -18,6 +18,7 @@ from sqlalchemy import text
 from commerce.audit_sql import audit_all
 from commerce.errors import CommerceError
 from commerce.payment_sandbox import SandboxProvider
+from commerce.replay_sql import REPLAYS, replay_one
 from commerce.shop import Shop
 from commerce.store_sql import Store, migrate, open_store
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, ManualClock, seed_catalogue
@@ -440,7 +441,7 @@ class ShopMachine(RuleBasedStateMachine):
         for _ in range(2):
             swept = self.do("sweep")
             for unsettled in swept.unsettled:
-                self.call(self.shop._resolve(unsettled))
+                self.call(self.shop.payments.resolve(unsettled))
         self.model.expire(self.clock())
 
     @invariant()
@@ -449,7 +450,8 @@ class ShopMachine(RuleBasedStateMachine):
             return
 
         def read(connection: Any) -> Any:
-            broken = [finding for finding in audit_all(connection, self.clock()) if not finding.ok]
+            findings = audit_all(connection, self.clock()) + [replay_one(connection, one) for one in REPLAYS]
+            broken = [finding for finding in findings if not finding.ok]
             assert not broken, broken
             sale = connection.exec_driver_sql("SELECT free, held, sold FROM sale").one()
             shelf = connection.exec_driver_sql("SELECT free FROM stock WHERE sku = 'k2'").scalar_one()

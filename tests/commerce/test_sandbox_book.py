@@ -29,7 +29,7 @@ async def test_a_query_after_a_restart_finds_what_was_decided_before(tmp_path: P
     before = opened(tmp_path, clock, declined_amounts=(999,))
     await before.start(request("paid"))
     await before.start(request("declined", 999))
-    number = before.parse((await before.query("paid")) or pytest.fail("nothing")).number
+    number = (await before.parse((await before.query("paid")) or pytest.fail("nothing"))).number
     await before.aclose()
     clock.advance(HOUR_MS)
     after = opened(tmp_path, clock)
@@ -37,10 +37,10 @@ async def test_a_query_after_a_restart_finds_what_was_decided_before(tmp_path: P
         found = await after.query("paid")
         assert found is not None
         # Signed anew: what was signed an hour ago is refused as a replay.
-        notice = after.parse(found)
+        notice = await after.parse(found)
         assert (notice.kind, notice.number, notice.amount, notice.merchant) == ("paid", number, 500, "m1")
         declined = await after.query("declined")
-        assert declined is not None and after.parse(declined).kind == "declined"
+        assert declined is not None and (await after.parse(declined)).kind == "declined"
         assert await after.query("never") is None
     finally:
         await after.aclose()
@@ -57,7 +57,7 @@ async def test_an_open_payment_can_be_paid_after_a_restart_and_a_closed_one_cann
     try:
         assert await after.query("open") is None
         paid = after.pay("open")
-        assert paid is not None and after.parse(paid).kind == "paid"
+        assert paid is not None and (await after.parse(paid)).kind == "paid"
         assert after.pay("closed") is None
     finally:
         await after.aclose()

@@ -247,6 +247,8 @@ async def test_orders_are_paged_newest_first(place: Path | str) -> None:
 async def test_old_request_keys_and_delivered_events_are_swept(place: Path | str) -> None:
     async with shop_world(place) as world:
         sale = await world.sale()
+        drop = await world.drop()
+        await world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "a")
         await world.hold(sale.sale, "one", key="a")
         await world.told()
         world.clock.advance(47 * 3_600_000)

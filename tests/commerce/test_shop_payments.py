@@ -163,7 +163,7 @@ async def test_a_due_order_with_a_started_payment_waits_for_the_provider_s_word(
         assert await code_of(world.hold(sale.sale, "two", key="k")) == "sold_out"
         world.shop._timer = asyncio.get_running_loop().call_later(60, print)
         await world.shop._sweep_and_follow()
-        await asyncio.gather(*world.shop._calls.values())
+        await world.shop.payments.idle()
         assert (await world.shop.order(MERCHANT, order.order)).status == "paid"
 
 
@@ -174,7 +174,7 @@ async def test_a_due_order_nobody_paid_is_closed_at_the_provider_first(anywhere:
         world.clock.advance(300_000)
         world.shop._timer = asyncio.get_running_loop().call_later(60, print)
         await world.shop._sweep_and_follow()
-        await asyncio.gather(*world.shop._calls.values())
+        await world.shop.payments.idle()
         assert (await world.shop.order(MERCHANT, order.order)).reason == "expired"
         assert world.provider.pay(payment) is None
         assert (await world.hold(sale.sale, "two", key="k")).quantity == 1

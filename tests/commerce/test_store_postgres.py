@@ -204,9 +204,10 @@ async def test_touches_are_written_to_a_schema_of_their_own_without_waiting_for_
 
 
 FILL = (
-    "INSERT INTO quota SELECT 'sale', lpad(n::text, 20, '0'), 1 FROM generate_series(1, {n}) AS n",
+    "INSERT INTO quota SELECT 'sale', lpad(n::text, 20, '0'), 1, lpad(n::text, 20, '0')"
+    " FROM generate_series(1, {n}) AS n",
     "INSERT INTO hold SELECT lpad(n::text, 20, '0'), 'm', 'sale', 'sku', lpad(n::text, 20, '0'), 1, 1, n,"
-    " CASE WHEN n % 10 = 0 THEN 'held' ELSE 'sold' END, 'o' || n FROM generate_series(1, {n}) AS n",
+    " CASE WHEN n % 10 = 0 THEN 'held' ELSE 'sold' END, 'o' || n, 'k', 'h', NULL FROM generate_series(1, {n}) AS n",
     "INSERT INTO request SELECT 'm', 'hold/sale', lpad(n::text, 20, '0'), 'k', 'h', 'a', n"
     " FROM generate_series(1, 5 * {n}) AS n",
     "INSERT INTO outbox SELECT n, lpad(n::text, 20, '0'), 't', repeat('x', 200), n, n, 'w'"

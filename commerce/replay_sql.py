@@ -1,0 +1,162 @@
+"""Rebuild every balance from the entries behind it, one by one in the order of time, and compare (``siyu replay``).
+
+The audit lets the database add up; this adds up here, independently of it, and sees each moment on the way: a counter
+that was below zero once and is right again today is found, too. Entries of one millisecond count as one moment, as
+their ids do not say which came first.
+"""
+
+# ruff: noqa: S608 - the queries are constants.
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, text
+
+from commerce.audit_sql import BROKEN_SHOWN_MAX, Finding
+from commerce.stock_sql import COUNTERS
+from commerce.store_sql import read_engine
+
+ROWS_AT_ONCE = 5_000
+"""Entries read in one go: the journal of years does not fit in memory, its balances do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Balances by ``key``: ``entries`` are signed differences with their moment ``at``, in its order.
+
+    Both queries give ``key`` and one column for each of ``counters``; those in ``never_below_0`` are watched.
+    """
+
+    name: str
+    counters: tuple[str, ...]
+    entries: str
+    balances: str
+    never_below_0: tuple[str, ...] = ()
+
+
+_STOCK = ", ".join(COUNTERS)
+_UNPAID = "('pending', 'cancelled')"
+REPLAYS = (
+    Replay(
+        "stock by its journal",
+        COUNTERS,
+        f"SELECT sku AS key, created_ms AS at, {_STOCK} FROM stock_entry ORDER BY created_ms, id",
+        f"SELECT sku AS key, {_STOCK} FROM stock",
+        ("free", "held", "sold", "shipped", "quarantined"),
+    ),
+    Replay(
+        "sales by their holds",
+        ("held", "sold"),
+        "SELECT sale AS key, 0 AS at, CASE state WHEN 'held' THEN quantity ELSE 0 END AS held,"
+        " CASE state WHEN 'sold' THEN quantity ELSE 0 END AS sold FROM hold WHERE sale IS NOT NULL",
+        "SELECT id AS key, held, sold FROM sale",
+    ),
+    Replay(
+        "limits per person by holds and coupons",
+        ("used",),
+        "SELECT sale || '/' || person AS key, 0 AS at, quantity AS used FROM hold"
+        " WHERE sale IS NOT NULL AND state IN ('held', 'sold')"
+        " UNION ALL SELECT drop_id || '/' || person, 0, 1 FROM coupon",
+        "SELECT scope || '/' || person AS key, used FROM quota",
+    ),
+    Replay(
+        "drops by their coupons",
+        ("issued",),
+        "SELECT drop_id AS key, created_ms AS at, 1 AS issued FROM coupon ORDER BY created_ms",
+        "SELECT id AS key, issued FROM drop_",
+    ),
+    Replay(
+        "refunded money by refunds",
+        ("refunded",),
+        "SELECT order_id AS key, created_ms AS at, amount AS refunded FROM refund WHERE kind = 'order'"
+        " ORDER BY created_ms",
+        "SELECT id AS key, refunded FROM orders",
+    ),
+    Replay(
+        "money of orders by the providers' notices",
+        ("money",),
+        # What came for an order, less what went back; what is booked to go back and has not gone is still there.
+        "SELECT p.order_id AS key, e.received_ms AS at, e.amount AS money FROM payment_event AS e"
+        " JOIN payment AS p ON p.id = e.payment AND p.provider = e.provider WHERE e.kind = 'paid'"
+        " UNION ALL SELECT order_id, done_ms, -amount FROM refund WHERE state = 'done' ORDER BY 2",
+        f"SELECT o.id AS key, CASE WHEN o.status IN {_UNPAID} THEN 0 ELSE o.amount - o.refunded END"
+        " + coalesce(r.owed, 0) AS money FROM orders AS o LEFT JOIN (SELECT order_id, sum(amount) AS owed FROM refund"
+        " WHERE state <> 'done' GROUP BY order_id) AS r ON r.order_id = o.id",
+        ("money",),
+    ),
+)
+
+
+def replay(where: Path | str) -> list[Finding]:
+    """Rebuild all balances of a database (a data directory, ``sqlite:///FILE``, ``postgresql://…``) at one moment.
+
+    Raises StoreError when there is no database.
+    """
+    engine = read_engine(where)
+    try:
+        with engine.begin() as connection:
+            return [replay_one(connection, one) for one in REPLAYS]
+    finally:
+        engine.dispose()
+
+
+def replay_one(connection: Connection, wanted: Replay) -> Finding:
+    """Rebuild one kind of balances."""
+    rebuilt, entries, below = _rebuild(connection, wanted)
+    broken = list(below)
+    balances = 0
+    for row in _rows(connection, wanted.balances):
+        balances += 1
+        told = [int(row[name]) for name in wanted.counters]
+        found = rebuilt.pop(row["key"], None) or [0] * len(told)
+        if told != found:
+            broken.append(_difference(row["key"], wanted.counters, told, found))
+    for key, found in rebuilt.items():
+        if any(found):
+            broken.append(_difference(key, wanted.counters, None, found))
+    figures = {"balances": balances, "entries": entries, "broken": len(broken)}
+    return Finding(wanted.name, not broken, figures, tuple(broken[:BROKEN_SHOWN_MAX]))
+
+
+def _rebuild(connection: Connection, wanted: Replay) -> tuple[dict[str, list[int]], int, list[dict[str, Any]]]:
+    """The balances, how many entries they came from, and what was below zero after some moment."""
+    rebuilt: dict[str, list[int]] = {}
+    watched = [wanted.counters.index(name) for name in wanted.never_below_0]
+    below: list[dict[str, Any]] = []
+    moved: set[str] = set()
+    moment: int | None = None
+    entries = 0
+
+    def look() -> None:
+        for key in moved:
+            low = [wanted.counters[place] for place in watched if rebuilt[key][place] < 0]
+            if low:
+                below.append({"key": key, "at": moment, "below_0": low})
+        moved.clear()
+
+    for row in _rows(connection, wanted.entries):
+        entries += 1
+        if row["at"] != moment:
+            look()
+            moment = row["at"]
+        balance = rebuilt.setdefault(row["key"], [0] * len(wanted.counters))
+        for place, name in enumerate(wanted.counters):
+            balance[place] += int(row[name])
+        if watched:
+            moved.add(row["key"])
+    look()
+    return rebuilt, entries, below
+
+
+def _rows(connection: Connection, statement: str) -> Iterator[RowMapping]:
+    yield from connection.execution_options(yield_per=ROWS_AT_ONCE).execute(text(statement)).mappings()
+
+
+def _difference(key: str, counters: Sequence[str], told: list[int] | None, found: list[int]) -> dict[str, Any]:
+    return {
+        "key": key,
+        "told": None if told is None else dict(zip(counters, told, strict=True)),
+        "rebuilt": dict(zip(counters, found, strict=True)),
+    }

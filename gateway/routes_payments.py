@@ -1,0 +1,85 @@
+"""Paying, the providers' callbacks, and their daily files against the shop's books."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from commerce.domain.day import DAY_MS, day_of
+from commerce.errors import Invalid, NotFound
+from commerce.reconciliation import reconciliation_csv
+from gateway.answers import paying_answer
+from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key
+from gateway.client import CORS_HEADERS
+from gateway.desk import Desk
+from gateway.schemas_payments import BillAnswer, BillBody, PaidAnswer, PayBody, ProviderOffer, ReconciliationAnswer
+from gateway.services import Services
+
+MERCHANT = frozenset({"merchant"})
+
+
+def payment_operations(services: Services, desk: Desk) -> list[Operation]:
+    """Operations on payments."""
+    payments = services.shop.payments
+
+    async def pay_order(call: Call) -> Any:
+        return paying_answer(await desk.pay(call.who, call.path["id"], call_key(call), call.body))
+
+    async def list_providers(call: Call) -> list[ProviderOffer]:
+        return [ProviderOffer(one.name, list(one.methods)) for one in payments.offered(call.who.merchant)]
+
+    async def payment_callback(call: Call) -> Response:
+        answer = await payments.answer(call.path["provider"], call.raw, call.headers)
+        return Response(answer.body, answer.status, media_type=answer.content_type)
+
+    return [
+        Operation("POST", "/api/v1/orders/{id}/pay", "Pay", pay_order, SIGNED_IN, PayBody, PaidAnswer),
+        Operation("GET", "/api/v1/payments", "Ways to pay", list_providers, SIGNED_IN, answer=list[ProviderOffer]),
+        Operation(
+            "POST",
+            "/api/v1/payments/{provider}",
+            "Callback of a payment provider",
+            payment_callback,
+            ANYONE,
+            raw_body=True,
+        ),
+    ]
+
+
+def reconciliation_operations(services: Services) -> list[Operation]:
+    """Operations on the providers' daily files."""
+    reconciliation = services.shop.reconciliation
+
+    async def read_reconciliations(call: Call) -> Any:
+        day = call.query.get("day") or day_of(services.clock() - DAY_MS)
+        form = call.query.get("format", "json")
+        if form not in ("json", "csv"):
+            raise Invalid("format is json or csv")
+        reports = await reconciliation.reports(day, call.who.merchant)
+        if form == "json":
+            return reports
+        headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
+        headers["content-disposition"] = f'attachment; filename="reconciliation-{day}.csv"'
+        # The byte order mark tells spreadsheets that it is UTF-8.
+        return Response(reconciliation_csv(reports).encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
+
+    async def fetch_bill(call: Call) -> BillAnswer:
+        body: BillBody = call.body
+        if body.provider not in [one.name for one in services.shop.payments.offered(call.who.merchant)]:
+            raise NotFound("no such payment provider")
+        return BillAnswer(await reconciliation.fetch(body.provider, body.day))
+
+    path = "/api/v1/reconciliations"
+    return [
+        Operation(
+            "GET",
+            path,
+            "Providers' files of a day against the books",
+            read_reconciliations,
+            MERCHANT,
+            answer=list[ReconciliationAnswer],
+            query={"day": "YYYY-MM-DD in Asia/Shanghai, yesterday when left out", "format": "json (default) or csv"},
+        ),
+        Operation("POST", path, "Fetch a provider's file", fetch_bill, MERCHANT, BillBody, BillAnswer),
+    ]
