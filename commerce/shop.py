@@ -71,6 +71,7 @@ from commerce.ledger import (
     fingerprint,
 )
 from commerce.ledger_sql import GroupCommitLedger
+from commerce.members import Members
 from commerce.outbox_follow_sql import OutboxFollower
 from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
 from commerce.payment import (
@@ -137,6 +138,7 @@ class Shop:
         )
         self._clock = self.ledger.now
         self.aftersale = AfterSale(store, self.ledger, clock=self._clock)
+        self.members = Members(store, self.ledger, clock=self._clock)
         self._dispatcher.answer(self._act_outside)
         self._follower = OutboxFollower(store, self._dispatcher.follow) if store.shared else None
         self._loop: asyncio.AbstractEventLoop | None = None
