@@ -93,6 +93,8 @@ SWEEP_S = 1.0
 """How often due holds and orders are looked for when nobody buys."""
 OUTSIDE_CALLS_MAX = 64
 """Calls to the provider under way from housekeeping; more wait for the next sweep."""
+ENTRY_KEY = "entry"
+"""The request key of what comes on entry: one of each giving, however often somebody comes in."""
 ALARMS_MAX = 1_000
 """Sales whose opening or closing has its own timer; others are told of by the next sweep."""
 
@@ -220,6 +222,18 @@ class Shop:
         if not key_fits(key):
             return self._failed(Invalid(KEY_RULE))
         return self.ledger.submit(Claim(merchant, room, person, drop, key, ""))
+
+    async def entry_coupons(self, merchant: str, room: str, person: str) -> list[CouponGranted]:
+        """Give a person what the room gives on entry (进店送券): those coupons that are new to them. Raises Busy."""
+        wanted = await self._store.read(
+            lambda connection: drops_sql.entry_givings(connection, merchant, room, person, self._clock())
+        )
+        claims = [self.claim_coupon(merchant, room, person, drop, ENTRY_KEY) for drop in wanted]
+        answers = await asyncio.gather(*claims, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, Refused):
+                raise answer
+        return [answer for answer in answers if isinstance(answer, CouponGranted)]
 
     def _failed(self, error: CommerceError) -> "asyncio.Future[Any]":
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
