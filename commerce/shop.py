@@ -440,6 +440,10 @@ class Shop:
         """Coupon drops of a room, newest first."""
         return await self._store.read(lambda connection: views_sql.read_drops(connection, room, self._clock()))
 
+    async def givings(self, room: str) -> list[DropView]:
+        """Givings of a room (coupons on entry, with a sign-in, with a payment), newest first."""
+        return await self._store.read(lambda connection: views_sql.read_givings(connection, room, self._clock()))
+
     async def sale(self, sale: str) -> SaleView:
         """One sale. Raises NotFound."""
         row = await self._store.read(lambda connection: views_sql.read_sale(connection, sale))
