@@ -134,7 +134,7 @@ class Payments:
             return Paying(started.order, chosen.name, None)
         title = started.order.lines[0].title if started.order.lines else ""
         request = PaymentRequest(
-            started.payment, merchant, started.order.amount, started.expires_ms, title, method, payer
+            started.payment, merchant, started.order.due, started.expires_ms, title, method, payer
         )
         return await self._open(chosen, request, started.order)
 

@@ -73,6 +73,11 @@ def drop_view(drop: DropRow, now_ms: int) -> DropView:
         starts=drop.starts_ms,
         ends=drop.ends_ms,
         state=str(drop_state(drop, now_ms)),
+        percent=drop.percent,
+        stack=drop.stack,
+        audience=drop.audience,
+        issuer=drop.issuer,
+        way=drop.way,
     )
 
 
@@ -80,10 +85,20 @@ def coupon_view(row: Row[Any], now_ms: int) -> CouponView:
     """A ``SELECT *`` row of ``coupon`` as its owner sees it; unused past its date shows as expired."""
     expired = row.state == "unused" and now_ms >= row.expires_ms
     return CouponView(
-        row.id, row.drop_id, row.title, row.amount, row.threshold, row.expires_ms, "expired" if expired else row.state
+        row.id,
+        row.drop_id,
+        row.title,
+        row.amount,
+        row.threshold,
+        row.expires_ms,
+        "expired" if expired else row.state,
+        row.percent,
+        row.stack,
+        row.reason,
     )
 
 
+_ORDER_COUPONS = text("SELECT coupon FROM order_coupon WHERE order_id = :order ORDER BY n")
 _LINES = text("SELECT * FROM order_line WHERE order_id = :order ORDER BY n")
 
 
@@ -115,6 +130,11 @@ def order_view(connection: Connection, row: Row[Any]) -> OrderView:
         delivery=None if row.delivery is None else orjson.loads(row.delivery),
         fulfilled=row.fulfilled_ms,
         done=row.done_ms,
+        kind=row.kind,
+        stored=row.stored,
+        points=row.points,
+        due=row.amount - row.stored,
+        coupons=() if row.coupon is None else tuple(connection.execute(_ORDER_COUPONS, {"order": row.id}).scalars()),
     )
 
 
@@ -137,6 +157,8 @@ def refund_view(connection: Connection, row: Row[Any]) -> RefundView:
         done=row.done_ms,
         number=row.number,
         error=row.error,
+        stored=row.stored,
+        points=row.points,
     )
 
 
@@ -145,8 +167,12 @@ _SALES_OF_ROOM = text(
     " ORDER BY created_ms DESC, id DESC LIMIT :limit"
 )
 _DROPS_OF_ROOM = text(
-    "SELECT * FROM drop_ WHERE room = :room AND (closed_ms IS NULL OR closed_ms > :since)"
+    "SELECT * FROM drop_ WHERE room = :room AND way = 'drop' AND (closed_ms IS NULL OR closed_ms > :since)"
     " ORDER BY starts_ms DESC, id DESC LIMIT :limit"
+)
+_GIVINGS_OF_ROOM = text(
+    "SELECT * FROM drop_ WHERE room = :room AND way <> 'drop' AND closed_ms IS NULL AND ends_ms > :now"
+    " ORDER BY id DESC LIMIT :limit"
 )
 _PRODUCT = text(
     "SELECT k.product, p.title, p.image FROM sku AS k JOIN product AS p ON p.id = k.product"
@@ -173,6 +199,12 @@ def read_drops(connection: Connection, room: str, now_ms: int) -> list[DropView]
     """Coupon drops of a room, newest first."""
     parameters = {"room": room, "since": now_ms - CLOSED_SHOWN_MS, "limit": LIST_MAX}
     return [drop_view(drop_row(row), now_ms) for row in connection.execute(_DROPS_OF_ROOM, parameters).mappings()]
+
+
+def read_givings(connection: Connection, room: str, now_ms: int) -> list[DropView]:
+    """Givings of a room that go on, newest first."""
+    found = connection.execute(_GIVINGS_OF_ROOM, {"room": room, "now": now_ms, "limit": LIST_MAX})
+    return [drop_view(drop_row(row), now_ms) for row in found.mappings()]
 
 
 def read_product(connection: Connection, merchant: str, sku: str) -> tuple[str, str, str] | None:

@@ -72,6 +72,7 @@ from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_hub import hub_operations
+from gateway.routes_members import coupon_operations, goods_operations, member_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
@@ -327,6 +328,9 @@ def _operations(
         *aftersale_operations(services, desk),
         *statement_operations(services),
         *reconciliation_operations(services),
+        *member_operations(services, desk),
+        *coupon_operations(services, desk),
+        *goods_operations(services, desk),
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
         *show_operations(services.media, services.rooms, desk),

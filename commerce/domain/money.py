@@ -42,3 +42,11 @@ def fen(yuan: str) -> int:
 def yuan(fen: int) -> str:
     """Yuan with two decimals from 分."""
     return f"{'-' if fen < 0 else ''}{abs(fen) // 100}.{abs(fen) % 100:02}"
+
+
+def portion(total: int, part: int, whole: int) -> int:
+    """What of ``total`` belongs to the first ``part`` of ``whole``, rounded down.
+
+    Given back step by step, each step is the difference of two portions: so the steps add up to ``total`` exactly.
+    """
+    return total * part // whole if whole else 0

@@ -6,6 +6,7 @@ import { $, copy, h, icon, put, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { addStrings, explain, knows, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
+import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
 
@@ -19,6 +20,7 @@ const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
 addStrings(MERCHANT);
 
 const api = staffApi();
+const program = programForm(api, $("program-form"));
 const state = {
   days: recall("local", "siyu.period", 7),
   board: null,
@@ -43,6 +45,7 @@ async function load() {
     api.get("/rooms"),
   ]);
   Object.assign(state, { board, links: rows(links, "links"), rooms: rows(rooms, "rooms") });
+  await program.load();
   $("console").hidden = false;
   draw();
 }

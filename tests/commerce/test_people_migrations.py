@@ -9,8 +9,10 @@ from sqlalchemy import CheckConstraint, MetaData, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 import commerce.tables_access
+import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_ledger
+import commerce.tables_members
 import commerce.tables_people
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, sqlite_engine
@@ -21,6 +23,8 @@ assert commerce.tables_ledger
 assert commerce.tables_people
 assert commerce.tables_access
 assert commerce.tables_aftersale
+assert commerce.tables_accounts
+assert commerce.tables_members
 
 
 @pytest.mark.parametrize(
