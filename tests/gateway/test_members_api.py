@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,24 @@ async def test_a_guides_budget_is_funded_by_the_merchant_and_bounds_the_coupons(
         assert (less.status_code, less.json()["code"]) == (422, "insufficient")
         assert made["issuer"] == "guide-1"
         assert (await good(shop, "GET", "/budgets", token=boss))[0]["free"] == 1_000
+
+
+async def test_a_room_hears_that_a_limited_time_price_has_ended(tmp_path: Path) -> None:
+    async with rig(tmp_path) as shop:
+        room, boss = shop.shop.room, shop.shop.merchant_token
+        card = await good(
+            shop, "POST", f"/rooms/{room}/products", {"title": "a", "price": 1_000, "stock": 9}, token=boss
+        )
+        now = shop.clock()
+        offer = {"price": 800, "until_ms": now + 1_000}
+        await good(shop, "PUT", f"/skus/{card['sku']}/offer", offer, token=boss)
+
+        async with asyncio.timeout(60):
+            while True:
+                # The room's own copy, which snapshots and polls give out: nobody asks the shop anew here.
+                cards = shop.application.bridge._states[room].shelf
+                [shown] = [one for one in cards if one["product"] == card["product"]]
+                if shop.clock() > now + 1_000 and shown["price"] == 1_000:
+                    break
+                await asyncio.sleep(0.05)
+        assert "offer_until" not in shown or shown["offer_until"] is None
