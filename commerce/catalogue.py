@@ -249,15 +249,25 @@ class Catalogue:
         return await self._edit(merchant, product, edit)
 
     async def add_variant(
-        self, merchant: str, product: str, name: str, price: int, list_price: int | None = None, default: str = ""
+        self,
+        merchant: str,
+        product: str,
+        name: str,
+        price: int,
+        list_price: int | None = None,
+        default: str = "",
+        slot_ms: int | None = None,
     ) -> ProductView:
         """Make one more SKU of a product; ``default`` names the SKU that the product was made with.
+
+        With ``slot_ms`` it is a time that can be booked until it begins.
 
         Raises ``Refused("already")``, ``Refused("limit")``, ``NotFound``, ``Invalid``.
         """
         now_ms, checked = self._clock(), check.price(price)
         listed = check.list_price(list_price, checked)
         called = check.title(name, "name")
+        slot = None if slot_ms is None else check.whole(slot_ms, "slot_ms", now_ms + 1, now_ms + OFFER_AHEAD_MS_MAX)
         first = check.title(default, "default") if default else ""
 
         def change(db: Transaction) -> tuple[ProductView, list[CatalogueEvent]]:
@@ -268,7 +278,7 @@ class Catalogue:
                 sql.name_default(db, old.sku, first)
             # Ids are in the order of the SKUs, also of two that are made within a millisecond.
             made = _id(max(now_ms, id_time_ms(sql.newest_sku(db, product)) + 1))
-            sql.add_variant(db, merchant, product, VariantView(made, called, checked, listed, 1, 0))
+            sql.add_variant(db, merchant, product, VariantView(made, called, checked, listed, 1, 0, slot))
             return sql.product(db, merchant, product), self._showing(db, merchant, product)
 
         return await self._write(change)

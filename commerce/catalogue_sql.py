@@ -57,8 +57,8 @@ _VARIANTS = text(
 ).bindparams(bindparam("products", expanding=True))
 _SKU = text("SELECT * FROM sku WHERE id = :sku AND merchant = :merchant")
 _INSERT_SKU = text(
-    "INSERT INTO sku (id, product, merchant, name, price, list_price, version, kind, bonus)"
-    " VALUES (:sku, :product, :merchant, :name, :price, :list_price, :version, :kind, :bonus)"
+    "INSERT INTO sku (id, product, merchant, name, price, list_price, version, kind, bonus, slot_ms)"
+    " VALUES (:sku, :product, :merchant, :name, :price, :list_price, :version, :kind, :bonus, :slot)"
 )
 _ONE_PRODUCT = text(f"{_PRODUCT} AND p.id = :product")
 _PRODUCTS = text(f"{_PRODUCT} AND p.id > :after ORDER BY p.id LIMIT :limit")
@@ -198,7 +198,7 @@ def insert_product(db: Connection, merchant_id: str, view: ProductView, now_ms: 
         ),
         row,
     )
-    db.execute(_INSERT_SKU, row | {"name": "", "kind": view.kind, "bonus": view.bonus})
+    db.execute(_INSERT_SKU, row | {"name": "", "kind": view.kind, "bonus": view.bonus, "slot": None})
 
 
 def product(db: Connection, merchant_id: str, product_id: str) -> ProductView:
@@ -385,7 +385,7 @@ def add_variant(db: Connection, merchant_id: str, product_id: str, view: Variant
     if view.name in {row.name for row in there}:
         raise Refused("already", "the product has a variant of this name")
     row = {"sku": view.sku, "product": product_id, "merchant": merchant_id, "name": view.name, "price": view.price}
-    more = {"list_price": view.list_price, "version": view.version, "kind": "goods", "bonus": 0}
+    more = {"list_price": view.list_price, "version": view.version, "kind": "goods", "bonus": 0, "slot": view.slot}
     db.execute(_INSERT_SKU, {**row, **more})
 
 
@@ -436,16 +436,16 @@ def _variants(db: Connection, products: Sequence[str]) -> dict[str, list[Row[Any
 def _variant(row: Row[Any], now_ms: int | None) -> VariantView:
     """A SKU as a card shows it now, or, without a time, at its shelf price."""
     if now_ms is None:
-        return VariantView(row.id, row.name, row.price, row.list_price, row.version, row.stock)
+        return VariantView(row.id, row.name, row.price, row.list_price, row.version, row.stock, row.slot_ms)
     now = price_at(row.price, row.version, row.offer_price, row.offer_from_ms, row.offer_until_ms, now_ms)
-    return VariantView(row.id, row.name, now.price, max(row.list_price, now.shelf), now.version, row.stock)
+    stock = 0 if row.slot_ms is not None and row.slot_ms <= now_ms else row.stock
+    return VariantView(row.id, row.name, now.price, max(row.list_price, now.shelf), now.version, stock, row.slot_ms)
 
 
 def _turns(row: Any, now_ms: int) -> list[int]:
-    """The moments to come at which a SKU's price changes by the clock."""
-    if row.offer_price is None:
-        return []
-    return [moment for moment in (row.offer_from_ms, row.offer_until_ms) if moment > now_ms]
+    """The moments to come at which a SKU's price changes, or its time begins."""
+    moments = (row.offer_from_ms, row.offer_until_ms, getattr(row, "slot_ms", None))
+    return [moment for moment in moments if moment is not None and moment > now_ms]
 
 
 def _cards(db: Connection, query: TextClause, room_id: str, now_ms: int) -> tuple[Card, ...]:
@@ -456,6 +456,7 @@ def _cards(db: Connection, query: TextClause, room_id: str, now_ms: int) -> tupl
 
 def _card(row: Row[Any], variants: Sequence[Row[Any]], now_ms: int) -> Card:
     now = price_at(row.price, row.version, row.offer_price, row.offer_from_ms, row.offer_until_ms, now_ms)
+    shown = tuple(_variant(one, now_ms) for one in variants)
     turns = [moment for one in (row, *variants) for moment in _turns(one, now_ms)]
     return Card(
         row.product,
@@ -464,7 +465,7 @@ def _card(row: Row[Any], variants: Sequence[Row[Any]], now_ms: int) -> Card:
         now.price,
         max(row.list_price, now.shelf),
         row.image,
-        sum(one.stock for one in variants) if variants else row.stock,
+        sum(one.stock for one in shown) if shown else row.stock,
         now.version,
         bool(row.explaining),
         row.media_ms,
@@ -474,7 +475,7 @@ def _card(row: Row[Any], variants: Sequence[Row[Any]], now_ms: int) -> Card:
         row.bonus,
         None if now.limited is None else row.offer_until_ms,
         min(turns, default=None),
-        tuple(_variant(one, now_ms) for one in variants),
+        shown,
     )
 
 

@@ -46,7 +46,10 @@ class RoomView:
 
 @dataclass(frozen=True, slots=True)
 class VariantView:
-    """One SKU of a product that has several: ``name`` tells them apart (red, L), ``stock`` is what is free to sell."""
+    """One SKU of a product that has several: ``name`` tells them apart (red, L), ``stock`` is what is free to sell.
+
+    With ``slot`` it is a time that can be booked until it begins (Unix milliseconds).
+    """
 
     sku: str
     name: str
@@ -54,11 +57,13 @@ class VariantView:
     list_price: int
     version: int
     stock: int
+    slot: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give the JSON shape."""
         return {
             "sku": self.sku,
+            "slot": self.slot,
             "name": self.name,
             "price": self.price,
             "list_price": self.list_price,

@@ -184,6 +184,7 @@ _COUPONS = text("SELECT * FROM coupon WHERE merchant = :merchant AND person = :p
 _SOLD = text(
     "SELECT count(*) AS orders, coalesce(sum(amount), 0) AS amount FROM orders"
     " WHERE merchant = :merchant AND room = :room AND id >= :lowest AND status NOT IN ('pending', 'cancelled')"
+    " AND kind = 'goods'"
 )
 _ORDER = text("SELECT * FROM orders WHERE id = :id AND merchant = :merchant")
 _PAYMENT = text("SELECT merchant, provider FROM payment WHERE id = :id")

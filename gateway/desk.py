@@ -127,7 +127,7 @@ class Desk:
     async def add_variant(self, who: Claims, product: str, body: VariantBody, *, default: str = "") -> ProductView:
         """One more SKU of a product, without stock yet; ``default`` names the SKU that was there before."""
         return await self._catalogue.add_variant(
-            who.merchant, product, body.name, body.price, body.list_price or None, default
+            who.merchant, product, body.name, body.price, body.list_price or None, default, body.slot_ms
         )
 
     async def set_price(self, who: Claims, room_id: str, product: str, body: PriceBody) -> Card:

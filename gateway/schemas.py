@@ -68,6 +68,7 @@ class VariantBody(Body, kw_only=True):
     price: Price
     list_price: Cents | None = None
     stock: Stock = 0
+    slot_ms: Millis | None = None
 
 
 class ProductBody(Body, kw_only=True):
@@ -268,6 +269,7 @@ class VariantView(Struct):
     list_price: int
     version: int
     stock: int
+    slot: int | None = None
 
 
 class CardView(Struct):

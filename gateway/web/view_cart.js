@@ -1,7 +1,7 @@
 /** The cart of one visit, and the sheet in which one of several variants is chosen. */
 
 import { h, put, sheet } from "./dom.js";
-import { money, t } from "./i18n.js";
+import { money, t, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { price } from "./view_cards.js";
 
@@ -108,6 +108,7 @@ export function chooseVariant(card, { buy, add }) {
               },
             },
             variant.name || t("variant.plain"),
+            variant.slot ? h("small", {}, when(variant.slot)) : null,
             h("small.faint", {}, variant.stock ? t("shelf.left", { n: variant.stock }) : t("shelf.soldout")),
           ),
         ),

@@ -193,6 +193,15 @@ async def test_a_hundred_gives_a_hundred_and_twenty_spent_and_refunded_in_ratio(
         assert (now.principal, now.bonus, now.points_pending, now.spent) == (10_000, 2_000, 0, 0)
 
 
+async def test_a_room_has_sold_goods_and_not_the_stored_value_that_pays_for_them(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
+        await member_world(world)
+        await buy(world, "one", "card", sku=CARD)
+        await buy(world, "one", "o", 3, stored=6_000)
+        sold = await world.shop.sold(MERCHANT, ROOM, world.clock() - DAY_MS)
+        assert (sold.orders, sold.amount) == (1, 6_000)
+
+
 async def test_money_and_stored_value_share_a_refund(anywhere: Path | str) -> None:
     async with shop_world(anywhere) as world:
         await member_world(world)

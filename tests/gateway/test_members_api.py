@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,58 @@ async def test_a_guides_budget_is_funded_by_the_merchant_and_bounds_the_coupons(
         assert (less.status_code, less.json()["code"]) == (422, "insufficient")
         assert made["issuer"] == "guide-1"
         assert (await good(shop, "GET", "/budgets", token=boss))[0]["free"] == 1_000
+
+
+async def test_a_room_hears_that_a_limited_time_price_has_ended(tmp_path: Path) -> None:
+    async with rig(tmp_path) as shop:
+        room, boss = shop.shop.room, shop.shop.merchant_token
+        card = await good(
+            shop, "POST", f"/rooms/{room}/products", {"title": "a", "price": 1_000, "stock": 9}, token=boss
+        )
+        now = shop.clock()
+        offer = {"price": 800, "until_ms": now + 1_000}
+        await good(shop, "PUT", f"/skus/{card['sku']}/offer", offer, token=boss)
+
+        async with asyncio.timeout(60):
+            while True:
+                # The room's own copy, which snapshots and polls give out: nobody asks the shop anew here.
+                cards = shop.application.bridge._states[room].shelf
+                [shown] = [one for one in cards if one["product"] == card["product"]]
+                if shop.clock() > now + 1_000 and shown["price"] == 1_000:
+                    break
+                await asyncio.sleep(0.05)
+        assert "offer_until" not in shown or shown["offer_until"] is None
+
+
+async def test_a_time_is_booked_up_to_its_places_and_until_it_begins(tmp_path: Path) -> None:
+    async with rig(tmp_path) as shop:
+        shop.clock.stop()
+        room, boss = shop.shop.room, shop.shop.merchant_token
+        begins = shop.clock() + 3_600_000
+        slots = [
+            {"name": "上午", "price": 5_000, "stock": 1, "slot_ms": begins},
+            {"name": "下午", "price": 5_000, "stock": 1, "slot_ms": begins + 3_600_000},
+        ]
+        body = {"title": "茶艺课", "price": 5_000, "stock": 0, "name": "候补", "variants": slots}
+        card = await good(shop, "POST", f"/rooms/{room}/products", body, token=boss)
+        assert [one["slot"] for one in card["variants"]] == [None, begins, begins + 3_600_000]
+        past = slots[0] | {"name": "昨天", "slot_ms": shop.clock()}
+        refused = await shop.call("POST", f"/products/{card['product']}/variants", past, token=boss)
+        assert (refused.status_code, refused.json()["code"]) == (400, "invalid")
+
+        async def book(sku: str, person: str) -> tuple[int, str]:
+            token = (await shop.guest(device=person))["token"]
+            delivery = {"method": "pickup", "name": "小满", "phone": "13800000000"}
+            order = {"room": room, "lines": [{"sku": sku, "quantity": 1}], "delivery": delivery}
+            answer = await shop.call("POST", "/orders", order, token=token, key="o")
+            return answer.status_code, answer.json().get("code", "")
+
+        morning, afternoon = (one["sku"] for one in card["variants"][1:])
+        assert await book(morning, "a") == (201, "")
+        assert await book(morning, "b") == (422, "sold_out")
+        shop.clock.ahead_ms += 3_600_000
+        shelf = await good(shop, "GET", f"/rooms/{room}/products")
+        [shown] = [one for one in shelf if one["product"] == card["product"]]
+        assert [one["stock"] for one in shown["variants"]] == [0, 0, 1]
+        assert await book(morning, "c") == (422, "closed")
+        assert await book(afternoon, "c") == (201, "")
