@@ -62,7 +62,9 @@ def build_parser() -> argparse.ArgumentParser:
     restore.add_argument("file", type=Path, metavar="FILE")
 
     bench = commands.add_parser("bench", help="measure, each figure beside its baseline in the same run")
-    bench.add_argument("names", nargs="*", metavar="NAME", help="fanout, holds, flv, rtmp, whep, delay (default: all)")
+    bench.add_argument(
+        "names", nargs="*", metavar="NAME", help="fanout, holds, orders, flv, rtmp, whep, delay (default: all)"
+    )
     bench.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser
 

@@ -14,6 +14,7 @@ import httpx
 import pytest
 import yaml
 
+from gateway.bench.orders import POSTGRES
 from gateway.bench.outsiders import OUTSIDERS_VARIABLE
 from gateway.bench.scale import Scale
 from gateway.cli import build_parser
@@ -39,7 +40,10 @@ FOREIGN_FLAGS = {
     "--strict", "--fail-with-body",
 }  # fmt: skip
 LOAD_VARIABLES = {option.variable for option in OPTIONS} | {"SIYU_LOAD_USERS", "SIYU_LOAD_SECONDS"}
-BENCH_VARIABLES = {f"SIYU_BENCH_{field.name.upper()}" for field in dataclasses.fields(Scale)} | {OUTSIDERS_VARIABLE}
+BENCH_VARIABLES = {f"SIYU_BENCH_{field.name.upper()}" for field in dataclasses.fields(Scale)} | {
+    OUTSIDERS_VARIABLE,
+    POSTGRES,
+}
 TEST_VARIABLES = {"SIYU_FUZZ_SECONDS"}
 LOAD_FLAGS = {option.flag for option in OPTIONS}
 

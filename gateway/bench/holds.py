@@ -45,7 +45,7 @@ Measured = dict[str, float]
 def run_holds(scale: Scale) -> Report:
     """Measure; takes about seven times ``scale.seconds``."""
     with tempfile.TemporaryDirectory(prefix="siyu-bench-") as folder:
-        sync_ms = _sync_ms(Path(folder))
+        synced_ms = sync_ms(Path(folder))
         ours = _ask(shop_holds, folder, scale.seconds, scale.outstanding, False)
         busy = _ask(shop_holds, folder, scale.seconds, scale.outstanding, True)
         rows = _ask(sqlite_holds, folder, scale.seconds)
@@ -61,7 +61,7 @@ def run_holds(scale: Scale) -> Report:
     about = {
         "outstanding": scale.outstanding,
         "holds per commit": ours["holds_per_commit"],
-        "fdatasync ms": sync_ms,
+        "fdatasync ms": synced_ms,
         "redis": "measured" if redis else "no redis-server here",
     }
     return Report("holds", about, figures)
@@ -83,7 +83,7 @@ def _ask(target: Callable[..., None], folder: str, *arguments: object) -> Measur
         return found
 
 
-def _sync_ms(folder: Path) -> float:
+def sync_ms(folder: Path) -> float:
     """The median time in ms in which this disk makes one page durable."""
     page = os.urandom(SYNC_BYTES)
     number = os.open(folder / "sync", os.O_WRONLY | os.O_CREAT)

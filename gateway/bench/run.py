@@ -25,7 +25,7 @@ def benchmark(name: str) -> Benchmark:
     return made
 
 
-NAMES = ("fanout", "holds", "flv", "rtmp", "whep", "delay")
+NAMES = ("fanout", "holds", "orders", "flv", "rtmp", "whep", "delay")
 
 
 def run_benchmarks(names: Sequence[str], *, as_json: bool, environment: Mapping[str, str] | None = None) -> int:
