@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from commerce import fulfilment_sql, orders_sql, payments_sql, refunds_sql, sales_sql, views_sql
+from commerce import fulfilment_sql, orders_sql, payments_sql, refunds_sql, sales_sql, traffic_sql, views_sql
 from commerce.aftersale import AfterSale
 from commerce.domain.coupon import COUPONS_MAX, DROP_SECONDS_MAX
 from commerce.domain.money import AMOUNT_MAX
@@ -110,6 +110,7 @@ class Shop:
             **payments_sql.HANDLERS,
             **refunds_sql.HANDLERS,
             **fulfilment_sql.HANDLERS,
+            **traffic_sql.HANDLERS,
         }
         self.ledger = GroupCommitLedger(
             store,

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 import commerce.tables_access
 import commerce.tables_aftersale
+import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_people
 from commerce.errors import StoreError
@@ -21,6 +22,7 @@ assert commerce.tables_ledger
 assert commerce.tables_people
 assert commerce.tables_access
 assert commerce.tables_aftersale
+assert commerce.tables_identity
 
 
 @pytest.mark.parametrize(
