@@ -30,6 +30,7 @@ from commerce.events import (
     SaleView,
     SoldView,
 )
+from commerce.identity.aliases import Aliases
 from commerce.ledger import (
     KEY_CHARACTERS_MAX,
     CancelOrder,
@@ -96,14 +97,13 @@ class Shop:
         duty: Duty | None = None,
         database_time: bool = False,
     ) -> None:
-        """``database_time``: the clock of a shared database decides instead of ``clock``, as it is one for them all.
-        ``duty`` says whether this process sweeps for the others, too; without one it does.
-        """
+        """``database_time``: a shared database's clock decides, not ``clock``. ``duty``: who sweeps; else we."""
         self._store = store
         self._duty: Duty = duty or OnlyProcess()
         self._provider = provider
         self._sweep_s = sweep_s
         self._dispatcher = Dispatcher()
+        self.aliases = Aliases()
         handlers = {
             **sales_sql.handlers(),
             **orders_sql.HANDLERS,
@@ -120,6 +120,7 @@ class Shop:
             on_events=_nothing if store.shared else self._dispatcher.dispatch,
             on_finish=enter_deliveries,
             database_time=database_time and store.shared,
+            now_person=self.aliases.now,
         )
         self._clock = self.ledger.now
         self.aftersale = AfterSale(store, self.ledger, clock=self._clock)

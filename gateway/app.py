@@ -25,10 +25,12 @@ from chat.member import Member
 from chat.message import JoinRequest, parse_since
 from commerce.access_sql import StreamAccess
 from commerce.attribution.service import Attribution
-from commerce.attribution.touches_sql import open_touch_log
+from commerce.attribution.touches_sql import TouchLog, open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
+from commerce.identity.phone import Vault
+from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
@@ -67,6 +69,7 @@ from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_hub import hub_operations
+from gateway.routes_identity import identity_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
 from gateway.routes_rooms import room_operations
@@ -77,6 +80,7 @@ from gateway.services import Services
 from gateway.stream_reports import StreamReports
 from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.webhooks import WebhookSender
+from gateway.wechat import WechatApi
 from gateway.workers.part import Seat, WorkerPart
 
 logger = logging.getLogger("siyu.app")
@@ -121,7 +125,12 @@ class Application:
             fleet=worker,
         )
         self._following = Following(
-            services.catalogue, services.rooms, services.access, bridge, self.streaming.expel_revoked
+            services.catalogue,
+            services.rooms,
+            services.access,
+            bridge,
+            self.streaming.expel_revoked,
+            services.identities,
         )
         if worker is not None:
             worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
@@ -308,6 +317,7 @@ def _operations(
         *statement_operations(services),
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
+        *identity_operations(services),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
         *hook_operations(services),
@@ -399,6 +409,17 @@ async def _nothing_to_end() -> None:
     """For a shop without a provider."""
 
 
+async def _open_people(
+    settings: Settings, store: Store, touches: TouchLog, shop: Shop, secrets: Secrets, clock: Callable[[], int]
+) -> tuple[People, Identities, WechatApi, Tokens]:
+    """Who comes, who is who, the mini-program's word for it, and ours."""
+    identities = Identities(store, shop.ledger, shop.aliases, Vault(secrets.key("people")), clock=clock)
+    await identities.follow()
+    people, wechat = People(store, touches, clock=clock), WechatApi(settings.wechat_api, clock=clock)
+    tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock, now_person=shop.aliases.now)
+    return people, identities, wechat, tokens
+
+
 async def _open_media_hooks(store: Store, clock: Callable[[], int]) -> MediaHooks:
     hooks = MediaHooks(store, clock=clock)
     await hooks.load()
@@ -423,10 +444,9 @@ async def open_application(
     catalogue = Catalogue(store, clock=clock)
     touches = open_touch_log(settings.database, clock=clock)
     attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock)
-    people = People(store, touches, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
     shop, end_payments = _open_shop(settings, store, secrets, clock)
-    tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock)
+    people, identities, wechat, tokens = await _open_people(settings, store, touches, shop, secrets, clock)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
     access = Access(
@@ -434,7 +454,6 @@ async def open_application(
     )
     await access.load()
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
-    clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans = RoomAudit(), Bans(store, clock=clock)
     personal, bus = PersonalEvents(store, clock=clock), open_bus(settings)
@@ -452,6 +471,8 @@ async def open_application(
         shop=shop,
         attribution=attribution,
         people=people,
+        identities=identities,
+        wechat=wechat,
         directory=directory,
         hub=hub,
         desk=desk,
@@ -468,9 +489,9 @@ async def open_application(
         services,
         bridge=_open_bridge(services, bans),
         addresses=addresses,
-        clients=clients,
+        clients=Clients(settings),
         files=files,
-        shutters=[shop.close, end_payments, people.close, catalogue.close, touches.close, store.close],
+        shutters=[shop.close, end_payments, wechat.aclose, people.close, catalogue.close, touches.close, store.close],
         seat=seat,
     )
     await application.start()

@@ -72,7 +72,8 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
     async def list_people(call: Call) -> Page:
         limit = page_limit(call)
         people = await services.people.people(call.who.merchant, after=call.query.get("after"), limit=limit)
-        items = [person.to_json() for person in people]
+        phones = await services.identities.masked_phones(call.who.merchant, [person.person for person in people])
+        items = [{**person.to_json(), "phone": phones.get(person.person)} for person in people]
         return Page(items=items, next=people[-1].person if len(people) == limit else None)
 
     period = {"since": "Unix ms, 30 days ago when left out", "until": "Unix ms, now when left out"}

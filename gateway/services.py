@@ -9,6 +9,7 @@ from chat.hub import Hub
 from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
+from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
@@ -23,6 +24,7 @@ from gateway.publish_hook import PublishHook
 from gateway.rooms import Rooms
 from gateway.secrets import Secrets
 from gateway.webhooks import WebhookSender
+from gateway.wechat import WechatApi
 from stream.directory import Directory
 
 Clock = Callable[[], int]
@@ -41,6 +43,8 @@ class Services:
     shop: Shop
     attribution: Attribution
     people: People
+    identities: Identities
+    wechat: WechatApi
     directory: Directory
     hub: Hub
     desk: Desk

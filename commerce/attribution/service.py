@@ -7,7 +7,7 @@ waiting; a decision first lets the log write what it holds, then judges once, fo
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -211,6 +211,11 @@ class Attribution:
             for model, winner in winners.items()
         }
         return {**judged[Model.DEFAULT].to_json(), "models": models}
+
+    async def touches_of(self, merchant: str, persons: Sequence[str], limit: int) -> list[dict[str, Any]]:
+        """The newest touches of a person, under all ids that they have had."""
+        await self._touches.flushed(FLUSH_WAIT_S)
+        return await self._touches.read(lambda db: touches_sql.of_persons(db, merchant, persons, limit))
 
     async def entries(
         self, merchant: str, person: str, room: str, since_ms: int = 0, until_ms: int | None = None

@@ -67,6 +67,11 @@ _SEEN = text(
     "SELECT person, max(ms) AS ms FROM touch WHERE merchant = :merchant AND person IN :persons GROUP BY person"
 ).bindparams(bindparam("persons", expanding=True))
 
+_OF_PERSONS = text(
+    "SELECT ms, kind, channel, room, sku, link, reason FROM touch WHERE merchant = :merchant AND person IN :persons"
+    " ORDER BY ms DESC, id DESC LIMIT :limit"
+).bindparams(bindparam("persons", expanding=True))
+
 
 @dataclass(frozen=True, slots=True)
 class TouchLogStats:
@@ -321,3 +326,9 @@ def last_seen(db: Connection, merchant: str, persons: Sequence[str]) -> dict[str
     if not persons:
         return {}
     return {row.person: row.ms for row in db.execute(_SEEN, {"merchant": merchant, "persons": list(persons)})}
+
+
+def of_persons(db: Connection, merchant: str, persons: Sequence[str], limit: int) -> list[dict[str, object]]:
+    """Read the newest touches of some persons."""
+    asked = {"merchant": merchant, "persons": list(persons), "limit": limit}
+    return [dict(row) for row in db.execute(_OF_PERSONS, asked).mappings()]

@@ -66,7 +66,10 @@ def person(db: Connection, merchant: str, asked: str) -> Row:
         "aliases": ids[1:],
         "phone": None if phone is None else dict(phone),
         "identities": [dict(row) for row in db.execute(_KINDS, {"person": found["id"]}).mappings()],
-        "consents": [dict(row) for row in db.execute(_CONSENTS, {"ids": ids, "limit": LIST_MAX}).mappings()],
+        "consents": [
+            {**row, "granted": bool(row["granted"])}  # SQLite knows numbers alone
+            for row in db.execute(_CONSENTS, {"ids": ids, "limit": LIST_MAX}).mappings()
+        ],
     }
 
 
@@ -80,7 +83,7 @@ def phones(db: Connection, persons: Sequence[str]) -> dict[str, Row]:
 def consents(db: Connection, who: str) -> dict[str, bool]:
     """What holds for a person now: purpose → granted; the newest word on each."""
     rows = db.execute(_CONSENTS, {"ids": aliases_of(db, survivor(db, who)), "limit": LIST_MAX}).all()
-    return {row.purpose: row.granted for row in reversed(rows)}
+    return {row.purpose: bool(row.granted) for row in reversed(rows)}
 
 
 def grant(db: Connection, **row: Any) -> None:
