@@ -51,13 +51,13 @@ AFTER_SALE = (
         # Those that were carried over from before refunds had rows have their payment's number.
         "SELECT r.id, r.payment, r.number, r.amount FROM refund AS r LEFT JOIN payment_event AS e"
         " ON e.provider = r.provider AND e.number = r.number AND e.kind = 'refunded' AND e.payment = r.payment"
-        " AND e.amount = r.amount WHERE r.state = 'done' AND r.amount > 0 AND e.id IS NULL",
+        " AND e.amount = r.amount - r.stored WHERE r.state = 'done' AND r.amount > r.stored AND e.id IS NULL",
     ),
     Check(
         "money: what came for a payment paid its order or goes back",
         "SELECT coalesce(sum(e.amount), 0) AS came,"
-        " (SELECT coalesce(sum(amount), 0) FROM refund WHERE state = 'done') AS went,"
-        " coalesce(sum(e.amount), 0) - (SELECT coalesce(sum(amount), 0) FROM refund WHERE state = 'done') AS balance"
+        " (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state = 'done') AS went,"
+        " coalesce(sum(e.amount), 0) - (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state = 'done') AS balance"
         " FROM payment_event AS e WHERE e.kind = 'paid'",
         "SELECT p.id, p.state, coalesce(e.amount, 0) AS came, coalesce(r.amount, 0) AS late FROM payment AS p"
         " LEFT JOIN (SELECT provider, payment, sum(amount) AS amount FROM payment_event WHERE kind = 'paid'"
@@ -68,14 +68,15 @@ AFTER_SALE = (
     ),
     Check(
         "money: payments - refunds = what paid orders keep + what is still owed",
-        "SELECT (SELECT coalesce(sum(amount - refunded), 0) FROM orders"
-        f" WHERE status NOT IN {_UNPAID}) AS kept,"
-        " (SELECT coalesce(sum(amount), 0) FROM refund WHERE state <> 'done') AS owed",
+        "SELECT (SELECT coalesce(sum(amount - refunded - stored), 0) FROM orders"
+        f" WHERE status NOT IN {_UNPAID}) + (SELECT coalesce(sum(stored), 0) FROM refund) AS kept,"
+        " (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state <> 'done') AS owed",
         "SELECT * FROM (SELECT"
         " (SELECT coalesce(sum(amount), 0) FROM payment_event WHERE kind = 'paid')"
-        " - (SELECT coalesce(sum(amount), 0) FROM refund WHERE state = 'done') AS balance,"
-        f" (SELECT coalesce(sum(amount - refunded), 0) FROM orders WHERE status NOT IN {_UNPAID})"
-        " + (SELECT coalesce(sum(amount), 0) FROM refund WHERE state <> 'done') AS kept_and_owed) AS sums"
+        " - (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state = 'done') AS balance,"
+        f" (SELECT coalesce(sum(amount - refunded - stored), 0) FROM orders WHERE status NOT IN {_UNPAID})"
+        " + (SELECT coalesce(sum(stored), 0) FROM refund)"
+        " + (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state <> 'done') AS kept_and_owed) AS sums"
         " WHERE balance <> kept_and_owed",
     ),
     Check(

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from commerce.audit_aftersale_sql import AFTER_SALE, Check
+from commerce.audit_members_sql import MEMBERS
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
 
@@ -110,14 +111,15 @@ _CHECKS = (
     Check(
         "coupons: on one living order at most, in the state of that order",
         "SELECT count(*) AS on_orders FROM coupon WHERE order_id IS NOT NULL",
-        "SELECT o.id, o.status, o.coupon, c.state, c.order_id FROM orders AS o LEFT JOIN coupon AS c ON c.id = o.coupon"
-        " WHERE o.coupon IS NOT NULL AND o.status NOT IN ('cancelled', 'refunded')"
+        "SELECT o.id, o.status, u.coupon, c.state, c.order_id FROM orders AS o JOIN order_coupon AS u"
+        " ON u.order_id = o.id LEFT JOIN coupon AS c ON c.id = u.coupon"
+        " WHERE o.status NOT IN ('cancelled', 'refunded')"
         " AND (c.id IS NULL OR c.order_id IS NULL"
         " OR c.order_id <> o.id OR c.person <> o.person"
         " OR c.state <> CASE o.status WHEN 'pending' THEN 'locked' ELSE 'used' END)"
         " UNION ALL SELECT o.id, o.status, c.id, c.state, c.order_id FROM coupon AS c LEFT JOIN orders AS o"
         " ON o.id = c.order_id WHERE c.order_id IS NOT NULL AND (o.id IS NULL OR o.status = 'cancelled'"
-        " OR o.coupon IS NULL OR o.coupon <> c.id)",
+        " OR NOT EXISTS (SELECT 1 FROM order_coupon AS u WHERE u.order_id = o.id AND u.coupon = c.id))",
     ),
     Check(
         "orders: lines and discounts add up",
@@ -149,7 +151,7 @@ _CHECKS = (
         "SELECT o.id, o.status, o.amount, p.there, p.amount AS settled FROM orders AS o LEFT JOIN"
         " (SELECT order_id, count(*) AS there, sum(amount) AS amount FROM payment WHERE state = 'settled'"
         " GROUP BY order_id) AS p ON p.order_id = o.id WHERE (o.status NOT IN ('pending', 'cancelled') AND"
-        " (p.there IS NULL OR p.there <> 1 OR p.amount <> o.amount))"
+        " (p.there IS NULL OR p.there <> 1 OR p.amount <> o.amount - o.stored))"
         " OR (o.status IN ('pending', 'cancelled') AND p.there IS NOT NULL)",
     ),
     Check(
@@ -160,6 +162,7 @@ _CHECKS = (
         " WHERE p.state IN ('settled', 'refund_due', 'refunded') AND e.id IS NULL",
     ),
     *AFTER_SALE,
+    *MEMBERS,
     Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",
@@ -168,7 +171,7 @@ _CHECKS = (
         " LEFT JOIN coupon AS c ON q.route LIKE 'claim/%' AND c.id = q.answer AND c.person = q.person"
         " LEFT JOIN orders AS o ON q.route IN ('order', 'pay') AND o.id = q.answer AND o.person = q.person"
         " LEFT JOIN refund AS r ON q.route = 'refund' AND r.id = q.answer AND r.staff = q.person"
-        " WHERE h.id IS NULL AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL",
+        " WHERE q.route <> 'budget' AND h.id IS NULL AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL",
     ),
     Check(
         "outbox: nothing waits for long",

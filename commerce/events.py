@@ -45,11 +45,20 @@ class DropView:
     starts: int
     ends: int
     state: str
+    percent: int = 0
+    stack: str = ""
+    audience: str = "all"
+    issuer: str = ""
+    way: str = "drop"
 
 
 @dataclass(frozen=True, slots=True)
 class CouponView:
-    """A coupon in someone's hand. ``state`` is unused, locked, used or expired."""
+    """A coupon in someone's hand. ``state`` is unused, locked, used or expired.
+
+    With ``percent`` it takes that much off, ``amount`` 分 at the most. Coupons of different ``stack`` groups combine;
+    one without a group stands alone.
+    """
 
     coupon: str
     drop: str
@@ -58,6 +67,9 @@ class CouponView:
     threshold: int
     expires: int
     state: str
+    percent: int = 0
+    stack: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,7 @@ class OrderView:
 
     ``refunded`` 分 of the amount went back or are on their way; ``fulfilment`` says where the goods are; ``delivery``
     (method, name, phone, address; code when picked up; carrier and number once shipped) is the buyer's and the staff's.
+    Of the amount, ``stored`` 分 are paid by stored value and ``due`` through a provider; ``points`` were spent beside.
     """
 
     order: str
@@ -101,6 +114,11 @@ class OrderView:
     delivery: dict[str, Any] | None = None
     fulfilled: int | None = None
     done: int | None = None
+    kind: str = "goods"
+    stored: int = 0
+    points: int = 0
+    due: int = 0
+    coupons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +133,10 @@ class RefundLineView:
 
 @dataclass(frozen=True, slots=True)
 class RefundView:
-    """A refund. ``kind`` is order or late (money that bought nothing), ``state`` requested, done or failed."""
+    """A refund. ``kind`` is order or late (money that bought nothing), ``state`` requested, done or failed.
+
+    Of the amount, ``stored`` 分 went back to the buyer's stored value at once; ``points`` went back, too.
+    """
 
     refund: str
     order: str
@@ -129,6 +150,8 @@ class RefundView:
     done: int | None
     number: str | None
     error: str | None
+    stored: int = 0
+    points: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from commerce.errors import Refused
 from commerce.events import OrderDone, OrderFulfilled, OrderView
 from commerce.ledger import FINISH_AFTER_MS, Finish, Fulfil
 from commerce.ledger_batch_sql import Batch
+from commerce.members_sql import order_done
 from commerce.orders_sql import find_order
 from commerce.stock_sql import move_stock
 from commerce.views_sql import order_view
@@ -95,6 +96,7 @@ def _finish(batch: Batch, row: Row[Any]) -> OrderView:
         "status": str(STATUS_AFTER.get((OrderStatus(row.status), Step.FINISH), row.status)),
     }
     batch.run(_FINISH, id=row.id, now=batch.now_ms, **after)
+    order_done(batch, row)
     row = find_order(batch, row.merchant, row.id)
     view = order_view(batch.connection, row)
     batch.emit(OrderDone(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))

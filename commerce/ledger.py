@@ -90,17 +90,22 @@ class Claim:
     drop: str
     key: str
     hash: str
+    way: str = "drop"
 
 
 @dataclass(frozen=True, slots=True)
 class CouponGranted:
-    """A coupon worth ``amount`` 分 on goods of at least ``threshold`` 分 until ``expires_ms``."""
+    """A coupon worth ``amount`` 分 on goods of at least ``threshold`` 分 until ``expires_ms``.
+
+    With ``percent`` it takes that much off, ``amount`` at the most.
+    """
 
     coupon: str
     title: str
     amount: int
     threshold: int
     expires_ms: int
+    percent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +176,11 @@ class StartDrop:
     length_ms: int
     valid_ms: int
     template: str | None = None
+    percent: int = 0
+    stack: str = ""
+    audience: str = "all"
+    issuer: str = ""
+    way: str = "drop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +193,10 @@ class CloseDrop:
 
 @dataclass(frozen=True, slots=True)
 class CreateOrder:
-    """Make an order of a hold and/or lines, with a coupon; ``decision`` is the attribution with its losers."""
+    """Make an order of a hold and/or lines, with coupons, up to ``points`` points and ``stored`` 分 of stored value.
+
+    ``decision`` is the attribution with its losers.
+    """
 
     merchant: str
     room: str
@@ -192,11 +205,13 @@ class CreateOrder:
     hash: str
     hold: str | None
     lines: tuple[WantedLine, ...]
-    coupon: str | None
+    coupons: tuple[str, ...]
     decision: Mapping[str, Any] | None
     entered_ms: int | None
     card: str | None
     delivery: Delivery | None = None
+    points: int = 0
+    stored: int = 0
 
 
 @dataclass(frozen=True, slots=True)

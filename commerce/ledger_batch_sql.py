@@ -202,6 +202,9 @@ class Batch:
             return
         if state != drop.announced:
             self.run(_ANNOUNCE_DROP, id=drop.id, state=str(state))
+        if drop.way != "drop":
+            # Nobody taps for these: the room shows nothing of them.
+            return
         self.emit(DropChanged(self.mint(), drop.merchant, drop.room, self.now_ms, drop_view(drop, self.now_ms)))
 
     def _next_expiry(self) -> int:

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row, TextClause, text
 
-from commerce.domain.coupon import DropRow, DropState, decide_claim, drop_state
+from commerce.accounts_sql import balance, move
+from commerce.domain.accounts import Leg
+from commerce.domain.coupon import DropRow, DropState, decide_claim, drop_state, in_audience
 from commerce.domain.sale import SaleRow, decide_hold, door
 from commerce.errors import CommerceError, Conflict, NotFound, Refused
 from commerce.events import CouponClaimed, CouponView
@@ -28,6 +30,7 @@ REFUSALS = {
     "paused": "the sale is paused",
     "closed": "it has closed",
     "gone": "all are taken",
+    "not_for_you": "this coupon is for others: new customers, or members of a tier",
 }
 
 _TAKE_SALE = text("UPDATE sale SET free = free - :units, held = held + :units WHERE id = :id")
@@ -199,6 +202,29 @@ def run_claims(batch: Batch, commands: Sequence[Claim]) -> list[Result]:
     return [results[position] for position in range(len(commands))]
 
 
+def _left(batch: Batch, drop: DropRow) -> int:
+    """Coupons that can still be given: of the drop, and out of the budget of who issues them."""
+    left = drop.total - drop.issued
+    if not drop.issuer:
+        return left
+    return min(left, balance(batch.connection, drop.merchant, drop.issuer, "budget") // drop.amount)
+
+
+def _audience(batch: Batch, drop: DropRow, numbered: Sequence[tuple[int, Claim]]) -> set[str] | None:
+    """Those of the claimants whom a drop is for; None when it is for all."""
+    if drop.audience == "all":
+        return None
+    people = {command.person for _, command in numbered}
+    bought: set[str] = set()
+    tiers: dict[str, int] = {}
+    if drop.audience == "new":
+        bought = set(batch.run(batch.texts.buyers, rows=as_rows(sorted(people)), merchant=drop.merchant).scalars())
+    else:
+        rows = as_rows(sorted(people))
+        tiers = {row.person: row.tier for row in batch.run(batch.texts.tiers, rows=rows, merchant=drop.merchant)}
+    return {person for person in people if in_audience(drop.audience, person, bought, tiers)}
+
+
 def _give_coupons(
     batch: Batch,
     drop: DropRow,
@@ -208,7 +234,8 @@ def _give_coupons(
     past = _Past(batch, drop.merchant, f"claim/{drop.id}", drop.id, (command for _, command in numbered))
     closed = drop_state(drop, batch.now_ms) is DropState.CLOSED
     expires_ms = batch.now_ms + drop.valid_ms
-    left = drop.total - drop.issued
+    left = _left(batch, drop)
+    welcome = _audience(batch, drop, numbered)
     used = past.used
     granted: list[tuple[int, Claim, int]] = []
     repeats: dict[int, str | int] = {}
@@ -221,11 +248,15 @@ def _give_coupons(
                 continue
             if drop.merchant != command.merchant or drop.room != command.room:
                 raise NotFound("no such coupon drop in this room")
+            if drop.way not in (command.way, "entry"):
+                # What comes with a sign-in or a payment is not to be caught by a tap.
+                raise NotFound("no such coupon drop in this room")
         except CommerceError as error:
             results[position] = error
             continue
         had = had or 0
-        code = "closed" if closed else decide_claim(left, had, drop.per_person)
+        here = welcome is None or command.person in welcome
+        code = "closed" if closed else decide_claim(left, had, drop.per_person, here)
         if code is None:
             left -= 1
             used[command.person] = had + 1
@@ -238,9 +269,20 @@ def _give_coupons(
     rows: list[EffectRow] = []
     for (position, command, n), identifier in zip(granted, batch.mint_many(len(granted)), strict=True):
         rows.append((identifier, command.person, command.key, command.hash, 1, n))
-        view = CouponView(identifier, drop.id, drop.title, drop.amount, drop.threshold, expires_ms, "unused")
+        view = CouponView(
+            identifier,
+            drop.id,
+            drop.title,
+            drop.amount,
+            drop.threshold,
+            expires_ms,
+            "unused",
+            drop.percent,
+            drop.stack,
+            drop.reason,
+        )
         batch.emit(CouponClaimed(batch.mint(), drop.merchant, drop.room, batch.now_ms, command.person, view))
-        results[position] = CouponGranted(identifier, drop.title, drop.amount, drop.threshold, expires_ms)
+        results[position] = CouponGranted(identifier, drop.title, drop.amount, drop.threshold, expires_ms, drop.percent)
     if rows:
         packed = as_rows(rows)
         batch.run(_ISSUE, id=drop.id, units=len(rows))
@@ -254,9 +296,17 @@ def _give_coupons(
             threshold=drop.threshold,
             expires_ms=expires_ms,
             now=batch.now_ms,
+            percent=drop.percent,
+            stack=drop.stack,
+            reason=drop.reason,
+            issuer=drop.issuer,
         )
+        if drop.issuer:
+            worth = len(rows) * drop.amount
+            legs = [Leg(drop.issuer, "budget", -worth), Leg(drop.issuer, "budget_reserved", worth)]
+            move(batch, drop.merchant, "promised", drop.id, legs)
         _remember(batch, packed, drop.merchant, f"claim/{drop.id}", drop.id)
         batch.drop_moved(drop.id)
     for position, row in _stored(batch, batch.texts.coupons, repeats).items():
-        results[position] = CouponGranted(row.id, row.title, row.amount, row.threshold, row.expires_ms)
+        results[position] = CouponGranted(row.id, row.title, row.amount, row.threshold, row.expires_ms, row.percent)
     _copy_fresh(repeats, results)

@@ -32,7 +32,7 @@ class LedgerText:
     raise_quotas: TextClause
     # [id, person, key, hash] with :merchant :route :now
     insert_requests: TextClause
-    # [id, person, key, hash, _, n] with :merchant :drop :title :amount :threshold :expires_ms :now
+    # [id, person, key, hash, _, n] with :merchant :drop and the drop's terms, :expires_ms :now
     insert_coupons: TextClause
     # [id, type, body] with :now
     insert_events: TextClause
@@ -49,6 +49,10 @@ class LedgerText:
     pending_orders: TextClause
     # [sku] with :merchant → the SKU with its product
     prices: TextClause
+    # [person] with :merchant → those who have paid for something
+    buyers: TextClause
+    # [person] with :merchant → person, tier
+    tiers: TextClause
     # [sale] with :now :grace :limit → holds that are due
     due_of_sales: TextClause
 
@@ -122,8 +126,9 @@ def _statements(d: _Dialect) -> LedgerText:
         ),
         "insert_coupons": (
             "INSERT INTO coupon (id, merchant, drop_id, person, n, title, amount, threshold, state, expires_ms,"  # noqa: S608
-            f" created_ms) SELECT {d.text(0)}, :merchant, :drop, {d.text(1)}, {d.count(5)}, :title, :amount,"
-            f" :threshold, 'unused', :expires_ms, :now FROM {d.rows}"
+            " created_ms, percent, stack, reason, issuer)"
+            f" SELECT {d.text(0)}, :merchant, :drop, {d.text(1)}, {d.count(5)}, :title, :amount,"
+            f" :threshold, 'unused', :expires_ms, :now, :percent, :stack, :reason, :issuer FROM {d.rows}"
         ),
         "insert_events": (
             "INSERT INTO outbox (id, type, body, created_ms, writer)"  # noqa: S608
@@ -141,10 +146,16 @@ def _statements(d: _Dialect) -> LedgerText:
         "coupons": d.find("coupon", "t.*", "id"),
         "pending_orders": d.find("orders", "t.*", "id", where="t.status = 'pending' AND "),
         "prices": (
-            "SELECT k.id, k.product, k.price, k.list_price, k.version, k.name, p.title, p.on_shelf FROM ("  # noqa: S608
+            "SELECT k.id, k.product, k.price, k.list_price, k.version, k.name, k.kind, k.bonus, k.offer_price,"  # noqa: S608
+            " k.offer_from_ms, k.offer_until_ms, p.title, p.on_shelf FROM ("
             + d.find("sku", "t.*", "id", where="t.merchant = :merchant AND ")
             + ") AS k JOIN product AS p ON p.id = k.product"
         ),
+        "buyers": (
+            "SELECT DISTINCT person FROM orders WHERE merchant = :merchant"  # noqa: S608
+            f" AND status NOT IN ('pending', 'cancelled') AND person {d.among}"
+        ),
+        "tiers": f"SELECT person, tier FROM member WHERE merchant = :merchant AND person {d.among}",  # noqa: S608
         "due_of_sales": (f"{DUE} AND h.sale {d.among} ORDER BY h.expires_ms LIMIT :limit"),
     }
     return LedgerText(**{name: text(statement) for name, statement in made.items()})

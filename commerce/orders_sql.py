@@ -2,36 +2,37 @@
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from typing import Any
 
 import orjson
 from sqlalchemy import Row, text
 
-from commerce.domain.coupon import unusable
-from commerce.domain.order import LINES_MAX, OrderStatus, sum_lines
-from commerce.domain.pricing import CouponTerms, Price, PricedLine, price_order
-from commerce.domain.sale import QUANTITY_MAX
+from commerce.domain.order import OrderStatus
+from commerce.domain.pricing import Price, price_order
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import OrderCancelled, OrderCreated, OrderView
 from commerce.holds_sql import Taking, expire_due, holds_of_order, release_holds, take_units
 from commerce.ledger import ORDER_HOLD_MS, CancelOrder, CreateOrder
 from commerce.ledger_batch_sql import Batch, as_rows
+from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
 from commerce.views_sql import order_view
+from commerce.wallet_sql import check_stored_room, purse_of
+from commerce.wallet_sql import hold as hold_spending
+from commerce.wallet_sql import release as release_spending
 
-_HOLD = text("SELECT * FROM hold WHERE id = :id")
 _GIVE_HOLD = text("UPDATE hold SET order_id = :order WHERE id = :id AND state = 'held' AND order_id IS NULL")
-_SALE = text("SELECT product, title, list_price, room FROM sale WHERE id = :id")
-_COUPON = text("SELECT * FROM coupon WHERE id = :id AND merchant = :merchant AND person = :person")
 _LOCK_COUPON = text("UPDATE coupon SET state = 'locked', order_id = :order WHERE id = :id AND state = 'unused'")
 _UNLOCK_COUPON = text(
     "UPDATE coupon SET state = 'unused', order_id = NULL WHERE order_id = :order AND state = 'locked'"
 )
 _INSERT_ORDER = text(
     "INSERT INTO orders (id, merchant, room, person, status, goods, discount, amount, coupon, steps, decision, card,"
-    " entered_ms, created_ms, expires_ms, delivery) VALUES (:id, :merchant, :room, :person, 'pending', :goods,"
-    " :discount, :amount, :coupon, :steps, :decision, :card, :entered_ms, :now, :expires_ms, :delivery)"
+    " entered_ms, created_ms, expires_ms, delivery, kind, stored, bonus, points) VALUES (:id, :merchant, :room,"
+    " :person, 'pending', :goods, :discount, :amount, :coupon, :steps, :decision, :card, :entered_ms, :now,"
+    " :expires_ms, :delivery, :kind, :stored, :bonus, :points)"
 )
+_INSERT_COUPON = text("INSERT INTO order_coupon (order_id, n, coupon, amount) VALUES (:order, :n, :coupon, :amount)")
 _INSERT_LINE = text(
     "INSERT INTO order_line (order_id, n, hold, sale, product, sku, title, quantity, price, list_price, discount)"
     " VALUES (:order, :n, :hold, :sale, :product, :sku, :title, :quantity, :price, :list_price, :discount)"
@@ -44,19 +45,9 @@ _CANCEL = text(
 _STARTED = text("SELECT id FROM payment WHERE order_id = :order AND state = 'started'")
 _CLOSE_PAYMENTS = text("UPDATE payment SET state = 'closed' WHERE order_id = :order AND state IN ('started')")
 
+LINE_TITLE_CHARACTERS_MAX = 200
 PICKUP_CODE_DIGITS = 6
 """As on a parcel locker: it is checked by staff, one order at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """A line on its way into an order; ``hold`` is None until its units are taken."""
-
-    priced: PricedLine
-    hold: str | None
-    sale: str | None
-    product: str
-    title: str
 
 
 def find_order(batch: Batch, merchant: str, order: str, person: str | None = None) -> Row[Any]:
@@ -70,7 +61,8 @@ def find_order(batch: Batch, merchant: str, order: str, person: str | None = Non
 def create_order(batch: Batch, command: CreateOrder) -> OrderView:
     """Make a pending order.
 
-    Raises NotFound, Invalid, Conflict, or Refused (gone, already, price_changed, sold_out, coupon_invalid).
+    Raises NotFound, Invalid, Conflict, or Refused (gone, already, price_changed, sold_out, coupon_invalid,
+    insufficient).
     """
     stored = batch.replay(command.merchant, command.person, "order", command.key, command.hash)
     if stored is not None:
@@ -79,16 +71,19 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
         raise Invalid("an order needs a hold or lines")
     order = batch.mint()
     expires_ms = batch.now_ms + ORDER_HOLD_MS
-    lines: list[_Line] = []
+    lines: list[Line] = []
     if command.hold is not None:
-        line, expires_ms = _line_of_hold(batch, command, command.hold, order)
+        merchant, room, person = command.merchant, command.room, command.person
+        line, expires_ms = line_of_hold(batch.connection, merchant, room, person, command.hold, batch.now_ms)
+        batch.run(_GIVE_HOLD, id=command.hold, order=order)
         lines.append(line)
-    for line in _lines_of_skus(batch, command):
-        units = line.priced
-        taking = Taking(command.merchant, command.person, None, units.sku, units.quantity, units.price)
-        hold = take_units(batch, taking, order, expires_ms)
-        lines.append(_Line(units, hold, None, line.product, line.title))
-    price = _price(batch, command, [line.priced for line in lines], order)
+    lines += lines_of_skus(batch.connection, command.merchant, command.lines, batch.now_ms)
+    fault = lines_fault(lines, command.coupons, bool(command.points or command.stored))
+    if fault is not None:
+        raise Invalid(fault, field="lines")
+    check_stored_room(batch, command.merchant, command.person, lines)
+    lines = [line if line.hold is not None else _take(batch, command, line, order, expires_ms) for line in lines]
+    price = _price(batch, command, lines, order)
     _insert(batch, command, order, lines, price, expires_ms)
     batch.remember(command.merchant, command.person, "order", command.key, command.hash, order)
     view = order_view(batch.connection, find_order(batch, command.merchant, order))
@@ -96,60 +91,29 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
     return view
 
 
-def _line_of_hold(batch: Batch, command: CreateOrder, hold_id: str, order: str) -> tuple[_Line, int]:
-    hold = batch.one(_HOLD, id=hold_id)
-    if hold is None or hold.merchant != command.merchant or hold.person != command.person or hold.sale is None:
-        raise NotFound("no such hold")
-    sale = batch.one(_SALE, id=hold.sale)
-    if sale is None or sale.room != command.room:
-        raise NotFound("no such hold in this room")
-    if hold.order_id is not None:
-        raise Refused("already", "the hold is in an order", order=hold.order_id)
-    if hold.state != "held" or hold.expires_ms <= batch.now_ms:
-        raise Refused("gone", "the hold has ended")
-    batch.run(_GIVE_HOLD, id=hold_id, order=order)
-    # A struck-through price below the flash price would make the flash a surcharge.
-    shelf = max(sale.list_price, hold.price)
-    line = _Line(PricedLine(hold.sku, hold.quantity, shelf, hold.price), hold_id, hold.sale, sale.product, sale.title)
-    return line, hold.expires_ms
+def _take(batch: Batch, command: CreateOrder, line: Line, order: str, expires_ms: int) -> Line:
+    units = line.priced
+    taking = Taking(command.merchant, command.person, None, units.sku, units.quantity, units.price)
+    return replace(line, hold=take_units(batch, taking, order, expires_ms))
 
 
-def _lines_of_skus(batch: Batch, command: CreateOrder) -> list[_Line]:
-    wanted = sum_lines(command.lines)
-    if len(command.lines) > LINES_MAX or any(not 0 < line.quantity <= QUANTITY_MAX for line in wanted):
-        raise Invalid(f"an order has up to {LINES_MAX} lines of 1 to {QUANTITY_MAX} units")
-    if not wanted:
-        return []
-    found = batch.run(batch.texts.prices, rows=as_rows(line.sku for line in wanted), merchant=command.merchant)
-    prices = {row.id: row for row in found}
-    lines = []
-    for line in wanted:
-        row = prices.get(line.sku)
-        if row is None:
-            raise NotFound("no such product", sku=line.sku)
-        if not row.on_shelf:
-            raise Refused("gone", "the product is off the shelf", sku=line.sku)
-        if line.version is not None and line.version != row.version:
-            raise Refused("price_changed", "the price has changed", sku=line.sku, price=row.price, version=row.version)
-        lines.append(_Line(PricedLine(line.sku, line.quantity, row.price), None, None, row.product, row.title))
-    return lines
+def _price(batch: Batch, command: CreateOrder, lines: list[Line], order: str) -> Price:
+    priced = [line.priced for line in lines]
+    goods = sum(line.quantity * line.price for line in priced)
+    who = (batch.connection, command.merchant, command.person)
+    coupons = find_coupons(*who, command.coupons, goods, batch.now_ms)
+    price = price_order(priced, coupons, purse_of(*who, command.points, command.stored))
+    for coupon, took in price.coupons:
+        if not took:
+            raise Refused("coupon_invalid", "the coupon takes nothing off", coupon=coupon)
+        if not batch.run(_LOCK_COUPON, id=coupon, order=order).rowcount:
+            raise Refused("coupon_invalid", "the coupon is on another order", coupon=coupon)
+    return price
 
 
-def _price(batch: Batch, command: CreateOrder, lines: list[PricedLine], order: str) -> Price:
-    terms = None
-    if command.coupon is not None:
-        row = batch.one(_COUPON, id=command.coupon, merchant=command.merchant, person=command.person)
-        if row is None:
-            raise NotFound("no such coupon")
-        goods = sum(line.quantity * line.price for line in lines)
-        why = unusable(row.state, row.expires_ms, row.threshold, goods, batch.now_ms)
-        if why is not None or not batch.run(_LOCK_COUPON, id=row.id, order=order).rowcount:
-            raise Refused("coupon_invalid", why or "the coupon is on another order")
-        terms = CouponTerms(row.id, row.title, row.amount)
-    return price_order(lines, terms)
-
-
-def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[_Line], price: Price, expires_ms: int) -> None:
+def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[Line], price: Price, expires_ms: int) -> None:
+    bonus = hold_spending(batch, command.merchant, command.person, order, price)
+    stored = any(line.kind == "stored" for line in lines)
     batch.run(
         _INSERT_ORDER,
         id=order,
@@ -159,7 +123,7 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[_Line], 
         goods=price.goods,
         discount=price.discount,
         amount=price.amount,
-        coupon=command.coupon,
+        coupon=price.coupons[0][0] if price.coupons else None,
         steps=orjson.dumps([step.as_json() for step in price.steps]).decode(),
         decision=None if command.decision is None else orjson.dumps(command.decision).decode(),
         card=command.card,
@@ -167,7 +131,13 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[_Line], 
         now=batch.now_ms,
         expires_ms=expires_ms,
         delivery=_delivery(command),
+        kind="stored" if stored else "goods",
+        stored=price.stored,
+        bonus=sum(line.bonus * line.priced.quantity for line in lines) if stored else bonus,
+        points=price.points,
     )
+    coupons = [{"order": order, "n": n, "coupon": one, "amount": took} for n, (one, took) in enumerate(price.coupons)]
+    batch.run_many(_INSERT_COUPON, coupons)
     batch.run_many(
         _INSERT_LINE,
         [
@@ -178,7 +148,7 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[_Line], 
                 "sale": line.sale,
                 "product": line.product,
                 "sku": line.priced.sku,
-                "title": line.title,
+                "title": line.title[:LINE_TITLE_CHARACTERS_MAX],
                 "quantity": line.priced.quantity,
                 "price": line.priced.price,
                 "list_price": line.priced.shelf_price,
@@ -216,6 +186,7 @@ def end_order(batch: Batch, row: Row[Any], reason: str) -> OrderView:
     state = "expired" if reason == "expired" else "released"
     release_holds(batch, holds_of_order(batch, row.id), state)
     batch.run(_UNLOCK_COUPON, order=row.id)
+    release_spending(batch, row)
     payments = tuple(batch.run(_STARTED, order=row.id).scalars())
     batch.run(_CLOSE_PAYMENTS, order=row.id)
     batch.run(_CANCEL, id=row.id, now=batch.now_ms, reason=reason)

@@ -9,16 +9,21 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from commerce import wallet_sql
 from commerce.domain.order import OrderStatus, PaymentEffect, payment_effect
+from commerce.drops_sql import coupons_used
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
 from commerce.events import OrderPaid
 from commerce.holds_sql import Taking, holds_of_order, sell_holds, take_units
 from commerce.ledger import PaymentStarted, Settle, Settled, StartPayment
 from commerce.ledger_batch_sql import Batch
+from commerce.members_sql import order_paid
 from commerce.orders_sql import find_order
 from commerce.refunds_sql import book_late, hear
 from commerce.views_sql import order_view
 
+STORED = "stored"
+"""The provider of payments of 0 分: of orders that stored value pays for."""
 OF_REFUNDS = frozenset({"refunded", "refund_failed"})
 """Kinds of notices that tell of a refund."""
 
@@ -43,6 +48,7 @@ _RELOCK_COUPON = text(
     "UPDATE coupon SET state = 'used', order_id = :order"
     " WHERE id = :id AND state = 'unused' AND expires_ms > :created AND merchant = :merchant AND person = :person"
 )
+_COUPONS = text("SELECT coupon FROM order_coupon WHERE order_id = :order ORDER BY n")
 _LINES = text("SELECT * FROM order_line WHERE order_id = :order ORDER BY n")
 _MOVE_LINE = text("UPDATE order_line SET hold = :hold WHERE order_id = :order AND n = :n")
 
@@ -67,18 +73,22 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
         raise Refused("declined", "this try to pay was declined; try again with a new key")
     if row.expires_ms <= batch.now_ms:
         raise Refused("expired", "the time to pay is over")
-    payment = batch.mint()
+    payment, due = batch.mint(), row.amount - row.stored
     batch.run(
         _START,
         id=payment,
         order=row.id,
         merchant=row.merchant,
         person=row.person,
-        provider=command.provider,
-        amount=row.amount,
+        provider=command.provider if due else STORED,
+        amount=due,
         now=batch.now_ms,
     )
     batch.remember(command.merchant, command.person, "pay", command.key, command.hash, row.id)
+    if not due:
+        # Stored value pays for all of it: no provider is asked, and our own word settles it by the same way.
+        number = Settle(STORED, payment, "paid", payment, row.merchant, 0, "")
+        return PaymentStarted(settle(batch, number).order, None, row.expires_ms)
     return PaymentStarted(view, payment, row.expires_ms)
 
 
@@ -141,14 +151,20 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
         except CommerceError:
             # The units or the coupon are gone: the customer gets the money back.
             effect = PaymentEffect.REFUND
+        else:
+            row = find_order(batch, row.merchant, row.id)
     if effect is PaymentEffect.REFUND:
         _set(batch, payment, "refund_due", command.number)
         return _give_back(batch, payment, row, "late")
     sell_holds(batch, holds_of_order(batch, row.id))
     batch.run(_USE_COUPON, order=row.id)
+    coupons_used(batch, row)
+    wallet_sql.spend(batch, row)
     batch.run(_PAY, id=row.id, now=batch.now_ms, before=row.status)
     _set(batch, payment, "settled", command.number)
-    view = order_view(batch.connection, find_order(batch, row.merchant, row.id))
+    row = find_order(batch, row.merchant, row.id)
+    order_paid(batch, row, payment.id)
+    view = order_view(batch.connection, row)
     batch.emit(OrderPaid(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
     return "paid"
 
@@ -164,8 +180,9 @@ def _retake(batch: Batch, row: Row[Any]) -> None:
         taking = Taking(row.merchant, row.person, line.sale, line.sku, line.quantity, line.price)
         hold = take_units(batch, taking, row.id, row.expires_ms)
         batch.run(_MOVE_LINE, hold=hold, order=row.id, n=line.n)
-    if row.coupon is not None:
-        parameters = {"id": row.coupon, "order": row.id, "merchant": row.merchant, "person": row.person}
+    wallet_sql.hold_again(batch, row)
+    for coupon in batch.run(_COUPONS, order=row.id).scalars().all():
+        parameters = {"id": coupon, "order": row.id, "merchant": row.merchant, "person": row.person}
         if not batch.run(_RELOCK_COUPON, created=row.created_ms, **parameters).rowcount:
             raise Refused("coupon_invalid", "the coupon was used for another order")
 

@@ -12,12 +12,15 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from commerce import wallet_sql
 from commerce.domain.order import STATUS_AFTER, Fulfilment, OrderStatus, Step, refuse_step
 from commerce.domain.refund import TRIES_MAX, PaidLine, Refundable, RefundPart, back_off_ms, decide_refund
+from commerce.drops_sql import coupons_return
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import OrderRefunded, OrderView, RefundDue, RefundView
 from commerce.ledger import FailRefund, Refund, RetryRefund, Settle
 from commerce.ledger_batch_sql import Batch
+from commerce.members_sql import order_refunded
 from commerce.orders_sql import find_order
 from commerce.payment import RefundRequest
 from commerce.stock_sql import move_stock
@@ -31,8 +34,8 @@ _LINES = text(
 _SETTLED = text("SELECT * FROM payment WHERE order_id = :order AND state = 'settled'")
 _INSERT = text(
     "INSERT INTO refund (id, merchant, order_id, payment, staff, provider, kind, amount, state, stock, reason, tries,"
-    " next_ms, created_ms, done_ms) VALUES (:id, :merchant, :order, :payment, :staff, :provider, :kind, :amount,"
-    " :state, :stock, :reason, 1, :next_ms, :now, :done_ms)"
+    " next_ms, created_ms, done_ms, stored, bonus, points) VALUES (:id, :merchant, :order, :payment, :staff, :provider,"
+    " :kind, :amount, :state, :stock, :reason, 1, :next_ms, :now, :done_ms, :stored, :bonus, :points)"
 )
 _INSERT_LINE = text(
     "INSERT INTO refund_line (refund, n, order_id, sku, quantity, returned, amount)"
@@ -43,7 +46,7 @@ _GIVE = text(
 )
 _FREE_COUPON = text(
     "UPDATE coupon SET state = 'unused', order_id = NULL"
-    " WHERE id = :id AND order_id = :order AND state = 'used' AND expires_ms > :now"
+    " WHERE order_id = :order AND state = 'used' AND expires_ms > :now"
 )
 _REFUND = text("SELECT * FROM refund WHERE id = :id")
 _DUE = text(
@@ -88,7 +91,9 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
         _return_units(batch, row, refund, decided.parts, command.stock)
     batch.run(_GIVE, id=row.id, amount=decided.amount, status=str(STATUS_AFTER[status, step]))
     if decided.rest and row.coupon is not None:
-        batch.run(_FREE_COUPON, id=row.coupon, order=row.id, now=batch.now_ms)
+        coupons_return(batch, row)
+        batch.run(_FREE_COUPON, order=row.id, now=batch.now_ms)
+    order_refunded(batch, find_order(batch, row.merchant, row.id))
     batch.remember(command.merchant, command.staff, "refund", command.key, command.hash, refund)
     return _tell(batch, _find(batch, command.merchant, None, refund))
 
@@ -115,7 +120,8 @@ def _book(batch: Batch, command: Refund, row: Row[Any], decided: Refundable) -> 
     payment = batch.one(_SETTLED, order=row.id)
     if payment is None:
         raise Refused("not_open", "the order was not paid", order=row.id)
-    owed = decided.amount > 0
+    stored, bonus, points = wallet_sql.refund(batch, row, decided.amount)
+    owed = decided.amount - stored
     refund = batch.mint()
     batch.run(
         _INSERT,
@@ -127,13 +133,16 @@ def _book(batch: Batch, command: Refund, row: Row[Any], decided: Refundable) -> 
         provider=payment.provider,
         kind="order",
         amount=decided.amount,
-        # Goods alone come back when all the money went before: no provider gives 0 分.
+        # Goods alone come back when all the money went before, or all of it was stored value: no provider gives 0 分.
         state="requested" if owed else "done",
         stock=command.stock,
         reason=command.reason,
         next_ms=batch.now_ms + back_off_ms(1),
         now=batch.now_ms,
         done_ms=None if owed else batch.now_ms,
+        stored=stored,
+        bonus=bonus,
+        points=points,
     )
     batch.run_many(
         _INSERT_LINE,
@@ -151,7 +160,7 @@ def _book(batch: Batch, command: Refund, row: Row[Any], decided: Refundable) -> 
         ],
     )
     if owed:
-        _ask(batch, row, refund, payment.id, decided.amount, payment.amount)
+        _ask(batch, row, refund, payment.id, owed, payment.amount)
     return refund
 
 
@@ -190,6 +199,9 @@ def book_late(batch: Batch, row: Row[Any], payment: Row[Any], amount: int, reaso
         next_ms=batch.now_ms + back_off_ms(1),
         now=batch.now_ms,
         done_ms=None,
+        stored=0,
+        bonus=0,
+        points=0,
     )
     _ask(batch, row, refund, payment.id, amount, payment.amount)
 
@@ -199,8 +211,8 @@ def hear(batch: Batch, command: Settle, payment: Row[Any]) -> str:
     row = _find(batch, payment.merchant, None, command.refund)
     if row.payment != payment.id:
         raise NotFound("no such refund")
-    if row.amount != command.amount:
-        raise Refused("amount_mismatch", "the amount is not the refund's", expected=row.amount)
+    if row.amount - row.stored != command.amount:
+        raise Refused("amount_mismatch", "the amount is not the refund's", expected=row.amount - row.stored)
     if command.kind == "refunded":
         changed = batch.run(_DONE, id=row.id, number=command.number, now=batch.now_ms).rowcount
         batch.run(_GIVEN_BACK, id=payment.id)
@@ -220,7 +232,7 @@ def take_due(batch: Batch, provider: str, limit: int) -> tuple[RefundRequest, ..
             fail_refund(batch, FailRefund(row.id, "the provider did not confirm it"))
             continue
         batch.run(_ASKED, id=row.id, next_ms=batch.now_ms + back_off_ms(row.tries + 1))
-        requests.append(RefundRequest(row.id, row.payment, row.merchant, row.amount, row.paid))
+        requests.append(RefundRequest(row.id, row.payment, row.merchant, row.amount - row.stored, row.paid))
     return tuple(requests)
 
 
@@ -240,7 +252,7 @@ def retry_refund(batch: Batch, command: RetryRefund) -> RefundView:
     order = find_order(batch, row.merchant, row.order_id)
     paid = batch.one(_PAID, id=row.payment)
     assert paid is not None
-    _ask(batch, order, row.id, row.payment, row.amount, paid.amount)
+    _ask(batch, order, row.id, row.payment, row.amount - row.stored, paid.amount)
     return _tell(batch, _find(batch, row.merchant, None, row.id))
 
 

@@ -1,4 +1,4 @@
-"""Stock, sales and drops inside the ledger's transaction: what staff do, and what the clock does."""
+"""Stock and sales inside the ledger's transaction: what staff do, and what the clock does (to all that has a date)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,16 +7,15 @@ from sqlalchemy import Row, text
 
 from commerce.domain.coupon import drop_state
 from commerce.domain.sale import SaleRow, SaleState, state_of
+from commerce.drops_sql import expire_promised
 from commerce.errors import Invalid, NotFound, Refused
-from commerce.events import DropView, SaleView
+from commerce.events import SaleView
 from commerce.fulfilment_sql import finish_sent
 from commerce.ledger import (
     EVENT_KEPT_MS,
     EXPIRE_BATCH_MAX,
     REQUEST_KEPT_MS,
-    CloseDrop,
     CreateSale,
-    StartDrop,
     SteerSale,
     StockUp,
     StockView,
@@ -25,11 +24,12 @@ from commerce.ledger import (
     Unsettled,
 )
 from commerce.ledger_batch_sql import Batch, as_rows
+from commerce.members_sql import sweep_points
 from commerce.orders_sql import reclaim
 from commerce.outbox_sql import adopt
 from commerce.refunds_sql import take_due
 from commerce.stock_sql import move_stock
-from commerce.views_sql import drop_view, sale_view
+from commerce.views_sql import sale_view
 
 _STOCK = text("SELECT * FROM stock WHERE sku = :sku")
 _NEW_STOCK = text("INSERT INTO stock (sku, merchant) VALUES (:sku, :merchant) ON CONFLICT (sku) DO NOTHING")
@@ -46,11 +46,6 @@ _RESUME_SALE = text(
 _REPRICE_SALE = text("UPDATE sale SET price = :price, version = version + 1, announced = '' WHERE id = :id")
 _CLOSE_SALE = text(
     "UPDATE sale SET closed_ms = :now, returned = returned + free, free = 0 WHERE id = :id AND closed_ms IS NULL"
-)
-_INSERT_DROP = text(
-    "INSERT INTO drop_ (id, merchant, room, template, title, reason, amount, threshold, total, per_person, starts_ms,"
-    " ends_ms, valid_ms, announced) VALUES (:id, :merchant, :room, :template, :title, :reason, :amount, :threshold,"
-    " :total, :per_person, :now, :ends_ms, :valid_ms, '')"
 )
 _CLOSE_DROP = text("UPDATE drop_ SET closed_ms = :now WHERE id = :id AND closed_ms IS NULL")
 _LIVE_SALES = text("SELECT id FROM sale WHERE closed_ms IS NULL AND opens_ms IS NOT NULL")
@@ -185,39 +180,6 @@ _VERBS: Mapping[str, Callable[[Batch, SaleRow, SaleState, int], None]] = {
 }
 
 
-def start_drop(batch: Batch, command: StartDrop) -> DropView:
-    """Begin a coupon drop now."""
-    drop = batch.mint()
-    batch.run(
-        _INSERT_DROP,
-        id=drop,
-        merchant=command.merchant,
-        room=command.room,
-        template=command.template,
-        title=command.title,
-        reason=command.reason,
-        amount=command.amount,
-        threshold=command.threshold,
-        total=command.total,
-        per_person=command.per_person,
-        ends_ms=batch.now_ms + command.length_ms,
-        valid_ms=command.valid_ms,
-        now=batch.now_ms,
-    )
-    batch.drop_moved(drop)
-    return drop_view(batch.drops([drop])[drop], batch.now_ms)
-
-
-def close_drop(batch: Batch, command: CloseDrop) -> DropView:
-    """End a drop; its coupons stay good. Raises NotFound."""
-    drop = batch.drops([command.drop]).get(command.drop)
-    if drop is None or drop.merchant != command.merchant:
-        raise NotFound("no such coupon drop")
-    if batch.run(_CLOSE_DROP, id=drop.id, now=batch.now_ms).rowcount:
-        batch.drop_moved(drop.id)
-    return drop_view(batch.drops([drop.id])[drop.id], batch.now_ms)
-
-
 def sweep(batch: Batch, command: Sweep) -> Swept:
     """Do what is due: holds, orders, sales, drops, refunds, delivered events."""
     if command.delivered:
@@ -243,8 +205,10 @@ def sweep(batch: Batch, command: Sweep) -> Swept:
     )
     refunds = take_due(batch, command.provider, EXPIRE_BATCH_MAX)
     finish_sent(batch, FORGET_MAX)
+    more = sweep_points(batch, EXPIRE_BATCH_MAX)
+    more = expire_promised(batch, EXPIRE_BATCH_MAX) or more or expired >= EXPIRE_BATCH_MAX
     adopted = () if batch.writer is None else tuple(adopt(batch.connection, batch.writer, batch.now_ms))
-    return Swept(expired, unsettled, refunds, expired >= EXPIRE_BATCH_MAX, adopted)
+    return Swept(expired, unsettled, refunds, more, adopted)
 
 
 _OLD_REQUESTS = text(
@@ -292,7 +256,5 @@ def handlers() -> Mapping[type, Callable[[Batch, Any], Any]]:
         StockUp: stock_up,
         CreateSale: create_sale,
         SteerSale: steer_sale,
-        StartDrop: start_drop,
-        CloseDrop: close_drop,
         Sweep: sweep_all,
     }

@@ -9,13 +9,32 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import orjson
-
-from commerce import fulfilment_sql, orders_sql, payments_sql, refunds_sql, sales_sql, traffic_sql, views_sql
+from commerce import (
+    drops_sql,
+    fulfilment_sql,
+    members_sql,
+    orders_sql,
+    payments_sql,
+    refunds_sql,
+    sales_sql,
+    traffic_sql,
+    views_sql,
+)
 from commerce.aftersale import AfterSale
-from commerce.domain.coupon import COUPONS_MAX, DROP_SECONDS_MAX
+from commerce.basket import (
+    KEY_RULE,
+    TITLE_CHARACTERS_MAX,
+    Basket,
+    DropTerms,
+    check_key,
+    drop_command,
+    key_fits,
+    order_command,
+    wanted_lines,
+    within,
+)
 from commerce.domain.money import AMOUNT_MAX
-from commerce.domain.order import LINES_MAX, Delivery, WantedLine, delivery_fault
+from commerce.domain.order import Delivery, WantedLine
 from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX, LENGTH_S_MAX, QUANTITY_MAX, UNITS_MAX
 from commerce.duty import Duty, OnlyProcess
 from commerce.errors import Busy, CommerceError, Invalid, NotFound, Refused
@@ -32,13 +51,11 @@ from commerce.events import (
 )
 from commerce.identity.aliases import Aliases
 from commerce.ledger import (
-    KEY_CHARACTERS_MAX,
     CancelOrder,
     Claim,
     Clock,
     CloseDrop,
     CouponGranted,
-    CreateOrder,
     CreateSale,
     FailRefund,
     Hold,
@@ -46,7 +63,6 @@ from commerce.ledger import (
     PaymentStarted,
     Settle,
     Settled,
-    StartDrop,
     StartPayment,
     SteerSale,
     StockUp,
@@ -80,8 +96,6 @@ OUTSIDE_CALLS_MAX = 64
 """Calls to the provider under way from housekeeping; more wait for the next sweep."""
 ALARMS_MAX = 1_000
 """Sales whose opening or closing has its own timer; others are told of by the next sweep."""
-KEY_RULE = f"a key has 1 to {KEY_CHARACTERS_MAX} characters, none of them NUL"
-TITLE_CHARACTERS_MAX = 200
 
 
 class Shop:
@@ -111,6 +125,8 @@ class Shop:
             **refunds_sql.HANDLERS,
             **fulfilment_sql.HANDLERS,
             **traffic_sql.HANDLERS,
+            **drops_sql.HANDLERS,
+            **members_sql.HANDLERS,
         }
         self.ledger = GroupCommitLedger(
             store,
@@ -194,7 +210,7 @@ class Shop:
         """Take units of a sale. Fails with NotFound, Refused, Conflict, Busy, Invalid."""
         if not 0 < quantity <= QUANTITY_MAX:
             return self._failed(Invalid(f"1 to {QUANTITY_MAX} units"))
-        if not _fits(key):
+        if not key_fits(key):
             return self._failed(Invalid(KEY_RULE))
         return self.ledger.submit(Hold(merchant, room, person, sale, quantity, key, f"{quantity}/{version}", version))
 
@@ -202,7 +218,7 @@ class Shop:
         self, merchant: str, room: str, person: str, drop: str, key: str
     ) -> "asyncio.Future[CouponGranted]":
         """Take a coupon of a drop. Fails with NotFound, Refused, Conflict, Busy, Invalid."""
-        if not _fits(key):
+        if not key_fits(key):
             return self._failed(Invalid(KEY_RULE))
         return self.ledger.submit(Claim(merchant, room, person, drop, key, ""))
 
@@ -216,7 +232,7 @@ class Shop:
     async def stock_up(self, merchant: str, sku: str, quantity: int, reason: str = "received") -> StockView:
         """Receive units (``reason`` received) or correct a count (any other reason; may be negative)."""
         adjust = reason != "received"
-        _within(quantity, -UNITS_MAX if adjust else 0, UNITS_MAX, "quantity")
+        within(quantity, -UNITS_MAX if adjust else 0, UNITS_MAX, "quantity")
         return await self._do(StockUp(merchant, sku, quantity, adjust, reason[:TITLE_CHARACTERS_MAX]), StockView)
 
     async def create_sale(
@@ -235,12 +251,12 @@ class Shop:
         image: str | None = None,
     ) -> SaleView:
         """Set ``total`` units of a SKU aside for a sale, state scheduled. Raises NotFound, Refused, Invalid."""
-        _within(price, 1, AMOUNT_MAX, "price")
-        _within(list_price, 0, AMOUNT_MAX, "list_price")
-        _within(total, 1, UNITS_MAX, "total")
-        _within(per_person, 1, UNITS_MAX, "per_person")
-        _within(hold_s, 1, HOLD_S_MAX, "hold_s")
-        _within(length_s, 1, LENGTH_S_MAX, "length_s")
+        within(price, 1, AMOUNT_MAX, "price")
+        within(list_price, 0, AMOUNT_MAX, "list_price")
+        within(total, 1, UNITS_MAX, "total")
+        within(per_person, 1, UNITS_MAX, "per_person")
+        within(hold_s, 1, HOLD_S_MAX, "hold_s")
+        within(length_s, 1, LENGTH_S_MAX, "length_s")
 
         found = await self._store.read(lambda connection: views_sql.read_product(connection, merchant, sku))
         if found is None:
@@ -264,7 +280,7 @@ class Shop:
 
     async def start_sale(self, merchant: str, sale: str, countdown_s: int) -> SaleView:
         """Begin the countdown; the sale opens by itself when it ends."""
-        _within(countdown_s, 0, COUNTDOWN_S_MAX, "countdown_s")
+        within(countdown_s, 0, COUNTDOWN_S_MAX, "countdown_s")
         return await self._steer(SteerSale(merchant, sale, "start", countdown_s * 1000))
 
     async def pause_sale(self, merchant: str, sale: str) -> SaleView:
@@ -281,7 +297,7 @@ class Shop:
 
     async def reprice_sale(self, merchant: str, sale: str, price: int) -> SaleView:
         """Change the price; who shows the old version is refused with the new one."""
-        _within(price, 1, AMOUNT_MAX, "price")
+        within(price, 1, AMOUNT_MAX, "price")
         return await self._steer(SteerSale(merchant, sale, "reprice", price))
 
     async def _steer(self, command: SteerSale) -> SaleView:
@@ -303,28 +319,11 @@ class Shop:
         seconds: int,
         valid_s: int,
         template: str | None = None,
+        more: DropTerms | None = None,
     ) -> DropView:
-        """Begin a coupon drop now. Raises Invalid."""
-        _within(amount, 1, AMOUNT_MAX, "amount")
-        _within(threshold, 0, AMOUNT_MAX, "threshold")
-        _within(total, 1, COUPONS_MAX, "total")
-        _within(per_person, 1, COUPONS_MAX, "per_person")
-        _within(seconds, 1, DROP_SECONDS_MAX, "seconds")
-        _within(valid_s, 1, 366 * 86_400, "valid_s")
-        title, reason = title[:TITLE_CHARACTERS_MAX], reason[:TITLE_CHARACTERS_MAX]
-        command = StartDrop(
-            merchant,
-            room,
-            title,
-            reason,
-            amount,
-            threshold,
-            total,
-            per_person,
-            length_ms=seconds * 1000,
-            valid_ms=valid_s * 1000,
-            template=template,
-        )
+        """Begin a coupon drop, or a giving, now. Raises Invalid."""
+        terms = (title, reason, amount, threshold, total, per_person, seconds, valid_s, template)
+        command = drop_command(merchant, room, *terms, DropTerms() if more is None else more)
         view = await self._do(command, DropView)
         self._alarm(view.ends)
         return view
@@ -348,25 +347,18 @@ class Shop:
         entered_ms: int | None = None,
         card: str | None = None,
         delivery: Delivery | None = None,
+        coupons: Sequence[str] = (),
+        points: int = 0,
+        stored: int = 0,
     ) -> OrderView:
-        """Make an order of a hold and/or lines (WantedLine or (sku, quantity, version)), with a coupon.
+        """Make an order of a hold and/or lines (WantedLine or (sku, quantity, version)), with coupons.
 
-        Raises NotFound, Refused (gone, already, price_changed, sold_out, coupon_invalid), Conflict, Busy, Invalid.
+        Up to ``points`` points and ``stored`` 分 of stored value are spent on it, as the shop's terms allow.
+        Raises NotFound, Refused (gone, already, price_changed, sold_out, coupon_invalid, insufficient), Conflict, Busy,
+        Invalid.
         """
-        wanted = tuple(line if isinstance(line, WantedLine) else WantedLine(*line) for line in lines)
-        _key(key)
-        if len(wanted) > LINES_MAX:
-            raise Invalid(f"an order has at most {LINES_MAX} lines")
-        fault = None if delivery is None else delivery_fault(delivery)
-        if fault is not None:
-            raise Invalid(fault, field="delivery")
-        body = [(line.sku, line.quantity, line.version) for line in wanted]
-        # The attribution may differ between a request and its repeat; what is bought may not.
-        where = () if delivery is None else (delivery,)
-        body_hash = fingerprint(room, hold, orjson.dumps(body).decode(), coupon, *where)
-        command = CreateOrder(
-            merchant, room, person, key, body_hash, hold, wanted, coupon, decision, entered_ms, card, delivery
-        )
+        basket = Basket(hold, wanted_lines(lines), coupon, tuple(coupons), points, stored, delivery)
+        command = order_command(merchant, room, person, key, basket, decision, entered_ms, card)
         return await self._do(command, OrderView)
 
     async def cancel_order(self, merchant: str, person: str | None, order: str) -> OrderView:
@@ -378,13 +370,13 @@ class Shop:
 
         Raises NotFound, Refused (gone, expired, declined), Conflict, Busy. Safe to repeat with the same key.
         """
-        _key(key)
+        check_key(key)
         command = StartPayment(merchant, person, order, key, fingerprint(order), self._provider.name)
         started = await self._do(command, PaymentStarted)
         if started.payment is None:
             return started.order
         title = started.order.lines[0].title if started.order.lines else ""
-        amount = started.order.amount
+        amount = started.order.due
         request = PaymentRequest(started.payment, merchant, amount, started.expires_ms, title)
         try:
             async with asyncio.timeout(PROVIDER_TIMEOUT_S):
@@ -582,18 +574,3 @@ def _found(value: T | None, what: str) -> T:
     if value is None:
         raise NotFound(f"no such {what}")
     return value
-
-
-def _within(value: int, least: int, most: int, name: str) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        raise Invalid(f"{name} is a whole number from {least} to {most}", field=name)
-
-
-def _fits(key: str) -> bool:
-    # SQLite cuts a text from JSON at its first NUL: two keys would become one.
-    return 0 < len(key) <= KEY_CHARACTERS_MAX and "\0" not in key
-
-
-def _key(key: str) -> None:
-    if not _fits(key):
-        raise Invalid(KEY_RULE)

@@ -54,6 +54,18 @@ class StockFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountFigures:
+    """All accounts of one kind (points, stored value, budgets): ``opening + came − went = closing``, over all owners."""
+
+    kind: str
+    unit: str
+    opening: int
+    came: int
+    went: int
+    closing: int
+
+
+@dataclass(frozen=True, slots=True)
 class Money:
     """What the providers hold for the merchant: before the day, what came and went, after it."""
 
@@ -85,6 +97,7 @@ class Statement:
     coupons_given: Figure
     coupons_used: Figure
     stock: tuple[StockFigures, ...]
+    accounts: tuple[AccountFigures, ...] = ()
 
 
 def statement_csv(statement: Statement) -> str:
@@ -120,6 +133,9 @@ def _rows(statement: Statement) -> Iterator[tuple[Any, ...]]:
     for provider in statement.providers:
         yield from _figure("paid by provider", provider.provider, provider.paid)
         yield from _figure("refunded by provider", provider.provider, provider.refunded)
+    for account in statement.accounts:
+        for name in ("opening", "came", "went", "closing"):
+            yield ("accounts", f"{account.kind} ({account.unit})", name, getattr(account, name), "")
     for stock in statement.stock:
         item = f"{stock.sku} {stock.title}"
         for counter, units in stock.opening.items():

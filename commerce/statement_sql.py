@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from commerce.domain.ids import time_prefix
-from commerce.statement import IDS_MAX, Figure, Money, ProviderFigures, Statement, StockFigures
+from commerce.statement import IDS_MAX, AccountFigures, Figure, Money, ProviderFigures, Statement, StockFigures
 from commerce.stock_sql import COUNTERS
 
 SKUS_MAX = 10_000
@@ -15,6 +15,7 @@ SKUS_MAX = 10_000
 
 _MINE = "merchant = :merchant"
 _IN = "coalesce({0}, 0) >= :since AND {0} < :until"
+_TAKEN = "(SELECT coalesce(sum(c.amount), 0) FROM order_coupon AS c WHERE c.order_id = orders.id)"
 _FIGURES = {
     "orders": ("orders", "amount", f"{_MINE} AND id >= :lowest AND id < :highest"),
     "paid": ("orders", "amount", f"{_MINE} AND {_IN.format('paid_ms')}"),
@@ -27,14 +28,14 @@ _FIGURES = {
     "refunds_done": ("refund", "amount", f"{_MINE} AND {_IN.format('done_ms')}"),
     "refunds_open": ("refund", "amount", f"{_MINE} AND state <> 'done' AND id < :highest"),
     "coupons_given": ("coupon", "amount", f"{_MINE} AND created_ms >= :since AND created_ms < :until"),
-    "coupons_used": ("orders", "discount", f"{_MINE} AND coupon IS NOT NULL AND {_IN.format('paid_ms')}"),
+    "coupons_used": ("orders", _TAKEN, f"{_MINE} AND coupon IS NOT NULL AND {_IN.format('paid_ms')}"),
 }
 _PAYMENTS = (
     "FROM payment_event AS e JOIN payment AS p ON p.id = e.payment AND p.provider = e.provider"
     " WHERE p.merchant = :merchant AND e.kind = 'paid'"
 )
 _CAME = text(f"SELECT coalesce(sum(e.amount), 0) {_PAYMENTS} AND e.received_ms < :before")
-_WENT = text("SELECT coalesce(sum(amount), 0) FROM refund WHERE merchant = :merchant AND done_ms < :before")
+_WENT = text("SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE merchant = :merchant AND done_ms < :before")
 _PROVIDERS = text(
     f"SELECT p.provider AS provider {_PAYMENTS} AND e.received_ms >= :since AND e.received_ms < :until"
     " UNION SELECT provider FROM refund WHERE merchant = :merchant AND done_ms >= :since AND done_ms < :until"
@@ -74,6 +75,12 @@ _ENTRIES = text(
     "SELECT id FROM stock_entry WHERE merchant = :merchant AND sku = :sku AND created_ms >= :since"
     " AND created_ms < :until AND kind <> 'opening' ORDER BY id LIMIT :limit"
 )
+_ACCOUNTS = text(
+    "SELECT kind, unit, sum(CASE WHEN created_ms < :since THEN amount ELSE 0 END) AS opening,"
+    " sum(CASE WHEN created_ms >= :since AND amount > 0 THEN amount ELSE 0 END) AS came,"
+    " sum(CASE WHEN created_ms >= :since AND amount < 0 THEN -amount ELSE 0 END) AS went, sum(amount) AS closing"
+    " FROM entry WHERE merchant = :merchant AND created_ms < :until GROUP BY kind, unit ORDER BY kind"
+)
 _TITLES = text(
     "SELECT k.id, p.title, k.name FROM sku AS k JOIN product AS p ON p.id = k.product WHERE k.merchant = :merchant"
 )
@@ -96,7 +103,7 @@ def read_statement(connection: Connection, merchant: str, day: str, since_ms: in
         ProviderFigures(
             provider,
             _figure(connection, _PAID_BY, "e.amount", "p.id", asked | {"provider": provider}),
-            _figure(connection, _REFUNDED_BY, "amount", "id", asked | {"provider": provider}),
+            _figure(connection, _REFUNDED_BY, "amount - stored", "id", asked | {"provider": provider}),
         )
         for provider in connection.execute(_PROVIDERS, asked).scalars().all()
     )
@@ -107,6 +114,7 @@ def read_statement(connection: Connection, merchant: str, day: str, since_ms: in
         money=_money(connection, merchant, since_ms, until_ms),
         providers=providers,
         stock=tuple(_stock(connection, asked)),
+        accounts=tuple(AccountFigures(*row) for row in connection.execute(_ACCOUNTS, asked)),
         **figures,
     )
 

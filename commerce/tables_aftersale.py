@@ -3,10 +3,11 @@
 A refund's ``kind`` is ``order`` (staff give money of a paid order back) or ``late`` (money came that bought nothing).
 It counts as given from the moment it is booked: Σ refunds of kind order = ``orders.refunded`` ≤ ``orders.amount``.
 ``state`` is requested → done, or failed when the provider refuses or never confirms; a failed one is still owed and is
-asked for again by hand.
+asked for again by hand. Of the ``amount``, ``stored`` 分 went back to the buyer's stored value in the booking itself;
+the rest is the provider's to give. ``points`` went back, too.
 """
 
-from sqlalchemy import CheckConstraint, Column, Index, Integer, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, String, Table, Text, UniqueConstraint, text
 
 from commerce.tables import metadata
 from commerce.tables_ledger import amount_column, count_column, id_column, ms_column
@@ -31,6 +32,12 @@ refund = Table(
     Column("error", String(200), nullable=True),
     ms_column("created_ms"),
     ms_column("done_ms", nullable=True),
+    Column("stored", BigInteger, nullable=False, server_default=text("0")),
+    Column("bonus", BigInteger, nullable=False, server_default=text("0")),
+    count_column("points"),
+    CheckConstraint("bonus >= 0", name="bonus"),
+    CheckConstraint("stored >= 0 AND stored <= amount", name="stored"),
+    CheckConstraint("points >= 0", name="points"),
     CheckConstraint("amount >= 0", name="amount"),
     CheckConstraint("kind IN ('order', 'late')", name="kind"),
     CheckConstraint("state IN ('requested', 'done', 'failed')", name="state"),

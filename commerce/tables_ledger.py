@@ -47,6 +47,11 @@ def amount_column(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False)
 
 
+def word_column(name: str, characters: int) -> Column[str]:
+    """A column for a short text that may be empty."""
+    return Column(name, String(characters), nullable=False, server_default=text("''"))
+
+
 stock = Table(
     "stock",
     metadata,
@@ -163,6 +168,11 @@ drop_ = Table(
     ms_column("valid_ms"),
     ms_column("closed_ms", nullable=True),
     Column("announced", String(16), nullable=False),
+    count_column("percent"),
+    word_column("stack", 20),
+    Column("audience", String(8), nullable=False, server_default=text("'all'")),
+    word_column("issuer", 64),
+    Column("way", String(8), nullable=False, server_default=text("'drop'")),
     CheckConstraint("issued >= 0 AND issued <= total", name="issued"),
     CheckConstraint("amount > 0", name="amount"),
     Index("ix_drop_room", "room", "starts_ms"),
@@ -186,10 +196,21 @@ coupon = Table(
     id_column("order_id", nullable=True),
     ms_column("expires_ms"),
     ms_column("created_ms"),
+    count_column("percent"),
+    word_column("stack", 20),
+    word_column("reason", 200),
+    word_column("issuer", 64),
     CheckConstraint("state IN ('unused', 'locked', 'used', 'expired')", name="state"),
     CheckConstraint("(order_id IS NULL) = (state IN ('unused', 'expired'))", name="order"),
     UniqueConstraint("drop_id", "person", "n"),
     Index("ix_coupon_person", "merchant", "person"),
+    # Only what is promised out of a budget has to be given back to it on its day.
+    Index(
+        "ix_coupon_budget_due",
+        "expires_ms",
+        sqlite_where=text("state = 'unused' AND issuer <> ''"),
+        postgresql_where=text("state = 'unused' AND issuer <> ''"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -219,6 +240,15 @@ orders = Table(
     Column("delivery", Text, nullable=True),
     ms_column("fulfilled_ms", nullable=True),
     ms_column("done_ms", nullable=True),
+    Column("kind", String(12), nullable=False, server_default=text("'goods'")),
+    Column("stored", BigInteger, nullable=False, server_default=text("0")),
+    # Of the stored value spent, or, in an order that buys stored value, what the shop adds to it.
+    Column("bonus", BigInteger, nullable=False, server_default=text("0")),
+    count_column("points"),
+    CheckConstraint("bonus >= 0", name="bonus"),
+    CheckConstraint("kind IN ('goods', 'stored')", name="kind"),
+    CheckConstraint("stored >= 0 AND stored <= amount", name="stored"),
+    CheckConstraint("points >= 0", name="points"),
     CheckConstraint("amount = goods - discount AND amount > 0 AND discount >= 0", name="amount"),
     CheckConstraint(
         "status IN ('pending', 'paid', 'fulfilled', 'done', 'partly_refunded', 'refunded', 'cancelled')", name="status"

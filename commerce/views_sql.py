@@ -73,6 +73,11 @@ def drop_view(drop: DropRow, now_ms: int) -> DropView:
         starts=drop.starts_ms,
         ends=drop.ends_ms,
         state=str(drop_state(drop, now_ms)),
+        percent=drop.percent,
+        stack=drop.stack,
+        audience=drop.audience,
+        issuer=drop.issuer,
+        way=drop.way,
     )
 
 
@@ -80,10 +85,20 @@ def coupon_view(row: Row[Any], now_ms: int) -> CouponView:
     """A ``SELECT *`` row of ``coupon`` as its owner sees it; unused past its date shows as expired."""
     expired = row.state == "unused" and now_ms >= row.expires_ms
     return CouponView(
-        row.id, row.drop_id, row.title, row.amount, row.threshold, row.expires_ms, "expired" if expired else row.state
+        row.id,
+        row.drop_id,
+        row.title,
+        row.amount,
+        row.threshold,
+        row.expires_ms,
+        "expired" if expired else row.state,
+        row.percent,
+        row.stack,
+        row.reason,
     )
 
 
+_ORDER_COUPONS = text("SELECT coupon FROM order_coupon WHERE order_id = :order ORDER BY n")
 _LINES = text("SELECT * FROM order_line WHERE order_id = :order ORDER BY n")
 
 
@@ -115,6 +130,11 @@ def order_view(connection: Connection, row: Row[Any]) -> OrderView:
         delivery=None if row.delivery is None else orjson.loads(row.delivery),
         fulfilled=row.fulfilled_ms,
         done=row.done_ms,
+        kind=row.kind,
+        stored=row.stored,
+        points=row.points,
+        due=row.amount - row.stored,
+        coupons=() if row.coupon is None else tuple(connection.execute(_ORDER_COUPONS, {"order": row.id}).scalars()),
     )
 
 
@@ -137,6 +157,8 @@ def refund_view(connection: Connection, row: Row[Any]) -> RefundView:
         done=row.done_ms,
         number=row.number,
         error=row.error,
+        stored=row.stored,
+        points=row.points,
     )
 
 
@@ -145,7 +167,7 @@ _SALES_OF_ROOM = text(
     " ORDER BY created_ms DESC, id DESC LIMIT :limit"
 )
 _DROPS_OF_ROOM = text(
-    "SELECT * FROM drop_ WHERE room = :room AND (closed_ms IS NULL OR closed_ms > :since)"
+    "SELECT * FROM drop_ WHERE room = :room AND way = 'drop' AND (closed_ms IS NULL OR closed_ms > :since)"
     " ORDER BY starts_ms DESC, id DESC LIMIT :limit"
 )
 _PRODUCT = text(

@@ -2,14 +2,28 @@
 
 A coupon's life: unused → locked (an order was made with it) → used (the order was paid), and back to unused when the
 order ends unpaid; unused → expired.
+
+Who may have one is the drop's ``audience``: ``all``, ``new`` (never paid for anything here, as the merged person), or
+``tier:N`` (members of at least tier N). ``way`` is how coupons of it come to people: ``drop`` by a tap in the room,
+``entry`` on coming in (进店送券), ``sign_in`` with the day's sign-in, ``gift`` with a payment.
 """
 
+import re
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import StrEnum
 
 DROP_SECONDS_MAX = 24 * 3600
 COUPONS_MAX = 10_000_000
 """Coupons in one drop."""
+PERCENT_MAX = 90
+"""Percent off: more is a slip of the finger, or a gift, which has its own ways."""
+GROUP_CHARACTERS_MAX = 20
+GIVING_SECONDS_MAX = 366 * 86_400
+"""A giving (entry, sign-in, gift) lasts for months; a drop in a room for a day at most."""
+WAYS = ("drop", "entry", "sign_in", "gift")
+TIERS_MAX = 9
+_AUDIENCE = re.compile(r"all|new|tier:[1-9]")
 
 
 class DropState(StrEnum):
@@ -40,6 +54,11 @@ class DropRow:
     valid_ms: int
     closed_ms: int | None
     announced: str
+    percent: int = 0
+    stack: str = ""
+    audience: str = "all"
+    issuer: str = ""
+    way: str = "drop"
 
 
 def drop_state(drop: DropRow, now_ms: int) -> DropState:
@@ -49,8 +68,24 @@ def drop_state(drop: DropRow, now_ms: int) -> DropState:
     return DropState.OPEN if drop.issued < drop.total else DropState.GONE
 
 
-def decide_claim(left: int, used: int, per_person: int) -> str | None:
-    """None when one more coupon is given, else the refusal's code."""
+def audience_fault(audience: str) -> str | None:
+    """What is wrong with the name of an audience, as a sentence, or None."""
+    return None if _AUDIENCE.fullmatch(audience) else "an audience is all, new or tier:1 to tier:9"
+
+
+def in_audience(audience: str, person: str, bought: Container[str], tiers: "dict[str, int]") -> bool:
+    """Whether a person is of an audience; ``bought`` are those who paid before, ``tiers`` the tiers of members."""
+    if audience == "new":
+        return person not in bought
+    if audience.startswith("tier:"):
+        return tiers.get(person, 0) >= int(audience.removeprefix("tier:"))
+    return True
+
+
+def decide_claim(left: int, used: int, per_person: int, welcome: bool = True) -> str | None:
+    """None when one more coupon is given, else the refusal's code; ``welcome`` is whether they are of its audience."""
+    if not welcome:
+        return "not_for_you"
     if used >= per_person:
         return "limit"
     if left <= 0:

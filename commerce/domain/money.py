@@ -24,3 +24,11 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
     for index in by_fraction[: total - sum(parts)]:
         parts[index] += 1
     return parts
+
+
+def portion(total: int, part: int, whole: int) -> int:
+    """What of ``total`` belongs to the first ``part`` of ``whole``, rounded down.
+
+    Given back step by step, each step is the difference of two portions: so the steps add up to ``total`` exactly.
+    """
+    return total * part // whole if whole else 0

@@ -16,6 +16,7 @@ import orjson
 from sqlalchemy import Connection, TextClause, bindparam, text
 
 from commerce.errors import NotFound, Refused
+from commerce.identity.wallet_merge_sql import give_back_wallet, rank_both, take_wallet
 from commerce.ledger_batch_sql import Batch
 
 MOVED_MAX = 5_000
@@ -46,7 +47,18 @@ class Moved:
         ).bindparams(bindparam("keys", expanding=True))
 
 
-MOVED = (Moved("orders", "id"),)
+MOVED = (
+    Moved("orders", "id"),
+    Moved("points_lot", "id"),
+    Moved("payment_gift", "payment"),
+    # Once a day, whoever of the two it was.
+    Moved(
+        "sign_in",
+        "day",
+        " AND NOT EXISTS (SELECT 1 FROM sign_in AS o"
+        " WHERE o.merchant = sign_in.merchant AND o.person = :elder AND o.day = sign_in.day)",
+    ),
+)
 
 _JOURNAL = text(
     'INSERT INTO merge_journal (id, merchant, elder, younger, cause, "by", reason, moved, merged_ms)'
@@ -197,6 +209,8 @@ def merge(
     moved["hold"] += _holds_of_requests(batch, elder, younger, moved["request"])
     moved["identity"] = [[row.kind, row.value] for row in batch.run(_IDENTITIES, **who)]
     moved["phone"] = bool(batch.run(_PHONE, elder=elder, younger=younger).rowcount)
+    moved["wallet"] = take_wallet(batch, merchant, elder, younger, entry)
+    rank_both(batch, merchant, elder, younger)
     batch.run(_BANS, elder=elder, younger=younger)
     if sum(len(rows) for rows in moved.values() if isinstance(rows, list)) > MOVED_MAX:
         raise Refused("limit", f"more than {MOVED_MAX} rows would move")
@@ -237,6 +251,8 @@ def unmerge(batch: Batch, merchant: str, entry: str, by: str) -> Merged:
             batch.run(one.give_back, keys=moved[one.table], **who)
     _payments(batch, elder, younger, moved["orders"])
     _give_back_coupons(batch, merchant, elder, younger, moved)
+    give_back_wallet(batch, merchant, elder, younger, entry, moved["wallet"], moved["points_lot"], moved["orders"])
+    rank_both(batch, merchant, elder, younger)
     for route, key in moved["request"]:
         batch.run(_REQUEST_TO, merchant=merchant, route=route, key=key, **{"from": elder, "to": younger})
     _forget_requests(batch, merchant, younger, moved["request"], staying)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
@@ -52,6 +52,8 @@ class Place:
             "payment": "SELECT id, person, state FROM payment",
             "coupon": "SELECT id, person, n, state FROM coupon",
             "quota": "SELECT scope, person, used FROM quota WHERE used > 0",
+            "accounts": "SELECT owner, kind, balance FROM account WHERE balance <> 0 AND owner <> ''",
+            "lots": "SELECT id, person, left_units, state FROM points_lot",
             "request": "SELECT route, person, key, answer FROM request",
         }
         return {name: sorted(map(tuple, await self.world.query(query))) for name, query in tables.items()}
@@ -137,7 +139,10 @@ async def _run(path: Path, plans: list[list[tuple[str, int]]]) -> None:
             assert await place.state() == before
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+# Without shrinking: a failing plan is some seconds long as it is, and hundreds of them are hours.
+@settings(
+    phases=(Phase.generate,), max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
 @given(plans=st.lists(steps(), min_size=4, max_size=8))
 def test_an_unmerge_gives_back_the_former_state_and_a_merge_adds_up_what_was_used(
     tmp_path_factory: pytest.TempPathFactory, plans: list[list[tuple[str, int]]]

@@ -9,9 +9,11 @@ from sqlalchemy import CheckConstraint, MetaData, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 import commerce.tables_access
+import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_identity
 import commerce.tables_ledger
+import commerce.tables_members
 import commerce.tables_people
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, sqlite_engine
@@ -23,6 +25,8 @@ assert commerce.tables_people
 assert commerce.tables_access
 assert commerce.tables_aftersale
 assert commerce.tables_identity
+assert commerce.tables_accounts
+assert commerce.tables_members
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
 import commerce.tables_access
+import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_ledger
+import commerce.tables_members
 import commerce.tables_people
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, open_store, sqlite_engine
@@ -21,6 +23,8 @@ from commerce.tables import metadata
 assert commerce.tables_ledger
 assert commerce.tables_access
 assert commerce.tables_aftersale
+assert commerce.tables_accounts
+assert commerce.tables_members
 assert commerce.tables_people
 
 

@@ -1,0 +1,74 @@
+"""The chart of accounts of what people hold in a shop beside goods: coupon budgets, points, stored value.
+
+Double entry: a transfer is a handful of signed legs that add up to 0 in each unit, so what one account has another
+gave. Somebody's own account never falls below 0 (``bounded``); the shop's own accounts are the other side and may.
+Stored value and points that people hold are the shop's liabilities: the shop's side of them is negative.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+SHOP = ""
+"""The owner of the shop's own accounts."""
+LEG_MAX = 10**15
+"""分 or points moved in one leg: far above any balance, far inside 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One kind of account: what it counts, and whether it stays at or above 0."""
+
+    unit: str
+    bounded: bool
+
+
+KINDS: Mapping[str, Account] = {
+    # Coupon budgets: what an issuer may still promise, what is promised by coupons in people's hands.
+    "budget": Account("fen", bounded=True),
+    "budget_reserved": Account("fen", bounded=True),
+    # Points: to spend, waiting for the refund window, held by a pending order, owed after a refund (at or below 0).
+    "points": Account("points", bounded=True),
+    "points_pending": Account("points", bounded=True),
+    "points_held": Account("points", bounded=True),
+    "points_owed": Account("points", bounded=False),
+    # Stored value: what was paid for it, what the shop added, and both as held by a pending order.
+    "principal": Account("fen", bounded=True),
+    "bonus": Account("fen", bounded=True),
+    "principal_held": Account("fen", bounded=True),
+    "bonus_held": Account("fen", bounded=True),
+    # The shop's side.
+    "budget_source": Account("fen", bounded=False),
+    "coupon_cost": Account("fen", bounded=False),
+    "points_issued": Account("points", bounded=False),
+    "points_spent": Account("points", bounded=False),
+    "points_expired": Account("points", bounded=False),
+    "stored_cash": Account("fen", bounded=False),
+    "stored_bonus": Account("fen", bounded=False),
+    "stored_spent": Account("fen", bounded=False),
+    "bonus_spent": Account("fen", bounded=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A signed amount on one account of ``owner`` (a person, an issuer, or the shop)."""
+
+    owner: str
+    kind: str
+    amount: int
+
+
+def checked_legs(legs: Iterable[Leg]) -> list[Leg]:
+    """The legs that move something, one per account, sorted. Raises ValueError when they do not add up to 0."""
+    sums: Counter[tuple[str, str]] = Counter()
+    for leg in legs:
+        sums[leg.owner, leg.kind] += leg.amount
+    units: Counter[str] = Counter()
+    for (_, kind), amount in sums.items():
+        if abs(amount) > LEG_MAX:
+            raise ValueError("a leg is larger than any balance")
+        units[KINDS[kind].unit] += amount
+    if any(units.values()):
+        raise ValueError(f"the legs of a transfer add up to 0, these to {dict(units)}")
+    return [Leg(owner, kind, amount) for (owner, kind), amount in sorted(sums.items()) if amount]

@@ -1,0 +1,77 @@
+"""Commands and answers of membership, budgets and offers: more values for the ledger (``ledger.py``)."""
+
+from dataclasses import dataclass
+
+from commerce.domain.member import Program
+
+
+@dataclass(frozen=True, slots=True)
+class SetProgram:
+    """Write a shop's terms of membership."""
+
+    merchant: str
+    staff: str
+    program: Program
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Sign a person in for the shop's day."""
+
+    merchant: str
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A day's sign-in: ``fresh`` is False when it had been done before."""
+
+    day: str
+    streak: int
+    points: int
+    coupon: str | None
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FundBudget:
+    """Give an issuer of coupons (a guide) ``amount`` 分 to promise, or take them away (below 0)."""
+
+    merchant: str
+    issuer: str
+    amount: int
+    staff: str
+    key: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetView:
+    """An issuer's budget: what may still be promised, what is promised by coupons in people's hands."""
+
+    issuer: str
+    free: int
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """A person's membership: tier, points, stored value (分), the day's sign-in."""
+
+    person: str
+    tier: int
+    tier_name: str
+    spent: int
+    next_tier: str | None
+    next_spent: int | None
+    points: int
+    points_pending: int
+    points_owed: int
+    points_expire: int | None
+    points_expiring: int
+    principal: int
+    bonus: int
+    signed_today: bool
+    streak: int
+    sign_in: bool
+    points_percent: int
