@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from commerce.audit_aftersale_sql import AFTER_SALE, Check
+from commerce.audit_commission_sql import COMMISSION
 from commerce.audit_members_sql import MEMBERS
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
@@ -163,6 +164,7 @@ _CHECKS = (
     ),
     *AFTER_SALE,
     *MEMBERS,
+    *COMMISSION,
     Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",
@@ -171,7 +173,9 @@ _CHECKS = (
         " LEFT JOIN coupon AS c ON q.route LIKE 'claim/%' AND c.id = q.answer AND c.person = q.person"
         " LEFT JOIN orders AS o ON q.route IN ('order', 'pay') AND o.id = q.answer AND o.person = q.person"
         " LEFT JOIN refund AS r ON q.route = 'refund' AND r.id = q.answer AND r.staff = q.person"
-        " WHERE q.route <> 'budget' AND h.id IS NULL AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL",
+        " LEFT JOIN withdrawal AS w ON q.route = 'withdraw' AND w.id = q.answer AND w.person = q.person"
+        " WHERE q.route <> 'budget' AND h.id IS NULL AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL"
+        " AND w.id IS NULL",
     ),
     Check(
         "outbox: nothing waits for long",

@@ -84,7 +84,6 @@ from commerce.payment import (
     SignedMessage,
 )
 from commerce.store_sql import Store
-from commerce.webhooks_sql import enter_deliveries
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +133,7 @@ class Shop:
             clock=clock,
             # Where there are other processes, the follower tells of this one's events, too: in the order of commits.
             on_events=_nothing if store.shared else self._dispatcher.dispatch,
-            on_finish=enter_deliveries,
+            on_finish=traffic_sql.enter,
             database_time=database_time and store.shared,
             now_person=self.aliases.now,
         )

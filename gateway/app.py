@@ -28,6 +28,7 @@ from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import TouchLog, open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
+from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
 from commerce.identity.service import Identities
@@ -68,6 +69,7 @@ from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
+from gateway.routes_distribution import distribution_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
 from gateway.routes_orders import order_operations
@@ -260,6 +262,7 @@ class Application:
         services.shop.listen(services.sender.hear)
         await services.shop.start()
         services.sender.start()
+        services.distribution.start()
         await services.media_events.start()
         services.directory.listen(services.media_events.stream)
         services.media.listen(services.media_events.show)
@@ -292,6 +295,7 @@ class Application:
             services.media.close,
             services.media_events.close,
             services.sender.close,
+            services.distribution.close,
             *self._shutters,
         ):
             try:
@@ -318,6 +322,7 @@ def _operations(
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
         *identity_operations(services),
+        *distribution_operations(services),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
         *hook_operations(services),
@@ -443,9 +448,9 @@ async def open_application(
     store = open_store(settings.database)
     catalogue = Catalogue(store, clock=clock)
     touches = open_touch_log(settings.database, clock=clock)
-    attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
     shop, end_payments = _open_shop(settings, store, secrets, clock)
+    attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
     people, identities, wechat, tokens = await _open_people(settings, store, touches, shop, secrets, clock)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
@@ -472,6 +477,7 @@ async def open_application(
         attribution=attribution,
         people=people,
         identities=identities,
+        distribution=Distribution(store, shop.ledger, attribution.binder, clock=clock),
         wechat=wechat,
         directory=directory,
         hub=hub,
@@ -491,7 +497,16 @@ async def open_application(
         addresses=addresses,
         clients=Clients(settings),
         files=files,
-        shutters=[shop.close, end_payments, wechat.aclose, people.close, catalogue.close, touches.close, store.close],
+        shutters=[
+            shop.close,
+            end_payments,
+            wechat.aclose,
+            attribution.binder.close,
+            people.close,
+            catalogue.close,
+            touches.close,
+            store.close,
+        ],
         seat=seat,
     )
     await application.start()

@@ -29,10 +29,10 @@ async def _has_bought(services: Services, merchant: str, person: str) -> bool:
     return any(order.status == "paid" for order in orders)
 
 
-async def _came_in(services: Services, room: Room, person: str, scene: str | None) -> None:
-    """Write down who came, and by whose link."""
+async def _came_in(services: Services, room: Room, person: str, scene: str | None, *, registered: bool = False) -> None:
+    """Write down who came, and by whose link; ``registered``: they became a member by it."""
     for kind in ("share_open", "room_entry") if scene else ("room_entry",):
-        await services.attribution.touch_token(room.merchant, scene, person, kind, room=room.id)
+        await services.attribution.touch_token(room.merchant, scene, person, kind, room=room.id, registered=registered)
 
 
 def _wechat_operation(services: Services, guests: AddressBuckets) -> Operation:
@@ -69,7 +69,7 @@ def _wechat_operation(services: Services, guests: AddressBuckets) -> Operation:
             scene=body.scene,
             known=await _has_bought(services, merchant, person["id"]),
         )
-        await _came_in(services, room, person["id"], body.scene)
+        await _came_in(services, room, person["id"], body.scene, registered=known.new or joined.merged is not None)
         return WechatAnswer(
             token=token,
             person=person["id"],

@@ -25,11 +25,14 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
     async def create_link(call: Call) -> LinkAnswer:
         body: LinkBody = call.body
         room = desk.entered(call.who, body.room)
+        role = call.who.role
+        if not call.who.staff and await services.distribution.active(room.merchant, call.who.person):
+            role = "distributor"
         mint = partial(
             attribution.mint_link,
             room.merchant,
             call.who.person,
-            call.who.role,
+            role,
             room=room.id,
             sku=body.sku,
             channel=body.channel or None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from chat.hub import Hub
 from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
+from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
@@ -44,6 +45,7 @@ class Services:
     attribution: Attribution
     people: People
     identities: Identities
+    distribution: Distribution
     wechat: WechatApi
     directory: Directory
     hub: Hub

@@ -26,7 +26,9 @@ CONFLICTS_OPEN_MAX = 10_000
 """Open conflicts of one merchant: far more than people can decide; above it no more are written."""
 
 _PERSON = text(
-    "SELECT p.id, p.created_ms, h.digest, h.verified_ms FROM person AS p LEFT JOIN person_phone AS h ON h.person = p.id"
+    "SELECT p.id, p.created_ms, h.digest, h.verified_ms, d.person AS distributor FROM person AS p"
+    " LEFT JOIN person_phone AS h ON h.person = p.id"
+    " LEFT JOIN distributor AS d ON d.merchant = p.merchant AND d.person = p.id"
     " WHERE p.id = :id AND p.merchant = :merchant"
 )
 _KINDS = text("SELECT DISTINCT kind FROM identity WHERE person = :id")
@@ -72,7 +74,7 @@ def known(batch: Batch, merchant: str, person: str) -> Known:
         raise NotFound("no such person")
     phone = None if row.digest is None else Phone(row.digest, row.verified_ms)
     kinds = frozenset(batch.run(_KINDS, id=person).scalars())
-    return Known(row.id, row.created_ms, phone, kinds)
+    return Known(row.id, row.created_ms, phone, kinds, row.distributor is not None)
 
 
 def log(batch: Batch, merchant: str, person: str, by: str, action: str, reason: str) -> None:
@@ -159,13 +161,16 @@ def merge_people(batch: Batch, command: MergePeople) -> Joined:
         raise Refused("already", "these two are one person")
     ruling = refuse_merge(one, other)
     if ruling is not None:
-        raise Refused("two_phones", _TWO_PHONES)
+        raise _refusal(ruling.cause)
     merged = _unite(batch, command.merchant, one, other, CAUSE_STAFF, command.by, command.reason)
     log(batch, command.merchant, merged.elder, command.by, "merge", command.reason)
     return Joined(merged.elder, merged.entry, None, merged.aliases)
 
 
-_TWO_PHONES = "each has a verified phone number of their own: let one of them go first (split the conflict)"
+def _refusal(cause: str) -> Refused:
+    if cause == "two_distributors":
+        return Refused("two_distributors", "both are distributors, with earnings of their own")
+    return Refused("two_phones", "each has a verified phone number of their own: one has to go first (split)")
 
 
 def undo_merge(batch: Batch, command: UndoMerge) -> Joined:
@@ -203,8 +208,9 @@ def _merge_conflict(batch: Batch, row: Row[Any], person: str, other: str, by: st
     merged = None
     if person != other:
         one, two = known(batch, row.merchant, person), known(batch, row.merchant, other)
-        if refuse_merge(one, two) is not None:
-            raise Refused("two_phones", _TWO_PHONES)
+        ruling = refuse_merge(one, two)
+        if ruling is not None:
+            raise _refusal(ruling.cause)
         merged = _unite(batch, row.merchant, one, two, CAUSE_STAFF, by, row.cause)
         person = merged.elder
     if row.kind == "phone":

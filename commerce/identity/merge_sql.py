@@ -51,6 +51,16 @@ MOVED = (
     Moved("orders", "id"),
     Moved("points_lot", "id"),
     Moved("payment_gift", "payment"),
+    Moved("distributor", "person"),
+    Moved("commission", "id"),
+    Moved("withdrawal", "id"),
+    # Of two who are both bound the elder's binding stands.
+    Moved(
+        "binding",
+        "id",
+        " AND NOT (closed_ms IS NULL AND EXISTS (SELECT 1 FROM binding AS o WHERE o.merchant = binding.merchant"
+        " AND o.person = :elder AND o.role = binding.role AND o.closed_ms IS NULL)) AND issuer <> :elder",
+    ),
     # Once a day, whoever of the two it was.
     Moved(
         "sign_in",
