@@ -69,6 +69,7 @@ from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
+from gateway.routes_codes import code_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
@@ -321,6 +322,7 @@ def _operations(
         *statement_operations(services),
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
+        *code_operations(services, addresses),
         *identity_operations(services),
         *distribution_operations(services),
         *show_operations(services.media, services.rooms, desk),

@@ -29,9 +29,13 @@ async def _has_bought(services: Services, merchant: str, person: str) -> bool:
     return any(order.status == "paid" for order in orders)
 
 
-async def _came_in(services: Services, room: Room, person: str, scene: str | None, *, registered: bool = False) -> None:
+async def _came_in(
+    services: Services, room: Room, person: str, body: GuestBody | WechatBody, *, registered: bool = False
+) -> None:
     """Write down who came, and by whose link; ``registered``: they became a member by it."""
-    for kind in ("share_open", "room_entry") if scene else ("room_entry",):
+    scene = body.scene
+    opened = "scan" if body.scanned else "share_open"
+    for kind in (opened, "room_entry") if scene else ("room_entry",):
         await services.attribution.touch_token(room.merchant, scene, person, kind, room=room.id, registered=registered)
 
 
@@ -69,7 +73,7 @@ def _wechat_operation(services: Services, guests: AddressBuckets) -> Operation:
             scene=body.scene,
             known=await _has_bought(services, merchant, person["id"]),
         )
-        await _came_in(services, room, person["id"], body.scene, registered=known.new or joined.merged is not None)
+        await _came_in(services, room, person["id"], body, registered=known.new or joined.merged is not None)
         return WechatAnswer(
             token=token,
             person=person["id"],
@@ -110,7 +114,7 @@ def auth_operations(services: Services) -> list[Operation]:
             scene=body.scene,
             known=bought,
         )
-        await _came_in(services, room, person, body.scene)
+        await _came_in(services, room, person, body)
         return GuestAnswer(token=token, person=person, name=name, role="viewer", expires=expires)
 
     async def login(call: Call) -> LoginAnswer:

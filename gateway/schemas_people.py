@@ -23,6 +23,7 @@ class WechatBody(Body, kw_only=True):
     phone_code: WechatCode | None = None
     name: Name | None = None
     scene: Token | None = None
+    scanned: bool = False
 
 
 class WechatAnswer(Struct):

@@ -140,6 +140,13 @@ class Attribution:
         uses = await self._touches.read(lambda db: touches_sql.uses(db, merchant, [link.id for link in found]))
         return [self._view(link, uses.get(link.id, 0)) for link in found]
 
+    async def link(self, merchant: str, given: str) -> LinkView:
+        """The link behind a token. Raises NotFound for one that is forged, lapsed or another merchant's."""
+        link, problem = await self._resolve(given)
+        if link is None or problem is not None or link.merchant != merchant:
+            raise NotFound("no such link, or it has lapsed")
+        return self._view(link)
+
     def record(self, touch: Touch) -> str | None:
         """Log a touch without a token; never blocks. Gives its id, or ``None`` when the queue is full."""
         return self._touches.record(touch)
