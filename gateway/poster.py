@@ -74,18 +74,18 @@ def poster_svg(card: PosterCard, code: str) -> bytes:
     """The poster; ``code`` is the code's picture as a data address."""
     lines = wrapped(card.title, TITLE_UNITS, TITLE_LINES)
     title = "".join(
-        f'<text x="48" y="{762 + 62 * n}" font-size="48" font-weight="700" fill="#221a14">{escape(line)}</text>'
+        f'<text x="48" y="{774 + 62 * n}" font-size="48" font-weight="700" fill="#221a14">{escape(line)}</text>'
         for n, line in enumerate(lines)
     )
     foot = 1_168
     body = f"""<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"
  font-family="'Noto Sans SC','Noto Sans CJK SC','PingFang SC','Microsoft YaHei',sans-serif">
-<defs><clipPath id="p"><rect x="48" y="48" width="654" height="640" rx="36"/></clipPath>
+<defs><clipPath id="p"><rect x="48" y="48" width="654" height="654" rx="36"/></clipPath>
 <linearGradient id="g" x1="0" y1="0" x2="1" y2="1"><stop offset="0" stop-color="#f7e7d4"/>
 <stop offset="1" stop-color="#e9c7a1"/></linearGradient></defs>
 <rect width="{WIDTH}" height="{HEIGHT}" fill="#fffaf3"/>
-<rect x="48" y="48" width="654" height="640" rx="36" fill="url(#g)"/>{_picture(card)}
-{title}{_price(card, 762 + 62 * len(lines) + 22)}
+<rect x="48" y="48" width="654" height="654" rx="36" fill="url(#g)"/>{_picture(card)}
+{title}{_price(card, 774 + 62 * len(lines) + 22)}
 <line x1="48" y1="944" x2="702" y2="944" stroke="#e6d8c6" stroke-width="2" stroke-dasharray="8 8"/>
 <image x="498" y="964" width="204" height="204" href="{code}"/>
 <text x="48" y="1024" font-size="38" font-weight="600" fill="#221a14">{escape(_cut(card.sharer, 22))}</text>
@@ -98,7 +98,7 @@ def poster_svg(card: PosterCard, code: str) -> bytes:
 def _picture(card: PosterCard) -> str:
     if card.picture is not None:
         return (
-            f'<image x="48" y="48" width="654" height="640" preserveAspectRatio="xMidYMid slice" clip-path="url(#p)"'
+            f'<image x="48" y="48" width="654" height="654" preserveAspectRatio="xMidYMid slice" clip-path="url(#p)"'
             f' href="{card.picture}"/>'
         )
     first = escape(card.title[:1] or "·")

@@ -248,7 +248,7 @@ def _customers(services: Services) -> list[Operation]:
         def call_them(issuer: str | None, role: str | None) -> str:
             shown = who.staff or issuer == who.person
             name = names.get(issuer or "") or f"…{(issuer or '')[-6:]}"
-            return f"{name} ({role})" if shown else role_words
+            return f"{name} ({explain.role_word(role, language)})" if shown else role_words
 
         said = explain.explain(decision, language, call_them, _shanghai) if decision else []
         return ExplanationAnswer(order.order, said, decision if who.staff else None)

@@ -44,6 +44,14 @@ _REASONS = {
     "touch_won": ("已过保护期，以有效触点为准", "it was past its protection and a valid touch counted"),
     "model_ignores_bindings": ("该口径只看触点", "this model looks at touches alone"),
 }
+_ROLES = {
+    "merchant": ("商家", "shop"),
+    "host": ("主播", "host"),
+    "assistant": ("助理", "staff"),
+    "guide": ("导购", "guide"),
+    "distributor": ("分销员", "distributor"),
+    "viewer": ("观众", "viewer"),
+}
 _CREDITS = {"distributor": ("分销佣金", "commission"), "guide": ("导购业绩", "the guide's performance")}
 
 
@@ -106,6 +114,12 @@ def _source(credit: Mapping[str, Any], pick: int) -> str:
     if credit["source"] == "binding":
         return ("绑定", "a binding")[pick] + channel
     return ("触点", "a touch")[pick] + channel
+
+
+def role_word(role: str | None, language: str) -> str:
+    """What a role is called."""
+    words = _ROLES.get(role or "")
+    return (role or "") if words is None else words[LANGUAGES.index(language)]
 
 
 def candidates(decision: Mapping[str, Any]) -> set[str]:
