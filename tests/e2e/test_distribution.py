@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.e2e.stage import DESK, Theatre
 from tests.e2e.test_purchase import receipt
+from tests.harness import live_server
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def theatre(browser: Browser, tmp_path: Path) -> Iterator[Theatre]:
+    """On a server of its own: other tests of the folder count the shop's whole turnover."""
+    with live_server(tmp_path) as server:
+        house = Theatre(browser, server)
+        yield house
+        house.close()
 
 
 def test_a_poster_brings_a_buyer_and_the_statement_shows_what_came_and_went(theatre: Theatre) -> None:
