@@ -106,11 +106,12 @@ def statement_csv(statement: Statement) -> str:
     writer = csv.writer(sheet, lineterminator="\r\n")
     writer.writerow(("section", "item", "figure", "value", "ids"))
     for row in _rows(statement):
-        writer.writerow([_safe(cell) if isinstance(cell, str) else cell for cell in row])
+        writer.writerow([safe_cell(cell) if isinstance(cell, str) else cell for cell in row])
     return sheet.getvalue()
 
 
-def _safe(text: str) -> str:
+def safe_cell(text: str) -> str:
+    """Text that a spreadsheet takes as it stands: what it might run as a formula is quoted."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from starlette.responses import Response
+
+from commerce.attribution.board import board_csv
 from commerce.errors import CommerceError
 from gateway.addresses import Addresses
 from gateway.api import SIGNED_IN, STAFF, Call, Operation, page_limit, query_ms
+from gateway.client import CORS_HEADERS
 from gateway.desk import Desk
 from gateway.errors import Problem
 from gateway.schemas import Empty, LinkAnswer, LinkBody, Page, TouchBody
@@ -70,7 +74,16 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
         until_ms = query_ms(call, "until", now_ms + 1)
         if since_ms >= until_ms:
             raise Problem(400, "invalid", "since lies before until")
-        return await attribution.board(call.who.merchant, since_ms, until_ms)
+        form = call.query.get("format", "json")
+        if form not in ("json", "csv"):
+            raise Problem(400, "invalid", "format is json or csv")
+        board = await attribution.board(call.who.merchant, since_ms, until_ms)
+        if form == "json":
+            return board
+        headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
+        headers["content-disposition"] = 'attachment; filename="board.csv"'
+        # The byte order mark tells spreadsheets that it is UTF-8.
+        return Response(board_csv(board).encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
 
     async def list_people(call: Call) -> Page:
         limit = page_limit(call)
@@ -79,7 +92,11 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
         items = [{**person.to_json(), "phone": phones.get(person.person)} for person in people]
         return Page(items=items, next=people[-1].person if len(people) == limit else None)
 
-    period = {"since": "Unix ms, 30 days ago when left out", "until": "Unix ms, now when left out"}
+    period = {
+        "since": "Unix ms, 30 days ago when left out",
+        "until": "Unix ms, now when left out",
+        "format": "json (default) or csv",
+    }
     paging = {"after": "cursor: the last person's id", "limit": "1 to 200"}
     return [
         Operation("POST", "/api/v1/links", "Make a share link", create_link, SIGNED_IN, LinkBody, LinkAnswer, 201),

@@ -8,7 +8,7 @@ import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage,
 import { recall, remember } from "./memory.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
-import { openPoster } from "./merchant_poster.js";
+import { fetched, openPoster, save } from "./merchant_poster.js";
 import { MERCHANT } from "./merchant_strings.js";
 import { PEOPLE } from "./merchant_strings_people.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
@@ -93,6 +93,16 @@ async function refresh() {
   } catch (error) {
     if (mustSignIn(error)) signOut();
     else toast(explain(error), "error");
+  }
+}
+
+/** The board's tables as a file for a spreadsheet. */
+async function exportBoard() {
+  const { since, until } = period();
+  try {
+    save(await fetched(api, `/board?format=csv&since=${since}&until=${until}`), "board.csv");
+  } catch (error) {
+    toast(explain(error), "error");
   }
 }
 
@@ -460,6 +470,7 @@ function fillForms() {
 function main() {
   fillForms();
   translatePage();
+  $("export").addEventListener("click", exportBoard);
   $("refresh").addEventListener("click", refresh);
   $("language").addEventListener("click", toggleLanguage);
   $("sign-out").addEventListener("click", signOut);

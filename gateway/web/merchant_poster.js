@@ -6,8 +6,8 @@ import { explain, lang, t } from "./i18n.js";
 
 const PICTURE_TIMEOUT_MS = 10000;
 
-/** Fetch a picture of ours as a data address: our pages load pictures from nowhere else. */
-async function picture(api, path) {
+/** Fetch a file of ours as a data address: our pages load pictures from nowhere else. */
+export async function fetched(api, path) {
   const response = await fetch(`/api/v1${path}`, {
     headers: { Authorization: `Bearer ${api.token}` },
     signal: AbortSignal.timeout(PICTURE_TIMEOUT_MS),
@@ -22,7 +22,7 @@ async function picture(api, path) {
   });
 }
 
-function save(address, name) {
+export function save(address, name) {
   const anchor = h("a", { href: address, download: name });
   document.body.append(anchor);
   anchor.click();
@@ -44,7 +44,7 @@ export async function openPoster(api, link) {
   put(window.body, h("p.empty", {}, t("common.loading")));
   const base = `/links/${encodeURIComponent(link.token)}`;
   try {
-    const poster = await picture(api, `${base}/poster?lang=${lang()}`);
+    const poster = await fetched(api, `${base}/poster?lang=${lang()}`);
     const image = h("img.poster", { src: poster, alt: t("m.poster"), "data-testid": "poster" });
     put(
       window.body,
@@ -55,7 +55,7 @@ export async function openPoster(api, link) {
         doer(t("m.savePng"), () => savePng(image, `poster-${link.token}.png`), { "data-testid": "poster-png" }),
         doer(t("m.saveSvg"), async () => save(poster, `poster-${link.token}.svg`)),
         doer(t("m.saveCode"), async () =>
-          save(await picture(api, `${base}/code?format=png&scale=12`), `code-${link.token}.png`),
+          save(await fetched(api, `${base}/code?format=png&scale=12`), `code-${link.token}.png`),
         ),
       ),
     );

@@ -1,6 +1,7 @@
 /** Strings of the merchant's board on customers and distribution: [Chinese, English]. */
 
 export const PEOPLE = {
+  "m.export": ["导出", "Export"],
   "m.poster": ["海报", "Poster"],
   "m.savePng": ["存为 PNG", "Save PNG"],
   "m.saveSvg": ["存为 SVG", "Save SVG"],

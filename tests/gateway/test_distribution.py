@@ -85,6 +85,17 @@ async def test_a_distributor_earns_is_paid_and_is_told_why(live: Rig) -> None:
     assert (last["available"], last["leaving"]) == (0, 0)
 
 
+async def test_the_board_as_csv_has_the_same_figures_and_runs_nothing(live: Rig) -> None:
+    fen = await enrolled(live, "=cmd()")
+    link = await done(live, "POST", "/links", {"room": live.shop.room}, token=fen["token"], status=201)
+    await bought(live, await live.guest(scene=link["token"]), "o1")
+    answer = await live.call("GET", "/board?format=csv", token=live.shop.merchant_token)
+    assert answer.headers["content-type"].startswith("text/csv")
+    rows = [line.split(",") for line in answer.content.decode("utf-8-sig").splitlines()]
+    (mine,) = [row for row in rows if row[0] == "by_issuer" and row[1] == fen["person"]]
+    assert mine[2:] == ["'=cmd()", "distributor", "1", "1", "0", "1", "1", "5900"]
+
+
 async def test_nothing_of_another_merchant_is_reached(live: Rig) -> None:
     fen = await enrolled(live)
     theirs = live.other.merchant_token
