@@ -57,8 +57,8 @@ AFTER_SALE = (
         "money: what came for a payment paid its order or goes back",
         "SELECT coalesce(sum(e.amount), 0) AS came,"
         " (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state = 'done') AS went,"
-        " coalesce(sum(e.amount), 0) - (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state = 'done') AS balance"
-        " FROM payment_event AS e WHERE e.kind = 'paid'",
+        " coalesce(sum(e.amount), 0) - (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state = 'done')"
+        " AS balance FROM payment_event AS e WHERE e.kind = 'paid'",
         "SELECT p.id, p.state, coalesce(e.amount, 0) AS came, coalesce(r.amount, 0) AS late FROM payment AS p"
         " LEFT JOIN (SELECT provider, payment, sum(amount) AS amount FROM payment_event WHERE kind = 'paid'"
         " GROUP BY provider, payment) AS e ON e.payment = p.id AND e.provider = p.provider"

@@ -15,6 +15,7 @@ from typing import TypeVar
 from commerce import catalogue_checks as check
 from commerce import catalogue_sql as sql
 from commerce import clips_sql
+from commerce.basket import VALID_S_MAX, DropTerms, check_terms
 from commerce.catalogue_sql import Transaction
 from commerce.catalogue_views import (
     Card,
@@ -28,8 +29,10 @@ from commerce.catalogue_views import (
     RoomView,
     ShelfChanged,
     Staff,
+    VariantView,
 )
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.domain.ids import ENTROPY_BYTES, id_time_ms, new_id
+from commerce.domain.offer import OFFER_AHEAD_MS_MAX, OFFER_MS_MAX
 from commerce.errors import Busy, Invalid, Refused
 from commerce.passwords import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, Passwords
 from commerce.store_sql import Store
@@ -37,11 +40,11 @@ from commerce.store_sql import Store
 T = TypeVar("T")
 Clock = Callable[[], int]
 
+SKU_KINDS = ("goods", "stored")
 ROLES = ("merchant", "host", "guide")
 HASH_THREADS = 2  # each hash takes 64 MiB and four lanes for tens of milliseconds
 HASHES_WAITING_MAX = 32  # about two seconds of work; a flood of logins is told to come back
 WRITES_WAITING_MAX = 500  # far above what staff can click; beyond it something else is wrong
-VALID_S_MAX = 366 * 86_400
 
 
 class Catalogue:
@@ -185,9 +188,25 @@ class Catalogue:
     # Products
 
     async def create_product(
-        self, merchant: str, title: str, price: int, list_price: int | None = None, image: str = "", detail: str = ""
+        self,
+        merchant: str,
+        title: str,
+        price: int,
+        list_price: int | None = None,
+        image: str = "",
+        detail: str = "",
+        *,
+        kind: str = "goods",
+        bonus: int = 0,
     ) -> ProductView:
-        """Make a product with its default SKU; prices in 分. Stock is the ledger's (``Shop.stock_up``)."""
+        """Make a product with its default SKU; prices in 分. Stock is the ledger's (``Shop.stock_up``).
+
+        Of ``kind`` stored it is stored value: who buys it has its price and ``bonus`` 分 more to spend.
+        """
+        if kind not in SKU_KINDS:
+            raise Invalid(f"kind must be one of {', '.join(SKU_KINDS)}", field="kind")
+        if bonus and kind != "stored":
+            raise Invalid("only stored value has a bonus", field="bonus")
         now_ms = self._clock()
         checked = check.price(price)
         view = ProductView(
@@ -201,6 +220,8 @@ class Catalogue:
             stock=0,
             version=1,
             on_shelf=True,
+            kind=kind,
+            bonus=check.whole(bonus, "bonus", 0, check.PRICE_FEN_MAX),
         )
         await self._insert(lambda db: sql.insert_product(db, merchant, view, now_ms))
         return view
@@ -226,6 +247,71 @@ class Catalogue:
             return replace(old, price=checked, list_price=listed, version=old.version + bump)
 
         return await self._edit(merchant, product, edit)
+
+    async def add_variant(
+        self,
+        merchant: str,
+        product: str,
+        name: str,
+        price: int,
+        list_price: int | None = None,
+        default: str = "",
+        slot_ms: int | None = None,
+    ) -> ProductView:
+        """Make one more SKU of a product; ``default`` names the SKU that the product was made with.
+
+        With ``slot_ms`` it is a time that can be booked until it begins.
+
+        Raises ``Refused("already")``, ``Refused("limit")``, ``NotFound``, ``Invalid``.
+        """
+        now_ms, checked = self._clock(), check.price(price)
+        listed = check.list_price(list_price, checked)
+        called = check.title(name, "name")
+        slot = None if slot_ms is None else check.whole(slot_ms, "slot_ms", now_ms + 1, now_ms + OFFER_AHEAD_MS_MAX)
+        first = check.title(default, "default") if default else ""
+
+        def change(db: Transaction) -> tuple[ProductView, list[CatalogueEvent]]:
+            old = sql.product(db, merchant, product)
+            if old.kind != "goods":
+                raise Invalid("stored value has no variants", field="product")
+            if first:
+                sql.name_default(db, old.sku, first)
+            # Ids are in the order of the SKUs, also of two that are made within a millisecond.
+            made = _id(max(now_ms, id_time_ms(sql.newest_sku(db, product)) + 1))
+            sql.add_variant(db, merchant, product, VariantView(made, called, checked, listed, 1, 0, slot))
+            return sql.product(db, merchant, product), self._showing(db, merchant, product)
+
+        return await self._write(change)
+
+    async def set_sku_price(self, merchant: str, sku: str, price: int, list_price: int | None = None) -> ProductView:
+        """Change the price of one SKU; a new price gets the next version."""
+        checked = check.price(price)
+        listed = check.list_price(list_price, checked)
+
+        def change(db: Transaction) -> tuple[ProductView, list[CatalogueEvent]]:
+            old = sql.sku(db, merchant, sku)
+            sql.set_sku_price(db, sku, checked, listed, old.version + (old.price != checked))
+            return sql.product(db, merchant, old.product), self._showing(db, merchant, old.product)
+
+        return await self._write(change)
+
+    async def set_offer(self, merchant: str, sku: str, price: int | None, from_ms: int, until_ms: int) -> ProductView:
+        """Give a SKU a limited-time price between two moments, or (``price`` None) take it away. Raises ``Invalid``."""
+        now_ms = self._clock()
+        begins = max(now_ms, check.whole(from_ms, "from_ms", 0, now_ms + OFFER_AHEAD_MS_MAX))
+        ends = check.whole(until_ms, "until_ms", 0, begins + OFFER_MS_MAX)
+        if price is not None and ends <= begins:
+            raise Invalid("until_ms lies after from_ms and after now", field="until_ms")
+        checked = None if price is None else check.price(price)
+
+        def change(db: Transaction) -> tuple[ProductView, list[CatalogueEvent]]:
+            old = sql.sku(db, merchant, sku)
+            if checked is not None and checked >= old.price:
+                raise Invalid("a limited-time price lies below the shelf price", field="price")
+            sql.set_offer(db, sku, checked, *((None, None) if checked is None else (begins, ends)))
+            return sql.product(db, merchant, old.product), self._showing(db, merchant, old.product)
+
+        return await self._write(change)
 
     async def update_product(
         self,
@@ -257,11 +343,11 @@ class Catalogue:
 
     async def shelf(self, room: str, merchant: str | None = None) -> tuple[Card, ...]:
         """Read the goods of a room in order. Raises ``NotFound``."""
-        return await self._store.read(lambda db: sql.shelf(db, sql.room(db, room, merchant).id))
+        return await self._store.read(lambda db: sql.shelf(db, sql.room(db, room, merchant).id, self._clock()))
 
     async def pins(self, room: str, merchant: str | None = None) -> tuple[Card, ...]:
         """Read the pins of a room, at most 3, the one being explained first. Raises ``NotFound``."""
-        return await self._store.read(lambda db: sql.pins(db, sql.room(db, room, merchant).id))
+        return await self._store.read(lambda db: sql.pins(db, sql.room(db, room, merchant).id, self._clock()))
 
     async def put_on_shelf(
         self, merchant: str, room: str, product: str, position: int | None = None
@@ -272,7 +358,7 @@ class Catalogue:
         def change(db: Transaction) -> tuple[tuple[Card, ...], list[CatalogueEvent]]:
             self._own(db, merchant, room, product)
             events = [self._shelf_changed(db, merchant, room)] if sql.place(db, room, product, where) else []
-            return sql.shelf(db, room), [*events]
+            return sql.shelf(db, room, self._clock()), [*events]
 
         return await self._write(change)
 
@@ -287,7 +373,7 @@ class Catalogue:
                 events.append(self._pin_changed(db, merchant, room, unpinned=product))
             if gone:
                 events.append(self._shelf_changed(db, merchant, room))
-            return sql.shelf(db, room), events
+            return sql.shelf(db, room, self._clock()), events
 
         return await self._write(change)
 
@@ -329,7 +415,7 @@ class Catalogue:
         def change(db: Transaction) -> tuple[tuple[Card, ...], list[CatalogueEvent]]:
             self._own(db, merchant, room, product)
             if not sql.unpin(db, room, product):
-                return sql.pins(db, room), []
+                return sql.pins(db, room, self._clock()), []
             event = self._pin_changed(db, merchant, room, unpinned=product)
             return event.pins, [event]
 
@@ -402,8 +488,11 @@ class Catalogue:
         total: int,
         per_person: int,
         valid_s: int,
+        more: DropTerms | None = None,
     ) -> CouponTemplate:
         """Keep a coupon's terms for later drops; money in 分, ``reason`` is what viewers read (店庆, 上新 …)."""
+        terms = more or DropTerms()
+        check_terms(terms)
         now_ms = self._clock()
         template = CouponTemplate(
             id=_id(now_ms),
@@ -415,6 +504,10 @@ class Catalogue:
             total=check.whole(total, "total", 1, check.COUNT_MAX),
             per_person=check.whole(per_person, "per_person", 1, check.COUNT_MAX),
             valid_s=check.whole(valid_s, "valid_s", 1, VALID_S_MAX),
+            percent=terms.percent,
+            stack=terms.stack,
+            audience=terms.audience,
+            issuer=terms.issuer,
         )
         await self._insert(lambda db: sql.insert_template(db, template, now_ms))
         return template
@@ -432,17 +525,21 @@ class Catalogue:
             if new == old:
                 return old, []
             sql.update_product(db, new)
-            events: list[CatalogueEvent] = []
-            for room, pinned in sql.rooms_showing(db, product):
-                if pinned and not new.on_shelf:
-                    sql.unpin(db, room, product)
-                    events.append(self._pin_changed(db, merchant, room, unpinned=product))
-                elif pinned:
-                    events.append(self._pin_changed(db, merchant, room, card=product))
-                events.append(self._shelf_changed(db, merchant, room))
-            return new, events
+            return new, self._showing(db, merchant, product, on_sale=new.on_shelf)
 
         return await self._write(change)
+
+    def _showing(self, db: Transaction, merchant: str, product: str, *, on_sale: bool = True) -> list[CatalogueEvent]:
+        """The events for the rooms that show a product; it is unpinned there when it is off sale."""
+        events: list[CatalogueEvent] = []
+        for room, pinned in sql.rooms_showing(db, product):
+            if pinned and not on_sale:
+                sql.unpin(db, room, product)
+                events.append(self._pin_changed(db, merchant, room, unpinned=product))
+            elif pinned:
+                events.append(self._pin_changed(db, merchant, room, card=product))
+            events.append(self._shelf_changed(db, merchant, room))
+        return events
 
     def _own(self, db: Transaction, merchant: str, room: str, product: str) -> ProductView:
         sql.room(db, room, merchant)
@@ -452,13 +549,13 @@ class Catalogue:
         self, db: Transaction, merchant: str, room: str, card: str | None = None, unpinned: str | None = None
     ) -> PinChanged:
         now_ms = self._clock()
-        pins = sql.pins(db, room)
+        pins = sql.pins(db, room, self._clock())
         shown = next((one for one in pins if one.product == card), None)
         return PinChanged(_id(now_ms), merchant, room, now_ms, pins, shown, unpinned)
 
     def _shelf_changed(self, db: Transaction, merchant: str, room: str) -> ShelfChanged:
         now_ms = self._clock()
-        return ShelfChanged(_id(now_ms), merchant, room, now_ms, sql.shelf(db, room))
+        return ShelfChanged(_id(now_ms), merchant, room, now_ms, sql.shelf(db, room, self._clock()))
 
     def _room_changed(self, view: RoomView, now_ms: int) -> RoomChanged:
         return RoomChanged(_id(now_ms), view.merchant, view.id, now_ms, view)

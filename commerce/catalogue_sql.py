@@ -5,11 +5,21 @@ together; reads for the public page pass ``merchant=None``.
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, RowMapping, TextClause, bindparam, text
+from sqlalchemy import Connection, Row, RowMapping, TextClause, bindparam, text
 
-from commerce.catalogue_views import Card, CouponTemplate, Merchant, ProductView, RoomView, Staff, clip_address
+from commerce.catalogue_views import (
+    Card,
+    CouponTemplate,
+    Merchant,
+    ProductView,
+    RoomView,
+    Staff,
+    VariantView,
+    clip_address,
+)
+from commerce.domain.offer import VERSIONS_OF_AN_OFFER, price_at
 from commerce.errors import NotFound, Refused
 
 Transaction: TypeAlias = Connection
@@ -19,21 +29,36 @@ PINS_MAX = 3  # what fits beside the picture on a phone (domain: up to 3 pinned)
 SHELF_MAX = 200  # products in one room; the whole shelf travels in each snapshot
 ROOMS_MAX = 500  # rooms listed; a merchant's archive beyond that is not this list's business
 PRODUCTS_PAGE_MAX = 200
+VARIANTS_MAX = 50  # SKUs of one product: sizes times colours; the card of each travels in the snapshot
 
+# A product's default SKU is its oldest.
+_FIRST_SKU = "(SELECT min(k.id) FROM sku k WHERE k.product = p.id)"
 _CARD = (
-    "SELECT p.id AS product, s.id AS sku, p.title, s.price, s.list_price, p.image, s.version,"
-    " coalesce(st.free, 0) AS stock, coalesce(n.explaining, false) AS explaining, n.media_ms, f.state,"
+    "SELECT p.id AS product, s.id AS sku, p.title, s.price, s.list_price, p.image, s.version, s.kind, s.bonus,"  # noqa: S608 - constants
+    " s.offer_price, s.offer_from_ms, s.offer_until_ms, coalesce(st.free, 0) AS stock,"
+    " coalesce(n.explaining, false) AS explaining, n.media_ms, f.state,"
     " (SELECT c.id FROM clip c WHERE c.room = f.room AND c.product = f.product ORDER BY c.id DESC LIMIT 1) AS clip"
-    " FROM shelf f JOIN product p ON p.id = f.product AND p.on_shelf JOIN sku s ON s.product = p.id"
+    f" FROM shelf f JOIN product p ON p.id = f.product AND p.on_shelf JOIN sku s ON s.id = {_FIRST_SKU}"
     " LEFT JOIN stock st ON st.sku = s.id LEFT JOIN pin n ON n.room = f.room AND n.product = f.product"
     " WHERE f.room = :room"
 )
 _SHELF = text(f"{_CARD} ORDER BY f.position")
 _PINS = text(f"{_CARD} AND n.product IS NOT NULL ORDER BY n.explaining DESC, n.pinned_ms, f.position")
 _PRODUCT = (
-    "SELECT p.id AS product, s.id AS sku, p.title, s.price, s.list_price, p.image, p.detail, s.version, p.on_shelf,"
-    " coalesce(st.free, 0) AS stock FROM product p JOIN sku s ON s.product = p.id"
+    "SELECT p.id AS product, s.id AS sku, p.title, s.price, s.list_price, p.image, p.detail, s.version, p.on_shelf,"  # noqa: S608 - constants
+    " s.kind, s.bonus, s.offer_price, s.offer_from_ms, s.offer_until_ms,"
+    f" coalesce(st.free, 0) AS stock FROM product p JOIN sku s ON s.id = {_FIRST_SKU}"
     " LEFT JOIN stock st ON st.sku = s.id WHERE p.merchant = :merchant"
+)
+_VARIANTS = text(
+    "SELECT k.*, coalesce(st.free, 0) AS stock FROM sku k LEFT JOIN stock st ON st.sku = k.id WHERE k.product IN"
+    " (SELECT m.product FROM sku m WHERE m.product IN :products GROUP BY m.product HAVING count(*) > 1)"
+    " ORDER BY k.product, k.id"
+).bindparams(bindparam("products", expanding=True))
+_SKU = text("SELECT * FROM sku WHERE id = :sku AND merchant = :merchant")
+_INSERT_SKU = text(
+    "INSERT INTO sku (id, product, merchant, name, price, list_price, version, kind, bonus, slot_ms)"
+    " VALUES (:sku, :product, :merchant, :name, :price, :list_price, :version, :kind, :bonus, :slot)"
 )
 _ONE_PRODUCT = text(f"{_PRODUCT} AND p.id = :product")
 _PRODUCTS = text(f"{_PRODUCT} AND p.id > :after ORDER BY p.id LIMIT :limit")
@@ -173,13 +198,7 @@ def insert_product(db: Connection, merchant_id: str, view: ProductView, now_ms: 
         ),
         row,
     )
-    db.execute(
-        text(
-            "INSERT INTO sku (id, product, merchant, name, price, list_price, version)"
-            " VALUES (:sku, :product, :merchant, '', :price, :list_price, :version)"
-        ),
-        row,
-    )
+    db.execute(_INSERT_SKU, row | {"name": "", "kind": view.kind, "bonus": view.bonus, "slot": None})
 
 
 def product(db: Connection, merchant_id: str, product_id: str) -> ProductView:
@@ -187,13 +206,14 @@ def product(db: Connection, merchant_id: str, product_id: str) -> ProductView:
     row = db.execute(_ONE_PRODUCT, {"merchant": merchant_id, "product": product_id}).mappings().one_or_none()
     if row is None:
         raise NotFound("no such product")
-    return _product(row)
+    return _product(row, _variants(db, [product_id]))
 
 
 def products(db: Connection, merchant_id: str, after: str, limit: int) -> list[ProductView]:
     """List a merchant's products by age, those after the id ``after``."""
-    found = db.execute(_PRODUCTS, {"merchant": merchant_id, "after": after, "limit": limit})
-    return [_product(row) for row in found.mappings()]
+    found = db.execute(_PRODUCTS, {"merchant": merchant_id, "after": after, "limit": limit}).mappings().all()
+    variants = _variants(db, [row["product"] for row in found])
+    return [_product(row, variants) for row in found]
 
 
 def update_product(db: Connection, view: ProductView) -> None:
@@ -232,14 +252,14 @@ def rooms_showing(db: Connection, product_id: str) -> list[tuple[str, bool]]:
     return [(row.room, bool(row.pinned)) for row in found]
 
 
-def shelf(db: Connection, room_id: str) -> tuple[Card, ...]:
-    """Read a room's shelf in order; goods taken off sale are left out."""
-    return _cards(db, _SHELF, room_id)
+def shelf(db: Connection, room_id: str, now_ms: int) -> tuple[Card, ...]:
+    """Read a room's shelf in order, at the prices of a moment; goods taken off sale are left out."""
+    return _cards(db, _SHELF, room_id, now_ms)
 
 
-def pins(db: Connection, room_id: str) -> tuple[Card, ...]:
-    """Read a room's pins, the one being explained first."""
-    return _cards(db, _PINS, room_id)
+def pins(db: Connection, room_id: str, now_ms: int) -> tuple[Card, ...]:
+    """Read a room's pins at the prices of a moment, the one being explained first."""
+    return _cards(db, _PINS, room_id, now_ms)
 
 
 def place(db: Connection, room_id: str, product_id: str, position: int | None) -> bool:
@@ -321,8 +341,9 @@ def insert_template(db: Connection, template: CouponTemplate, now_ms: int) -> No
     db.execute(
         text(
             "INSERT INTO coupon_template"
-            " (id, merchant, title, reason, amount, threshold, total, per_person, valid_s, created_ms)"
-            " VALUES (:id, :merchant, :title, :reason, :amount, :threshold, :total, :per_person, :valid_s, :now)"
+            " (id, merchant, title, reason, amount, threshold, total, per_person, valid_s, created_ms,"
+            " percent, stack, audience, issuer) VALUES (:id, :merchant, :title, :reason, :amount, :threshold, :total,"
+            " :per_person, :valid_s, :now, :percent, :stack, :audience, :issuer)"
         ),
         {
             "id": template.id,
@@ -335,6 +356,10 @@ def insert_template(db: Connection, template: CouponTemplate, now_ms: int) -> No
             "per_person": template.per_person,
             "valid_s": template.valid_s,
             "now": now_ms,
+            "percent": template.percent,
+            "stack": template.stack,
+            "audience": template.audience,
+            "issuer": template.issuer,
         },
     )
 
@@ -343,7 +368,8 @@ def templates(db: Connection, merchant_id: str) -> list[CouponTemplate]:
     """List a merchant's coupon templates, newest first."""
     found = db.execute(
         text(
-            "SELECT id, merchant, title, reason, amount, threshold, total, per_person, valid_s FROM coupon_template"
+            "SELECT id, merchant, title, reason, amount, threshold, total, per_person, valid_s,"
+            " percent, stack, audience, issuer FROM coupon_template"
             " WHERE merchant = :merchant ORDER BY id DESC LIMIT :limit"
         ),
         {"merchant": merchant_id, "limit": PRODUCTS_PAGE_MAX},
@@ -351,27 +377,109 @@ def templates(db: Connection, merchant_id: str) -> list[CouponTemplate]:
     return [CouponTemplate(*row) for row in found]
 
 
-def _cards(db: Connection, query: TextClause, room_id: str) -> tuple[Card, ...]:
-    return tuple(
-        Card(
-            row["product"],
-            row["sku"],
-            row["title"],
-            row["price"],
-            row["list_price"],
-            row["image"],
-            row["stock"],
-            row["version"],
-            bool(row["explaining"]),
-            row["media_ms"],
-            row["state"],
-            clip_address(row["clip"]) if row["clip"] else None,
-        )
-        for row in db.execute(query, {"room": room_id}).mappings()
+def add_variant(db: Connection, merchant_id: str, product_id: str, view: VariantView) -> None:
+    """Write one more SKU of a product. Raises ``Refused("limit")``, ``Refused("already")`` for a name it has."""
+    there = db.execute(text("SELECT id, name FROM sku WHERE product = :product"), {"product": product_id}).all()
+    if len(there) >= VARIANTS_MAX:
+        raise Refused("limit", f"a product has at most {VARIANTS_MAX} variants")
+    if view.name in {row.name for row in there}:
+        raise Refused("already", "the product has a variant of this name")
+    row = {"sku": view.sku, "product": product_id, "merchant": merchant_id, "name": view.name, "price": view.price}
+    more = {"list_price": view.list_price, "version": view.version, "kind": "goods", "bonus": 0, "slot": view.slot}
+    db.execute(_INSERT_SKU, {**row, **more})
+
+
+def newest_sku(db: Connection, product_id: str) -> str:
+    """The id of the SKU that a product got last."""
+    return str(db.execute(text("SELECT max(id) FROM sku WHERE product = :product"), {"product": product_id}).scalar())
+
+
+def name_default(db: Connection, sku: str, name: str) -> None:
+    """Write the name of the SKU that a product was made with."""
+    db.execute(text("UPDATE sku SET name = :name WHERE id = :sku"), {"sku": sku, "name": name})
+
+
+def sku(db: Connection, merchant_id: str, sku_id: str) -> Row[Any]:
+    """Read a SKU's row. Raises ``NotFound``."""
+    row = db.execute(_SKU, {"sku": sku_id, "merchant": merchant_id}).one_or_none()
+    if row is None:
+        raise NotFound("no such product", sku=sku_id)
+    return row
+
+
+def set_sku_price(db: Connection, sku_id: str, price: int, list_price: int, version: int) -> None:
+    """Write a SKU's shelf price; the caller has set the version."""
+    row = {"sku": sku_id, "price": price, "list_price": list_price, "version": version}
+    db.execute(text("UPDATE sku SET price = :price, list_price = :list_price, version = :version WHERE id = :sku"), row)
+
+
+def set_offer(db: Connection, sku_id: str, price: int | None, from_ms: int | None, until_ms: int | None) -> None:
+    """Write a SKU's limited-time price, or none, with a version past all that the one before had."""
+    db.execute(
+        text(
+            "UPDATE sku SET offer_price = :price, offer_from_ms = :from_ms, offer_until_ms = :until_ms,"
+            " version = version + :versions WHERE id = :sku"
+        ),
+        {"sku": sku_id, "price": price, "from_ms": from_ms, "until_ms": until_ms, "versions": VERSIONS_OF_AN_OFFER},
     )
 
 
-def _product(row: RowMapping) -> ProductView:
+def _variants(db: Connection, products: Sequence[str]) -> dict[str, list[Row[Any]]]:
+    """The SKUs of those products that have several."""
+    found: dict[str, list[Row[Any]]] = {}
+    if products:
+        for row in db.execute(_VARIANTS, {"products": sorted(set(products))}):
+            found.setdefault(row.product, []).append(row)
+    return found
+
+
+def _variant(row: Row[Any], now_ms: int | None) -> VariantView:
+    """A SKU as a card shows it now, or, without a time, at its shelf price."""
+    if now_ms is None:
+        return VariantView(row.id, row.name, row.price, row.list_price, row.version, row.stock, row.slot_ms)
+    now = price_at(row.price, row.version, row.offer_price, row.offer_from_ms, row.offer_until_ms, now_ms)
+    stock = 0 if row.slot_ms is not None and row.slot_ms <= now_ms else row.stock
+    return VariantView(row.id, row.name, now.price, max(row.list_price, now.shelf), now.version, stock, row.slot_ms)
+
+
+def _turns(row: Any, now_ms: int) -> list[int]:
+    """The moments to come at which a SKU's price changes, or its time begins."""
+    moments = (row.offer_from_ms, row.offer_until_ms, getattr(row, "slot_ms", None))
+    return [moment for moment in moments if moment is not None and moment > now_ms]
+
+
+def _cards(db: Connection, query: TextClause, room_id: str, now_ms: int) -> tuple[Card, ...]:
+    rows = db.execute(query, {"room": room_id}).all()
+    variants = _variants(db, [row.product for row in rows])
+    return tuple(_card(row, variants.get(row.product, []), now_ms) for row in rows)
+
+
+def _card(row: Row[Any], variants: Sequence[Row[Any]], now_ms: int) -> Card:
+    now = price_at(row.price, row.version, row.offer_price, row.offer_from_ms, row.offer_until_ms, now_ms)
+    shown = tuple(_variant(one, now_ms) for one in variants)
+    turns = [moment for one in (row, *variants) for moment in _turns(one, now_ms)]
+    return Card(
+        row.product,
+        row.sku,
+        row.title,
+        now.price,
+        max(row.list_price, now.shelf),
+        row.image,
+        sum(one.stock for one in shown) if shown else row.stock,
+        now.version,
+        bool(row.explaining),
+        row.media_ms,
+        row.state,
+        clip_address(row.clip) if row.clip else None,
+        row.kind,
+        row.bonus,
+        None if now.limited is None else row.offer_until_ms,
+        min(turns, default=None),
+        shown,
+    )
+
+
+def _product(row: RowMapping, variants: dict[str, list[Row[Any]]]) -> ProductView:
     return ProductView(
         row["product"],
         row["sku"],
@@ -383,6 +491,12 @@ def _product(row: RowMapping) -> ProductView:
         row["stock"],
         row["version"],
         bool(row["on_shelf"]),
+        row["kind"],
+        row["bonus"],
+        row["offer_price"],
+        row["offer_from_ms"],
+        row["offer_until_ms"],
+        tuple(_variant(one, None) for one in variants.get(row["product"], [])),
     )
 
 

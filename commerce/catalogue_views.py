@@ -45,8 +45,40 @@ class RoomView:
 
 
 @dataclass(frozen=True, slots=True)
+class VariantView:
+    """One SKU of a product that has several: ``name`` tells them apart (red, L), ``stock`` is what is free to sell.
+
+    With ``slot`` it is a time that can be booked until it begins (Unix milliseconds).
+    """
+
+    sku: str
+    name: str
+    price: int
+    list_price: int
+    version: int
+    stock: int
+    slot: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the JSON shape."""
+        return {
+            "sku": self.sku,
+            "slot": self.slot,
+            "name": self.name,
+            "price": self.price,
+            "list_price": self.list_price,
+            "version": self.version,
+            "stock": self.stock,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ProductView:
-    """A product with its default SKU; ``version`` is the price's, ``stock`` the units free to sell."""
+    """A product with its default SKU; ``version`` is the price's, ``stock`` the units free to sell.
+
+    ``price`` is the shelf price: a limited-time price of the default SKU is ``offer_price`` from ``offer_from`` until
+    ``offer_until``. ``kind`` is goods, or stored: buying it gives stored value, and ``bonus`` 分 more.
+    """
 
     product: str
     sku: str
@@ -58,6 +90,12 @@ class ProductView:
     stock: int
     version: int
     on_shelf: bool
+    kind: str = "goods"
+    bonus: int = 0
+    offer_price: int | None = None
+    offer_from: int | None = None
+    offer_until: int | None = None
+    variants: tuple[VariantView, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give the JSON shape."""
@@ -72,6 +110,12 @@ class ProductView:
             "stock": self.stock,
             "version": self.version,
             "on_shelf": self.on_shelf,
+            "kind": self.kind,
+            "bonus": self.bonus,
+            "offer_price": self.offer_price,
+            "offer_from": self.offer_from,
+            "offer_until": self.offer_until,
+            "variants": [variant.to_json() for variant in self.variants],
         }
 
 
@@ -79,7 +123,9 @@ class ProductView:
 class Card:
     """A product as a room shows it, on the shelf or pinned; ``media_ms`` is the stream's clock at the pin.
 
-    ``clip`` is the address of the newest clip that explains it.
+    ``clip`` is the address of the newest clip that explains it. ``price`` is what it costs now; ``offer_until`` is when
+    its limited-time price ends, ``turns`` when any price on the card changes by the clock next. ``variants`` are all of
+    its SKUs when it has several; ``stock`` is then their sum.
     """
 
     product: str
@@ -94,6 +140,11 @@ class Card:
     media_ms: int | None = None
     state: str = "on"
     clip: str | None = None
+    kind: str = "goods"
+    bonus: int = 0
+    offer_until: int | None = None
+    turns: int | None = None
+    variants: tuple[VariantView, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Give the JSON shape; ``media_ms`` only where it is known."""
@@ -113,6 +164,14 @@ class Card:
             shape["media_ms"] = self.media_ms
         if self.clip is not None:
             shape["clip"] = self.clip
+        if self.kind != "goods":
+            shape |= {"kind": self.kind, "bonus": self.bonus}
+        if self.offer_until is not None:
+            shape["offer_until"] = self.offer_until
+        if self.turns is not None:
+            shape["turns"] = self.turns
+        if self.variants:
+            shape["variants"] = [variant.to_json() for variant in self.variants]
         return shape
 
 
@@ -167,6 +226,10 @@ class CouponTemplate:
     total: int
     per_person: int
     valid_s: int
+    percent: int = 0
+    stack: str = ""
+    audience: str = "all"
+    issuer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ cost when its order is paid, and free again when it expires. The budget never fa
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 
 from commerce.accounts_sql import balances, move
 from commerce.domain.accounts import SHOP, Leg
@@ -30,6 +30,11 @@ _CLOSE_DROP = text("UPDATE drop_ SET closed_ms = :now WHERE id = :id AND closed_
 _OPEN_GIVINGS = text(
     "SELECT id, room FROM drop_ WHERE merchant = :merchant AND way = :way AND closed_ms IS NULL AND ends_ms > :now"
     " AND issued < total ORDER BY id LIMIT :limit"
+)
+_ENTRY_GIVINGS = text(
+    "SELECT id FROM drop_ AS d WHERE merchant = :merchant AND room = :room AND way = 'entry' AND closed_ms IS NULL"
+    " AND ends_ms > :now AND issued < total AND NOT EXISTS"
+    " (SELECT 1 FROM quota AS q WHERE q.scope = d.id AND q.person = :person) ORDER BY id LIMIT :limit"
 )
 _PROMISED_DUE = text(
     "SELECT id, merchant, issuer, amount FROM coupon WHERE state = 'unused' AND issuer <> '' AND expires_ms <= :now"
@@ -90,6 +95,12 @@ def give_open(batch: Batch, merchant: str, person: str, way: str, key: str) -> l
         Claim(merchant, row.room, person, row.id, key, "", way) for row in batch.run(_OPEN_GIVINGS, **asked).all()
     ]
     return [result.coupon for result in run_claims(batch, claims) if isinstance(result, CouponGranted)]
+
+
+def entry_givings(connection: Connection, merchant: str, room: str, person: str, now_ms: int) -> list[str]:
+    """The givings on entry of which a person has nothing yet."""
+    asked = {"merchant": merchant, "room": room, "person": person, "now": now_ms, "limit": GIVINGS_MAX}
+    return list(connection.execute(_ENTRY_GIVINGS, asked).scalars())
 
 
 def fund_budget(batch: Batch, command: FundBudget) -> BudgetView:

@@ -233,7 +233,6 @@ def _give_coupons(
 ) -> None:
     past = _Past(batch, drop.merchant, f"claim/{drop.id}", drop.id, (command for _, command in numbered))
     closed = drop_state(drop, batch.now_ms) is DropState.CLOSED
-    expires_ms = batch.now_ms + drop.valid_ms
     left = _left(batch, drop)
     welcome = _audience(batch, drop, numbered)
     used = past.used
@@ -266,6 +265,17 @@ def _give_coupons(
             results[position] = refusal(code)
             if code == "gone":
                 batch.drop_refused(drop.id)
+    _write_coupons(batch, drop, granted, results)
+    for position, row in _stored(batch, batch.texts.coupons, repeats).items():
+        results[position] = CouponGranted(row.id, row.title, row.amount, row.threshold, row.expires_ms, row.percent)
+    _copy_fresh(repeats, results)
+
+
+def _write_coupons(
+    batch: Batch, drop: DropRow, granted: Sequence[tuple[int, Claim, int]], results: dict[int, Result]
+) -> None:
+    """Write what a run gives: coupons, quotas, request keys, and what their issuer has promised."""
+    expires_ms = batch.now_ms + drop.valid_ms
     rows: list[EffectRow] = []
     for (position, command, n), identifier in zip(granted, batch.mint_many(len(granted)), strict=True):
         rows.append((identifier, command.person, command.key, command.hash, 1, n))
@@ -307,6 +317,3 @@ def _give_coupons(
             move(batch, drop.merchant, "promised", drop.id, legs)
         _remember(batch, packed, drop.merchant, f"claim/{drop.id}", drop.id)
         batch.drop_moved(drop.id)
-    for position, row in _stored(batch, batch.texts.coupons, repeats).items():
-        results[position] = CouponGranted(row.id, row.title, row.amount, row.threshold, row.expires_ms, row.percent)
-    _copy_fresh(repeats, results)

@@ -147,7 +147,7 @@ def _statements(d: _Dialect) -> LedgerText:
         "pending_orders": d.find("orders", "t.*", "id", where="t.status = 'pending' AND "),
         "prices": (
             "SELECT k.id, k.product, k.price, k.list_price, k.version, k.name, k.kind, k.bonus, k.offer_price,"  # noqa: S608
-            " k.offer_from_ms, k.offer_until_ms, p.title, p.on_shelf FROM ("
+            " k.offer_from_ms, k.offer_until_ms, k.slot_ms, p.title, p.on_shelf FROM ("
             + d.find("sku", "t.*", "id", where="t.merchant = :merchant AND ")
             + ") AS k JOIN product AS p ON p.id = k.product"
         ),

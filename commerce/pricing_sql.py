@@ -70,7 +70,7 @@ def line_of_hold(
 
 
 def lines_of_skus(connection: Connection, merchant: str, lines: Sequence[WantedLine], now_ms: int) -> list[Line]:
-    """One line per SKU at its price now. Raises Invalid, NotFound, Refused (gone, price_changed)."""
+    """One line per SKU at its price now. Raises Invalid, NotFound, Refused (gone, closed, price_changed)."""
     wanted = sum_lines(lines)
     if len(lines) > LINES_MAX or any(not 0 < line.quantity <= QUANTITY_MAX for line in wanted):
         raise Invalid(f"an order has up to {LINES_MAX} lines of 1 to {QUANTITY_MAX} units")
@@ -91,6 +91,8 @@ def lines_of_skus(connection: Connection, merchant: str, lines: Sequence[WantedL
 
 
 def _line(row: Row[Any], line: WantedLine, now_ms: int) -> Line:
+    if row.slot_ms is not None and row.slot_ms <= now_ms:
+        raise Refused("closed", "this time has begun: it cannot be booked any more", sku=line.sku)
     now = price_at(row.price, row.version, row.offer_price, row.offer_from_ms, row.offer_until_ms, now_ms)
     if line.version is not None and line.version != now.version:
         raise Refused("price_changed", "the price has changed", sku=line.sku, price=now.price, version=now.version)

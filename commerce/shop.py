@@ -73,6 +73,7 @@ from commerce.ledger import (
     fingerprint,
 )
 from commerce.ledger_sql import GroupCommitLedger
+from commerce.members import Members
 from commerce.outbox_follow_sql import OutboxFollower
 from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
 from commerce.payment import (
@@ -93,6 +94,8 @@ SWEEP_S = 1.0
 """How often due holds and orders are looked for when nobody buys."""
 OUTSIDE_CALLS_MAX = 64
 """Calls to the provider under way from housekeeping; more wait for the next sweep."""
+ENTRY_KEY = "entry"
+"""The request key of what comes on entry: one of each giving, however often somebody comes in."""
 ALARMS_MAX = 1_000
 """Sales whose opening or closing has its own timer; others are told of by the next sweep."""
 
@@ -139,6 +142,7 @@ class Shop:
         )
         self._clock = self.ledger.now
         self.aftersale = AfterSale(store, self.ledger, clock=self._clock)
+        self.members = Members(store, self.ledger, clock=self._clock)
         self._dispatcher.answer(self._act_outside)
         self._follower = OutboxFollower(store, self._dispatcher.follow) if store.shared else None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -220,6 +224,18 @@ class Shop:
         if not key_fits(key):
             return self._failed(Invalid(KEY_RULE))
         return self.ledger.submit(Claim(merchant, room, person, drop, key, ""))
+
+    async def entry_coupons(self, merchant: str, room: str, person: str) -> list[CouponGranted]:
+        """Give a person what the room gives on entry (进店送券): those coupons that are new to them. Raises Busy."""
+        wanted = await self._store.read(
+            lambda connection: drops_sql.entry_givings(connection, merchant, room, person, self._clock())
+        )
+        claims = [self.claim_coupon(merchant, room, person, drop, ENTRY_KEY) for drop in wanted]
+        answers = await asyncio.gather(*claims, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, Refused):
+                raise answer
+        return [answer for answer in answers if isinstance(answer, CouponGranted)]
 
     def _failed(self, error: CommerceError) -> "asyncio.Future[Any]":
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -425,6 +441,10 @@ class Shop:
     async def drops(self, room: str) -> list[DropView]:
         """Coupon drops of a room, newest first."""
         return await self._store.read(lambda connection: views_sql.read_drops(connection, room, self._clock()))
+
+    async def givings(self, room: str) -> list[DropView]:
+        """Givings of a room (coupons on entry, with a sign-in, with a payment), newest first."""
+        return await self._store.read(lambda connection: views_sql.read_givings(connection, room, self._clock()))
 
     async def sale(self, sale: str) -> SaleView:
         """One sale. Raises NotFound."""

@@ -55,7 +55,7 @@ class StockFigures:
 
 @dataclass(frozen=True, slots=True)
 class AccountFigures:
-    """All accounts of one kind (points, stored value, budgets): ``opening + came − went = closing``, over all owners."""
+    """All accounts of one kind (points, stored value, budgets): ``opening + came − went = closing``."""
 
     kind: str
     unit: str

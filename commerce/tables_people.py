@@ -70,6 +70,8 @@ sku = Table(
     Column("offer_until_ms", BigInteger, nullable=True),
     Column("kind", Text, nullable=False, server_default=text("'goods'")),
     Column("bonus", BigInteger, nullable=False, server_default=text("0")),
+    # A bookable time (a class, a visit): its stock is its places, and it is sold until it begins.
+    Column("slot_ms", BigInteger, nullable=True),
     CheckConstraint("offer_price IS NULL OR (offer_price >= 1 AND offer_from_ms < offer_until_ms)", name="offer"),
     CheckConstraint("kind IN ('goods', 'stored')", name="kind"),
     CheckConstraint("bonus >= 0", name="bonus"),

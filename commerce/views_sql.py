@@ -170,6 +170,10 @@ _DROPS_OF_ROOM = text(
     "SELECT * FROM drop_ WHERE room = :room AND way = 'drop' AND (closed_ms IS NULL OR closed_ms > :since)"
     " ORDER BY starts_ms DESC, id DESC LIMIT :limit"
 )
+_GIVINGS_OF_ROOM = text(
+    "SELECT * FROM drop_ WHERE room = :room AND way <> 'drop' AND closed_ms IS NULL AND ends_ms > :now"
+    " ORDER BY id DESC LIMIT :limit"
+)
 _PRODUCT = text(
     "SELECT k.product, p.title, p.image FROM sku AS k JOIN product AS p ON p.id = k.product"
     " WHERE k.id = :sku AND k.merchant = :merchant"
@@ -180,6 +184,7 @@ _COUPONS = text("SELECT * FROM coupon WHERE merchant = :merchant AND person = :p
 _SOLD = text(
     "SELECT count(*) AS orders, coalesce(sum(amount), 0) AS amount FROM orders"
     " WHERE merchant = :merchant AND room = :room AND id >= :lowest AND status NOT IN ('pending', 'cancelled')"
+    " AND kind = 'goods'"
 )
 _ORDER = text("SELECT * FROM orders WHERE id = :id AND merchant = :merchant")
 
@@ -194,6 +199,12 @@ def read_drops(connection: Connection, room: str, now_ms: int) -> list[DropView]
     """Coupon drops of a room, newest first."""
     parameters = {"room": room, "since": now_ms - CLOSED_SHOWN_MS, "limit": LIST_MAX}
     return [drop_view(drop_row(row), now_ms) for row in connection.execute(_DROPS_OF_ROOM, parameters).mappings()]
+
+
+def read_givings(connection: Connection, room: str, now_ms: int) -> list[DropView]:
+    """Givings of a room that go on, newest first."""
+    found = connection.execute(_GIVINGS_OF_ROOM, {"room": room, "now": now_ms, "limit": LIST_MAX})
+    return [drop_view(drop_row(row), now_ms) for row in found.mappings()]
 
 
 def read_product(connection: Connection, merchant: str, sku: str) -> tuple[str, str, str] | None:

@@ -23,6 +23,7 @@ def coupon_answer(granted: CouponGranted) -> CouponAnswer:
         amount=granted.amount,
         threshold=granted.threshold,
         expires=granted.expires_ms,
+        percent=granted.percent,
     )
 
 

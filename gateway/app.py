@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
@@ -73,6 +73,7 @@ from gateway.routes_codes import code_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
+from gateway.routes_members import coupon_operations, goods_operations, member_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
 from gateway.routes_rooms import room_operations
@@ -320,6 +321,9 @@ def _operations(
         *order_operations(services, desk),
         *aftersale_operations(services, desk),
         *statement_operations(services),
+        *member_operations(services, desk),
+        *coupon_operations(services, desk),
+        *goods_operations(services, desk),
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
         *code_operations(services, addresses),
@@ -416,15 +420,35 @@ async def _nothing_to_end() -> None:
     """For a shop without a provider."""
 
 
-async def _open_people(
+class _Traffic(NamedTuple):
+    """Who comes, who is who, whose customer, what that earns, and WeChat's word for it: fields of ``Services``."""
+
+    attribution: Attribution
+    people: People
+    identities: Identities
+    distribution: Distribution
+    wechat: WechatApi
+
+    async def close(self) -> None:
+        """Write what waits."""
+        await self.wechat.aclose()
+        await self.attribution.binder.close()
+        await self.people.close()
+
+
+async def _open_traffic(
     settings: Settings, store: Store, touches: TouchLog, shop: Shop, secrets: Secrets, clock: Callable[[], int]
-) -> tuple[People, Identities, WechatApi, Tokens]:
-    """Who comes, who is who, the mini-program's word for it, and ours."""
+) -> _Traffic:
     identities = Identities(store, shop.ledger, shop.aliases, Vault(secrets.key("people")), clock=clock)
     await identities.follow()
-    people, wechat = People(store, touches, clock=clock), WechatApi(settings.wechat_api, clock=clock)
-    tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock, now_person=shop.aliases.now)
-    return people, identities, wechat, tokens
+    attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
+    return _Traffic(
+        attribution,
+        People(store, touches, clock=clock),
+        identities,
+        Distribution(store, shop.ledger, attribution.binder, clock=clock),
+        WechatApi(settings.wechat_api, clock=clock),
+    )
 
 
 async def _open_media_hooks(store: Store, clock: Callable[[], int]) -> MediaHooks:
@@ -452,8 +476,9 @@ async def open_application(
     touches = open_touch_log(settings.database, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
     shop, end_payments = _open_shop(settings, store, secrets, clock)
-    attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
-    people, identities, wechat, tokens = await _open_people(settings, store, touches, shop, secrets, clock)
+    traffic = await _open_traffic(settings, store, touches, shop, secrets, clock)
+    attribution = traffic.attribution
+    tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock, now_person=shop.aliases.now)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
     access = Access(
@@ -476,11 +501,7 @@ async def open_application(
         rooms=rooms,
         catalogue=catalogue,
         shop=shop,
-        attribution=attribution,
-        people=people,
-        identities=identities,
-        distribution=Distribution(store, shop.ledger, attribution.binder, clock=clock),
-        wechat=wechat,
+        **traffic._asdict(),
         directory=directory,
         hub=hub,
         desk=desk,
@@ -499,16 +520,7 @@ async def open_application(
         addresses=addresses,
         clients=Clients(settings),
         files=files,
-        shutters=[
-            shop.close,
-            end_payments,
-            wechat.aclose,
-            attribution.binder.close,
-            people.close,
-            catalogue.close,
-            touches.close,
-            store.close,
-        ],
+        shutters=[shop.close, end_payments, traffic.close, catalogue.close, touches.close, store.close],
         seat=seat,
     )
     await application.start()

@@ -48,6 +48,10 @@ logger = logging.getLogger("siyu.bridge")
 SECTION_ENTRIES_MAX = 20
 ENDED = frozenset({"closed", "gone"})
 # What is left on a shelf is read at most this often per room: a rush moves it a thousand times a second.
+TURN_GRACE_S = 0.05
+"""A limited-time price is looked for a moment after its time: timers may be early."""
+TURN_S_MAX = 3_600.0
+"""Timers of prices are set anew at least once an hour, as clocks are corrected."""
 SHELF_MERGE_S = 1.0
 SHELF_READ_TIMEOUT_S = 5.0
 # A host's clock and ours drift apart by some milliseconds a minute: who joins late maps by a fresh pair.
@@ -109,6 +113,11 @@ class RoomState:
         return list(kind.values())
 
 
+def _worded(cards: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cards without the figure that a `left` event tells; with variants the card's own words are needed."""
+    return [{name: value for name, value in card.items() if name != "stock"} for card in cards]
+
+
 def personal_message(event: Any) -> dict[str, Any] | None:
     """What a person is told of an event of commerce; None when that is nobody's own affair."""
     if isinstance(event, CouponClaimed):
@@ -150,6 +159,7 @@ class Bridge:
         self._audit = audit
         self._states: dict[str, RoomState] = {}
         self._due: dict[str, asyncio.TimerHandle] = {}
+        self._turns: dict[str, asyncio.TimerHandle] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
         self._on: dict[type[Any], Callable[[Any], None]] = {
             SaleChanged: self._sale,
@@ -184,7 +194,10 @@ class Bridge:
             self._timer.cancel()
         for timer in self._due.values():
             timer.cancel()
+        for timer in self._turns.values():
+            timer.cancel()
         self._due.clear()
+        self._turns.clear()
         for task in self._reading.values():
             task.cancel()
         await asyncio.gather(*self._reading.values(), return_exceptions=True)
@@ -213,6 +226,7 @@ class Bridge:
 
     def _open(self, room: Room, state: RoomState, bans: dict[str, int] | None = None) -> None:
         self._states[room.id] = state
+        self._await_turn(room.id, state)
         self._hub.open_room(
             room.id,
             {
@@ -258,13 +272,53 @@ class Bridge:
         """Tell what is left of the goods on the shelf."""
         async with asyncio.timeout(SHELF_READ_TIMEOUT_S):
             shelf = [plain(card) for card in await self._catalogue.shelf(room)]
+            pins = [plain(card) for card in await self._catalogue.pins(room)]
         state = self._states.get(room)
-        if state is None or shelf == state.shelf:
+        if state is None:
             return
+        if _worded(pins) != _worded(state.pins):
+            self._repin(room, state, pins)
+        if shelf == state.shelf:
+            return
+        reworded = _worded(shelf) != _worded(state.shelf)
         state.shelf = shelf
         self._hub.set_section(room, "shelf", shelf)
+        if reworded:
+            # More than a figure: a limited-time price began or ended, or units of a variant moved.
+            self._hub.publish(room, {"t": "shelf", "shelf": shelf}, tier=Tier.P1, keep=False)
+            self._await_turn(room, state)
+            return
         left = {card["sku"]: card["stock"] for card in shelf}
         self._hub.publish_latest(room, "left", {"t": "left", "left": left}, tier=Tier.P3)
+
+    def _repin(self, room: str, state: RoomState, pins: list[dict[str, Any]]) -> None:
+        """Show pinned cards anew whose price changed by the clock."""
+        before, state.pins = {card["product"]: card for card in state.pins}, pins
+        self._hub.set_section(room, "pins", pins)
+        for card in pins:
+            if _worded([card]) != _worded([before.get(card["product"], {})]):
+                message = {"t": "pin", "card": card, "media_ms": card.get("media_ms")}
+                self._hub.publish(room, message, tier=Tier.P0, sections={"pins": pins})
+
+    def _await_turn(self, room: str, state: RoomState) -> None:
+        """Read the shelf again when the next price on it changes by the clock."""
+        timer = self._turns.pop(room, None)
+        if timer is not None:
+            timer.cancel()
+        turns = [card["turns"] for card in state.shelf if card.get("turns") is not None]
+        if turns:
+            delay_s = min(TURN_S_MAX, max(0.0, (min(turns) - self._clock()) / 1000) + TURN_GRACE_S)
+            self._turns[room] = asyncio.get_running_loop().call_later(delay_s, self._turn, room)
+
+    def _turn(self, room: str) -> None:
+        self._turns.pop(room, None)
+        state = self._states.get(room)
+        if state is None:
+            return
+        if room not in self._due:
+            self._due[room] = asyncio.get_running_loop().call_later(0, self._read_shelf, room)
+        # Once more if the clock was not there yet, and for the turn after this one.
+        self._turns[room] = asyncio.get_running_loop().call_later(SHELF_MERGE_S, self._await_turn, room, state)
 
     def _media_ms(self, room: str, now_ms: int) -> int | None:
         """The stream's media clock at the time of an event, some milliseconds ago; None while nobody is live."""
@@ -387,6 +441,7 @@ class Bridge:
         message = {"t": "shelf", "shelf": state.shelf}
         sections = {"shelf": state.shelf}
         self._hub.publish(event.room, message, tier=Tier.P1, keep=False, sections=sections, once=event.id)
+        self._await_turn(event.room, state)
 
     def _room(self, event: RoomChanged) -> None:
         view = event.view

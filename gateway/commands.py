@@ -27,6 +27,7 @@ from gateway.desk import Desk
 from gateway.encode import plain
 from gateway.errors import Problem
 from gateway.schemas import (
+    Coupons,
     DeliveryBody,
     DropBody,
     Id,
@@ -34,6 +35,7 @@ from gateway.schemas import (
     PinBody,
     Quantity,
     SaleBody,
+    Spend,
 )
 
 Key = Annotated[str, Meta(min_length=1, max_length=KEY_CHARACTERS_MAX)]
@@ -62,6 +64,9 @@ class OrderCommand(Struct):
     hold: Id | None = None
     lines: Annotated[list[OrderLineBody], Meta(max_length=LINES_MAX)] = []
     coupon: Id | None = None
+    coupons: Coupons = []
+    points: Spend = 0
+    stored: Spend = 0
     delivery: DeliveryBody | None = None
 
 

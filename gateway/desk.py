@@ -12,8 +12,9 @@ from typing import Any, Protocol
 from msgspec.structs import asdict
 
 from commerce.attribution.service import Attribution
+from commerce.basket import DropTerms
 from commerce.catalogue import Catalogue
-from commerce.catalogue_views import Card
+from commerce.catalogue_views import Card, ProductView
 from commerce.domain.order import Delivery
 from commerce.errors import NotFound
 from commerce.events import DropView, OrderView, SaleView
@@ -22,7 +23,17 @@ from commerce.shop import Shop
 from gateway.auth import Claims
 from gateway.errors import Problem
 from gateway.rooms import Room, Rooms
-from gateway.schemas import DeliveryBody, DropBody, OrderLineBody, PinBody, PriceBody, ProductBody, SaleBody
+from gateway.schemas import (
+    CouponTermsBody,
+    DeliveryBody,
+    DropBody,
+    OrderLineBody,
+    PinBody,
+    PriceBody,
+    ProductBody,
+    SaleBody,
+    VariantBody,
+)
 from stream.directory import Directory
 
 
@@ -32,6 +43,9 @@ class Basket(Protocol):
     hold: str | None
     lines: list[OrderLineBody]
     coupon: str | None
+    coupons: list[str]
+    points: int
+    stored: int
     delivery: DeliveryBody | None
 
 
@@ -88,11 +102,24 @@ class Desk:
             list_price=body.list_price or body.price,
             image=body.image,
             detail=body.detail,
+            kind=body.kind,
+            bonus=body.bonus,
         )
-        if body.stock:
-            await self._shop.stock_up(room.merchant, product.sku, body.stock, "first stock")
+        stocks = {product.sku: body.stock}
+        for variant in body.variants:
+            grown = await self.add_variant(who, product.product, variant, default=body.name)
+            stocks[grown.variants[-1].sku] = variant.stock
+        for sku, units in stocks.items():
+            if units:
+                await self._shop.stock_up(room.merchant, sku, units, "first stock")
         await self._catalogue.put_on_shelf(room.merchant, room.id, product.product)
         return await self._card(room, product.sku)
+
+    async def add_variant(self, who: Claims, product: str, body: VariantBody, *, default: str = "") -> ProductView:
+        """One more SKU of a product, without stock yet; ``default`` names the SKU that was there before."""
+        return await self._catalogue.add_variant(
+            who.merchant, product, body.name, body.price, body.list_price or None, default, body.slot_ms
+        )
 
     async def set_price(self, who: Claims, room_id: str, product: str, body: PriceBody) -> Card:
         """A new price with a new version: who still shows the old one is refused with the new."""
@@ -113,6 +140,7 @@ class Desk:
             per_person=body.per_person,
             seconds=body.seconds,
             valid_s=body.valid_s,
+            more=drop_terms(body),
         )
 
     async def close_drop(self, who: Claims, room_id: str, drop: str) -> DropView:
@@ -123,12 +151,13 @@ class Desk:
     async def create_sale(self, who: Claims, room_id: str, body: SaleBody) -> SaleView:
         room = self.run(who, room_id)
         card = await self._card(room, body.sku)
+        shelf = next((one.list_price for one in card.variants if one.sku == body.sku), card.price)
         return await self._shop.create_sale(
             room.merchant,
             room.id,
             body.sku,
             price=body.price,
-            list_price=card.price,
+            list_price=shelf,
             total=body.total,
             per_person=body.per_person,
             hold_s=body.hold_s,
@@ -138,7 +167,7 @@ class Desk:
     async def _card(self, room: Room, sku: str) -> Card:
         """The shelf's card of ``sku``: only what the room shows can be sold in a flash. Raises ``Problem``."""
         for card in await self._catalogue.shelf(room.id, room.merchant):
-            if card.sku == sku:
+            if card.sku == sku or any(variant.sku == sku for variant in card.variants):
                 return card
         raise Problem(404, "not_found", "this product is not on the room's shelf")
 
@@ -182,6 +211,9 @@ class Desk:
             hold=basket.hold,
             lines=tuple((line.sku, line.quantity, line.version) for line in basket.lines),
             coupon=basket.coupon,
+            coupons=basket.coupons,
+            points=basket.points,
+            stored=basket.stored,
             decision=decision,
             entered_ms=entries.first_ms,
             card=next((card.product for card in pins if card.explaining), None),
@@ -201,6 +233,11 @@ class Desk:
     def stream_view(self, room_id: str) -> dict[str, Any]:
         """The ``stream`` section of a room."""
         return stream_view(self._directory.info(room_id), self._clock())
+
+
+def drop_terms(body: CouponTermsBody, way: str = "drop") -> DropTerms:
+    """The finer terms of a coupon, as commerce takes them."""
+    return DropTerms(body.percent, body.stack, body.audience, body.issuer, way)
 
 
 def _here(room: Room, of_room: str, what: str) -> None:

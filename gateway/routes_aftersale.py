@@ -18,14 +18,12 @@ from gateway.schemas import (
     CodeBody,
     Empty,
     OrderAnswer,
-    RefundAnswer,
     RefundBody,
-    RefundView,
     ShipBody,
-    StatementAnswer,
     WebhookAnswer,
     WebhookBody,
 )
+from gateway.schemas_books import RefundAnswer, RefundView, StatementAnswer
 from gateway.services import Services
 
 HOSTS = HOST_ROLES

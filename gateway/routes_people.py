@@ -68,6 +68,18 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
         )
         return Empty()
 
+    return [
+        Operation("POST", "/api/v1/links", "Make a share link", create_link, SIGNED_IN, LinkBody, LinkAnswer, 201),
+        Operation("GET", "/api/v1/links", "The merchant's links", list_links, STAFF, answer=list[dict[str, Any]]),
+        Operation("POST", "/api/v1/touches", "Record a touch", create_touch, SIGNED_IN, TouchBody, Empty, 202),
+        *_reports(services),
+    ]
+
+
+def _reports(services: Services) -> list[Operation]:
+    """The board, and who came."""
+    attribution = services.attribution
+
     async def read_board(call: Call) -> Any:
         now_ms = services.clock()
         since_ms = query_ms(call, "since", now_ms - 30 * DAY_MS)
@@ -99,9 +111,6 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
     }
     paging = {"after": "cursor: the last person's id", "limit": "1 to 200"}
     return [
-        Operation("POST", "/api/v1/links", "Make a share link", create_link, SIGNED_IN, LinkBody, LinkAnswer, 201),
-        Operation("GET", "/api/v1/links", "The merchant's links", list_links, STAFF, answer=list[dict[str, Any]]),
-        Operation("POST", "/api/v1/touches", "Record a touch", create_touch, SIGNED_IN, TouchBody, Empty, 202),
         Operation("GET", "/api/v1/board", "Who brought whom", read_board, STAFF, answer=dict[str, Any], query=period),
         Operation("GET", "/api/v1/people", "The merchant's people", list_people, STAFF, answer=Page, query=paging),
     ]

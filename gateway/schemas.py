@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from commerce.domain.coupon import GROUP_CHARACTERS_MAX, PERCENT_MAX
 from commerce.domain.order import (
     ADDRESS_CHARACTERS_MAX,
     CARRIER_CHARACTERS_MAX,
     LINES_MAX,
     TRACKING_CHARACTERS_MAX,
 )
+from commerce.domain.pricing import COUPONS_MAX
 from commerce.domain.refund import REASON_CHARACTERS_MAX
 from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX, QUANTITY_MAX, UNITS_MAX
 from commerce.domain.webhook import URL_CHARACTERS_MAX
@@ -31,6 +33,8 @@ Units = Annotated[int, Meta(ge=1, le=UNITS_MAX)]
 Seconds = Annotated[int, Meta(ge=1, le=86_400)]
 Label = Annotated[str, Meta(max_length=60)]
 Link = Annotated[str, Meta(max_length=500)]
+Coupons = Annotated[list[Id], Meta(max_length=COUPONS_MAX)]
+Spend = Annotated[int, Meta(ge=0, le=1_000_000_000, description="spend at most so many points, or 分 of stored value")]
 Token = Annotated[str, Meta(max_length=64)]
 Millis = Annotated[int, Meta(ge=0, le=10**15, description="Unix milliseconds")]
 
@@ -58,6 +62,16 @@ class RoomBody(Body, kw_only=True):
     cover: Link = ""
 
 
+class VariantBody(Body, kw_only=True):
+    """One more SKU of a product."""
+
+    name: Title
+    price: Price
+    list_price: Cents | None = None
+    stock: Stock = 0
+    slot_ms: Millis | None = None
+
+
 class ProductBody(Body, kw_only=True):
     title: Title
     price: Price
@@ -65,6 +79,10 @@ class ProductBody(Body, kw_only=True):
     stock: Stock
     image: Link = ""
     detail: Annotated[str, Meta(max_length=2_000)] = ""
+    kind: Literal["goods", "stored"] = "goods"
+    bonus: Annotated[int, Meta(ge=0, le=1_000_000_000, description="分 that the shop adds to stored value")] = 0
+    name: Annotated[str, Meta(max_length=60, description="of the first variant: 250 g, red …")] = ""
+    variants: Annotated[list[VariantBody], Meta(max_length=49)] = []
 
 
 class PriceBody(Body, kw_only=True):
@@ -82,7 +100,16 @@ class PinBody(Body, kw_only=True):
     explaining: bool = False
 
 
-class DropBody(Body, kw_only=True):
+class CouponTermsBody(Body, kw_only=True):
+    """The finer terms of a coupon: with ``percent`` it takes that much off, the amount at the most."""
+
+    percent: Annotated[int, Meta(ge=0, le=PERCENT_MAX)] = 0
+    stack: Annotated[str, Meta(max_length=GROUP_CHARACTERS_MAX, description="groups combine; empty stands alone")] = ""
+    audience: Annotated[str, Meta(pattern="^(all|new|tier:[1-9])$")] = "all"
+    issuer: Annotated[str, Meta(max_length=64, description="whose budget it is promised out of")] = ""
+
+
+class DropBody(CouponTermsBody, kw_only=True):
     title: Title
     reason: Annotated[str, Meta(min_length=1, max_length=60, description="each coupon has a reason: 店庆, 上新 …")]
     amount: Price
@@ -126,6 +153,9 @@ class OrderBody(Body, kw_only=True):
     hold: Id | None = None
     lines: Annotated[list[OrderLineBody], Meta(max_length=LINES_MAX)] = []
     coupon: Id | None = None
+    coupons: Coupons = []
+    points: Spend = 0
+    stored: Spend = 0
     delivery: DeliveryBody | None = None
 
 
@@ -227,6 +257,18 @@ class PlayView(Struct):
     rtmp: str
 
 
+class VariantView(Struct):
+    """One SKU of a product that has several."""
+
+    sku: str
+    name: str
+    price: int
+    list_price: int
+    version: int
+    stock: int
+    slot: int | None = None
+
+
 class CardView(Struct):
     product: str
     sku: str
@@ -240,6 +282,11 @@ class CardView(Struct):
     media_ms: int | None = None
     clip: str | None = None
     state: str = "on"
+    kind: str = "goods"
+    bonus: int = 0
+    offer_until: int | None = None
+    turns: int | None = None
+    variants: list[VariantView] = []
 
 
 class DropView(Struct):
@@ -256,6 +303,11 @@ class DropView(Struct):
     ends: int
     state: str
     media_ms: int | None = None
+    percent: int = 0
+    stack: str = ""
+    audience: str = "all"
+    issuer: str = ""
+    way: str = "drop"
 
 
 class SaleView(Struct):
@@ -391,92 +443,15 @@ class OrderView(Struct):
     done: int | None = None
     cancelled: int | None = None
     reason: str | None = None
+    kind: str = "goods"
+    stored: int = 0
+    points: int = 0
+    due: int = 0
+    coupons: list[str] = []
 
 
 class OrderAnswer(Struct):
     order: OrderView
-
-
-class RefundLineView(Struct):
-    sku: str
-    quantity: int
-    returned: int
-    amount: int
-
-
-class RefundView(Struct):
-    refund: str
-    order: str
-    kind: str
-    state: str
-    amount: int
-    reason: str
-    stock: str
-    lines: list[RefundLineView]
-    created: int
-    done: int | None
-    number: str | None
-    error: str | None
-
-
-class RefundAnswer(Struct):
-    refund: RefundView
-
-
-class FigureView(Struct):
-    """How many, how much (分), and the first ids of them."""
-
-    count: int
-    amount: int
-    ids: list[str]
-
-
-class ProviderView(Struct):
-    provider: str
-    paid: FigureView
-    refunded: FigureView
-
-
-class MoneyView(Struct):
-    opening: int
-    came: int
-    went: int
-    closing: int
-
-
-class StockDayView(Struct):
-    sku: str
-    title: str
-    opening: dict[str, int]
-    received: int
-    adjusted: int
-    held: int
-    released: int
-    sold: int
-    shipped: int
-    returned: int
-    closing: dict[str, int]
-    entries: int
-    ids: list[str]
-
-
-class StatementAnswer(Struct):
-    """The books of one day."""
-
-    day: str
-    since: int
-    until: int
-    money: MoneyView
-    providers: list[ProviderView]
-    orders: FigureView
-    paid: FigureView
-    cancelled: FigureView
-    refunds_booked: FigureView
-    refunds_done: FigureView
-    refunds_open: FigureView
-    coupons_given: FigureView
-    coupons_used: FigureView
-    stock: list[StockDayView]
 
 
 class WebhookAnswer(Struct):
@@ -497,6 +472,9 @@ class CouponView(Struct):
     expires: int
     drop: str | None = None
     state: str = "unused"
+    percent: int = 0
+    stack: str = ""
+    reason: str = ""
 
 
 class CouponAnswer(Struct):
@@ -507,6 +485,7 @@ class CouponAnswer(Struct):
     amount: int
     threshold: int
     expires: int
+    percent: int = 0
 
 
 class LinkAnswer(Struct):

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import Staff
 from commerce.domain.ids import new_id
+from commerce.domain.member import Program, Tier
 from commerce.payment_sandbox import SandboxProvider
 from commerce.postgres_sql import shown
 from commerce.shop import Shop
@@ -36,6 +37,15 @@ PRODUCTS = (
 )
 FLASH_PRICE = 990
 FLASH_TOTAL = 100
+
+
+PROGRAM = Program(
+    yuan_points=1,
+    sign_in=(5, 5, 10, 10, 20, 20, 50),
+    member_weekday=0,
+    tiers=(Tier("银卡", 50_000), Tier("金卡", 200_000, 150)),
+)
+"""Terms of membership: points, a sign-in that grows with the streak, two tiers, Mondays count double."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +98,7 @@ async def _stock(catalogue: Catalogue, shop: Shop) -> _Stocked:
         await shop.stock_up(merchant, product.sku, stock, "seed")
         await catalogue.put_on_shelf(merchant, room, product.product)
         products.append({"product": product.product, "sku": product.sku, "title": title, "price": price})
+    await shop.members.set_program(merchant, staff["merchant"].id, PROGRAM)
     sale = await shop.create_sale(
         merchant,
         room,

@@ -127,7 +127,8 @@ def _judged(db: Connection) -> str:
         fields += ["json_extract(decision, '$.rule') AS rule", "json_array_length(decision, '$.losers') AS losers"]
     return (
         f"WITH judged AS (SELECT id, person, amount, status, created_ms, {', '.join(fields)} FROM orders"
-        " WHERE id >= :lowest AND id < :highest AND merchant = :merchant)"
+        # Stored value is not merchandise: it counts when it is spent.
+        " WHERE id >= :lowest AND id < :highest AND merchant = :merchant AND kind = 'goods')"
     )
 
 

@@ -6,6 +6,10 @@ import { clock, money, onLanguage, t } from "./i18n.js";
 
 /** Ended sales and drops that stay listed. */
 const ENDED_SHOWN = 3;
+/** Whom a coupon is for, and how it comes: by a tap, or by itself for a month. */
+const AUDIENCES = ["all", "new", "tier:1", "tier:2", "tier:3"];
+const WAYS = ["drop", "entry", "sign_in", "gift"];
+const GIVING_DAYS = 30;
 
 /**
  * @param {{api: import("./api.js").Api, base: string, store: any, now: () => number, saleForm: HTMLFormElement,
@@ -197,6 +201,8 @@ function fillProducts(desk) {
   if (chosen) select.value = chosen;
 }
 
+const choices = (values) => values.map((value) => [value, t(`host.for.${value}`)]);
+
 function fillDropForm(desk) {
   const form = desk.dropForm;
   put(
@@ -214,6 +220,10 @@ function fillDropForm(desk) {
     yuanField("host.threshold", "threshold", { required: true, value: "0", min: "0", "data-testid": "drop-threshold" }),
     countField("host.total", "total", { required: true, value: "100", "data-testid": "drop-total" }),
     countField("host.seconds", "seconds", { required: true, value: "60", max: "86400" }),
+    countField("host.percent", "percent", { value: "0", min: "0", max: "90", "data-testid": "drop-percent" }),
+    field("host.audience", { name: "audience", options: choices(AUDIENCES), "data-testid": "drop-audience" }),
+    field("host.way", { name: "way", options: choices(WAYS), "data-testid": "drop-way" }),
+    field("host.stack", { name: "stack", maxlength: 20, placeholder: t("host.stackHint"), "data-t-hint": "host.stackHint" }),
     h(
       "div.form-foot",
       {},
@@ -221,16 +231,24 @@ function fillDropForm(desk) {
     ),
   );
   onSend(form, async () => {
-    const drop = await desk.api.post(`${desk.base}/drops`, {
+    const way = form.elements.way.value;
+    const terms = {
       title: form.elements.title.value.trim(),
       reason: form.elements.reason.value.trim(),
       amount: fen(form, "amount"),
       threshold: fen(form, "threshold"),
       total: whole(form, "total"),
       per_person: 1,
-      seconds: whole(form, "seconds"),
-    });
-    desk.store.apply({ t: "drop", drop });
-    toast(t("host.started"), "good");
+      percent: whole(form, "percent"),
+      audience: form.elements.audience.value,
+      stack: form.elements.stack.value.trim(),
+    };
+    if (way === "drop") {
+      const drop = await desk.api.post(`${desk.base}/drops`, { ...terms, seconds: whole(form, "seconds") });
+      desk.store.apply({ t: "drop", drop });
+    } else {
+      await desk.api.post(`${desk.base}/givings`, { ...terms, way, days: GIVING_DAYS });
+    }
+    toast(t(way === "drop" ? "host.started" : "host.given"), "good");
   });
 }

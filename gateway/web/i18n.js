@@ -147,6 +147,8 @@ addStrings({
   "err.gone": ["来晚一步，已经领完了", "Just missed: all of them are gone"],
   "err.already": ["你已经领过了", "You already have it"],
   "err.coupon_invalid": ["这张优惠券不能用于本单", "This coupon cannot be used for this order"],
+  "err.not_for_you": ["这张券只给新客或会员", "This coupon is for new customers or members"],
+  "err.insufficient": ["余额或积分不足", "Not enough points or stored value"],
   "err.expired": ["已超时，库存已释放", "Time is up and the unit was released"],
   "err.amount_mismatch": ["金额不一致，请重新下单", "The amount does not match; please order again"],
   "err.key_reused": ["请求重复，请刷新后再试", "Repeated request; please reload and try again"],

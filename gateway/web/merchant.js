@@ -9,6 +9,7 @@ import { recall, remember } from "./memory.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
+import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
 import { PEOPLE } from "./merchant_strings_people.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
@@ -24,6 +25,7 @@ addStrings(MERCHANT);
 addStrings(PEOPLE);
 
 const api = staffApi();
+const program = programForm(api, $("program-form"));
 const state = {
   days: recall("local", "siyu.period", 7),
   board: null,
@@ -49,6 +51,7 @@ async function load() {
     api.get("/rooms"),
   ]);
   Object.assign(state, { board, links: rows(links, "links"), rooms: rows(rooms, "rooms") });
+  await program.load();
   $("console").hidden = false;
   draw();
   await drawOwners();

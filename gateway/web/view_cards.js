@@ -52,6 +52,18 @@ export function price(fen, className = "price") {
   return h(`span.${className}`, {}, h("small", {}, "¥"), yuan, rest ? h("small", {}, `.${rest}`) : null);
 }
 
+/** What a coupon takes off: an amount, or a percentage with its most. */
+export function worth(coupon) {
+  if (!coupon.percent) return money(coupon.amount);
+  const tenths = (100 - coupon.percent) / 10;
+  return t("coupon.percent", { n: coupon.percent, tenths, most: money(coupon.amount) });
+}
+
+/** The same, large. */
+export function worthTag(coupon) {
+  return coupon.percent ? h("span.worth.percent", {}, worth(coupon)) : price(coupon.amount, "worth");
+}
+
 /** The coupon drop in sight: caught by a tap, counted down by the server's clock. */
 export class CouponCard {
   /**
@@ -99,7 +111,7 @@ export class CouponCard {
       h(
         "article.ticket",
         { "data-testid": "coupon-card", data: { drop: drop.drop, done: String(done) } },
-        h("div.ticket-worth", {}, price(drop.amount, "worth"), h("small", {}, this.condition(drop))),
+        h("div.ticket-worth", {}, worthTag(drop), h("small", {}, this.condition(drop))),
         h(
           "div.ticket-text",
           {},

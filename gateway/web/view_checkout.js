@@ -1,15 +1,19 @@
 /**
- * The order sheet: what is bought, each step of the price, a coupon, the pay button, and the receipt.
+ * The order sheet: what is bought, each step of the price, coupons, points, stored value, the pay button, the receipt.
  *
- * One tap makes the order and pays it. If the ledger's amount differs from the one on the button, nothing is paid: the
- * ledger's steps are shown and the person decides again.
+ * The server prices the basket (`POST /quotes`) whenever something is chosen; one tap makes the order with just that and
+ * pays it. If the ledger's amount differs from the one on the button, nothing is paid: its steps are shown and the
+ * person decides again.
  */
 
 import { rows } from "./api.js";
 import { h, icon, picture, put, sheet, toast } from "./dom.js";
 import { clock, explain, knows, money, t } from "./i18n.js";
 import { newKey, OUTCOME_UNKNOWN } from "./siyu.js";
-import { price } from "./view_cards.js";
+import { price, worth } from "./view_cards.js";
+import { Delivery } from "./view_delivery.js";
+
+const BEST = "best";
 
 /**
  * The coupons that fit an amount, the best first.
@@ -29,22 +33,27 @@ export class Checkout {
    * @param {{hub: import("./siyu.js").SiyuHub, api: import("./api.js").Api, room: string,
    *   onOrdered: (order: any, hold: any) => void, onPaid: (order: any, hold: any) => void,
    *   onGone: (hold: any) => void}} shop
-   * @param {{item: any, hold?: any, order?: any}} what `item`: title, image, price, list_price, sku, version;
+   * @param {{items: any[], hold?: any, order?: any}} what `items`: sku, title, image, price, version, quantity each;
    *   `hold`: {hold, quantity, price, expires}; `order`: one that waits for payment
    */
-  constructor(shop, { item, hold = null, order = null }) {
+  constructor(shop, { items, hold = null, order = null }) {
     Object.assign(this, shop);
-    this.item = item;
+    this.items = items.map((item) => ({ ...item, quantity: item.quantity || 1 }));
+    if (hold) Object.assign(this.items[0], { quantity: hold.quantity, price: hold.price });
     this.hold = hold;
     this.order = order;
-    this.quantity = order?.lines?.[0]?.quantity || hold?.quantity || 1;
-    this.unit = order?.lines?.[0]?.price ?? hold?.price ?? item.price;
     this.coupons = [];
-    this.coupon = null;
+    /** @type {string[]|null} null: the server chooses the best */
+    this.chosen = null;
+    this.points = false;
+    this.stored = false;
+    this.quote = null;
+    this.quoted = 0;
     this.orderKey = newKey();
     this.payKey = newKey();
     this.busy = false;
     this.paid = false;
+    this.delivery = new Delivery();
     this.window = sheet({
       title: t("order.title"),
       testid: "order-sheet",
@@ -53,7 +62,10 @@ export class Checkout {
     });
     this.timer = setInterval(() => this.tick(), 250);
     this.draw();
-    if (!order) this.loadCoupons();
+    if (!order) {
+      this.loadCoupons();
+      this.ask();
+    }
   }
 
   expires() {
@@ -61,28 +73,50 @@ export class Checkout {
   }
 
   goods() {
-    return this.unit * this.quantity;
+    return this.items.reduce((sum, item) => sum + item.price * item.quantity, 0);
   }
 
-  /** A coupon leaves one 分 to pay, as the ledger has it: providers take no zero amount. */
-  discount() {
-    return this.coupon ? Math.min(this.coupon.amount, this.goods() - 1) : 0;
-  }
-
-  /** What the button says: the ledger's amount once there is an order, before that our own sum. */
+  /** What the button says: the ledger's amount once there is an order, before that the quote's, before that our sum. */
   amount() {
-    if (this.order) return this.order.amount;
-    return this.goods() - this.discount();
+    if (this.order) return this.order.due ?? this.order.amount;
+    return this.quote ? this.quote.due : this.goods();
+  }
+
+  basket() {
+    const lines = this.items.map(({ sku, quantity, version }) => ({ sku, quantity, version }));
+    return this.hold ? { hold: this.hold.hold } : { lines };
+  }
+
+  /** Have the basket priced; an answer that a later choice has overtaken is dropped. */
+  async ask() {
+    const number = (this.quoted += 1);
+    const body = { room: this.room, ...this.basket(), points: this.points, stored: this.stored };
+    if (this.chosen) body.coupons = this.chosen;
+    this.asking = true;
+    this.draw();
+    try {
+      const quote = await this.api.post("/quotes", body);
+      if (number !== this.quoted) return;
+      this.quote = quote;
+      this.spend = { points: quote.points, stored: quote.stored, coupons: quote.coupons };
+      if (!this.chosen) this.best = quote.coupons;
+    } catch (error) {
+      if (number !== this.quoted) return;
+      this.quote = null;
+      this.refused(error);
+      // A refusal that changes the basket has asked again already.
+      if (number !== this.quoted) return;
+    }
+    this.asking = false;
+    if (!this.order && !this.busy) this.draw();
   }
 
   async loadCoupons() {
     try {
-      const all = rows(await this.api.get("/coupons"), "coupons");
-      this.coupons = fitting(all, this.goods(), this.hub.now());
-      this.coupon = this.coupons[0] || null;
+      this.coupons = fitting(rows(await this.api.get("/coupons"), "coupons"), this.goods(), this.hub.now());
       if (!this.order && !this.busy) this.draw();
     } catch (error) {
-      // Without the list one can still buy, at the full price; the message says why there is no choice.
+      // Without the list one can still buy; the message says why there is no choice.
       toast(explain(error), "error");
     }
   }
@@ -92,29 +126,25 @@ export class Checkout {
       this.drawReceipt();
       return;
     }
-    const { item } = this;
     this.left = h("strong.time");
     this.button = h(
       "button.primary.wide",
-      { type: "button", "data-testid": "pay", disabled: this.busy, on: { click: () => this.submit() } },
+      {
+        type: "button",
+        "data-testid": "pay",
+        disabled: this.busy || this.asking,
+        on: { click: () => this.submit() },
+      },
       this.busy ? t("order.paying") : t("order.pay", { amount: money(this.amount()) }),
     );
     put(
       this.window.body,
       this.expires() && h("p.held-left", {}, t("order.left"), " ", this.left),
-      h(
-        "div.order-item",
-        {},
-        picture(item.image, item.title),
-        h(
-          "div",
-          {},
-          h("strong", {}, item.title),
-          h("span.price-row", {}, price(this.unit), h("span.faint", {}, `× ${this.quantity}`)),
-        ),
-      ),
+      this.items.map((item) => this.itemRow(item)),
       this.order ? null : this.couponRow(),
-      this.order?.steps?.length ? ledgerSteps(this.order) : this.ownSteps(),
+      this.order ? null : this.purseRows(),
+      this.order ? null : this.delivery.element,
+      steps(this.order?.steps || this.quote?.steps || []),
       h("p.total", {}, h("span", {}, t("order.total")), price(this.amount(), "price.big")),
       this.button,
       h("p.faint.center", {}, t("order.sandbox")),
@@ -122,49 +152,95 @@ export class Checkout {
     this.tick();
   }
 
-  couponRow() {
-    const options = [h("option", { value: "" }, t("order.noCoupon"))].concat(
-      this.coupons.map((coupon) =>
+  itemRow(item) {
+    const fixed = this.hold || this.order || this.busy;
+    const turn = (by) => () => {
+      item.quantity += by;
+      if (item.quantity < 1) this.items = this.items.filter((one) => one !== item);
+      if (!this.items.length) this.window.close();
+      else this.ask();
+    };
+    const button = (text, by, label) =>
+      h("button.round.quiet", { type: "button", "aria-label": t(label), on: { click: turn(by) } }, text);
+    return h(
+      "div.order-item",
+      { "data-testid": "order-item", data: { sku: item.sku } },
+      picture(item.image, item.title),
+      h(
+        "div",
+        {},
+        h("strong", {}, item.title),
         h(
-          "option",
-          { value: coupon.coupon },
-          t("order.couponOption", { amount: money(coupon.amount), title: coupon.title }),
+          "span.price-row",
+          {},
+          price(item.price),
+          fixed ? null : button("−", -1, "order.less"),
+          h("span.faint", {}, `× ${item.quantity}`),
+          fixed ? null : button("+", 1, "order.more"),
         ),
       ),
     );
-    const select = h("select", { "data-testid": "coupon-select", "aria-label": t("order.coupon") }, options);
-    select.value = this.coupon?.coupon || "";
+  }
+
+  couponRow() {
+    const option = (coupon) =>
+      h(
+        "option",
+        { value: coupon.coupon },
+        t("order.couponOption", { amount: worth(coupon), title: coupon.title }),
+      );
+    const several = (this.best || []).length > 1;
+    const options = [
+      several ? h("option", { value: BEST }, t("order.couponBest", { n: this.best.length })) : null,
+      h("option", { value: "" }, t("order.noCoupon")),
+      ...this.coupons.map(option),
+    ];
+    const select = h(
+      "select",
+      { "data-testid": "coupon-select", "aria-label": t("order.coupon") },
+      options.filter(Boolean),
+    );
+    const now = this.chosen ?? this.best ?? [];
+    select.value = now.length > 1 ? BEST : now[0] || "";
     select.addEventListener("change", () => {
-      this.coupon = this.coupons.find((coupon) => coupon.coupon === select.value) || null;
-      this.draw();
-      this.window.body.querySelector("select")?.focus();
+      if (select.value === BEST) this.chosen = null;
+      else this.chosen = select.value ? [select.value] : [];
+      this.ask().then(() => this.window.body.querySelector("select")?.focus());
     });
     return h("label.coupon-row", {}, h("span", {}, t("order.coupon")), select);
   }
 
-  ownSteps() {
-    const list = this.item.list_price;
-    const flash = this.hold && list > this.unit;
-    return h(
-      "dl.steps",
-      {},
-      step(t("order.goods", { n: this.quantity }), (flash ? list : this.unit) * this.quantity),
-      flash ? step(t("order.flash"), (this.unit - list) * this.quantity) : null,
-      this.coupon ? step(t("order.couponStep"), -this.discount()) : null,
-    );
+  /** Points and stored value: shown when there are some that may be spent here. */
+  purseRows() {
+    const row = (name, most, text) => {
+      if (!most && !this[name]) return null;
+      const box = h("input", { type: "checkbox", "data-testid": `use-${name}`, checked: this[name] });
+      box.addEventListener("change", () => {
+        this[name] = box.checked;
+        this.ask();
+      });
+      return h("label.coupon-row", {}, h("span", {}, text), box);
+    };
+    const { points_most: points = 0, stored_most: stored = 0 } = this.quote || {};
+    return [
+      row("points", points, t("order.usePoints", { n: points, amount: money(points) })),
+      row("stored", stored, t("order.useStored", { amount: money(stored) })),
+    ];
   }
 
   async submit() {
     if (this.busy) return;
     const shown = this.amount();
+    const fields = this.createFields();
+    if (!this.order && !fields) return;
     this.busy = true;
     this.draw();
     try {
       if (!this.order) {
-        this.order = (await this.hub.command("order.create", this.createFields())).order;
+        this.order = (await this.hub.command("order.create", fields)).order;
         this.onOrdered(this.order, this.hold);
       }
-      if (this.order.amount !== shown) {
+      if (this.amount() !== shown) {
         toast(t("order.changed"), "warn");
         return;
       }
@@ -180,11 +256,12 @@ export class Checkout {
     }
   }
 
+  /** The command's fields, or null when the delivery is not filled in rightly (the form says where). */
   createFields() {
-    const fields = { key: this.orderKey };
-    if (this.hold) fields.hold = this.hold.hold;
-    else fields.lines = [{ sku: this.item.sku, quantity: this.quantity, version: this.item.version }];
-    if (this.coupon) fields.coupon = this.coupon.coupon;
+    const delivery = this.order ? null : this.delivery.read();
+    if (delivery === false) return null;
+    const fields = { key: this.orderKey, ...this.basket(), ...this.spend };
+    if (delivery) fields.delivery = delivery;
     return fields;
   }
 
@@ -196,10 +273,15 @@ export class Checkout {
       this.payKey = newKey();
     }
     if (error.code === "price_changed" && error.extra.price) {
-      this.unit = error.extra.price;
-      this.item = { ...this.item, price: error.extra.price, version: error.extra.version ?? this.item.version };
+      const item = this.items.find((one) => one.sku === (error.extra.sku || one.sku));
+      Object.assign(item, { price: error.extra.price, version: error.extra.version ?? item.version });
+      this.ask();
     }
-    if (error.code === "coupon_invalid") this.loadCoupons();
+    if (error.code === "coupon_invalid" || error.code === "insufficient") {
+      Object.assign(this, { chosen: null, points: false, stored: false });
+      this.loadCoupons();
+      this.ask();
+    }
     if (error.code === "expired" || error.code === "gone") {
       this.onGone(this.hold);
       this.window.close();
@@ -207,6 +289,7 @@ export class Checkout {
   }
 
   drawReceipt() {
+    const code = this.order.delivery?.code;
     put(
       this.window.body,
       h(
@@ -215,9 +298,10 @@ export class Checkout {
         h("span.seal", {}, icon("check")),
         h("strong", {}, t("order.paid")),
         price(this.order.amount, "price.big"),
+        code ? h("span.pickup-code", { "data-testid": "pickup-code" }, t("order.pickupCode", { code })) : null,
         h("span.faint.mono", {}, `${t("order.number")} ${this.order.order}`),
       ),
-      this.order.steps?.length ? ledgerSteps(this.order) : null,
+      steps(this.order.steps || []),
       h("button.primary.wide", { type: "button", on: { click: () => this.window.close() } }, t("order.done")),
     );
   }
@@ -234,12 +318,13 @@ export class Checkout {
   }
 }
 
-/** Each step of a price as the ledger explains it. */
-export function ledgerSteps(order) {
+/** Each step of a price as the server explains it. */
+function steps(parts) {
+  if (!parts.length) return null;
   return h(
     "dl.steps",
     {},
-    order.steps.map((part) =>
+    parts.map((part) =>
       step(knows(`step.${part.step}`) ? t(`step.${part.step}`) : part.why || part.step, part.amount, part.why),
     ),
   );

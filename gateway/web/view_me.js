@@ -3,7 +3,8 @@
 import { rows } from "./api.js";
 import { h, put, sheet, toast } from "./dom.js";
 import { explain, money, t, when } from "./i18n.js";
-import { price } from "./view_cards.js";
+import { price, worthTag } from "./view_cards.js";
+import { walletCard } from "./view_wallet.js";
 
 /**
  * Open the sheet and load it.
@@ -15,8 +16,12 @@ export async function openMine({ api, pay }) {
 
   async function load() {
     try {
-      const [orders, coupons] = await Promise.all([api.get("/orders"), api.get("/coupons")]);
-      draw(rows(orders, "orders"), rows(coupons, "coupons"));
+      const [orders, coupons, member] = await Promise.all([
+        api.get("/orders"),
+        api.get("/coupons"),
+        api.get("/member"),
+      ]);
+      draw(rows(orders, "orders"), rows(coupons, "coupons"), member);
     } catch (error) {
       put(window.body, h("p.empty", {}, explain(error)));
     }
@@ -36,9 +41,10 @@ export async function openMine({ api, pay }) {
     pay(order);
   }
 
-  function draw(orders, coupons) {
+  function draw(orders, coupons, member) {
     put(
       window.body,
+      walletCard(api, member, load),
       h("h3", {}, t("me.orders")),
       orders.length ? orders.map((order) => orderRow(order, payNow, cancel)) : h("p.empty", {}, t("me.noOrders")),
       h("h3", {}, t("me.coupons")),
@@ -58,6 +64,9 @@ function orderRow(order, pay, cancel) {
       {},
       h("strong", {}, (order.lines || []).map((line) => `${line.title} × ${line.quantity}`).join("、")),
       h("span.faint", {}, `${when(order.created)} · ${t(`status.${order.status}`)}`),
+      order.delivery?.code && order.fulfilment === "open"
+        ? h("span.pickup-code", {}, t("order.pickupCode", { code: order.delivery.code }))
+        : null,
     ),
     price(order.amount),
     order.status === "pending" &&
@@ -76,8 +85,13 @@ function couponRow(coupon) {
   return h(
     "article.mine-coupon",
     { "data-testid": "my-coupon", data: { state } },
-    h("div.ticket-worth", {}, price(coupon.amount, "worth"), h("small", {}, condition)),
-    h("div", {}, h("strong", {}, coupon.title), h("span.faint", {}, t("me.until", { time: when(coupon.expires) }))),
+    h("div.ticket-worth", {}, worthTag(coupon), h("small", {}, condition)),
+    h(
+      "div",
+      {},
+      h("strong", {}, [coupon.reason, coupon.title].filter(Boolean).join(" · ")),
+      h("span.faint", {}, t("me.until", { time: when(coupon.expires) })),
+    ),
     h("span.chip", {}, t(`coupon.${state}`)),
   );
 }

@@ -2,14 +2,15 @@
 
 import { h, icon, picture, put } from "./dom.js";
 import { price } from "./view_cards.js";
-import { money, t } from "./i18n.js";
+import { money, t, when } from "./i18n.js";
 
 /**
  * @param {HTMLElement} place
  * @param {any[]} cards
- * @param {{explaining: string|null, onBuy: (card: any) => void, onWatch?: (card: any) => void}} options
+ * @param {{explaining: string|null, onBuy: (card: any) => void, onWatch?: (card: any) => void,
+ *   onAdd?: (card: any) => void}} options
  */
-export function drawShelf(place, cards, { explaining, onBuy, onWatch }) {
+export function drawShelf(place, cards, { explaining, onBuy, onWatch, onAdd }) {
   if (!cards.length) {
     put(place, h("p.empty", {}, t("shelf.empty")));
     return;
@@ -19,7 +20,7 @@ export function drawShelf(place, cards, { explaining, onBuy, onWatch }) {
     h(
       "ol.shelf-list",
       {},
-      cards.map((card, index) => row(card, index + 1, explaining, onBuy, onWatch)),
+      cards.map((card, index) => row(card, index + 1, explaining, { onBuy, onWatch, onAdd })),
     ),
   );
 }
@@ -39,7 +40,7 @@ function left(card) {
   return Number.isFinite(card.stock) ? t("shelf.left", { n: card.stock }) : "";
 }
 
-function row(card, number, explaining, onBuy, onWatch) {
+function row(card, number, explaining, { onBuy, onWatch, onAdd }) {
   return h(
     "li.shelf-item",
     { "data-testid": "shelf-item", data: { product: card.product } },
@@ -49,6 +50,8 @@ function row(card, number, explaining, onBuy, onWatch) {
       {},
       card.product === explaining && h("span.on-now", {}, t("pin.explaining")),
       h("strong", {}, card.title),
+      card.offer_until && h("span.on-now", {}, t("shelf.offer", { time: when(card.offer_until) })),
+      card.bonus > 0 && h("span.on-now", {}, t("shelf.bonus", { amount: money(card.bonus) })),
       h("span.faint.shelf-left", {}, left(card)),
       h(
         "span.price-row",
@@ -62,6 +65,19 @@ function row(card, number, explaining, onBuy, onWatch) {
             { type: "button", "data-testid": "shelf-clip", on: { click: () => onWatch(card) } },
             icon("play"),
             t("shelf.clip"),
+          ),
+        onAdd &&
+          card.kind !== "stored" &&
+          h(
+            "button.round.quiet",
+            {
+              type: "button",
+              "data-testid": "shelf-add",
+              "aria-label": t("cart.add"),
+              disabled: card.stock === 0,
+              on: { click: () => onAdd(card) },
+            },
+            "+",
           ),
         h(
           "button.buy",

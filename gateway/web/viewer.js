@@ -8,14 +8,16 @@ import { LivePlayer } from "./player.js";
 import { WhepPlayer } from "./player_whep.js";
 import { newKey, OUTCOME_UNKNOWN, SiyuHub } from "./siyu.js";
 import { RoomStore } from "./store.js";
-import { CouponCard, drawPinned, SaleCard } from "./view_cards.js";
+import { CouponCard, drawPinned, SaleCard, worth } from "./view_cards.js";
 import { ChatView } from "./view_chat.js";
+import { Cart, chooseVariant, itemOf } from "./view_cart.js";
 import { Checkout } from "./view_checkout.js";
 import { hearts } from "./view_hearts.js";
 import { openMine } from "./view_me.js";
 import { openReplays, readShows } from "./view_replay.js";
 import { openShare } from "./view_share.js";
 import { drawShelf, markLeft } from "./view_shelf.js";
+import { welcome } from "./view_wallet.js";
 import { STEPS, VIEWER } from "./viewer_strings.js";
 import { recall, remember } from "./memory.js";
 
@@ -37,6 +39,7 @@ const store = new RoomStore();
 const api = new Api();
 const holds = new Map(Object.entries(recall("session", `siyu.holds.${ROOM}`, {})));
 const caught = new Set(recall("session", `siyu.caught.${ROOM}`, []));
+const cart = new Cart(ROOM);
 const grabKeys = new Map();
 const done = new Set();
 const units = new Map();
@@ -89,6 +92,7 @@ async function open() {
   hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));
   wireCards();
   hub.connect();
+  welcome(api, ROOM);
   await findShows();
   if (REPLAY && shows.length) watchReplays(REPLAY);
 }
@@ -173,7 +177,8 @@ const couponsSeen = new Set();
 function couponCaught(coupon) {
   if (!coupon || couponsSeen.has(coupon.coupon)) return;
   couponsSeen.add(coupon.coupon);
-  toast(t("drop.toast", { amount: money(coupon.amount) }), "good");
+  const why = coupon.reason ? `${coupon.reason} · ` : "";
+  toast(why + t("drop.toast", { amount: worth(coupon) }), "good");
 }
 
 function markCaught(drop) {
@@ -254,7 +259,7 @@ function shop() {
 }
 
 function checkoutHold(hold) {
-  new Checkout(shop(), { item: store.sales.get(hold.sale) || hold.item, hold, order: hold.made || null });
+  new Checkout(shop(), { items: [store.sales.get(hold.sale) || hold.item], hold, order: hold.made || null });
 }
 
 /** What a person looked at and shared is part of who brought whom; a report that fails costs the person nothing. */
@@ -273,7 +278,29 @@ function buy(card) {
   }
   report("card_click", card.sku);
   if (sale) checkoutHold(holds.get(sale.sale));
-  else new Checkout(shop(), { item: card });
+  else if (card.variants?.length) chooseVariant(card, { buy: (item) => checkOut([item]), add: intoCart });
+  else checkOut([itemOf(card)]);
+}
+
+function checkOut(items) {
+  new Checkout(shop(), { items });
+}
+
+function addToCart(card) {
+  if (card.variants?.length) chooseVariant(card, { buy: (item) => checkOut([item]), add: intoCart });
+  else intoCart(itemOf(card));
+}
+
+function intoCart(item) {
+  if (cart.add(item)) toast(t("cart.added", { title: item.title }), "good");
+  else toast(t("cart.full"), "warn");
+}
+
+/** Order all that is in the cart at once; what is ordered is no longer in it. */
+function checkOutCart() {
+  shelfSheet?.close();
+  const onOrdered = () => cart.set([]);
+  new Checkout({ ...shop(), onOrdered }, { items: cart.items });
 }
 
 /** The host's explanation of a product once more, cut from the recording; the live sound rests meanwhile. */
@@ -300,9 +327,9 @@ function share() {
 
 /** An order that waits for payment, from the list of my orders. */
 function payOrder(order) {
-  const line = order.lines[0] || { title: "", price: order.amount };
-  const card = [...store.shelf, ...store.sales.values()].find((item) => item.sku === line.sku);
-  new Checkout(shop(), { item: { ...line, image: card?.image || "", list_price: 0 }, order });
+  const image = (line) => [...store.shelf, ...store.sales.values()].find((one) => one.product === line.product)?.image;
+  const items = order.lines.map((line) => ({ ...line, image: image(line) || "" }));
+  new Checkout(shop(), { items, order });
 }
 
 function orderMoved(order) {
@@ -395,9 +422,13 @@ function drawCounts() {
 
 function drawShelves() {
   const explaining = [...store.pins.values()].find((card) => card.explaining)?.product || null;
-  const options = { explaining, onBuy: buy, onWatch: watchClip };
-  drawShelf($("shelf-list"), store.shelf, options);
-  if (shelfSheet) drawShelf(shelfSheet.body, store.shelf, options);
+  const options = { explaining, onBuy: buy, onWatch: watchClip, onAdd: addToCart };
+  for (const place of [$("shelf-list"), shelfSheet?.body]) {
+    if (!place) continue;
+    drawShelf(place, store.shelf, options);
+    const bar = cart.bar(checkOutCart);
+    if (bar) place.append(bar);
+  }
   drawPinned($("pinned"), store.pinned(), buy);
   drawCounts();
 }
@@ -452,6 +483,7 @@ function wireStore(floating) {
     if (store.stream.live && player?.state === "away") player.poke();
     if (!store.stream.live && hub?.epoch) findShows();
   });
+  cart.onChange(drawShelves);
   store.on("pins", drawShelves);
   store.on("shelf", drawShelves);
   store.on("left", () => {

@@ -61,7 +61,7 @@ lines = st.builds(
 
 @given(st.lists(lines, min_size=1, max_size=10), st.none() | st.integers(1, 1_000_000))
 def test_the_steps_of_a_price_explain_all_of_it(bought: list[PricedLine], coupon: int | None) -> None:
-    price = price_order(bought, None if coupon is None else CouponTerms("c", "t", coupon))
+    price = price_order(bought, [] if coupon is None else [CouponTerms("c", "t", coupon)])
     assert sum(step.amount for step in price.steps) == price.amount == price.goods - price.discount
     assert price.amount >= 1
     assert sum(price.line_discounts) == price.discount

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway import schemas
+from gateway import schemas_books
 from tests.gateway.rig import Rig, rig
 from tests.gateway.test_webhooks import order
 
@@ -42,7 +42,7 @@ async def test_an_order_is_shipped_refunded_and_accounted_for(live: Rig) -> None
     first = await live.call("POST", f"{path}/refunds", body, token=boss, key="r1")
     again = await live.call("POST", f"{path}/refunds", body, token=boss, key="r1")
     assert first.status_code == again.status_code == 201
-    refund = msgspec.convert(first.json(), schemas.RefundAnswer).refund
+    refund = msgspec.convert(first.json(), schemas_books.RefundAnswer).refund
     assert again.json()["refund"]["refund"] == refund.refund
     assert code(await live.call("POST", f"{path}/refunds", body | {"reason": "x"}, token=boss, key="r1")) == (
         409,
@@ -58,7 +58,7 @@ async def test_an_order_is_shipped_refunded_and_accounted_for(live: Rig) -> None
     assert (mine["status"], mine["refunded"]) == ("partly_refunded", refund.amount)
     assert (await live.call("POST", f"{path}/done", token=view["token"])).json()["order"]["fulfilment"] == "done"
     books = await live.call("GET", "/statements", token=boss)
-    statement = msgspec.convert(books.json(), schemas.StatementAnswer)
+    statement = msgspec.convert(books.json(), schemas_books.StatementAnswer)
     assert statement.money.closing == view["amount"] - refund.amount
     assert view["order"] in statement.orders.ids
     sheet = await live.call("GET", f"/statements?day={statement.day}&format=csv", token=boss)

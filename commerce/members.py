@@ -1,0 +1,92 @@
+"""Membership and prices for clients: terms, wallet, sign-in, budgets of coupons, and what a basket would cost.
+
+One part of the shop's facade; ``Shop.members`` is one. Everything that changes something goes to the ledger.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from commerce.basket import Basket, check_basket, check_key, within
+from commerce.domain.member import Program, program_fault
+from commerce.domain.money import AMOUNT_MAX
+from commerce.errors import Invalid
+from commerce.ledger import KEY_CHARACTERS_MAX, Ledger, fingerprint
+from commerce.ledger_members import BudgetView, FundBudget, MemberView, SetProgram, SignedIn, SignIn
+from commerce.members_sql import read_member
+from commerce.quotes_sql import Quote, read_budgets, read_entries, read_quote
+from commerce.store_sql import Store
+from commerce.wallet_sql import read_program
+
+T = TypeVar("T")
+
+
+class Members:
+    """Membership and quotes of all merchants of one database."""
+
+    def __init__(self, store: Store, ledger: Ledger, *, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._clock = clock
+
+    async def program(self, merchant: str) -> Program:
+        """A shop's terms."""
+        return await self._store.read(lambda connection: read_program(connection, merchant))
+
+    async def set_program(self, merchant: str, staff: str, program: Program) -> Program:
+        """Change a shop's terms, for what happens from now on. Raises Invalid with the ``field``."""
+        fault = program_fault(program)
+        if fault is not None:
+            raise Invalid(fault[1], field=fault[0])
+        return await self._do(SetProgram(merchant, staff, program), Program)
+
+    async def member(self, merchant: str, person: str) -> MemberView:
+        """A person's membership."""
+        now_ms = self._clock()
+        return await self._store.read(lambda connection: read_member(connection, merchant, person, now_ms))
+
+    async def entries(self, merchant: str, person: str, before: str | None, limit: int) -> list[dict[str, Any]]:
+        """What came to and went from a person's accounts, newest first; ``before`` is the last id had."""
+        return await self._store.read(lambda connection: read_entries(connection, merchant, person, before, limit))
+
+    async def sign_in(self, merchant: str, person: str) -> SignedIn:
+        """Sign in for the day, once. Raises Refused (not_open) where there is no sign-in, Busy."""
+        return await self._do(SignIn(merchant, person), SignedIn)
+
+    async def fund_budget(self, merchant: str, staff: str, issuer: str, amount: int, key: str) -> BudgetView:
+        """Give an issuer ``amount`` 分 to promise in coupons, or take them away (below 0).
+
+        Raises Refused (insufficient) when it would fall below 0, Conflict, Invalid, Busy.
+        """
+        check_key(key)
+        within(amount, -AMOUNT_MAX, AMOUNT_MAX, "amount")
+        if not amount:
+            raise Invalid("amount is not 0", field="amount")
+        if not 0 < len(issuer) <= KEY_CHARACTERS_MAX or not issuer.isprintable():
+            raise Invalid(f"issuer has 1 to {KEY_CHARACTERS_MAX} printable characters", field="issuer")
+        command = FundBudget(merchant, issuer, amount, staff, key, fingerprint(issuer, amount))
+        return await self._do(command, BudgetView)
+
+    async def budgets(self, merchant: str) -> list[BudgetView]:
+        """The budgets of a shop's issuers."""
+        return await self._store.read(lambda connection: read_budgets(connection, merchant))
+
+    async def quote(
+        self, merchant: str, room: str, person: str, basket: Basket, *, best: bool, points: bool, stored: bool
+    ) -> Quote:
+        """Price a basket without ordering it.
+
+        ``best`` chooses the coupons that take most off, ``points`` and ``stored`` say to spend all that may be spent.
+        Raises what ``create_order`` would, but for stock.
+        """
+        check_basket(basket)
+        if basket.hold is None and not basket.lines:
+            raise Invalid("an order needs a hold or lines")
+        now_ms = self._clock()
+        return await self._store.read(
+            lambda connection: read_quote(connection, merchant, room, person, basket, now_ms, best, points, stored)
+        )
+
+    async def _do(self, command: Any, kind: type[T]) -> T:
+        result = await self._ledger.submit(command)
+        assert isinstance(result, kind)
+        return result

@@ -1,0 +1,124 @@
+"""What a basket would cost, and what is on accounts: read for clients, changes nothing."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from commerce.accounts_sql import balances
+from commerce.basket import Basket
+from commerce.domain.pricing import CouponTerms, Purse, price_order
+from commerce.errors import Invalid
+from commerce.ledger_members import BudgetView
+from commerce.pricing_sql import choose_coupons, find_coupons, line_of_hold, lines_fault, lines_of_skus
+from commerce.wallet_sql import purse_of, read_program
+
+ENTRIES_MAX = 200
+"""Entries in one answer."""
+_ENTRIES = text(
+    "SELECT id, kind, unit, amount, why, ref, created_ms FROM entry WHERE merchant = :merchant AND owner = :owner"
+    " AND id < :before AND kind NOT LIKE '%held' ORDER BY id DESC LIMIT :limit"
+)
+_BUDGETS = text(
+    "SELECT owner, sum(CASE WHEN kind = 'budget' THEN balance ELSE 0 END) AS free,"
+    " sum(CASE WHEN kind = 'budget_reserved' THEN balance ELSE 0 END) AS reserved FROM account"
+    " WHERE merchant = :merchant AND kind IN ('budget', 'budget_reserved') GROUP BY owner ORDER BY owner"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteLine:
+    """A line as it would be ordered: 分 per unit on the shelf and now, and its share of the discount."""
+
+    sku: str
+    title: str
+    quantity: int
+    list_price: int
+    price: int
+    discount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a basket costs now, and the coupons, points and stored value that it was counted with.
+
+    ``points_most`` and ``stored_most`` are what could be spent on it at the most.
+    """
+
+    goods: int
+    discount: int
+    amount: int
+    due: int
+    coupons: tuple[str, ...]
+    points: int
+    stored: int
+    points_most: int
+    stored_most: int
+    lines: tuple[QuoteLine, ...]
+    steps: tuple[dict[str, Any], ...]
+
+
+def read_entries(
+    connection: Connection, merchant: str, person: str, before: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Entries of a person's accounts, newest first; those between their own accounts for an order are left out."""
+    asked = {"merchant": merchant, "owner": person, "before": before or "~", "limit": min(limit, ENTRIES_MAX)}
+    return [dict(row) for row in connection.execute(_ENTRIES, asked).mappings()]
+
+
+def read_budgets(connection: Connection, merchant: str) -> list[BudgetView]:
+    """The budgets of a shop's issuers."""
+    return [BudgetView(*row) for row in connection.execute(_BUDGETS, {"merchant": merchant})]
+
+
+def read_quote(
+    connection: Connection,
+    merchant: str,
+    room: str,
+    person: str,
+    basket: Basket,
+    now_ms: int,
+    best: bool,
+    points: bool,
+    stored: bool,
+) -> Quote:
+    """Price a basket: see ``Members.quote``."""
+    lines = [] if basket.hold is None else [line_of_hold(connection, merchant, room, person, basket.hold, now_ms)[0]]
+    lines += lines_of_skus(connection, merchant, basket.lines, now_ms)
+    priced = [line.priced for line in lines]
+    goods = sum(line.quantity * line.price for line in priced)
+    plain = lines_fault(lines, ("",), True) is not None
+    coupons: list[CouponTerms] = []
+    if best and not plain:
+        coupons = choose_coupons(connection, merchant, person, goods, now_ms)
+    elif not best:
+        coupons = find_coupons(connection, merchant, person, basket.every_coupon, goods, now_ms)
+    fault = lines_fault(lines, coupons, bool(basket.points or basket.stored))
+    if fault is not None:
+        raise Invalid(fault, field="lines")
+    purse = purse_of(connection, merchant, person, basket.points, basket.stored)
+    most = Purse()
+    if not plain:
+        on = balances(connection, merchant, person, ("points", "principal", "bonus"))
+        most = Purse(on["points"], on["principal"] + on["bonus"], read_program(connection, merchant).points_percent)
+    purse = replace(
+        most, points=most.points if points else purse.points, stored=most.stored if stored else purse.stored
+    )
+    price = price_order(priced, coupons, purse)
+    points_most = price_order(priced, coupons, most).points
+    return Quote(
+        goods=price.goods,
+        discount=price.discount,
+        amount=price.amount,
+        due=price.due,
+        coupons=tuple(coupon for coupon, _ in price.coupons),
+        points=price.points,
+        stored=price.stored,
+        points_most=points_most,
+        stored_most=min(most.stored, price.amount),
+        lines=tuple(
+            QuoteLine(one.sku, line.title, one.quantity, one.shelf_price, one.price, discount)
+            for line, one, discount in zip(lines, priced, price.line_discounts, strict=True)
+        ),
+        steps=tuple(step.as_json() for step in price.steps),
+    )

@@ -1,0 +1,59 @@
+/** How the buyer wants the goods: folded away until somebody cares, as a room's regulars are known to the shop. */
+
+import { h, toast } from "./dom.js";
+import { t } from "./i18n.js";
+import { recall, remember } from "./memory.js";
+
+const KEPT = "siyu.delivery";
+
+/** A small form that stays the same element while the sheet around it is drawn anew. */
+export class Delivery {
+  constructor() {
+    const kept = recall("session", KEPT, {});
+    const input = (name, max) =>
+      h("input", { name, maxlength: max, value: kept[name] || "", autocomplete: "on", "data-testid": `delivery-${name}` });
+    this.method = h(
+      "select",
+      { "data-testid": "delivery-method", "aria-label": t("delivery.title") },
+      ["", "express", "pickup"].map((value) => h("option", { value }, t(`delivery.${value || "none"}`))),
+    );
+    this.method.value = kept.method || "";
+    this.fields = { name: input("name", 40), phone: input("phone", 21), address: input("address", 300) };
+    this.rows = Object.entries(this.fields).map(([name, field]) =>
+      h("label.coupon-row", { data: { field: name } }, h("span", {}, t(`delivery.${name}`)), field),
+    );
+    this.element = h(
+      "div.delivery",
+      {},
+      h("label.coupon-row", {}, h("span", {}, t("delivery.title")), this.method),
+      this.rows,
+    );
+    this.method.addEventListener("change", () => this.show());
+    this.show();
+  }
+
+  show() {
+    const method = this.method.value;
+    for (const row of this.rows) {
+      row.hidden = !method || (row.dataset.field === "address" && method === "pickup");
+    }
+  }
+
+  /** @returns {any} the order's `delivery`, null for none, false when something is missing */
+  read() {
+    const method = this.method.value;
+    if (!method) return null;
+    const filled = { method };
+    for (const [name, field] of Object.entries(this.fields)) {
+      if (name === "address" && method === "pickup") continue;
+      filled[name] = field.value.trim();
+      if (!filled[name]) {
+        toast(t("delivery.missing"), "warn");
+        field.focus();
+        return false;
+      }
+    }
+    remember("session", KEPT, filled);
+    return filled;
+  }
+}
