@@ -62,6 +62,7 @@ class GroupCommitLedger:
     """A ``Ledger`` on one writing connection of a store. ``handlers`` maps each row-wise command's type to its rule.
 
     ``on_finish`` writes what else belongs to the events of a batch, in its transaction.
+    ``now_person`` says who goes on for a person who was merged away: commands count for that one.
     ``on_events`` is called on the loop, after the answers of the batch, with the events that it committed. With
     ``database_time`` a shared database's clock decides; ``now`` follows it between batches.
     """
@@ -76,8 +77,10 @@ class GroupCommitLedger:
         on_finish: Callable[[Batch, Sequence[Event]], None] | None = None,
         requests_waiting_max: int = REQUESTS_WAITING_MAX,
         database_time: bool = False,
+        now_person: Callable[[str], str] = str,
     ) -> None:
         self._store = store
+        self._now_person = now_person
         self._handlers = handlers
         self._clock = clock
         self._on_events = on_events
@@ -124,6 +127,9 @@ class GroupCommitLedger:
             raise RuntimeError("the ledger was not started")
         if type(command) not in _HOT and type(command) not in self._handlers:
             raise TypeError(f"the ledger has no rule for {type(command).__name__}")
+        person = getattr(command, "person", None)
+        if person is not None and (goes_on := self._now_person(person)) != person:
+            command = replace(command, person=goes_on)
         future = loop.create_future()
         refused = self._refuse(command)
         if refused is not None:

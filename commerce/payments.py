@@ -133,9 +133,7 @@ class Payments:
         if started.payment is None:
             return Paying(started.order, chosen.name, None)
         title = started.order.lines[0].title if started.order.lines else ""
-        request = PaymentRequest(
-            started.payment, merchant, started.order.due, started.expires_ms, title, method, payer
-        )
+        request = PaymentRequest(started.payment, merchant, started.order.due, started.expires_ms, title, method, payer)
         return await self._open(chosen, request, started.order)
 
     def _choose(self, merchant: str, name: str) -> PaymentProvider:

@@ -17,6 +17,7 @@ from commerce import (
     payments_sql,
     refunds_sql,
     sales_sql,
+    traffic_sql,
     views_sql,
 )
 from commerce.aftersale import AfterSale
@@ -44,6 +45,7 @@ from commerce.events import (
     SaleView,
     SoldView,
 )
+from commerce.identity.aliases import Aliases
 from commerce.ledger import (
     CancelOrder,
     Claim,
@@ -68,7 +70,6 @@ from commerce.payment import PaymentProvider
 from commerce.payments import Payments
 from commerce.reconciliation import Reconciliations
 from commerce.store_sql import Store
-from commerce.webhooks_sql import enter_deliveries
 
 log = logging.getLogger(__name__)
 
@@ -96,21 +97,22 @@ class Shop:
         duty: Duty | None = None,
         database_time: bool = False,
     ) -> None:
-        """``providers``: those besides ``provider``.
+        """``providers``: those besides ``provider``. ``duty``: who sweeps; without one we do.
 
-        ``database_time``: the clock of a shared database decides instead of ``clock``, as it is one for them all.
-        ``duty`` says whether this process sweeps for the others, too; without one it does.
+        ``database_time``: a shared database's clock decides, not ``clock``.
         """
         self._store = store
         self._duty: Duty = duty or OnlyProcess()
         self._sweep_s = sweep_s
         self._dispatcher = Dispatcher()
+        self.aliases = Aliases()
         handlers = {
             **sales_sql.handlers(),
             **orders_sql.HANDLERS,
             **payments_sql.HANDLERS,
             **refunds_sql.HANDLERS,
             **fulfilment_sql.HANDLERS,
+            **traffic_sql.HANDLERS,
             **drops_sql.HANDLERS,
             **members_sql.HANDLERS,
         }
@@ -120,8 +122,9 @@ class Shop:
             clock=clock,
             # Where there are other processes, the follower tells of this one's events, too: in the order of commits.
             on_events=_nothing if store.shared else self._dispatcher.dispatch,
-            on_finish=enter_deliveries,
+            on_finish=traffic_sql.enter,
             database_time=database_time and store.shared,
+            now_person=self.aliases.now,
         )
         self._clock = self.ledger.now
         self.aftersale = AfterSale(store, self.ledger, clock=self._clock)

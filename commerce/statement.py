@@ -111,7 +111,7 @@ def statement_csv(statement: Statement) -> str:
 
 
 def safe_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
+    """Text that a spreadsheet takes as it stands: what it might run as a formula is quoted."""
     return f"'{text}" if text.startswith(FORMULA) else text
 
 

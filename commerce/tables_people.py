@@ -168,7 +168,7 @@ identity = Table(
     Column("value", Text, primary_key=True),
     Column("person", Text, ForeignKey("person.id"), nullable=False, index=True),
     Column("created_ms", BigInteger, nullable=False),
-    CheckConstraint("kind IN ('guest', 'device', 'wechat')", name="kind"),
+    CheckConstraint("kind IN ('guest', 'device', 'wechat', 'unionid', 'phone', 'wecom')", name="kind"),
 )
 
 link = Table(

@@ -59,6 +59,10 @@ class Addresses:
         """The viewer page, with a share link's token when given."""
         return f"{base}/r/{room}" + (f"?s={quote(scene, safe='')}" if scene else "")
 
+    def code_page(self, base: str, room: str, scene: str) -> str:
+        """What a printed code of a link opens: the viewer page, which then knows that it was scanned."""
+        return f"{self.viewer_page(base, room, scene)}&q=1"
+
     def host_page(self, base: str, room: str) -> str:
         return f"{base}/host/{room}"
 

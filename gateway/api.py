@@ -76,6 +76,7 @@ class Operation:
     status: int = 200
     query: Mapping[str, str] = field(default_factory=dict)
     raw_body: bool = False
+    body_bytes_max: int = BODY_BYTES_MAX
     by_hub: bool = False
     """Done by a command of the hub, which leaves its own entry in the audit trail."""
 
@@ -144,7 +145,7 @@ class Api:
         body: Any = None
         raw = b""
         if decoder is not None or operation.raw_body:
-            raw = await read_body(request)
+            raw = await read_body(request, operation.body_bytes_max)
         if decoder is not None:
             try:
                 body = decoder.decode(raw or b"{}")
@@ -167,15 +168,15 @@ class Api:
         )
 
 
-async def read_body(request: Request) -> bytes:
-    """The body within ``BODY_BYTES_MAX`` and ``BODY_TIMEOUT_S``. Raises ``Problem``."""
+async def read_body(request: Request, most: int = BODY_BYTES_MAX) -> bytes:
+    """The body within ``most`` bytes and ``BODY_TIMEOUT_S``. Raises ``Problem``."""
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > BODY_BYTES_MAX:
-                    raise Problem(413, "too_long", f"a body has at most {BODY_BYTES_MAX} bytes")
+                if len(body) > most:
+                    raise Problem(413, "too_long", f"a body has at most {most} bytes")
     except TimeoutError as error:
         raise Problem(408, "slow_request", f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from error
     return bytes(body)

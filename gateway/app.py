@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
@@ -25,10 +25,13 @@ from chat.member import Member
 from chat.message import JoinRequest, parse_since
 from commerce.access_sql import StreamAccess
 from commerce.attribution.service import Attribution
-from commerce.attribution.touches_sql import open_touch_log
+from commerce.attribution.touches_sql import TouchLog, open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
+from commerce.distribution import Distribution
 from commerce.identity.people import People
+from commerce.identity.phone import Vault
+from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
 from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
@@ -71,7 +74,10 @@ from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
+from gateway.routes_codes import code_operations
+from gateway.routes_distribution import distribution_operations
 from gateway.routes_hub import hub_operations
+from gateway.routes_identity import identity_operations
 from gateway.routes_members import coupon_operations, goods_operations, member_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
@@ -84,6 +90,7 @@ from gateway.services import Services
 from gateway.stream_reports import StreamReports
 from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.webhooks import WebhookSender
+from gateway.wechat import WechatApi
 from gateway.workers.part import Seat, WorkerPart, pull_limits
 from stream.ingest_pull import Puller
 
@@ -133,7 +140,12 @@ class Application:
             is_elsewhere=None if (part := worker or nodes) is None else part.is_elsewhere,
         )
         self._following = Following(
-            services.catalogue, services.rooms, services.access, bridge, self.streaming.expel_revoked
+            services.catalogue,
+            services.rooms,
+            services.access,
+            bridge,
+            self.streaming.expel_revoked,
+            services.identities,
         )
         if worker is not None:
             worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
@@ -265,6 +277,7 @@ class Application:
         await services.shop.start()
         services.sender.start()
         self.bills.start()
+        services.distribution.start()
         await services.media_events.start()
         services.directory.listen(services.media_events.stream)
         services.media.listen(services.media_events.show)
@@ -303,6 +316,7 @@ class Application:
             services.media_events.close,
             services.sender.close,
             self.bills.close,
+            services.distribution.close,
             *self._shutters,
         ):
             try:
@@ -333,6 +347,9 @@ def _operations(
         *goods_operations(services, desk),
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
+        *code_operations(services, addresses),
+        *identity_operations(services),
+        *distribution_operations(services),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
         *hook_operations(services),
@@ -437,6 +454,37 @@ def _open_bridge(services: Services, bans: Bans) -> Bridge:
     )
 
 
+class _Traffic(NamedTuple):
+    """Who comes, who is who, whose customer, what that earns, and WeChat's word for it: fields of ``Services``."""
+
+    attribution: Attribution
+    people: People
+    identities: Identities
+    distribution: Distribution
+    wechat: WechatApi
+
+    async def close(self) -> None:
+        """Write what waits."""
+        await self.wechat.aclose()
+        await self.attribution.binder.close()
+        await self.people.close()
+
+
+async def _open_traffic(
+    settings: Settings, store: Store, touches: TouchLog, shop: Shop, secrets: Secrets, clock: Callable[[], int]
+) -> _Traffic:
+    identities = Identities(store, shop.ledger, shop.aliases, Vault(secrets.key("people")), clock=clock)
+    await identities.follow()
+    attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
+    return _Traffic(
+        attribution,
+        People(store, touches, clock=clock),
+        identities,
+        Distribution(store, shop.ledger, attribution.binder, clock=clock),
+        WechatApi(settings.wechat_api, clock=clock),
+    )
+
+
 async def _open_media_hooks(store: Store, clock: Callable[[], int]) -> MediaHooks:
     hooks = MediaHooks(store, clock=clock)
     await hooks.load()
@@ -460,11 +508,11 @@ async def open_application(
     store = open_store(settings.database)
     catalogue = Catalogue(store, clock=clock)
     touches = open_touch_log(settings.database, clock=clock)
-    attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock)
-    people = People(store, touches, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
     shop, end_payments = _open_shop(settings, store, secrets, clock)
-    tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock)
+    traffic = await _open_traffic(settings, store, touches, shop, secrets, clock)
+    attribution = traffic.attribution
+    tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock, now_person=shop.aliases.now)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
     access = Access(
@@ -472,7 +520,6 @@ async def open_application(
     )
     await access.load()
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
-    clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans = RoomAudit(), Bans(store, clock=clock)
     personal, bus = PersonalEvents(store, clock=clock), open_bus(settings)
@@ -488,8 +535,7 @@ async def open_application(
         rooms=rooms,
         catalogue=catalogue,
         shop=shop,
-        attribution=attribution,
-        people=people,
+        **traffic._asdict(),
         directory=directory,
         hub=hub,
         desk=desk,
@@ -506,9 +552,9 @@ async def open_application(
         services,
         bridge=_open_bridge(services, bans),
         addresses=addresses,
-        clients=clients,
+        clients=Clients(settings),
         files=files,
-        shutters=[shop.close, end_payments, people.close, catalogue.close, touches.close, store.close],
+        shutters=[shop.close, end_payments, traffic.close, catalogue.close, touches.close, store.close],
         seat=seat,
     )
     await application.start()

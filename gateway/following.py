@@ -1,4 +1,4 @@
-"""What other processes of the same shop change and this one keeps in memory: rooms, publish keys, revoked tokens.
+"""What other processes of the same shop change and this one keeps in memory: rooms, keys, revoked tokens, merges.
 
 They are asked for at every request, so they are in memory; with one process its own changes are all there are. On a
 database that several processes write to, this one reads them again each `REREAD_S`: what was made or revoked at another
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from commerce.catalogue import Catalogue
+from commerce.identity.service import Identities
 from gateway.access import Access
 from gateway.rooms import Room, Rooms
 
@@ -40,12 +41,14 @@ class Following:
         access: Access,
         shown: OpenRooms,
         expel_viewers: Callable[[str], Awaitable[int]],
+        identities: Identities,
     ) -> None:
         self._catalogue = catalogue
         self._rooms = rooms
         self._access = access
         self._shown = shown
         self._expel_viewers = expel_viewers
+        self._identities = identities
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -60,6 +63,7 @@ class Following:
 
     async def read(self) -> None:
         """Read once, and do what follows from what changed."""
+        await self._identities.follow()
         before = list(self._rooms)
         there = {
             one.id: Room(one.id, one.merchant, one.title, one.host, one.cover)

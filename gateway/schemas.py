@@ -48,6 +48,7 @@ class GuestBody(Body, kw_only=True):
     name: Name | None = None
     scene: Token | None = None
     device: Annotated[str, Meta(max_length=64)] | None = None
+    scanned: bool = False
 
 
 class LoginBody(Body, kw_only=True):

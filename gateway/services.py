@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from chat.hub import Hub
 from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
+from commerce.distribution import Distribution
 from commerce.identity.people import People
+from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
@@ -23,6 +25,7 @@ from gateway.publish_hook import PublishHook
 from gateway.rooms import Rooms
 from gateway.secrets import Secrets
 from gateway.webhooks import WebhookSender
+from gateway.wechat import WechatApi
 from stream.directory import Directory
 
 Clock = Callable[[], int]
@@ -41,6 +44,9 @@ class Services:
     shop: Shop
     attribution: Attribution
     people: People
+    identities: Identities
+    distribution: Distribution
+    wechat: WechatApi
     directory: Directory
     hub: Hub
     desk: Desk

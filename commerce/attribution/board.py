@@ -16,11 +16,14 @@ The JSON shape, money in 分, times in Unix milliseconds, ``null`` for "nobody" 
 Totals per link, issuer and channel are the largest 500 each; the tree has the links of ``by_link`` and all above them.
 """
 
+import csv
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from commerce.attribution.links import Link
+from commerce.statement import safe_cell
 
 ROWS_MAX = 500  # rows of one table on the board; the rest is summed in the totals above
 TREE_NODES_MAX = 2_000  # the same links with everybody above them
@@ -164,6 +167,23 @@ def compose(
         "by_channel": _table(channels, lambda row: {"channel": row["key"]}),
         "tree": [_node(link, links.get(link.id), names, tokens) for link in nodes],
     }
+
+
+def board_csv(board: Mapping[str, Any]) -> str:
+    """The board's figures and tables as CSV: section, item, name, role, then the counts. Money in 分."""
+    sheet = io.StringIO()
+    writer = csv.writer(sheet, lineterminator="\r\n")
+    writer.writerow(("section", "item", "name", "role", *_COUNTS))
+    for name, count in board["funnel"].items():
+        writer.writerow(("funnel", name, "", "", count))
+    total = board["orders_total"]
+    writer.writerow(("total", "", "", "", "", "", "", total["all"], total["paid"], board["gmv"]))
+    for section, item in (("by_issuer", "issuer"), ("by_channel", "channel"), ("by_link", "token")):
+        for row in board[section]:
+            called = row.get("name") or row.get("issuer_name") or ""
+            head = (section, row[item] or "", called, row.get("role") or "")
+            writer.writerow([*map(safe_cell, head), *(row[count] for count in _COUNTS)])
+    return sheet.getvalue()
 
 
 _COUNTS = ("visits", "entries", "clicks", "orders", "paid", "amount")

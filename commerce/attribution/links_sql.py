@@ -42,6 +42,11 @@ _NAMES = text(
     " UNION ALL SELECT id, name FROM merchant WHERE id = :merchant AND id IN :ids"
 ).bindparams(bindparam("ids", expanding=True))
 
+_MAKERS = text("SELECT id, issuer, role FROM link WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
+_INACTIVE = text(
+    "SELECT person FROM distributor WHERE merchant = :merchant AND person IN :ids AND state <> 'active'"
+).bindparams(bindparam("ids", expanding=True))
+
 FIRST_PAGE = "~"  # sorts after every base62 id
 
 
@@ -94,6 +99,18 @@ def with_ancestors(db: Connection, merchant: str, ids: Sequence[str], limit: int
         return []
     found = db.execute(_WITH_ANCESTORS, {"merchant": merchant, "ids": list(ids), "limit": limit})
     return [_link(row) for row in found]
+
+
+def makers(db: Connection, ids: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Read who made some links: (link, issuer, role)."""
+    return [(row.id, row.issuer, row.role) for row in db.execute(_MAKERS, {"ids": list(ids)})] if ids else []
+
+
+def inactive(db: Connection, merchant: str, issuers: Sequence[str]) -> frozenset[str]:
+    """Those of some issuers who are distributors that may not be credited now."""
+    if not issuers:
+        return frozenset()
+    return frozenset(db.execute(_INACTIVE, {"merchant": merchant, "ids": list(issuers)}).scalars())
 
 
 def names(db: Connection, merchant: str, ids: Sequence[str]) -> dict[str, str]:

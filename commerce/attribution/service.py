@@ -7,17 +7,22 @@ waiting; a decision first lets the log write what it holds, then judges once, fo
 import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from commerce.attribution import board, board_sql, links_sql, token, touches_sql
-from commerce.attribution.decision import WINDOW_MS, Binding, Decision, Model, decide
+from commerce.attribution import bindings_sql, board, board_sql, links_sql, token, touches_sql
+from commerce.attribution.binder import Binder
+from commerce.attribution.bindings_sql import Claim
+from commerce.attribution.credits import CREDITED, Case, Root
+from commerce.attribution.decision import DAY_MS, Binding, Decision, Model
 from commerce.attribution.links import Link, LinkView
 from commerce.attribution.links_sql import Transaction
 from commerce.attribution.touch import Entries, Touch, kind_of, short
 from commerce.attribution.touches_sql import TouchLog, TouchLogStats
+from commerce.domain.commission import Terms
 from commerce.errors import Invalid, NotFound, Refused
+from commerce.identity.merge_sql import aliases_of
 from commerce.store_sql import Store
 
 Clock = Callable[[], int]
@@ -44,7 +49,8 @@ class Attribution:
     """Links, touches, decisions and the board of all merchants; every method is scoped to one.
 
     ``secret`` keys the tokens (16 bytes or more) and must outlive every printed code. ``allow_self`` lets a buyer's
-    own link win. ``clock`` gives Unix milliseconds.
+    own link win; None leaves both to the merchant's terms. ``now_person`` says who goes on for a person who was merged.
+    ``clock`` gives Unix milliseconds.
     """
 
     def __init__(
@@ -54,8 +60,9 @@ class Attribution:
         *,
         secret: bytes,
         clock: Clock,
-        window_ms: int = WINDOW_MS,
-        allow_self: bool = False,
+        window_ms: int | None = None,
+        allow_self: bool | None = None,
+        now_person: Callable[[str], str] = str,
     ) -> None:
         if len(secret) < token.SECRET_BYTES_MIN:
             raise ValueError(f"the token secret needs at least {token.SECRET_BYTES_MIN} bytes")
@@ -65,6 +72,8 @@ class Attribution:
         self._clock = clock
         self._window_ms = window_ms
         self._allow_self = allow_self
+        self._now_person = now_person
+        self.binder = Binder(store, clock=clock)
         self._cache: OrderedDict[str, Link] = OrderedDict()
 
     async def mint_link(
@@ -131,6 +140,13 @@ class Attribution:
         uses = await self._touches.read(lambda db: touches_sql.uses(db, merchant, [link.id for link in found]))
         return [self._view(link, uses.get(link.id, 0)) for link in found]
 
+    async def link(self, merchant: str, given: str) -> LinkView:
+        """The link behind a token. Raises NotFound for one that is forged, lapsed or another merchant's."""
+        link, problem = await self._resolve(given)
+        if link is None or problem is not None or link.merchant != merchant:
+            raise NotFound("no such link, or it has lapsed")
+        return self._view(link)
+
     def record(self, touch: Touch) -> str | None:
         """Log a touch without a token; never blocks. Gives its id, or ``None`` when the queue is full."""
         return self._touches.record(touch)
@@ -146,9 +162,11 @@ class Attribution:
         room: str | None = None,
         sku: str | None = None,
         channel: str | None = None,
+        registered: bool = False,
     ) -> TouchResult:
         """Log that ``person`` came to ``merchant`` with a token, or without one (``None`` or empty).
 
+        A good link of a distributor or guide may make the person theirs (A7); ``registered``: they became a member.
         A forged, lapsed or foreign token is a touch with a reason and no link: never an error for the viewer. Raises
         ``Invalid`` only for a kind, room, SKU or channel of wrong form.
         """
@@ -180,6 +198,8 @@ class Attribution:
             depth=link.depth,
             reason=reason,
         )
+        if reason is None and link.role in CREDITED:
+            self.binder.claim(Claim(merchant, person, link.issuer, link.role, link.id, link.channel, registered))
         return TouchResult(self.record(touch), None if reason else self._view(link), reason)
 
     async def decide(
@@ -195,22 +215,24 @@ class Attribution:
             chosen = Model(model)
         except ValueError as error:
             raise Invalid(f"model must be one of {', '.join(Model)}", field="model") from error
-        return (await self._judge(merchant, person, now_ms, bindings, (chosen,)))[chosen]
+        return (await self._case(merchant, person, now_ms, bindings)).judge(chosen)
 
     async def decision_json(
         self, merchant: str, person: str, now_ms: int, bindings: tuple[Binding, ...] = ()
     ) -> dict[str, Any]:
-        """Give what is stored with the order: the default decision, and under ``models`` whom the others would credit.
-
-        All models judge one and the same reading of the log.
+        """Give what is stored with the order: the default decision, under ``models`` whom the others would credit, and
+        under ``credits`` the distributor's and the guide's. All judge one and the same reading of the log.
         """
-        judged = await self._judge(merchant, person, now_ms, bindings, tuple(Model))
-        winners = {model: decision.winner for model, decision in judged.items()}
-        models = {
-            model.value: {"link": winner.link, "issuer": winner.issuer, "channel": winner.channel} if winner else None
-            for model, winner in winners.items()
-        }
-        return {**judged[Model.DEFAULT].to_json(), "models": models}
+        return (await self._case(merchant, person, now_ms, bindings)).to_json()
+
+    async def names(self, merchant: str, ids: Sequence[str]) -> dict[str, str]:
+        """The names behind ids of staff, persons and the merchant itself."""
+        return await self._store.read(lambda db: links_sql.names(db, merchant, ids))
+
+    async def touches_of(self, merchant: str, persons: Sequence[str], limit: int) -> list[dict[str, Any]]:
+        """The newest touches of a person, under all ids that they have had."""
+        await self._touches.flushed(FLUSH_WAIT_S)
+        return await self._touches.read(lambda db: touches_sql.of_persons(db, merchant, persons, limit))
 
     async def entries(
         self, merchant: str, person: str, room: str, since_ms: int = 0, until_ms: int | None = None
@@ -218,7 +240,8 @@ class Attribution:
         """Find the first and last entry of a person into a room during a show that began at ``since_ms``."""
         end_ms = self._clock() if until_ms is None else until_ms
         await self._touches.flushed(FLUSH_WAIT_S)
-        return await self._touches.read(lambda db: touches_sql.entries(db, merchant, person, room, since_ms, end_ms))
+        ids = await self._store.read(lambda db: aliases_of(db, person))
+        return await self._touches.read(lambda db: touches_sql.entries(db, merchant, ids, room, since_ms, end_ms))
 
     async def board(self, merchant: str, since_ms: int, until_ms: int, orders_limit: int = 50) -> dict[str, Any]:
         """Report a period (``since_ms`` included, ``until_ms`` not): funnel, GMV, orders, totals, share tree.
@@ -252,26 +275,36 @@ class Attribution:
         """Give the touch log's counts."""
         return self._touches.stats()
 
-    async def _judge(
-        self, merchant: str, person: str, now_ms: int, bindings: tuple[Binding, ...], models: tuple[Model, ...]
-    ) -> dict[Model, Decision]:
-        await self._touches.flushed(FLUSH_WAIT_S)
+    async def _case(self, merchant: str, person: str, now_ms: int, more: tuple[Binding, ...]) -> Case:
+        """Read all that an order of ``person`` is judged by; ``more`` bindings beside those that are stored."""
+        await asyncio.gather(self._touches.flushed(FLUSH_WAIT_S), self.binder.flushed(FLUSH_WAIT_S))
+
+        def bound(db: Transaction) -> tuple[list[str], list[Binding], Terms]:
+            ids = aliases_of(db, person)
+            return ids, bindings_sql.active(db, merchant, person), bindings_sql.terms(db, merchant)
+
+        ids, bindings, terms = await self._store.read(bound)
+        window_ms = terms.window_days * DAY_MS if self._window_ms is None else self._window_ms
         found, omitted = await self._touches.read(
-            lambda db: touches_sql.candidates(db, merchant, person, now_ms, self._window_ms)
+            lambda db: touches_sql.candidates(db, merchant, ids, now_ms, window_ms)
         )
-        return {
-            model: decide(
-                found,
-                bindings,
-                buyer=person,
-                now_ms=now_ms,
-                model=model,
-                window_ms=self._window_ms,
-                allow_self=self._allow_self,
-                omitted=omitted,
-            )
-            for model in models
-        }
+        touches = [replace(touch, issuer=self._now_person(touch.issuer)) for touch in found]
+        roots: dict[str, Root] = {}
+        inactive: frozenset[str] = frozenset()
+        if touches:
+            links = sorted({touch.root for touch in touches if touch.depth})
+            issuers = sorted({touch.issuer for touch in touches})
+
+            def known(db: Transaction) -> tuple[dict[str, Root], frozenset[str]]:
+                made = {
+                    link: Root(self._now_person(issuer), role) for link, issuer, role in links_sql.makers(db, links)
+                }
+                asked = sorted({*issuers, *(root.issuer for root in made.values())})
+                return made, links_sql.inactive(db, merchant, asked)
+
+            roots, inactive = await self._store.read(known)
+        allow_self = terms.self_purchase if self._allow_self is None else self._allow_self
+        return Case(person, now_ms, window_ms, allow_self, tuple(touches), (*bindings, *more), roots, inactive, omitted)
 
     async def _parent(self, merchant: str, parent_token: str, now_ms: int) -> Link:
         parsed = token.parse(parent_token[:TOKEN_CHARACTERS_READ], self._secret)

@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, bindparam, text
+from sqlalchemy import BindParameter, Connection, Engine, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from commerce.attribution.decision import TouchCandidate
@@ -53,18 +53,27 @@ _INSERT = text(
     " :evidence, :reason)"
 )
 _CANDIDATE = "SELECT id, ms, link, issuer, role, channel, root, depth, reason FROM touch"
-_OWN = "WHERE merchant = :merchant AND person = :person AND ms >= :since AND ms <= :until"
-_NEWEST = text(f"{_CANDIDATE} {_OWN} AND link IS NOT NULL ORDER BY ms DESC, id DESC LIMIT :limit")
+_OWN = "WHERE merchant = :merchant AND person IN :persons AND ms >= :since AND ms <= :until"
+# A person under all ids that they have had.
+_PERSONS: BindParameter[Any] = bindparam("persons", expanding=True)
+_NEWEST = text(f"{_CANDIDATE} {_OWN} AND link IS NOT NULL ORDER BY ms DESC, id DESC LIMIT :limit").bindparams(_PERSONS)
 _OLDEST = text(
-    f"{_CANDIDATE} {_OWN} AND link IS NOT NULL AND reason IS NULL AND issuer <> :self ORDER BY ms, id LIMIT 1"
+    f"{_CANDIDATE} {_OWN} AND link IS NOT NULL AND reason IS NULL AND issuer NOT IN :persons ORDER BY ms, id LIMIT 1"
+).bindparams(_PERSONS)
+_COUNT = text(f"SELECT count(*) FROM touch {_OWN} AND link IS NOT NULL").bindparams(_PERSONS)
+_ENTRIES = text(f"SELECT min(ms), max(ms) FROM touch {_OWN} AND kind = 'room_entry' AND room = :room").bindparams(
+    _PERSONS
 )
-_COUNT = text(f"SELECT count(*) FROM touch {_OWN} AND link IS NOT NULL")
-_ENTRIES = text(f"SELECT min(ms), max(ms) FROM touch {_OWN} AND kind = 'room_entry' AND room = :room")
 _USES = text(
     "SELECT link, count(*) AS uses FROM touch WHERE merchant = :merchant AND link IN :links GROUP BY link"
 ).bindparams(bindparam("links", expanding=True))
 _SEEN = text(
     "SELECT person, max(ms) AS ms FROM touch WHERE merchant = :merchant AND person IN :persons GROUP BY person"
+).bindparams(bindparam("persons", expanding=True))
+
+_OF_PERSONS = text(
+    "SELECT ms, kind, channel, room, sku, link, reason FROM touch WHERE merchant = :merchant AND person IN :persons"
+    " ORDER BY ms DESC, id DESC LIMIT :limit"
 ).bindparams(bindparam("persons", expanding=True))
 
 
@@ -278,16 +287,15 @@ def migrate_touch_log(where: Path | str) -> None:
 
 
 def candidates(
-    db: Connection, merchant: str, person: str, now_ms: int, window_ms: int
+    db: Connection, merchant: str, persons: Sequence[str], now_ms: int, window_ms: int
 ) -> tuple[list[TouchCandidate], int]:
     """Read the touches to judge: the newest with a link, the first valid in the window; and how many are left out."""
     asked: Row = {
         "merchant": merchant,
-        "person": person,
+        "persons": list(persons),
         "until": now_ms,
         "since": now_ms - max(window_ms, LOOK_BACK_MS),
         "limit": CANDIDATES_MAX,
-        "self": person,
     }
     found = {row.id: row for row in db.execute(_NEWEST, asked)}
     omitted = 0
@@ -302,9 +310,9 @@ def candidates(
     ], omitted
 
 
-def entries(db: Connection, merchant: str, person: str, room: str, since_ms: int, until_ms: int) -> Entries:
-    """Read the first and last entry of a person into a room between two times, both included."""
-    asked = {"merchant": merchant, "person": person, "room": room, "since": since_ms, "until": until_ms}
+def entries(db: Connection, merchant: str, persons: Sequence[str], room: str, since_ms: int, until_ms: int) -> Entries:
+    """Read the first and last entry of a person (all their ids) into a room between two times, both included."""
+    asked = {"merchant": merchant, "persons": list(persons), "room": room, "since": since_ms, "until": until_ms}
     first_ms, last_ms = db.execute(_ENTRIES, asked).one()
     return Entries(first_ms, last_ms)
 
@@ -321,3 +329,9 @@ def last_seen(db: Connection, merchant: str, persons: Sequence[str]) -> dict[str
     if not persons:
         return {}
     return {row.person: row.ms for row in db.execute(_SEEN, {"merchant": merchant, "persons": list(persons)})}
+
+
+def of_persons(db: Connection, merchant: str, persons: Sequence[str], limit: int) -> list[dict[str, object]]:
+    """Read the newest touches of some persons."""
+    asked = {"merchant": merchant, "persons": list(persons), "limit": limit}
+    return [dict(row) for row in db.execute(_OF_PERSONS, asked).mappings()]

@@ -37,7 +37,14 @@ KINDS: Mapping[str, Account] = {
     "bonus": Account("fen", bounded=True),
     "principal_held": Account("fen", bounded=True),
     "bonus_held": Account("fen", bounded=True),
+    # Commission: of unpaid orders, in the refund window, to withdraw (below 0 after a refund: carried), on its way.
+    "commission_pending": Account("fen", bounded=True),
+    "commission_frozen": Account("fen", bounded=True),
+    "commission_available": Account("fen", bounded=False),
+    "commission_leaving": Account("fen", bounded=True),
     # The shop's side.
+    "commission_cost": Account("fen", bounded=False),
+    "commission_paid": Account("fen", bounded=False),
     "budget_source": Account("fen", bounded=False),
     "coupon_cost": Account("fen", bounded=False),
     "points_issued": Account("points", bounded=False),

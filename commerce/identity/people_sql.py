@@ -15,7 +15,8 @@ _FIND = text(
 )
 _ONE = text("SELECT id, merchant, name, created_ms FROM person WHERE id = :id AND merchant = :merchant")
 _PAGE = text(
-    "SELECT id, merchant, name, created_ms FROM person WHERE merchant = :merchant AND id < :before"
+    "SELECT id, merchant, name, created_ms FROM person AS p WHERE merchant = :merchant AND id < :before"
+    " AND NOT EXISTS (SELECT 1 FROM person_alias AS a WHERE a.alias = p.id AND a.person <> a.alias)"
     " ORDER BY id DESC LIMIT :limit"
 )
 _KINDS = text("SELECT person, kind FROM identity WHERE person IN :ids ORDER BY kind").bindparams(

@@ -4,10 +4,14 @@ import { rows } from "./api.js";
 import { chosenNodes, funnel, shareTree } from "./charts.js";
 import { $, copy, h, icon, put, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
-import { addStrings, explain, knows, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
+import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
+import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
+import { drawPeople, fillImport } from "./merchant_people.js";
+import { fetched, openPoster, save } from "./merchant_poster.js";
 import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
+import { PEOPLE } from "./merchant_strings_people.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
 
 const PERIODS = [1, 7, 30, 90];
@@ -18,6 +22,7 @@ const REFRESH_MS = 15000;
 const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
 
 addStrings(MERCHANT);
+addStrings(PEOPLE);
 
 const api = staffApi();
 const program = programForm(api, $("program-form"));
@@ -27,6 +32,7 @@ const state = {
   links: [],
   rooms: [],
   open: new Set(),
+  filled: false,
   details: new Map(),
 };
 
@@ -48,6 +54,21 @@ async function load() {
   await program.load();
   $("console").hidden = false;
   draw();
+  await drawOwners();
+}
+
+/** Customers and distribution are for the role `merchant` alone; others do not see the panels. */
+async function drawOwners() {
+  try {
+    if (!state.filled) await fillDistribution(api);
+  } catch (error) {
+    if (error.status !== 403) throw error;
+    return;
+  }
+  if (!state.filled) fillImport(api, $("import-form"));
+  state.filled = true;
+  $("people-panel").hidden = $("dist-panel").hidden = false;
+  await Promise.all([drawPeople(api), drawDistribution(api)]);
 }
 
 async function open() {
@@ -75,6 +96,16 @@ async function refresh() {
   } catch (error) {
     if (mustSignIn(error)) signOut();
     else toast(explain(error), "error");
+  }
+}
+
+/** The board's tables as a file for a spreadsheet. */
+async function exportBoard() {
+  const { since, until } = period();
+  try {
+    save(await fetched(api, `/board?format=csv&since=${since}&until=${until}`), "board.csv");
+  } catch (error) {
+    toast(explain(error), "error");
   }
 }
 
@@ -257,8 +288,9 @@ async function expand(order) {
   drawOrders();
   if (state.details.has(order.order)) return;
   try {
-    const answer = await api.get(`/orders/${encodeURIComponent(order.order)}`);
-    state.details.set(order.order, (answer.order || answer).decision || {});
+    const path = `/orders/${encodeURIComponent(order.order)}`;
+    const [answer, words] = await Promise.all([api.get(path), api.get(`${path}/explanation?lang=${lang()}`)]);
+    state.details.set(order.order, { ...(answer.order || answer).decision, words: words.sentences });
     drawOrders();
   } catch (error) {
     toast(explain(error), "error");
@@ -306,6 +338,9 @@ function explanation(order) {
     losers.length
       ? h("ul", {}, losers.map(loser))
       : h("p.faint", {}, Number(order.losers) > 0 ? `${order.losers}` : t("m.noLosers")),
+    decision.words?.length
+      ? h("details.adder", { "data-testid": "in-words" }, h("summary", {}, t("m.inWords")), decision.words.map((said) => h("p", {}, said)))
+      : null,
     models.length ? h("p.models", {}, h("b", {}, `${t("m.models")}: `), models) : null,
   );
 }
@@ -342,7 +377,12 @@ function linkRow(link) {
     cell("visits", h("span.num", {}, String(link.visits))),
     cell("orders", h("span.num", {}, `${link.paid}/${link.orders}`)),
     cell("gmv", h("strong.num", {}, money(link.amount))),
-    h("td.cell-toggle", {}, doer(t("m.copy"), copyUrl, { "data-testid": "link-copy", data: { url: link.url } })),
+    h(
+      "td.cell-toggle",
+      {},
+      doer(t("m.copy"), copyUrl, { "data-testid": "link-copy", data: { url: link.url } }),
+      link.room && doer(t("m.poster"), () => openPoster(api, link), { "data-testid": "link-poster" }),
+    ),
   );
 }
 
@@ -433,10 +473,17 @@ function fillForms() {
 function main() {
   fillForms();
   translatePage();
+  $("export").addEventListener("click", exportBoard);
   $("refresh").addEventListener("click", refresh);
   $("language").addEventListener("click", toggleLanguage);
   $("sign-out").addEventListener("click", signOut);
-  onLanguage(() => state.board && draw());
+  // What was written down for a language is asked for anew.
+  onLanguage(() => {
+    state.details.clear();
+    state.open.clear();
+    state.filled = false;
+    if (state.board) refresh();
+  });
   new ResizeObserver(() => state.board && drawFunnel()).observe($("funnel"));
   setInterval(() => state.board && !document.hidden && !document.querySelector("input:focus") && refresh(), REFRESH_MS);
   open();

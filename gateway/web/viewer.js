@@ -64,6 +64,7 @@ async function enter() {
   const name = recall("local", "siyu.name", null);
   if (name) body.name = name;
   if (SCENE) body.scene = SCENE.slice(0, 64);
+  if (SCENE && new URLSearchParams(location.search).has("q")) body.scanned = true;
   const guest = await api.post("/auth/guest", body);
   api.token = guest.token;
   remember("session", `siyu.token.${ROOM}`, guest.token);

@@ -18,9 +18,11 @@ from sqlalchemy import CheckConstraint, Connection, TextClause, inspect, text
 import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
+import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
 import commerce.tables_people
+import commerce.tables_traffic
 from commerce import holds_sql, outbox_follow_sql, outbox_sql, sales_sql
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.audit_sql import audit
@@ -42,6 +44,8 @@ from tests.postgres import Cluster
 
 assert commerce.tables_ledger
 assert commerce.tables_aftersale
+assert commerce.tables_identity
+assert commerce.tables_traffic
 assert commerce.tables_accounts
 assert commerce.tables_members
 assert commerce.tables_people

@@ -1,0 +1,87 @@
+"""Makes those who come by a distributor's or guide's link their customers, without a viewer waiting for it.
+
+A room that fills up by one link is hundreds of claims a second and few writes: claims wait in a bounded queue, are
+written in batches in one transaction each, and a claim that was made a moment ago is not made again.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable
+
+from commerce.attribution import bindings_sql
+from commerce.attribution.bindings_sql import Claim
+from commerce.attribution.links_sql import Transaction
+from commerce.domain.ids import ENTROPY_BYTES, new_ids
+from commerce.errors import CommerceError
+from commerce.store_sql import Store
+
+log = logging.getLogger(__name__)
+
+WAITING_MAX = 5_000
+"""Claims waiting to be written: more than a second of joins; what is over is refused and counted."""
+BATCH_MAX = 200
+"""One transaction of some 50 ms."""
+RECENT_MAX = 20_000
+"""Claims remembered so that opening a card of the same link again asks the database nothing."""
+
+
+class Binder:
+    """The queue and its one writer. ``clock`` gives Unix milliseconds."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], int]) -> None:
+        self._store = store
+        self._clock = clock
+        self._waiting: list[tuple[Claim, int]] = []
+        self._recent: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._writer: asyncio.Task[None] | None = None
+        self.refused = 0
+
+    def claim(self, claim: Claim) -> None:
+        """Queue a claim; never waits."""
+        key = (claim.person, claim.issuer, claim.role)
+        if not claim.registered and key in self._recent:
+            return
+        if len(self._waiting) >= WAITING_MAX:
+            self.refused += 1
+            return
+        self._recent[key] = None
+        if len(self._recent) > RECENT_MAX:
+            self._recent.popitem(last=False)
+        self._waiting.append((claim, self._clock()))
+        if self._writer is None:
+            self._writer = asyncio.get_running_loop().create_task(self._write())
+
+    def forget(self) -> None:
+        """Ask the database again: terms, distributors or bindings have changed."""
+        self._recent.clear()
+
+    async def flushed(self, timeout_s: float) -> bool:
+        """Wait until what was claimed is written; says whether that came in time."""
+        if self._writer is not None:
+            await asyncio.wait([self._writer], timeout=timeout_s)
+        return self._writer is None
+
+    async def close(self) -> None:
+        """Write what waits."""
+        if self._writer is not None:
+            await self._writer
+
+    async def _write(self) -> None:
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+                ids = new_ids(self._clock(), secrets.token_bytes(len(batch) * ENTROPY_BYTES))
+
+                def write(db: Transaction, batch: list[tuple[Claim, int]] = batch, ids: list[str] = ids) -> None:
+                    for (claim, at_ms), identifier in zip(batch, ids, strict=True):
+                        bindings_sql.claim(db, claim, identifier, at_ms)
+
+                try:
+                    await self._store.write(write)
+                except CommerceError as error:
+                    self.refused += len(batch)
+                    log.error("%d claims to customers were not written: %r", len(batch), error)
+        finally:
+            self._writer = None

@@ -1,0 +1,91 @@
+"""Three separate credits (A5): whose distributor earns, whose guide counts, in whose room it was sold. Pure.
+
+A share of a distributor's link by a customer still carries the distributor: of a touch both the direct sharer and the
+first one of its tree count (A3), whichever has the role.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from commerce.attribution.decision import Binding, Decision, Model, TouchCandidate, decide
+
+CREDITED = ("distributor", "guide")
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """Who made the first link of a tree."""
+
+    issuer: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that an order is judged by; ``inactive`` are issuers who may not be credited now."""
+
+    buyer: str
+    now_ms: int
+    window_ms: int
+    allow_self: bool
+    touches: tuple[TouchCandidate, ...]
+    bindings: tuple[Binding, ...]
+    roots: Mapping[str, Root]
+    inactive: frozenset[str]
+    omitted: int = 0
+
+    def judge(self, model: Model = Model.DEFAULT) -> Decision:
+        """Judge all roles together, as the order's row shows it."""
+        return self._decide(self.touches, self.bindings, model)
+
+    def credit(self, role: str, model: Model = Model.DEFAULT) -> Decision:
+        """Judge for one role alone."""
+        touches = [self._of_role(touch, role) for touch in self.touches]
+        bindings = [binding for binding in self.bindings if binding.role == role]
+        return self._decide([touch for touch in touches if touch is not None], bindings, model)
+
+    def _decide(self, touches: Iterable[TouchCandidate], bindings: Iterable[Binding], model: Model) -> Decision:
+        return decide(
+            touches,
+            bindings,
+            buyer=self.buyer,
+            now_ms=self.now_ms,
+            model=model,
+            window_ms=self.window_ms,
+            allow_self=self.allow_self,
+            omitted=self.omitted,
+        )
+
+    def _of_role(self, touch: TouchCandidate, role: str) -> TouchCandidate | None:
+        root = self.roots.get(touch.root)
+        if touch.role != role:
+            if root is None or root.role != role:
+                return None
+            touch = replace(touch, issuer=root.issuer, role=role)
+        if touch.problem is None and touch.issuer in self.inactive:
+            return replace(touch, problem=f"the {role} is not active")
+        return touch
+
+    def to_json(self) -> dict[str, Any]:
+        """What is stored with the order: the decision, whom other models would credit, and the credits by role."""
+        judged = {model: self.judge(model).winner for model in Model}
+        models = {
+            model.value: {"link": winner.link, "issuer": winner.issuer, "channel": winner.channel} if winner else None
+            for model, winner in judged.items()
+        }
+        return {**self.judge().to_json(), "models": models, "credits": {role: self._brief(role) for role in CREDITED}}
+
+    def _brief(self, role: str) -> dict[str, Any] | None:
+        decision = self.credit(role)
+        winner = decision.winner
+        if winner is None:
+            return None
+        return {
+            "issuer": winner.issuer,
+            "link": winner.link,
+            "channel": winner.channel,
+            "source": winner.source,
+            "ms": winner.ms,
+            "rule": decision.rule,
+        }

@@ -1,0 +1,49 @@
+"""Invariants of commission: what the accounts say is what the lines of orders say."""
+
+# ruff: noqa: S608 - the queries are constants.
+
+from commerce.audit_aftersale_sql import Check
+
+_BY_PERSON = (
+    "SELECT merchant, person, sum(CASE WHEN state = 'pending' THEN amount - reversed ELSE 0 END) AS pending,"
+    " sum(CASE WHEN state = 'frozen' THEN amount - reversed ELSE 0 END) AS frozen,"
+    " sum(CASE WHEN state = 'available' THEN amount - reversed ELSE 0 END) AS earned FROM commission"
+    " GROUP BY merchant, person"
+)
+_PAID = (
+    "SELECT merchant, person, sum(CASE WHEN state = 'paid' THEN amount ELSE 0 END) AS paid,"
+    " sum(CASE WHEN state IN ('requested', 'approved') THEN amount ELSE 0 END) AS leaving FROM withdrawal"
+    " GROUP BY merchant, person"
+)
+_ON = "coalesce(sum(CASE WHEN a.kind = 'commission_{0}' THEN a.balance END), 0)"
+
+COMMISSION = (
+    Check(
+        "commission: accounts are what the lines earn, less what was taken back and paid out",
+        "SELECT count(*) AS lines, coalesce(sum(amount), 0) AS amount, coalesce(sum(reversed), 0) AS reversed"
+        " FROM commission",
+        "SELECT * FROM (SELECT c.merchant, c.person, c.pending, c.frozen, c.earned, coalesce(max(w.paid), 0) AS paid,"
+        f" coalesce(max(w.leaving), 0) AS leaving, {_ON.format('pending')} AS on_pending, {_ON.format('frozen')} AS"
+        f" on_frozen, {_ON.format('available')} AS on_available, {_ON.format('leaving')} AS on_leaving"
+        f" FROM ({_BY_PERSON}) AS c LEFT JOIN account AS a ON a.merchant = c.merchant AND a.owner = c.person"
+        f" LEFT JOIN ({_PAID}) AS w ON w.merchant = c.merchant AND w.person = c.person"
+        " GROUP BY c.merchant, c.person, c.pending, c.frozen, c.earned) AS sums WHERE pending <> on_pending"
+        " OR frozen <> on_frozen OR leaving <> on_leaving OR earned <> on_available + on_leaving + paid",
+    ),
+    Check(
+        "commission: an order pays at most two levels, less than its lines cost, and nothing when it was given back",
+        "SELECT count(DISTINCT order_id) AS orders FROM commission",
+        "SELECT c.order_id, o.status, sum(c.amount - c.reversed) AS left_over, o.amount FROM commission AS c"
+        " JOIN orders AS o ON o.id = c.order_id WHERE c.state <> 'void' GROUP BY c.order_id, o.status, o.amount"
+        " HAVING sum(c.amount) > o.amount"
+        " OR (o.status IN ('cancelled', 'refunded') AND sum(c.amount - c.reversed) <> 0)"
+        " OR (o.status = 'pending' AND max(CASE WHEN c.state <> 'pending' THEN 1 ELSE 0 END) = 1)",
+    ),
+    Check(
+        "bindings: one active of a person and role, to somebody else",
+        "SELECT count(*) AS bindings, coalesce(sum(CASE WHEN closed_ms IS NULL THEN 1 ELSE 0 END), 0) AS active"
+        " FROM binding",
+        "SELECT merchant, person, role, count(*) AS active FROM binding WHERE closed_ms IS NULL"
+        " GROUP BY merchant, person, role HAVING count(*) > 1 OR max(CASE WHEN person = issuer THEN 1 ELSE 0 END) = 1",
+    ),
+)

@@ -1,0 +1,288 @@
+"""Commission from order to transfer, inside the ledger's transaction, in double entry.
+
+order made     shop's cost ─▶ pending        order paid     pending ─▶ frozen (until the refund window is over)
+cancelled      pending ─▶ shop's cost        window over    frozen ─▶ available, unless it is held
+refunded       pending, frozen or available ─▶ shop's cost, in proportion; available may fall below 0 (carried)
+withdrawn      available ─▶ withdrawing ─▶ paid, or back
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import Row, text
+
+from commerce.accounts_sql import balance, move
+from commerce.attribution import bindings_sql
+from commerce.commissions import Cleared, ClearHold, DecideWithdrawal, Release, Released, Withdraw, WithdrawalView
+from commerce.domain.accounts import SHOP, Leg
+from commerce.domain.commission import Rate, SoldLine, Terms, earnings, kept, refunded_lines
+from commerce.errors import NotFound, Refused
+from commerce.events import OrderView
+from commerce.identity.merge_sql import survivor
+from commerce.ledger_batch_sql import Batch
+
+DAY_MS = 86_400_000
+RELEASE_MAX = 500
+"""Commissions released in one transaction."""
+ORDERS_LOOKED_AT = 50
+"""Newest orders of a distributor whose delivery phone is compared with the buyer's."""
+REFUNDS_FROM = 10
+"""Orders in 30 days from which on a refund rate says something."""
+
+_RATES = text("SELECT scope, target, first_bp, second_bp FROM commission_rate WHERE merchant = :merchant")
+_INSERT = text(
+    "INSERT INTO commission (id, merchant, order_id, n, person, level, paid, base, rate_bp, rate_of, amount, reversed,"
+    " state, held, created_ms) VALUES (:id, :merchant, :order, :n, :person, :level, :paid, :base, :rate_bp, :rate_of,"
+    " :amount, 0, 'pending', :held, :now)"
+)
+_OF_ORDER = text("SELECT * FROM commission WHERE order_id = :order AND state <> 'void' ORDER BY n, level")
+_FORGET_VOID = text("DELETE FROM commission WHERE order_id = :order AND state = 'void'")
+_FREEZE = text("UPDATE commission SET state = 'frozen', release_ms = :release_ms WHERE id = :id")
+_STATE = text("UPDATE commission SET state = :state, reversed = :reversed WHERE id = :id")
+_DUE = text(
+    "SELECT * FROM commission WHERE state = 'frozen' AND held = '' AND release_ms <= :now"
+    " ORDER BY release_ms LIMIT :limit"
+)
+_HELD = text("SELECT * FROM commission WHERE id = :id AND merchant = :merchant")
+_CLEAR = text("UPDATE commission SET held = '' WHERE order_id = :order AND held <> ''")
+_BONUS = text("SELECT bonus, delivery FROM orders WHERE id = :order")
+_BY_LINE = text("SELECT n, sum(amount) AS amount FROM refund_line WHERE order_id = :order GROUP BY n")
+_LINES = text("SELECT n, quantity * price - discount AS paid FROM order_line WHERE order_id = :order ORDER BY n")
+_VELOCITY = text(
+    "SELECT count(DISTINCT order_id) FROM commission WHERE merchant = :merchant AND person = :person"
+    " AND level = 1 AND created_ms > :since"
+)
+_REFUNDS = text(
+    "SELECT count(*) AS orders, coalesce(sum(CASE WHEN o.refunded > 0 THEN 1 ELSE 0 END), 0) AS refunded FROM"
+    " (SELECT DISTINCT order_id FROM commission WHERE merchant = :merchant AND person = :person AND level = 1"
+    " AND created_ms > :since) AS c JOIN orders AS o ON o.id = c.order_id"
+)
+_DELIVERIES = text(
+    "SELECT delivery FROM orders WHERE merchant = :merchant AND person = :person AND delivery IS NOT NULL"
+    " ORDER BY id DESC LIMIT :limit"
+)
+_WITHDRAW = text(
+    "INSERT INTO withdrawal (id, merchant, person, amount, state, created_ms, reason)"
+    " VALUES (:id, :merchant, :person, :amount, 'requested', :now, '')"
+)
+_OPEN_WITHDRAWAL = text(
+    "SELECT id FROM withdrawal WHERE merchant = :merchant AND person = :person AND state IN ('requested', 'approved')"
+)
+_WITHDRAWAL = text("SELECT * FROM withdrawal WHERE id = :id AND merchant = :merchant")
+_DECIDE = text(
+    "UPDATE withdrawal SET state = :state, decided_ms = :now, decided_by = :by, number = :number, reason = :reason"
+    " WHERE id = :id"
+)
+
+
+def book(batch: Batch, merchant: str, order: OrderView) -> None:
+    """Write what an order earns its distributor and who recruited them, by the rates of this moment."""
+    credit = ((order.decision or {}).get("credits") or {}).get("distributor")
+    if not credit:
+        return
+    db, person = batch.connection, survivor(batch.connection, credit["issuer"])
+    own = bindings_sql.distributor(db, merchant, person)
+    if own is None or own["state"] != "active":
+        return
+    terms = bindings_sql.terms(db, merchant)
+    parent = _parent(batch, merchant, own["parent"], order.person)
+    rates = {(row.scope, row.target): _rate(row) for row in batch.run(_RATES, merchant=merchant)}
+    bought = batch.run(_BONUS, order=order.order).one()
+    lines = [SoldLine(n, line.sku, line.quantity * line.price - line.discount) for n, line in enumerate(order.lines)]
+    level = None if parent is None else str(parent["level"])
+    found = earnings(lines, bought.bonus, rates, terms, own["level"], parent_level=level)
+    if not found:
+        return
+    held = _suspicion(batch, merchant, person, terms, bought.delivery)
+    legs = []
+    for one in found:
+        who = person if one.level == 1 or parent is None else str(parent["person"])
+        batch.run(
+            _INSERT,
+            id=batch.mint(),
+            merchant=merchant,
+            order=order.order,
+            n=one.n,
+            person=who,
+            level=one.level,
+            paid=one.paid,
+            base=one.base,
+            rate_bp=one.rate_bp,
+            rate_of=one.rate.name,
+            amount=one.amount,
+            held=held,
+            now=batch.now_ms,
+        )
+        legs += [Leg(SHOP, "commission_cost", -one.amount), Leg(who, "commission_pending", one.amount)]
+    move(batch, merchant, "commission", order.order, legs)
+
+
+def _rate(row: Row[Any]) -> Rate:
+    return Rate(row.scope, row.target, row.first_bp, row.second_bp)
+
+
+def _parent(batch: Batch, merchant: str, parent: str | None, buyer: str) -> Mapping[str, Any] | None:
+    """Who recruited the distributor, if they may earn of this order."""
+    if parent is None:
+        return None
+    row = bindings_sql.distributor(batch.connection, merchant, survivor(batch.connection, parent))
+    return row if row is not None and row["state"] == "active" and row["person"] != buyer else None
+
+
+def _suspicion(batch: Batch, merchant: str, person: str, terms: Terms, delivery: str | None) -> str:
+    """Why somebody should look before this is paid out: phone, velocity, refunds; empty when nothing speaks for it."""
+    if delivery is not None and _phone(delivery):
+        theirs = batch.run(_DELIVERIES, merchant=merchant, person=person, limit=ORDERS_LOOKED_AT).scalars()
+        if _phone(delivery) in {_phone(one) for one in theirs}:
+            return "same_phone"
+    who = {"merchant": merchant, "person": person}
+    if batch.run(_VELOCITY, since=batch.now_ms - DAY_MS, **who).scalar_one() >= terms.orders_a_day:
+        return "velocity"
+    row = batch.run(_REFUNDS, since=batch.now_ms - 30 * DAY_MS, **who).one()
+    if row.orders >= REFUNDS_FROM and row.refunded * 100 >= row.orders * terms.refund_percent:
+        return "refunds"
+    return ""
+
+
+def _phone(delivery: str) -> str:
+    digits = "".join(character for character in str(orjson.loads(delivery).get("phone", "")) if character.isdigit())
+    return digits[-11:]
+
+
+def cancel(batch: Batch, merchant: str, order: str) -> None:
+    """A cancelled order earns nothing."""
+    _reverse(batch, merchant, order, lambda row: row.amount, state="void")
+
+
+def freeze(batch: Batch, merchant: str, view: OrderView, paid_ms: int) -> None:
+    """The money is there: it is theirs when the refund window is over. An order that came back from cancelled is
+    booked anew."""
+    order = view.order
+    if batch.run(_FORGET_VOID, order=order).rowcount:
+        book(batch, merchant, view)
+    rows = batch.run(_OF_ORDER, order=order).all()
+    release_ms = paid_ms + bindings_sql.terms(batch.connection, merchant).freeze_days * DAY_MS if rows else 0
+    legs = []
+    for row in rows:
+        if row.state == "pending":
+            batch.run(_FREEZE, id=row.id, release_ms=release_ms)
+            legs += _legs(row.person, "commission_pending", row.person, "commission_frozen", row.amount - row.reversed)
+    if legs:
+        move(batch, merchant, "frozen", order, legs)
+
+
+def refund(batch: Batch, merchant: str, order: OrderView) -> None:
+    """Take back what was earned of what went back, wherever it is by now."""
+    paid = {row.n: int(row.paid) for row in batch.run(_LINES, order=order.order)}
+    by_line = {row.n: int(row.amount) for row in batch.run(_BY_LINE, order=order.order)}
+    back = refunded_lines(paid, by_line, order.refunded)
+    _reverse(batch, merchant, order.order, lambda row: row.amount - kept(row.amount, row.paid, back.get(row.n, 0)))
+
+
+def _reverse(
+    batch: Batch, merchant: str, order: str, reversed_of: Callable[[Row[Any]], int], state: str | None = None
+) -> None:
+    legs = []
+    for row in batch.run(_OF_ORDER, order=order).all():
+        # Goodwill is shared anew with each refund: what was taken back once stays so.
+        total = max(row.reversed, reversed_of(row))
+        batch.run(_STATE, id=row.id, state=state or row.state, reversed=total)
+        legs += _legs(row.person, f"commission_{row.state}", SHOP, "commission_cost", total - row.reversed)
+    if legs:
+        move(batch, merchant, "reversed", order, legs)
+
+
+def _legs(of: str, kind: str, to: str, to_kind: str, amount: int) -> list[Leg]:
+    return [Leg(of, kind, -amount), Leg(to, to_kind, amount)] if amount else []
+
+
+def release(batch: Batch, command: Release) -> Released:
+    """Make available what is out of its refund window and not held; ``more`` when a bound cut it short."""
+    rows = batch.run(_DUE, now=batch.now_ms, limit=RELEASE_MAX).all()
+    for row in rows:
+        batch.run(_STATE, id=row.id, state="available", reversed=row.reversed)
+        amount = row.amount - row.reversed
+        legs = _legs(row.person, "commission_frozen", row.person, "commission_available", amount)
+        if legs:
+            move(batch, row.merchant, "released", row.order_id, legs)
+    return Released(len(rows), len(rows) == RELEASE_MAX)
+
+
+def clear_hold(batch: Batch, command: ClearHold) -> Cleared:
+    """Somebody looked, and it is good. Raises NotFound, Refused (already)."""
+    row = batch.one(_HELD, id=command.commission, merchant=command.merchant)
+    if row is None:
+        raise NotFound("no such commission")
+    if not row.held:
+        raise Refused("already", "this commission is not held")
+    return Cleared(batch.run(_CLEAR, order=row.order_id).rowcount)
+
+
+def withdraw(batch: Batch, command: Withdraw) -> WithdrawalView:
+    """Ask for money. Raises Refused (limit, already, insufficient); a key that came before gives its withdrawal."""
+    merchant, person = command.merchant, command.person
+    stored = batch.replay(merchant, person, "withdraw", command.key, command.hash)
+    if stored is not None:
+        return _view(batch.run(_WITHDRAWAL, id=stored, merchant=merchant).one())
+    if bindings_sql.distributor(batch.connection, merchant, person) is None:
+        raise NotFound("no such distributor")
+    least = bindings_sql.terms(batch.connection, merchant).withdraw_min
+    if command.amount < least:
+        raise Refused("limit", f"at least {least} 分 are withdrawn at a time")
+    if batch.run(_OPEN_WITHDRAWAL, merchant=merchant, person=person).first() is not None:
+        raise Refused("already", "a withdrawal is under way")
+    if balance(batch.connection, merchant, person, "commission_available") < command.amount:
+        raise Refused("insufficient", "there is not that much available")
+    identifier = batch.mint()
+    batch.run(_WITHDRAW, id=identifier, merchant=merchant, person=person, amount=command.amount, now=batch.now_ms)
+    legs = _legs(person, "commission_available", person, "commission_leaving", command.amount)
+    move(batch, merchant, "withdrawing", identifier, legs)
+    batch.remember(merchant, person, "withdraw", command.key, command.hash, identifier)
+    return _view(batch.run(_WITHDRAWAL, id=identifier, merchant=merchant).one())
+
+
+_STEPS = {"requested": ("approved", "rejected"), "approved": ("paid", "rejected")}
+
+
+def decide_withdrawal(batch: Batch, command: DecideWithdrawal) -> WithdrawalView:
+    """Approve, reject, or say that the transfer was made. Raises NotFound, Refused (already)."""
+    row = batch.one(_WITHDRAWAL, id=command.withdrawal, merchant=command.merchant)
+    if row is None:
+        raise NotFound("no such withdrawal")
+    if command.decision not in _STEPS.get(row.state, ()):
+        raise Refused("already", f"the withdrawal is {row.state}")
+    batch.run(
+        _DECIDE,
+        id=row.id,
+        state=command.decision,
+        by=command.by,
+        number=command.number or row.number,
+        reason=command.reason,
+        now=batch.now_ms,
+    )
+    if command.decision in ("paid", "rejected"):
+        back = command.decision == "rejected"
+        to, kind = (row.person, "commission_available") if back else (SHOP, "commission_paid")
+        move(
+            batch,
+            row.merchant,
+            command.decision,
+            row.id,
+            _legs(row.person, "commission_leaving", to, kind, row.amount),
+        )
+    return _view(batch.run(_WITHDRAWAL, id=row.id, merchant=command.merchant).one())
+
+
+def _view(row: Row[Any]) -> WithdrawalView:
+    return WithdrawalView(
+        row.id, row.person, row.amount, row.state, row.created_ms, row.decided_ms, row.number, row.reason
+    )
+
+
+HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
+    Release: release,
+    ClearHold: clear_hold,
+    Withdraw: withdraw,
+    DecideWithdrawal: decide_withdrawal,
+}

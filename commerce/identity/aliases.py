@@ -1,0 +1,39 @@
+"""Who a merged person is now, in memory: asked at every request and each command of the hub."""
+
+from collections.abc import Mapping
+
+from commerce.identity import merge_sql
+from commerce.store_sql import Store
+
+OVERLAP_MS = 10_000
+"""What other processes committed while this one read: read again, by their clocks."""
+
+
+class Aliases:
+    """Maps a person who was merged away to the one who goes on; everybody else to themselves."""
+
+    def __init__(self) -> None:
+        self._person: dict[str, str] = {}
+        self._seen_ms = 0
+
+    def __len__(self) -> int:
+        return len(self._person)
+
+    def now(self, person: str) -> str:
+        """The person who goes on."""
+        return self._person.get(person, person)
+
+    def learn(self, changed: Mapping[str, str]) -> None:
+        """Take in rows of the alias table; one that points to itself is no alias any more."""
+        for alias, person in changed.items():
+            if alias == person:
+                self._person.pop(alias, None)
+            else:
+                self._person[alias] = person
+
+    async def follow(self, store: Store) -> None:
+        """Read what changed since the last time, all of it at first."""
+        since_ms = self._seen_ms - OVERLAP_MS
+        changed, newest_ms = await store.read(lambda db: merge_sql.aliases_since(db, since_ms))
+        self.learn(changed)
+        self._seen_ms = max(self._seen_ms, newest_ms)

@@ -1,0 +1,117 @@
+"""Codes and posters of share links: to print, to send, to scan."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from commerce.attribution.links import Link
+from commerce.catalogue_views import Card
+from gateway.addresses import Addresses
+from gateway.api import SIGNED_IN, Call, Operation
+from gateway.client import CORS_HEADERS
+from gateway.errors import Problem
+from gateway.pages import web_folder
+from gateway.poster import (
+    CODE_SCALE_MAX,
+    PosterCard,
+    code_png,
+    code_svg,
+    data_address,
+    embedded,
+    poster_svg,
+)
+from gateway.rooms import Room
+from gateway.services import Services
+
+MINI_PAGE = "pages/room/room"
+"""Where a mini-program's own code leads; the shop's program reads ``scene`` there."""
+CALLS = {"zh": "扫码进直播间", "en": "Scan to join the live room"}
+SHARES = {"zh": "{name} 推荐", "en": "Shared by {name}"}
+
+
+def code_operations(services: Services, addresses: Addresses) -> list[Operation]:
+    """Operations under /api/v1/links/{token}."""
+    attribution = services.attribution
+
+    async def found(call: Call) -> tuple[Link, Room]:
+        link = (await attribution.link(call.who.merchant, call.path["token"])).link
+        if not link.room:
+            raise Problem(422, "no_room", "this link leads into no room: make one of a room")
+        return link, services.rooms.get(link.room)
+
+    async def picture_of(call: Call, room: Room, form: str) -> tuple[bytes, str]:
+        token = call.path["token"]
+        if form == "mini":
+            app = await services.identities.wechat_app(call.who.merchant)
+            if app is None:
+                raise Problem(422, "no_wechat", "this shop has no mini-program: PUT /api/v1/wechat-app first")
+            return await services.wechat.code(app, token, MINI_PAGE), "image/png"
+        url = addresses.code_page(call.base_url, room.id, token)
+        if form == "svg":
+            return code_svg(url), "image/svg+xml"
+        scale = call.query.get("scale", "8")
+        if not scale.isascii() or not scale.isdigit() or not 1 <= int(scale[:4]) <= CODE_SCALE_MAX:
+            raise Problem(400, "invalid", f"scale is 1 to {CODE_SCALE_MAX} pixels a module")
+        return code_png(url, int(scale)), "image/png"
+
+    async def read_code(call: Call) -> Response:
+        form = call.query.get("format", "svg")
+        if form not in ("svg", "png", "mini"):
+            raise Problem(400, "invalid", "format is svg, png or mini (the mini-program's own code)")
+        _, room = await found(call)
+        return _picture(*await picture_of(call, room, form))
+
+    async def read_poster(call: Call) -> Response:
+        language = call.query.get("lang", "zh")
+        code_form = "mini" if call.query.get("code") == "mini" else "svg"
+        if language not in CALLS:
+            raise Problem(400, "invalid", "lang is zh or en")
+        link, room = await found(call)
+        card = await _shown(services, room, call.query.get("sku") or link.sku)
+        names = await attribution.names(call.who.merchant, [link.issuer])
+        merchant = await services.catalogue.merchant(call.who.merchant)
+        image = card.image if card is not None else room.cover
+        poster = PosterCard(
+            title=card.title if card is not None else room.title,
+            price=card.price if card is not None else 0,
+            list_price=card.list_price if card is not None else 0,
+            sharer=SHARES[language].format(name=names.get(link.issuer) or merchant.name),
+            shop=f"{merchant.name} · {room.title}",
+            call=CALLS[language],
+            picture=embedded(web_folder(), image),
+        )
+        code = data_address(*await picture_of(call, room, code_form))
+        return _picture(poster_svg(poster, code), "image/svg+xml")
+
+    path = "/api/v1/links/{token}"
+    forms = {"format": "svg (default), png, or mini: the mini-program's own code", "scale": "pixels a module of a png"}
+    posters = {"sku": "the product shown; else the link's, or the one being explained", "lang": "zh (default) or en"}
+    return [
+        Operation("GET", f"{path}/code", "The link as a code", read_code, SIGNED_IN, query=forms),
+        Operation(
+            "GET",
+            f"{path}/poster",
+            "A poster with the code on it (SVG)",
+            read_poster,
+            SIGNED_IN,
+            query=posters | {"code": "mini: with the mini-program's own code"},
+        ),
+    ]
+
+
+async def _shown(services: Services, room: Room, sku: str) -> Card | None:
+    """The product that a poster shows: the named one, else what is being explained. Raises ``Problem``."""
+    for card in await services.catalogue.shelf(room.id, room.merchant):
+        if card.sku == sku:
+            return card
+    if sku:
+        raise Problem(404, "not_found", "this product is not on the room's shelf")
+    return next((card for card in await services.catalogue.pins(room.id) if card.explaining), None)
+
+
+def _picture(content: bytes, kind: str) -> Response:
+    headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
+    # A product's title inside an SVG must never run, should somebody open it by itself.
+    headers["content-security-policy"] = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    headers["cache-control"] = "private, max-age=300"
+    return Response(content, 200, headers, kind)

@@ -1,0 +1,274 @@
+"""Distribution: terms, distributors, rates, what they earn and take out, whose customer somebody is, and why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from commerce.attribution import explain
+from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.encode import plain
+from gateway.errors import Problem
+from gateway.schemas import Empty, Page
+from gateway.schemas_distribution import (
+    ApplyBody,
+    BindBody,
+    CommissionAnswer,
+    CountAnswer,
+    DistributorAnswer,
+    DistributorBody,
+    EarningView,
+    EnrolBody,
+    ExplanationAnswer,
+    HandOverBody,
+    RateBody,
+    RateView,
+    TermsAnswer,
+    TermsBody,
+    WithdrawalBody,
+    WithdrawalView,
+    WithdrawBody,
+)
+from gateway.services import Services
+
+MERCHANT = frozenset({"merchant"})
+VIEWER = frozenset({"viewer", "guest"})
+PAGING = {"after": "cursor: the last row's id", "limit": "1 to 200"}
+SHANGHAI = timedelta(hours=8)
+
+
+def distribution_operations(services: Services) -> list[Operation]:
+    """Operations under /api/v1/distribution, …/distributors, …/withdrawals, and a distributor's own."""
+    return [*_terms(services), *_distributors(services), *_own(services), *_money(services), *_customers(services)]
+
+
+def _terms(services: Services) -> list[Operation]:
+    distribution = services.distribution
+
+    async def read_terms(call: Call) -> TermsAnswer:
+        return TermsAnswer(**(await distribution.terms(call.who.merchant)).to_json())
+
+    async def set_terms(call: Call) -> TermsAnswer:
+        given = {name: value for name, value in msgspec.structs.asdict(call.body).items() if value is not None}
+        changed = await distribution.set_terms(call.who.merchant, given, call.who.person)
+        return TermsAnswer(**changed.to_json())
+
+    async def list_rates(call: Call) -> list[RateView]:
+        return [RateView(**plain(rate)) for rate in await distribution.rates(call.who.merchant)]
+
+    async def set_rate(call: Call) -> list[RateView]:
+        body: RateBody = call.body
+        rates = await distribution.set_rate(call.who.merchant, body.scope, body.target, body.first_bp, body.second_bp)
+        return [RateView(**plain(rate)) for rate in rates]
+
+    path, rates = "/api/v1/distribution", "/api/v1/distribution/rates"
+    return [
+        Operation("GET", path, "The terms", read_terms, MERCHANT, answer=TermsAnswer),
+        Operation("PUT", path, "Change terms", set_terms, MERCHANT, TermsBody, TermsAnswer),
+        Operation("GET", rates, "The rates", list_rates, MERCHANT, answer=list[RateView]),
+        Operation("PUT", rates, "Set a rate", set_rate, MERCHANT, RateBody, list[RateView]),
+    ]
+
+
+def _distributor(row: dict[str, Any]) -> DistributorAnswer:
+    return DistributorAnswer(row["person"], row["name"], row["parent"], row["level"], row["state"], row["created_ms"])
+
+
+def _distributors(services: Services) -> list[Operation]:
+    distribution = services.distribution
+
+    async def enrol(call: Call) -> DistributorAnswer:
+        body: EnrolBody = call.body
+        merchant = call.who.merchant
+        await services.people.person(merchant, body.person)
+        row = await distribution.enrol(
+            merchant, body.person, body.name, parent=body.parent, level=body.level, approved=True
+        )
+        return _distributor(row)
+
+    async def change_distributor(call: Call) -> DistributorAnswer:
+        body: DistributorBody = call.body
+        return _distributor(await distribution.change(call.who.merchant, call.path["person"], body.state, body.level))
+
+    async def list_distributors(call: Call) -> Page:
+        limit = page_limit(call)
+        rows = await distribution.distributors(call.who.merchant, call.query.get("after"), limit)
+        items = [{**plain(_distributor(row)), "available": row["available"]} for row in rows]
+        return Page(items=items, next=rows[-1]["person"] if len(rows) == limit else None)
+
+    async def apply_as_distributor(call: Call) -> DistributorAnswer:
+        body: ApplyBody = call.body
+        who = call.who
+        return _distributor(
+            await distribution.enrol(who.merchant, who.person, body.name, parent=body.parent, approved=False)
+        )
+
+    path, one = "/api/v1/distributors", "/api/v1/distributors/{person}"
+    return [
+        Operation("POST", path, "Make a distributor", enrol, MERCHANT, EnrolBody, DistributorAnswer, 201),
+        Operation("GET", path, "The distributors", list_distributors, MERCHANT, answer=Page, query=PAGING),
+        Operation("PATCH", one, "State or level", change_distributor, MERCHANT, DistributorBody, DistributorAnswer),
+        Operation(
+            "POST", "/api/v1/me/distributor", "Apply", apply_as_distributor, VIEWER, ApplyBody, DistributorAnswer, 201
+        ),
+    ]
+
+
+def _earning(row: dict[str, Any]) -> EarningView:
+    return EarningView(
+        commission=row["id"],
+        order=row["order_id"],
+        title=row["title"],
+        level=row["level"],
+        base=row["base"],
+        rate=row["rate_of"],
+        rate_bp=row["rate_bp"],
+        amount=row["amount"],
+        reversed=row["reversed"],
+        state=row["state"],
+        held=row["held"],
+        release=row["release_ms"],
+        created=row["created_ms"],
+    )
+
+
+def _withdrawal(row: dict[str, Any]) -> WithdrawalView:
+    return WithdrawalView(
+        row["id"],
+        row["person"],
+        row["amount"],
+        row["state"],
+        row["created_ms"],
+        row["decided_ms"],
+        row["number"],
+        row["reason"],
+    )
+
+
+async def _statement(services: Services, call: Call, person: str) -> CommissionAnswer:
+    limit = page_limit(call)
+    found = await services.distribution.statement(call.who.merchant, person, call.query.get("after"), limit)
+    rows, on = found["rows"], found["balances"]
+    return CommissionAnswer(
+        distributor=_distributor(found["distributor"]),
+        pending=on["commission_pending"],
+        frozen=on["commission_frozen"],
+        available=on["commission_available"],
+        leaving=on["commission_leaving"],
+        items=[_earning(row) for row in rows],
+        next=rows[-1]["id"] if len(rows) == limit else None,
+        withdrawals=[_withdrawal(row) for row in found["withdrawals"]],
+    )
+
+
+def _own(services: Services) -> list[Operation]:
+    distribution = services.distribution
+
+    async def read_own_commission(call: Call) -> CommissionAnswer:
+        return await _statement(services, call, call.who.person)
+
+    async def read_commission(call: Call) -> CommissionAnswer:
+        return await _statement(services, call, call.path["person"])
+
+    async def withdraw(call: Call) -> Any:
+        return await distribution.withdraw(call.who.merchant, call.who.person, call.body.amount, call_key(call))
+
+    mine, one = "/api/v1/me/commission", "/api/v1/distributors/{person}/commission"
+    return [
+        Operation("GET", mine, "What I earn", read_own_commission, VIEWER, answer=CommissionAnswer, query=PAGING),
+        Operation("GET", one, "What they earn", read_commission, MERCHANT, answer=CommissionAnswer, query=PAGING),
+        Operation(
+            "POST", "/api/v1/me/withdrawals", "Take money out", withdraw, VIEWER, WithdrawBody, WithdrawalView, 201
+        ),
+    ]
+
+
+def _money(services: Services) -> list[Operation]:
+    distribution = services.distribution
+
+    async def list_withdrawals(call: Call) -> Page:
+        limit = page_limit(call)
+        rows = await distribution.withdrawals(call.who.merchant, call.query.get("after"), limit)
+        items = [plain(_withdrawal(row)) for row in rows]
+        return Page(items=items, next=rows[-1]["id"] if len(rows) == limit else None)
+
+    async def decide_withdrawal(call: Call) -> Any:
+        body: WithdrawalBody = call.body
+        return await distribution.decide(
+            call.who.merchant, call.path["withdrawal"], body.decision, call.who.person, body.number, body.reason
+        )
+
+    async def list_held(call: Call) -> list[EarningView]:
+        return [_earning(row) for row in await distribution.held(call.who.merchant)]
+
+    async def clear_held(call: Call) -> CountAnswer:
+        return CountAnswer(await distribution.clear(call.who.merchant, call.path["commission"], call.who.person))
+
+    path = "/api/v1/withdrawals"
+    return [
+        Operation("GET", path, "Withdrawals", list_withdrawals, MERCHANT, answer=Page, query=PAGING),
+        Operation(
+            "POST", f"{path}/{{withdrawal}}", "Decide one", decide_withdrawal, MERCHANT, WithdrawalBody, WithdrawalView
+        ),
+        Operation("GET", "/api/v1/commission/held", "Held commission", list_held, MERCHANT, answer=list[EarningView]),
+        Operation(
+            "POST", "/api/v1/commission/{commission}/clear", "Let it go on", clear_held, MERCHANT, answer=CountAnswer
+        ),
+    ]
+
+
+def _customers(services: Services) -> list[Operation]:
+    distribution = services.distribution
+
+    async def list_bindings(call: Call) -> list[Any]:
+        return await distribution.bindings(call.who.merchant, call.path["person"])
+
+    async def bind(call: Call) -> Empty:
+        body: BindBody = call.body
+        await distribution.bind(call.who.merchant, call.path["person"], body.issuer, body.role, body.reason)
+        return Empty()
+
+    async def hand_over(call: Call) -> CountAnswer:
+        body: HandOverBody = call.body
+        return CountAnswer(await distribution.hand_over(call.who.merchant, body.role, body.of, body.to, body.reason))
+
+    async def explain_order(call: Call) -> ExplanationAnswer:
+        who, language = call.who, call.query.get("lang", "zh")
+        if language not in explain.LANGUAGES:
+            raise Problem(400, "invalid", "lang is zh or en")
+        order = await services.shop.order(who.merchant, call.path["id"])
+        decision = order.decision or {}
+        if not who.staff and who.person not in explain.candidates(decision):
+            raise Problem(404, "not_found", "there is no such order of yours to explain")
+        names = await services.attribution.names(who.merchant, sorted(explain.candidates(decision)))
+        role_words = {"zh": "另一位推荐人", "en": "another person"}[language]
+
+        def call_them(issuer: str | None, role: str | None) -> str:
+            shown = who.staff or issuer == who.person
+            name = names.get(issuer or "") or f"…{(issuer or '')[-6:]}"
+            return f"{name} ({explain.role_word(role, language)})" if shown else role_words
+
+        said = explain.explain(decision, language, call_them, _shanghai) if decision else []
+        return ExplanationAnswer(order.order, said, decision if who.staff else None)
+
+    path = "/api/v1/people/{person}/bindings"
+    return [
+        Operation("GET", path, "Whose customer they have been", list_bindings, MERCHANT, answer=list[dict[str, Any]]),
+        Operation("POST", path, "Make them somebody's", bind, MERCHANT, BindBody, Empty, 201),
+        Operation("POST", "/api/v1/hand-overs", "Hand customers over", hand_over, MERCHANT, HandOverBody, CountAnswer),
+        Operation(
+            "GET",
+            "/api/v1/orders/{id}/explanation",
+            "Who was credited and why, in words",
+            explain_order,
+            SIGNED_IN,
+            answer=ExplanationAnswer,
+            query={"lang": "zh (default) or en"},
+        ),
+    ]
+
+
+def _shanghai(ms: int) -> str:
+    return (datetime.fromtimestamp(ms / 1000, UTC) + SHANGHAI).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,66 @@
+/** A link's code and poster: shown in a sheet, saved as SVG or PNG. */
+
+import { h, put, sheet, toast } from "./dom.js";
+import { doer } from "./forms.js";
+import { explain, lang, t } from "./i18n.js";
+
+const PICTURE_TIMEOUT_MS = 10000;
+
+/** Fetch a file of ours as a data address: our pages load pictures from nowhere else. */
+export async function fetched(api, path) {
+  const response = await fetch(`/api/v1${path}`, {
+    headers: { Authorization: `Bearer ${api.token}` },
+    signal: AbortSignal.timeout(PICTURE_TIMEOUT_MS),
+  });
+  if (!response.ok) throw new Error((await response.json()).detail);
+  const blob = await response.blob();
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => resolve(reader.result));
+    reader.addEventListener("error", () => reject(reader.error));
+    reader.readAsDataURL(blob);
+  });
+}
+
+export function save(address, name) {
+  const anchor = h("a", { href: address, download: name });
+  document.body.append(anchor);
+  anchor.click();
+  anchor.remove();
+}
+
+async function savePng(image, name) {
+  const canvas = h("canvas", { width: image.naturalWidth, height: image.naturalHeight });
+  canvas.getContext("2d").drawImage(image, 0, 0);
+  save(canvas.toDataURL("image/png"), name);
+}
+
+/**
+ * @param {import("./api.js").Api} api
+ * @param {{token: string}} link
+ */
+export async function openPoster(api, link) {
+  const window = sheet({ title: t("m.poster"), testid: "poster-sheet", closeLabel: t("common.close") });
+  put(window.body, h("p.empty", {}, t("common.loading")));
+  const base = `/links/${encodeURIComponent(link.token)}`;
+  try {
+    const poster = await fetched(api, `${base}/poster?lang=${lang()}`);
+    const image = h("img.poster", { src: poster, alt: t("m.poster"), "data-testid": "poster" });
+    put(
+      window.body,
+      image,
+      h(
+        "div.form-foot",
+        {},
+        doer(t("m.savePng"), () => savePng(image, `poster-${link.token}.png`), { "data-testid": "poster-png" }),
+        doer(t("m.saveSvg"), async () => save(poster, `poster-${link.token}.svg`)),
+        doer(t("m.saveCode"), async () =>
+          save(await fetched(api, `${base}/code?format=png&scale=12`), `code-${link.token}.png`),
+        ),
+      ),
+    );
+  } catch (error) {
+    toast(explain(error), "error");
+    window.close();
+  }
+}

@@ -1,0 +1,78 @@
+"""A distributor's poster, from the board to the statement: scanned, bought by, refunded, and explained in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.stage import DESK, Theatre
+from tests.e2e.test_purchase import receipt
+from tests.harness import live_server
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def theatre(browser: Browser, tmp_path: Path) -> Iterator[Theatre]:
+    """On a server of its own: other tests of the folder count the shop's whole turnover."""
+    with live_server(tmp_path) as server:
+        house = Theatre(browser, server)
+        yield house
+        house.close()
+
+
+def test_a_poster_brings_a_buyer_and_the_statement_shows_what_came_and_went(theatre: Theatre) -> None:
+    server = theatre.server
+    boss, honey = server.seed["merchant_token"], server.seed["products"][1]
+
+    def call(method: str, path: str, body: Any = None, *, token: str = boss, key: str | None = None) -> Any:
+        headers = {"authorization": f"Bearer {token}"} | ({"idempotency-key": key} if key else {})
+        answer = httpx.request(method, f"{server.base}/api/v1{path}", json=body, headers=headers, timeout=60)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    call("PUT", "/distribution/rates", {"scope": "shop", "first_bp": 1_000})
+    fen = call("POST", "/auth/guest", {"room": server.room, "name": "阿芬"})
+    call("POST", "/distributors", {"person": fen["person"], "name": "阿芬"})
+    link = call("POST", "/links", {"room": server.room, "channel": "门店海报"}, token=fen["token"])
+
+    board = theatre.person(DESK)
+    board.sign_in("/merchant", server.seed["logins"]["merchant"])
+    board.see("link-row", token=link["token"]).locator('[data-testid="link-poster"]').click()
+    expect(board.see("poster")).to_be_visible()
+    with board.page.expect_download() as saved:
+        board.press("poster-png")
+    assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+    board.page.keyboard.press("Escape")
+
+    viewer = theatre.person(DESK, name="小雨")
+    viewer.enter(f"{link['url']}&q=1")
+    viewer.page.locator(f'#side-shelf [data-product="{honey["product"]}"] [data-testid="shelf-buy"]').click()
+    viewer.press("pay")
+    order = receipt(viewer)
+
+    board.press("refresh")
+    row = board.see("order-row", order=order)
+    expect(row).to_contain_text("阿芬")
+    row.locator('[data-testid="order-more"]').click()
+    board.see("in-words").locator("summary").click()
+    expect(board.see("in-words")).to_contain_text("分销佣金：阿芬")
+    distributor = board.see("distributor-row", person=fen["person"])
+    distributor.locator('[data-testid="statement-open"]').click()
+    expect(board.see("earning-row")).to_contain_text("¥5.90")
+    board.page.keyboard.press("Escape")
+
+    call("POST", f"/orders/{order}/refunds", {"reason": "七天无理由"}, key="back")
+    distributor.locator('[data-testid="statement-open"]').click()
+    expect(board.see("earning-row")).to_contain_text("¥5.90 − ¥5.90")
+    mine = call("GET", "/me/commission", token=fen["token"])
+    assert (mine["frozen"], mine["items"][0]["reversed"]) == (0, 590)
+    touches = call("GET", "/board")["by_link"]
+    assert [one["entries"] for one in touches if one["token"] == link["token"]] == [1]
+    audit = server.run("audit", check=False)
+    assert audit.returncode == 0, audit.stdout
