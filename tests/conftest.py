@@ -1,5 +1,11 @@
 """Fixtures that many tests share, so that there is one PostgreSQL for them all."""
 
+from hypothesis import settings
+
 from tests.postgres import anywhere, cluster, database, place
 
 __all__ = ["anywhere", "cluster", "database", "place"]
+
+# A machine that stands still for a second says nothing about the code under test.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
