@@ -396,15 +396,7 @@ class StreamReport(Struct):
     health: HealthView
 
 
-class StreamsAnswer(Struct):
-    live: bool
-    since: int | None
-    video: str | None
-    audio: str | None
-    width: int | None
-    height: int | None
-    media_ms: int | None
-    now: int
+class StreamsAnswer(StreamView):
     viewers: int
     publish: PublishView
     players: dict[str, int]
