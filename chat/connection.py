@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
+from websockets.datastructures import Headers
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode as WireCode
 from websockets.frames import Frame, Opcode
@@ -111,21 +112,31 @@ class Connection(Socket):
                 self.transport.abort()
             return
         self._buffer = None
-        wire = self._wire
-        wire.receive_data(head + mark)
-        events = wire.events_received()
-        accepted = False
+        self._wire.receive_data(head + mark)
+        events = self._wire.events_received()
         if events:
-            request = cast(Request, events[0])
-            response = wire.accept(request)
-            wire.send_response(response)
-            accepted = response.status_code == 101
-        out = b"".join(wire.data_to_send())
-        if not accepted:
-            self.phase = Phase.CLOSING
-            self.transport.write(out)
-            self.transport.close()
+            self._accept(cast(Request, events[0]), rest)
+        else:
+            self._turn_away()
+
+    def begin(self, target: str, headers: Sequence[tuple[str, str]], rest: bytes) -> None:
+        """Take a GET of HTTP/1.1 that was read, and found well-formed, by somebody else; `rest` came behind it."""
+        self._accept(Request(target, Headers(headers)), rest)
+
+    def _turn_away(self) -> None:
+        """End a connection whose request is none, or not for a WebSocket, with the parser's answer."""
+        self.phase = Phase.CLOSING
+        self.transport.write(b"".join(self._wire.data_to_send()))
+        self.transport.close()
+
+    def _accept(self, request: Request, rest: bytes) -> None:
+        wire = self._wire
+        response = wire.accept(request)
+        wire.send_response(response)
+        if response.status_code != 101:
+            self._turn_away()
             return
+        out = b"".join(wire.data_to_send())
         # The parser that read the request holds it, headers and all, for as long as it lives (1–3 KB a connection);
         # the bytes after the head were kept back, so a fresh one starts at a frame's first byte.
         wire.parser = WireProtocol.parse(wire)

@@ -193,6 +193,8 @@ class MailboxLimits:
     """Events, acknowledgements or people in one step of the store: some milliseconds of it."""
     waiting: int = 50_000
     """Events that wait to be written, and people whose acknowledgement does; above it the sender tries again."""
+    look_ms: int = 20
+    """Shortest time from one read to the next: a read for each of 2,000 joins a second would cost a third of a core."""
     retry_ms: int = 1_000
     """Pause after the store refused."""
     tries: int = 30

@@ -185,7 +185,8 @@ class Application:
     def _take(self, scope: dict[str, Any], address: str, on_lost: Callable[[], None]) -> Taken | None:
         """Give hub and playback connections to their own protocols; None leaves the request to Starlette."""
         if scope["path"].startswith("/ws/"):
-            return Taken(self.services.hub.connection(address, on_lost=on_lost), feed_head=True)
+            connection = self.services.hub.connection(address, on_lost=on_lost)
+            return Taken(connection, feed_head=True, begin=connection.begin)
         if scope["path"].startswith("/sse/"):
             return self._take_stream(scope, address, on_lost)
         return self.streaming.take(scope, address, on_lost)

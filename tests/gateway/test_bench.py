@@ -20,6 +20,8 @@ from tests.outside import need
 
 TINY = {
     "SIYU_BENCH_SOCKETS": "8",
+    "SIYU_BENCH_IDLE": "40",
+    "SIYU_BENCH_JOINS": "20",
     "SIYU_BENCH_VIEWERS": "4",
     "SIYU_BENCH_SECONDS": "0.2",
     "SIYU_BENCH_OUTSTANDING": "20",
