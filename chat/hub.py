@@ -302,7 +302,8 @@ class Hub:
         """Return the protocol for one accepted socket of a client at `address`.
 
         The caller gives it the transport by `connection_made`, then the request's head and what follows it by
-        `data_received`, or the request by `begin` where it has read it already. `on_lost` is called once, when the connection is gone.
+        `data_received`, or the request by `begin` where it has read it already. `on_lost` is called once, when the
+        connection is gone.
         """
         return Connection(self, address, on_lost)
 

@@ -1,8 +1,8 @@
 """The head of a WebSocket request that is as plain as browsers write it, read at a third of the price.
 
-A show begins with thousands of joins a second, and h11 spends 30 µs on a browser's fifteen headers. What is read here is a
-subset of RFC 9112 without anything that needs judgement: one whole head of GET in one piece, one Host, no body, names
-of letters, digits and hyphens, no control characters, no folding, no bare line feed, no percent-encoded path. All else
+A show begins with thousands of joins a second, and h11 spends 30 µs on a browser's fifteen headers. What is read here
+is a subset of RFC 9112 without anything that needs judgement: one whole head of GET in one piece, one Host, no body,
+names of letters, digits and hyphens, no control characters, no folding, no bare line feed, no percent-encoded path. All else
 is left to h11, which refuses it or reads it.
 """
 

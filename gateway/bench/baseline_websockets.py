@@ -1,4 +1,4 @@
-"""The websockets library's own server on uvloop, as a program: what `gateway/bench/ws_servers.py` says of all of them."""
+"""The websockets library's own server on uvloop, as a program: does what `gateway/bench/ws_servers.py` says."""
 
 from __future__ import annotations
 

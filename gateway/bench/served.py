@@ -44,7 +44,9 @@ class Served:
         """Tokens of so many viewers of the room."""
         merchant = self.tokens.read(self.viewer_token).merchant
         return [
-            self.tokens.mint(person=f"viewer{number:014}", name="小雨", role="viewer", merchant=merchant, room=self.room)[0]
+            self.tokens.mint(
+                person=f"viewer{number:014}", name="小雨", role="viewer", merchant=merchant, room=self.room
+            )[0]
             for number in range(count)
         ]
 

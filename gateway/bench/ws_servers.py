@@ -2,8 +2,8 @@
 
     PROGRAM PORT COUNT GREETING_BYTES PAYLOAD_BYTES SECONDS
 
-A client gets a text of so many bytes as it comes (0: none). Once `COUNT` are there, and with `SECONDS` above 0, a text of
-`PAYLOAD_BYTES` goes to all again and again for so long, each time to sockets that have taken the last one; then
+A client gets a text of so many bytes as it comes (0: none). Once `COUNT` are there, and with `SECONDS` above 0, a text
+of `PAYLOAD_BYTES` goes to all again and again for so long, each time to sockets that have taken the last one; then
 `{"passes": …, "cpu_s": …}` is written and all are closed. None of them checks a token or keeps a history.
 """
 
@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.bench.outside_play import About, others
-from gateway.bench.outsiders import Outsider, OutsiderMissing, find_program, free_port, npm_modules, pip_packages
+from gateway.bench.outsiders import Outsider, find_program, free_port, npm_modules, pip_packages
 from gateway.bench.process import BenchError, Child, cores
 from gateway.bench.report import Baseline
 from gateway.bench.sink import UPGRADE, Received, sink
@@ -60,7 +60,9 @@ Start = Callable[[set[int], int, int, int, float], AbstractContextManager[Outsid
 
 
 @contextlib.contextmanager
-def _program(command: list[str], cpus: set[int], *numbers: float, environment: Mapping[str, str] | None = None) -> Iterator[Outsider]:
+def _program(
+    command: list[str], cpus: set[int], *numbers: float, environment: Mapping[str, str] | None = None
+) -> Iterator[Outsider]:
     with tempfile.TemporaryDirectory(prefix="siyu-bench-") as folder:
         port = free_port()
         whole = [*command, str(port), *(str(number) for number in numbers)]
@@ -112,7 +114,7 @@ def beside(about: About, measure: Callable[[Start], float]) -> tuple[Baseline, .
 
 
 def broadcast_rate(start: Start, count: int, payload_bytes: int, seconds: float) -> float:
-    """Sends per CPU second of a server that broadcasts. Raises OutsiderMissing, BenchError."""
+    """Sends per CPU second of a server that broadcasts. Raises BenchError."""
     ours, theirs = cores()
     with start(ours, count, 0, payload_bytes, seconds) as server:
         with Child(sink, server.port, count, UPGRADE, cpus=theirs) as clients:

@@ -50,6 +50,8 @@ REPORT = Report(
     ("name", "figures"),
     [
         ("fanout", FANOUT),
+        ("rss", ["idle viewer"]),
+        ("joins", ["joins"]),
         ("holds", ["durable holds", "durable holds", "beside a busy loop", "refusals, sold out"]),
         ("flv", ["FLV at 2 Mbit/s"]),
         ("rtmp", ["RTMP publish at 2 Mbit/s", "RTMP play at 2 Mbit/s"]),
