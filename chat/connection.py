@@ -100,6 +100,11 @@ class Connection(Socket):
         else:
             self._discard(data)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave the room, and let go of the parser: it and its generator hold one another."""
+        super().connection_lost(exc)
+        self._wire.parser.close()
+
     # Handshake
 
     def _read_head(self, data: bytes) -> None:

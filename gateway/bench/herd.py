@@ -47,7 +47,7 @@ class Joined:
 
 def herd(pipe: Connection, port: int, requests: Sequence[bytes], per_s: float) -> None:
     """Join with each request, at most so many a second (0: as fast as it goes); say `Joined`, stay until told to go."""
-    found, sockets = _join(port, requests, per_s)
+    found, sockets = join(port, requests, per_s)
     pipe.send(found)
     buffer = bytearray(READ_BYTES)
     deadline_s = time.monotonic() + WAIT_S
@@ -62,7 +62,13 @@ def herd(pipe: Connection, port: int, requests: Sequence[bytes], per_s: float) -
         client.close()
 
 
-def _join(port: int, requests: Sequence[bytes], per_s: float) -> tuple[Joined, dict[int, socket.socket]]:
+def join(
+    port: int, requests: Sequence[bytes], per_s: float, *, receive_bytes: int = 0
+) -> tuple[Joined, dict[int, socket.socket]]:
+    """Join with each request; give how it went, and the sockets by their numbers in the order of the requests.
+
+    `receive_bytes` is what the kernel keeps for a socket that is not read (0: what it likes). Raises BenchError.
+    """
     sockets: dict[int, socket.socket] = {}
     opening: dict[int, tuple[float, bytes, bytearray]] = {}
     took_s: list[float] = []
@@ -76,6 +82,8 @@ def _join(port: int, requests: Sequence[bytes], per_s: float) -> tuple[Joined, d
             allowed = len(requests) if not per_s else int((now_s - start_s) * per_s) + 1
             while asked < min(allowed, len(requests)) and len(opening) < OPENING_MAX:
                 client = socket.socket()
+                if receive_bytes:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
                 client.setblocking(False)
                 client.connect_ex((HOST, port))
                 sockets[client.fileno()] = client
