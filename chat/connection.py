@@ -183,10 +183,18 @@ class Connection(Socket):
     def _feed(self, data: bytes) -> None:
         wire = self._wire
         wire.receive_data(data)
-        for event in wire.events_received():
+        events = wire.events_received()
+        # The parser has read everything by now, and its pongs wait: each goes out before the answers to what came
+        # after its ping, and what else the parser says (its answer to a close frame) after all of them.
+        waiting = wire.data_to_send()
+        for event in events:
             if self.phase is not Phase.OPEN:
                 break
-            self._read_frame(cast(Frame, event))
+            received = cast(Frame, event)
+            if received.opcode is Opcode.PING and waiting:
+                self.transport.write(waiting.pop(0))
+            self._read_frame(received)
+        wire.writes[:0] = waiting
         self._write_wire()
 
     def _read_frame(self, received: Frame) -> None:
@@ -210,6 +218,11 @@ class Connection(Socket):
                 self._buffer = bytearray(data)
             return
         self._buffer = None
+        self._read_message(data)
+
+    def _read_message(self, data: bytes | bytearray) -> None:
+        """Run the commands of one whole text message."""
+        hub = self._hub
         try:
             commands = decode(data, hub.limits.commands_per_frame)
         except BadFrame as error:

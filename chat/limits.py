@@ -102,6 +102,9 @@ class HubLimits:
     slice_sockets: int = 500
     slice_ms: float = 2.0
     """A pass yields to the loop after so many sockets or so long, so that a hold never waits behind 20,000 writes."""
+    slice_rest_ms: float = 1.0
+    """A pass rests so long between two slices while another thread has work: the interpreter lock is else given away
+    only each 5 ms, and a ledger's batch needs it a dozen times."""
 
     notsent_bytes: int = 64 * KIB
     """TCP_NOTSENT_LOWAT: without it the kernel swallows megabytes before a stalled reader shows."""

@@ -365,6 +365,7 @@ def _open_hub(
     personal: PersonalEvents,
     bus: Broker,
     clock: Callable[[], int],
+    others_wait: Callable[[], bool],
 ) -> Hub:
     """The hub with the shop's commands; each start of the process is an epoch of its own."""
     return Hub(
@@ -376,6 +377,7 @@ def _open_hub(
         audit=audit,
         ban_store=bans,
         personal_store=personal,
+        others_wait=others_wait,
     )
 
 
@@ -439,7 +441,16 @@ async def open_application(
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans = RoomAudit(), Bans(store, clock=clock)
     personal, bus = PersonalEvents(store, clock=clock), open_bus(settings)
-    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, personal, bus, clock)
+    hub = _open_hub(
+        partial(_authenticate, tokens, rooms),
+        desk,
+        audit,
+        bans,
+        personal,
+        bus,
+        clock,
+        lambda: shop.ledger.waiting > 0,
+    )
     webhooks = Webhooks(store, clock=clock)
     sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
     media_hooks = await _open_media_hooks(store, clock)

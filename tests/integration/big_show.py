@@ -122,7 +122,10 @@ def play_show(shop: Shopfloor, viewers: int, seconds: float, lines_per_s: int, *
         for number in range(viewers)
     ]
     sale = shop.sale(total=100_000, per_person=900, start=False)
-    with Crowd(shop.server.http_port) as crowd, Child(audience, shop.server.http_port, requests, JOINS_PER_S, []) as child:
+    with (
+        Crowd(shop.server.http_port) as crowd,
+        Child(audience, shop.server.http_port, requests, JOINS_PER_S, []) as child,
+    ):
         stage = _Stage(shop, crowd, show)
         stage.pump(child.waiting)
         show.joined_s = child.receive().wall_s
