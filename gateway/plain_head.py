@@ -2,8 +2,8 @@
 
 A show begins with thousands of joins a second, and h11 spends 30 µs on a browser's fifteen headers. What is read here
 is a subset of RFC 9112 without anything that needs judgement: one whole head of GET in one piece, one Host, no body,
-names of letters, digits and hyphens, no control characters, no folding, no bare line feed, no percent-encoded path. All else
-is left to h11, which refuses it or reads it.
+names of letters, digits and hyphens, no control characters, no folding, no bare line feed, no percent-encoded path. All
+else is left to h11, which refuses it or reads it.
 """
 
 from __future__ import annotations

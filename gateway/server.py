@@ -186,7 +186,7 @@ async def _shut_down(
 def freeze_start_up() -> None:
     """Take what imports and start-up made out of the garbage collector's rounds: it stays until the end.
 
-    That is 90,000 objects less to look at each time, and about 7 % of the CPU time of a hold. What lives long after that,
+    That is 90,000 objects less to look at each time, about 7 % of the CPU time of a hold. What lives long after that,
     above all connections, is looked through by our own clock only: 15,000 viewers take 140 ms, in which nobody is
     answered, and the collector would do so whenever they have become a quarter more.
     """

@@ -2,7 +2,8 @@
 
 Nothing of theirs is in this repository. nginx is Debian's (`nginx-light libnginx-mod-rtmp`); packages of npm and pip
 are installed on first use into the user's cache (`$XDG_CACHE_HOME/siyu-bench`, else `~/.cache/siyu-bench`), in the
-version named here. One that cannot be had is left out, and the report says so and why. `SIYU_BENCH_OUTSIDERS=no`: none is run.
+version named here. One that cannot be had is left out, and the report says so and why. With
+`SIYU_BENCH_OUTSIDERS=no` none is run.
 """
 
 from __future__ import annotations

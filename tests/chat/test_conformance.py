@@ -36,8 +36,8 @@ QUICK = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.1.*", "6.2.*", "6.3.*", "7.*"]
 CONCURRENCY = 4
 PASSED = {"OK", "NON-STRICT", "INFORMATIONAL"}
 EXPLAINED = {"7.1.5": ("FAILED", "WRONG CODE")}
-"""A peer closes in the middle of a fragmented message. websockets' core takes that for an unfinished message and closes with
-1002 where Autobahn wants the peer's own 1000 back; RFC 6455 section 5.5.1 wants a close frame, and either way it ends."""
+"""A peer closes in the middle of a fragmented message. websockets' core takes that for an unfinished message and closes
+with 1002, where Autobahn wants the peer's own 1000 back. Either way the connection ends with a close frame."""
 
 
 class Echo(Connection):
@@ -68,7 +68,7 @@ class Echo(Connection):
         self.send(bytes((made[0] + self._binary,)) + made[1:])
 
 
-async def run(cases: list[str] | None) -> dict[str, tuple[str, str]]:
+async def run(cases: list[str]) -> dict[str, tuple[str, str]]:
     """Run the cases; the verdicts on exchange and close, by case, of those that did not pass."""
     hub = Hub(authenticate=member_of, commands={}, clock=Clock(), broker=MemoryBroker(), limits=LIMITS, epoch="e1")
     await hub.start()
@@ -81,7 +81,7 @@ async def run(cases: list[str] | None) -> dict[str, tuple[str, str]]:
     finally:
         server.close()
         await hub.close()
-    assert len(results) > 40
+    assert results
     verdicts = {one.case_id: (one.behavior.value, one.behavior_close.value) for one in results}
     return {case: verdict for case, verdict in verdicts.items() if not set(verdict) <= PASSED}
 
@@ -91,5 +91,6 @@ async def test_autobahn_s_cases_of_the_protocol_pass() -> None:
 
 
 @pytest.mark.soak
-async def test_all_of_autobahn_s_cases_pass() -> None:
-    assert await run(None) == EXPLAINED
+@pytest.mark.parametrize("cases", ["6.*", "9.*", "10.*", "12.1.*", "12.2.*", "12.3.*", "12.4.*", "12.5.*", "13.*"])
+async def test_autobahn_s_long_cases_pass(cases: str) -> None:
+    assert await run([cases]) == {}

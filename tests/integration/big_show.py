@@ -1,4 +1,4 @@
-"""A show in a room full of viewers: chat above the room's cap, notices, a flash sale; and what its viewers saw of it."""
+"""A show in a room full of viewers: chat over the room's cap, notices, a flash sale; and what its viewers saw."""
 
 from __future__ import annotations
 
@@ -31,12 +31,16 @@ class Show:
     """What was done, and what came of it."""
 
     viewers: int
+    stalled: int
     seconds: float
     notices: int = 0
     lines: int = 0
     holds: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     commands_ms: list[float] = field(default_factory=list)
+    """Of commands that the loop answers."""
+    holds_ms: list[float] = field(default_factory=list)
+    """Of commands that a synced commit answers."""
     chat_delays_ms: list[float] = field(default_factory=list)
     joined_s: float = 0.0
     seen: Seen | None = None
@@ -47,12 +51,19 @@ class Show:
         """All of it, for people."""
         assert self.seen is not None
         lines = [
-            f"{self.viewers} viewers (in within {self.joined_s:.1f} s), {self.seconds:.0f} s: {self.lines} lines offered "
-            f"({self.lines / self.seconds:.0f} a second), {len(self.chat_delays_ms) / self.seconds:.0f} a second seen, "
-            f"{self.notices} notices, {self.holds} holds, answers {dict(self.answers)}",
-            f"P0 to each viewer: median {percentile(self.seen.delays_ms, 0.5):.0f} ms, 99 of 100 {self.seen.p99_ms():.0f} ms",
-            f"chat to a viewer: 99 of 100 {percentile(self.chat_delays_ms, 0.99):.0f} ms",
-            f"commands: median {percentile(self.commands_ms, 0.5):.1f} ms, 99 of 100 {percentile(self.commands_ms, 0.99):.1f} ms",
+            f"{self.viewers} viewers (in within {self.joined_s:.1f} s), {self.stalled} who never read, "
+            f"{self.seconds:.0f} s: {self.lines / self.seconds:.0f} lines a second offered, "
+            f"{len(self.chat_delays_ms) / self.seconds:.0f} seen, {self.notices} notices, {self.holds} holds, "
+            f"answers {dict(self.answers)}",
+            *(
+                f"{name}: median {percentile(delays_ms, 0.5):.1f} ms, 99 of 100 {percentile(delays_ms, 0.99):.1f} ms"
+                for name, delays_ms in (
+                    ("P0 to each viewer", self.seen.delays_ms),
+                    ("chat to a viewer", self.chat_delays_ms),
+                    ("commands", self.commands_ms),
+                    ("holds", self.holds_ms),
+                )
+            ),
         ]
         if self.raw is not None:
             lines.append(
@@ -68,7 +79,7 @@ class _Stage:
     def __init__(self, shop: Shopfloor, crowd: Crowd, show: Show) -> None:
         self.show = show
         self.crowd = crowd
-        self._sent: dict[tuple[int, int], float] = {}
+        self._sent: dict[tuple[int, int], tuple[float, list[float]]] = {}
         crowd.answered = self._answered
         self.host = shop.host(crowd)
         self.watcher = shop.join(crowd, "watcher")
@@ -77,14 +88,16 @@ class _Stage:
 
     def send(self, client: HubClient, cmd: str, **arguments: Any) -> int:
         number = client.send(cmd, **arguments)
-        self._sent[id(client), number] = time.monotonic()
+        took_ms = self.show.commands_ms if cmd in ("chat.send", "notice") else self.show.holds_ms
+        self._sent[id(client), number] = time.monotonic(), took_ms
         return number
 
     def _answered(self, client: HubClient, number: int, answer: dict[str, Any]) -> None:
-        sent_s = self._sent.pop((id(client), number), None)
-        if sent_s is None:
+        sent = self._sent.pop((id(client), number), None)
+        if sent is None:
             return
-        self.show.commands_ms.append((time.monotonic() - sent_s) * 1000)
+        sent_s, took_ms = sent
+        took_ms.append((time.monotonic() - sent_s) * 1000)
         self.show.answers["ok" if answer.get("ok") else answer["error"]["code"]] += 1
 
     def pump(self, until: Callable[[], bool]) -> None:
@@ -112,19 +125,25 @@ class _Stage:
         return not self._sent
 
 
-def play_show(shop: Shopfloor, viewers: int, seconds: float, lines_per_s: int, *, raw: bool) -> Show:
-    """Fill the room, play the show, and with `raw` write to as many sockets in a bare loop after it."""
-    show = Show(viewers, seconds)
+def play_show(
+    shop: Shopfloor, viewers: int, seconds: float, lines_per_s: int, *, raw: bool = False, stalled: int = 0
+) -> Show:
+    """Fill the room, play the show, and with `raw` write to as many sockets in a bare loop after it.
+
+    Beside the viewers there are so many who are `stalled`: they join and never read again.
+    """
+    show = Show(viewers, stalled, seconds)
     room = shop.server.room
     requests = [
         # Without compression, as the viewers look for marks in what they read.
         _uncompressed(browser_request(f"/ws/{room}?token={shop.token(f'viewer-{number:012}')}"))
-        for number in range(viewers)
+        for number in range(viewers + stalled)
     ]
+    doors = (shop.server.http_port, requests[stalled:], JOINS_PER_S, requests[:stalled])
     sale = shop.sale(total=100_000, per_person=900, start=False)
     with (
         Crowd(shop.server.http_port) as crowd,
-        Child(audience, shop.server.http_port, requests, JOINS_PER_S, []) as child,
+        Child(audience, *doors) as child,
     ):
         stage = _Stage(shop, crowd, show)
         stage.pump(child.waiting)
@@ -148,7 +167,7 @@ def _uncompressed(request: bytes) -> bytes:
 
 
 def _act(stage: _Stage, sale: str, lines_per_s: int) -> None:
-    show, crowd = stage.show, stage.crowd
+    show = stage.show
     speakers, buyers = itertools.cycle(stage.chatters), itertools.cycle(reversed(stage.chatters))
     start_s = time.monotonic()
     started: int | None = None

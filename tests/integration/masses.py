@@ -1,7 +1,8 @@
 """Masses of viewers in a process of their own, who only look for marks, and the raw writes to compare them with.
 
-A mark is a text `@P0-NUMBER-NANOSECONDS@` in what the room is told; the nanoseconds are the machine's monotonic clock when it
-was sent, so a delay is what lies between the sender's clock and the reader's read, in whichever process each is.
+A mark is a text `@P0-NUMBER-NANOSECONDS@` in what the room is told; the nanoseconds are the machine's monotonic clock
+when it was sent, so a delay is what lies between the sender's clock and the reader's read, in whichever process each
+is.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class _Sea:
         for client in self._clients:
             self._drop(client)
             client.dropped_s = now_s
-            client.due_s = now_s + random.random() * BACKOFF_S  # noqa: S311 - spreads load
+            client.due_s = now_s + random.random() * BACKOFF_S
         self._until(lambda: self._in == len(self._clients))
         self._pipe.send("back")
         self._until(lambda: told(self._pipe))
@@ -167,7 +167,7 @@ class _Sea:
             data = b""
         if not data:
             self._storm.resets += 1
-            self._again(client, BACKOFF_S * random.random())  # noqa: S311 - spreads load
+            self._again(client, BACKOFF_S * random.random())
             return
         client.buffer += data
         if not client.head:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.limits import RoomLimits
+from chat.limits import HubLimits, RoomLimits
 from tests import postgres, redis_server
 from tests.harness import LiveServer, live_server
 from tests.integration.big_show import Show, percentile, play_show
@@ -36,7 +36,7 @@ def assert_nothing_lost(show: Show) -> None:
 
 def test_a_show_of_hundreds_loses_no_notice_and_caps_its_chat(tmp_path: Path) -> None:
     with live_server(tmp_path) as server:
-        show = play_show(Shopfloor(server), viewers=400, seconds=3.0, lines_per_s=LINES_PER_S, raw=False)
+        show = play_show(Shopfloor(server), viewers=300, seconds=2.0, lines_per_s=LINES_PER_S)
         print(show.words())
         assert_nothing_lost(show)
 
@@ -51,6 +51,22 @@ def test_in_a_show_of_15000_notices_are_as_quick_as_raw_writes(tmp_path: Path) -
         assert show.seen is not None and show.raw is not None
         assert show.seen.p99_ms() <= 3 * show.raw.p99_ms()
         assert percentile(show.commands_ms, 0.99) <= 20
+
+
+@pytest.mark.soak
+def test_1000_who_never_read_cost_5000_who_do_a_tenth_at_most(tmp_path: Path) -> None:
+    raise_file_limit(20_000)
+    with live_server(tmp_path) as server:
+        shop = Shopfloor(server)
+        alone = play_show(shop, viewers=5_000, seconds=20.0, lines_per_s=LINES_PER_S)
+        before_kib = shop.memory_kib()
+        beside = play_show(shop, viewers=5_000, seconds=20.0, lines_per_s=LINES_PER_S, stalled=1_000)
+        print(alone.words(), beside.words(), f"memory: {before_kib} KiB, then {shop.memory_kib()} KiB", sep="\n")
+        for show in (alone, beside):
+            assert_nothing_lost(show)
+        assert alone.seen is not None and beside.seen is not None
+        assert (shop.memory_kib() - before_kib) * 1024 < beside.stalled * HubLimits().skip_bytes
+        assert beside.seen.p99_ms() <= 1.1 * alone.seen.p99_ms()
 
 
 @contextlib.contextmanager

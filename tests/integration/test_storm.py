@@ -1,4 +1,4 @@
-"""All viewers lose their connection at once and come back with `since`: nothing is lost or doubled, the server stays."""
+"""All viewers drop at once and come back with `since`: nothing is lost or doubled, and the server stays."""
 
 from __future__ import annotations
 
