@@ -220,7 +220,7 @@ class Connection(Socket):
         self._buffer = None
         self._read_message(data)
 
-    def _read_message(self, data: bytes | bytearray) -> None:
+    def _read_message(self, data: bytes | bytearray | memoryview) -> None:
         """Run the commands of one whole text message."""
         hub = self._hub
         try:

@@ -360,12 +360,12 @@ def _open_shop(
 def _open_hub(
     authenticate: Callable[[str, str], Member],
     desk: Desk,
+    shop: Shop,
     audit: RoomAudit,
     bans: Bans,
     personal: PersonalEvents,
     bus: Broker,
     clock: Callable[[], int],
-    others_wait: Callable[[], bool],
 ) -> Hub:
     """The hub with the shop's commands; each start of the process is an epoch of its own."""
     return Hub(
@@ -377,7 +377,7 @@ def _open_hub(
         audit=audit,
         ban_store=bans,
         personal_store=personal,
-        others_wait=others_wait,
+        others_wait=lambda: shop.ledger.waiting > 0,
     )
 
 
@@ -441,16 +441,7 @@ async def open_application(
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans = RoomAudit(), Bans(store, clock=clock)
     personal, bus = PersonalEvents(store, clock=clock), open_bus(settings)
-    hub = _open_hub(
-        partial(_authenticate, tokens, rooms),
-        desk,
-        audit,
-        bans,
-        personal,
-        bus,
-        clock,
-        lambda: shop.ledger.waiting > 0,
-    )
+    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, shop, audit, bans, personal, bus, clock)
     webhooks = Webhooks(store, clock=clock)
     sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
     media_hooks = await _open_media_hooks(store, clock)

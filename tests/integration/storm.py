@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 
 from gateway.bench.process import told
 from gateway.bench.sink import READ_BYTES, READY_MAX
+from tests.integration.masses import PONG
 
 _OFFSET = re.compile(rb'"o":(\d+)')
 _ROOM = re.compile(rb'^\[\{"t":"room","epoch":"([^"]+)","offset":(\d+),"resumed":(true|false)')
@@ -21,7 +22,7 @@ OPENING_MAX = 500
 """Connections being opened at a time by the whole storm: what a backlog of 4,096 takes without a word."""
 BACKOFF_S = 0.3
 """Spread over which clients come back that were not told when."""
-TIMEOUT_S = 120.0
+TIMEOUT_S = 300.0
 
 
 @dataclass(slots=True)
@@ -191,7 +192,9 @@ class _Sea:
             if data[at] & 0x0F == 8:
                 self._closed(client, payload)
                 return
-            if data[at] & 0x0F == 1:
+            if data[at] & 0x0F == 9 and client.sock is not None:
+                client.sock.sendall(PONG)
+            elif data[at] & 0x0F == 1:
                 client.note(payload)
                 if client.due_s >= 0:
                     self._arrived(client)

@@ -11,7 +11,8 @@ import pytest
 from chat.limits import HubLimits, RoomLimits
 from tests import postgres, redis_server
 from tests.harness import LiveServer, live_server
-from tests.integration.big_show import Show, percentile, play_show
+from tests.integration.big_show import Show, play_show
+from tests.integration.masses import percentile
 from tests.integration.outsiders import wait_until
 from tests.integration.shopfloor import Shopfloor
 from tests.integration.sockets import raise_file_limit
