@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
+from websockets.datastructures import Headers
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode as WireCode
 from websockets.frames import Frame, Opcode
@@ -99,6 +100,11 @@ class Connection(Socket):
         else:
             self._discard(data)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave the room, and let go of the parser: it and its generator hold one another."""
+        super().connection_lost(exc)
+        self._wire.parser.close()
+
     # Handshake
 
     def _read_head(self, data: bytes) -> None:
@@ -111,21 +117,31 @@ class Connection(Socket):
                 self.transport.abort()
             return
         self._buffer = None
-        wire = self._wire
-        wire.receive_data(head + mark)
-        events = wire.events_received()
-        accepted = False
+        self._wire.receive_data(head + mark)
+        events = self._wire.events_received()
         if events:
-            request = cast(Request, events[0])
-            response = wire.accept(request)
-            wire.send_response(response)
-            accepted = response.status_code == 101
-        out = b"".join(wire.data_to_send())
-        if not accepted:
-            self.phase = Phase.CLOSING
-            self.transport.write(out)
-            self.transport.close()
+            self._accept(cast(Request, events[0]), rest)
+        else:
+            self._turn_away()
+
+    def begin(self, target: str, headers: Sequence[tuple[str, str]], rest: bytes) -> None:
+        """Take a GET of HTTP/1.1 that was read, and found well-formed, by somebody else; `rest` came behind it."""
+        self._accept(Request(target, Headers(headers)), rest)
+
+    def _turn_away(self) -> None:
+        """End a connection whose request is none, or not for a WebSocket, with the parser's answer."""
+        self.phase = Phase.CLOSING
+        self.transport.write(b"".join(self._wire.data_to_send()))
+        self.transport.close()
+
+    def _accept(self, request: Request, rest: bytes) -> None:
+        wire = self._wire
+        response = wire.accept(request)
+        wire.send_response(response)
+        if response.status_code != 101:
+            self._turn_away()
             return
+        out = b"".join(wire.data_to_send())
         # The parser that read the request holds it, headers and all, for as long as it lives (1–3 KB a connection);
         # the bytes after the head were kept back, so a fresh one starts at a frame's first byte.
         wire.parser = WireProtocol.parse(wire)
@@ -167,10 +183,18 @@ class Connection(Socket):
     def _feed(self, data: bytes) -> None:
         wire = self._wire
         wire.receive_data(data)
-        for event in wire.events_received():
+        events = wire.events_received()
+        # The parser has read everything by now, and its pongs wait: each goes out before the answers to what came
+        # after its ping, and what else the parser says (its answer to a close frame) after all of them.
+        waiting = wire.data_to_send()
+        for event in events:
             if self.phase is not Phase.OPEN:
                 break
-            self._read_frame(cast(Frame, event))
+            received = cast(Frame, event)
+            if received.opcode is Opcode.PING and waiting:
+                self.transport.write(waiting.pop(0))
+            self._read_frame(received)
+        wire.writes[:0] = waiting
         self._write_wire()
 
     def _read_frame(self, received: Frame) -> None:
@@ -194,6 +218,11 @@ class Connection(Socket):
                 self._buffer = bytearray(data)
             return
         self._buffer = None
+        self._read_message(data)
+
+    def _read_message(self, data: bytes | bytearray | memoryview) -> None:
+        """Run the commands of one whole text message."""
+        hub = self._hub
         try:
             commands = decode(data, hub.limits.commands_per_frame)
         except BadFrame as error:

@@ -77,7 +77,8 @@ class Hub:
     """Rooms and their connections on this node.
 
     `epoch` names this life of all rooms' offsets: a new one per process start. `commands` are handlers beside the
-    hub's own; `clock` gives Unix milliseconds.
+    hub's own; `clock` gives Unix milliseconds. `others_wait` tells whether another thread of this process has work
+    that somebody waits for: a walk over many sockets then lets it run from time to time.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Hub:
         audit: AuditTrail | None = None,
         ban_store: BanStore | None = None,
         personal_store: PersonalStore | None = None,
+        others_wait: Callable[[], bool] = lambda: False,
     ) -> None:
         self.audit = audit
         self.ban_store = ban_store
@@ -108,7 +110,8 @@ class Hub:
         self._text_filter = text_filter
         self._channels: dict[str, Channel] = {}
         self._joins = JoinGate(self.limits.joins_per_s, self.limits.joins_burst, clock())
-        self._fanout = Fanout(self._call_soon, self.limits)
+        self._fanout = Fanout(self._go_on, self.limits)
+        self._others_wait = others_wait
         self._draining = False
         self._callers: dict[tuple[str, str, str], Caller] = {}
         self._polls: dict[str, PollSession] = {}
@@ -151,8 +154,10 @@ class Hub:
         self.wheel.stop()
         await self._broker.close()
 
-    def _call_soon(self, call: Callable[[], None]) -> object:
-        return asyncio.get_running_loop().call_soon(call)
+    def _go_on(self, walk: Callable[[], None]) -> object:
+        """Go on with a walk in the loop's next turn, or after a rest when other threads wait for the interpreter."""
+        loop = asyncio.get_running_loop()
+        return loop.call_later(self.limits.slice_rest_ms / 1000, walk) if self._others_wait() else loop.call_soon(walk)
 
     # Rooms
 
@@ -298,11 +303,12 @@ class Hub:
 
     # Connections
 
-    def connection(self, address: str, on_lost: Callable[[], None] | None = None) -> asyncio.Protocol:
+    def connection(self, address: str, on_lost: Callable[[], None] | None = None) -> Connection:
         """Return the protocol for one accepted socket of a client at `address`.
 
         The caller gives it the transport by `connection_made`, then the request's head and what follows it by
-        `data_received`. `on_lost` is called once, when the connection is gone.
+        `data_received`, or the request by `begin` where it has read it already. `on_lost` is called once, when the
+        connection is gone.
         """
         return Connection(self, address, on_lost)
 

@@ -102,6 +102,9 @@ class HubLimits:
     slice_sockets: int = 500
     slice_ms: float = 2.0
     """A pass yields to the loop after so many sockets or so long, so that a hold never waits behind 20,000 writes."""
+    slice_rest_ms: float = 1.0
+    """A pass rests so long between two slices while another thread has work: the interpreter lock is else given away
+    only each 5 ms, and a ledger's batch needs it a dozen times."""
 
     notsent_bytes: int = 64 * KIB
     """TCP_NOTSENT_LOWAT: without it the kernel swallows megabytes before a stalled reader shows."""
@@ -193,6 +196,8 @@ class MailboxLimits:
     """Events, acknowledgements or people in one step of the store: some milliseconds of it."""
     waiting: int = 50_000
     """Events that wait to be written, and people whose acknowledgement does; above it the sender tries again."""
+    look_ms: int = 20
+    """Shortest time from one read to the next: a read for each of 2,000 joins a second would cost a third of a core."""
     retry_ms: int = 1_000
     """Pause after the store refused."""
     tries: int = 30

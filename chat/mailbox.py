@@ -44,6 +44,9 @@ class Mailbox:
         """Whose events are to be read, and how often that has failed."""
         self._given: dict[Sink, int] = {}
         """The highest sequence a connection was given; only of those who were given one."""
+        self._read_s = 0.0
+        """When the store was last read (the loop's clock)."""
+        self._later: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -98,17 +101,31 @@ class Mailbox:
         # What comes in the same turn of the loop is one batch.
         await asyncio.sleep(0)
         try:
-            while self._posts or self._acks or self._looks:
+            while self._posts or self._acks or self._may_read():
                 # Nobody has seen what is not written yet, whatever they acknowledge.
                 done = await self._acknowledge()
                 done = await self._write() and done
-                done = await self._read() and done
+                if self._may_read():
+                    done = await self._read() and done
                 if not done:
                     await asyncio.sleep(self._limits.retry_ms / 1000)
         finally:
             self._task = None
-        if self._posts or self._acks or self._looks:
+        if self._posts or self._acks:
             self._wake()
+        elif self._looks and self._later is None and not self._closing:
+            self._later = asyncio.get_running_loop().call_later(self._rest_s(), self._read_later)
+
+    def _rest_s(self) -> float:
+        """How long the store is not read yet: in a rush of joins one read is for many."""
+        return self._read_s + self._limits.look_ms / 1000 - asyncio.get_running_loop().time()
+
+    def _may_read(self) -> bool:
+        return bool(self._looks) and self._rest_s() <= 0
+
+    def _read_later(self) -> None:
+        self._later = None
+        self._wake()
 
     def _batch(self, waiting: dict[Any, Any]) -> dict[Any, Any]:
         keys = [key for _, key in zip(range(self._limits.batch), waiting, strict=False)]
@@ -159,6 +176,7 @@ class Mailbox:
         places = [place for place in batch if any(self._find(*place))]
         if not places:
             return True
+        self._read_s = asyncio.get_running_loop().time()
         try:
             found = await self._store.waiting(places)
         except Exception:
@@ -181,6 +199,8 @@ class Mailbox:
     async def close(self) -> None:
         """Write what waits, if the store takes it at once; what it does not take was never promised."""
         self._closing = True
+        if self._later is not None:
+            self._later.cancel()
         task = self._task
         if task is not None:
             await asyncio.wait([task], timeout=self._limits.close_s)

@@ -210,7 +210,8 @@ class Application:
     def _take(self, scope: dict[str, Any], address: str, on_lost: Callable[[], None]) -> Taken | None:
         """Give hub and playback connections to their own protocols; None leaves the request to Starlette."""
         if scope["path"].startswith("/ws/"):
-            return Taken(self.services.hub.connection(address, on_lost=on_lost), feed_head=True)
+            connection = self.services.hub.connection(address, on_lost=on_lost)
+            return Taken(connection, feed_head=True, begin=connection.begin)
         if scope["path"].startswith("/sse/"):
             return self._take_stream(scope, address, on_lost)
         return self.streaming.take(scope, address, on_lost)
@@ -418,6 +419,7 @@ def _open_shop(
 def _open_hub(
     authenticate: Callable[[str, str], Member],
     desk: Desk,
+    shop: Shop,
     audit: RoomAudit,
     bans: Bans,
     personal: PersonalEvents,
@@ -434,6 +436,7 @@ def _open_hub(
         audit=audit,
         ban_store=bans,
         personal_store=personal,
+        others_wait=lambda: shop.ledger.waiting > 0,
     )
 
 
@@ -523,7 +526,7 @@ async def open_application(
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans = RoomAudit(), Bans(store, clock=clock)
     personal, bus = PersonalEvents(store, clock=clock), open_bus(settings)
-    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, personal, bus, clock)
+    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, shop, audit, bans, personal, bus, clock)
     webhooks = Webhooks(store, clock=clock)
     sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
     media_hooks = await _open_media_hooks(store, clock)

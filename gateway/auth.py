@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jwt
+import orjson
 
 AUDIENCE = "siyu"
 PLAY_AUDIENCE = "siyu-play"
@@ -172,21 +175,42 @@ class Tokens:
         if len(token) > TOKEN_CHARACTERS_MAX:
             raise TokenError(NOT_OURS)
         try:
-            # The expiry is compared with our own clock below: PyJWT would read the system's.
-            options = {"verify_exp": False, "verify_iat": False}
-            body: dict[str, Any] = jwt.decode(
-                token,
-                self._key,
-                algorithms=["HS256"],
-                audience=audiences,
-                options=options,  # type: ignore[arg-type]
-            )
+            body = self._own_body(token, audiences)
+            if body is None:
+                # The expiry is compared with our own clock below: PyJWT would read the system's.
+                options = {"verify_exp": False, "verify_iat": False}
+                body = jwt.decode(
+                    token,
+                    self._key,
+                    algorithms=["HS256"],
+                    audience=audiences,
+                    options=options,  # type: ignore[arg-type]
+                )
             expires_ms = _ms(body["exp"])
         except (jwt.InvalidTokenError, KeyError, TypeError, ValueError) as error:
             raise TokenError(NOT_OURS) from error
         if expires_ms <= self._clock():
             raise TokenError(EXPIRED, expired=True)
         return body
+
+    def _own_body(self, token: str, audiences: tuple[str, ...]) -> dict[str, Any] | None:
+        """The body of a token exactly as `mint` writes it (RFC 7515 section 5.2); None leaves it to PyJWT to judge.
+
+        PyJWT takes 38 µs for it, a seventh of a join, as it looks at each character of any token there may be.
+        """
+        signed, _, signature = token.encode().rpartition(b".")
+        head, _, payload = signed.partition(b".")
+        if head != _OWN_HEAD:
+            return None
+        made = urlsafe_b64encode(hmac.digest(self._key, signed, "sha256")).rstrip(b"=")
+        if not hmac.compare_digest(made, signature):
+            return None
+        body: dict[str, Any] = orjson.loads(urlsafe_b64decode(payload + b"=="))
+        return body if body["aud"] in audiences else None
+
+
+_OWN_HEAD = jwt.encode({}, bytes(32), algorithm="HS256").partition(".")[0].encode()
+"""What every token of ours begins with."""
 
 
 def _claims(body: dict[str, Any]) -> Claims:

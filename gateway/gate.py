@@ -22,13 +22,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from gateway.client import CORS_HEADERS, Clients
 from gateway.errors import TITLES, Problem
+from gateway.plain_head import read_plain_head
 
 logger = logging.getLogger("siyu.http")
 
 # Descriptors kept free for the database, logs, RTMP hosts and our own needs.
 FILES_RESERVE = 500
 # Of the open files that are not in reserve, RTMP's hosts and players may hold one in so many.
-RTMP_SHARE = 4
+RTMP_SHARE = 5
 REQUEST_HEAD_BYTES_MAX = 32 * 1024
 # What the hub's handshake reads (RFC 6455 section 4.2.1), and the token.
 HANDSHAKE_HEADERS = frozenset(
@@ -48,10 +49,14 @@ HANDSHAKE_HEADERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Who gets the connection: ``feed_head`` says whether it parses the request itself (WebSocket) or not."""
+    """Who gets the connection: ``feed_head`` says whether it parses the request itself (WebSocket) or not.
+
+    ``begin`` takes target, headers and what came behind the head instead, where these are known to be well-formed.
+    """
 
     protocol: asyncio.Protocol
     feed_head: bool
+    begin: Callable[[str, Sequence[tuple[str, str]], bytes], None] | None = None
 
 
 @dataclass(slots=True)
@@ -225,7 +230,7 @@ class DoorProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._gone:
+        if self._gone or (data.startswith(b"GET /ws/") and self._take_plain(data)):
             return
         super().data_received(data)
         if self._gone:
@@ -236,6 +241,28 @@ class DoorProtocol(H11Protocol):
                 self._await_head()
         elif not self._answered_early:
             self._cancel_head_timer()
+
+    def _take_plain(self, data: bytes) -> bool:
+        """Hand a WebSocket over without h11, when nothing else is under way and its head is plain."""
+        conn = self.conn
+        if conn.their_state is not h11.IDLE or conn.our_state is not h11.IDLE or conn.trailing_data[0]:
+            return False
+        plain = read_plain_head(data, REQUEST_HEAD_BYTES_MAX)
+        if plain is None:
+            return False
+        self.headers = plain.headers
+        scope = {"method": "GET", "path": plain.path, "query_string": plain.query, "headers": plain.headers}
+        if not self._is_taken(scope):
+            return False
+        taken = self._taken
+        assert taken is not None
+        if taken.begin is None:
+            self._hand_over(self._rebuilt_head(b"GET", plain.target) + plain.rest)
+        else:
+            self._hand_over(b"")
+            if not self.transport.is_closing():
+                taken.begin(plain.target.decode("ascii"), self._handshake_headers(), plain.rest)
+        return True
 
     @property
     def _answered_early(self) -> bool:
@@ -294,8 +321,12 @@ class DoorProtocol(H11Protocol):
 
     def _should_upgrade(self) -> bool:
         """Called by uvicorn when a request's head is complete and before anything is done with it."""
+        return self._is_taken(cast(dict[str, Any], self.scope))
+
+    def _is_taken(self, scope: dict[str, Any]) -> bool:
+        """Whether somebody takes a request; by then its headers are known."""
         self._cancel_head_timer()
-        path = self.scope["path"]
+        path = scope["path"]
         if not path.startswith(("/ws/", "/live/", "/sse/")):
             return False
         if path.startswith("/ws/") and self._get_upgrade() != b"websocket":
@@ -303,7 +334,7 @@ class DoorProtocol(H11Protocol):
         address = self.gate.clients.address(self._peer, self.headers)
         self._taken = self.gate.take(
             # The callback must not hold this object: a taken connection outlives it by hours.
-            cast(dict[str, Any], self.scope),
+            scope,
             address,
             partial(self.gate.leave, self._peer),
         )
@@ -311,6 +342,11 @@ class DoorProtocol(H11Protocol):
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Hand the transport over; uvicorn's own name for the place where it would do so."""
+        feeds = self._taken is not None and self._taken.feed_head
+        head = self._rebuilt_head(event.method, event.target) if feeds else b""
+        self._hand_over(head + self.conn.trailing_data[0])
+
+    def _hand_over(self, first: bytes) -> None:
         taken = self._taken
         assert taken is not None
         self._taken = None
@@ -319,8 +355,6 @@ class DoorProtocol(H11Protocol):
         self.connections.discard(self)
         self._entered = False
         self.gate.counts.taken += 1
-        head = self._rebuilt_head(event) if taken.feed_head else b""
-        trailing, _closed = self.conn.trailing_data
         transport = self.transport
         # Protocol first: a take-over may write, and its flow control must reach the new owner.
         transport.set_protocol(taken.protocol)
@@ -328,11 +362,14 @@ class DoorProtocol(H11Protocol):
         if self.flow.write_paused:
             # The transport told us, and will not tell again: without it the new owner would write without bound.
             taken.protocol.pause_writing()
-        if head or trailing:
-            taken.protocol.data_received(head + trailing)
+        if first:
+            taken.protocol.data_received(first)
 
-    def _rebuilt_head(self, event: h11.Request) -> bytes:
-        parts = [event.method, b" ", event.target, b" HTTP/1.1\r\n"]
+    def _handshake_headers(self) -> list[tuple[str, str]]:
+        return [(name.decode(), value.decode("latin-1")) for name, value in self.headers if name in HANDSHAKE_HEADERS]
+
+    def _rebuilt_head(self, method: bytes, target: bytes) -> bytes:
+        parts = [method, b" ", target, b" HTTP/1.1\r\n"]
         for name, value in self.headers:
             # A browser sends a kilobyte of others; each costs the WebSocket's parser time at every join.
             if name in HANDSHAKE_HEADERS:

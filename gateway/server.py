@@ -37,6 +37,9 @@ BACKLOG = 4096
 KEEP_ALIVE_S = 15
 # What is left of the deadline for uvicorn's own farewell after ours.
 HTTP_FAREWELL_S = 2
+# Cycles of what lived long are rare: connections, rooms and requests let go of one another when they end.
+FULL_COLLECTION_S = 300
+FULL_COLLECTION_NEVER = 1_000_000
 
 
 def raise_file_limit() -> int:
@@ -183,10 +186,24 @@ async def _shut_down(
 def freeze_start_up() -> None:
     """Take what imports and start-up made out of the garbage collector's rounds: it stays until the end.
 
-    That is 90,000 objects less to look at each time, and about 7 % of the CPU time of a hold.
+    That is 90,000 objects less to look at each time, about 7 % of the CPU time of a hold. What lives long after that,
+    above all connections, is looked through by our own clock only: 15,000 viewers take 140 ms, in which nobody is
+    answered, and the collector would do so whenever they have become a quarter more.
     """
     gc.collect()
     gc.freeze()
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, FULL_COLLECTION_NEVER)
+    _collect_later()
+
+
+def _collect_later() -> None:
+    asyncio.get_running_loop().call_later(FULL_COLLECTION_S, _collect_all)
+
+
+def _collect_all() -> None:
+    gc.collect()
+    _collect_later()
 
 
 def run(settings: Settings, *, ready: Callable[[Server], None] | None = None) -> int:

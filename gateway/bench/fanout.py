@@ -13,12 +13,10 @@ from dataclasses import replace
 from multiprocessing.connection import Connection
 
 import uvloop
-from websockets.asyncio.server import ServerConnection, broadcast, serve
 
 from chat.broker_memory import MemoryBroker
 from chat.channel import Channel
 from chat.hub import Hub, HubLimits, Member, RoomLimits, Tier
-from chat.message import encode
 from gateway.bench.baseline_write import BACKLOG, SETTLE_S, write_passes
 from gateway.bench.clock import system_clock
 from gateway.bench.process import BenchError, Meter
@@ -26,6 +24,7 @@ from gateway.bench.report import Baseline, Figure, Goal, Report
 from gateway.bench.scale import Scale
 from gateway.bench.sink import HOST, UPGRADE, UPGRADE_DEFLATE, measure
 from gateway.bench.waiting import close_all, until
+from gateway.bench.ws_servers import beside, broadcast_rate
 
 ROOM = "bench"
 LINES_PER_S = 200
@@ -84,20 +83,11 @@ def run_fanout(scale: Scale) -> Report:
     """Measure; takes about seven times ``scale.seconds`` and some seconds to connect."""
     sockets, seconds = scale.sockets, scale.seconds
     single = measure(hub_single, sockets, UPGRADE, seconds)
-    library = measure(library_broadcast, sockets, UPGRADE, seconds)
     alone, raw_alone = _sends(single)
-    figures = [
-        Figure(
-            "single frames",
-            "sends / CPU s",
-            alone,
-            (
-                Baseline("os.write loop", raw_alone),
-                Baseline("websockets broadcast()", library["sends"] / library["cpu_s"]),
-            ),
-            SINGLE_GOAL,
-        )
-    ]
+    about: dict[str, float | int | str] = {"sockets": sockets}
+    library = beside(about, lambda start: broadcast_rate(start, sockets, round(single["frame bytes"]), seconds))
+    baselines = (Baseline("os.write loop", raw_alone), *library)
+    figures = [Figure("single frames", "sends / CPU s", alone, baselines, SINGLE_GOAL)]
     for tick_ms in (HubLimits().tick_ms, TICK_MS_MAX):
         merged = measure(hub_merged, sockets, UPGRADE, seconds, tick_ms)
         sends, raw = _sends(merged)
@@ -115,12 +105,12 @@ def run_fanout(scale: Scale) -> Report:
             (Baseline("os.write loop, same frames", raw * each),),
         )
     )
-    lengths = {
+    about |= {
         "frame bytes": single["frame bytes"],
         "merged": merged["frame bytes"],
         "deflated": packed["frame bytes"],
     }
-    return Report("fanout", {"sockets": sockets, **lengths}, tuple(figures))
+    return Report("fanout", about, tuple(figures))
 
 
 def _sends(found: Measured) -> tuple[float, float]:
@@ -257,30 +247,3 @@ class Tally:
             "frame bytes": self._bytes() / self.passes,
             "bytes": self._bytes() + self._raw_bytes,
         }
-
-
-def library_broadcast(pipe: Connection, count: int, seconds: float) -> None:
-    """The websockets library's own server and ``broadcast()``, on uvloop, without compression."""
-    uvloop.run(_library(pipe, count, seconds))
-
-
-async def _library(pipe: Connection, count: int, seconds: float) -> None:
-    connections: set[ServerConnection] = set()
-
-    async def stay(connection: ServerConnection) -> None:
-        connections.add(connection)
-        await connection.wait_closed()
-
-    text = encode([EVENT]).decode()
-    async with serve(stay, HOST, 0, compression=None, ping_interval=None, backlog=BACKLOG) as server:
-        pipe.send(next(iter(server.sockets)).getsockname()[1])
-        await until(lambda: len(connections) == count)
-        await asyncio.sleep(SETTLE_S)
-        meter, passes = Meter(), 0
-        while meter.read().wall_s < seconds:
-            broadcast(connections, text)
-            await asyncio.sleep(0)
-            passes += 1
-        spent = meter.read()
-        pipe.send({"sends": passes * count, "cpu_s": spent.cpu_s, "bytes": passes * len(text.encode())})
-        await close_all([connection.transport for connection in connections])

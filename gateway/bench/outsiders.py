@@ -1,8 +1,9 @@
-"""Servers of other people, run beside ours in the same run: nginx with its RTMP module, programs of Node.js.
+"""Servers of other people, run beside ours in the same run: nginx with its RTMP module, programs of Node.js and Python.
 
-Nothing of theirs is in this repository. nginx is Debian's (`nginx-light libnginx-mod-rtmp`); packages of npm are
-installed on first use into the user's cache (`$XDG_CACHE_HOME/siyu-bench`, else `~/.cache/siyu-bench`), in the version
-named here. One that cannot be had is left out, and the report says so and why. `SIYU_BENCH_OUTSIDERS=no`: none is run.
+Nothing of theirs is in this repository. nginx is Debian's (`nginx-light libnginx-mod-rtmp`); packages of npm and pip
+are installed on first use into the user's cache (`$XDG_CACHE_HOME/siyu-bench`, else `~/.cache/siyu-bench`), in the
+version named here. One that cannot be had is left out, and the report says so and why. With
+`SIYU_BENCH_OUTSIDERS=no` none is run.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -58,7 +59,14 @@ class Outsider:
     """
 
     def __init__(
-        self, command: Sequence[str], port: int, *, folder: Path, cpus: set[int], log: Path | None = None
+        self,
+        command: Sequence[str],
+        port: int,
+        *,
+        folder: Path,
+        cpus: set[int],
+        log: Path | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.port = port
         self._name = Path(command[0]).name
@@ -69,7 +77,12 @@ class Outsider:
         try:
             with self._log.open("wb") as words:
                 self._process = subprocess.Popen(
-                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=words, stderr=subprocess.STDOUT
+                    command,
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=words,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **(environment or {})},
                 )
         finally:
             os.sched_setaffinity(0, ours)
@@ -84,7 +97,7 @@ class Outsider:
                 break
             time.sleep(0.05)
         self.stop()
-        raise BenchError(f"{self._name} did not start: {self._log.read_text(errors='replace')[-2_000:]}")
+        raise BenchError(f"{self._name} did not start: {self.said()[-2_000:]}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -99,17 +112,30 @@ class Outsider:
 
     def spend(self, seconds: float) -> Spent:
         """What its process spends in so many seconds from now, all threads, user and kernel."""
-        before_s, start_s = self._cpu_s(), time.perf_counter()
+        before_s, start_s = self.cpu_s(), time.perf_counter()
         time.sleep(seconds)
-        cpu_s, wall_s = self._cpu_s() - before_s, time.perf_counter() - start_s
-        if self._process.poll() is not None:
-            raise BenchError(f"{self._name} ended: {self._log.read_text(errors='replace')[-2_000:]}")
+        cpu_s, wall_s = self.cpu_s() - before_s, time.perf_counter() - start_s
         return Spent(max(cpu_s, 1 / CLOCK_TICKS_PER_S), wall_s)
 
-    def _cpu_s(self) -> float:
+    def cpu_s(self) -> float:
+        """What it has spent since its start. Raises BenchError when it has ended."""
         # proc(5): utime and stime are fields 14 and 15; the second may hold spaces, and ends with the last bracket.
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        fields = self._proc("stat").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS_PER_S
+
+    def rss_bytes(self) -> int:
+        """Its resident memory now. Raises BenchError when it has ended."""
+        line = next(line for line in self._proc("status").splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) * 1024
+
+    def said(self) -> str:
+        """What it has written so far."""
+        return self._log.read_text(errors="replace")
+
+    def _proc(self, name: str) -> str:
+        if self._process.poll() is not None:
+            raise BenchError(f"{self._name} ended: {self.said()[-2_000:]}")
+        return Path(f"/proc/{self._process.pid}/{name}").read_text(encoding="utf-8")
 
 
 @contextlib.contextmanager
@@ -153,28 +179,38 @@ def node_media_server(cpus: set[int]) -> Iterator[tuple[Outsider, int]]:
 
 def npm_modules(package: str) -> Path:
     """The folder that holds the modules of `name@version`, installed now if need be. Raises OutsiderMissing."""
-    name = package.rpartition("@")[0]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siyu-bench" / package.replace("/", "+")
-    modules = folder / "node_modules"
     find_program("node")
-    if (modules / name / "package.json").exists():
-        return modules
-    npm = find_program("npm")
+    command = [find_program("npm"), "install", "--no-audit", "--no-fund", "--ignore-scripts", package]
+    return _installed(package, command, {"package.json": '{"private": true}'}) / "node_modules"
+
+
+def pip_packages(package: str) -> Path:
+    """A folder to import `name==version` from, installed now if need be. Raises OutsiderMissing."""
+    find_program(Path(sys.executable).name, str(Path(sys.executable).parent))
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
+    return _installed(package, [*pip, "--target", ".", package], {})
+
+
+def _installed(package: str, command: Sequence[str], files: Mapping[str, str]) -> Path:
+    """The folder in the user's cache where a command installed a package, run now if it was not before."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siyu-bench"
+    folder = cache / package.replace("/", "+")
+    if folder.exists():
+        return folder
     print(f"installing {package} into {folder} …", file=sys.stderr, flush=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    cache.mkdir(parents=True, exist_ok=True)
     # Into a folder beside it first: one that is half full would be taken for good.
-    with tempfile.TemporaryDirectory(dir=folder.parent) as fresh:
-        Path(fresh, "package.json").write_text('{"private": true}', encoding="utf-8")
-        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", package]
+    with tempfile.TemporaryDirectory(dir=cache) as fresh:
+        for name, text in files.items():
+            Path(fresh, name).write_text(text, encoding="utf-8")
         try:
             done = subprocess.run(
                 command, cwd=fresh, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise OutsiderMissing(f"npm did not install {package} within {INSTALL_TIMEOUT_S:.0f} s") from error
+            raise OutsiderMissing(f"{package} was not installed within {INSTALL_TIMEOUT_S:.0f} s") from error
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            raise OutsiderMissing(f"npm could not install {package}: {last}")
-        shutil.rmtree(folder, ignore_errors=True)
+            raise OutsiderMissing(f"{package} could not be installed: {last}")
         shutil.copytree(fresh, folder, symlinks=True)
-    return modules
+    return folder

@@ -87,6 +87,10 @@ class Child:
         """Let it go on: it waits for that with `told`."""
         self._pipe.send(True)
 
+    def waiting(self) -> bool:
+        """Whether it has said something, or ended: `receive` would not wait."""
+        return self._pipe.poll()
+
     def receive(self) -> Any:
         """Wait for the child's next word. Raises BenchError when it ends or stays silent instead."""
         try:

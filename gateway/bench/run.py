@@ -25,7 +25,7 @@ def benchmark(name: str) -> Benchmark:
     return made
 
 
-NAMES = ("fanout", "holds", "orders", "flv", "rtmp", "whep", "delay")
+NAMES = ("fanout", "rss", "joins", "holds", "orders", "flv", "rtmp", "whep", "delay")
 
 
 def run_benchmarks(names: Sequence[str], *, as_json: bool, environment: Mapping[str, str] | None = None) -> int:
@@ -44,7 +44,7 @@ def run_benchmarks(names: Sequence[str], *, as_json: bool, environment: Mapping[
         print(f"siyu bench: {error}", file=sys.stderr)
         return 2
     files = raise_file_limit()
-    if max(scale.sockets, scale.viewers) + FILES_BESIDE_SOCKETS > files:
+    if max(scale.sockets, scale.viewers, scale.idle, scale.joins) + FILES_BESIDE_SOCKETS > files:
         print(f"siyu bench: {files} open files are allowed here, too few for so many sockets", file=sys.stderr)
         return 2
     reports: list[Report] = []

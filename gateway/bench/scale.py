@@ -20,6 +20,10 @@ class Scale:
 
     sockets: int = 2_000
     """Sockets of the fan-out."""
+    idle: int = 15_000
+    """Viewers who sit there: as many as 20,000 open files allow beside RTMP's share and the reserve."""
+    joins: int = 4_000
+    """Viewers who come at once: what the hub lets in without a word of waiting."""
     viewers: int = 1_000
     """Viewers of the FLV stream, and players of RTMP."""
     hosts: int = 300

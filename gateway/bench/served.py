@@ -12,9 +12,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.auth import Tokens
+from gateway.bench.clock import system_clock
 from gateway.bench.outsiders import Outsider, free_port
 from gateway.bench.process import WAIT_S, BenchError
 from gateway.bench.sink import HOST
+from gateway.secrets import open_secrets
+
+TOKEN_TTL_S = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +31,24 @@ class Served:
     room: str
     stream_key: str
     viewer_token: str
+    process: Outsider
+    tokens: Tokens
+    """Makes tokens that this server takes: asking it for thousands would be a benchmark of its own."""
 
     @property
     def base(self) -> str:
         """Its address."""
         return f"http://{HOST}:{self.http_port}"
+
+    def viewers(self, count: int) -> list[str]:
+        """Tokens of so many viewers of the room."""
+        merchant = self.tokens.read(self.viewer_token).merchant
+        return [
+            self.tokens.mint(
+                person=f"viewer{number:014}", name="小雨", role="viewer", merchant=merchant, room=self.room
+            )[0]
+            for number in range(count)
+        ]
 
 
 @contextlib.contextmanager
@@ -53,8 +71,9 @@ def served(cpus: set[int], *flags: str) -> Iterator[Served]:
             "0",
             *flags,
         ]
-        with Outsider(command, http, folder=Path.cwd(), log=folder / "server.log", cpus=cpus):
-            yield Served(http, rtmp, seeded["room"], seeded["stream_key"], seeded["viewer_token"])
+        with Outsider(command, http, folder=Path.cwd(), log=folder / "server.log", cpus=cpus) as process:
+            tokens = Tokens(open_secrets(folder / "data").key("tokens"), ttl_s=TOKEN_TTL_S, clock=system_clock)
+            yield Served(http, rtmp, seeded["room"], seeded["stream_key"], seeded["viewer_token"], process, tokens)
 
 
 def _run(arguments: Sequence[str]) -> str:

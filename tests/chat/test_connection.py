@@ -342,3 +342,23 @@ async def test_connections_above_the_limit_are_told_when_to_come_back() -> None:
         async with rig.client("b") as two:
             assert await two.closed() == (4229, f"full, retry_ms={limits.connections_retry_ms}")
         assert (await one.ask("ack", to=0))["ok"] is True
+
+
+async def test_a_connection_that_ends_leaves_nothing_to_the_garbage_collector() -> None:
+    def alive() -> int:
+        return sum(type(each) is Connection or type(each).__name__ == "_Wire" for each in gc.get_objects())
+
+    async with running() as rig:
+        gc.collect()
+        before = alive()
+        gc.disable()
+        try:
+            for person in ("ann", "bob"):
+                async with rig.client(person) as client:
+                    await client.ask("chat.send", text="hello")
+            lost = await rig.bare("cut")
+            lost.close()
+            await eventually(lambda: rig.hub.totals().closed_by_code.get(1006) == 1)
+            await eventually(lambda: alive() == before)
+        finally:
+            gc.enable()

@@ -177,3 +177,26 @@ async def test_the_end_writes_what_waits_and_refuses_what_it_cannot() -> None:
     posts: list[Any] = [mailbox.post("show", "ann", {"t": "x"}, str(n)) for n in range(2)]
     await mailbox.close()
     assert all(post.done() and (post.cancelled() or post.exception()) for post in posts)
+
+
+async def test_who_joins_soon_after_a_read_waits_for_the_next_and_a_post_does_not() -> None:
+    shelf = Shelf()
+    reads: list[int] = []
+    told = shelf.waiting
+
+    async def counted(places: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], list[tuple[int, bytes]]]:
+        reads.append(len(places))
+        return await told(places)
+
+    shelf.waiting = counted  # type: ignore[method-assign]
+    hall = {person: [object()] for person in (f"p{number}" for number in range(200))}
+    mailbox = Mailbox(shelf, MailboxLimits(look_ms=60_000), lambda _room, person: hall[person])  # type: ignore[arg-type,return-value]
+    mailbox.look("show", "p0")
+    await eventually(lambda: reads == [1])
+    for person in hall:
+        mailbox.look("show", person)
+        await asyncio.sleep(0)
+    # The next read is a minute away; a post does not wait for it.
+    assert await mailbox.post("show", "p1", {"t": "coupon"}, "a") == 1
+    assert reads == [1]
+    await mailbox.close()

@@ -116,3 +116,29 @@ async def test_personal_events_go_past_the_soft_limits_but_not_past_the_hard_one
         slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
         assert await slow.closed() == 4008
         slow.close()
+
+
+async def test_many_who_never_read_hold_few_bytes_and_those_who_read_lose_nothing() -> None:
+    async with running(limits=LIMITS) as rig, rig.client("quick") as quick, rig.client("brisk") as brisk:
+        stalled = [await stall(rig) for _ in range(20)]
+        sinks = rig.hub.channel("show").people["slow"]
+        most = 0
+
+        def all_skipped() -> bool:
+            nonlocal most
+            most = max(most, *(sink.transport.get_write_buffer_size() for sink in sinks))
+            return rig.hub.totals().slow_skipped == len(stalled)
+
+        rounds = await publish_until(rig, all_skipped)
+        # One more write may follow the one that found a buffer just under the limit.
+        frame_bytes = 4 * len(FILL)
+        assert LIMITS.skip_bytes - frame_bytes < most <= LIMITS.skip_bytes + frame_bytes
+        rig.hub.publish("show", {"t": "end"}, tier=Tier.P0)
+        for reader in (quick, brisk):
+            await reader.event("end")
+            items = [item for frame in reader.frames for item in frame]
+            assert [item["n"] for item in items if item.get("t") == "P3"] == list(range(rounds))
+            offsets = [item["o"] for item in items if "o" in item]
+            assert offsets == list(range(1, 2 * rounds + 2))
+        for each in stalled:
+            each.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jwt
 import pytest
 from hypothesis import assume, given
@@ -11,6 +13,7 @@ from gateway.auth import AUDIENCE, Claims, TokenError, Tokens
 
 KEY = bytes(range(32))
 NOW_MS = 1_800_000_000_000
+CLOCKLESS: Any = {"verify_exp": False, "verify_iat": False}
 
 
 def tokens(now_ms: int = NOW_MS, key: bytes = KEY) -> Tokens:
@@ -75,3 +78,26 @@ def test_a_merchant_runs_every_room_of_its_own_and_no_other() -> None:
     claims = tokens().read(token)
     assert claims.may_run("r1", "m1") and claims.may_run("r2", "m1")
     assert not claims.may_run("r9", "m2")
+
+
+@given(st.text(max_size=20), st.text(max_size=20), st.booleans(), st.one_of(st.none(), st.text(max_size=8)))
+def test_a_token_of_ours_reads_as_any_library_reads_it(person: str, name: str, known: bool, scene: str | None) -> None:
+    assume(person.isprintable() and name.isprintable())
+    token, _ = tokens().mint(person=person, name=name, role="viewer", merchant="m", room=None, known=known, scene=scene)
+    body = jwt.decode(token, KEY, algorithms=["HS256"], audience=AUDIENCE, options=CLOCKLESS)
+    claims = tokens().read(token)
+    assert (claims.person, claims.name, claims.known) == (body["sub"], body["nam"], known)
+    assert claims.expires_ms == body["exp"] * 1000
+
+
+def test_a_token_that_another_library_has_signed_with_our_key_is_good() -> None:
+    body = {"aud": AUDIENCE, "sub": "p", "nam": "n", "rol": "viewer", "mer": "m", "iat": 1, "exp": NOW_MS // 1000 + 5}
+    token = jwt.encode(body, KEY, algorithm="HS256", headers={"kid": "7"})
+    assert tokens().read(token).person == "p"
+
+
+def test_a_play_token_opens_no_hub() -> None:
+    token = tokens().mint_play(token="t1", merchant="m1", room="r1", expires_ms=NOW_MS + 60_000)
+    assert tokens().read_play(token).token == "t1"
+    with pytest.raises(TokenError):
+        tokens().read(token)

@@ -20,6 +20,8 @@ from tests.outside import need
 
 TINY = {
     "SIYU_BENCH_SOCKETS": "8",
+    "SIYU_BENCH_IDLE": "40",
+    "SIYU_BENCH_JOINS": "20",
     "SIYU_BENCH_VIEWERS": "4",
     "SIYU_BENCH_SECONDS": "0.2",
     "SIYU_BENCH_OUTSTANDING": "20",
@@ -48,6 +50,8 @@ REPORT = Report(
     ("name", "figures"),
     [
         ("fanout", FANOUT),
+        ("rss", ["idle viewer"]),
+        ("joins", ["joins"]),
         ("holds", ["durable holds", "durable holds", "beside a busy loop", "refusals, sold out"]),
         ("orders", ["over the hub, 100 units", "durable holds at a pace, 99 of 100"]),
         ("flv", ["FLV at 2 Mbit/s"]),

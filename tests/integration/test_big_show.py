@@ -1,0 +1,99 @@
+"""A room full of viewers during a show: P0 reaches all of them, chat is capped, commands are answered meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chat.limits import HubLimits, RoomLimits
+from tests import postgres, redis_server
+from tests.harness import LiveServer, live_server
+from tests.integration.big_show import Show, play_show
+from tests.integration.masses import percentile
+from tests.integration.outsiders import wait_until
+from tests.integration.shopfloor import Shopfloor
+from tests.integration.sockets import raise_file_limit
+
+LINES_PER_S = 220
+"""A little over what a room lets through."""
+BURST_S = 3
+"""What a stall of the machine lets pile up and then through at once."""
+
+
+def assert_nothing_lost(show: Show) -> None:
+    """Every reader saw every notice once, nobody was closed, and chat was held to the room's cap."""
+    assert show.seen is not None
+    assert show.seen.closed == 0
+    assert show.seen.seen == dict.fromkeys(range(show.notices), show.viewers)
+    assert show.seen.most == 1
+    cap = RoomLimits().chat_per_s
+    assert len(show.chat_delays_ms) <= (show.seconds + BURST_S) * cap
+    assert len(show.chat_delays_ms) >= min(cap * show.seconds, show.lines) / 2
+    assert set(show.answers) <= {"ok", "rate"}
+
+
+def test_a_show_of_hundreds_loses_no_notice_and_caps_its_chat(tmp_path: Path) -> None:
+    with live_server(tmp_path) as server:
+        show = play_show(Shopfloor(server), viewers=300, seconds=2.0, lines_per_s=LINES_PER_S)
+        print(show.words())
+        assert_nothing_lost(show)
+
+
+@pytest.mark.soak
+def test_in_a_show_of_15000_notices_are_as_quick_as_raw_writes(tmp_path: Path) -> None:
+    raise_file_limit(20_000)
+    with live_server(tmp_path) as server:
+        show = play_show(Shopfloor(server), viewers=15_000, seconds=20.0, lines_per_s=LINES_PER_S, raw=True)
+        print(show.words())
+        assert_nothing_lost(show)
+        assert show.seen is not None and show.raw is not None
+        assert show.seen.p99_ms() <= 3 * show.raw.p99_ms()
+        assert percentile(show.commands_ms, 0.99) <= 20
+
+
+@pytest.mark.soak
+def test_1000_who_never_read_cost_5000_who_do_a_tenth_at_most(tmp_path: Path) -> None:
+    raise_file_limit(20_000)
+    with live_server(tmp_path) as server:
+        shop = Shopfloor(server)
+        alone = play_show(shop, viewers=5_000, seconds=20.0, lines_per_s=LINES_PER_S)
+        before_kib = shop.memory_kib()
+        beside = play_show(shop, viewers=5_000, seconds=20.0, lines_per_s=LINES_PER_S, stalled=1_000)
+        print(alone.words(), beside.words(), f"memory: {before_kib} KiB, then {shop.memory_kib()} KiB", sep="\n")
+        for show in (alone, beside):
+            assert_nothing_lost(show)
+        assert alone.seen is not None and beside.seen is not None
+        assert (shop.memory_kib() - before_kib) * 1024 < beside.stalled * HubLimits().skip_bytes
+        assert beside.seen.p99_ms() <= 1.1 * alone.seen.p99_ms()
+
+
+@contextlib.contextmanager
+def two_workers(folder: Path) -> Iterator[LiveServer]:
+    """A shop on PostgreSQL with two workers, whose rooms meet over Redis."""
+    with contextlib.ExitStack() as stack:
+        cluster = postgres.Cluster(postgres.need_postgres())
+        cluster.start()
+        stack.callback(cluster.close)
+        cluster.template()
+        redis = redis_server.RedisServer(folder)
+        redis.start()
+        stack.callback(redis.kill)
+        flags = ["--workers", "2", "--redis-url", redis.url]
+        environment = {"SIYU_DATABASE_URL": cluster.address(cluster.database())}
+        server = stack.enter_context(live_server(folder, flags=flags, environment=environment))
+        wait_until(lambda: "2 workers" in server.said(), "every worker")
+        yield server
+        # Stopped and not killed: who is killed leaves the workers behind.
+        assert server.stop() == 0
+
+
+@pytest.mark.soak
+def test_a_show_of_15000_on_two_workers_loses_no_notice(tmp_path: Path) -> None:
+    raise_file_limit(20_000)
+    with two_workers(tmp_path) as server:
+        show = play_show(Shopfloor(server), viewers=15_000, seconds=20.0, lines_per_s=LINES_PER_S, raw=True)
+        print(show.words())
+        assert_nothing_lost(show)
