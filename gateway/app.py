@@ -148,7 +148,7 @@ class Application:
                 *services.media.routes(doors.refuse),
                 *self._probes(contract),
                 *self.streaming.routes(),
-                *page_routes(services.rooms),
+                *page_routes(services.rooms, addresses),
             ],
             middleware=[Middleware(Preflight)],
             exception_handlers={404: not_found, 405: not_allowed, 500: broken},

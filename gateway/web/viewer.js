@@ -6,7 +6,7 @@ import { addStrings, explain, lang, money, onLanguage, short, t, toggleLanguage,
 import { backdrop } from "./backdrop.js";
 import { LivePlayer } from "./player.js";
 import { WhepPlayer } from "./player_whep.js";
-import { newKey, OUTCOME_UNKNOWN, SiyuHub } from "./siyu.js";
+import { MediaSchedule, newKey, OUTCOME_UNKNOWN, SiyuHub } from "./siyu.js";
 import { RoomStore } from "./store.js";
 import { CouponCard, drawPinned, SaleCard } from "./view_cards.js";
 import { ChatView } from "./view_chat.js";
@@ -19,10 +19,6 @@ import { drawShelf, markLeft } from "./view_shelf.js";
 import { STEPS, VIEWER } from "./viewer_strings.js";
 import { recall, remember } from "./memory.js";
 
-/** A pin waits for its moment in the picture (D10), but no longer than a stream can sensibly lag. */
-const MEDIA_WAIT_MAX_MS = 4000;
-/** The picture may stall or hurry while a pin waits: look again this often. */
-const MEDIA_LOOK_MS = 100;
 /** What the host says; sales and coupons are a race and wait for nobody's picture. */
 const AT_THE_FRAME = new Set(["pin", "unpin"]);
 const TICK_MS = 250;
@@ -80,7 +76,7 @@ async function open() {
   hub = new SiyuHub({ room: ROOM, token: api.token, renew: enter });
   hub.on("*", (event) => !AT_THE_FRAME.has(event.t) && store.apply(event));
   for (const type of AT_THE_FRAME) {
-    hub.on(type, (event) => atMediaTime(event.media_ms, () => store.apply(event)));
+    hub.on(type, (event) => frames.at(event.media_ms, () => store.apply(event)));
   }
   hub.on("state", drawConnection);
   hub.on("coupon", (event) => couponCaught(event.coupon));
@@ -110,23 +106,8 @@ function watchReplays(first = null) {
   openReplays({ shows, token, first, onClose: () => (live.muted = muted) });
 }
 
-/** Pins and unpins, in order: each one at the frame on which the host said it. */
-let frames = Promise.resolve();
-
-function atMediaTime(mediaMs, act) {
-  const deadline = performance.now() + MEDIA_WAIT_MAX_MS;
-  frames = frames.then(() => untilShown(mediaMs, deadline)).then(act);
-}
-
-/** Wait until the picture is as far as `mediaMs`; one that stands still, or is far behind, holds nothing up. */
-async function untilShown(mediaMs, deadline) {
-  for (;;) {
-    const shown = player?.mediaMs() ?? null;
-    const lag = Number.isFinite(mediaMs) && shown !== null ? mediaMs - shown : 0;
-    if (lag <= 0 || lag > MEDIA_WAIT_MAX_MS || performance.now() >= deadline) return;
-    await new Promise((resolve) => setTimeout(resolve, Math.min(lag, MEDIA_LOOK_MS)));
-  }
-}
+/** Pins and unpins: each one at the frame on which the host said it. */
+const frames = new MediaSchedule(() => player?.mediaMs() ?? null);
 
 function wireCards() {
   const now = () => hub.now();
