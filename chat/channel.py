@@ -72,7 +72,11 @@ class Channel:
         self._passed_s = [0.0 for _ in Kind]
         self._passed = [partial(self._note_pass, kind) for kind in Kind]
         self.people: dict[str, list[Sink]] = {}
+        self.held: dict[str, asyncio.Future[None]] = {}
+        """Lines that are looked at before they are shown: each person's newest."""
         self.viewers = 0
+        self.joined = 0
+        self.left = 0
         self.elsewhere = 0
         """People on other nodes, as the bus last told."""
         self._own_sections = tuple(sections)
@@ -271,6 +275,7 @@ class Channel:
         if member.staff:
             return False
         self.viewers += 1
+        self.joined += 1
         return True
 
     def leave(self, connection: Sink) -> bool:
@@ -286,6 +291,7 @@ class Channel:
         if member.staff:
             return False
         self.viewers -= 1
+        self.left += 1
         return True
 
     def count_viewers(self) -> None:
@@ -323,4 +329,7 @@ class Channel:
             batches=self._batches,
             tick_ms=round(self._tick_s * 1000),
             skipping=sum(audience.skipping for audience in self.audiences),
+            joined=self.joined,
+            left=self.left,
+            held=len(self.held),
         )

@@ -51,6 +51,7 @@ from chat.message import (
 from chat.moderation import JoinGate, TextFilter
 from chat.personal import PersonalStore
 from chat.poll import PollSession
+from chat.review import Reviewer
 from chat.sink import Phase, Sink
 from chat.stats import HubCounters, HubTotals, RoomStats
 from chat.wheel import Wheel
@@ -93,8 +94,10 @@ class Hub:
         audit: AuditTrail | None = None,
         ban_store: BanStore | None = None,
         personal_store: PersonalStore | None = None,
+        review: Reviewer | None = None,
     ) -> None:
         self.audit = audit
+        self.review = review
         self.ban_store = ban_store
         self.limits = limits or HubLimits()
         self.mailbox = None if personal_store is None else Mailbox(personal_store, MailboxLimits(), self._present)

@@ -20,6 +20,11 @@ class RoomStats:
     batches: int
     tick_ms: int
     skipping: int
+    joined: int
+    """People who came to this node, staff not counted; `left` those who went."""
+    left: int
+    held: int
+    """People with a line that is looked at before it is shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from commerce.media_hook_sql import MediaHooks
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
 from commerce.personal_sql import PersonalEvents
+from commerce.review_hook_sql import ReviewHooks
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
 from commerce.store_sql import Store, open_store
@@ -62,6 +63,8 @@ from gateway.metrics import Figures, HostFigures, LedgerFigures, render_metrics
 from gateway.pages import Preflight, page_routes
 from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.publish_hook import PublishHook
+from gateway.review_hook import ReviewDesk
+from gateway.room_events import RoomEvents
 from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
@@ -69,6 +72,7 @@ from gateway.routes_auth import auth_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
+from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
 from gateway.routes_streams import stream_operations
@@ -121,7 +125,12 @@ class Application:
             fleet=worker,
         )
         self._following = Following(
-            services.catalogue, services.rooms, services.access, bridge, self.streaming.expel_revoked
+            services.catalogue,
+            services.rooms,
+            services.access,
+            bridge,
+            self.streaming.expel_revoked,
+            reread=(services.media_hooks.load, services.review_hooks.load),
         )
         if worker is not None:
             worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
@@ -233,6 +242,7 @@ class Application:
         yield from self.streaming.figures()
         yield "hosts", HostFigures(self.doors.hosts_refused)
         yield "publish_hook", services.publish_hook.stats()
+        yield "review", services.review.stats()
         yield "webhooks", services.sender.stats()
         yield "media_events", services.media_events.stats()
         yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands)
@@ -252,6 +262,7 @@ class Application:
         await services.shop.start()
         services.sender.start()
         await services.media_events.start()
+        services.room_events.start()
         services.directory.listen(services.media_events.stream)
         services.media.listen(services.media_events.show)
         self.streaming.visits.listen(services.media_events.visit)
@@ -278,6 +289,8 @@ class Application:
             self.bridge.close,
             *([] if self._worker is None else [self._worker.close]),
             *self.streaming.shutters(),
+            services.review.close,
+            services.room_events.close,
             services.hub.close,
             services.directory.close,
             services.media.close,
@@ -311,6 +324,7 @@ def _operations(
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
         *hook_operations(services),
+        *review_operations(services, desk),
     ]
 
 
@@ -363,6 +377,7 @@ def _open_hub(
     bans: Bans,
     personal: PersonalEvents,
     bus: Broker,
+    review: ReviewDesk,
     clock: Callable[[], int],
 ) -> Hub:
     """The hub with the shop's commands; each start of the process is an epoch of its own."""
@@ -375,6 +390,7 @@ def _open_hub(
         audit=audit,
         ban_store=bans,
         personal_store=personal,
+        review=review,
     )
 
 
@@ -399,10 +415,12 @@ async def _nothing_to_end() -> None:
     """For a shop without a provider."""
 
 
-async def _open_media_hooks(store: Store, clock: Callable[[], int]) -> MediaHooks:
-    hooks = MediaHooks(store, clock=clock)
-    await hooks.load()
-    return hooks
+async def _open_hooks(store: Store, clock: Callable[[], int]) -> tuple[MediaHooks, ReviewHooks]:
+    """Whom merchants want to be asked before a broadcast, and before a line of chat is shown."""
+    media, review = MediaHooks(store, clock=clock), ReviewHooks(store, clock=clock)
+    await media.load()
+    await review.load()
+    return media, review
 
 
 async def open_application(
@@ -438,10 +456,12 @@ async def open_application(
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans = RoomAudit(), Bans(store, clock=clock)
     personal, bus = PersonalEvents(store, clock=clock), open_bus(settings)
-    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, personal, bus, clock)
     webhooks = Webhooks(store, clock=clock)
     sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
-    media_hooks = await _open_media_hooks(store, clock)
+    media_hooks, review_hooks = await _open_hooks(store, clock)
+    review = ReviewDesk(review_hooks, sender.outgoing, rooms, clock=clock)
+    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, personal, bus, review, clock)
+    media_events = MediaEvents(webhooks, rooms, clock=clock, wake=sender.wake)
     services = Services(
         settings=settings,
         clock=clock,
@@ -462,7 +482,10 @@ async def open_application(
         access=access,
         media_hooks=media_hooks,
         publish_hook=PublishHook(media_hooks, sender.outgoing, clock=clock),
-        media_events=MediaEvents(webhooks, rooms, clock=clock, wake=sender.wake),
+        media_events=media_events,
+        review_hooks=review_hooks,
+        review=review,
+        room_events=RoomEvents(hub, media_events, clock=clock),
     )
     application = Application(
         services,

@@ -10,6 +10,7 @@ from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
 from commerce.media_hook_sql import MediaHooks
+from commerce.review_hook_sql import ReviewHooks
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
@@ -20,6 +21,8 @@ from gateway.desk import Desk
 from gateway.media import Media
 from gateway.media_events import MediaEvents
 from gateway.publish_hook import PublishHook
+from gateway.review_hook import ReviewDesk
+from gateway.room_events import RoomEvents
 from gateway.rooms import Rooms
 from gateway.secrets import Secrets
 from gateway.webhooks import WebhookSender
@@ -52,3 +55,6 @@ class Services:
     media_hooks: MediaHooks
     publish_hook: PublishHook
     media_events: MediaEvents
+    review_hooks: ReviewHooks
+    review: ReviewDesk
+    room_events: RoomEvents
