@@ -75,6 +75,7 @@ def _chat_send(
         return _reviewed(hub, hub.review, Line(context.room, member, verdict.text, context.now_ms))
     body = {"t": "chat", "from": member.shown(), "text": verdict.text, "now": context.now_ms}
     if verdict.shown:
+        channel.hot_words.hear(verdict.text, context.now_ms)
         hub.tell(context.room, Event(body, Tier.P1 if member.staff else Tier.P2))
         return {}
     if not verdict.shadow:
@@ -102,12 +103,14 @@ async def _reviewed(hub: Hub, review: Reviewer, line: Line) -> Mapping[str, Any]
     if line.room not in hub.rooms():
         raise CommandRefused("closed", "the room was closed")
     now_ms = hub.clock()
-    gate = hub.channel(line.room).gate
+    channel = hub.channel(line.room)
+    gate = channel.gate
     # What staff decided about the speaker while the line was held back counts.
     if gate.bans.until_ms(person, now_ms) or gate.muted_until_ms(person, now_ms):
         raise CommandRefused("muted", "you are muted", retry_ms=max(1, gate.muted_until_ms(person, now_ms) - now_ms))
     if denied is not None:
         raise CommandRefused("refused", denied)
+    channel.hot_words.hear(line.text, now_ms)
     hub.tell(line.room, Event({"t": "chat", "from": line.member.shown(), "text": line.text, "now": now_ms}, Tier.P2))
     return {}
 

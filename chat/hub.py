@@ -14,6 +14,7 @@ import random
 import secrets
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -181,7 +182,6 @@ class Hub:
             self.epoch,
             sections,
             limits=self.limits,
-            counters=self.counters,
             fanout=self._fanout,
             clock=self.clock,
             text_filter=self._text_filter,
@@ -198,6 +198,7 @@ class Hub:
         channel = self._channels.pop(room, None)
         if channel is not None:
             self._broker.unsubscribe(room)
+            self.counters.add_fanout(channel.counters)
             for connection in channel.sockets():
                 connection.close(CloseCode.NO_ROOM, "the room is closed")
             channel.close()
@@ -335,7 +336,7 @@ class Hub:
         if known is not None and known.channel is not None and known.channel.room.name == request.room:
             member = self._authenticate(request.room, request.token)
             if known.member is not None and known.member.person == member.person:
-                known.member = member
+                known.channel.recount(known, member)
                 return await known.ask(seen)
         if len(self._polls) >= self.limits.polls:
             raise TokenRefused(CloseCode.JOINS_LIMITED, f"full, retry_ms={self.limits.connections_retry_ms}")
@@ -507,7 +508,9 @@ class Hub:
 
     def totals(self) -> HubTotals:
         """Return the hub's figures."""
-        counters = self.counters
+        counters = replace(self.counters)
+        for channel in self._channels.values():
+            counters.add_fanout(channel.counters)
         return HubTotals(
             rooms=len(self._channels),
             connections=len(self.wheel.connections),

@@ -65,6 +65,7 @@ from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.publish_hook import PublishHook
 from gateway.review_hook import ReviewDesk
 from gateway.room_events import RoomEvents
+from gateway.room_figures import RoomFigures
 from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
@@ -263,6 +264,7 @@ class Application:
         services.sender.start()
         await services.media_events.start()
         services.room_events.start()
+        services.room_figures.start()
         services.directory.listen(services.media_events.stream)
         services.media.listen(services.media_events.show)
         self.streaming.visits.listen(services.media_events.visit)
@@ -291,6 +293,7 @@ class Application:
             *self.streaming.shutters(),
             services.review.close,
             services.room_events.close,
+            services.room_figures.close,
             services.hub.close,
             services.directory.close,
             services.media.close,
@@ -423,6 +426,15 @@ async def _open_hooks(store: Store, clock: Callable[[], int]) -> tuple[MediaHook
     return media, review
 
 
+def _open_webhooks(
+    settings: Settings, store: Store, rooms: Rooms, clock: Callable[[], int]
+) -> tuple[Webhooks, WebhookSender, MediaEvents]:
+    """The merchants' webhooks: what is to be told, what sends it, and what makes events of streams and rooms of it."""
+    webhooks = Webhooks(store, clock=clock)
+    sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
+    return webhooks, sender, MediaEvents(webhooks, rooms, clock=clock, wake=sender.wake)
+
+
 async def open_application(
     settings: Settings,
     *,
@@ -456,12 +468,10 @@ async def open_application(
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans = RoomAudit(), Bans(store, clock=clock)
     personal, bus = PersonalEvents(store, clock=clock), open_bus(settings)
-    webhooks = Webhooks(store, clock=clock)
-    sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
+    webhooks, sender, media_events = _open_webhooks(settings, store, rooms, clock)
     media_hooks, review_hooks = await _open_hooks(store, clock)
     review = ReviewDesk(review_hooks, sender.outgoing, rooms, clock=clock)
     hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, personal, bus, review, clock)
-    media_events = MediaEvents(webhooks, rooms, clock=clock, wake=sender.wake)
     services = Services(
         settings=settings,
         clock=clock,
@@ -486,6 +496,7 @@ async def open_application(
         review_hooks=review_hooks,
         review=review,
         room_events=RoomEvents(hub, media_events, clock=clock),
+        room_figures=RoomFigures(hub, clock=clock),
     )
     application = Application(
         services,

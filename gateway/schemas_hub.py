@@ -39,11 +39,42 @@ class EventBody(Body, kw_only=True):
     keep: bool = True
 
 
-class AudienceAnswer(Struct):
-    """People in a room at this server by role and by how they are connected, and how their sockets fare."""
+class SecondView(Struct):
+    """One second of a room: people in it, lines said, messages written to sockets, and those that slow ones lost."""
 
+    at: int
     viewers: int
+    lines: int
+    messages: int
+    dropped: int
+
+
+class WordView(Struct):
+    word: str
+    count: int
+
+
+class FiguresAnswer(Struct):
+    """A room as its staff see it. ``viewers`` are people at all servers, the rest is this server's.
+
+    ``roles`` and ``ways`` count connections: of viewers, customers (``member``), assistants, hosts, the merchant; by
+    WebSocket, compressed WebSocket, event stream, polling. ``dropped`` has messages by tier that slow connections lost,
+    ``skipping`` the connections that get nothing for now, ``held`` people whose line is being looked at.
+    """
+
+    now: int
+    viewers: int
+    connections: int
     roles: dict[str, int]
     ways: dict[str, int]
-    slow: int
-    skipped: int
+    likes: int
+    chat_lines: int
+    chat_sampled: int
+    messages_out: int
+    dropped: dict[str, int]
+    skipping: int
+    slow_skipped: int
+    held: int
+    tick_ms: int
+    words: list[WordView]
+    seconds: list[SecondView]

@@ -23,6 +23,7 @@ from gateway.media_events import MediaEvents
 from gateway.publish_hook import PublishHook
 from gateway.review_hook import ReviewDesk
 from gateway.room_events import RoomEvents
+from gateway.room_figures import RoomFigures
 from gateway.rooms import Rooms
 from gateway.secrets import Secrets
 from gateway.webhooks import WebhookSender
@@ -58,3 +59,4 @@ class Services:
     review_hooks: ReviewHooks
     review: ReviewDesk
     room_events: RoomEvents
+    room_figures: RoomFigures
