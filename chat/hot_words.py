@@ -1,14 +1,15 @@
 """The words that a room says most just now. Pure: `now_ms` is an argument.
 
-Chinese has no spaces between words, so every run of two to four characters of it counts as one, and what is only a part
-of a longer word that is said as often is left out when they are read. Words of other scripts are taken as they stand.
+Chinese has no spaces between words: its particles part a line, and every run of two to four characters between them counts
+as one. When they are read, what is only a part of a longer word that is said as often is left out, and so is what
+overlaps one that is said more. Words of other scripts are taken as they stand.
 Counts are halved each minute; how many words are known is bounded, and the rarest are forgotten first.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 HALF_LIFE_MS = 60_000
 WORDS_MAX = 3_000
@@ -24,7 +25,10 @@ SAID_MIN = 2
 PART_SHARE = 0.8
 """A part is left out when the longer word is said at least so often, compared with it."""
 
+PARTICLES = re.compile("[的了吗呢啊吧呀哦嘛是有在到我你他她它们这那就都和也还不没很要把被给]")
+"""Characters that belong to the sentence, and to few words that are worth showing."""
 # Letters only: figures are prices and telephone numbers, asterisks are what the filter masked.
+_HAN = re.compile("[\u3400-\u9fff]")
 _RUNS = re.compile(r"[\u3400-\u9fff]+|[^\W\d_\u3400-\u9fff]{2,}")
 
 
@@ -62,19 +66,28 @@ class HotWords:
             ((word, said) for word, said in self._counts.items() if said >= SAID_MIN),
             key=lambda item: (-item[1], -len(item[0]), item[0]),
         )[: CANDIDATES * count]
-        chosen = [(word, said) for word, said in ranked if not _is_part(word, said, ranked)]
-        return [(word, round(said)) for word, said in chosen[:count]]
+        chosen: dict[str, int] = {}
+        for word, said in ranked:
+            if len(chosen) < count and not _is_part(word, said, ranked) and not _overlaps(word, chosen):
+                chosen[word] = round(said)
+        return list(chosen.items())
 
 
 def _is_part(word: str, said: float, others: Sequence[tuple[str, float]]) -> bool:
     return any(word != other and word in other and often >= PART_SHARE * said for other, often in others)
 
 
+def _overlaps(word: str, chosen: Iterable[str]) -> bool:
+    if not _HAN.match(word):
+        return False
+    return any(word[at : at + 2] in other for other in chosen for at in range(len(word) - 1))
+
+
 def _words(text: str) -> list[str]:
     """Return the different words of a line, as many as are taken."""
     found: dict[str, None] = {}
-    for run in _RUNS.findall(text.lower()):
-        if "\u3400" <= run[0] <= "\u9fff":
+    for run in _RUNS.findall(PARTICLES.sub(" ", text.lower())):
+        if _HAN.match(run):
             for length in HAN_CHARS:
                 for start in range(len(run) - length + 1):
                     found[run[start : start + length]] = None

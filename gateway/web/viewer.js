@@ -11,6 +11,7 @@ import { RoomStore } from "./store.js";
 import { CouponCard, drawPinned, SaleCard } from "./view_cards.js";
 import { ChatView } from "./view_chat.js";
 import { Checkout } from "./view_checkout.js";
+import { pollCard } from "./view_poll.js";
 import { hearts } from "./view_hearts.js";
 import { openMine } from "./view_me.js";
 import { openReplays, readShows } from "./view_replay.js";
@@ -122,6 +123,7 @@ function wireCards() {
     pay: (hold) => checkoutHold(hold),
     onReleased: (hold) => released(hold),
   });
+  pollCard({ place: $("poll-place"), store, hub, room: ROOM });
   const chat = new ChatView({ store, list: $("lines"), more: $("newer") });
   setInterval(() => {
     coupon.tick();
@@ -405,14 +407,25 @@ async function refreshShelf() {
   }
 }
 
+/** What is typed next is a question for the host, and no line for all. */
+function askInstead(on) {
+  $("ask").setAttribute("aria-pressed", String(on));
+  $("chat-input").placeholder = t(on ? "ask.hint" : "chat.hint");
+}
+
 async function say(event) {
   event.preventDefault();
   const input = $("chat-input");
   const text = input.value.trim();
   if (!text || !hub) return;
   input.value = "";
+  const asks = $("ask").getAttribute("aria-pressed") === "true";
   try {
-    await hub.command("chat.send", { text });
+    await hub.command(asks ? "question.ask" : "chat.send", { text });
+    if (asks) {
+      toast(t("ask.sent"), "good");
+      askInstead(false);
+    }
   } catch (error) {
     // Give the words back: nobody likes to type twice.
     if (!input.value) input.value = text;
@@ -454,6 +467,10 @@ function wireButtons(floating) {
   $("share").append(icon("share"));
   $("like").prepend(icon("heart"));
   $("composer").addEventListener("submit", say);
+  $("ask").addEventListener("click", () => {
+    askInstead($("ask").getAttribute("aria-pressed") !== "true");
+    $("chat-input").focus();
+  });
   $("bag").addEventListener("click", openShelf);
   $("like").addEventListener("click", () => {
     floating.tap();
@@ -472,6 +489,7 @@ function wireButtons(floating) {
 function drawTexts() {
   put($("unmute"), icon("mute"), h("span", {}, t("stage.unmute")));
   $("language").textContent = lang() === "zh" ? "EN" : "中";
+  $("ask").textContent = t("ask.mark");
   if (hub) $("connection").textContent = t(`state.${hub.state}`);
   drawRoom();
   drawShelves();

@@ -18,6 +18,13 @@ def test_a_word_said_by_many_stands_before_one_said_by_few_and_its_parts_are_lef
     assert not {"连衣", "衣裙"} & {word for word, _ in top}
 
 
+def test_particles_make_no_words_and_what_overlaps_a_hotter_word_is_left_out() -> None:
+    words = HotWords(0)
+    for text in ("包邮到新疆吗", "包邮到新疆吗", "有黑色吗", "黑色的呢", "包邮吗"):
+        words.hear(text, 0)
+    assert words.top(5, 0) == [("包邮", 3), ("新疆", 2), ("黑色", 2)]
+
+
 def test_who_repeats_a_word_in_a_line_says_it_no_louder() -> None:
     words = HotWords(0)
     words.hear("抢 抢抢 抢抢抢 抢抢抢抢", 0)
