@@ -106,7 +106,7 @@ async def _reviewed(hub: Hub, review: Reviewer, line: Line) -> Mapping[str, Any]
     channel = hub.channel(line.room)
     gate = channel.gate
     # What staff decided about the speaker while the line was held back counts.
-    if gate.bans.until_ms(person, now_ms) or gate.muted_until_ms(person, now_ms):
+    if gate.barred_until_ms(line.member, now_ms) or gate.muted_until_ms(person, now_ms):
         raise CommandRefused("muted", "you are muted", retry_ms=max(1, gate.muted_until_ms(person, now_ms) - now_ms))
     if denied is not None:
         raise CommandRefused("refused", denied)

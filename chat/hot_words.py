@@ -1,8 +1,8 @@
 """The words that a room says most just now. Pure: `now_ms` is an argument.
 
-Chinese has no spaces between words: its particles part a line, and every run of two to four characters between them counts
-as one. When they are read, what is only a part of a longer word that is said as often is left out, and so is what
-overlaps one that is said more. Words of other scripts are taken as they stand.
+Chinese has no spaces between words: its particles part a line, and every run of two to four characters between them
+counts as one. When they are read, what is only a part of a longer word that is said as often is left out, and so is
+what overlaps one that is said more. Words of other scripts are taken as they stand.
 Counts are halved each minute; how many words are known is bounded, and the rarest are forgotten first.
 """
 

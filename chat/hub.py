@@ -13,7 +13,7 @@ import logging
 import random
 import secrets
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -166,9 +166,9 @@ class Hub:
         sections: Mapping[str, Any],
         *,
         words: Sequence[str] = (),
-        bans: Mapping[str, int] | None = None,
+        bans: Iterable[Ban] = (),
     ) -> None:
-        """Open a room with the sections of its snapshot, the words it masks and who is banned until when (Unix ms).
+        """Open a room with the sections of its snapshot, the words it masks and who is banned.
 
         An open one gets these sections. What a room is opened with is what this node knows of it: nobody is told.
         Raises ValueError for a section named like a field of the snapshot, TypeError for what JSON cannot hold.
@@ -189,8 +189,8 @@ class Hub:
         )
         if words:
             channel.gate.rule(Words(tuple(sorted({word.lower() for word in words}))))
-        for person, until_ms in (bans or {}).items():
-            channel.gate.rule(Ban(person, until_ms))
+        for ban in bans:
+            channel.gate.rule(ban)
         self._broker.subscribe(room, channel)
 
     def close_room(self, room: str) -> None:
@@ -392,7 +392,7 @@ class Hub:
         if self._draining:
             raise CommandRefused("busy", "the server stops", retry_ms=self.limits.drain_jitter_ms)
         channel = await self.attend(room)
-        if not member.staff and channel.gate.bans.until_ms(member.person, self.clock()):
+        if channel.gate.barred_until_ms(member, self.clock()):
             raise CommandRefused("banned", "you are banned from this room")
         return channel
 
@@ -460,7 +460,11 @@ class Hub:
         channel = self._channels.get(request.room)
         if channel is None:
             raise TokenRefused(CloseCode.NO_ROOM, "no such room")
-        if not member.staff and channel.gate.bans.until_ms(member.person, now_ms):
+        until_ms = channel.gate.barred_until_ms(member, now_ms)
+        if until_ms:
+            if member.device and not channel.gate.bans.knows(member.device):
+                # They came with another device: from now on the ban is for that as well.
+                self.tell(request.room, Ban(member.person, until_ms, (member.device,)))
             self._release(channel)
             raise TokenRefused(CloseCode.BANNED, "banned")
         connection.member = member

@@ -52,6 +52,7 @@ def auth_operations(services: Services) -> list[Operation]:
             room=room.id,
             scene=body.scene,
             known=bought,
+            device=body.device,
         )
         for kind in ("share_open", "room_entry") if body.scene else ("room_entry",):
             await services.attribution.touch_token(room.merchant, body.scene, person, kind, room=room.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ async def test_a_banned_person_is_told_is_closed_and_stays_out_until_unbanned() 
         assert (await ann.closed())[0] == 4403
         async with rig.client("ann") as again:
             assert await again.closed() == (4403, "banned")
-        assert (await host.ask("bans.list"))["bans"] == [{"person": "ann", "until": None}]
+        assert (await host.ask("bans.list"))["bans"] == [{"person": "ann", "until": None, "devices": 0}]
         await host.ask("unban", person="ann")
         async with rig.client("ann") as back:
             assert (await back.event("room"))["you"]["person"] == "ann"
@@ -351,7 +352,9 @@ async def test_a_ban_is_written_down_and_one_that_cannot_be_is_still_a_ban() -> 
         def __init__(self) -> None:
             self.rows: dict[tuple[str, str], int] = {}
 
-        async def put(self, room: str, person: str, until_ms: int, reason: str, by: str) -> None:
+        async def put(
+            self, room: str, person: str, until_ms: int, reason: str, by: str, devices: Sequence[str] = ()
+        ) -> None:
             if person == "unlucky":
                 raise OSError("disk full")
             self.rows[room, person] = until_ms
