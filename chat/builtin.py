@@ -69,7 +69,7 @@ def _chat_send(
 ) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
     channel = hub.channel(context.room)
     member = context.member
-    verdict = channel.gate.decide(member, args.get("text"), context.now_ms)
+    verdict = channel.gate.decide(member, args.get("text"), context.now_ms, hub.network(context.address))
     channel.chat_lines += 1
     if verdict.shown and not member.staff and hub.review is not None and hub.review.wants(context.room):
         return _reviewed(hub, hub.review, Line(context.room, member, verdict.text, context.now_ms))

@@ -75,6 +75,14 @@ Authenticate = Callable[[str, str], Member]
 """Gets room and token (both may be empty), returns who it is; raises TokenRefused. Must not wait."""
 
 
+Network = Callable[[str], str]
+"""Gets a client's address, returns under what its lines are counted; empty for one that is not bounded."""
+
+
+def _nobodys(address: str) -> str:
+    return ""
+
+
 class Hub:
     """Rooms and their connections on this node.
 
@@ -96,7 +104,9 @@ class Hub:
         ban_store: BanStore | None = None,
         personal_store: PersonalStore | None = None,
         review: Reviewer | None = None,
+        network: Network = _nobodys,
     ) -> None:
+        self.network = network
         self.audit = audit
         self.review = review
         self.ban_store = ban_store
@@ -350,7 +360,9 @@ class Hub:
 
     # Commands over HTTP
 
-    async def command(self, room: str, member: Member, client: str, frame_data: bytes) -> list[bytes]:
+    async def command(
+        self, room: str, member: Member, client: str, frame_data: bytes, address: str = ""
+    ) -> list[bytes]:
         """Run the commands of one frame for a member who need not be connected; return their answers, as JSON.
 
         `client` tells several clients of one person apart: ids are new within each. Raises BadFrame, RoomNotOpen, and
@@ -366,6 +378,7 @@ class Hub:
         if caller is None or caller.channel is not channel:
             caller = Caller(self, channel, member)
         caller.member = member
+        caller.address = address
         self._callers[key] = caller
         if len(self._callers) > self.limits.callers:
             del self._callers[next(iter(self._callers))]

@@ -227,6 +227,7 @@ class ChatGate:
         "_masks",
         "_members",
         "_mutes",
+        "_networks",
         "_shadows",
         "_spoke_ms",
         "audience",
@@ -240,6 +241,7 @@ class ChatGate:
         self._filter = text_filter
         self._cap = TokenBucket(limits.chat_per_s, limits.chat_per_s, now_ms)
         self._buckets: dict[str, TokenBucket] = {}
+        self._networks: dict[str, TokenBucket] = {}
         self._mutes: dict[str, int] = {}
         self._shadows: dict[str, int] = {}
         self._members: dict[str, int] = {}
@@ -320,18 +322,18 @@ class ChatGate:
         until_ms = self._mutes.get(person, 0)
         return until_ms if until_ms > now_ms else 0
 
-    def decide(self, member: Member, text: object, now_ms: int) -> Verdict:
-        """Judge a line. Staff are never limited by rate nor sampled.
+    def decide(self, member: Member, text: object, now_ms: int, network: str = "") -> Verdict:
+        """Judge a line. Staff are never limited by rate nor sampled; `network` is where it comes from, or empty.
 
         Raises CommandRefused: `invalid`, `staff_only`, `members_only`, `muted`, `slow_mode`, `refused` (the word
         filter), `rate`.
         """
-        verdict = self.judge(member, text, now_ms)
+        verdict = self.judge(member, text, now_ms, network)
         if verdict.shown and not member.staff and self._cap.take(now_ms):
             return verdict._replace(shown=False)
         return verdict
 
-    def judge(self, member: Member, text: object, now_ms: int) -> Verdict:
+    def judge(self, member: Member, text: object, now_ms: int, network: str = "") -> Verdict:
         """Judge a line by its speaker alone, whatever the room's cap. Raises CommandRefused as `decide`."""
         clean = clean_text(text, self._limits.text_chars)
         if member.staff:
@@ -353,6 +355,9 @@ class ChatGate:
         retry_ms = self._bucket(person, now_ms).take(now_ms)
         if retry_ms:
             raise CommandRefused("rate", "too many messages", retry_ms=retry_ms)
+        retry_ms = self._network_bucket(network, now_ms).take(now_ms) if network else 0
+        if retry_ms:
+            raise CommandRefused("rate", "too many messages from your network", retry_ms=retry_ms)
         if self.slow_s:
             self._track(self._spoke_ms, person, now_ms)
         shadow = self._shadows.get(person, 0) > now_ms
@@ -367,11 +372,21 @@ class ChatGate:
         return text
 
     def _bucket(self, person: str, now_ms: int) -> TokenBucket:
-        bucket = self._buckets.pop(person, None)
+        limits = self._limits
+        return self._found(self._buckets, person, limits.chat_person_per_s, limits.chat_person_burst, now_ms)
+
+    def _network_bucket(self, network: str, now_ms: int) -> TokenBucket:
+        limits = self._limits
+        return self._found(self._networks, network, limits.chat_address_per_s, limits.chat_address_burst, now_ms)
+
+    def _found(
+        self, buckets: dict[str, TokenBucket], name: str, rate_per_s: float, burst: int, now_ms: int
+    ) -> TokenBucket:
+        """Return somebody's bucket, a full one for a newcomer, at the cost of the one longest unseen."""
+        bucket = buckets.pop(name, None)
         if bucket is None:
-            limits = self._limits
-            bucket = TokenBucket(limits.chat_person_per_s, limits.chat_person_burst, now_ms)
-            if len(self._buckets) >= limits.people_tracked:
-                del self._buckets[next(iter(self._buckets))]
-        self._buckets[person] = bucket
+            bucket = TokenBucket(rate_per_s, burst, now_ms)
+            if len(buckets) >= self._limits.people_tracked:
+                del buckets[next(iter(buckets))]
+        buckets[name] = bucket
         return bucket

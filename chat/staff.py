@@ -216,7 +216,9 @@ def _pinned(hub: Hub, context: CommandContext, view: Mapping[str, Any] | None) -
 def _ask(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
     channel, member = hub.channel(context.room), context.member
     channel.room.questions.check(member.person)
-    verdict = channel.gate.judge(member, arguments(schemas.TextCommand, args).text, context.now_ms)
+    verdict = channel.gate.judge(
+        member, arguments(schemas.TextCommand, args).text, context.now_ms, hub.network(context.address)
+    )
     number = new_id()
     if not verdict.shadow:
         hub.tell(context.room, Asked(number, member.person, member.name, verdict.text, context.now_ms))

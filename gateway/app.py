@@ -18,7 +18,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from chat.audit import AuditEntry, brief
-from chat.broker import Broker
 from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
@@ -70,6 +69,7 @@ from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
+from gateway.routes_figures import figure_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
@@ -83,6 +83,7 @@ from gateway.stream_reports import StreamReports
 from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.webhooks import WebhookSender
 from gateway.workers.part import Seat, WorkerPart
+from stream.directory import Directory
 
 logger = logging.getLogger("siyu.app")
 
@@ -319,6 +320,7 @@ def _operations(
         *room_operations(services, desk, addresses),
         *stream_operations(services, desk, addresses, reports),
         *hub_operations(services, desk),
+        *figure_operations(services, desk),
         *order_operations(services, desk),
         *aftersale_operations(services, desk),
         *statement_operations(services),
@@ -374,13 +376,14 @@ def _open_shop(
 
 
 def _open_hub(
+    settings: Settings,
     authenticate: Callable[[str, str], Member],
     desk: Desk,
     audit: RoomAudit,
     bans: Bans,
     personal: PersonalEvents,
-    bus: Broker,
     review: ReviewDesk,
+    clients: Clients,
     clock: Callable[[], int],
 ) -> Hub:
     """The hub with the shop's commands; each start of the process is an epoch of its own."""
@@ -388,12 +391,13 @@ def _open_hub(
         authenticate=authenticate,
         commands=hub_commands(desk, audit),
         clock=clock,
-        broker=bus,
+        broker=open_bus(settings),
         epoch=os.urandom(6).hex(),
         audit=audit,
         ban_store=bans,
         personal_store=personal,
         review=review,
+        network=clients.network,
     )
 
 
@@ -424,6 +428,16 @@ async def _open_hooks(store: Store, clock: Callable[[], int]) -> tuple[MediaHook
     await media.load()
     await review.load()
     return media, review
+
+
+async def _open_access(
+    store: Store, secrets: Secrets, tokens: Tokens, rooms: Rooms, directory: Directory, clock: Callable[[], int]
+) -> Access:
+    """Who may publish and play."""
+    kept = StreamAccess(store, clock=clock)
+    access = Access(kept, secrets=secrets, tokens=tokens, rooms=rooms, directory=directory, clock=clock)
+    await access.load()
+    return access
 
 
 def _open_webhooks(
@@ -459,19 +473,17 @@ async def open_application(
     tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
-    access = Access(
-        StreamAccess(store, clock=clock), secrets=secrets, tokens=tokens, rooms=rooms, directory=directory, clock=clock
-    )
-    await access.load()
+    access = await _open_access(store, secrets, tokens, rooms, directory, clock)
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
     clients = Clients(settings)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
-    audit, bans = RoomAudit(), Bans(store, clock=clock)
-    personal, bus = PersonalEvents(store, clock=clock), open_bus(settings)
+    audit, bans, personal = RoomAudit(), Bans(store, clock=clock), PersonalEvents(store, clock=clock)
     webhooks, sender, media_events = _open_webhooks(settings, store, rooms, clock)
     media_hooks, review_hooks = await _open_hooks(store, clock)
     review = ReviewDesk(review_hooks, sender.outgoing, rooms, clock=clock)
-    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, personal, bus, review, clock)
+    hub = _open_hub(
+        settings, partial(_authenticate, tokens, rooms), desk, audit, bans, personal, review, clients, clock
+    )
     services = Services(
         settings=settings,
         clock=clock,

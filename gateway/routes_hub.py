@@ -7,30 +7,21 @@ from typing import Any
 
 from starlette.responses import Response
 
-from chat.channel import Channel
 from chat.errors import TokenRefused
-from chat.message import TOKEN_CHARS_MAX, JoinRequest, Tier, parse_since
+from chat.message import TOKEN_CHARS_MAX, JoinRequest, parse_since
 from chat.schemas import PolledRoom
 from gateway.api import SIGNED_IN, Call, Operation, page_limit
 from gateway.audit import ENTRIES_MAX
 from gateway.auth import HOST_ROLES
 from gateway.client import CORS_HEADERS
 from gateway.desk import Desk
-from gateway.encode import encode_json
 from gateway.errors import Problem
 from gateway.members import member_of
-from gateway.room_figures import Second
 from gateway.schemas import AuditAnswer, Empty, KickBody, MessageBody, ViewersAnswer
-from gateway.schemas_hub import EventBody, FiguresAnswer, SecondView, WordView
 from gateway.services import Services
 
 CLIENT_CHARACTERS_MAX = 64
-EVENT_BYTES_MAX = 4_096
-"""Of an event of the shop's own: it is kept in the history, and written to every socket."""
-HOT_WORDS = 12
 POLL_NUMBER_DIGITS_MAX = 15
-WAYS = ("websocket", "deflate", "sse", "poll")
-"""Names of `chat.sink.Kind`, in its order."""
 
 
 def hub_operations(services: Services, desk: Desk) -> list[Operation]:
@@ -52,22 +43,6 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
         await hub.attend(room.id)
         stats = hub.stats(room.id)
         return ViewersAnswer(stats.viewers, stats.connections, stats.likes, stats.chat_lines, stats.chat_sampled)
-
-    async def read_figures(call: Call) -> FiguresAnswer:
-        room = desk.run(call.who, call.path["room"])
-        channel = await hub.attend(room.id)
-        return figures_answer(channel, services.room_figures.of(room.id), services.clock())
-
-    async def tell_event(call: Call) -> Empty:
-        body: EventBody = call.body
-        room = desk.run(call.who, call.path["room"])
-        size = len(encode_json(body.data))
-        if size > EVENT_BYTES_MAX:
-            raise Problem(413, "too_long", f"data has at most {EVENT_BYTES_MAX} bytes as JSON, this has {size}")
-        await hub.attend(room.id)
-        event = {"t": "custom", "name": body.name, "data": body.data, "now": services.clock()}
-        hub.publish(room.id, event, tier=Tier[body.tier], keep=body.keep)
-        return Empty()
 
     async def kick_person(call: Call) -> Empty:
         body: KickBody = call.body
@@ -95,23 +70,6 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
             by_hub=True,
         ),
         Operation(
-            "POST",
-            path + "/events",
-            "Tell a room's pages something of the shop's own",
-            tell_event,
-            HOST_ROLES,
-            EventBody,
-            Empty,
-        ),
-        Operation(
-            "GET",
-            path + "/figures",
-            "A room second by second, for its staff",
-            read_figures,
-            HOST_ROLES,
-            answer=FiguresAnswer,
-        ),
-        Operation(
             "GET", path + "/viewers", "Who is there, in numbers", count_viewers, HOST_ROLES, answer=ViewersAnswer
         ),
         Operation(
@@ -134,30 +92,6 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
             query=pages,
         ),
     ]
-
-
-def figures_answer(channel: Channel, seconds: list[Second], now_ms: int) -> FiguresAnswer:
-    """A room's figures as its staff see them."""
-    stats = channel.stats()
-    ways = dict(zip(WAYS, (len(audience.connections) for audience in channel.audiences), strict=True))
-    return FiguresAnswer(
-        now=now_ms,
-        viewers=stats.viewers,
-        connections=stats.connections,
-        roles={role: count for role, count in channel.roles.items() if count},
-        ways={way: count for way, count in ways.items() if count},
-        likes=stats.likes,
-        chat_lines=stats.chat_lines,
-        chat_sampled=stats.chat_sampled,
-        messages_out=stats.messages_out,
-        dropped=stats.dropped_by_tier,
-        skipping=stats.skipping,
-        slow_skipped=stats.slow_skipped,
-        held=stats.held,
-        tick_ms=stats.tick_ms,
-        words=[WordView(word, count) for word, count in channel.hot_words.top(HOT_WORDS, now_ms)],
-        seconds=[SecondView(one.at, one.viewers, one.lines, one.messages, one.dropped) for one in seconds],
-    )
 
 
 # What stands for the hub's close codes where a room cannot be polled.
@@ -213,7 +147,7 @@ def _commands(services: Services, desk: Desk) -> Operation:
         client = call.query.get("client", "")
         if len(client) > CLIENT_CHARACTERS_MAX:
             raise Problem(400, "invalid", f"client has at most {CLIENT_CHARACTERS_MAX} characters")
-        answers = await hub.command(room.id, member_of(call.who), client, call.raw)
+        answers = await hub.command(room.id, member_of(call.who), client, call.raw, call.address)
         headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
         return Response(b"[" + b",".join(answers) + b"]", headers=headers, media_type="application/json")
 

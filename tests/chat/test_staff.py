@@ -384,3 +384,18 @@ async def test_bans_are_bounded_and_none_is_forgotten_for_another() -> None:
         rig.clock.ahead_ms = 2_000
         assert (await host.ask("ban", person="c"))["ok"]
         assert {ban["person"] for ban in (await host.ask("bans.list"))["bans"]} == {"a", "c"}
+
+
+async def test_an_address_with_many_names_is_slowed_by_either_command() -> None:
+    limits = HubLimits(room=RoomLimits(chat_address_burst=2, chat_address_per_s=0.001))
+    async with (
+        running(limits=limits, network=lambda address: address) as rig,
+        rig.client("ann") as ann,
+        rig.client("bob") as bob,
+        rig.client("eve") as eve,
+    ):
+        assert (await ann.ask("chat.send", text="a"))["ok"]
+        assert (await bob.ask("question.ask", text="b"))["ok"]
+        for cmd in ("chat.send", "question.ask"):
+            answer = await eve.ask(cmd, text="c")
+            assert refused(answer) == "rate" and "network" in answer["error"]["message"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.room_figures import SECONDS_KEPT
-from gateway.routes_hub import EVENT_BYTES_MAX
+from gateway.routes_figures import EVENT_BYTES_MAX
 from tests.gateway.rig import Rig, rig
 from tests.gateway.test_media_events import told, until
 from tests.gateway.test_review import say
