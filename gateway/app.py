@@ -132,7 +132,7 @@ class Application:
             services.access,
             bridge,
             self.streaming.expel_revoked,
-            reread=(services.media_hooks.load, services.review_hooks.load),
+            reread=(services.media_hooks.load, services.review.hooks.load),
         )
         if worker is not None:
             worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
@@ -422,12 +422,14 @@ async def _nothing_to_end() -> None:
     """For a shop without a provider."""
 
 
-async def _open_hooks(store: Store, clock: Callable[[], int]) -> tuple[MediaHooks, ReviewHooks]:
+async def _open_hooks(
+    store: Store, sender: WebhookSender, rooms: Rooms, clock: Callable[[], int]
+) -> tuple[MediaHooks, ReviewDesk]:
     """Whom merchants want to be asked before a broadcast, and before a line of chat is shown."""
     media, review = MediaHooks(store, clock=clock), ReviewHooks(store, clock=clock)
     await media.load()
     await review.load()
-    return media, review
+    return media, ReviewDesk(review, sender.outgoing, rooms, clock=clock)
 
 
 async def _open_access(
@@ -479,8 +481,7 @@ async def open_application(
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans, personal = RoomAudit(), Bans(store, clock=clock), PersonalEvents(store, clock=clock)
     webhooks, sender, media_events = _open_webhooks(settings, store, rooms, clock)
-    media_hooks, review_hooks = await _open_hooks(store, clock)
-    review = ReviewDesk(review_hooks, sender.outgoing, rooms, clock=clock)
+    media_hooks, review = await _open_hooks(store, sender, rooms, clock)
     hub = _open_hub(
         settings, partial(_authenticate, tokens, rooms), desk, audit, bans, personal, review, clients, clock
     )
@@ -505,7 +506,6 @@ async def open_application(
         media_hooks=media_hooks,
         publish_hook=PublishHook(media_hooks, sender.outgoing, clock=clock),
         media_events=media_events,
-        review_hooks=review_hooks,
         review=review,
         room_events=RoomEvents(hub, media_events, clock=clock),
         room_figures=RoomFigures(hub, clock=clock),

@@ -79,7 +79,7 @@ class ReviewDesk:
     """Asks, where the merchant wants to be asked (`chat.review.Reviewer`)."""
 
     def __init__(self, hooks: ReviewHooks, outgoing: Outgoing, rooms: Rooms, *, clock: Callable[[], int]) -> None:
-        self._hooks = hooks
+        self.hooks = hooks
         self._outgoing = outgoing
         self._rooms = rooms
         self._clock = clock
@@ -92,7 +92,7 @@ class ReviewDesk:
 
     def _hook(self, room: str) -> ReviewHook | None:
         found = self._rooms.find(room)
-        return None if found is None else self._hooks.of(found.merchant, room)
+        return None if found is None else self.hooks.of(found.merchant, room)
 
     async def judge(self, line: Line) -> str | None:
         """Why a line is not shown; None for one that is. Raises CommandRefused `busy`."""

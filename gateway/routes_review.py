@@ -13,7 +13,7 @@ from gateway.services import Services
 
 def review_operations(services: Services, desk: Desk) -> list[Operation]:
     """Operations on review hooks."""
-    hooks = services.review_hooks
+    hooks = services.review.hooks
 
     def place(call: Call) -> str:
         room = call.path.get("room")

@@ -10,7 +10,6 @@ from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
 from commerce.identity.people import People
 from commerce.media_hook_sql import MediaHooks
-from commerce.review_hook_sql import ReviewHooks
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
@@ -56,7 +55,6 @@ class Services:
     media_hooks: MediaHooks
     publish_hook: PublishHook
     media_events: MediaEvents
-    review_hooks: ReviewHooks
     review: ReviewDesk
     room_events: RoomEvents
     room_figures: RoomFigures

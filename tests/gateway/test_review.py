@@ -236,7 +236,7 @@ async def test_a_rooms_own_hook_stands_before_the_one_of_all_rooms(live: Rig, ju
 async def test_hooks_outlast_a_restart(tmp_path: Path, judge: Judge) -> None:
     async with rig(tmp_path) as live:
         await look(live, judge.url)
-        store = live.application.services.review_hooks
+        store = live.application.services.review.hooks
         await store.load()
         found = store.of(live.shop.merchant, live.shop.room)
         assert found is not None and (found.url, found.timeout_ms, found.fail_open) == (judge.url, 3_000, False)
