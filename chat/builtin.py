@@ -5,6 +5,7 @@ Whoever gives one is checked against the table of `chat/rights.py`, and what sta
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from chat.audit import AuditEntry, brief
 from chat.commands import CommandContext, CommandHandler
 from chat.errors import CommandRefused
 from chat.message import ID_MAX, Acknowledged, Event, Likes, Tier, encode_event
+from chat.review import Line, Reviewer
 from chat.rights import UNAUDITED, check_right
 
 if TYPE_CHECKING:
@@ -62,13 +64,18 @@ def record(hub: Hub, action: str, context: CommandContext, args: Mapping[str, An
         hub.audit(entry)
 
 
-def _chat_send(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+def _chat_send(
+    hub: Hub, context: CommandContext, args: Mapping[str, Any]
+) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
     channel = hub.channel(context.room)
     member = context.member
-    verdict = channel.gate.decide(member, args.get("text"), context.now_ms)
-    body = {"t": "chat", "from": member.shown(), "text": verdict.text, "now": context.now_ms}
+    verdict = channel.gate.decide(member, args.get("text"), context.now_ms, hub.network(context.address))
     channel.chat_lines += 1
+    if verdict.shown and not member.staff and hub.review is not None and hub.review.wants(context.room):
+        return _reviewed(hub, hub.review, Line(context.room, member, verdict.text, context.now_ms))
+    body = {"t": "chat", "from": member.shown(), "text": verdict.text, "now": context.now_ms}
     if verdict.shown:
+        channel.hot_words.hear(verdict.text, context.now_ms)
         hub.tell(context.room, Event(body, Tier.P1 if member.staff else Tier.P2))
         return {}
     if not verdict.shadow:
@@ -78,6 +85,34 @@ def _chat_send(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Ma
     for connection in tuple(channel.people.get(member.person, ())):
         connection.deliver(own)
     return {} if verdict.shadow else {"sampled": True}
+
+
+async def _reviewed(hub: Hub, review: Reviewer, line: Line) -> Mapping[str, Any]:
+    """Show a line once it was looked at; those of one person come in the order in which they said them."""
+    person, held = line.member.person, hub.channel(line.room).held
+    before = held.get(person)
+    mine = held[person] = asyncio.get_running_loop().create_future()
+    try:
+        denied = await review.judge(line)
+        if before is not None:
+            await before
+    finally:
+        mine.set_result(None)
+        if held.get(person) is mine:
+            del held[person]
+    if line.room not in hub.rooms():
+        raise CommandRefused("closed", "the room was closed")
+    now_ms = hub.clock()
+    channel = hub.channel(line.room)
+    gate = channel.gate
+    # What staff decided about the speaker while the line was held back counts.
+    if gate.barred_until_ms(line.member, now_ms) or gate.muted_until_ms(person, now_ms):
+        raise CommandRefused("muted", "you are muted", retry_ms=max(1, gate.muted_until_ms(person, now_ms) - now_ms))
+    if denied is not None:
+        raise CommandRefused("refused", denied)
+    channel.hot_words.hear(line.text, now_ms)
+    hub.tell(line.room, Event({"t": "chat", "from": line.member.shown(), "text": line.text, "now": now_ms}, Tier.P2))
+    return {}
 
 
 def _like(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 class Caller:
     """One client that gives commands over HTTP."""
 
-    __slots__ = ("_answers", "_bucket", "_hub", "channel", "member", "work")
+    __slots__ = ("_answers", "_bucket", "_hub", "address", "channel", "member", "work")
 
     def __init__(self, hub: Hub, channel: Channel, member: Member) -> None:
         self.channel: Channel | None = channel
         self.member: Member | None = member
         self.work: Work | None = Work()
+        self.address = ""
         self._hub = hub
         limits = hub.limits
         self._bucket = TokenBucket(limits.commands_per_s, limits.commands_burst, hub.clock())

@@ -9,6 +9,7 @@ little longer. A quiet room has no timer.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from time import monotonic
@@ -17,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from chat import checkpoint
 from chat.fanout import Audience, Fanout
 from chat.forms import in_form
+from chat.hot_words import HotWords
 from chat.limits import HubLimits
-from chat.member import STAFF_ROLES
+from chat.member import STAFF_ROLES, Member
 from chat.message import (
     Acknowledged,
     Event,
@@ -47,6 +49,11 @@ _PASSES_PER_TICK = 2
 """A tick lasts at least so many times a pass over all sockets."""
 
 
+def _rank(member: Member) -> str:
+    """Return under what a member's connections are counted: their role, or `member` for a customer."""
+    return "member" if member.known and not member.staff else member.role
+
+
 class Channel:
     """One open room: pure state plus sockets plus timers."""
 
@@ -57,7 +64,6 @@ class Channel:
         sections: Mapping[str, Any],
         *,
         limits: HubLimits,
-        counters: HubCounters,
         fanout: Fanout,
         clock: Clock,
         text_filter: TextFilter | None,
@@ -67,12 +73,21 @@ class Channel:
         self.room = Room(name, epoch, sections, limits.room)
         self.personal = PersonalEvents(limits.room)
         self.gate = ChatGate(limits.room, now_ms, text_filter)
-        self.audiences = tuple(Audience(limits, counters) for _ in Kind)
+        self.counters = HubCounters()
+        """What this room's fan-out counts; the hub adds the rooms up."""
+        self.hot_words = HotWords(now_ms)
+        self.audiences = tuple(Audience(limits, self.counters) for _ in Kind)
         """By kind: their bytes are others, the batches are the same."""
         self._passed_s = [0.0 for _ in Kind]
         self._passed = [partial(self._note_pass, kind) for kind in Kind]
         self.people: dict[str, list[Sink]] = {}
+        self.held: dict[str, asyncio.Future[None]] = {}
+        """Lines that are looked at before they are shown: each person's newest."""
+        self.roles: Counter[str] = Counter()
+        """Connections by role, customers apart from other viewers."""
         self.viewers = 0
+        self.joined = 0
+        self.left = 0
         self.elsewhere = 0
         """People on other nodes, as the bus last told."""
         self._own_sections = tuple(sections)
@@ -110,11 +125,12 @@ class Channel:
                 self.gate.rule(message)
             else:
                 if not own and isinstance(message, Event) and message.body["t"] == "chat":
-                    self._heard(message.body.get("from") or {})
+                    self._heard(message.body.get("from") or {}, message.body["text"])
                 self.apply(message)
 
-    def _heard(self, speaker: Mapping[str, str]) -> None:
+    def _heard(self, speaker: Mapping[str, str], text: str) -> None:
         """Charge a line that another node let through, so that caps and slow mode hold over all nodes."""
+        self.hot_words.hear(text, self._clock())
         if speaker.get("role") not in STAFF_ROLES:
             self.gate.heard(speaker.get("person", ""), self._clock())
 
@@ -263,6 +279,7 @@ class Channel:
         self.audience_of(connection).add(connection)
         member = connection.member
         assert member is not None
+        self.roles[_rank(member)] += 1
         others = self.people.get(member.person)
         if others is not None:
             others.append(connection)
@@ -271,6 +288,7 @@ class Channel:
         if member.staff:
             return False
         self.viewers += 1
+        self.joined += 1
         return True
 
     def leave(self, connection: Sink) -> bool:
@@ -278,6 +296,7 @@ class Channel:
         self.audience_of(connection).remove(connection)
         member = connection.member
         assert member is not None
+        self.roles[_rank(member)] -= 1
         others = self.people[member.person]
         others.remove(connection)
         if others:
@@ -286,7 +305,15 @@ class Channel:
         if member.staff:
             return False
         self.viewers -= 1
+        self.left += 1
         return True
+
+    def recount(self, connection: Sink, member: Member) -> None:
+        """Take note that a connection's token was renewed: the person is the same, what the shop knows of them not."""
+        assert connection.member is not None
+        self.roles[_rank(connection.member)] -= 1
+        self.roles[_rank(member)] += 1
+        connection.member = member
 
     def count_viewers(self) -> None:
         """Publish the count of viewers, at most once in `viewers_ms`."""
@@ -323,4 +350,10 @@ class Channel:
             batches=self._batches,
             tick_ms=round(self._tick_s * 1000),
             skipping=sum(audience.skipping for audience in self.audiences),
+            messages_out=self.counters.messages_out,
+            dropped_by_tier={tier.name: self.counters.dropped[tier] for tier in Tier},
+            slow_skipped=self.counters.slow_skipped,
+            joined=self.joined,
+            left=self.left,
+            held=len(self.held),
         )

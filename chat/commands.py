@@ -28,11 +28,12 @@ BUSY_RETRY_MS = 500
 
 @dataclass(frozen=True, slots=True)
 class CommandContext:
-    """Where, by whom and when (Unix ms) a command was given."""
+    """Where, by whom and when (Unix ms) a command was given; `address` is the client's, empty where nobody knows."""
 
     room: str
     member: Member
     now_ms: int
+    address: str = ""
 
 
 CommandHandler = Callable[[CommandContext, Mapping[str, Any]], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
@@ -45,6 +46,7 @@ A Future costs no task: whoever makes it must settle it. A coroutine runs as a t
 class Commander(Protocol):
     """Who gives commands: a WebSocket, or a client over HTTP."""
 
+    address: str
     channel: Channel | None
     member: Member | None
     work: Work | None
@@ -102,7 +104,7 @@ class Dispatcher:
             self._refuse(connection, number, CommandRefused("unknown_command", "there is no such command"))
             return
         try:
-            result = handler(CommandContext(channel.room.name, member, now_ms), command.args)
+            result = handler(CommandContext(channel.room.name, member, now_ms, connection.address), command.args)
             if not inspect.isawaitable(result):
                 self._answer(connection, number, result)
                 return

@@ -13,7 +13,8 @@ import logging
 import random
 import secrets
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -51,6 +52,7 @@ from chat.message import (
 from chat.moderation import JoinGate, TextFilter
 from chat.personal import PersonalStore
 from chat.poll import PollSession
+from chat.review import Reviewer
 from chat.sink import Phase, Sink
 from chat.stats import HubCounters, HubTotals, RoomStats
 from chat.wheel import Wheel
@@ -71,6 +73,14 @@ logger = logging.getLogger(__name__)
 
 Authenticate = Callable[[str, str], Member]
 """Gets room and token (both may be empty), returns who it is; raises TokenRefused. Must not wait."""
+
+
+Network = Callable[[str], str]
+"""Gets a client's address, returns under what its lines are counted; empty for one that is not bounded."""
+
+
+def _nobodys(address: str) -> str:
+    return ""
 
 
 class Hub:
@@ -95,8 +105,12 @@ class Hub:
         ban_store: BanStore | None = None,
         personal_store: PersonalStore | None = None,
         others_wait: Callable[[], bool] = lambda: False,
+        review: Reviewer | None = None,
+        network: Network = _nobodys,
     ) -> None:
+        self.network = network
         self.audit = audit
+        self.review = review
         self.ban_store = ban_store
         self.limits = limits or HubLimits()
         self.mailbox = None if personal_store is None else Mailbox(personal_store, MailboxLimits(), self._present)
@@ -167,9 +181,9 @@ class Hub:
         sections: Mapping[str, Any],
         *,
         words: Sequence[str] = (),
-        bans: Mapping[str, int] | None = None,
+        bans: Iterable[Ban] = (),
     ) -> None:
-        """Open a room with the sections of its snapshot, the words it masks and who is banned until when (Unix ms).
+        """Open a room with the sections of its snapshot, the words it masks and who is banned.
 
         An open one gets these sections. What a room is opened with is what this node knows of it: nobody is told.
         Raises ValueError for a section named like a field of the snapshot, TypeError for what JSON cannot hold.
@@ -183,7 +197,6 @@ class Hub:
             self.epoch,
             sections,
             limits=self.limits,
-            counters=self.counters,
             fanout=self._fanout,
             clock=self.clock,
             text_filter=self._text_filter,
@@ -191,8 +204,8 @@ class Hub:
         )
         if words:
             channel.gate.rule(Words(tuple(sorted({word.lower() for word in words}))))
-        for person, until_ms in (bans or {}).items():
-            channel.gate.rule(Ban(person, until_ms))
+        for ban in bans:
+            channel.gate.rule(ban)
         self._broker.subscribe(room, channel)
 
     def close_room(self, room: str) -> None:
@@ -200,6 +213,7 @@ class Hub:
         channel = self._channels.pop(room, None)
         if channel is not None:
             self._broker.unsubscribe(room)
+            self.counters.add_fanout(channel.counters)
             for connection in channel.sockets():
                 connection.close(CloseCode.NO_ROOM, "the room is closed")
             channel.close()
@@ -338,7 +352,7 @@ class Hub:
         if known is not None and known.channel is not None and known.channel.room.name == request.room:
             member = self._authenticate(request.room, request.token)
             if known.member is not None and known.member.person == member.person:
-                known.member = member
+                known.channel.recount(known, member)
                 return await known.ask(seen)
         if len(self._polls) >= self.limits.polls:
             raise TokenRefused(CloseCode.JOINS_LIMITED, f"full, retry_ms={self.limits.connections_retry_ms}")
@@ -352,7 +366,9 @@ class Hub:
 
     # Commands over HTTP
 
-    async def command(self, room: str, member: Member, client: str, frame_data: bytes) -> list[bytes]:
+    async def command(
+        self, room: str, member: Member, client: str, frame_data: bytes, address: str = ""
+    ) -> list[bytes]:
         """Run the commands of one frame for a member who need not be connected; return their answers, as JSON.
 
         `client` tells several clients of one person apart: ids are new within each. Raises BadFrame, RoomNotOpen, and
@@ -368,6 +384,7 @@ class Hub:
         if caller is None or caller.channel is not channel:
             caller = Caller(self, channel, member)
         caller.member = member
+        caller.address = address
         self._callers[key] = caller
         if len(self._callers) > self.limits.callers:
             del self._callers[next(iter(self._callers))]
@@ -394,7 +411,7 @@ class Hub:
         if self._draining:
             raise CommandRefused("busy", "the server stops", retry_ms=self.limits.drain_jitter_ms)
         channel = await self.attend(room)
-        if not member.staff and channel.gate.bans.until_ms(member.person, self.clock()):
+        if channel.gate.barred_until_ms(member, self.clock()):
             raise CommandRefused("banned", "you are banned from this room")
         return channel
 
@@ -462,7 +479,11 @@ class Hub:
         channel = self._channels.get(request.room)
         if channel is None:
             raise TokenRefused(CloseCode.NO_ROOM, "no such room")
-        if not member.staff and channel.gate.bans.until_ms(member.person, now_ms):
+        until_ms = channel.gate.barred_until_ms(member, now_ms)
+        if until_ms:
+            if member.device and not channel.gate.bans.knows(member.device):
+                # They came with another device: from now on the ban is for that as well.
+                self.tell(request.room, Ban(member.person, until_ms, (member.device,)))
             self._release(channel)
             raise TokenRefused(CloseCode.BANNED, "banned")
         connection.member = member
@@ -510,7 +531,9 @@ class Hub:
 
     def totals(self) -> HubTotals:
         """Return the hub's figures."""
-        counters = self.counters
+        counters = replace(self.counters)
+        for channel in self._channels.values():
+            counters.add_fanout(channel.counters)
         return HubTotals(
             rooms=len(self._channels),
             connections=len(self.wheel.connections),

@@ -26,6 +26,9 @@ class RoomLimits:
     chat_person_per_s: float = 2.0
     chat_person_burst: int = 5
     """Chat lines of one person: as fast as thumbs type."""
+    chat_address_per_s: float = 20.0
+    chat_address_burst: int = 60
+    """Chat lines from one address, whoever says them: a carrier's NAT talks, a machine with many names floods."""
     text_chars: int = 500
     """Characters of a chat line or notice."""
     likes_per_command: int = 100

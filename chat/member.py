@@ -22,6 +22,9 @@ class Member:
     known: bool = False
     """A customer of the merchant: may write where only members may."""
 
+    device: str = ""
+    """What the device is called that they come with, the same for all who use it; empty when nobody knows."""
+
     @property
     def staff(self) -> bool:
         """Tell whether this person may moderate."""

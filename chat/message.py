@@ -136,10 +136,11 @@ class Mute:
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """The person may not join until then (Unix ms; 0 lifts it)."""
+    """The person may not join until then (Unix ms; 0 lifts it), nor may anybody with one of these devices."""
 
     person: str
     until_ms: int
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from chat.errors import CommandRefused
@@ -124,45 +124,84 @@ EVERYONE, MEMBERS, STAFF_ONLY = "everyone", "members", "staff"
 """Who may chat."""
 
 
-class BanList:
-    """Who may not enter a room, and until when (Unix ms). None is forgotten before its time."""
+DEVICES_PER_BAN = 8
+"""Devices that a ban extends to, the newest: who has more of them finds another way, too."""
 
-    __slots__ = ("_limits", "_until_ms")
+
+class BanList:
+    """Who may not enter a room, and until when (Unix ms). None is forgotten before its time.
+
+    A ban goes with the devices that the person came with: whoever comes with one of them is kept out for as long, and
+    let in again with the person.
+    """
+
+    __slots__ = ("_devices", "_limits", "_person_of", "_until_ms")
 
     def __init__(self, limits: RoomLimits) -> None:
         self._limits = limits
         self._until_ms: dict[str, int] = {}
+        self._devices: dict[str, list[str]] = {}
+        self._person_of: dict[str, str] = {}
 
     def check(self, person: str, now_ms: int) -> None:
         """Raise CommandRefused `limit` when there is no place for one more."""
         if person not in self._until_ms and len(self._until_ms) >= self._limits.bans:
-            self._until_ms = {who: until_ms for who, until_ms in self._until_ms.items() if until_ms > now_ms}
+            for over in [who for who, until_ms in self._until_ms.items() if until_ms <= now_ms]:
+                self.put(over, 0)
             if len(self._until_ms) >= self._limits.bans:
                 raise CommandRefused("limit", f"a room has at most {self._limits.bans} bans")
 
-    def put(self, person: str, until_ms: int) -> None:
-        """Keep a person out until then; 0 lets them in again."""
+    def put(self, person: str, until_ms: int, devices: Iterable[str] = ()) -> None:
+        """Keep a person out until then, and whoever has a device of theirs; 0 lets them in again."""
         self._until_ms.pop(person, None)
-        if until_ms:
-            self._until_ms[person] = until_ms
+        if not until_ms:
+            for device in self._devices.pop(person, ()):
+                del self._person_of[device]
+            return
+        self._until_ms[person] = until_ms
+        for device in devices:
+            if device in self._person_of:
+                continue
+            theirs = self._devices.setdefault(person, [])
+            theirs.append(device)
+            self._person_of[device] = person
+            if len(theirs) > DEVICES_PER_BAN:
+                del self._person_of[theirs.pop(0)]
 
     def state(self) -> dict[str, int]:
         """Return who is banned, and until when (Unix ms)."""
         return self._until_ms
 
-    def restore(self, state: dict[str, int]) -> None:
-        """Take over the list whose `state` this is."""
-        self._until_ms = state
+    def devices(self) -> dict[str, list[str]]:
+        """Return the devices that the bans extend to, by person."""
+        return self._devices
 
-    def until_ms(self, person: str, now_ms: int) -> int:
-        """Return until when a person is banned (Unix ms), 0 when they are not."""
+    def restore(self, state: dict[str, int], devices: Mapping[str, Iterable[str]]) -> None:
+        """Take over the list whose `state` and `devices` these are."""
+        self._until_ms, self._devices, self._person_of = state, {}, {}
+        for person, theirs in devices.items():
+            if person in state:
+                self.put(person, state[person], theirs)
+
+    def knows(self, device: str) -> bool:
+        """Tell whether a ban extends to a device already."""
+        return device in self._person_of
+
+    def until_ms(self, person: str, now_ms: int, device: str = "") -> int:
+        """Return until when a person, or who comes with a device, is kept out (Unix ms); 0 when they are not."""
         until_ms = self._until_ms.get(person, 0)
+        if device and device in self._person_of:
+            until_ms = max(until_ms, self._until_ms.get(self._person_of[device], 0))
         return until_ms if until_ms > now_ms else 0
 
     def listed(self, now_ms: int) -> list[dict[str, Any]]:
-        """Return who is banned now; `until` is None for ever."""
+        """Return who is banned now; `until` is None for ever, `devices` how many the ban extends to."""
         return [
-            {"person": person, "until": None if until_ms == FOR_EVER_MS else until_ms}
+            {
+                "person": person,
+                "until": None if until_ms == FOR_EVER_MS else until_ms,
+                "devices": len(self._devices.get(person, ())),
+            }
             for person, until_ms in self._until_ms.items()
             if until_ms > now_ms
         ]
@@ -188,6 +227,7 @@ class ChatGate:
         "_masks",
         "_members",
         "_mutes",
+        "_networks",
         "_shadows",
         "_spoke_ms",
         "audience",
@@ -201,6 +241,7 @@ class ChatGate:
         self._filter = text_filter
         self._cap = TokenBucket(limits.chat_per_s, limits.chat_per_s, now_ms)
         self._buckets: dict[str, TokenBucket] = {}
+        self._networks: dict[str, TokenBucket] = {}
         self._mutes: dict[str, int] = {}
         self._shadows: dict[str, int] = {}
         self._members: dict[str, int] = {}
@@ -216,7 +257,7 @@ class ChatGate:
         if isinstance(message, Mute):
             self.mute(message.person, message.until_ms, shadow=message.shadow)
         elif isinstance(message, Ban):
-            self.bans.put(message.person, message.until_ms)
+            self.bans.put(message.person, message.until_ms, message.devices)
         elif isinstance(message, Rules):
             self.audience, self.slow_s = message.audience, message.slow_s
         elif isinstance(message, Admitted):
@@ -243,6 +284,7 @@ class ChatGate:
             "members": list(self._members),
             "spoke": self._spoke_ms if self.slow_s else {},
             "bans": self.bans.state(),
+            "ban_devices": self.bans.devices(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -254,7 +296,12 @@ class ChatGate:
         self._shadows = state["shadows"]
         self._members = dict.fromkeys(state["members"], 1)
         self._spoke_ms = state["spoke"]
-        self.bans.restore(state["bans"])
+        # A node of the version before this one wrote none.
+        self.bans.restore(state["bans"], state.get("ban_devices", {}))
+
+    def barred_until_ms(self, member: Member, now_ms: int) -> int:
+        """Return until when somebody may not be in the room (Unix ms), 0 when they may. Staff always may."""
+        return 0 if member.staff else self.bans.until_ms(member.person, now_ms, member.device)
 
     def mute(self, person: str, until_ms: int, *, shadow: bool = False) -> None:
         """Silence a person until then (Unix ms), openly or in the shadow; 0 lifts both."""
@@ -275,18 +322,18 @@ class ChatGate:
         until_ms = self._mutes.get(person, 0)
         return until_ms if until_ms > now_ms else 0
 
-    def decide(self, member: Member, text: object, now_ms: int) -> Verdict:
-        """Judge a line. Staff are never limited by rate nor sampled.
+    def decide(self, member: Member, text: object, now_ms: int, network: str = "") -> Verdict:
+        """Judge a line. Staff are never limited by rate nor sampled; `network` is where it comes from, or empty.
 
         Raises CommandRefused: `invalid`, `staff_only`, `members_only`, `muted`, `slow_mode`, `refused` (the word
         filter), `rate`.
         """
-        verdict = self.judge(member, text, now_ms)
+        verdict = self.judge(member, text, now_ms, network)
         if verdict.shown and not member.staff and self._cap.take(now_ms):
             return verdict._replace(shown=False)
         return verdict
 
-    def judge(self, member: Member, text: object, now_ms: int) -> Verdict:
+    def judge(self, member: Member, text: object, now_ms: int, network: str = "") -> Verdict:
         """Judge a line by its speaker alone, whatever the room's cap. Raises CommandRefused as `decide`."""
         clean = clean_text(text, self._limits.text_chars)
         if member.staff:
@@ -308,6 +355,9 @@ class ChatGate:
         retry_ms = self._bucket(person, now_ms).take(now_ms)
         if retry_ms:
             raise CommandRefused("rate", "too many messages", retry_ms=retry_ms)
+        retry_ms = self._network_bucket(network, now_ms).take(now_ms) if network else 0
+        if retry_ms:
+            raise CommandRefused("rate", "too many messages from your network", retry_ms=retry_ms)
         if self.slow_s:
             self._track(self._spoke_ms, person, now_ms)
         shadow = self._shadows.get(person, 0) > now_ms
@@ -322,11 +372,21 @@ class ChatGate:
         return text
 
     def _bucket(self, person: str, now_ms: int) -> TokenBucket:
-        bucket = self._buckets.pop(person, None)
+        limits = self._limits
+        return self._found(self._buckets, person, limits.chat_person_per_s, limits.chat_person_burst, now_ms)
+
+    def _network_bucket(self, network: str, now_ms: int) -> TokenBucket:
+        limits = self._limits
+        return self._found(self._networks, network, limits.chat_address_per_s, limits.chat_address_burst, now_ms)
+
+    def _found(
+        self, buckets: dict[str, TokenBucket], name: str, rate_per_s: float, burst: int, now_ms: int
+    ) -> TokenBucket:
+        """Return somebody's bucket, a full one for a newcomer, at the cost of the one longest unseen."""
+        bucket = buckets.pop(name, None)
         if bucket is None:
-            limits = self._limits
-            bucket = TokenBucket(limits.chat_person_per_s, limits.chat_person_burst, now_ms)
-            if len(self._buckets) >= limits.people_tracked:
-                del self._buckets[next(iter(self._buckets))]
-        self._buckets[person] = bucket
+            bucket = TokenBucket(rate_per_s, burst, now_ms)
+            if len(buckets) >= self._limits.people_tracked:
+                del buckets[next(iter(buckets))]
+        buckets[name] = bucket
         return bucket

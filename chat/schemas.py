@@ -139,6 +139,8 @@ class BanAnswer(Struct):
 class BanView(Struct):
     person: str
     until: int | None
+    devices: int
+    """How many devices the ban extends to."""
 
 
 class BansAnswer(Struct):

@@ -29,7 +29,7 @@ from chat.message import (
     Vote,
     Words,
 )
-from chat.moderation import FOR_EVER_MS, clean_text
+from chat.moderation import DEVICES_PER_BAN, FOR_EVER_MS, clean_text
 from chat.rights import ASSISTANT_BAN_MS, BAN_FOR_EVER
 from chat.schemas import arguments
 
@@ -91,11 +91,28 @@ async def _ban(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Ma
     if until_ms > context.now_ms + ASSISTANT_BAN_MS and context.member.role not in BAN_FOR_EVER:
         raise CommandRefused("forbidden", "bans longer than a day are for the host and the merchant")
     hub.channel(context.room).gate.bans.check(wanted.person, context.now_ms)
+    devices, others = _with_devices(hub, context.room, wanted.person)
+    removals = [_removal(person, wanted.reason or "banned") for person in (wanted.person, *others)]
     # Out of the room first: writing it down may take a moment, and may fail.
-    hub.tell(context.room, Ban(wanted.person, until_ms), _removal(wanted.person, wanted.reason or "banned"))
+    hub.tell(context.room, Ban(wanted.person, until_ms, devices), *removals)
     if hub.ban_store is not None:
-        await hub.ban_store.put(context.room, wanted.person, until_ms, wanted.reason, context.member.person)
+        await hub.ban_store.put(context.room, wanted.person, until_ms, wanted.reason, context.member.person, devices)
     return {"until": wanted.until_ms}
+
+
+def _with_devices(hub: Hub, room: str, person: str) -> tuple[tuple[str, ...], list[str]]:
+    """Return the devices that a person is here with, and who else is here with one of them."""
+    people = hub.channel(room).people
+    present = [one.member for one in people.get(person, ()) if one.member is not None]
+    devices = {member.device for member in present if member.device}
+    if not devices:
+        return (), []
+    others = [
+        other
+        for other, sinks in people.items()
+        if other != person and any(s.member and s.member.device in devices and not s.member.staff for s in sinks)
+    ]
+    return tuple(sorted(devices))[:DEVICES_PER_BAN], others
 
 
 async def _unban(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -199,7 +216,9 @@ def _pinned(hub: Hub, context: CommandContext, view: Mapping[str, Any] | None) -
 def _ask(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
     channel, member = hub.channel(context.room), context.member
     channel.room.questions.check(member.person)
-    verdict = channel.gate.judge(member, arguments(schemas.TextCommand, args).text, context.now_ms)
+    verdict = channel.gate.judge(
+        member, arguments(schemas.TextCommand, args).text, context.now_ms, hub.network(context.address)
+    )
     number = new_id()
     if not verdict.shadow:
         hub.tell(context.room, Asked(number, member.person, member.name, verdict.text, context.now_ms))

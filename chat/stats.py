@@ -20,6 +20,14 @@ class RoomStats:
     batches: int
     tick_ms: int
     skipping: int
+    messages_out: int
+    dropped_by_tier: dict[str, int]
+    slow_skipped: int
+    joined: int
+    """People who came to this node, staff not counted; `left` those who went."""
+    left: int
+    held: int
+    """People with a line that is looked at before it is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,13 @@ class HubCounters:
     chat_sampled: int = 0
     command_errors: int = 0
     closed_by_code: dict[int, int] = field(default_factory=dict)
+
+    def add_fanout(self, room: HubCounters) -> None:
+        """Add what a room's fan-out has counted."""
+        self.messages_out += room.messages_out
+        self.bytes_out += room.bytes_out
+        self.slow_skipped += room.slow_skipped
+        self.dropped = [own + more for own, more in zip(self.dropped, room.dropped, strict=True)]
 
     def closed(self, code: int) -> None:
         """Count a connection that was closed with a code."""

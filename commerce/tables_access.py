@@ -46,3 +46,16 @@ media_hook = Table(
     Column("fail_open", Boolean, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
 )
+
+review_hook = Table(
+    "review_hook",
+    metadata,
+    Column("merchant", Text, ForeignKey("merchant.id"), primary_key=True),
+    # Empty for all rooms of the merchant that have none of their own.
+    Column("room", Text, primary_key=True),
+    Column("url", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("timeout_ms", Integer, nullable=False),
+    Column("fail_open", Boolean, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)

@@ -214,6 +214,8 @@ ban = Table(
     Column("reason", Text, nullable=False),
     Column("by", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
+    # Names of devices, with a space between two.
+    Column("devices", Text, nullable=False, server_default=""),
 )
 
 # What single people were told in a room (``box`` is ROOM/PERSON): rows stay for some days after they were read, so

@@ -18,7 +18,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from chat.audit import AuditEntry, brief
-from chat.broker import Broker
 from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
@@ -37,6 +36,7 @@ from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
 from commerce.personal_sql import PersonalEvents
+from commerce.review_hook_sql import ReviewHooks
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
 from commerce.store_sql import Store, open_store
@@ -70,18 +70,23 @@ from gateway.pages import Preflight, page_routes
 from gateway.payment_settings import Account, open_accounts
 from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.publish_hook import PublishHook
+from gateway.review_hook import ReviewDesk
+from gateway.room_events import RoomEvents
+from gateway.room_figures import RoomFigures
 from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_codes import code_operations
 from gateway.routes_distribution import distribution_operations
+from gateway.routes_figures import figure_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
 from gateway.routes_members import coupon_operations, goods_operations, member_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
+from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
 from gateway.routes_streams import stream_operations
@@ -92,6 +97,7 @@ from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.webhooks import WebhookSender
 from gateway.wechat import WechatApi
 from gateway.workers.part import Seat, WorkerPart, pull_limits
+from stream.directory import Directory
 from stream.ingest_pull import Puller
 
 logger = logging.getLogger("siyu.app")
@@ -146,6 +152,7 @@ class Application:
             bridge,
             self.streaming.expel_revoked,
             services.identities,
+            reread=(services.media_hooks.load, services.review.hooks.load),
         )
         if worker is not None:
             worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
@@ -173,7 +180,7 @@ class Application:
                 *services.media.routes(doors.refuse),
                 *self._probes(contract),
                 *self.streaming.routes(),
-                *page_routes(services.rooms),
+                *page_routes(services.rooms, addresses),
             ],
             middleware=[Middleware(Preflight)],
             exception_handlers={404: not_found, 405: not_allowed, 500: broken},
@@ -259,6 +266,7 @@ class Application:
         yield from self.streaming.figures()
         yield "hosts", HostFigures(self.doors.hosts_refused)
         yield "publish_hook", services.publish_hook.stats()
+        yield "review", services.review.stats()
         yield "webhooks", services.sender.stats()
         yield "media_events", services.media_events.stats()
         yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands)
@@ -280,6 +288,8 @@ class Application:
         self.bills.start()
         services.distribution.start()
         await services.media_events.start()
+        services.room_events.start()
+        services.room_figures.start()
         services.directory.listen(services.media_events.stream)
         services.media.listen(services.media_events.show)
         self.streaming.visits.listen(services.media_events.visit)
@@ -311,6 +321,9 @@ class Application:
             *([] if self._nodes is None else [self._nodes.close]),
             *([part.close] if (part := self._worker or self._puller) else []),
             *self.streaming.shutters(),
+            services.review.close,
+            services.room_events.close,
+            services.room_figures.close,
             services.hub.close,
             services.directory.close,
             services.media.close,
@@ -338,6 +351,7 @@ def _operations(
         *room_operations(services, desk, addresses),
         *stream_operations(services, desk, addresses, reports),
         *hub_operations(services, desk),
+        *figure_operations(services, desk),
         *order_operations(services, desk),
         *payment_operations(services, desk),
         *aftersale_operations(services, desk),
@@ -354,6 +368,7 @@ def _operations(
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
         *hook_operations(services),
+        *review_operations(services, desk),
     ]
 
 
@@ -417,13 +432,15 @@ def _open_shop(
 
 
 def _open_hub(
+    settings: Settings,
     authenticate: Callable[[str, str], Member],
     desk: Desk,
     shop: Shop,
     audit: RoomAudit,
     bans: Bans,
     personal: PersonalEvents,
-    bus: Broker,
+    review: ReviewDesk,
+    clients: Clients,
     clock: Callable[[], int],
 ) -> Hub:
     """The hub with the shop's commands; each start of the process is an epoch of its own."""
@@ -431,12 +448,14 @@ def _open_hub(
         authenticate=authenticate,
         commands=hub_commands(desk, audit),
         clock=clock,
-        broker=bus,
+        broker=open_bus(settings),
         epoch=os.urandom(6).hex(),
         audit=audit,
         ban_store=bans,
         personal_store=personal,
         others_wait=lambda: shop.ledger.waiting > 0,
+        review=review,
+        network=clients.network,
     )
 
 
@@ -488,10 +507,33 @@ async def _open_traffic(
     )
 
 
-async def _open_media_hooks(store: Store, clock: Callable[[], int]) -> MediaHooks:
-    hooks = MediaHooks(store, clock=clock)
-    await hooks.load()
-    return hooks
+async def _open_hooks(
+    store: Store, sender: WebhookSender, rooms: Rooms, clock: Callable[[], int]
+) -> tuple[MediaHooks, ReviewDesk]:
+    """Whom merchants want to be asked before a broadcast, and before a line of chat is shown."""
+    media, review = MediaHooks(store, clock=clock), ReviewHooks(store, clock=clock)
+    await media.load()
+    await review.load()
+    return media, ReviewDesk(review, sender.outgoing, rooms, clock=clock)
+
+
+async def _open_access(
+    store: Store, secrets: Secrets, tokens: Tokens, rooms: Rooms, directory: Directory, clock: Callable[[], int]
+) -> Access:
+    """Who may publish and play."""
+    kept = StreamAccess(store, clock=clock)
+    access = Access(kept, secrets=secrets, tokens=tokens, rooms=rooms, directory=directory, clock=clock)
+    await access.load()
+    return access
+
+
+def _open_webhooks(
+    settings: Settings, store: Store, rooms: Rooms, clock: Callable[[], int]
+) -> tuple[Webhooks, WebhookSender, MediaEvents]:
+    """The merchants' webhooks: what is to be told, what sends it, and what makes events of streams and rooms of it."""
+    webhooks = Webhooks(store, clock=clock)
+    sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
+    return webhooks, sender, MediaEvents(webhooks, rooms, clock=clock, wake=sender.wake)
 
 
 async def open_application(
@@ -518,18 +560,16 @@ async def open_application(
     tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock, now_person=shop.aliases.now)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
-    access = Access(
-        StreamAccess(store, clock=clock), secrets=secrets, tokens=tokens, rooms=rooms, directory=directory, clock=clock
-    )
-    await access.load()
+    access = await _open_access(store, secrets, tokens, rooms, directory, clock)
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
-    audit, bans = RoomAudit(), Bans(store, clock=clock)
-    personal, bus = PersonalEvents(store, clock=clock), open_bus(settings)
-    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, shop, audit, bans, personal, bus, clock)
-    webhooks = Webhooks(store, clock=clock)
-    sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
-    media_hooks = await _open_media_hooks(store, clock)
+    audit, bans, personal = RoomAudit(), Bans(store, clock=clock), PersonalEvents(store, clock=clock)
+    webhooks, sender, media_events = _open_webhooks(settings, store, rooms, clock)
+    media_hooks, review = await _open_hooks(store, sender, rooms, clock)
+    clients = Clients(settings)
+    hub = _open_hub(
+        settings, partial(_authenticate, tokens, rooms), desk, shop, audit, bans, personal, review, clients, clock
+    )
     services = Services(
         settings=settings,
         clock=clock,
@@ -549,13 +589,16 @@ async def open_application(
         access=access,
         media_hooks=media_hooks,
         publish_hook=PublishHook(media_hooks, sender.outgoing, clock=clock),
-        media_events=MediaEvents(webhooks, rooms, clock=clock, wake=sender.wake),
+        media_events=media_events,
+        review=review,
+        room_events=RoomEvents(hub, media_events, clock=clock),
+        room_figures=RoomFigures(hub, clock=clock),
     )
     application = Application(
         services,
         bridge=_open_bridge(services, bans),
         addresses=addresses,
-        clients=Clients(settings),
+        clients=clients,
         files=files,
         shutters=[shop.close, end_payments, traffic.close, catalogue.close, touches.close, store.close],
         seat=seat,

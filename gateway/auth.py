@@ -6,6 +6,7 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 import jwt
@@ -15,6 +16,8 @@ AUDIENCE = "siyu"
 PLAY_AUDIENCE = "siyu-play"
 """Of tokens that open playback and nothing else."""
 TOKEN_CHARACTERS_MAX = 2_048
+DEVICE_CHARACTERS = 16
+"""Of a device's name: 64 bits tell a merchant's devices apart."""
 NOT_OURS = "this is not one of our tokens"
 EXPIRED = "this token has expired: sign in again, or ask for a new one"
 STAFF_ROLES = frozenset({"merchant", "host", "guide", "assistant"})
@@ -51,6 +54,8 @@ class Claims:
     known: bool = False
     """Has bought from the merchant before."""
     issued_ms: int = 0
+    device: str = ""
+    """What the bearer's device is called: the same for all who come with it, and no use to anybody else."""
 
     @property
     def staff(self) -> bool:
@@ -105,8 +110,9 @@ class Tokens:
         room: str | None,
         scene: str | None = None,
         known: bool = False,
+        device: str | None = None,
     ) -> tuple[str, int]:
-        """A token and the Unix time in ms at which it ends."""
+        """A token and the Unix time in ms at which it ends; of ``device`` it holds a name that tells nothing."""
         now_ms = self._clock()
         now_s = now_ms // 1000
         body = {
@@ -125,6 +131,9 @@ class Tokens:
             body["sce"] = scene
         if known:
             body["kno"] = True
+        if device:
+            digest = hmac.new(self._key, b"device\0" + merchant.encode() + b"\0" + device.encode(), sha256)
+            body["dev"] = digest.hexdigest()[:DEVICE_CHARACTERS]
         return jwt.encode(body, self._key, algorithm="HS256"), (now_s + self._ttl_s) * 1000
 
     def mint_play(self, *, token: str, merchant: str, room: str, expires_ms: int) -> str:
@@ -225,6 +234,7 @@ def _claims(body: dict[str, Any]) -> Claims:
         scene=body.get("sce"),
         known=body.get("kno") is True,
         issued_ms=_ms(body["iat"]),
+        device=str(body.get("dev", "")),
     )
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chat.hub import Hub
-from chat.message import Tier
+from chat.message import Ban, Tier
 from commerce.attribution.service import Attribution
 from commerce.attribution.touch import Touch, TouchKind
 from commerce.bans_sql import Bans
@@ -216,7 +216,7 @@ class Bridge:
         bans = await self._bans.of_room(room.id)
         if room.id in self._states:
             return
-        self._open(room, state, {ban.person: ban.until_ms for ban in bans})
+        self._open(room, state, [Ban(ban.person, ban.until_ms, ban.devices) for ban in bans])
 
     def shut(self, room: str) -> None:
         """Take a room that is over from the hub."""
@@ -224,7 +224,7 @@ class Bridge:
             self._hub.close_room(room)
             self._audit.forget(room)
 
-    def _open(self, room: Room, state: RoomState, bans: dict[str, int] | None = None) -> None:
+    def _open(self, room: Room, state: RoomState, bans: Sequence[Ban] = ()) -> None:
         self._states[room.id] = state
         self._await_turn(room.id, state)
         self._hub.open_room(

@@ -55,6 +55,11 @@ def bearer_token(headers: Headers, query: bytes | str) -> str:
     return parse_qs(text).get("token", [""])[0]
 
 
+def address_prefix(address: ipaddress.IPv6Address) -> str:
+    """The /64 that an address is in."""
+    return str(ipaddress.ip_network((address, 64), strict=False))
+
+
 class Clients:
     """Tells the client's address, and who is exempt from the bound on connections."""
 
@@ -72,6 +77,18 @@ class Clients:
         except ValueError:
             return False
         return any(parsed in network for network in self._proxies)
+
+    def network(self, address: str) -> str:
+        """Under what a client's lines are counted: its address, the /64 of an IPv6 one; empty for who is exempt."""
+        if self.exempt(address):
+            return ""
+        try:
+            parsed = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return ""
+        if isinstance(parsed, ipaddress.IPv4Address):
+            return address
+        return str(parsed.ipv4_mapped) if parsed.ipv4_mapped else address_prefix(parsed)
 
     def exempt(self, peer: str) -> bool:
         """Whether connections straight from ``peer`` are not bounded: loopback and the trusted proxies."""

@@ -1,4 +1,4 @@
-"""What other processes of the same shop change and this one keeps in memory: rooms, keys, revoked tokens, merges.
+"""What other processes of a shop change and this one keeps in memory: rooms, keys, revoked tokens, merges, hooks.
 
 They are asked for at every request, so they are in memory; with one process its own changes are all there are. On a
 database that several processes write to, this one reads them again each `REREAD_S`: what was made or revoked at another
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from commerce.catalogue import Catalogue
@@ -32,7 +32,10 @@ class OpenRooms(Protocol):
 
 
 class Following:
-    """Follows the other processes until closed. ``expel_viewers`` closes those of a room whose token was revoked."""
+    """Follows the other processes until closed.
+
+    ``expel_viewers`` closes those of a room whose token was revoked; each of ``reread`` reads something else again.
+    """
 
     def __init__(
         self,
@@ -42,7 +45,9 @@ class Following:
         shown: OpenRooms,
         expel_viewers: Callable[[str], Awaitable[int]],
         identities: Identities,
+        reread: Sequence[Callable[[], Awaitable[None]]] = (),
     ) -> None:
+        self._reread = reread
         self._catalogue = catalogue
         self._rooms = rooms
         self._access = access
@@ -80,6 +85,8 @@ class Following:
             await self._shown.open(room)
         for name in await self._access.follow():
             await self._expel_viewers(name)
+        for again in self._reread:
+            await again()
 
     async def _run(self) -> None:
         while True:

@@ -134,6 +134,15 @@ class LeftEvent(Struct, tag_field="t", tag="left"):
     left: dict[str, int]
 
 
+class CustomEvent(Struct, tag_field="t", tag="custom"):
+    """Something of the shop's own, told over the API."""
+
+    name: str
+    data: dict[str, Any]
+    now: Millis
+    o: int | None = None
+
+
 class CouponEvent(Struct, tag_field="t", tag="coupon"):
     coupon: CouponView
     a: int
@@ -193,6 +202,7 @@ EVENTS: dict[str, type[Struct]] = {
     "stock": StockEvent,
     "shelf": ShelfEvent,
     "left": LeftEvent,
+    "custom": CustomEvent,
     "coupon": CouponEvent,
     "order": OrderEvent,
 }

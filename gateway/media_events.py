@@ -86,15 +86,15 @@ class MediaEvents:
         if isinstance(event, StreamStarted):
             info = event.info
             body = {"video": info.video_codec, "audio": info.audio_codec, "width": info.width, "height": info.height}
-            self._tell("stream.published", event.room, event.now_ms, {**_who(event), **body})
+            self.tell("stream.published", event.room, event.now_ms, {**_who(event), **body})
         elif isinstance(event, StreamStopped):
-            self._tell("stream.unpublished", event.room, event.now_ms, {**_who(event), "reason": event.reason})
+            self.tell("stream.unpublished", event.room, event.now_ms, {**_who(event), "reason": event.reason})
 
     def show(self, event: ShowEvent) -> None:
         """A recording began or ended; its end is told."""
         if isinstance(event, ShowEnded):
             body = {"show": event.show, "replay": f"/replay/{event.room}/{event.show}/index.m3u8"}
-            self._tell("stream.recorded", event.room, event.now_ms, body)
+            self.tell("stream.recorded", event.room, event.now_ms, body)
 
     def visit(self, visit: Visit, began: bool) -> None:
         """A viewer came or went."""
@@ -121,7 +121,8 @@ class MediaEvents:
         found = self._rooms.find(room)
         return found.merchant if found is not None and kind in self._wanted.get(found.merchant, ()) else None
 
-    def _tell(self, kind: str, room: str, now_ms: int, body: dict[str, Any]) -> None:
+    def tell(self, kind: str, room: str, now_ms: int, body: dict[str, Any]) -> None:
+        """Queue an event of a room, if its merchant wants to hear of ``kind``."""
         merchant = self._listener(kind, room)
         if merchant is None:
             return

@@ -11,8 +11,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.addresses import Addresses
 from gateway.client import CORS_PREFLIGHT_HEADERS
 from gateway.errors import Problem, problem_response
+from gateway.miniprogram_archive import FOLDER, sample_archive
 from gateway.rooms import Rooms
 
 # No inline script and no foreign origin: a chat line or a product title can never run.
@@ -32,8 +34,8 @@ def web_folder() -> Path:
     return Path(str(resources.files("gateway") / "web"))
 
 
-def page_routes(rooms: Rooms) -> list[BaseRoute]:
-    """``/r/ROOM``, ``/host/ROOM``, ``/studio/ROOM``, ``/merchant`` and ``/static``."""
+def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
+    """``/r/ROOM``, ``/host/ROOM``, ``/studio/ROOM``, ``/merchant``, ``/static`` and ``/miniprogram.zip``."""
     folder = web_folder()
 
     def page(name: str) -> Response:
@@ -51,6 +53,13 @@ def page_routes(rooms: Rooms) -> list[BaseRoute]:
     async def merchant(request: Request) -> Response:
         return page("merchant.html")
 
+    async def miniprogram(request: Request) -> Response:
+        room = request.query_params.get("room", "")
+        if room and not rooms.find(room):
+            return missing(request)
+        headers = {"content-disposition": f'attachment; filename="{FOLDER}.zip"', "cache-control": "no-cache"}
+        return Response(sample_archive(addresses.base, room), media_type="application/zip", headers=headers)
+
     async def root(request: Request) -> Response:
         return RedirectResponse("/merchant", 307)
 
@@ -60,6 +69,7 @@ def page_routes(rooms: Rooms) -> list[BaseRoute]:
         Route("/host/{room}", host),
         Route("/studio/{room}", studio),
         Route("/merchant", merchant),
+        Route("/miniprogram.zip", miniprogram),
         Mount("/static", _Static(directory=folder), name="static"),
     ]
 

@@ -113,6 +113,7 @@ def auth_operations(services: Services) -> list[Operation]:
             room=room.id,
             scene=body.scene,
             known=bought,
+            device=body.device,
         )
         await _came_in(services, room, person, body)
         return GuestAnswer(token=token, person=person, name=name, role="viewer", expires=expires)

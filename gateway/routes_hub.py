@@ -147,7 +147,7 @@ def _commands(services: Services, desk: Desk) -> Operation:
         client = call.query.get("client", "")
         if len(client) > CLIENT_CHARACTERS_MAX:
             raise Problem(400, "invalid", f"client has at most {CLIENT_CHARACTERS_MAX} characters")
-        answers = await hub.command(room.id, member_of(call.who), client, call.raw)
+        answers = await hub.command(room.id, member_of(call.who), client, call.raw, call.address)
         headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
         return Response(b"[" + b",".join(answers) + b"]", headers=headers, media_type="application/json")
 

@@ -22,6 +22,9 @@ from gateway.desk import Desk
 from gateway.media import Media
 from gateway.media_events import MediaEvents
 from gateway.publish_hook import PublishHook
+from gateway.review_hook import ReviewDesk
+from gateway.room_events import RoomEvents
+from gateway.room_figures import RoomFigures
 from gateway.rooms import Rooms
 from gateway.secrets import Secrets
 from gateway.webhooks import WebhookSender
@@ -58,3 +61,6 @@ class Services:
     media_hooks: MediaHooks
     publish_hook: PublishHook
     media_events: MediaEvents
+    review: ReviewDesk
+    room_events: RoomEvents
+    room_figures: RoomFigures

@@ -29,9 +29,11 @@ MEDIA_TYPES = frozenset(
     {"stream.published", "stream.unpublished", "stream.played", "stream.stopped", "stream.recorded"}
 )
 """Events of the streams. Only who names them is told: each viewer makes two."""
+ROOM_TYPES = frozenset({"room.opened", "room.empty", "room.visited"})
+"""Events of the rooms' audiences. Only who names them is told: one each few seconds while people come and go."""
 ORDER_TYPES = frozenset(EVENT_TYPES.values())
 """What a webhook hears that names nothing."""
-TYPES = ORDER_TYPES | MEDIA_TYPES
+TYPES = ORDER_TYPES | MEDIA_TYPES | ROOM_TYPES
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 

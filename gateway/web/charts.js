@@ -1,4 +1,4 @@
-/** Two small drawings in SVG: a funnel of counts, and a tree of who shared to whom. */
+/** Small drawings in SVG: a funnel of counts, a tree of who shared to whom, a room's pulse by the second. */
 
 import { s } from "./dom.js";
 
@@ -60,6 +60,45 @@ export function funnel(steps, width) {
         s("text", { class: "funnel-rate", x: width, y: top + 23, "text-anchor": "end" }, rate),
       );
     }),
+  );
+}
+
+const PULSE_WIDTH = 300;
+const PULSE_HEIGHT = 64;
+/** Seconds across the whole width at least: a few of them are no story yet. */
+const PULSE_SECONDS_MIN = 60;
+/** What of the height the lines said take, at the foot. */
+const PULSE_LINES_SHARE = 0.34;
+
+/**
+ * A room by the second: viewers as an area, lines said as bars at its foot; it stretches to the width it is given.
+ * @param {{viewers: number, lines: number}[]} seconds oldest first
+ * @returns {SVGElement}
+ */
+export function pulse(seconds) {
+  const most = Math.max(1, ...seconds.map((one) => one.viewers));
+  const loudest = Math.max(4, ...seconds.map((one) => one.lines));
+  const step = PULSE_WIDTH / (Math.max(PULSE_SECONDS_MIN, seconds.length) - 1);
+  const x = (index) => (PULSE_WIDTH - (seconds.length - 1 - index) * step).toFixed(1);
+  const y = (viewers) => (PULSE_HEIGHT - 2 - (viewers / most) * (PULSE_HEIGHT - 6)).toFixed(1);
+  const points = seconds.map((one, index) => `${x(index)} ${y(one.viewers)}`);
+  const bars = seconds
+    .map((one, index) => [x(index), (one.lines / loudest) * PULSE_HEIGHT * PULSE_LINES_SHARE])
+    .filter(([, height]) => height > 0)
+    .map(([left, height]) => `M${left} ${PULSE_HEIGHT}v-${height.toFixed(1)}`);
+  return s(
+    "svg.pulse-chart",
+    {
+      viewBox: `0 0 ${PULSE_WIDTH} ${PULSE_HEIGHT}`,
+      preserveAspectRatio: "none",
+      role: "img",
+      "aria-label": seconds.length ? String(seconds[seconds.length - 1].viewers) : "0",
+    },
+    points.length > 1 && [
+      s("path", { class: "pulse-area", d: `M${x(0)} ${PULSE_HEIGHT}L${points.join("L")}V${PULSE_HEIGHT}Z` }),
+      s("path", { class: "pulse-line", d: `M${points.join("L")}` }),
+    ],
+    s("path", { class: "pulse-bars", d: bars.join("") || "M0 0" }),
   );
 }
 

@@ -71,7 +71,7 @@ export function onSend(form, send) {
 /**
  * A button that does one thing and rests meanwhile.
  * @param {string} text
- * @param {() => Promise<any>} act
+ * @param {(button: HTMLButtonElement) => Promise<any>} act
  * @param {Record<string, any>} [props]
  */
 export function doer(text, act, { className = "small", ...props } = {}) {
@@ -79,7 +79,7 @@ export function doer(text, act, { className = "small", ...props } = {}) {
   button.addEventListener("click", async () => {
     button.disabled = true;
     try {
-      await act();
+      await act(button);
     } catch (error) {
       toast(explain(error), "error");
     } finally {

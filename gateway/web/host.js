@@ -6,6 +6,8 @@ import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.
 import { HOST } from "./host_strings.js";
 import { streamKeys } from "./host_keys.js";
 import { drawHealth } from "./host_health.js";
+import { keepRoom } from "./host_room.js";
+import { HOST_ROOM } from "./host_room_strings.js";
 import { runs } from "./host_runs.js";
 import {
   addStrings,
@@ -27,8 +29,11 @@ import { ChatView } from "./view_chat.js";
 
 const STATS_MS = 3000;
 const MUTE_S = 600;
+/** A tap on "ban" waits so long for the second one. */
+const SURE_MS = 4000;
 
 addStrings(HOST);
+addStrings(HOST_ROOM);
 
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const BASE = `/rooms/${encodeURIComponent(ROOM)}`;
@@ -36,6 +41,7 @@ const api = staffApi();
 const store = new RoomStore();
 const counts = { messages: 0, orders: [], sold: { orders: 0, amount: 0 }, shownKey: false };
 let hub = null;
+let room = null;
 let publish = null;
 let streams = null;
 
@@ -64,6 +70,13 @@ function start() {
   hub = new SiyuHub({ room: ROOM, token: api.token });
   hub.on("*", (event) => store.apply(event));
   hub.on("state", drawConnection);
+  room = keepRoom({
+    ...{ api, base: BASE, hub, store },
+    figures: $("room-figures"),
+    poll: $("poll"),
+    questions: $("questions"),
+    order: $("order-rules"),
+  });
   new ChatView({ store, list: $("lines"), more: $("newer"), actions: lineActions });
   runs({
     api,
@@ -131,11 +144,27 @@ function lineActions(line) {
     await hub.command("mute", { person: line.from.person, seconds: MUTE_S });
     toast(t("host.muted", { name: line.from.name }), "good");
   };
+  const ban = async (button) => {
+    // A second tap means it: the first may have been for the button beside.
+    if (!button.dataset.sure) {
+      button.dataset.sure = "true";
+      button.textContent = t("order.sure");
+      setTimeout(() => {
+        delete button.dataset.sure;
+        button.textContent = t("order.ban");
+      }, SURE_MS);
+      return;
+    }
+    await hub.command("ban", { person: line.from.person });
+    toast(t("order.banned", { name: line.from.name }), "good");
+    await room.bansChanged();
+  };
   return h(
     "span.line-actions",
     {},
     line.o ? doer(t("host.recall"), recall, { className: "mute", "data-testid": "recall" }) : null,
     doer(t("host.mute"), mute, { className: "mute", "data-testid": "mute" }),
+    doer(t("order.ban"), ban, { className: "mute", "data-testid": "ban" }),
   );
 }
 
@@ -342,6 +371,10 @@ function main() {
   for (const topic of ["room", "stream"]) store.on(topic, drawHead);
   for (const topic of ["pins", "shelf"]) store.on(topic, drawShelf);
   store.on("left", drawLeft);
+  store.on("questions", () => {
+    $("question-count").hidden = !store.questions;
+    $("question-count").textContent = String(store.questions);
+  });
   for (const topic of ["viewers", "likes", "stream"]) store.on(topic, drawFigures);
   store.on("line", () => (counts.messages += 1));
   $("say").addEventListener("submit", (event) => sendText(event, $("chat-input"), "chat.send"));

@@ -3,44 +3,80 @@
 /** Chat lines kept on the page; older ones are not worth their elements. */
 const LINES_MAX = 200;
 
+/**
+ * The coupons that fit an amount, the best first.
+ * @param {any[]} coupons
+ * @param {number} amount 分
+ * @param {number} now Unix ms
+ * @returns {any[]}
+ */
+export function fitting(coupons, amount, now) {
+  return coupons
+    .filter((coupon) => (coupon.state || "unused") === "unused" && coupon.expires > now && coupon.threshold <= amount)
+    .sort((left, right) => right.amount - left.amount || left.expires - right.expires);
+}
+
 /** State of one room as the hub tells it. */
 export class RoomStore {
   constructor() {
+    /** @type {Record<string, any>} */
     this.room = {};
+    /** @type {Record<string, any>} */
     this.stream = { live: false };
+    /** @type {Record<string, any>} */
     this.you = {};
     /** @type {Map<string, any>} product → card */
     this.pins = new Map();
+    /** @type {any[]} */
     this.shelf = [];
     /** @type {Map<string, any>} */
     this.sales = new Map();
     /** @type {Map<string, any>} */
     this.drops = new Map();
+    /** @type {any[]} */
     this.lines = [];
     this.viewers = 0;
     this.likes = 0;
+    /** What staff set, null until it is first used. @type {any} */
+    this.rules = null;
+    /** @type {any} */
+    this.pinnedNotice = null;
+    /** @type {any} */
+    this.poll = null;
+    /** Questions that wait. */
+    this.questions = 0;
+    /** @type {Map<string, ((value?: any) => void)[]>} */
     this.listeners = new Map();
   }
 
   /**
-   * @param {string} topic "room" "stream" "pins" "shelf" "sales" "drops" "viewers" "likes" "lines" (all) "line" (one new) "left" (stock)
+   * @param {string} topic "room" "stream" "pins" "shelf" "sales" "drops" "viewers" "likes" "lines" (all) "line" (one new)
+   *   "left" (stock) "rules" "notice" (the pinned one) "poll" "questions"
    * @param {(value?: any) => void} listener
    */
   on(topic, listener) {
-    if (!this.listeners.has(topic)) this.listeners.set(topic, []);
-    this.listeners.get(topic).push(listener);
+    const listening = this.listeners.get(topic) ?? [];
+    this.listeners.set(topic, [...listening, listener]);
   }
 
+  /**
+   * @param {string} topic
+   * @param {any} [value]
+   */
   changed(topic, value) {
     for (const listener of this.listeners.get(topic) || []) listener(value);
   }
 
-  /** Take one event of the hub, the snapshot included. */
+  /**
+   * Take one event of the hub, the snapshot included.
+   * @param {any} event
+   */
   apply(event) {
     const apply = APPLY[event.t];
     if (apply) apply(this, event);
   }
 
+  /** @param {any} event */
   snapshot(event) {
     this.room = event.room || this.room;
     this.you = event.you || this.you;
@@ -51,13 +87,16 @@ export class RoomStore {
     this.drops = keyed(event.drops, "drop");
     this.viewers = event.viewers || 0;
     this.likes = event.likes || 0;
-    const said = (event.history || []).filter((past) => past.t === "chat" || past.t === "notice");
+    this.rules = event.rules || null;
+    this.pinnedNotice = event.pinned || null;
+    this.poll = event.poll || null;
+    this.questions = event.questions || 0;
+    const said = (event.history || []).filter((/** @type {any} */ past) => past.t === "chat" || past.t === "notice");
     this.lines = (event.resumed ? this.lines.concat(said) : said).slice(-LINES_MAX);
-    for (const topic of ["room", "stream", "pins", "shelf", "sales", "drops", "viewers", "likes", "lines"]) {
-      this.changed(topic);
-    }
+    for (const topic of TOPICS) this.changed(topic);
   }
 
+  /** @param {any} line */
   addLine(line) {
     this.lines.push(line);
     if (this.lines.length > LINES_MAX) this.lines.shift();
@@ -71,12 +110,44 @@ export class RoomStore {
   }
 }
 
+/** All that a snapshot brings. */
+const TOPICS = ["room", "stream", "pins", "shelf", "sales", "drops", "viewers", "likes", "lines", "rules", "notice"].concat(
+  ["poll", "questions"],
+);
+
+/** @type {Record<string, (store: RoomStore, event: any) => void>} */
 const APPLY = {
   room: (store, event) => store.snapshot(event),
   chat: (store, event) => store.addLine(event),
   notice: (store, event) => store.addLine(event),
   announcement: (store, event) => store.addLine({ ...event.announcement, t: "notice" }),
-  pinned: (store, event) => event.pinned && store.addLine({ ...event.pinned, t: "notice" }),
+  pinned: (store, event) => {
+    store.pinnedNotice = event.pinned;
+    if (event.pinned) store.addLine({ ...event.pinned, t: "notice" });
+    store.changed("notice");
+  },
+  rules: (store, event) => {
+    store.rules = event.rules;
+    store.changed("rules");
+  },
+  poll: (store, event) => {
+    store.poll = event.poll;
+    store.changed("poll");
+  },
+  votes: (store, event) => {
+    if (store.poll?.poll !== event.poll) return;
+    store.poll = { ...store.poll, votes: event.votes };
+    store.changed("poll");
+  },
+  questions: (store, event) => {
+    store.questions = event.n;
+    store.changed("questions");
+  },
+  answered: (store, event) => {
+    const { question, text } = event;
+    if (text) store.addLine({ t: "chat", from: event.from, text: `@${question.from.name} ${text}`, now: event.now });
+    store.changed("answered", event);
+  },
   recall: (store, event) => {
     store.lines = store.lines.filter((line) => line.o !== event.offset);
     store.changed("recall", event.offset);
@@ -128,11 +199,20 @@ const APPLY = {
   },
 };
 
+/**
+ * @param {any} section
+ * @returns {any[]}
+ */
 function listed(section) {
   if (!section) return [];
   return Array.isArray(section) ? section : Object.values(section);
 }
 
+/**
+ * @param {any} section
+ * @param {string} field
+ * @returns {Map<string, any>}
+ */
 function keyed(section, field) {
   return new Map(listed(section).map((item) => [item[field], item]));
 }

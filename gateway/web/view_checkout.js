@@ -10,22 +10,11 @@ import { rows } from "./api.js";
 import { h, icon, picture, put, sheet, toast } from "./dom.js";
 import { clock, explain, knows, money, t } from "./i18n.js";
 import { newKey, OUTCOME_UNKNOWN } from "./siyu.js";
+import { fitting } from "./store.js";
 import { price, worth } from "./view_cards.js";
 import { Delivery } from "./view_delivery.js";
 
 const BEST = "best";
-
-/**
- * The coupons that fit an amount, the best first.
- * @param {any[]} coupons
- * @param {number} amount 分
- * @param {number} now Unix ms
- */
-export function fitting(coupons, amount, now) {
-  return coupons
-    .filter((coupon) => (coupon.state || "unused") === "unused" && coupon.expires > now && coupon.threshold <= amount)
-    .sort((left, right) => right.amount - left.amount || left.expires - right.expires);
-}
 
 /** One purchase, from the sheet's opening to the receipt. */
 export class Checkout {

@@ -6,12 +6,13 @@ import { addStrings, explain, lang, money, onLanguage, short, t, toggleLanguage,
 import { backdrop } from "./backdrop.js";
 import { LivePlayer } from "./player.js";
 import { WhepPlayer } from "./player_whep.js";
-import { newKey, OUTCOME_UNKNOWN, SiyuHub } from "./siyu.js";
+import { MediaSchedule, newKey, OUTCOME_UNKNOWN, SiyuHub } from "./siyu.js";
 import { RoomStore } from "./store.js";
 import { CouponCard, drawPinned, SaleCard, worth } from "./view_cards.js";
 import { ChatView } from "./view_chat.js";
 import { Cart, chooseVariant, itemOf } from "./view_cart.js";
 import { Checkout } from "./view_checkout.js";
+import { pollCard } from "./view_poll.js";
 import { hearts } from "./view_hearts.js";
 import { openMine } from "./view_me.js";
 import { openReplays, readShows } from "./view_replay.js";
@@ -21,10 +22,6 @@ import { welcome } from "./view_wallet.js";
 import { STEPS, VIEWER } from "./viewer_strings.js";
 import { recall, remember } from "./memory.js";
 
-/** A pin waits for its moment in the picture (D10), but no longer than a stream can sensibly lag. */
-const MEDIA_WAIT_MAX_MS = 4000;
-/** The picture may stall or hurry while a pin waits: look again this often. */
-const MEDIA_LOOK_MS = 100;
 /** What the host says; sales and coupons are a race and wait for nobody's picture. */
 const AT_THE_FRAME = new Set(["pin", "unpin"]);
 const TICK_MS = 250;
@@ -84,7 +81,7 @@ async function open() {
   hub = new SiyuHub({ room: ROOM, token: api.token, renew: enter });
   hub.on("*", (event) => !AT_THE_FRAME.has(event.t) && store.apply(event));
   for (const type of AT_THE_FRAME) {
-    hub.on(type, (event) => atMediaTime(event.media_ms, () => store.apply(event)));
+    hub.on(type, (event) => frames.at(event.media_ms, () => store.apply(event)));
   }
   hub.on("state", drawConnection);
   hub.on("coupon", (event) => couponCaught(event.coupon));
@@ -115,23 +112,8 @@ function watchReplays(first = null) {
   openReplays({ shows, token, first, onClose: () => (live.muted = muted) });
 }
 
-/** Pins and unpins, in order: each one at the frame on which the host said it. */
-let frames = Promise.resolve();
-
-function atMediaTime(mediaMs, act) {
-  const deadline = performance.now() + MEDIA_WAIT_MAX_MS;
-  frames = frames.then(() => untilShown(mediaMs, deadline)).then(act);
-}
-
-/** Wait until the picture is as far as `mediaMs`; one that stands still, or is far behind, holds nothing up. */
-async function untilShown(mediaMs, deadline) {
-  for (;;) {
-    const shown = player?.mediaMs() ?? null;
-    const lag = Number.isFinite(mediaMs) && shown !== null ? mediaMs - shown : 0;
-    if (lag <= 0 || lag > MEDIA_WAIT_MAX_MS || performance.now() >= deadline) return;
-    await new Promise((resolve) => setTimeout(resolve, Math.min(lag, MEDIA_LOOK_MS)));
-  }
-}
+/** Pins and unpins: each one at the frame on which the host said it. */
+const frames = new MediaSchedule(() => player?.mediaMs() ?? null);
 
 function wireCards() {
   const now = () => hub.now();
@@ -146,6 +128,7 @@ function wireCards() {
     pay: (hold) => checkoutHold(hold),
     onReleased: (hold) => released(hold),
   });
+  pollCard({ place: $("poll-place"), store, hub, room: ROOM });
   const chat = new ChatView({ store, list: $("lines"), more: $("newer") });
   setInterval(() => {
     coupon.tick();
@@ -456,14 +439,25 @@ async function refreshShelf() {
   }
 }
 
+/** What is typed next is a question for the host, and no line for all. */
+function askInstead(on) {
+  $("ask").setAttribute("aria-pressed", String(on));
+  $("chat-input").placeholder = t(on ? "ask.hint" : "chat.hint");
+}
+
 async function say(event) {
   event.preventDefault();
   const input = $("chat-input");
   const text = input.value.trim();
   if (!text || !hub) return;
   input.value = "";
+  const asks = $("ask").getAttribute("aria-pressed") === "true";
   try {
-    await hub.command("chat.send", { text });
+    await hub.command(asks ? "question.ask" : "chat.send", { text });
+    if (asks) {
+      toast(t("ask.sent"), "good");
+      askInstead(false);
+    }
   } catch (error) {
     // Give the words back: nobody likes to type twice.
     if (!input.value) input.value = text;
@@ -506,6 +500,10 @@ function wireButtons(floating) {
   $("share").append(icon("share"));
   $("like").prepend(icon("heart"));
   $("composer").addEventListener("submit", say);
+  $("ask").addEventListener("click", () => {
+    askInstead($("ask").getAttribute("aria-pressed") !== "true");
+    $("chat-input").focus();
+  });
   $("bag").addEventListener("click", openShelf);
   $("like").addEventListener("click", () => {
     floating.tap();
@@ -524,6 +522,7 @@ function wireButtons(floating) {
 function drawTexts() {
   put($("unmute"), icon("mute"), h("span", {}, t("stage.unmute")));
   $("language").textContent = lang() === "zh" ? "EN" : "中";
+  $("ask").textContent = t("ask.mark");
   if (hub) $("connection").textContent = t(`state.${hub.state}`);
   drawRoom();
   drawShelves();

@@ -148,10 +148,9 @@ def test_a_socket_that_was_given_the_state_gets_only_what_comes_later() -> None:
 async def test_a_frame_is_not_cut_while_the_last_is_on_its_way_unless_it_is_urgent() -> None:
     calls: list[Any] = []
     limits = dataclasses.replace(LIMITS, tick_ms=0)
-    counters = HubCounters()
     fanout = Fanout(calls.append, limits)
     clock = lambda: 0  # noqa: E731
-    room = Channel("r", "e", {}, limits=limits, counters=counters, fanout=fanout, clock=clock, text_filter=None)
+    room = Channel("r", "e", {}, limits=limits, fanout=fanout, clock=clock, text_filter=None)
     for _ in range(6):
         room.audience.add(socket())
 

@@ -120,3 +120,21 @@ def test_only_so_many_people_are_remembered() -> None:
     assert gate.decide(Member("a", "", "viewer", None, 0), "x", 0).shown
     assert gate.muted_until_ms("ma", 0) == 0
     assert gate.muted_until_ms("mc", 0) == 10**9
+
+
+def test_an_address_with_many_names_is_slowed_and_others_are_not() -> None:
+    limits = dataclasses.replace(RoomLimits(), chat_address_per_s=1.0, chat_address_burst=3)
+    gate = ChatGate(limits, 0)
+
+    def say(person: str, network: str, now_ms: int = 0) -> int:
+        try:
+            gate.decide(Member(person, "", "viewer", None, 0), "x", now_ms, network)
+        except CommandRefused as refused:
+            assert refused.code == "rate" and refused.retry_ms is not None
+            return refused.retry_ms
+        return 0
+
+    assert [say(f"p{number}", "192.0.2.1") for number in range(3)] == [0, 0, 0]
+    assert say("p3", "192.0.2.1") == 1_000
+    assert say("p4", "192.0.2.2") == 0 and say("p5", "") == 0
+    assert say("p6", "192.0.2.1", 1_000) == 0

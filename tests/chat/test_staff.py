@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ async def test_a_banned_person_is_told_is_closed_and_stays_out_until_unbanned() 
         assert (await ann.closed())[0] == 4403
         async with rig.client("ann") as again:
             assert await again.closed() == (4403, "banned")
-        assert (await host.ask("bans.list"))["bans"] == [{"person": "ann", "until": None}]
+        assert (await host.ask("bans.list"))["bans"] == [{"person": "ann", "until": None, "devices": 0}]
         await host.ask("unban", person="ann")
         async with rig.client("ann") as back:
             assert (await back.event("room"))["you"]["person"] == "ann"
@@ -351,7 +352,9 @@ async def test_a_ban_is_written_down_and_one_that_cannot_be_is_still_a_ban() -> 
         def __init__(self) -> None:
             self.rows: dict[tuple[str, str], int] = {}
 
-        async def put(self, room: str, person: str, until_ms: int, reason: str, by: str) -> None:
+        async def put(
+            self, room: str, person: str, until_ms: int, reason: str, by: str, devices: Sequence[str] = ()
+        ) -> None:
             if person == "unlucky":
                 raise OSError("disk full")
             self.rows[room, person] = until_ms
@@ -381,3 +384,18 @@ async def test_bans_are_bounded_and_none_is_forgotten_for_another() -> None:
         rig.clock.ahead_ms = 2_000
         assert (await host.ask("ban", person="c"))["ok"]
         assert {ban["person"] for ban in (await host.ask("bans.list"))["bans"]} == {"a", "c"}
+
+
+async def test_an_address_with_many_names_is_slowed_by_either_command() -> None:
+    limits = HubLimits(room=RoomLimits(chat_address_burst=2, chat_address_per_s=0.001))
+    async with (
+        running(limits=limits, network=lambda address: address) as rig,
+        rig.client("ann") as ann,
+        rig.client("bob") as bob,
+        rig.client("eve") as eve,
+    ):
+        assert (await ann.ask("chat.send", text="a"))["ok"]
+        assert (await bob.ask("question.ask", text="b"))["ok"]
+        for cmd in ("chat.send", "question.ask"):
+            answer = await eve.ask(cmd, text="c")
+            assert refused(answer) == "rate" and "network" in answer["error"]["message"]

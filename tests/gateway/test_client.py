@@ -59,3 +59,18 @@ def test_the_header_goes_before_the_query() -> None:
     assert bearer_token([(b"authorization", b"Bearer abc")], b"token=xyz") == "abc"
     assert bearer_token([(b"authorization", b"Basic abc")], b"token=xyz") == "xyz"
     assert bearer_token([], b"a=1") == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("127.0.0.1", ""),
+        ("10.9.9.9", ""),
+        ("nonsense", ""),
+    ],
+)
+def test_lines_are_counted_by_address_and_by_the_network_of_one_subscriber(address: str, network: str) -> None:
+    assert Clients(PROXY).network(address) == network

@@ -165,6 +165,10 @@ async def run_the_shop(host: Visitor, ann: Visitor, server: LiveServer) -> None:
     made = await asyncio.to_thread(server.call, "POST", f"/rooms/{server.room}/products", body, token=token)
     assert made.status_code == 201
     await ann.event("shelf")
+    told = {"name": "fireworks", "data": {"colour": "red"}}
+    event = await asyncio.to_thread(server.call, "POST", f"/rooms/{server.room}/events", told, token=token)
+    assert event.status_code == 200
+    await ann.event("custom")
 
 
 async def test_every_answer_and_every_event_is_as_promised(server: LiveServer) -> None:

@@ -115,7 +115,7 @@ async def test_a_receiver_that_is_down_does_not_fill_the_shop(
     made = await hook(live, receiver.url, ["stream.published"])
     events = live.application.services.media_events
     for number in range(5):
-        events._tell("stream.published", live.shop.room, live.clock(), {"number": number})
+        events.tell("stream.published", live.shop.room, live.clock(), {"number": number})
     await until(lambda: events.stats().dropped == 3)
     path = f"/webhooks/{made['webhook']}/deliveries"
     waiting = (await live.call("GET", path, token=live.shop.merchant_token)).json()

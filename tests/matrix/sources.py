@@ -19,8 +19,8 @@ from tests.matrix import pages
 from tests.matrix.aiortc_peer import Receiving, peer
 from tests.matrix.flashes import Seen
 from tests.matrix.material import watch_file
-from tests.matrix.stage import ANSWER_S, Stage, npm_package
-from tests.outside import need
+from tests.matrix.stage import ANSWER_S, Stage
+from tests.outside import need, npm_package
 
 NPM_CLIENT = ("whip-whep", "1.2.0")
 FILM_LOOK_S = 10

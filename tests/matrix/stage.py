@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Coroutine
@@ -15,7 +12,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeVar
 
-import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.harness import LiveServer
@@ -27,7 +23,6 @@ T = TypeVar("T")
 
 FILM_S = 240
 ANSWER_S = 60.0
-NPM_S = 120
 CALIBRATION_S = 12.0
 
 
@@ -122,24 +117,3 @@ def take_seen(page: Page, seen: Seen) -> None:
     for at_s, loudness, changes in taken["sounds"]:
         seen.window(at_s, loudness, changes)
     seen.backward += taken["backward"]
-
-
-def npm_package(name: str, version: str) -> Path:
-    """The folder of an npm package, installed into a cache of the test's own; skips, loudly, where there is no npm."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip(f"npm is not installed, so {name} is not tried")
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "siyu-tests" / f"{name}-{version}"
-    package = folder / "node_modules" / name
-    if not (package / "package.json").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--no-save", "--no-audit", "--no-fund", "--prefix", str(folder), f"{name}@{version}"]
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=NPM_S, check=False, stdin=subprocess.DEVNULL
-        )
-        if done.returncode != 0:
-            text = f"npm cannot install {name}@{version}: {done.stderr[-600:]}"
-            if os.environ.get("CI") == "true":
-                pytest.fail(text)
-            pytest.skip(text)
-    return package

@@ -1,0 +1,3 @@
+/** The mini-program: one page, a room. */
+
+App({});

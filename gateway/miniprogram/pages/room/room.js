@@ -1,0 +1,256 @@
+/** The room page: the show's values into `setData`, taps into commands. */
+
+import { BASE, ROOM } from "../../config.js";
+import { money, speaker } from "../../texts.js";
+import { Show } from "./show.js";
+import { roomView } from "./view.js";
+
+/** A busy room changes many times a second; a phone draws it this often. */
+const DRAW_MS = 150;
+/** Countdowns move by the second. */
+const TICK_MS = 250;
+/** live-player codes after which its connection is lost for good: -2301 tried and failed, 3001 to 3005 never there. */
+const PLAYER_LOST = new Set([-2301, -2302, 3001, 3002, 3003, 3005]);
+/** Codes of a picture that is on the screen: 2003 the first frame, 2004 playing. */
+const PLAYER_SHOWS = new Set([2003, 2004]);
+const PLAYER_RETRY_MS = 2000;
+
+const t = speaker(/^zh/i.test(wx.getAppBaseInfo().language || "zh") ? "zh" : "en");
+const WORDS = Object.fromEntries(["live", "soon", "say", "send", "share", "buy", "total", "again"].map((k) => [k, t(k)]));
+
+Page({
+  data: {
+    words: WORDS,
+    connection: "",
+    closed: "",
+    source: "",
+    text: "",
+    lastLine: "",
+    /** @type {Record<string, any>} */
+    room: {},
+  },
+
+  /** @type {Show|null} */
+  show: null,
+  /** @type {Record<string, string>} the values that the page shows, as JSON */
+  drawn: {},
+  drawing: 0,
+  ticking: 0,
+  retrying: 0,
+
+  /** @param {Record<string, string|undefined>} query of a card: room and s; of a code: scene */
+  onLoad(query) {
+    const scene = query.s || decodeURIComponent(query.scene || "");
+    this.show = new Show({ wx, base: BASE, room: query.room || ROOM, scene, changed: () => this.soon() });
+    this.ticking = setInterval(() => this.tick(), TICK_MS);
+    wx.setKeepScreenOn({ keepScreenOn: true });
+    this.enter();
+  },
+
+  onUnload() {
+    clearInterval(this.ticking);
+    clearTimeout(this.drawing);
+    clearTimeout(this.retrying);
+    this.show?.close();
+    this.show = null;
+  },
+
+  async enter() {
+    this.setData({ closed: "", connection: t("connecting") });
+    try {
+      await this.show?.open();
+    } catch (error) {
+      this.setData({ closed: this.explain(error), connection: "" });
+    }
+  },
+
+  // — drawing —
+
+  soon() {
+    if (!this.drawing) this.drawing = setTimeout(() => this.draw(), DRAW_MS);
+  },
+
+  tick() {
+    if (!this.show || this.show.hub.epoch === null) return;
+    if (this.show.basket.expire()) wx.showToast({ title: t("released"), icon: "none" });
+    this.draw();
+  },
+
+  /** Give the page what has changed, and nothing else: each `setData` crosses from one thread to another. */
+  draw() {
+    clearTimeout(this.drawing);
+    this.drawing = 0;
+    const { show } = this;
+    if (!show) return;
+    const view = roomView(show.store, show.basket, show.hub.now(), t);
+    const last = view.lines.length ? view.lines[view.lines.length - 1].id : "";
+    const wanted = view.live ? show.flv : "";
+    /** @type {Record<string, any>} */
+    const all = { connection: this.connection(), closed: this.closedText(), lastLine: last };
+    if (!this.retrying) all.source = wanted;
+    for (const [name, value] of Object.entries(view)) all[`room.${name}`] = value;
+    /** @type {Record<string, any>} */
+    const changed = {};
+    for (const [name, value] of Object.entries(all)) {
+      const json = JSON.stringify(value);
+      if (json !== this.drawn[name]) changed[name] = value;
+      this.drawn[name] = json;
+    }
+    if (Object.keys(changed).length) this.setData(changed);
+  },
+
+  connection() {
+    const state = this.show?.hub.state;
+    return state === "connecting" || state === "waiting" ? t("waiting") : "";
+  },
+
+  closedText() {
+    const code = this.show?.endCode ?? 0;
+    if (!code) return "";
+    return t(code === 4403 ? "error.banned" : code === 4404 ? "error.no_room" : "ended");
+  },
+
+  /**
+   * A sentence for an error of the hub or the API, by its code; the server's own words for one that is not known.
+   * @param {any} error
+   * @returns {string}
+   */
+  explain(error) {
+    const key = `error.${error?.code}`;
+    const text = t(key);
+    return text === key ? error?.message || key : text;
+  },
+
+  /** @param {any} error */
+  complain(error) {
+    wx.showToast({ title: this.explain(error), icon: "none" });
+  },
+
+  // — the picture —
+
+  /** @param {{detail: {code: number}}} event */
+  onPlayerState({ detail }) {
+    const { show } = this;
+    if (!show) return;
+    if (PLAYER_SHOWS.has(detail.code)) show.bufferedMs ??= 1000;
+    if (!PLAYER_LOST.has(detail.code) || this.retrying) return;
+    // Take the address away and give it again: that is how live-player begins anew.
+    show.bufferedMs = null;
+    this.setData({ source: "" });
+    this.drawn.source = JSON.stringify("");
+    this.retrying = setTimeout(() => {
+      this.retrying = 0;
+      this.draw();
+    }, PLAYER_RETRY_MS);
+  },
+
+  /** @param {{detail: {info: {videoCache?: number}}}} event once a second or two */
+  onPlayerNet({ detail }) {
+    const cached = detail.info.videoCache;
+    if (this.show && typeof cached === "number" && this.show.bufferedMs !== null) this.show.bufferedMs = cached;
+  },
+
+  // — taps —
+
+  /** @param {{detail: {value: string}}} event */
+  onText({ detail }) {
+    this.setData({ text: detail.value });
+  },
+
+  async onSend() {
+    const text = this.data.text.trim();
+    if (!text || !this.show) return;
+    this.setData({ text: "" });
+    try {
+      await this.show.hub.command("chat.send", { text });
+    } catch (error) {
+      // Give the words back: nobody likes to type twice.
+      if (!this.data.text) this.setData({ text });
+      this.complain(error);
+    }
+  },
+
+  onLike() {
+    this.show?.hub.like();
+  },
+
+  async onClaim() {
+    const drop = this.show?.store.drops.get(this.data.room.drop?.drop);
+    if (!drop) return;
+    try {
+      const coupon = await this.show?.basket.claim(drop);
+      if (coupon) wx.showToast({ title: t("got", { amount: money(coupon.amount) }), icon: "none" });
+    } catch (error) {
+      this.complain(error);
+    }
+  },
+
+  /** Grab a unit, or go on with the one that is held. */
+  async onSale() {
+    const { show } = this;
+    const sale = show?.store.sales.get(this.data.room.sale?.sale);
+    if (!show || !sale) return;
+    try {
+      const hold = show.basket.holds.get(sale.sale);
+      if (hold) {
+        await show.basket.begin(sale, hold);
+        return;
+      }
+      await show.basket.grab(sale);
+      show.report("card_click", sale.sku);
+    } catch (error) {
+      this.complain(error);
+    }
+  },
+
+  async onBuy() {
+    const { show } = this;
+    const card = show?.store.pinned();
+    if (!show || !card) return;
+    show.report("card_click", card.sku);
+    try {
+      await show.basket.begin(card);
+    } catch (error) {
+      this.complain(error);
+    }
+  },
+
+  async onPay() {
+    const basket = this.show?.basket;
+    if (!basket) return;
+    if (basket.purchase?.paid) {
+      this.onSheetClose();
+      return;
+    }
+    try {
+      const end = await basket.pay();
+      if (end === "paid") wx.showToast({ title: t("paid"), icon: "success" });
+      if (end === "changed") wx.showToast({ title: t("changed"), icon: "none" });
+    } catch (error) {
+      this.complain(error);
+    }
+  },
+
+  onSheetClose() {
+    if (!this.show || this.show.basket.purchase?.busy) return;
+    this.show.basket.purchase = null;
+    this.draw();
+  },
+
+  /** A tap on the sheet is not one beside it. */
+  onNothing() {},
+
+  // — who brings whom —
+
+  onShareAppMessage() {
+    const { show } = this;
+    show?.report("share_open");
+    const query = show ? `room=${show.room}&s=${show.link}` : "";
+    return { title: this.data.room.title || t("live"), path: `/pages/room/room?${query}` };
+  },
+
+  onShareTimeline() {
+    const { show } = this;
+    return { title: this.data.room.title || t("live"), query: show ? `room=${show.room}&s=${show.link}` : "" };
+  },
+});

@@ -1,0 +1,230 @@
+/**
+ * What siyu.js stands on: a browser or a WeChat mini-program (sockets, requests, waking up), and the JSON API over it.
+ */
+
+/** A request over HTTP is given up after this. */
+const REQUEST_TIMEOUT_MS = 10000;
+
+/**
+ * A socket that is open or opening.
+ * @typedef {{send: (text: string) => void, close: (code: number) => void}} Socket
+ */
+/**
+ * What a socket tells, `closed` once at most.
+ * @typedef {{message: (text: string) => void, closed: (code: number, reason: string) => void}} SocketEvents
+ */
+/**
+ * One request over HTTP; `url` is absolute.
+ * @typedef {{method: string, url: string, headers: Record<string, string>, body?: string, timeoutMs: number}} Request
+ */
+/**
+ * What differs between a browser and a mini-program. `origin` is the server's, such as "https://HOST"; `request`
+ * rejects with an Error named "TimeoutError" when nothing came in time; `onWake` calls back when the network is there
+ * again or the page is seen again, and returns what stops that.
+ * @typedef {{
+ *   origin: string,
+ *   open: (url: string, events: SocketEvents) => Socket,
+ *   request: (request: Request) => Promise<{status: number, text: string}>,
+ *   onWake: (listener: () => void) => (() => void),
+ * }} Platform
+ */
+/** A refusal by the API (`code` of the problem document), or `network` / `timeout` when no answer came. */
+export class ApiError extends Error {
+  /**
+   * @param {number} status HTTP status, 0 without an answer
+   * @param {string} code
+   * @param {string} message
+   * @param {Record<string, any>} [extra] the whole problem document
+   */
+  constructor(status, code, message, extra = {}) {
+    super(message || code);
+    this.name = "ApiError";
+    this.status = status;
+    this.code = code;
+    this.extra = extra;
+    this.retryMs = Number(extra.retry_ms) || 0;
+  }
+}
+
+// — platforms —
+
+/**
+ * A page in a browser.
+ * @param {string} [origin] the server's; the page's own when not given
+ * @returns {Platform}
+ */
+export function browserPlatform(origin = globalThis.location?.origin ?? "") {
+  return {
+    origin,
+    open(url, events) {
+      const socket = new WebSocket(url);
+      socket.onmessage = (message) => events.message(message.data);
+      socket.onclose = (event) => events.closed(event.code, event.reason);
+      return {
+        send: (text) => socket.send(text),
+        close: (code) => {
+          socket.onmessage = socket.onclose = null;
+          socket.close(code);
+        },
+      };
+    },
+    async request({ method, url, headers, body, timeoutMs }) {
+      const signal = AbortSignal.timeout(timeoutMs);
+      const response = await fetch(url, { method, headers, body, signal, cache: "no-store" });
+      return { status: response.status, text: await response.text() };
+    },
+    onWake(listener) {
+      const seen = () => document.visibilityState === "visible" && listener();
+      addEventListener("online", listener);
+      document.addEventListener("visibilitychange", seen);
+      return () => {
+        removeEventListener("online", listener);
+        document.removeEventListener("visibilitychange", seen);
+      };
+    },
+  };
+}
+
+/**
+ * A WeChat mini-program, by `wx.connectSocket` and `wx.request`.
+ * @param {any} wx the mini-program's own global
+ * @param {string} origin the server's: an address under 服务器域名, such as "https://HOST"
+ * @returns {Platform}
+ */
+export function wxPlatform(wx, origin) {
+  return {
+    origin,
+    open(url, events) {
+      let over = false;
+      /** @param {number} code @param {string} reason */
+      const end = (code, reason) => {
+        if (over) return;
+        over = true;
+        events.closed(code, reason);
+      };
+      // Phones differ in what they call of `fail`, onError and onClose when a connection cannot be made: the first counts.
+      const task = wx.connectSocket({ url, fail: (/** @type {any} */ error) => end(1006, error?.errMsg || "") });
+      task.onMessage((/** @type {{data: string}} */ message) => over || events.message(message.data));
+      task.onError((/** @type {any} */ error) => end(1006, error?.errMsg || ""));
+      task.onClose((/** @type {any} */ event) => end(event?.code || 1006, event?.reason || ""));
+      return {
+        // A socket that is gone says so by onClose; what was to be sent is sent again, or refused, after that.
+        send: (text) => task.send({ data: text, fail: () => undefined }),
+        close: (code) => {
+          over = true;
+          task.close({ code, fail: () => undefined });
+        },
+      };
+    },
+    request({ method, url, headers, body, timeoutMs }) {
+      return new Promise((resolve, reject) => {
+        wx.request({
+          url,
+          method,
+          header: headers,
+          data: body,
+          timeout: timeoutMs,
+          // Anything but "json" leaves the text as it came; the API reads it in one way for all platforms.
+          dataType: "其他",
+          success: (/** @type {any} */ answer) => resolve({ status: answer.statusCode, text: String(answer.data ?? "") }),
+          fail: (/** @type {any} */ failure) => {
+            const error = new Error(failure?.errMsg || "request:fail");
+            if (/timeout/i.test(error.message)) error.name = "TimeoutError";
+            reject(error);
+          },
+        });
+      });
+    },
+    onWake(listener) {
+      const network = (/** @type {{isConnected: boolean}} */ state) => state.isConnected && listener();
+      wx.onAppShow(listener);
+      wx.onNetworkStatusChange(network);
+      return () => {
+        wx.offAppShow(listener);
+        wx.offNetworkStatusChange(network);
+      };
+    },
+  };
+}
+
+// — the API —
+
+/** A caller of /api/v1 with the token of one person: RFC 9457 problem details become errors. */
+export class Api {
+  /**
+   * @param {string|null} [token]
+   * @param {Platform} [platform]
+   */
+  constructor(token = null, platform = browserPlatform()) {
+    this.token = token;
+    this.platform = platform;
+  }
+
+  /**
+   * @param {string} path below /api/v1, beginning with "/"
+   * @returns {Promise<any>} the JSON answer
+   */
+  get(path) {
+    return this.request("GET", path);
+  }
+
+  /**
+   * @param {string} path
+   * @param {unknown} [body]
+   * @param {string} [key] Idempotency-Key
+   * @returns {Promise<any>}
+   */
+  post(path, body = {}, key = undefined) {
+    return this.request("POST", path, body, key);
+  }
+
+  /**
+   * @param {string} path
+   * @returns {Promise<any>}
+   */
+  delete(path) {
+    return this.request("DELETE", path);
+  }
+
+  /**
+   * Call and read the answer; rejects with ApiError.
+   * @param {string} method
+   * @param {string} path
+   * @param {unknown} [body]
+   * @param {string} [key]
+   * @returns {Promise<any>}
+   */
+  async request(method, path, body, key) {
+    /** @type {Record<string, string>} */
+    const headers = { Accept: "application/json" };
+    if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+    if (key) headers["Idempotency-Key"] = key;
+    const url = `${this.platform.origin}/api/v1${path}`;
+    const sent = body === undefined ? undefined : JSON.stringify(body);
+    let response;
+    try {
+      response = await this.platform.request({ method, url, headers, body: sent, timeoutMs: REQUEST_TIMEOUT_MS });
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      throw new ApiError(0, error.name === "TimeoutError" ? "timeout" : "network", error.message);
+    }
+    const answer = parse(response.text);
+    if (response.status >= 200 && response.status < 300) return answer;
+    const problem = answer || {};
+    const code = problem.code || `http_${response.status}`;
+    throw new ApiError(response.status, code, problem.detail || problem.title || "", problem);
+  }
+}
+
+/**
+ * @param {string} text
+ * @returns {any} null for what is no JSON: a proxy's HTML error page, whose status alone says what happened
+ */
+function parse(text) {
+  try {
+    return text ? JSON.parse(text) : {};
+  } catch {
+    return null;
+  }
+}

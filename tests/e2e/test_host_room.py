@@ -1,0 +1,83 @@
+"""The host keeps a room: figures by the second, a poll, questions, and who may not come back."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.stage import PHONE, Person, Theatre
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def console(theatre: Theatre) -> Person:
+    """The console on a phone, signed in."""
+    host = theatre.person(PHONE)
+    host.open(f"/host/{theatre.server.room}#token={theatre.server.seed['host_token']}")
+    expect(host.see("connection-state")).to_have_attribute("data-state", "open")
+    return host
+
+
+def test_the_host_sees_who_is_there_and_what_they_talk_about(theatre: Theatre, console: Person) -> None:
+    mei, lin = theatre.person(name="小美"), theatre.person(name="小林")
+    for viewer in (mei, lin):
+        viewer.enter(theatre.room)
+        viewer.say("真丝围巾还有吗")
+    expect(console.see("room-viewers")).to_have_text("2")
+    expect(console.see("words")).to_contain_text("真丝围巾")
+    expect(console.see("room-roles")).to_contain_text("观众 2")
+    expect(console.see("dropped")).to_have_text("没有")
+    assert console.page.locator(".pulse-line").count() == 1
+    layout = console.page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
+    assert layout[0] <= layout[1], "the page is wider than the screen"
+
+
+def test_a_poll_is_put_voted_on_and_ended(theatre: Theatre, console: Person) -> None:
+    mei = theatre.person(name="小美")
+    mei.enter(theatre.room)
+    console.see("poll-title").fill("下一件讲哪款？")
+    console.press("poll-more")
+    for number, option in enumerate(("围巾", "茶杯", "蜂蜜"), 1):
+        console.see(f"poll-option-{number}").fill(option)
+    console.press("poll-start")
+    expect(mei.see("poll-card")).to_contain_text("下一件讲哪款？")
+    mei.press("vote-1")
+    expect(mei.see("vote-1")).to_have_attribute("data-mine", "true")
+    expect(mei.see("vote-0")).to_be_disabled()
+    expect(console.see("poll-votes-1")).to_have_text("1 票")
+    console.press("poll-end")
+    expect(mei.see("poll-card")).to_have_attribute("data-state", "ended")
+    expect(console.see("poll-start")).to_be_visible()
+
+
+@pytest.mark.soak
+def test_a_question_waits_for_its_answer_which_all_read(theatre: Theatre, console: Person) -> None:
+    mei, lin = theatre.person(name="小美"), theatre.person(name="小林")
+    mei.enter(theatre.room)
+    lin.enter(theatre.room)
+    mei.press("ask")
+    mei.say("可以机洗吗")
+    expect(console.see("question")).to_contain_text("可以机洗吗")
+    assert lin.read("可以机洗吗").count() == 0
+    console.see("answer-text").fill("手洗更好")
+    console.press("answer")
+    expect(lin.read("手洗更好")).to_contain_text("@小美")
+    expect(console.see("question")).to_have_count(0)
+
+
+@pytest.mark.soak
+def test_who_is_banned_is_sent_away_and_may_come_back_when_it_is_lifted(theatre: Theatre, console: Person) -> None:
+    lin = theatre.person(name="小林")
+    lin.enter(theatre.room)
+    lin.say("加我微信")
+    line = console.read("加我微信")
+    line.locator('[data-testid="ban"]').click()
+    expect(console.see("bans")).not_to_contain_text("小林")
+    line.locator('[data-testid="ban"]').click()
+    expect(lin.see("connection-state")).to_have_attribute("data-state", "closed")
+    expect(console.see("bans")).to_contain_text("小林")
+    console.press("lift")
+    expect(console.see("bans")).not_to_contain_text("小林")
+    lin.page.reload()
+    expect(lin.see("connection-state")).to_have_attribute("data-state", "open")

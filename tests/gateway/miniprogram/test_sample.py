@@ -1,0 +1,255 @@
+"""The mini-program sample on phones beside a real server: what a viewer in WeChat sees, does and buys."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.miniprogram_archive import sample_files, sample_folder
+from tests.e2e.stage import publishing
+from tests.gateway.miniprogram.phone import ANSWER_S, Phone, node, phone, unpack
+from tests.gateway.rig import rig
+from tests.harness import LiveServer, live_server
+from tests.outside import npm_package
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    with live_server(tmp_path_factory.mktemp("miniprogram")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def folder(server: LiveServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(server, tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture
+def mine(folder: Path) -> Iterator[Phone]:
+    with phone(folder) as opened:
+        yield opened
+
+
+def as_host(server: LiveServer, method: str, path: str, body: Any = None) -> Any:
+    answer = server.call(method, f"/rooms/{server.room}{path}", body, token=server.seed["host_token"])
+    assert answer.status_code < 300, answer.text
+    return answer.json()
+
+
+def paid_orders(server: LiveServer) -> list[dict[str, Any]]:
+    answer = server.call("GET", "/orders?limit=200", token=server.seed["merchant_token"])
+    return [order for order in answer.json()["items"] if order["status"] == "paid"]
+
+
+def test_what_one_phone_says_another_shows(server: LiveServer, folder: Path, mine: Phone) -> None:
+    with phone(folder) as other:
+        mine.say("这条裙子有黑色吗")
+        other.sees(lambda room: "这条裙子有黑色吗" in [line["text"] for line in room["lines"]])
+    assert mine.screen()["text"] == ""
+
+
+def test_the_pinned_card_is_bought_and_paid(server: LiveServer, mine: Phone) -> None:
+    card = as_host(server, "GET", "/products")[0]
+    before = len(paid_orders(server))
+    as_host(server, "POST", "/pin", {"product": card["product"], "explaining": True})
+    shown = mine.sees(lambda room: room["pinned"])
+    assert shown["product"] == card["product"] and shown["tag"] == "讲解中"
+    mine.call("onBuy")
+    mine.call("onPay")
+    sheet = mine.sees(lambda room: room["sheet"] and room["sheet"]["paid"] and room["sheet"])
+    assert len(paid_orders(server)) == before + 1
+    assert paid_orders(server)[0]["order"] in sheet["order"]
+    mine.call("onPay")
+    mine.sees(lambda room: room["sheet"] is None)
+    as_host(server, "DELETE", f"/pin/{card['product']}")
+    mine.sees(lambda room: room["pinned"] is None)
+
+
+def test_a_coupon_is_caught_once_and_taken_off_the_next_price(server: LiveServer, mine: Phone) -> None:
+    card = as_host(server, "GET", "/products")[0]
+    drop = {"title": "试用券", "reason": "上新", "amount": 300, "threshold": 0, "total": 5, "per_person": 1}
+    made = as_host(server, "POST", "/drops", {**drop, "seconds": 600})
+    mine.sees(lambda room: room["drop"] and room["drop"]["drop"] == made["drop"] and room["drop"]["can"])
+    mine.call("onClaim")
+    mine.sees(lambda room: room["drop"]["button"] == "已领取")
+    assert any("¥3" in toast for toast in mine.screen()["toasts"])
+    as_host(server, "POST", "/pin", {"product": card["product"], "explaining": False})
+    mine.sees(lambda room: room["pinned"])
+    mine.call("onBuy")
+    mine.sees(lambda room: room["sheet"] and "¥3" in room["sheet"]["coupon"])
+    mine.call("onPay")
+    mine.sees(lambda room: room["sheet"]["paid"])
+    assert paid_orders(server)[0]["discount"] == 300
+    as_host(server, "POST", f"/drops/{made['drop']}/close")
+    as_host(server, "DELETE", f"/pin/{card['product']}")
+
+
+def flash_sale(server: LiveServer, *, countdown_s: int) -> dict[str, Any]:
+    card = as_host(server, "GET", "/products")[0]
+    terms = {"price": 990, "total": 3, "per_person": 1, "hold_s": 600, "length_s": 600}
+    sale: dict[str, Any] = as_host(server, "POST", "/sales", {"sku": card["sku"], **terms})
+    as_host(server, "POST", f"/sales/{sale['sale']}/start", {"countdown_s": countdown_s})
+    return sale
+
+
+def test_a_flash_sale_is_counted_down_by_the_servers_clock_and_won(server: LiveServer, mine: Phone) -> None:
+    sale = flash_sale(server, countdown_s=2)
+    mine.sees(lambda room: room["sale"] and room["sale"]["sale"] == sale["sale"])
+    mine.sees(lambda room: room["sale"]["can"] and room["sale"]["button"] == "马上抢")
+    mine.call("onSale")
+    sheet = mine.sees(lambda room: room["sheet"])
+    assert sheet["unit"] == "¥9.90" and sheet["time"]
+    assert mine.screen()["room"]["sale"]["state"] == "held"
+    mine.call("onPay")
+    mine.sees(lambda room: room["sheet"]["paid"])
+    assert paid_orders(server)[0]["amount"] == 990
+    mine.call("onPay")
+    mine.sees(lambda room: not room["sale"]["can"])
+    as_host(server, "POST", f"/sales/{sale['sale']}/close")
+
+
+def test_a_hold_whose_answer_was_lost_is_asked_for_again_and_not_held_twice(server: LiveServer, mine: Phone) -> None:
+    sale = flash_sale(server, countdown_s=0)
+    mine.sees(lambda room: room["sale"] and room["sale"]["sale"] == sale["sale"] and room["sale"]["can"])
+    mine.network("deaf")
+    asked = mine.tell(call="onSale")
+    deadline = time.monotonic() + ANSWER_S
+    while time.monotonic() < deadline:
+        [now] = [one for one in as_host(server, "GET", "/sales") if one["sale"] == sale["sale"]]
+        if now["left"] == 2:
+            break
+        time.sleep(0.05)
+    mine.network("off")
+    mine.network("on")
+    mine.end(asked)
+    mine.sees(lambda room: room["sale"]["state"] == "held")
+    [now] = [one for one in as_host(server, "GET", "/sales") if one["sale"] == sale["sale"]]
+    assert now["left"] == 2
+    as_host(server, "POST", f"/sales/{sale['sale']}/close")
+
+
+def test_what_was_said_while_the_network_was_away_is_there_once_when_it_is_back(
+    server: LiveServer, folder: Path, mine: Phone
+) -> None:
+    with phone(folder) as other:
+        other.say("断线前")
+        mine.sees(lambda room: "断线前" in [line["text"] for line in room["lines"]])
+        mine.network("off")
+        assert mine.screen()["sockets"] == 0
+        other.say("断线时")
+        other.sees(lambda room: "断线时" in [line["text"] for line in room["lines"]])
+        mine.network("on")
+        mine.sees(lambda room: "断线时" in [line["text"] for line in room["lines"]])
+    assert [mine.lines().count(text) for text in ("断线前", "断线时")] == [1, 1]
+
+
+def test_who_is_removed_is_told_and_does_not_come_back_by_itself(server: LiveServer, mine: Phone) -> None:
+    as_host(server, "POST", "/kick", {"person": mine.screen()["person"], "reason": "spam"})
+    mine.shows("closed", "你已被移出直播间")
+    mine.network("on")
+    assert mine.screen()["sockets"] == 0
+
+
+def test_who_comes_by_a_shared_card_stands_below_who_shared_it(server: LiveServer, folder: Path, mine: Phone) -> None:
+    card = mine.call("onShareAppMessage")
+    query = dict(pair.split("=") for pair in card["path"].partition("?")[2].split("&"))
+    assert card["path"].startswith("/pages/room/room?") and query["room"] == server.room
+    # What fits a code's scene: 32 characters of a small alphabet.
+    assert re.fullmatch(r"[0-9A-Za-z]{1,32}", query["s"])
+    with phone(folder, scene=query["s"]) as friend:
+        again = friend.call("onShareAppMessage")["path"].rpartition("&s=")[2]
+    links = server.call("GET", "/links", token=server.seed["merchant_token"]).json()
+    by_token = {link["token"]: link for link in links}
+    assert by_token[again]["parent"] == by_token[query["s"]]["link"]
+
+
+@pytest.mark.soak
+def test_the_picture_comes_with_its_host_and_begins_anew_when_the_player_was_lost(
+    server: LiveServer, mine: Phone
+) -> None:
+    with publishing(server):
+        mine.sees(lambda room: room["live"])
+        mine.shows("source", f"{server.base}/live/{server.room}.flv")
+        mine.call("onPlayerState", {"detail": {"code": 2004}})
+        mine.call("onPlayerState", {"detail": {"code": -2301}})
+        mine.shows("source", f"{server.base}/live/{server.room}.flv")
+
+
+class Markup(HTMLParser):
+    """Reads WXML: the handlers it names and what its tags leave open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers: set[str] = set()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.handle_startendtag(tag, attributes)
+        self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.handlers |= {value or "" for name, value in attributes if re.match("bind|catch", name)}
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_names_only_what_its_script_has() -> None:
+    markup = Markup()
+    folder = sample_folder() / "pages" / "room"
+    text = (folder / "room.wxml").read_text("utf-8")
+    markup.feed(text)
+    assert markup.open == []
+    script = (folder / "room.js").read_text("utf-8")
+    for handler in markup.handlers:
+        assert re.search(rf"^  (async )?{handler}\(", script, re.MULTILINE), handler
+    view = (folder / "view.js").read_text("utf-8")
+    for name in re.findall(r"room\.([a-z]+)", text):
+        assert re.search(rf"^    {name}\b", view, re.MULTILINE), name
+
+
+def test_the_archive_names_the_server_and_its_room_and_holds_the_sdk() -> None:
+    files = sample_files("https://shop.example", 'R"1')
+    config = files["config.js"].decode()
+    assert 'BASE = "https://shop.example";' in config and 'ROOM = "R\\"1";' in config
+    assert {"app.json", "project.config.json", "lib/siyu.js", "lib/siyu_platform.js", "lib/store.js"} <= set(files)
+
+
+async def test_the_server_gives_the_sample_away_for_rooms_it_has(tmp_path: Path) -> None:
+    async with rig(tmp_path) as live:
+        answer = await live.client.get("/miniprogram.zip", params={"room": live.shop.room})
+        assert answer.status_code == 200 and answer.headers["content-type"] == "application/zip"
+        again = await live.client.get("/miniprogram.zip", params={"room": live.shop.room})
+        assert again.content == answer.content
+        assert (await live.client.get("/miniprogram.zip", params={"room": "NOSUCH"})).status_code == 404
+
+
+def test_the_sdk_and_the_sample_hold_against_the_official_typings(folder: Path, tmp_path: Path) -> None:
+    typescript = npm_package("typescript", "5.9.3")
+    typings = npm_package("miniprogram-api-typings", "5.2.3")
+    options = {
+        "strict": True,
+        "checkJs": True,
+        "allowJs": True,
+        "noEmit": True,
+        "skipLibCheck": True,
+        "target": "es2022",
+        "module": "es2022",
+        "moduleResolution": "bundler",
+        "lib": ["es2022", "dom", "dom.iterable"],
+        "types": [typings.name],
+        "typeRoots": [str(typings.parent)],
+    }
+    project = tmp_path / "tsconfig.json"
+    project.write_text(json.dumps({"compilerOptions": options, "include": [f"{folder}/**/*.js"]}), "utf-8")
+    command = [node(), str(typescript / "bin" / "tsc"), "--project", str(project)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.stdout, done.returncode) == ("", 0)
