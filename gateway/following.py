@@ -80,9 +80,10 @@ class Following:
                 self._rooms.drop(known.id)
                 self._shown.shut(known.id)
         for room in there.values():
+            # Who finds a room finds it open.
+            await self._shown.open(room)
             if self._rooms.find(room.id) != room:
                 self._rooms.put(room)
-            await self._shown.open(room)
         for name in await self._access.follow():
             await self._expel_viewers(name)
         for again in self._reread:
