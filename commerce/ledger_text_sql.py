@@ -40,6 +40,14 @@ class LedgerText:
     mark_delivered: TextClause
     # [id] with :state
     end_holds: TextClause
+    # [person] with :draw → what they have entered
+    entries: TextClause
+    # [person, ticket, n] with :draw
+    insert_entries: TextClause
+    # [person] with :merchant :now
+    insert_followers: TextClause
+    # [person, place, amount, prize] with :draw
+    place_entries: TextClause
     # [id]
     sales: TextClause
     drops: TextClause
@@ -134,6 +142,19 @@ def _statements(d: _Dialect) -> LedgerText:
         ),
         "end_holds": (
             f"UPDATE hold SET state = :state WHERE state = 'held' AND id {d.among}"  # noqa: S608
+        ),
+        "entries": d.find("draw_entry", "t.person, t.ticket, t.n", "person", where="t.draw = :draw AND "),
+        "insert_entries": (
+            "INSERT INTO draw_entry (draw, person, ticket, n, amount)"  # noqa: S608
+            f" SELECT :draw, {d.text(0)}, {d.text(1)}, {d.count(2)}, 0 FROM {d.rows}"
+        ),
+        "insert_followers": (
+            "INSERT INTO follower (merchant, person, created_ms)"  # noqa: S608
+            f" SELECT :merchant, {d.text(0)}, :now FROM {d.rows} WHERE true ON CONFLICT (merchant, person) DO NOTHING"
+        ),
+        "place_entries": (
+            f"UPDATE draw_entry SET place = {d.count(1)}, amount = {d.count(2)}, prize = {d.text(3)} FROM {d.rows}"  # noqa: S608
+            f" WHERE draw = :draw AND person = {d.text(0)}"
         ),
         "sales": d.find("sale", "t.*", "id", lock=True),
         "drops": d.find("drop_", "t.*", "id", lock=True),

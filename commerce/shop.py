@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from commerce import fulfilment_sql, orders_sql, payments_sql, refunds_sql, sales_sql, views_sql
+from commerce import fulfilment_sql, moments_sql, orders_sql, payments_sql, refunds_sql, views_sql
 from commerce.aftersale import AfterSale
 from commerce.domain.coupon import COUPONS_MAX, DROP_SECONDS_MAX
 from commerce.domain.money import AMOUNT_MAX
@@ -56,6 +56,7 @@ from commerce.ledger import (
     fingerprint,
 )
 from commerce.ledger_sql import GroupCommitLedger
+from commerce.moments import Moments
 from commerce.outbox_follow_sql import OutboxFollower
 from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
 from commerce.payment import (
@@ -105,7 +106,7 @@ class Shop:
         self._sweep_s = sweep_s
         self._dispatcher = Dispatcher()
         handlers = {
-            **sales_sql.handlers(),
+            **moments_sql.handlers(),
             **orders_sql.HANDLERS,
             **payments_sql.HANDLERS,
             **refunds_sql.HANDLERS,
@@ -122,6 +123,7 @@ class Shop:
         )
         self._clock = self.ledger.now
         self.aftersale = AfterSale(store, self.ledger, clock=self._clock)
+        self.moments = Moments(store, self.ledger, clock=self._clock, steer=self._steer)
         self._dispatcher.answer(self._act_outside)
         self._follower = OutboxFollower(store, self._dispatcher.follow) if store.shared else None
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -13,6 +13,7 @@ from sqlalchemy import text
 import commerce.tables_access
 import commerce.tables_aftersale
 import commerce.tables_ledger
+import commerce.tables_moments
 import commerce.tables_people
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, open_store, sqlite_engine
@@ -21,6 +22,7 @@ from commerce.tables import metadata
 assert commerce.tables_ledger
 assert commerce.tables_access
 assert commerce.tables_aftersale
+assert commerce.tables_moments
 assert commerce.tables_people
 
 

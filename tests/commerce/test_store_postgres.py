@@ -18,6 +18,7 @@ from sqlalchemy import CheckConstraint, Connection, TextClause, inspect, text
 import commerce.tables_access
 import commerce.tables_aftersale
 import commerce.tables_ledger
+import commerce.tables_moments
 import commerce.tables_people
 from commerce import holds_sql, outbox_follow_sql, outbox_sql, sales_sql
 from commerce.attribution.touches_sql import open_touch_log
@@ -40,6 +41,7 @@ from tests.postgres import Cluster
 
 assert commerce.tables_ledger
 assert commerce.tables_aftersale
+assert commerce.tables_moments
 assert commerce.tables_people
 
 PATIENCE_S = 30
