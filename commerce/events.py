@@ -64,6 +64,7 @@ class DrawView:
     team: str | None
     winners: int
     pool: int
+    least: int
     entries: int
     won: int
     opens: int

@@ -59,6 +59,7 @@ def draw_view(connection: Connection, draw: DrawRow, now_ms: int) -> DrawView:
         team=draw.subject if draw.kind == "team" else None,
         winners=draw.winners,
         pool=draw.pool,
+        least=draw.least,
         entries=draw.entries,
         won=draw.won,
         opens=draw.opens_ms,

@@ -47,8 +47,10 @@ from gateway.bus import open_bus
 from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.clock import system_clock as system_clock
 from gateway.commands import hub_commands
+from gateway.commands_moments import moments_commands
 from gateway.config import Settings
 from gateway.desk import Desk
+from gateway.desk_moments import MomentsDesk
 from gateway.doors import ShopDoors, node_id
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
@@ -67,6 +69,7 @@ from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_hub import hub_operations
+from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_people import people_operations
 from gateway.routes_rooms import room_operations
@@ -303,6 +306,7 @@ def _operations(
         *room_operations(services, desk, addresses),
         *stream_operations(services, desk, addresses, reports),
         *hub_operations(services, desk),
+        *moments_operations(services),
         *order_operations(services, desk),
         *aftersale_operations(services, desk),
         *statement_operations(services),
@@ -359,6 +363,7 @@ def _open_shop(
 def _open_hub(
     authenticate: Callable[[str, str], Member],
     desk: Desk,
+    shop: Shop,
     audit: RoomAudit,
     bans: Bans,
     personal: PersonalEvents,
@@ -366,9 +371,14 @@ def _open_hub(
     clock: Callable[[], int],
 ) -> Hub:
     """The hub with the shop's commands; each start of the process is an epoch of its own."""
-    return Hub(
+
+    async def say(room: str, member: Member, text: str) -> None:
+        await hub.order(room, member, "chat.send", {"text": text})
+
+    moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say)
+    hub = Hub(
         authenticate=authenticate,
-        commands=hub_commands(desk, audit),
+        commands={**hub_commands(desk, audit), **moments},
         clock=clock,
         broker=bus,
         epoch=os.urandom(6).hex(),
@@ -376,6 +386,7 @@ def _open_hub(
         ban_store=bans,
         personal_store=personal,
     )
+    return hub
 
 
 def _open_bridge(services: Services, bans: Bans) -> Bridge:
@@ -392,6 +403,7 @@ def _open_bridge(services: Services, bans: Bans) -> Bridge:
         clock=services.clock,
         bans=bans,
         audit=services.audit,
+        live_only=services.desk.live_only,
     )
 
 
@@ -438,7 +450,7 @@ async def open_application(
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans = RoomAudit(), Bans(store, clock=clock)
     personal, bus = PersonalEvents(store, clock=clock), open_bus(settings)
-    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, audit, bans, personal, bus, clock)
+    hub = _open_hub(partial(_authenticate, tokens, rooms), desk, shop, audit, bans, personal, bus, clock)
     webhooks = Webhooks(store, clock=clock)
     sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
     media_hooks = await _open_media_hooks(store, clock)
