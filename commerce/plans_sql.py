@@ -30,8 +30,8 @@ PLANS_MAX = 20
 
 _INSERT = text(
     "INSERT INTO sale_plan (id, merchant, room, sku, rule, price, total, per_person, hold_ms, length_ms, mode,"
-    " live_only, enter_ms, created_ms, next_ms) VALUES (:id, :merchant, :room, :sku, :rule, :price, :total, :per_person,"
-    " :hold_ms, :length_ms, :mode, :live_only, :enter_ms, :now, :next)"
+    " live_only, enter_ms, created_ms, next_ms) VALUES (:id, :merchant, :room, :sku, :rule, :price, :total,"
+    " :per_person, :hold_ms, :length_ms, :mode, :live_only, :enter_ms, :now, :next)"
 )
 _PLAN = text("SELECT * FROM sale_plan WHERE id = :id")
 _COUNT = text("SELECT count(*) FROM sale_plan WHERE room = :room AND ended_ms IS NULL")

@@ -33,7 +33,7 @@ def web_folder() -> Path:
 
 
 def page_routes(rooms: Rooms) -> list[BaseRoute]:
-    """``/r/ROOM``, ``/host/ROOM``, ``/studio/ROOM``, ``/merchant`` and ``/static``."""
+    """``/r/ROOM``, ``/host/ROOM``, ``/studio/ROOM``, ``/merchant``, ``/draw/DRAW`` and ``/static``."""
     folder = web_folder()
 
     def page(name: str) -> Response:
@@ -51,6 +51,10 @@ def page_routes(rooms: Rooms) -> list[BaseRoute]:
     async def merchant(request: Request) -> Response:
         return page("merchant.html")
 
+    async def draw(request: Request) -> Response:
+        # Which draws there are the page asks the API, like any visitor.
+        return page("draw.html")
+
     async def root(request: Request) -> Response:
         return RedirectResponse("/merchant", 307)
 
@@ -60,6 +64,7 @@ def page_routes(rooms: Rooms) -> list[BaseRoute]:
         Route("/host/{room}", host),
         Route("/studio/{room}", studio),
         Route("/merchant", merchant),
+        Route("/draw/{draw}", draw),
         Mount("/static", _Static(directory=folder), name="static"),
     ]
 

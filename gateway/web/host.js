@@ -4,6 +4,7 @@ import { rows } from "./api.js";
 import { $, copy, h, picture, put, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { HOST } from "./host_strings.js";
+import { moments } from "./host_moments.js";
 import { streamKeys } from "./host_keys.js";
 import { drawHealth } from "./host_health.js";
 import { runs } from "./host_runs.js";
@@ -20,6 +21,7 @@ import {
   when,
 } from "./i18n.js";
 import { LivePlayer } from "./player.js";
+import { MOMENTS } from "./moments_strings.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
 import { SiyuHub } from "./siyu.js";
 import { RoomStore } from "./store.js";
@@ -29,6 +31,7 @@ const STATS_MS = 3000;
 const MUTE_S = 600;
 
 addStrings(HOST);
+addStrings(MOMENTS);
 
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const BASE = `/rooms/${encodeURIComponent(ROOM)}`;
@@ -65,6 +68,15 @@ function start() {
   hub.on("*", (event) => store.apply(event));
   hub.on("state", drawConnection);
   new ChatView({ store, list: $("lines"), more: $("newer"), actions: lineActions });
+  const plans = moments({
+    api,
+    base: BASE,
+    store,
+    now: () => hub.now(),
+    plans: $("plans"),
+    draws: $("draws"),
+    form: $("draw-form"),
+  });
   runs({
     api,
     base: BASE,
@@ -74,6 +86,7 @@ function start() {
     dropForm: $("drop-form"),
     sales: $("sales"),
     drops: $("drops"),
+    onPlanned: () => plans.read(),
   });
   streamKeys({
     api,

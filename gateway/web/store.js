@@ -16,6 +16,10 @@ export class RoomStore {
     this.sales = new Map();
     /** @type {Map<string, any>} */
     this.drops = new Map();
+    /** @type {Map<string, any>} */
+    this.draws = new Map();
+    /** @type {Map<string, any>} */
+    this.teams = new Map();
     this.lines = [];
     this.viewers = 0;
     this.likes = 0;
@@ -23,7 +27,7 @@ export class RoomStore {
   }
 
   /**
-   * @param {string} topic "room" "stream" "pins" "shelf" "sales" "drops" "viewers" "likes" "lines" (all) "line" (one new) "left" (stock)
+   * @param {string} topic "room" "stream" "pins" "shelf" "sales" "drops" "draws" "teams" "viewers" "likes" "lines" (all) "line" (one new) "left" (stock)
    * @param {(value?: any) => void} listener
    */
   on(topic, listener) {
@@ -49,13 +53,14 @@ export class RoomStore {
     this.shelf = listed(event.shelf);
     this.sales = keyed(event.sales, "sale");
     this.drops = keyed(event.drops, "drop");
+    this.draws = keyed(event.draws, "draw");
+    this.teams = keyed(event.teams, "team");
     this.viewers = event.viewers || 0;
     this.likes = event.likes || 0;
     const said = (event.history || []).filter((past) => past.t === "chat" || past.t === "notice");
     this.lines = (event.resumed ? this.lines.concat(said) : said).slice(-LINES_MAX);
-    for (const topic of ["room", "stream", "pins", "shelf", "sales", "drops", "viewers", "likes", "lines"]) {
-      this.changed(topic);
-    }
+    const topics = ["room", "stream", "pins", "shelf", "sales", "drops", "draws", "teams", "viewers", "likes", "lines"];
+    for (const topic of topics) this.changed(topic);
   }
 
   addLine(line) {
@@ -115,6 +120,14 @@ const APPLY = {
     store.drops.set(event.drop.drop, event.drop);
     store.changed("drops");
   },
+  draw: (store, event) => {
+    store.draws.set(event.draw.draw, event.draw);
+    store.changed("draws");
+  },
+  team: (store, event) => {
+    store.teams.set(event.team.team, event.team);
+    store.changed("teams");
+  },
   sale: (store, event) => {
     store.sales.set(event.sale.sale, event.sale);
     store.changed("sales");
@@ -123,6 +136,8 @@ const APPLY = {
     const sale = store.sales.get(event.sale);
     if (!sale) return;
     sale.left = event.left;
+    sale.waiting = event.waiting;
+    sale.reserved = event.reserved;
     if (event.state) sale.state = event.state;
     store.changed("sales");
   },

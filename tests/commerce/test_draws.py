@@ -257,14 +257,9 @@ async def test_nonsense_and_prizes_over_the_legal_value_are_refused(anywhere: Pa
         assert await refusal(moments.open_packet(MERCHANT, ROOM, "t", PRIZE_VALUE_MAX + 2, 2, 10)) == "prize_limit"
         assert await refusal(enter(world, "nothing", "one")) == "not_found"
         assert await refusal(moments.open_bag(MERCHANT, ROOM, SKU, 1, 10)) == "not_found"
-        for call in (
-            lambda: moments.open_packet(MERCHANT, ROOM, "t", 3, 4, 10),
-            lambda: moments.open_packet(MERCHANT, ROOM, "t", 100, 4, 10, task=Task("comment", " ")),
-            lambda: moments.open_packet(MERCHANT, ROOM, "t", 100, 4, 10, task=Task("dance")),
-            lambda: moments.open_packet(MERCHANT, ROOM, "t", 100, 4, 10, task=Task("none", "word")),
-        ):
+        for pool, task in ((3, Task()), (100, Task("comment", " ")), (100, Task("dance")), (100, Task("none", "word"))):
             with pytest.raises(Invalid):
-                await call()
+                await moments.open_packet(MERCHANT, ROOM, "t", pool, 4, 10, task=task)
 
 
 async def test_a_hundred_entries_at_once_are_told_of_in_few_events_and_two_sweeps_draw_once(database: str) -> None:

@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from commerce.domain.draw import commitment, ranking
-from stream.relay import StreamInfo
 from tests.gateway.rig import Rig, rig
+from tests.stream.media import make_clip
+from tests.stream.stage import Host
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -68,9 +67,7 @@ async def test_a_recurring_sale_is_planned_listed_and_ended_by_the_host_alone(tm
         await staff(app, "POST", f"/plans/{plan['plan']}/end", status=404)
 
 
-async def test_a_live_only_price_is_refused_while_nobody_is_live(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_live_only_price_is_refused_while_nobody_is_live(tmp_path: Path) -> None:
     async with rig(tmp_path) as app:
         body = {"sku": await sku_of(app), "price": 990, "total": 5, "live_only": True}
         sale = await staff(app, "POST", "/sales", body, status=201)
@@ -80,8 +77,11 @@ async def test_a_live_only_price_is_refused_while_nobody_is_live(
         path = f"/sales/{sale['sale']}/holds"
         status, problem = await viewer(app, guest["token"], path, key="k")
         assert (status, problem["code"]) == (422, "not_live")
-        live = StreamInfo(True, 0, "h264", None, None, None, 0)
-        monkeypatch.setattr(app.application.services.directory, "info", lambda room: live)
+        directory = app.application.services.directory
+        publication = directory.publish(app.shop.room, Host(), app.clock())
+        for packet in make_clip(1, (160, 96), b_frames=0).looped(1):
+            publication.push(packet, app.clock())
+        assert directory.info(app.shop.room).live
         status, held = await viewer(app, guest["token"], path, key="k")
         assert status == 201 and held["price"] == 990
 
@@ -129,7 +129,7 @@ async def test_the_documented_script_finds_a_draw_right_and_a_changed_one_wrong(
     check.write_text(script, "utf-8")
     async with rig(tmp_path / "shop") as app:
         app.clock.stop()
-        body = {"kind": "packet", "title": "红包", "pool": 1_000, "winners": 3, "least": 10}
+        body: dict[str, Any] = {"kind": "packet", "title": "红包", "pool": 1_000, "winners": 3, "least": 10}
         draw = (await staff(app, "POST", "/draws", body, status=201))["draw"]
         for n in range(5):
             guest = await app.guest(device=f"d{n}")
@@ -215,13 +215,21 @@ async def test_what_belongs_to_another_shop_or_room_is_not_there(tmp_path: Path)
             await app.call("GET", "/teams/none", token=stranger["token"]),
         ]
         assert [answer.status_code for answer in answers] == [404] * 4
-        for bad in (
+        nonsense: list[dict[str, Any]] = [
             body | {"pool": 5},
             {"kind": "packet", "winners": 2, "pool": 100},
             body | {"winners": 0},
             body | {"task": "comment"},
-        ):
+        ]
+        for bad in nonsense:
             assert (await staff(app, "POST", "/draws", bad, status=400))["code"] == "invalid"
-        for bad in ({"mode": "team"}, {"enter_s": 5}, {"mode": "draw"}, {"mode": "bag"}, {"team_size": 3}):
+        terms: list[dict[str, Any]] = [
+            {"mode": "team"},
+            {"enter_s": 5},
+            {"mode": "draw"},
+            {"mode": "bag"},
+            {"team_size": 3},
+        ]
+        for bad in terms:
             sale = {"sku": await sku_of(app), "price": 5, "total": 1}
             assert (await staff(app, "POST", "/sales", sale | bad, status=400))["code"] == "invalid"
