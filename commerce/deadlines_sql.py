@@ -16,7 +16,7 @@ from commerce.ledger_batch_sql import Batch
 log = logging.getLogger(__name__)
 
 DUE_MAX = 50
-"""Deadlines met in one transaction: a draw of ten thousand takes a second."""
+"""Deadlines met in one transaction: a draw of ten thousand takes half a second of work."""
 PUT_OFF_MS = 5_000
 PUT_OFF_MS_MAX = 600_000
 

@@ -46,6 +46,9 @@ _COUNT = text("UPDATE draw SET entries = entries + :units WHERE id = :id")
 _DRAWN = text("UPDATE draw SET drawn_ms = :now, won = :won WHERE id = :id AND drawn_ms IS NULL AND voided_ms IS NULL")
 _VOID = text("UPDATE draw SET voided_ms = :now WHERE id = :id AND drawn_ms IS NULL AND voided_ms IS NULL")
 _ENTRIES = text("SELECT person, ticket FROM draw_entry WHERE draw = :draw ORDER BY n")
+_PLACE = text(
+    "UPDATE draw_entry SET place = :place, amount = :amount, prize = :prize WHERE draw = :draw AND person = :person"
+)
 _SALE_DRAWN = text("UPDATE sale SET drawn_ms = :now, announced = '' WHERE id = :id")
 _GIVE_DRAW = text("UPDATE sale SET draw = :draw WHERE id = :id")
 _UNFOLLOW = text("DELETE FROM follower WHERE merchant = :merchant AND person = :person")
@@ -242,9 +245,12 @@ def _give_units(batch: Batch, draw: DrawRow, entries: dict[str, str], order: lis
 
 def place_winners(batch: Batch, draw: str, won: Sequence[tuple[str, int, str]]) -> None:
     """Write (person, amount, prize) of the winners, first place first."""
-    if won:
-        rows = as_rows((person, place, amount, prize) for place, (person, amount, prize) in enumerate(won))
-        batch.run(batch.texts.place_entries, rows=rows, draw=draw)
+    # Row by row, as each is looked up by its key: an UPDATE joined to a parameter scanned the table once per winner.
+    rows = [
+        {"draw": draw, "person": person, "place": place, "amount": amount, "prize": prize}
+        for place, (person, amount, prize) in enumerate(won)
+    ]
+    batch.run_many(_PLACE, rows)
 
 
 def _give_shares(batch: Batch, draw: DrawRow, entries: dict[str, str], order: list[str]) -> int:

@@ -46,8 +46,6 @@ class LedgerText:
     insert_entries: TextClause
     # [person] with :merchant :now
     insert_followers: TextClause
-    # [person, place, amount, prize] with :draw
-    place_entries: TextClause
     # [id]
     sales: TextClause
     drops: TextClause
@@ -151,10 +149,6 @@ def _statements(d: _Dialect) -> LedgerText:
         "insert_followers": (
             "INSERT INTO follower (merchant, person, created_ms)"  # noqa: S608
             f" SELECT :merchant, {d.text(0)}, :now FROM {d.rows} WHERE true ON CONFLICT (merchant, person) DO NOTHING"
-        ),
-        "place_entries": (
-            f"UPDATE draw_entry SET place = {d.count(1)}, amount = {d.count(2)}, prize = {d.text(3)} FROM {d.rows}"  # noqa: S608
-            f" WHERE draw = :draw AND person = {d.text(0)}"
         ),
         "sales": d.find("sale", "t.*", "id", lock=True),
         "drops": d.find("drop_", "t.*", "id", lock=True),

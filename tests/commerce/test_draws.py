@@ -161,8 +161,8 @@ async def test_a_pause_stops_the_draw_s_clock_and_a_close_calls_it_off(anywhere:
         assert tuple(row) == (2, 0)
 
 
-async def test_a_bag_s_prizes_are_bought_for_a_fen_and_what_nobody_won_returns(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_bag_s_prizes_are_bought_for_a_fen_and_what_nobody_won_returns(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await world.shop.stock_up(MERCHANT, SKU, 3)
         task = Task("follow")
         draw = await world.shop.moments.open_bag(MERCHANT, ROOM, SKU, 3, 60, list_price=9_900, task=task)

@@ -51,6 +51,7 @@ class MomentsMachine(RuleBasedStateMachine):
             self.loop.run_until_complete(shop.start(self.loop))
         self.shops[0].listen(self.events.append)
         self.calls = self.keys = 0
+        self.steered = False
         # draw → people, in the order of their entries
         self.entered: dict[str, list[str]] = {}
         self.waiting: list[str] = []
@@ -101,11 +102,14 @@ class MomentsMachine(RuleBasedStateMachine):
         those = self.entered.setdefault(draw, [])
         if person in those:
             assert isinstance(entered, Entered) and entered.n == those.index(person) + 1
-        elif self.clock() < opened + ENTER_S * 1000:
-            assert isinstance(entered, Entered) and entered.n == len(those) + 1
+        elif isinstance(entered, Entered):
+            # A pause gives the entries of the sale's draw more time.
+            assert self.clock() < opened + ENTER_S * 1000 or (self.steered and not bag)
+            assert entered.n == len(those) + 1
             those.append(person)
         else:
             assert entered == "closed"
+            assert self.clock() >= opened + ENTER_S * 1000 or (self.steered and not bag)
 
     @rule(person=people)
     def rush(self, person: str) -> None:
@@ -160,6 +164,7 @@ class MomentsMachine(RuleBasedStateMachine):
 
     @rule(verb=st.sampled_from(["pause_sale", "resume_sale", "close_sale"]))
     def steer(self, verb: str) -> None:
+        self.steered = True
         self.do(lambda shop: getattr(shop, verb)(MERCHANT, self.sale.sale))
 
     @rule()
@@ -214,12 +219,12 @@ class MomentsMachine(RuleBasedStateMachine):
 
 TestMomentsMachine = MomentsMachine.TestCase
 TestMomentsMachine.settings = settings(
-    max_examples=8, stateful_step_count=25, deadline=None, derandomize=False, suppress_health_check=QUIET
+    max_examples=4, stateful_step_count=20, deadline=None, derandomize=False, suppress_health_check=QUIET
 )
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(2, 15), pytest.param(100, 40, marks=pytest.mark.soak)], ids=["short", "long"]
+    ("examples", "steps"), [(1, 15), pytest.param(100, 40, marks=pytest.mark.soak)], ids=["short", "long"]
 )
 def test_shows_on_two_processes_keep_the_books_right(cluster: Cluster, examples: int, steps: int) -> None:
     name = cluster.database()

@@ -105,8 +105,8 @@ async def test_the_sale_of_a_moment_is_there_ahead_of_it_and_opens_at_its_second
         assert (view.plan, view.made, view.skipped, view.next) == (plan, 1, 0, shanghai("2026-11-25T10:00"))
 
 
-async def test_moments_missed_while_away_are_made_up_for_only_while_they_would_be_open(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_moments_missed_while_away_are_made_up_for_only_while_they_would_be_open(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         await planned(world)
         world.clock.now_ms = shanghai("2026-11-23T10:04")
         await world.shop.sweep()

@@ -51,8 +51,8 @@ async def stock(world: World) -> tuple[int, ...]:
     return tuple(row)
 
 
-async def test_a_team_is_full_with_its_nth_payment_and_only_then_ships(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_team_is_full_with_its_nth_payment_and_only_then_ships(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await offer(world)
         first = await join(world, sale.sale, "a")
         orders = [await pay(world, "a", first.hold)]
@@ -99,8 +99,8 @@ async def test_a_team_that_is_not_full_in_time_gives_all_money_and_units_back(pl
         assert again.team != first.team
 
 
-async def test_an_unpaid_seat_is_free_again_when_its_hold_ends(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_an_unpaid_seat_is_free_again_when_its_hold_ends(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await offer(world, size=2)
         first = await join(world, sale.sale, "a")
         await join(world, sale.sale, "b", first.team)
@@ -113,8 +113,8 @@ async def test_an_unpaid_seat_is_free_again_when_its_hold_ends(place: Path | str
         assert (await team(world, first.team)).paid == 1
 
 
-async def test_of_many_who_want_the_last_seat_one_gets_it_and_keys_repeat(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_of_many_who_want_the_last_seat_one_gets_it_and_keys_repeat(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await offer(world, size=2)
         first = await join(world, sale.sale, "a", key="k")
         assert await join(world, sale.sale, "a", key="k") == first

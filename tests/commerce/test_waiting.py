@@ -57,8 +57,8 @@ async def test_who_has_all_they_may_have_does_not_wait(anywhere: Path | str) -> 
             await wait(world, sale.sale, "a")
 
 
-async def test_nobody_is_served_while_a_sale_stands_still_and_all_are_when_it_goes_on(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_nobody_is_served_while_a_sale_stands_still_and_all_are_when_it_goes_on(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(1, 1)
         await world.hold(sale.sale, "a")
         await wait(world, sale.sale, "b")
