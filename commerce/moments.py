@@ -48,6 +48,7 @@ SHARES_MAX = 1_000
 """Shares of one red packet: each is a coupon of its own amount."""
 VALID_S_MAX = 366 * 86_400
 TITLE_CHARACTERS_MAX = 60
+SALE_TITLE_CHARACTERS_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +331,8 @@ class Moments:
         found = await self._store.read(lambda connection: views_sql.read_product(connection, merchant, sku))
         if found is None:
             raise NotFound("no such product", sku=sku)
-        return found
+        product, title, image = found
+        return product, title[:SALE_TITLE_CHARACTERS_MAX], image
 
     async def _do(self, command: Any, kind: type[T]) -> T:
         result = await self._ledger.submit(command)

@@ -16,7 +16,7 @@ from commerce.aftersale import AfterSale
 from commerce.domain.coupon import COUPONS_MAX, DROP_SECONDS_MAX
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import LINES_MAX, Delivery, WantedLine, delivery_fault
-from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX, LENGTH_S_MAX, QUANTITY_MAX, UNITS_MAX
+from commerce.domain.sale import COUNTDOWN_S_MAX, QUANTITY_MAX, UNITS_MAX
 from commerce.duty import Duty, OnlyProcess
 from commerce.errors import Busy, CommerceError, Invalid, NotFound, Refused
 from commerce.events import (
@@ -38,7 +38,6 @@ from commerce.ledger import (
     CloseDrop,
     CouponGranted,
     CreateOrder,
-    CreateSale,
     FailRefund,
     Hold,
     HoldGranted,
@@ -56,7 +55,7 @@ from commerce.ledger import (
     fingerprint,
 )
 from commerce.ledger_sql import GroupCommitLedger
-from commerce.moments import Moments
+from commerce.moments import Moments, Offer
 from commerce.outbox_follow_sql import OutboxFollower
 from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
 from commerce.payment import (
@@ -230,37 +229,10 @@ class Shop:
         per_person: int,
         hold_s: int,
         length_s: int,
-        *,
-        title: str | None = None,
-        image: str | None = None,
     ) -> SaleView:
-        """Set ``total`` units of a SKU aside for a sale, state scheduled. Raises NotFound, Refused, Invalid."""
-        _within(price, 1, AMOUNT_MAX, "price")
-        _within(list_price, 0, AMOUNT_MAX, "list_price")
-        _within(total, 1, UNITS_MAX, "total")
-        _within(per_person, 1, UNITS_MAX, "per_person")
-        _within(hold_s, 1, HOLD_S_MAX, "hold_s")
-        _within(length_s, 1, LENGTH_S_MAX, "length_s")
-
-        found = await self._store.read(lambda connection: views_sql.read_product(connection, merchant, sku))
-        if found is None:
-            raise NotFound("no such product", sku=sku)
-        product, own_title, own_image = found
-        command = CreateSale(
-            merchant,
-            room,
-            product,
-            sku,
-            (own_title if title is None else title)[:TITLE_CHARACTERS_MAX],
-            own_image if image is None else image,
-            price,
-            list_price,
-            total,
-            per_person,
-            hold_s * 1000,
-            length_s * 1000,
-        )
-        return await self._do(command, SaleView)
+        """Set ``total`` units of a SKU aside for a sale to who comes first. Raises NotFound, Refused, Invalid."""
+        offer = Offer(sku, price, list_price, total, per_person, hold_s, length_s)
+        return await self.moments.create_sale(merchant, room, offer)
 
     async def start_sale(self, merchant: str, sale: str, countdown_s: int) -> SaleView:
         """Begin the countdown; the sale opens by itself when it ends."""
