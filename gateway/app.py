@@ -43,7 +43,8 @@ from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
 from gateway.auth import HOST_ROLES, Claims, TokenError, Tokens
 from gateway.bridge import Bridge
-from gateway.bus import open_bus
+from gateway.bus import open_bus, open_nodes
+from gateway.claiming import NodeDoors
 from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.clock import system_clock as system_clock
 from gateway.commands import hub_commands
@@ -51,7 +52,7 @@ from gateway.commands_moments import moments_commands
 from gateway.config import Settings
 from gateway.desk import Desk
 from gateway.desk_moments import MomentsDesk
-from gateway.doors import ShopDoors, node_id
+from gateway.doors import Doors, ShopDoors, node_id
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
 from gateway.following import Following
@@ -61,6 +62,7 @@ from gateway.media import open_media
 from gateway.media_events import MediaEvents
 from gateway.members import member_of
 from gateway.metrics import Figures, HostFigures, LedgerFigures, render_metrics
+from gateway.nodes import Nodes
 from gateway.pages import Preflight, page_routes
 from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.publish_hook import PublishHook
@@ -80,7 +82,8 @@ from gateway.services import Services
 from gateway.stream_reports import StreamReports
 from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.webhooks import WebhookSender
-from gateway.workers.part import Seat, WorkerPart
+from gateway.workers.part import Seat, WorkerPart, pull_limits
+from stream.ingest_pull import Puller
 
 logger = logging.getLogger("siyu.app")
 
@@ -111,17 +114,21 @@ class Application:
         settings = services.settings
         rtmp_connections = max(32, (files - FILES_RESERVE) // RTMP_SHARE)
         self.doors = doors = _shop_doors(services)
-        self._worker = worker = None if seat is None else _worker_part(seat, services, doors)
+        self._nodes = nodes = open_nodes(services, doors.node, addresses.http_port)
+        self._worker = worker = None if seat is None else _worker_part(seat, services, doors, nodes)
+        self._puller = _puller(services, nodes) if worker is None else worker.puller
+        asked: Doors = doors if worker is None else worker.doors
         self.streaming = Streaming(
             settings,
             services.directory,
-            doors if worker is None else worker.doors,
+            asked if nodes is None else NodeDoors(asked, nodes),
             clock=services.clock,
             addresses=addresses,
             clients=clients,
             rtmp_connections=rtmp_connections,
-            puller=None if worker is None else worker.puller,
+            puller=self._puller,
             fleet=worker,
+            is_elsewhere=None if (part := worker or nodes) is None else part.is_elsewhere,
         )
         self._following = Following(
             services.catalogue, services.rooms, services.access, bridge, self.streaming.expel_revoked
@@ -260,6 +267,10 @@ class Application:
         self.streaming.visits.listen(services.media_events.visit)
         if self._worker is not None:
             await self._worker.start()
+        elif self._puller is not None:
+            self._puller.start()
+        if self._nodes is not None and self._puller is not None:
+            self._nodes.start(self._puller)
         await self.streaming.start()
         if services.settings.database_url is not None:
             self._following.start()
@@ -279,7 +290,8 @@ class Application:
         for shut in (
             self._following.close,
             self.bridge.close,
-            *([] if self._worker is None else [self._worker.close]),
+            *([] if self._nodes is None else [self._nodes.close]),
+            *([part.close] if (part := self._worker or self._puller) else []),
             *self.streaming.shutters(),
             services.hub.close,
             services.directory.close,
@@ -330,8 +342,15 @@ def _shop_doors(services: Services) -> ShopDoors:
     )
 
 
-def _worker_part(seat: Seat, services: Services, doors: ShopDoors) -> WorkerPart:
-    return WorkerPart(seat, services.settings, services.directory, doors, clock=services.clock)
+def _puller(services: Services, nodes: Nodes | None) -> Puller | None:
+    """What pulls from other nodes, of a process that is no worker."""
+    if nodes is None:
+        return None
+    return Puller(services.directory, nodes, clock=services.clock, limits=pull_limits(services.settings))
+
+
+def _worker_part(seat: Seat, services: Services, doors: ShopDoors, nodes: Nodes | None) -> WorkerPart:
+    return WorkerPart(seat, services.settings, services.directory, doors, clock=services.clock, nodes=nodes)
 
 
 def _authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Member:

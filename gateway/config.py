@@ -38,6 +38,7 @@ class Settings:
     data: Path = Path("./data")
     database_url: str | None = None
     redis_url: str | None = None
+    node_url: str | None = None
     workers: int = 1
     origin: str | None = None
     pull_linger_s: float = 10.0
@@ -146,6 +147,7 @@ def client_tls() -> ssl.SSLContext:
 NOT_AT_AN_EDGE = {
     "database_url": "an edge keeps nothing",
     "redis_url": "an edge has no hub",
+    "node_url": "an edge has streams of its origin alone",
     "record": "shows are recorded at the origin",
     "play_auth": "the origin decides who may watch, and its edges ask it",
     "rtmp_challenge": "hosts publish to the origin",
@@ -180,6 +182,7 @@ HELP = {
     "database_url": "postgresql://USER:PASSWORD@HOST/DATABASE instead of SQLite in the data folder",
     "redis_url": "bus between workers and nodes: Redis 7 or Valkey, one server or a cluster",
     "workers": "processes on the same ports; worker K takes UDP port --udp-port + K",
+    "node_url": "where other servers on --redis-url reach this one for its streams (http://10.0.0.5:8000)",
     "origin": "be an edge: pull streams from this server (http://HOST:8000), and serve nothing else",
     "pull_linger_s": "seconds that a pulled stream is kept after its last viewer",
     "public_url": "address under which viewers reach the pages, for links",

@@ -231,6 +231,7 @@ def stream_view(info: Any, now_ms: int) -> dict[str, Any]:
     """What viewers are told of a stream; at ``now`` its media clock was at ``media_ms``: the one maps to the other."""
     return {
         "live": info.live,
+        "away": info.away,
         "since": info.since_ms,
         "video": info.video_codec,
         "audio": info.audio_codec,

@@ -59,17 +59,17 @@ class EdgeLimits:
     retry_s: float = 0.5
 
 
-def parse_origin(url: str) -> tuple[Peer, str]:
-    """The server and the path prefix of ``--origin``. Raises ``SettingsError``."""
+def parse_origin(url: str, *, flag: str = "--origin") -> tuple[Peer, str]:
+    """The server and the path prefix of ``flag``'s value. Raises ``SettingsError``."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise SettingsError(f"--origin: {url!r} is not an address ({error})") from error
+        raise SettingsError(f"{flag}: {url!r} is not an address ({error})") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise SettingsError(f"--origin: {url!r} is not like http://HOST:8000 or https://HOST")
+        raise SettingsError(f"{flag}: {url!r} is not like http://HOST:8000 or https://HOST")
     if parts.username or parts.password:
-        raise SettingsError("--origin: leave out user and password; viewers' tokens are passed on")
+        raise SettingsError(f"{flag}: leave out user and password; viewers' tokens are passed on")
     tls = client_tls() if parts.scheme == "https" else None
     return Peer(parts.hostname, port or (443 if tls else 80), tls), parts.path.rstrip("/")
 

@@ -219,9 +219,13 @@ class RoomView(Struct):
 
 
 class StreamView(Struct):
-    """At ``now`` (Unix ms) the stream's media clock was at ``media_ms``; null while it is not live."""
+    """At ``now`` (Unix ms) the stream's media clock was at ``media_ms``; null while it is not live.
+
+    ``away``: the host is connected and sends nothing, viewers see its last picture or a slate.
+    """
 
     live: bool
+    away: bool
     since: int | None
     video: str | None
     audio: str | None

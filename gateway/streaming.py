@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -63,6 +63,9 @@ AUTHORIZE_S = 5.0
 PULL_WAIT_S = 10.0
 """A WHEP offer waits so long for a stream that has to be pulled first, as other viewers wait for a host."""
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
+HOST_CODECS = {False: (Codec.H264,), True: (Codec.H264, Codec.VP8)}
+"""Of WebRTC hosts, by whether there is a transcoder. VP8 is what every browser has (RFC 7742 section 5): WebRTC viewers
+get it as it came, the others re-encoded."""
 RENDITION_WAIT_S = 5.0
 """How long a WebRTC viewer waits for the first picture of a rendition: a key frame and what decoding it takes."""
 
@@ -84,13 +87,6 @@ class _Asked:
     websocket: bool
 
 
-class StreamFleet(Fleet, Protocol):
-    """The workers, as streaming sees them."""
-
-    def is_elsewhere(self, room: str) -> bool:
-        """Whether a room can be pulled."""
-
-
 class Streaming:
     """Hosts by RTMP and WHIP; viewers by FLV, MP4, HLS, RTMP, WebSocket and WHEP.
 
@@ -108,9 +104,13 @@ class Streaming:
         clients: Clients,
         rtmp_connections: int,
         puller: Puller | None = None,
-        fleet: StreamFleet | None = None,
+        fleet: Fleet | None = None,
+        is_elsewhere: Callable[[str], bool] | None = None,
     ) -> None:
-        """``puller``: of a server whose rooms may be elsewhere. ``fleet``: of a worker, which shares its ports."""
+        """``puller``: of a server whose rooms may be elsewhere. ``fleet``: of a worker, which shares its ports.
+
+        ``is_elsewhere`` says whether a room can be pulled; without it any may be.
+        """
         self._settings = settings
         self._directory = directory
         self._doors = doors
@@ -119,6 +119,7 @@ class Streaming:
         self._clients = clients
         self._puller = puller
         self._fleet = fleet
+        self._is_elsewhere = is_elsewhere
         self._lobby: set[Lobby] = set()
         self._headers = (*CORS_HEADERS, (NODE_HEADER.encode(), doors.node.encode()))
         self.outputs = {".flv": FlvOutput(directory, clock=clock), ".mp4": Mp4Output(directory, clock=clock)}
@@ -141,9 +142,11 @@ class Streaming:
         self.whep = WhepOutput(directory, self.webrtc, clock=clock)
         if settings.transcode:
             self.whep.substitute = self._webrtc_safe
-        self.whip = WhipIngest(directory, self.webrtc, clock=clock)
+        self.whip = WhipIngest(directory, self.webrtc, clock=clock, codecs=HOST_CODECS[settings.transcode])
         self.visits = Visits(clock=clock, per_address_max=settings.connections_per_address, exempt=clients.exempt)
-        self.rtmp_output = RtmpOutput(directory, self._authorize_play, clock=clock, on_seat=self._on_seat)
+        self.rtmp_output = RtmpOutput(
+            directory, self._authorize_play, clock=clock, on_seat=self._on_seat, source=self._rtmp_source
+        )
         self.rtmp_ingest = RtmpIngest(directory, doors.rtmp_host)
         self.rtmp = RtmpServer(
             self.rtmp_ingest,
@@ -227,7 +230,7 @@ class Streaming:
 
     def _playing(self, room: str) -> AbstractAsyncContextManager[None]:
         """Lasts as long as ``room`` is wanted; begins when it plays, where it may have to be pulled first."""
-        if self._puller is None or (self._fleet is not None and not self._fleet.is_elsewhere(room)):
+        if self._puller is None or (self._is_elsewhere is not None and not self._is_elsewhere(room)):
             return nullcontext()
         return playing(self._directory, room, self._clock, PULL_WAIT_S)
 
@@ -289,6 +292,9 @@ class Streaming:
         if codec is Codec.H264 or not (h264_only or codec is Codec.VP8):
             return room
         return self.renditions.watch(room, WEBRTC.name) or room
+
+    def _rtmp_source(self, room: str) -> str:
+        return self._rendition(room, None, h264_only=False) or room
 
     async def _prepare_webrtc(self, room: str) -> None:
         """Wait until a room can be played over WebRTC, where that takes a rendition."""

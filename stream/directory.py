@@ -76,7 +76,7 @@ class StreamStarted(StreamEvent):
 
 @dataclass(frozen=True, slots=True)
 class StreamChanged(StreamEvent):
-    """A codec, the picture size or a track changed while live."""
+    """A codec, the picture size or a track changed while live; or the host fell silent, or is heard again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,7 @@ class Publication:
         "origin",
         "publisher",
         "pulled",
+        "quiet",
         "relay",
     )
 
@@ -160,6 +161,8 @@ class Publication:
         self.active = True
         self.pulled = pulled
         """Whether it comes from another process, where its host is."""
+        self.quiet = False
+        """Whether nobody is told of its end: another process has the room, and tells of it."""
         self._rate_ms = self._within_ms = now_ms
         self._rate_bytes = relay.bytes_in
 
@@ -263,6 +266,7 @@ class Directory:
         """Let the room's host go: another process has it."""
         publication = self.hosted(room)
         if publication is not None:
+            publication.quiet = True
             self._dismiss(publication, now_ms)
 
     def find(self, room: str) -> Relay | None:
@@ -386,6 +390,7 @@ class Directory:
                 if now_ms - entry.publication.heard_ms >= STALL_MS:
                     entry.relay.stall(now_ms)
                     self._watch(entry.relay)
+                    self._on_info(entry.relay, now_ms)
                 entry.relay.tick(now_ms)
             elif not entry.hosted and entry.relay.has_readers:
                 # Viewers that wait for a first host have a time-out of their own.
@@ -494,7 +499,7 @@ class Directory:
         self._watch(relay)
         if publication.pulled:
             return
-        if was_live:
+        if was_live and not publication.quiet:
             self._tell(StreamStopped(relay.room, relay.info(), now_ms, reason, origin=publication.origin))
         if self._on_hosted is not None:
             self._on_hosted(relay.room, False)
@@ -522,4 +527,4 @@ class Directory:
 
 
 def _shape(info: StreamInfo) -> tuple[object, ...]:
-    return info.video_codec, info.audio_codec, info.width, info.height
+    return info.video_codec, info.audio_codec, info.width, info.height, info.away

@@ -19,7 +19,7 @@ from stream.meter import Protocol
 from stream.origin import Origin
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import opus, rtcp, rtp
-from stream.webrtc_sdp import AUDIO, VIDEO, Track, agree, answer
+from stream.webrtc_sdp import AUDIO, VIDEO, Track, agree, answer, offers_video
 from stream.webrtc_session import Accepted, Session
 from stream.webrtc_transport import WebRtcTransport
 from stream.webrtc_video import SDP_NAMES, TAKEN
@@ -132,17 +132,18 @@ class _Source:
 class WhipHost:
     """One host: a peer of the transport and a publisher of its room."""
 
-    def __init__(self, ingest: "WhipIngest", room: str, video: Track, audio: Track | None, now_ms: int) -> None:
+    def __init__(self, ingest: "WhipIngest", room: str, video: Track | None, audio: Track | None, now_ms: int) -> None:
         self.room = room
         self.session: Session | None = None
         self.publication: Publication | None = None
         self._ingest = ingest
         self._start_ms = now_ms
-        self._video = _Source(video.payload_type, rtp.VIDEO_RATE)
+        self._video = None if video is None else _Source(video.payload_type, rtp.VIDEO_RATE)
         self._audio = None if audio is None else _Source(audio.payload_type, rtp.AUDIO_RATE)
-        self._format = TAKEN[next(codec for codec in TAKEN if SDP_NAMES[codec] == video.codec)]()
+        name = SDP_NAMES[Codec.H264] if video is None else video.codec
+        self._format = TAKEN[next(codec for codec in TAKEN if SDP_NAMES[codec] == name)]()
         self._sound_ms: int | None = None
-        self._waits_for_key = True
+        self._waits_for_key = video is not None
         self._ssrc = secrets.randbits(31) + 1
         self._key_asked_ms = 0
         self._key_came_ms = 0
@@ -187,12 +188,13 @@ class WhipHost:
         packet = rtp.parse_rtp(data)
         totals = self._ingest.totals
         totals.packets_in += 1
-        if packet.payload_type == self._video.payload_type:
-            if packet.ssrc != self._video.ssrc:
+        video = self._video
+        if video is not None and packet.payload_type == video.payload_type:
+            if packet.ssrc != video.ssrc:
                 # Another source: what is under way is of the one before, and only a key frame can be decoded.
                 self._format.renew()
                 self._waits_for_key = True
-            ordered = self._video.take(packet, now_ms)
+            ordered = video.take(packet, now_ms)
             if not ordered:
                 self._ask_again(now_ms)
             self._on_video(ordered, now_ms)
@@ -210,7 +212,7 @@ class WhipHost:
 
     def _synchronize(self) -> None:
         video, audio = self._video, self._audio
-        if audio is None:
+        if video is None or audio is None:
             return
         video_ms, audio_ms = video.first_ntp_ms(), audio.first_ntp_ms()
         if video_ms is None or audio_ms is None:
@@ -229,12 +231,13 @@ class WhipHost:
                 self._push_frame(frame, now_ms)
 
     def _push_frame(self, frame: rtp.Frame, now_ms: int) -> None:
-        totals = self._ingest.totals
+        totals, video = self._ingest.totals, self._video
+        assert video is not None
         if not frame.whole:
             self._broken(now_ms)
             return
         try:
-            packets = self._format.packets(frame, self._video.time_ms(frame.timestamp, now_ms, self._start_ms))
+            packets = self._format.packets(frame, video.time_ms(frame.timestamp, now_ms, self._start_ms))
         except ValueError:
             self._broken(now_ms)
             return
@@ -281,16 +284,17 @@ class WhipHost:
 
     def want_key(self, now_ms: int) -> None:
         """Ask for a key frame, unless that was done a moment ago."""
-        if now_ms - self._key_asked_ms < KEY_ASKED_MS or self.session is None or self._video.ssrc is None:
+        video = self._video
+        if video is None or video.ssrc is None or self.session is None or now_ms - self._key_asked_ms < KEY_ASKED_MS:
             return
         self._key_asked_ms = now_ms
         self._ingest.totals.keys_asked += 1
         empty = rtcp.receiver_report(self._ssrc, [])
-        self.session.send_rtcp(empty + rtcp.picture_loss(self._ssrc, self._video.ssrc))
+        self.session.send_rtcp(empty + rtcp.picture_loss(self._ssrc, video.ssrc))
 
     def _ask_again(self, now_ms: int) -> None:
         video = self._video
-        if video.ssrc is None or self.session is None:
+        if video is None or video.ssrc is None or self.session is None:
             return
         missing = video.buffer.missing(now_ms, NACK_AGAIN_MS, NACKED_AT_ONCE_MAX)
         if missing:
@@ -303,7 +307,8 @@ class WhipHost:
         session = self.session
         if session is None or not session.connected:
             return
-        self._on_video(self._video.buffer.give_up(now_ms), now_ms)
+        if self._video is not None:
+            self._on_video(self._video.buffer.give_up(now_ms), now_ms)
         if self._audio is not None:
             self._on_audio(self._audio.buffer.give_up(now_ms), now_ms)
         self._ask_again(now_ms)
@@ -320,7 +325,7 @@ class WhipHost:
     @property
     def lost(self) -> int:
         """Packets that never came."""
-        return self._video.buffer.lost + (self._audio.buffer.lost if self._audio is not None else 0)
+        return sum(source.buffer.lost for source in (self._video, self._audio) if source is not None)
 
 
 class WhipIngest:
@@ -363,13 +368,12 @@ class WhipIngest:
             raise
 
     def _join(self, room: str, text: str, client: str, reached: str | None, origin: Origin | None) -> Accepted:
-        agreed = agree(text, sending=False, codecs=[SDP_NAMES[codec] for codec in self.codecs])
+        codecs = [SDP_NAMES[codec] for codec in self.codecs]
+        agreed = agree(text, sending=False, codecs=codecs, video=offers_video(text))
         if len(self._hosts) >= self.limits.hosts_max:
             raise OfferRefused(503, "full", "the server takes no more hosts now", retry_ms=5_000)
-        video = agreed.track(VIDEO)
-        assert video is not None
         now_ms = self.clock()
-        host = WhipHost(self, room, video, agreed.track(AUDIO), now_ms)
+        host = WhipHost(self, room, agreed.track(VIDEO), agreed.track(AUDIO), now_ms)
         session = self._transport.open_session(
             host,
             client=client,

@@ -52,8 +52,10 @@ class RtmpSeat(Seat):
 
     __slots__ = ("_line", "_on_lost")
 
-    def __init__(self, output: ProgressiveOutput, request: PlayRequest, line: Line, on_seat: OnSeat) -> None:
-        super().__init__(output, request.room, low_delay=request.low_delay)
+    def __init__(
+        self, output: ProgressiveOutput, request: PlayRequest, line: Line, on_seat: OnSeat, source: str
+    ) -> None:
+        super().__init__(output, source, low_delay=request.low_delay)
         self._line = line
         self._on_lost = on_seat(request, self)
 
@@ -97,7 +99,7 @@ def _seat_of_anyone(request: PlayRequest, seat: Seat) -> Callable[[], None]:
 class RtmpOutput(ProgressiveOutput):
     """Players on RTMP connections, which tell them to go when their server drains.
 
-    `authorize` is awaited for each play and raises PlayRefused.
+    `authorize` is awaited for each play and raises PlayRefused. `source` names the relay that plays a room.
     """
 
     def __init__(
@@ -107,10 +109,12 @@ class RtmpOutput(ProgressiveOutput):
         clock: Clock,
         limits: ViewerLimits | None = None,
         on_seat: OnSeat = _seat_of_anyone,
+        source: Callable[[str], str] = str,
     ) -> None:
         super().__init__(directory, RtmpEncoder, clock=clock, limits=limits, fixed_tracks=False)
         self._authorize = authorize
         self._on_seat = on_seat
+        self._source = source
 
     async def authorize(self, request: PlayRequest) -> None:
         """Check the token. Raises PlayRefused."""
@@ -118,4 +122,4 @@ class RtmpOutput(ProgressiveOutput):
 
     def seat(self, request: PlayRequest, line: Line) -> RtmpSeat:
         """Give a player its place; call its `sit(transport)` once play was answered."""
-        return RtmpSeat(self, request, line, self._on_seat)
+        return RtmpSeat(self, request, line, self._on_seat, self._source(request.room))

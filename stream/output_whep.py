@@ -43,21 +43,27 @@ class WhepViewer:
     """One viewer."""
 
     def __init__(
-        self, output: "WhepOutput", room: str, stream: WhepStream, codec: Codec, video: Track, audio: Track | None
+        self,
+        output: "WhepOutput",
+        room: str,
+        stream: WhepStream,
+        codec: Codec | None,
+        video: Track | None,
+        audio: Track | None,
     ) -> None:
         self.room = room
         self.stream = stream
         self.on_lost: Callable[[], None] = _nobody_asked
         """Called once, when the session is over."""
         self.codec = codec
-        self._playout_delay = video.playout_delay
-        self.variant: Variant = (video.payload_type, self._extension(AT_ONCE))
+        self._playout_delay = None if video is None else video.playout_delay
+        self.variant: Variant = (0 if video is None else video.payload_type, self._extension(AT_ONCE))
         self.audio_payload_type = None if audio is None else audio.payload_type
         self.cursor: int | None = None
         self.session: Session | None = None
         self.send_rtp: SendRtp = _send_nothing
         self._output = output
-        self._rtx_payload_type = video.rtx_payload_type
+        self._rtx_payload_type = None if video is None else video.rtx_payload_type
         self._rtx_sequence = secrets.randbits(15)
         self._resent = 0
         self._resent_from_ms = 0
@@ -190,13 +196,12 @@ class WhepOutput:
         if self._per_room.get(room, 0) >= self.limits.viewers_per_room_max:
             raise OfferRefused(503, "room_full", "too many WebRTC viewers in this room: play FLV or MP4", 5_000)
         audio = relay.audio is not None
-        agreed = agree(text, sending=True, codecs=[SDP_NAMES[codec]], profile=profile, audio=audio)
+        codecs = [] if codec is None else [SDP_NAMES[codec]]
+        agreed = agree(text, sending=True, codecs=codecs, profile=profile, audio=audio, video=codec is not None)
         stream = self._streams.get(relay.room)
         if stream is None or stream.relay is not relay:
             stream = WhepStream(relay, clock=self._clock, totals=self.totals, on_empty=self._retire)
-        video = agreed.track(VIDEO)
-        assert video is not None
-        viewer = WhepViewer(self, room, stream, codec, video, agreed.track(AUDIO))
+        viewer = WhepViewer(self, room, stream, codec, agreed.track(VIDEO), agreed.track(AUDIO))
         session = self._transport.open_session(
             viewer,
             client=client,
@@ -292,11 +297,14 @@ def _send_nothing(packets: list[bytes], runs: object = None) -> None:
     """What a viewer that is not connected gets."""
 
 
-def _check_playable(relay: Relay) -> tuple[Codec, str | None]:
-    """Give the picture's codec, and H.264's profile as two hex digits. Raises OfferRefused 422."""
+def _check_playable(relay: Relay) -> tuple[Codec | None, str | None]:
+    """Give the picture's codec (None: it is sound alone), and H.264's profile as two hex digits.
+
+    Raises OfferRefused 422.
+    """
     video = relay.video
     if video is None:
-        raise OfferRefused(422, "no_video", "the stream has no picture: play FLV, MP4 or HLS")
+        return None, None
     if video.codec not in SENT:
         names = ", ".join(SDP_NAMES[codec] for codec in SENT)
         raise OfferRefused(422, "codec", f"the stream is {video.codec}, WebRTC here carries {names}: play FLV")

@@ -187,6 +187,7 @@ class Relay:
             width,
             height,
             self.media_clock_ms,
+            self.live and self.standing_in,
         )
 
     @property

@@ -235,4 +235,4 @@ def needs_rendition(relay: Relay) -> bool:
     if relay.video is None:
         return False
     reordered = any(packet.kind is Kind.VIDEO and packet.cts_ms for packet in relay.gop)
-    return relay.video.codec is not Codec.H264 or reordered
+    return relay.video.codec not in (Codec.H264, Codec.VP8) or reordered

@@ -29,6 +29,8 @@ class StreamInfo:
     width: int | None
     height: int | None
     media_clock_ms: int
+    away: bool = False
+    """Whether the host is connected and says nothing: viewers see a stand-in."""
 
 
 class Reader(Protocol):

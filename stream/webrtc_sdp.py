@@ -91,9 +91,18 @@ def parse_offer(text: str) -> SessionDescription:
         parsed = SessionDescription.parse(text)
     except (AssertionError, AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError) as error:
         raise OfferRefused(400, "bad_sdp", "this is not an SDP offer: it cannot be read") from error
+    # RFC 5888 section 4: a token. The answer names the sections by it.
+    if not all(media.rtp.muxId.isprintable() and " " not in media.rtp.muxId for media in parsed.media):
+        raise OfferRefused(400, "bad_sdp", "this is not an SDP offer: a=mid has to be one word")
     if not parsed.media or len(parsed.media) > SECTIONS_MAX:
         raise OfferRefused(400, "bad_sdp", f"an offer has 1 to {SECTIONS_MAX} media sections")
     return parsed
+
+
+def offers_video(text: str) -> bool:
+    """Whether the host that offers `text` wants to send a picture, or to send nothing. Raises OfferRefused 400, 413."""
+    sent = {media.kind for media in parse_offer(text).media if media.port and _direction_fits(media, sending=False)}
+    return VIDEO in sent or AUDIO not in sent
 
 
 def agree(

@@ -49,12 +49,14 @@ Variant = tuple[int, bytes]
 class Viewer(Protocol):
     """What the stream needs of a viewer."""
 
-    codec: Codec
-    """What was agreed on with it for the picture."""
     variant: Variant
     audio_payload_type: int | None
     cursor: int | None
     """Where it is in the run of packets; None: it waits for a key frame."""
+
+    @property
+    def codec(self) -> Codec | None:
+        """What was agreed on with it for the picture; None: it hears only, as there was no picture."""
 
     @property
     def send_rtp(self) -> SendRtp: ...
@@ -150,15 +152,21 @@ class WhepStream:
             self._attached = True
             self.relay.attach(self, now_ms, asks=True)
         viewer.cursor = self._key
+        if viewer.codec is None:
+            self._begin_sound(viewer, now_ms)
+            return
         stale = self._key is not None and self.head - self._key > STALE_PACKETS
         if self._key is None or (stale and self.relay.want_key(now_ms)):
             # A new key frame is here sooner than a long run of old pictures.
             viewer.cursor = None
             self.want_key(now_ms)
+        self._begin_sound(viewer, now_ms)
+        self._schedule()
+
+    def _begin_sound(self, viewer: Viewer, now_ms: int) -> None:
         if viewer.audio_payload_type is not None:
             self._start_audio()
         self._report(now_ms, [viewer])
-        self._schedule()
 
     def leave(self, viewer: Viewer) -> None:
         """Stop sending to a viewer; after the last one nothing is packed any more."""
@@ -269,7 +277,7 @@ class WhepStream:
         if packet.key:
             self._key = self.head
             for viewer in self.viewers:
-                if viewer.cursor is None:
+                if viewer.cursor is None and viewer.codec is not None:
                     viewer.cursor = self.head
         timestamp = self.epoch + packet.dts_ms * 90
         last = len(payloads) - 1
@@ -396,7 +404,7 @@ class WhepStream:
 
     def tick(self, now_ms: int) -> None:
         """Report to all when it is time: picture and sound are played in sync by it (RFC 3550 section 6.4.1)."""
-        if any(viewer.cursor is None for viewer in self.viewers):
+        if any(viewer.cursor is None and viewer.codec is not None for viewer in self.viewers):
             # The request may have been lost on the way to the host.
             self.relay.want_key(now_ms)
         for viewer in self.viewers:

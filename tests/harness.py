@@ -48,7 +48,7 @@ class LiveServer:
         self.out_path = data.parent / f"{data.name}.out"
         self._flags = list(flags)
         self._prefix = list(prefix)
-        self._environment = {**os.environ, **(environment or {})}
+        self._environment = {**os.environ, "PYTHONFAULTHANDLER": "1", **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.seed: dict[str, Any] = json.loads(self.run("seed", "--json", *self._ports()).stdout)
 
@@ -88,6 +88,9 @@ class LiveServer:
                 if httpx.get(f"{self.base}/readyz", timeout=2, verify=NO_TLS).status_code == 200:
                     return
             time.sleep(0.05)
+        # Where it stands, by the fault handler.
+        self.process.send_signal(signal.SIGABRT)
+        self.process.wait(STOP_TIMEOUT_S)
         raise AssertionError(f"the server was not ready in {START_TIMEOUT_S} s:\n{self.log()}")
 
     def log(self) -> str:

@@ -47,6 +47,11 @@ def need_postgres() -> Path:
     pytest.skip("POSTGRESQL IS MISSING: nothing was checked on it (apt install postgresql)")
 
 
+def _runuser() -> str:
+    """Where it is: with the administrator's programs, which are not on everybody's PATH."""
+    return shutil.which("runuser") or shutil.which("runuser", path="/usr/sbin:/sbin") or "runuser"
+
+
 class Cluster:
     """A running server. ``address(NAME)`` is one of its databases."""
 
@@ -69,7 +74,7 @@ class Cluster:
 
     def _command(self, program: str, *arguments: str) -> list[str]:
         command = [str(self.programs / program), *arguments]
-        return ["runuser", "-u", self._user, "--", *command] if os.geteuid() == 0 else command
+        return [_runuser(), "-u", self._user, "--", *command] if os.geteuid() == 0 else command
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(

@@ -105,7 +105,10 @@ def publish_hosts(pipe: Connection, port: int, rooms: Sequence[str], seconds: fl
             raise BenchError(f"a host is {now_s - at:.1f} s late with its frames: too many hosts for these cores")
         _, pieces = script.get(number, stream)
         for piece in pieces:
-            sockets[index].sendall(piece)
+            try:
+                sockets[index].sendall(piece)
+            except OSError as error:
+                raise BenchError(f"the server let a host go while it was live: {error.strerror}") from error
             sent[index] += len(piece)
         heapq.heapreplace(due, (began[index] + script.get(number + 1, stream)[0] / 1000, index, number + 1))
     pipe.send({"least": min(sent), "most": max(sent)})

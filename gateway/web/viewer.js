@@ -370,7 +370,7 @@ function drawVeil() {
   const playing = player?.state || "connecting";
   // That the host is away the room says, not the picture: the server lets an early viewer wait for it, and plays on with
   // the last picture once it is gone.
-  const alone = hub?.epoch && !store.stream.live;
+  const alone = hub?.epoch && (!store.stream.live || store.stream.away);
   const state = alone && (playing === "connecting" || playing === "playing") ? "away" : playing;
   const veil = $("veil");
   seenLive = seenLive || playing === "playing" || Boolean(store.stream.live);

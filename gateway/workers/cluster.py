@@ -57,13 +57,23 @@ class Link(Protocol):
         """Give `receive` what came so far and what comes."""
 
 
+class Elsewhere(Upstreams, Protocol):
+    """Other nodes, where a room may be that no worker here has."""
+
+    def is_elsewhere(self, room: str) -> bool:
+        """Whether another node has the room."""
+
+
 def socket_path(folder: str, worker: int) -> str:
     """Where a worker's Unix socket is."""
     return str(Path(folder) / f"{worker}.sock")
 
 
 class Cluster:
-    """One worker's part. `welcome` is the supervisor's first message; `origin`: of an edge."""
+    """One worker's part.
+
+    `welcome` is the supervisor's first message. `origin`: of an edge. `nodes`: other nodes of the shop.
+    """
 
     def __init__(
         self,
@@ -73,6 +83,7 @@ class Cluster:
         *,
         clock: Callable[[], int],
         origin: Upstreams | None = None,
+        nodes: Elsewhere | None = None,
     ) -> None:
         self.worker = welcome.worker
         self.workers = welcome.workers
@@ -86,6 +97,7 @@ class Cluster:
         self._directory = directory
         self._clock = clock
         self._origin = origin
+        self._nodes = nodes
         self._claiming: Counter[str] = Counter()
         self._claims: dict[int, asyncio.Future[Granted | Refused]] = {}
         self._number = 0
@@ -141,7 +153,9 @@ class Cluster:
 
     def is_elsewhere(self, room: str) -> bool:
         """Whether the room can be pulled."""
-        return self._origin is not None or self.owners.get(room, self.worker) != self.worker
+        if self._origin is not None or self.owners.get(room, self.worker) != self.worker:
+            return True
+        return self._nodes is not None and self._nodes.is_elsewhere(room)
 
     def serves(self, room: str) -> bool:
         """Whether other workers may have the room from here."""
@@ -150,13 +164,13 @@ class Cluster:
     # — where to pull —
 
     async def find(self, room: str) -> Source | None:
-        """The worker that has the room, or the origin if that is us."""
+        """The worker that has the room, or the origin if that is us, or another node."""
         owner = self.owners.get(room)
         if owner is None and self._origin is not None:
             answer = await self._claim(room, pull=True)
             owner = self.worker if isinstance(answer, Granted) else answer.owner
         if owner is None:
-            return None
+            return None if self._nodes is None else await self._nodes.find(room)
         if owner == self.worker:
             return await self._origin.find(room) if self._origin is not None else None
         return Source(self.peer(owner), f"/live/{room}.flv?delay=low")
@@ -261,6 +275,7 @@ class Cluster:
                         info.width,
                         info.height,
                         info.media_clock_ms,
+                        info.away,
                         now_ms,
                     ),
                 )

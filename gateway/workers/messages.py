@@ -27,6 +27,7 @@ class StreamTold(msgspec.Struct, frozen=True):
     width: int | None
     height: int | None
     media_clock_ms: int
+    away: bool
     now_ms: int
 
 

@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from gateway.claiming import ClaimingDoors
 from gateway.config import Settings
 from gateway.doors import Doors
 from gateway.metrics import Figures, render_metrics
-from gateway.workers.cluster import Cluster, Link, socket_path
-from gateway.workers.doors import ClusterDoors
+from gateway.workers.cluster import Cluster, Elsewhere, Link, socket_path
 from gateway.workers.exposition import merge
 from gateway.workers.forward import forward
 from gateway.workers.inner import Inner
@@ -59,9 +59,10 @@ class WorkerPart:
         *,
         clock: Clock,
         origin: Upstreams | None = None,
+        nodes: Elsewhere | None = None,
     ) -> None:
-        self.cluster = Cluster(seat.welcome, seat.link, directory, clock=clock, origin=origin)
-        self.doors = ClusterDoors(doors, self.cluster)
+        self.cluster = Cluster(seat.welcome, seat.link, directory, clock=clock, origin=origin, nodes=nodes)
+        self.doors = ClaimingDoors(doors, self.cluster)
         self.puller = Puller(directory, self.cluster, clock=clock, limits=pull_limits(settings))
         self.number = self.cluster.worker
         self._seat = seat

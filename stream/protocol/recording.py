@@ -19,6 +19,7 @@ what it should be, and all after it, never happened.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -198,10 +199,19 @@ def parse_summary(head: bytes, tail: bytes) -> Index | None:
 
 
 def _value(line: bytes) -> Any:
+    """What a line says; None when it is no JSON, or holds a number that is none."""
     try:
-        return json.loads(line)
+        return json.loads(line, parse_float=_finite, parse_constant=_finite)
     except ValueError:
         return None
+
+
+def _finite(text: str) -> float:
+    """Raises ValueError for what is too large to be a number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a number")
+    return value
 
 
 def _take(index: Index, value: Any) -> bool:

@@ -141,7 +141,7 @@ class Talk:
         self._talkers = list(talkers)
         self._turns = self._lines()
         self._due = 0.0
-        self.said: list[str] = []
+        self._said: list[tuple[HubClient, int, str]] = []
 
     def _lines(self) -> Iterator[tuple[HubClient, str]]:
         number = 0
@@ -156,12 +156,21 @@ class Talk:
         if now >= self._due:
             self._due = now + self.LINE_EVERY_S
             talker, line = next(self._turns)
-            talker.send("chat.send", text=line)
-            self.said.append(line)
+            self._said.append((talker, talker.send("chat.send", text=line), line))
         return False
 
+    @property
+    def said(self) -> list[str]:
+        """The lines that were taken: a stall makes a burst of what was said evenly, and that has its limit."""
+        return [line for talker, number, line in self._said if "error" not in talker.answers.get(number, {"error": 0})]
+
     def heard_by(self, client: HubClient) -> bool:
-        """Whether a bystander has every line, in order, each once."""
+        """Whether all is answered, and a bystander has every line that was taken once, each talker's in order."""
+        if not all(number in talker.answers for talker, number, _ in self._said):
+            return False
         lines = [event["text"] for event in client.of("chat")]
         assert len(lines) == len(set(lines)), "a line came twice"
-        return [line for line in lines if line in set(self.said)] == self.said
+        for talker in self._talkers:
+            own = [line for speaker, _, line in self._said if speaker is talker and line in set(lines)]
+            assert own == [line for line in lines if line in set(own)], "one talker's lines came out of order"
+        return sorted(lines) == sorted(self.said)

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,16 @@ SHORE, HARBOUR = "10.213.7.1", "10.213.8.2"
 
 @contextmanager
 def nodes(
-    folder: Path, url: str, *, island: Island | None = None, island_url: str = ""
+    folder: Path, url: str, *, island: Island | None = None, island_url: str = "", flags: Sequence[str] = ()
 ) -> Iterator[tuple[LiveServer, LiveServer]]:
     """Two servers with the same rooms and the same secret; each has a shop's database of its own."""
-    one = LiveServer(folder / "one", flags=["--redis-url", url])
+    one = LiveServer(folder / "one", flags=["--redis-url", url, *flags])
     shutil.copytree(one.data, folder / "two")
     if island is None:
-        two = LiveServer(folder / "two", flags=["--redis-url", url])
+        two = LiveServer(folder / "two", flags=["--redis-url", url, *flags])
     else:
-        flags = ["--redis-url", island_url, "--host", "0.0.0.0", "--sandbox"]
-        two = IslandServer(folder / "two", flags=flags, prefix=island.inside)
+        inside = ["--redis-url", island_url, "--host", "0.0.0.0", "--sandbox", *flags]
+        two = IslandServer(folder / "two", flags=inside, prefix=island.inside)
     try:
         one.start()
         two.start()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
+from aiortc import RTCSessionDescription
 
 from tests.harness import LiveServer, live_server
 from tests.integration.outsiders import metric, probe, publishing, wait_until
 from tests.integration.test_host_drops import WhepPlayer
 from tests.stream import hls_rules
+from tests.stream.webrtc_host import outside_host
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +74,52 @@ def test_flv_and_mp4_play_a_rendition(server: LiveServer, form: str) -> None:
 def test_a_rendition_that_there_is_not_is_told_in_words(server: LiveServer, file: str) -> None:
     answer = httpx.get(f"{server.base}/live/{server.room}{file}", timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (404, "no_rendition")
+
+
+class Vp8Host(threading.Thread):
+    """aiortc as a host that has no H.264; ``status`` is the answer to its offer."""
+
+    def __init__(self, server: LiveServer) -> None:
+        super().__init__(daemon=True)
+        self.status = 0
+        self._server = server
+        self._loop = asyncio.new_event_loop()
+        self._leave = asyncio.Event()
+        self.start()
+
+    def run(self) -> None:
+        self._loop.run_until_complete(self._publish())
+
+    async def _publish(self) -> None:
+        async with outside_host("video/VP8") as host, httpx.AsyncClient(timeout=60) as client:
+            headers = {"content-type": "application/sdp", "authorization": f"Bearer {self._server.seed['stream_key']}"}
+            url = f"{self._server.base}/whip/{self._server.room}"
+            answer = await client.post(url, content=await host.offer(), headers=headers)
+            if answer.status_code == 201:
+                await host.connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+            self.status = answer.status_code
+            await self._leave.wait()
+
+    def leave(self) -> None:
+        self._loop.call_soon_threadsafe(self._leave.set)
+        self.join(20)
+
+
+def test_a_webrtc_host_without_h264_is_seen_everywhere(tmp_path: Path) -> None:
+    with live_server(tmp_path, flags=["--transcode"]) as server:
+        host = Vp8Host(server)
+        wait_until(lambda: host.status, "an answer")
+        assert host.status == 201
+        viewer = WhepPlayer(server)
+        try:
+            wait_until(lambda: len(viewer.times["video"]) > 10 and len(viewer.times["audio"]) > 10, "picture and sound")
+            # As it came: nothing is encoded for those who have VP8.
+            assert metric(server, "siyu_renditions_active") == 0
+            rtmp = server.publish_url.partition("?")[0]
+            wait_until(lambda: get(server, "media.m3u8").status_code == 200, "a first segment")
+            for url in (f"{server.base}/live/{server.room}.flv", rtmp, f"{server.base}/live/{server.room}/media.m3u8"):
+                kinds = {stream["codec_type"]: stream["codec_name"] for stream in probe(url, seconds=1)["streams"]}
+                assert kinds == {"video": "h264", "audio": "aac"}, url
+        finally:
+            viewer.leave()
+            host.leave()

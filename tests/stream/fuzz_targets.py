@@ -214,6 +214,7 @@ async def _host(data: bytes) -> None:
                 # So that most of what comes is of a track that there is.
                 known = bytes([datagram[0], datagram[1] & 0x80 | types[kind >> 1 & 1]]) if len(datagram) > 1 else b""
                 host.on_rtp(known + datagram[2:], clock())
+    assert host._video is not None
     host._on_video(host._video.buffer.give_up(clock() + 10_000), clock())
     assert len(host._video.buffer.missing(clock() + 10_000, 0, 65_536)) <= 65_536
     host.publication.end("over", clock())

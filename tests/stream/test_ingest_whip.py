@@ -80,6 +80,7 @@ async def test_picture_and_sound_lie_as_the_sender_reports_say() -> None:
         await listener.until(60, Kind.VIDEO)
         (publisher,) = stage.whip._hosts.values()
         assert publisher._audio is not None
+        assert publisher._video is not None
         video_ms, audio_ms = publisher._video.first_ntp_ms(), publisher._audio.first_ntp_ms()
         assert video_ms is not None
         assert audio_ms is not None
@@ -205,6 +206,7 @@ async def test_a_picture_that_was_under_way_when_the_source_changed_is_not_shown
         await stage.until_playing()
         (publisher,) = stage.whip._hosts.values()
         frames = stage.whip.totals.frames
+        assert publisher._video is not None
         payload_type = publisher._video.payload_type
         for ssrc, marker, unit in ((1, False, b"\x65first"), (2, True, b"\x41second")):
             publisher.on_rtp(rtp.rtp_packet(payload_type, marker, 1, 90_000 * ssrc, ssrc, unit), stage.clock())
@@ -232,6 +234,34 @@ async def test_no_key_frame_is_asked_for_while_all_readers_can_ask_themselves() 
         stage.ahead_ms += 5_000
         await viewer.until(video=viewer.frames["video"] + 30)
         assert stage.whip.totals.keys_asked == asked
+
+
+async def test_sound_alone_goes_from_a_webrtc_host_to_all_viewers() -> None:
+    async with webrtc_stage() as stage, outside_host(picture=False) as host, outside_viewer("audio") as viewer:
+        heard = Listener(stage.directory.aac("room"), stage.clock())
+        await host.publish(stage)
+        await stage.until_playing()
+        await viewer.play(stage)
+        await viewer.until(audio=20)
+        assert viewer.loudest > 2000
+        assert viewer.frames["video"] == 0
+        assert {p.codec for p in await heard.until(20, Kind.AUDIO)} == {Codec.AAC}
+        assert stage.whip.totals.keys_asked == stage.whep.totals.keys_wanted == 0
+
+
+async def test_a_viewer_of_sound_alone_is_sent_for_the_picture_when_there_is_one() -> None:
+    async with webrtc_stage() as stage, outside_viewer("audio") as viewer:
+        async with outside_host(picture=False) as first:
+            accepted = await first.publish(stage)
+            await stage.until_playing()
+            await viewer.play(stage)
+            await viewer.until(audio=5)
+            stage.whip.leave("room", accepted.id)
+        async with outside_host() as second:
+            await second.publish(stage)
+            async with asyncio.timeout(60):
+                while stage.whep.viewers:
+                    await asyncio.sleep(0.02)
 
 
 async def test_a_host_of_vp8_is_taken_where_that_is_allowed_and_seen_by_webrtc_viewers_as_it_came() -> None:

@@ -40,7 +40,10 @@ def test_an_index_cut_off_anywhere_is_good_up_to_its_last_whole_line(length: int
     assert index.parts == parts(20)[: len(index.parts)]
 
 
-@pytest.mark.parametrize("garbage", [b"[1,2]\n", b"{}\n", b"\0\0\0\n", b"[0,0,-5,0,0,1,0,0]\n", b"[0,0,5,0,0,1,9,0]\n"])
+@pytest.mark.parametrize(
+    "garbage",
+    [b"[1,2]\n", b"{}\n", b"\0\0\0\n", b"[0,0,-5,0,0,1,0,0]\n", b"[0,0,5,0,0,1,9,0]\n", b"[0,0,5,1e999,0,1,0,0]\n"],
+)
 def test_a_line_that_is_none_ends_the_index(garbage: bytes) -> None:
     index = index_of(*parts(3))
     index.end = None
@@ -49,7 +52,7 @@ def test_a_line_that_is_none_ends_the_index(garbage: bytes) -> None:
     assert good == len(data) and found.parts == parts(3)
 
 
-@pytest.mark.parametrize("data", [b"", b"x", b'{"v":2}\n', b"[]\n"])
+@pytest.mark.parametrize("data", [b"", b"x", b'{"v":2}\n', b"[]\n", b'{"v":1,"wall_ms":1e999}\n'])
 def test_a_file_without_a_good_first_line_is_no_index(data: bytes) -> None:
     with pytest.raises(ValueError, match="index"):
         recording.parse_index(data)

@@ -7,7 +7,15 @@ from itertools import pairwise
 import av
 import pytest
 
-from stream.directory import STALL_MS, Directory, DirectoryLimits, Publication
+from stream.directory import (
+    STALL_MS,
+    Directory,
+    DirectoryLimits,
+    Publication,
+    StreamEvent,
+    StreamStarted,
+    StreamStopped,
+)
 from stream.packet import Codec, Kind, Packet
 from stream.relay import FILL_AFTER_MS, Reader, Relay, RelayLimits
 from stream.stand_in import PICTURE_MS, Reel, last_picture
@@ -264,6 +272,27 @@ def test_a_host_that_is_connected_and_silent_is_stood_in_for_until_its_next_key_
     for times in show.times():
         for track, most_ms in ((times[Kind.VIDEO], PICTURE_MS), (times[Kind.AUDIO], 60)):
             assert all(0 < step <= most_ms for step in steps(track))
+
+
+def test_that_a_host_is_connected_and_silent_is_told_and_that_it_is_heard_again() -> None:
+    show = Show()
+    told: list[StreamEvent] = []
+    show.directory.listen(told.append)
+    show.come()
+    show.send(1_000)
+    assert [type(event) for event in told] == [StreamStarted]
+    show.wait(STALL_MS + 1_000)
+    show.pictured_ms = None
+    show.send(520, key=False)
+    assert [(event.info.live, event.info.away) for event in told[1:]] == [(True, True)]
+    show.pictured_ms = None
+    show.send(1_000)
+    assert {(event.info.live, event.info.away) for event in told[2:]} == {(True, False)}
+    assert not show.relay.info().away
+    show.leave()
+    show.wait(1_000)
+    assert isinstance(told[-1], StreamStopped)
+    assert (told[-1].info.live, told[-1].info.away) == (False, False)
 
 
 def test_however_long_it_takes_until_a_silent_hosts_key_frame_nobody_is_told_that_there_is_no_picture() -> None:

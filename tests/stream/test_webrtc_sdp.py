@@ -136,6 +136,8 @@ BAD_OFFERS: list[tuple[Callable[[str], str], int, str]] = [
     (lambda offer: "<html>", 400, "bad_sdp"),
     (lambda offer: changed(offer, "a=rtpmap", "a=rtpmap:x"), 400, "bad_sdp"),
     (lambda offer: offer + "a=x\r\n" * 20_000, 413, "too_long"),
+    (lambda offer: changed(offer, "a=mid:0", "a=mid:0\t"), 400, "bad_sdp"),
+    (lambda offer: changed(offer, "a=mid:0", "a=mid:0 a=x"), 400, "bad_sdp"),
     (lambda offer: changed(offer, "H264", "H265"), 422, "no_h264"),
     (lambda offer: changed(offer, "packetization-mode=1", "packetization-mode=0"), 422, "no_h264"),
     (lambda offer: changed(offer, "a=recvonly", "a=sendonly"), 422, "no_video"),

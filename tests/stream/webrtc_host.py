@@ -59,13 +59,14 @@ class Tone(AudioStreamTrack):
 class OutsideHost:
     """aiortc as a WHIP encoder."""
 
-    def __init__(self, *codecs: str, noisy: bool = False) -> None:
+    def __init__(self, *codecs: str, noisy: bool = False, picture: bool = True) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        video = self.connection.addTransceiver(Noise() if noisy else Picture(), direction="sendonly")
-        known = RTCRtpSender.getCapabilities("video").codecs
-        wanted = codecs or ("video/H264",)
-        video.setCodecPreferences([codec for codec in known if codec.mimeType in wanted])
-        self.video = video.sender
+        if picture:
+            video = self.connection.addTransceiver(Noise() if noisy else Picture(), direction="sendonly")
+            known = RTCRtpSender.getCapabilities("video").codecs
+            wanted = codecs or ("video/H264",)
+            video.setCodecPreferences([codec for codec in known if codec.mimeType in wanted])
+            self.video = video.sender
         self.connection.addTransceiver(Tone(), direction="sendonly")
 
     async def offer(self) -> str:
@@ -79,8 +80,8 @@ class OutsideHost:
 
 
 @contextlib.asynccontextmanager
-async def outside_host(*codecs: str, noisy: bool = False) -> AsyncIterator[OutsideHost]:
-    host = OutsideHost(*codecs, noisy=noisy)
+async def outside_host(*codecs: str, noisy: bool = False, picture: bool = True) -> AsyncIterator[OutsideHost]:
+    host = OutsideHost(*codecs, noisy=noisy, picture=picture)
     try:
         yield host
     finally:

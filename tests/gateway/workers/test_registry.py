@@ -17,7 +17,7 @@ def registry_of(workers: int) -> Registry:
 
 
 def told(media_clock_ms: int, now_ms: int) -> StreamTold:
-    return StreamTold(True, 1, "avc1", "mp4a", 320, 180, media_clock_ms, now_ms)
+    return StreamTold(True, 1, "avc1", "mp4a", 320, 180, media_clock_ms, False, now_ms)
 
 
 def test_a_free_room_is_given_to_who_claims_it_and_all_are_told() -> None:
