@@ -27,6 +27,71 @@ class SaleView:
     left: int
     per_person: int
     hold_s: int
+    mode: str = "rush"
+    live_only: bool = False
+    waiting: int = 0
+    reserved: int = 0
+    draw: str | None = None
+    draws: int | None = None
+    team_size: int = 0
+    team_winners: int = 0
+    team_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WinnerView:
+    """Somebody who won, as all may see it: the ticket, a name of which most is hidden, and 分 of a red packet."""
+
+    ticket: str
+    name: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class DrawView:
+    """A draw. ``state`` is soon, open, closed, drawn or void; ``seed`` is there once it is drawn.
+
+    ``kind`` is sale (who may buy), bag (prizes), packet (shares of ``pool`` 分) or team (a lottery group's).
+    """
+
+    draw: str
+    room: str
+    kind: str
+    title: str
+    task: str
+    word: str
+    sale: str | None
+    team: str | None
+    winners: int
+    pool: int
+    least: int
+    entries: int
+    won: int
+    opens: int
+    closes: int
+    drawn: int | None
+    state: str
+    commitment: str
+    seed: str | None
+    top: tuple[WinnerView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TeamView:
+    """A group that buys together. ``state`` is open, full or failed; it needs ``size`` paid seats by ``deadline``."""
+
+    team: str
+    room: str
+    sale: str
+    leader: str
+    size: int
+    winners: int
+    taken: int
+    paid: int
+    state: str
+    opened: int
+    deadline: int
+    draw: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +252,8 @@ class StockChanged(Event):
     sale: str
     left: int
     state: str
+    waiting: int = 0
+    reserved: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +342,41 @@ class OrderDone(Event):
     order: OrderView
 
 
+@dataclass(frozen=True, slots=True)
+class SaleSoon(Event):
+    """A sale is about to open that a person asked to be reminded of."""
+
+    person: str
+    sale: SaleView
+
+
+@dataclass(frozen=True, slots=True)
+class HoldGiven(Event):
+    """A person got a hold without asking just now: ``why`` is waiting (units came back) or draw (they won it)."""
+
+    person: str
+    hold: str
+    sale: str
+    quantity: int
+    price: int
+    expires: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrawChanged(Event):
+    """A draw was opened, drawn or called off, or (once per batch) has more entries."""
+
+    draw: DrawView
+
+
+@dataclass(frozen=True, slots=True)
+class TeamChanged(Event):
+    """A team was opened, gained or lost a seat, is full or has failed."""
+
+    team: TeamView
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
     kind.__name__: kind
     for kind in (
@@ -290,5 +392,9 @@ EVENT_TYPES: dict[str, type[Event]] = {
         OrderRefunded,
         OrderFulfilled,
         OrderDone,
+        SaleSoon,
+        HoldGiven,
+        DrawChanged,
+        TeamChanged,
     )
 }

@@ -18,6 +18,7 @@ from commerce.ledger import FINISH_AFTER_MS, Finish, Fulfil
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_done
 from commerce.orders_sql import find_order
+from commerce.seats_sql import waits_for_team
 from commerce.stock_sql import move_stock
 from commerce.views_sql import order_view
 
@@ -47,6 +48,8 @@ def fulfil(batch: Batch, command: Fulfil) -> OrderView:
     code = refuse_step(status, goods, command.step)
     if code is not None:
         raise Refused(code, _WHY[code], order=row.id)
+    if waits_for_team(batch, row.id):
+        raise Refused("not_open", "its group is not full yet, or its lottery not drawn", order=row.id)
     delivery: dict[str, Any] = {} if row.delivery is None else orjson.loads(row.delivery)
     if command.step is Step.PICK_UP:
         if delivery.get("method") != "pickup":

@@ -11,13 +11,15 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from commerce.domain.sale import decide_hold, door
+from commerce.domain.sale import SaleMode, decide_hold, door
 from commerce.errors import Refused
 from commerce.events import HoldExpired
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.ledger_batch_sql import Batch, as_rows
 from commerce.ledger_text_sql import DUE
+from commerce.seats_sql import leave_seats
 from commerce.stock_sql import move_stock
+from commerce.waiting_sql import serve
 
 _DUE_ANY = text(DUE + " ORDER BY h.expires_ms LIMIT :limit")
 _SELL_SALE = text("UPDATE sale SET held = held - :units, sold = sold + :units WHERE id = :id")
@@ -91,6 +93,11 @@ def release_holds(batch: Batch, holds: Sequence[Row[Any]], state: str) -> None:
         move_stock(batch, merchant, sku, "released", ref, held=-units, free=units)
     lowered = [{"scope": scope, "person": person, "units": units} for (scope, person), units in sorted(quotas.items())]
     batch.run_many(_LOWER_QUOTA, lowered)
+    for row in batch.sales({sale for sale, _, _ in sales}).values():
+        if row.mode == SaleMode.TEAM:
+            leave_seats(batch, [hold.id for hold in holds if hold.sale == row.id])
+        elif row.waiting:
+            serve(batch, row)
 
 
 def _end(batch: Batch, holds: Sequence[Row[Any]], state: str) -> None:
@@ -127,7 +134,7 @@ def _take_of_sale(batch: Batch, taking: Taking, sale_id: str) -> None:
     sale = batch.sales([sale_id])[sale_id]
     closed = door(sale, batch.now_ms)
     # Money that came in just after the doors closed still buys units that are free in a sale not yet wound up.
-    if sale.closed_ms is not None or closed == "not_open":
+    if sale.closed_ms is not None or closed in ("not_open", "by_draw", "by_team"):
         raise Refused("closed", "the sale has closed")
     row = batch.one(_QUOTA, scope=sale_id, person=taking.person)
     code = decide_hold(sale.free, 0 if row is None else row.used, sale.per_person, taking.quantity)

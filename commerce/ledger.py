@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from commerce.domain.order import Delivery, Step, WantedLine
+from commerce.domain.sale import FIRST_COME, SaleTerms
 from commerce.events import Event, OrderView
 from commerce.payment import RefundRequest
 
@@ -148,11 +149,16 @@ class CreateSale:
     per_person: int
     hold_ms: int
     length_ms: int
+    terms: SaleTerms = FIRST_COME
+    plan: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SteerSale:
-    """Do ``verb`` (start, pause, resume, close, reprice) to a sale; ``value`` is countdown ms or the new price."""
+    """Do ``verb`` (start, start_at, pause, resume, close, reopen, reprice) to a sale.
+
+    ``value`` is the countdown in ms, the opening in Unix ms, the new length in ms, or the new price.
+    """
 
     merchant: str
     sale: str

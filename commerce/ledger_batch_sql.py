@@ -192,7 +192,7 @@ class Batch:
             self.run(_ANNOUNCE_SALE, id=sale.id, state=str(state))
             self.emit(SaleChanged(*common, sale_view(sale, self.now_ms, state)))
         else:
-            self.emit(StockChanged(*common, sale.id, sale.free, str(state)))
+            self.emit(StockChanged(*common, sale.id, sale.free, str(state), sale.waiting, sale.reserved))
 
     def _finish_drop(self, drop: DropRow, outcome: Outcome) -> None:
         state = drop_state(drop, self.now_ms)

@@ -31,6 +31,8 @@ REFUSALS = {
     "not_open": "the sale is not open yet",
     "paused": "the sale is paused",
     "closed": "it has closed",
+    "by_draw": "enter its draw: it does not go to who comes first",
+    "by_team": "join or open a group: it is sold to groups only",
     "gone": "all are taken",
     "not_for_you": "this coupon is for others: new customers, or members of a tier",
 }

@@ -28,6 +28,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
+from commerce.draws_sql import run_entries
 from commerce.errors import Busy, CommerceError
 from commerce.events import Event
 from commerce.holds_sql import LostHold
@@ -47,6 +48,7 @@ from commerce.ledger import (
 )
 from commerce.ledger_batch_sql import Batch, Latch, Outcome
 from commerce.ledger_hot_sql import refusal, run_claims, run_holds
+from commerce.ledger_moments import Enter
 from commerce.postgres_sql import connection_lost, taken_back
 from commerce.store_sql import Store
 
@@ -54,7 +56,7 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[Batch, Any], Any]
 Submitted = tuple[Any, "asyncio.Future[Any]"]
-_HOT: Mapping[type, Callable[[Batch, Any], list[Any]]] = {Hold: run_holds, Claim: run_claims}
+_HOT: Mapping[type, Callable[[Batch, Any], list[Any]]] = {Hold: run_holds, Claim: run_claims, Enter: run_entries}
 _STOP: Any = object()
 
 

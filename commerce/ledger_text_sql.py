@@ -42,6 +42,12 @@ class LedgerText:
     mark_delivered: TextClause
     # [id] with :state
     end_holds: TextClause
+    # [person] with :draw → what they have entered
+    entries: TextClause
+    # [person, ticket, n] with :draw
+    insert_entries: TextClause
+    # [person] with :merchant :now
+    insert_followers: TextClause
     # [id]
     sales: TextClause
     drops: TextClause
@@ -156,6 +162,15 @@ def _statements(d: _Dialect) -> LedgerText:
         ),
         "end_holds": (
             f"UPDATE hold SET state = :state WHERE state = 'held' AND id {d.among}"  # noqa: S608
+        ),
+        "entries": d.find("draw_entry", "t.person, t.ticket, t.n", "person", where="t.draw = :draw AND "),
+        "insert_entries": (
+            "INSERT INTO draw_entry (draw, person, ticket, n, amount)"  # noqa: S608
+            f" SELECT :draw, {d.text(0)}, {d.text(1)}, {d.count(2)}, 0 FROM {d.rows}"
+        ),
+        "insert_followers": (
+            "INSERT INTO follower (merchant, person, created_ms)"  # noqa: S608
+            f" SELECT :merchant, {d.text(0)}, :now FROM {d.rows} WHERE true ON CONFLICT (merchant, person) DO NOTHING"
         ),
         "sales": d.find("sale", "t.*", "id", lock=True),
         "drops": d.find("drop_", "t.*", "id", lock=True),

@@ -20,6 +20,7 @@ from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_paid
 from commerce.orders_sql import find_order
 from commerce.refunds_sql import book_late, hear
+from commerce.seats_sql import pay_seats
 from commerce.views_sql import order_view
 
 STORED = "stored"
@@ -167,6 +168,7 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
         _set(batch, payment, "refund_due", command.number)
         return _give_back(batch, payment, row, "late")
     sell_holds(batch, holds_of_order(batch, row.id))
+    pay_seats(batch, row.id)
     batch.run(_USE_COUPON, order=row.id)
     coupons_used(batch, row)
     wallet_sql.spend(batch, row)

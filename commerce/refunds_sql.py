@@ -23,6 +23,7 @@ from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_refunded
 from commerce.orders_sql import find_order
 from commerce.payment import RefundRequest
+from commerce.seats_sql import refund_seats
 from commerce.stock_sql import move_stock
 from commerce.views_sql import order_view, refund_view
 
@@ -90,6 +91,8 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
     if back:
         _return_units(batch, row, refund, decided.parts, command.stock)
     batch.run(_GIVE, id=row.id, amount=decided.amount, status=str(STATUS_AFTER[status, step]))
+    if decided.rest:
+        refund_seats(batch, row.id)
     if decided.rest and row.coupon is not None:
         coupons_return(batch, row)
         batch.run(_FREE_COUPON, order=row.id, now=batch.now_ms)

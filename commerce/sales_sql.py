@@ -5,8 +5,10 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from commerce.deadlines_sql import arm
 from commerce.domain.coupon import drop_state
-from commerce.domain.sale import SaleRow, SaleState, state_of
+from commerce.domain.sale import SaleMode, SaleRow, SaleState, state_of
+from commerce.draws_sql import open_sale_draw, rest_draw, void_sale_draw
 from commerce.drops_sql import expire_promised
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import SaleView
@@ -28,25 +30,28 @@ from commerce.members_sql import sweep_points
 from commerce.orders_sql import reclaim
 from commerce.outbox_sql import adopt
 from commerce.refunds_sql import take_due
+from commerce.reminders_sql import DUE as REMIND
+from commerce.reminders_sql import REMIND_MS
 from commerce.stock_sql import move_stock
+from commerce.units_sql import close_sale, reopen_sale
 from commerce.views_sql import sale_view
+from commerce.waiting_sql import serve
 
 _STOCK = text("SELECT * FROM stock WHERE sku = :sku")
 _NEW_STOCK = text("INSERT INTO stock (sku, merchant) VALUES (:sku, :merchant) ON CONFLICT (sku) DO NOTHING")
 _INSERT_SALE = text(
     "INSERT INTO sale (id, merchant, room, product, sku, title, image, price, list_price, total, free, per_person,"
-    " hold_ms, length_ms, created_ms, announced) VALUES (:id, :merchant, :room, :product, :sku, :title, :image,"
-    " :price, :list_price, :total, :total, :per_person, :hold_ms, :length_ms, :now, '')"
+    " hold_ms, length_ms, created_ms, announced, mode, live_only, enter_ms, team_size, team_winners, team_ms, plan)"
+    " VALUES (:id, :merchant, :room, :product, :sku, :title, :image,"
+    " :price, :list_price, :total, :total, :per_person, :hold_ms, :length_ms, :now, '', :mode, :live_only, :enter_ms,"
+    " :team_size, :team_winners, :team_ms, :plan)"
 )
-_START_SALE = text("UPDATE sale SET opens_ms = :opens, closes_ms = :closes WHERE id = :id")
+_START_SALE = text("UPDATE sale SET opens_ms = :opens, closes_ms = :closes, announced = '' WHERE id = :id")
 _PAUSE_SALE = text("UPDATE sale SET paused_ms = :now WHERE id = :id")
 _RESUME_SALE = text(
     "UPDATE sale SET paused_ms = NULL, opens_ms = :opens, closes_ms = closes_ms + :paused WHERE id = :id"
 )
 _REPRICE_SALE = text("UPDATE sale SET price = :price, version = version + 1, announced = '' WHERE id = :id")
-_CLOSE_SALE = text(
-    "UPDATE sale SET closed_ms = :now, returned = returned + free, free = 0 WHERE id = :id AND closed_ms IS NULL"
-)
 _CLOSE_DROP = text("UPDATE drop_ SET closed_ms = :now WHERE id = :id AND closed_ms IS NULL")
 _LIVE_SALES = text("SELECT id FROM sale WHERE closed_ms IS NULL AND opens_ms IS NOT NULL")
 _DUE_DROPS = text("SELECT id FROM drop_ WHERE closed_ms IS NULL AND ends_ms <= :now")
@@ -86,7 +91,7 @@ def _stock(batch: Batch, merchant: str, sku: str) -> Row[Any]:
 def create_sale(batch: Batch, command: CreateSale) -> SaleView:
     """Set units aside for a sale. Raises NotFound, Refused (sold_out) when fewer are free."""
     _stock(batch, command.merchant, command.sku)
-    sale = batch.mint()
+    sale, terms = batch.mint(), command.terms
     units = {"free": -command.total, "held": command.total}
     if not move_stock(batch, command.merchant, command.sku, "reserved", sale, **units):
         raise Refused("sold_out", "not that many units are free")
@@ -106,6 +111,13 @@ def create_sale(batch: Batch, command: CreateSale) -> SaleView:
         hold_ms=command.hold_ms,
         length_ms=command.length_ms,
         now=batch.now_ms,
+        mode=str(terms.mode),
+        live_only=int(terms.live_only),
+        enter_ms=terms.enter_ms,
+        team_size=terms.team_size,
+        team_winners=terms.team_winners,
+        team_ms=terms.team_ms,
+        plan=command.plan,
     )
     batch.sale_moved(sale)
     return _view(batch, sale)
@@ -123,16 +135,16 @@ def _view(batch: Batch, sale: str) -> SaleView:
 
 
 def steer_sale(batch: Batch, command: SteerSale) -> SaleView:
-    """Start, pause, resume, close or reprice a sale; doing twice what is done changes nothing.
+    """Start, pause, resume, close, reopen or reprice a sale; doing twice what is done changes nothing.
 
-    Raises NotFound, Refused (already, closed, not_open), Invalid for an unknown verb.
+    Raises NotFound, Refused (already, closed, not_open, sold_out), Invalid for an unknown verb.
     """
     sale = _sale(batch, command.merchant, command.sale)
     state = state_of(sale, batch.now_ms)
     verb = _VERBS.get(command.verb)
     if verb is None:
         raise Invalid(f"a sale has no {command.verb!r}")
-    if state is SaleState.CLOSED and command.verb != "close":
+    if state is SaleState.CLOSED and command.verb not in ("close", "reopen"):
         raise Refused("closed", "the sale has closed")
     verb(batch, sale, state, command.value)
     batch.sale_moved(sale.id)
@@ -140,10 +152,30 @@ def steer_sale(batch: Batch, command: SteerSale) -> SaleView:
 
 
 def _start(batch: Batch, sale: SaleRow, state: SaleState, countdown_ms: int) -> None:
+    _start_at(batch, sale, state, batch.now_ms + countdown_ms)
+
+
+def _start_at(batch: Batch, sale: SaleRow, state: SaleState, opens_ms: int) -> None:
+    """Open at a moment; one that is scheduled for another is moved."""
     if state is not SaleState.SCHEDULED:
         raise Refused("already", "the sale was started")
-    opens_ms = batch.now_ms + countdown_ms
-    batch.run(_START_SALE, id=sale.id, opens=opens_ms, closes=opens_ms + sale.length_ms)
+    _open_at(batch, sale, opens_ms)
+    arm(batch, REMIND, sale.id, max(batch.now_ms, opens_ms - REMIND_MS))
+
+
+def _open_at(batch: Batch, sale: SaleRow, opens_ms: int, task: str = "none", word: str = "") -> None:
+    closes_ms = opens_ms + sale.enter_ms + sale.length_ms
+    batch.run(_START_SALE, id=sale.id, opens=opens_ms, closes=closes_ms)
+    if sale.enter_ms:
+        open_sale_draw(batch, sale, opens_ms, task, word)
+
+
+def open_bag_draw(batch: Batch, sale_id: str, task: str, word: str) -> str:
+    """Open the entries of a lucky bag's sale now; the draw's id."""
+    _open_at(batch, batch.sales([sale_id])[sale_id], batch.now_ms, task, word)
+    draw = batch.sales([sale_id])[sale_id].draw
+    assert draw is not None
+    return draw
 
 
 def _pause(batch: Batch, sale: SaleRow, state: SaleState, _value: int) -> None:
@@ -151,6 +183,7 @@ def _pause(batch: Batch, sale: SaleRow, state: SaleState, _value: int) -> None:
         raise Refused("not_open", "the sale was not started")
     if state is not SaleState.PAUSED:
         batch.run(_PAUSE_SALE, id=sale.id, now=batch.now_ms)
+        rest_draw(batch, sale)
 
 
 def _resume(batch: Batch, sale: SaleRow, state: SaleState, _value: int) -> None:
@@ -158,13 +191,26 @@ def _resume(batch: Batch, sale: SaleRow, state: SaleState, _value: int) -> None:
         return
     # A pause stops the clock: what was left of the countdown or of the sale is left again.
     paused_ms = batch.now_ms - sale.paused_ms
-    opens_ms = sale.opens_ms + paused_ms if sale.paused_ms < sale.opens_ms else sale.opens_ms
+    moves = sale.paused_ms < sale.opens_ms + (sale.enter_ms if sale.drawn_ms is None else 0)
+    opens_ms = sale.opens_ms + paused_ms if moves else sale.opens_ms
     batch.run(_RESUME_SALE, id=sale.id, opens=opens_ms, paused=paused_ms)
+    if sale.enter_ms and sale.drawn_ms is None:
+        open_sale_draw(batch, sale, opens_ms)
+    serve(batch, batch.sales([sale.id])[sale.id])
 
 
 def _close(batch: Batch, sale: SaleRow, _state: SaleState, _value: int) -> None:
-    if batch.run(_CLOSE_SALE, id=sale.id, now=batch.now_ms).rowcount:
-        move_stock(batch, sale.merchant, sale.sku, "unreserved", sale.id, free=sale.free, held=-sale.free)
+    if close_sale(batch, sale):
+        void_sale_draw(batch, sale)
+
+
+def _reopen(batch: Batch, sale: SaleRow, state: SaleState, length_ms: int) -> None:
+    if state is not SaleState.CLOSED:
+        raise Refused("already", "the sale has not closed")
+    if sale.opens_ms is None or (sale.enter_ms and sale.drawn_ms is None) or sale.mode == SaleMode.BAG:
+        raise Refused("closed", "this sale cannot be reopened: plan another one")
+    _close(batch, sale, state, 0)
+    reopen_sale(batch, batch.sales([sale.id])[sale.id], batch.now_ms + length_ms)
 
 
 def _reprice(batch: Batch, sale: SaleRow, _state: SaleState, price: int) -> None:
@@ -173,6 +219,8 @@ def _reprice(batch: Batch, sale: SaleRow, _state: SaleState, price: int) -> None
 
 _VERBS: Mapping[str, Callable[[Batch, SaleRow, SaleState, int], None]] = {
     "start": _start,
+    "start_at": _start_at,
+    "reopen": _reopen,
     "pause": _pause,
     "resume": _resume,
     "close": _close,

@@ -13,10 +13,10 @@ from commerce import (
     drops_sql,
     fulfilment_sql,
     members_sql,
+    moments_sql,
     orders_sql,
     payments_sql,
     refunds_sql,
-    sales_sql,
     traffic_sql,
     views_sql,
 )
@@ -34,7 +34,7 @@ from commerce.basket import (
 )
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import Delivery, WantedLine
-from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX, LENGTH_S_MAX, QUANTITY_MAX, UNITS_MAX
+from commerce.domain.sale import COUNTDOWN_S_MAX, QUANTITY_MAX, UNITS_MAX
 from commerce.duty import Duty, OnlyProcess
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
 from commerce.events import (
@@ -52,7 +52,6 @@ from commerce.ledger import (
     Clock,
     CloseDrop,
     CouponGranted,
-    CreateSale,
     Hold,
     HoldGranted,
     Settled,
@@ -64,6 +63,7 @@ from commerce.ledger import (
 )
 from commerce.ledger_sql import GroupCommitLedger
 from commerce.members import Members
+from commerce.moments import Moments, Offer
 from commerce.outbox_follow_sql import OutboxFollower
 from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
 from commerce.payment import PaymentProvider
@@ -107,7 +107,7 @@ class Shop:
         self._dispatcher = Dispatcher()
         self.aliases = Aliases()
         handlers = {
-            **sales_sql.handlers(),
+            **moments_sql.handlers(),
             **orders_sql.HANDLERS,
             **payments_sql.HANDLERS,
             **refunds_sql.HANDLERS,
@@ -131,6 +131,7 @@ class Shop:
         self.payments = Payments(store, self.ledger, (provider, *providers))
         self.reconciliation = Reconciliations(store, self.payments, clock=self._clock)
         self.members = Members(store, self.ledger, clock=self._clock)
+        self.moments = Moments(store, self.ledger, clock=self._clock, steer=self._steer)
         self._dispatcher.answer(self.payments.act)
         self._follower = OutboxFollower(store, self._dispatcher.follow) if store.shared else None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -247,37 +248,10 @@ class Shop:
         per_person: int,
         hold_s: int,
         length_s: int,
-        *,
-        title: str | None = None,
-        image: str | None = None,
     ) -> SaleView:
-        """Set ``total`` units of a SKU aside for a sale, state scheduled. Raises NotFound, Refused, Invalid."""
-        within(price, 1, AMOUNT_MAX, "price")
-        within(list_price, 0, AMOUNT_MAX, "list_price")
-        within(total, 1, UNITS_MAX, "total")
-        within(per_person, 1, UNITS_MAX, "per_person")
-        within(hold_s, 1, HOLD_S_MAX, "hold_s")
-        within(length_s, 1, LENGTH_S_MAX, "length_s")
-
-        found = await self._store.read(lambda connection: views_sql.read_product(connection, merchant, sku))
-        if found is None:
-            raise NotFound("no such product", sku=sku)
-        product, own_title, own_image = found
-        command = CreateSale(
-            merchant,
-            room,
-            product,
-            sku,
-            (own_title if title is None else title)[:TITLE_CHARACTERS_MAX],
-            own_image if image is None else image,
-            price,
-            list_price,
-            total,
-            per_person,
-            hold_s * 1000,
-            length_s * 1000,
-        )
-        return await self._do(command, SaleView)
+        """Set ``total`` units of a SKU aside for a sale to who comes first. Raises NotFound, Refused, Invalid."""
+        offer = Offer(sku, price, list_price, total, per_person, hold_s, length_s)
+        return await self.moments.create_sale(merchant, room, offer)
 
     async def start_sale(self, merchant: str, sale: str, countdown_s: int) -> SaleView:
         """Begin the countdown; the sale opens by itself when it ends."""

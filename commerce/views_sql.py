@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, RowMapping, text
 
 from commerce.domain.coupon import DropRow, drop_state
 from commerce.domain.ids import time_prefix
-from commerce.domain.sale import SaleRow, SaleState, state_of
+from commerce.domain.sale import SaleRow, SaleState, draws_ms, state_of
 from commerce.events import (
     CouponView,
     DropView,
@@ -55,6 +55,15 @@ def sale_view(sale: SaleRow, now_ms: int, state: SaleState | None = None) -> Sal
         left=sale.free,
         per_person=sale.per_person,
         hold_s=sale.hold_ms // 1000,
+        mode=sale.mode,
+        live_only=bool(sale.live_only),
+        waiting=sale.waiting,
+        reserved=sale.reserved,
+        draw=sale.draw,
+        draws=draws_ms(sale),
+        team_size=sale.team_size,
+        team_winners=sale.team_winners,
+        team_s=sale.team_ms // 1000,
     )
 
 

@@ -8,15 +8,22 @@ import segno
 
 from commerce.events import OrderView
 from commerce.ledger import CouponGranted, HoldGranted
+from commerce.ledger_moments import Seated
 from commerce.payments import Paying
 from gateway.encode import plain
 from gateway.schemas import CouponAnswer, HoldAnswer
+from gateway.schemas_moments import SeatAnswer
 from gateway.schemas_payments import PaymentView
 
 
 def hold_answer(granted: HoldGranted) -> HoldAnswer:
     """Units held: ``expires`` is Unix milliseconds, ``price`` 分 per unit."""
     return HoldAnswer(hold=granted.hold, quantity=granted.quantity, price=granted.price, expires=granted.expires_ms)
+
+
+def seat_answer(seated: Seated) -> SeatAnswer:
+    """A seat in a group: one unit held."""
+    return SeatAnswer(team=seated.team, hold=seated.hold, quantity=1, price=seated.price, expires=seated.expires_ms)
 
 
 def coupon_answer(granted: CouponGranted) -> CouponAnswer:

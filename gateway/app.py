@@ -53,8 +53,10 @@ from gateway.claiming import NodeDoors
 from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.clock import system_clock as system_clock
 from gateway.commands import hub_commands
+from gateway.commands_moments import moments_commands
 from gateway.config import Settings
 from gateway.desk import Desk
+from gateway.desk_moments import MomentsDesk
 from gateway.doors import Doors, ShopDoors, node_id
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
@@ -83,6 +85,7 @@ from gateway.routes_figures import figure_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
 from gateway.routes_members import coupon_operations, goods_operations, member_operations
+from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
@@ -352,6 +355,7 @@ def _operations(
         *stream_operations(services, desk, addresses, reports),
         *hub_operations(services, desk),
         *figure_operations(services, desk),
+        *moments_operations(services),
         *order_operations(services, desk),
         *payment_operations(services, desk),
         *aftersale_operations(services, desk),
@@ -444,9 +448,14 @@ def _open_hub(
     clock: Callable[[], int],
 ) -> Hub:
     """The hub with the shop's commands; each start of the process is an epoch of its own."""
-    return Hub(
+
+    async def say(room: str, member: Member, text: str) -> None:
+        await hub.order(room, member, "chat.send", {"text": text})
+
+    moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say)
+    hub = Hub(
         authenticate=authenticate,
-        commands=hub_commands(desk, audit),
+        commands={**hub_commands(desk, audit), **moments},
         clock=clock,
         broker=open_bus(settings),
         epoch=os.urandom(6).hex(),
@@ -457,6 +466,7 @@ def _open_hub(
         review=review,
         network=clients.network,
     )
+    return hub
 
 
 def _open_bridge(services: Services, bans: Bans) -> Bridge:
@@ -473,6 +483,7 @@ def _open_bridge(services: Services, bans: Bans) -> Bridge:
         clock=services.clock,
         bans=bans,
         audit=services.audit,
+        live_only=services.desk.live_only,
     )
 
 

@@ -21,8 +21,10 @@ from commerce.catalogue import Catalogue
 from commerce.catalogue_views import PinChanged, RoomChanged, ShelfChanged
 from commerce.events import (
     CouponClaimed,
+    DrawChanged,
     DropChanged,
     HoldExpired,
+    HoldGiven,
     OrderCancelled,
     OrderCreated,
     OrderDone,
@@ -30,7 +32,10 @@ from commerce.events import (
     OrderPaid,
     OrderRefunded,
     SaleChanged,
+    SaleSoon,
+    SaleView,
     StockChanged,
+    TeamChanged,
 )
 from commerce.shop import Shop
 from gateway.answers import order_answer
@@ -46,7 +51,7 @@ logger = logging.getLogger("siyu.bridge")
 
 # A room shows its running and latest sales and drops; ended ones leave the snapshot beyond this many.
 SECTION_ENTRIES_MAX = 20
-ENDED = frozenset({"closed", "gone"})
+ENDED = frozenset({"closed", "gone", "drawn", "void", "full", "failed"})
 # What is left on a shelf is read at most this often per room: a rush moves it a thousand times a second.
 TURN_GRACE_S = 0.05
 """A limited-time price is looked for a moment after its time: timers may be early."""
@@ -61,8 +66,9 @@ CLOCK_REFRESH_S = 10.0
 MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, OrderCancelled, OrderRefunded)
 
 
-PersonalEvent = CouponClaimed | OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderDone | OrderRefunded
 OrderEvent = OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderDone | OrderRefunded
+
+PersonalEvent = CouponClaimed | HoldGiven | SaleSoon | OrderEvent
 
 
 class Shows(Protocol):
@@ -94,7 +100,7 @@ class Explained:
 class RoomState:
     """What a room's snapshot says beside chat: pins, shelf, sales and drops by id."""
 
-    __slots__ = ("drops", "explained", "pins", "sales", "shelf")
+    __slots__ = ("draws", "drops", "explained", "pins", "sales", "shelf", "teams")
 
     def __init__(self) -> None:
         self.explained: Explained | None = None
@@ -102,14 +108,17 @@ class RoomState:
         self.shelf: list[dict[str, Any]] = []
         self.sales: dict[str, dict[str, Any]] = {}
         self.drops: dict[str, dict[str, Any]] = {}
+        self.draws: dict[str, dict[str, Any]] = {}
+        self.teams: dict[str, dict[str, Any]] = {}
 
     def put(self, kind: dict[str, dict[str, Any]], key: str, view: dict[str, Any]) -> list[dict[str, Any]]:
         """Replace one entry and give the section, the oldest ended entries left out."""
         kind[key] = view
         if len(kind) > SECTION_ENTRIES_MAX:
             ended = next((name for name, entry in kind.items() if entry["state"] in ENDED), None)
-            if ended is not None:
-                del kind[ended]
+            # Of groups there can be very many at once; the newest are shown, and each one's own people ask for it.
+            if ended is not None or kind is self.teams:
+                del kind[ended or next(iter(kind))]
         return list(kind.values())
 
 
@@ -124,6 +133,11 @@ def personal_message(event: Any) -> dict[str, Any] | None:
         return {"t": "coupon", "coupon": plain(event.coupon)}
     if isinstance(event, OrderEvent):
         return {"t": "order", "order": order_answer(event.order)}
+    if isinstance(event, SaleSoon):
+        return {"t": "reminder", "sale": plain(event.sale)}
+    if isinstance(event, HoldGiven):
+        given = {name: getattr(event, name) for name in ("hold", "sale", "quantity", "price", "expires", "why")}
+        return {"t": "hold", **given}
     return None
 
 
@@ -144,7 +158,10 @@ class Bridge:
         clock: Callable[[], int],
         bans: Bans,
         audit: RoomAudit,
+        live_only: set[str],
     ) -> None:
+        """``live_only`` is kept up to date with the sales whose price is for who is here while it is live."""
+        self._live_only = live_only
         self._shows = shows
         self._clips = clips
         self._clock = clock
@@ -175,6 +192,10 @@ class Bridge:
             PinChanged: self._pin,
             ShelfChanged: self._shelf,
             HoldExpired: lambda _: None,
+            HoldGiven: self._tell_person,
+            SaleSoon: self._tell_person,
+            DrawChanged: self._draw,
+            TeamChanged: self._team,
         }
 
     async def start(self) -> None:
@@ -211,6 +232,11 @@ class Bridge:
         state.shelf = [plain(card) for card in await self._catalogue.shelf(room.id)]
         for sale in await self._shop.sales(room.id):
             state.put(state.sales, sale.sale, plain(sale))
+            self._note(sale)
+        for draw in reversed(await self._shop.moments.draws(room.id)):
+            state.put(state.draws, draw.draw, plain(draw))
+        for team in reversed(await self._shop.moments.teams(room.id)):
+            state.put(state.teams, team.team, plain(team))
         for drop in await self._shop.drops(room.id):
             state.put(state.drops, drop.drop, plain(drop))
         bans = await self._bans.of_room(room.id)
@@ -236,6 +262,8 @@ class Bridge:
                 "shelf": state.shelf,
                 "sales": list(state.sales.values()),
                 "drops": list(state.drops.values()),
+                "draws": list(state.draws.values()),
+                "teams": list(state.teams.values()),
             },
             bans=bans,
         )
@@ -325,7 +353,14 @@ class Bridge:
         info = self._directory.info(room)
         return max(0, info.media_clock_ms - max(0, self._clock() - now_ms)) if info.live else None
 
+    def _note(self, sale: SaleView) -> None:
+        if sale.live_only and sale.state not in ENDED:
+            self._live_only.add(sale.sale)
+        else:
+            self._live_only.discard(sale.sale)
+
     def _sale(self, event: SaleChanged) -> None:
+        self._note(event.sale)
         state = self._states[event.room]
         known = state.sales.get(event.sale.sale)
         view, media_ms = plain(event.sale), self._media_ms(event.room, event.now_ms)
@@ -344,8 +379,10 @@ class Bridge:
         sections = {}
         if known is not None:
             known = {**known, "left": event.left, "state": event.state}
+            known |= {"waiting": event.waiting, "reserved": event.reserved}
             sections["sales"] = state.put(state.sales, event.sale, known)
         message = {"t": "stock", "sale": event.sale, "left": event.left, "state": event.state}
+        message |= {"waiting": event.waiting, "reserved": event.reserved}
         self._hub.publish_latest(event.room, f"stock:{event.sale}", message, sections=sections, once=event.id)
 
     def _drop(self, event: DropChanged) -> None:
@@ -362,6 +399,26 @@ class Bridge:
         else:
             message = {"t": "drop", "drop": view, "media_ms": media_ms}
             self._hub.publish(event.room, message, tier=Tier.P0, sections={"drops": section}, once=event.id)
+
+    def _draw(self, event: DrawChanged) -> None:
+        # A lottery group's draw has its place in the group; it is proved like any other.
+        state, view = self._states[event.room], plain(event.draw)
+        if event.draw.kind == "team":
+            return
+        before = state.draws.get(event.draw.draw)
+        sections = {"draws": state.put(state.draws, event.draw.draw, view)}
+        message = {"t": "draw", "draw": view}
+        if before is not None and before["state"] == view["state"] == "open":
+            # Only more entries: the latest figure is enough.
+            self._hub.publish_latest(event.room, f"draw:{event.draw.draw}", message, sections=sections, once=event.id)
+        else:
+            self._hub.publish(event.room, message, tier=Tier.P0, sections=sections, once=event.id)
+
+    def _team(self, event: TeamChanged) -> None:
+        state, view = self._states[event.room], plain(event.team)
+        sections = {"teams": state.put(state.teams, event.team.team, view)}
+        message, key = {"t": "team", "team": view}, f"team:{event.team.team}"
+        self._hub.publish_latest(event.room, key, message, sections=sections, once=event.id)
 
     def answer(self, event: Any) -> asyncio.Future[int] | None:
         """One event of commerce that this process answers for: what a person is told of it is written down.

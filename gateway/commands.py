@@ -34,9 +34,10 @@ from gateway.schemas import (
     OrderLineBody,
     PinBody,
     Quantity,
-    SaleBody,
     Spend,
 )
+from gateway.schemas_base import Millis
+from gateway.schemas_moments import SaleBody, StartBody
 from gateway.schemas_payments import Payer, PaymentMethod, ProviderName
 
 Key = Annotated[str, Meta(min_length=1, max_length=KEY_CHARACTERS_MAX)]
@@ -94,9 +95,10 @@ class SaleCommand(Struct):
 class StartCommand(Struct):
     sale: Id
     countdown_s: Annotated[int, Meta(ge=0, le=COUNTDOWN_S_MAX)] = 10
+    at: Millis | None = None
 
 
-def _refusal(error: Exception) -> Exception:
+def refusal(error: Exception) -> Exception:
     """What the hub is told for an error of commerce or of the desk; anything else stays what it is."""
     if isinstance(error, CommerceError):
         return CommandRefused(error.code, error.message, error.retry_ms, **error.extra)
@@ -105,7 +107,7 @@ def _refusal(error: Exception) -> Exception:
     return error
 
 
-def _parse(kind: type[T], command: Mapping[str, Any]) -> T:
+def parse(kind: type[T], command: Mapping[str, Any]) -> T:
     """``command`` as ``kind``. Raises ``CommandRefused``."""
     try:
         return msgspec.convert(command, kind)
@@ -113,12 +115,12 @@ def _parse(kind: type[T], command: Mapping[str, Any]) -> T:
         raise CommandRefused("invalid", str(error)) from error
 
 
-def _body(kind: type[T], command: Mapping[str, Any]) -> T:
+def body_of(kind: type[T], command: Mapping[str, Any]) -> T:
     """The fields of ``command`` beside its id and name, as a body that refuses unknown fields."""
-    return _parse(kind, {name: value for name, value in command.items() if name not in {"id", "cmd"}})
+    return parse(kind, {name: value for name, value in command.items() if name not in {"id", "cmd"}})
 
 
-def _claims(context: CommandContext) -> Claims:
+def claims_of(context: CommandContext) -> Claims:
     member = context.member
     return Claims(
         person=member.person,
@@ -143,7 +145,7 @@ def _settle(
     if error is None:
         out.set_result(answer(done.result()))
     else:
-        out.set_exception(_refusal(error) if isinstance(error, Exception) else error)
+        out.set_exception(refusal(error) if isinstance(error, Exception) else error)
 
 
 def _passed(future: asyncio.Future[T], answer: Callable[[T], Mapping[str, Any]]) -> asyncio.Future[Mapping[str, Any]]:
@@ -157,35 +159,35 @@ def hub_commands(desk: Desk, audit: AuditTrail) -> dict[str, Handler]:
     """Handlers by command name."""
 
     def claim(context: CommandContext, command: Mapping[str, Any]) -> Awaitable[Mapping[str, Any]]:
-        body = _parse(ClaimCommand, command)
+        body = parse(ClaimCommand, command)
         try:
-            claimed = desk.claim_coupon(_claims(context), context.room, body.drop, body.key or KEYLESS)
+            claimed = desk.claim_coupon(claims_of(context), context.room, body.drop, body.key or KEYLESS)
             return _passed(claimed, lambda granted: {"coupon": asdict(coupon_answer(granted))})
         except (CommerceError, Problem) as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
 
     def hold(context: CommandContext, command: Mapping[str, Any]) -> Awaitable[Mapping[str, Any]]:
-        body = _parse(HoldCommand, command)
+        body = parse(HoldCommand, command)
         try:
-            held = desk.hold(_claims(context), context.room, body.sale, body.quantity, body.key, body.version)
+            held = desk.hold(claims_of(context), context.room, body.sale, body.quantity, body.key, body.version)
             return _passed(held, lambda granted: asdict(hold_answer(granted)))
         except (CommerceError, Problem) as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
 
     async def create_order(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
-        body = _parse(OrderCommand, command)
+        body = parse(OrderCommand, command)
         return {"order": order_answer(await desk.create_order(who, room, body, key=body.key))}
 
     async def pay_order(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
-        body = _parse(PayCommand, command)
+        body = parse(PayCommand, command)
         return paying_answer(await desk.pay(who, body.order, body.key, body))
 
     slow = {"order.create": create_order, "order.pay": pay_order}
     return {
         "coupon.claim": claim,
         "sale.hold": hold,
-        **{name: _guarded(call) for name, call in slow.items()},
-        **{name: _recorded(name, _guarded(call), audit) for name, call in _staff_calls(desk).items()},
+        **{name: guarded(call) for name, call in slow.items()},
+        **{name: recorded(name, guarded(call), audit) for name, call in _staff_calls(desk).items()},
     }
 
 
@@ -193,29 +195,30 @@ def _staff_calls(desk: Desk) -> dict[str, Call]:
     """What staff do with the shop, by command name."""
 
     async def pin(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
-        await desk.pin(who, room, _body(PinBody, command))
+        await desk.pin(who, room, body_of(PinBody, command))
         return {}
 
     async def unpin(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
-        await desk.unpin(who, room, _parse(ProductCommand, command).product)
+        await desk.unpin(who, room, parse(ProductCommand, command).product)
         return {}
 
     async def start_drop(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"drop": plain(await desk.start_drop(who, room, _body(DropBody, command)))}
+        return {"drop": plain(await desk.start_drop(who, room, body_of(DropBody, command)))}
 
     async def close_drop(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"drop": plain(await desk.close_drop(who, room, _parse(DropCommand, command).drop))}
+        return {"drop": plain(await desk.close_drop(who, room, parse(DropCommand, command).drop))}
 
     async def create_sale(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"sale": plain(await desk.create_sale(who, room, _body(SaleBody, command)))}
+        return {"sale": plain(await desk.create_sale(who, room, body_of(SaleBody, command)))}
 
     async def start_sale(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
-        body = _parse(StartCommand, command)
-        return {"sale": plain(await desk.start_sale(who, room, body.sale, body.countdown_s))}
+        body = parse(StartCommand, command)
+        start = StartBody(countdown_s=body.countdown_s, at=body.at)
+        return {"sale": plain(await desk.start_sale(who, room, body.sale, start))}
 
     def turn(verb: str) -> Call:
         async def turn_sale(who: Claims, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
-            return {"sale": plain(await desk.turn_sale(who, room, _parse(SaleCommand, command).sale, verb))}
+            return {"sale": plain(await desk.turn_sale(who, room, parse(SaleCommand, command).sale, verb))}
 
         return turn_sale
 
@@ -232,19 +235,19 @@ def _staff_calls(desk: Desk) -> dict[str, Call]:
     }
 
 
-def _guarded(call: Call) -> SlowHandler:
+def guarded(call: Call) -> SlowHandler:
     """A command that waits, with its errors in the hub's form."""
 
     async def run(context: CommandContext, command: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
-            return await call(_claims(context), context.room, command)
+            return await call(claims_of(context), context.room, command)
         except (CommerceError, Problem) as error:
-            raise _refusal(error) from error
+            raise refusal(error) from error
 
     return run
 
 
-def _recorded(name: str, run: SlowHandler, audit: AuditTrail) -> Handler:
+def recorded(name: str, run: SlowHandler, audit: AuditTrail) -> Handler:
     """A command of staff that leaves an entry in the audit trail when it was done."""
 
     async def run_and_record(context: CommandContext, command: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from msgspec.structs import asdict
@@ -16,9 +17,11 @@ from commerce.basket import DropTerms
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import Card, ProductView
 from commerce.domain.order import Delivery
-from commerce.errors import NotFound
+from commerce.domain.sale import SaleMode, SaleTerms
+from commerce.errors import NotFound, Refused
 from commerce.events import DropView, OrderView, SaleView
 from commerce.ledger import CouponGranted, HoldGranted
+from commerce.moments import Offer
 from commerce.payments import Paying
 from commerce.shop import Shop
 from gateway.auth import Claims
@@ -32,9 +35,9 @@ from gateway.schemas import (
     PinBody,
     PriceBody,
     ProductBody,
-    SaleBody,
     VariantBody,
 )
+from gateway.schemas_moments import PlanBody, SaleBody, StartBody
 from stream.directory import Directory
 
 
@@ -77,6 +80,8 @@ class Desk:
         self._attribution = attribution
         self._directory = directory
         self._clock = clock
+        self.live_only: set[str] = set()
+        """Sales that are for who is here while it is live, as the bridge hears of them."""
 
     def entered(self, who: Claims, room_id: str) -> Room:
         """The room, for one who belongs there. Raises ``Problem`` 403/404."""
@@ -122,7 +127,7 @@ class Desk:
             if units:
                 await self._shop.stock_up(room.merchant, sku, units, "first stock")
         await self._catalogue.put_on_shelf(room.merchant, room.id, product.product)
-        return await self._card(room, product.sku)
+        return await self.card(room, product.sku)
 
     async def add_variant(self, who: Claims, product: str, body: VariantBody, *, default: str = "") -> ProductView:
         """One more SKU of a product, without stock yet; ``default`` names the SKU that was there before."""
@@ -134,7 +139,7 @@ class Desk:
         """A new price with a new version: who still shows the old one is refused with the new."""
         room = self.run(who, room_id)
         view = await self._catalogue.set_price(room.merchant, product, body.price, body.list_price)
-        return await self._card(room, view.sku)
+        return await self.card(room, view.sku)
 
     async def start_drop(self, who: Claims, room_id: str, body: DropBody) -> DropView:
         room = self.run(who, room_id)
@@ -159,31 +164,28 @@ class Desk:
 
     async def create_sale(self, who: Claims, room_id: str, body: SaleBody) -> SaleView:
         room = self.run(who, room_id)
-        card = await self._card(room, body.sku)
+        card = await self.card(room, body.sku)
         shelf = next((one.list_price for one in card.variants if one.sku == body.sku), card.price)
-        return await self._shop.create_sale(
-            room.merchant,
-            room.id,
-            body.sku,
-            price=body.price,
-            list_price=shelf,
-            total=body.total,
-            per_person=body.per_person,
-            hold_s=body.hold_s,
-            length_s=body.length_s,
-        )
+        return await self._shop.moments.create_sale(room.merchant, room.id, offer_of(body, shelf))
 
-    async def _card(self, room: Room, sku: str) -> Card:
+    async def card(self, room: Room, sku: str) -> Card:
         """The shelf's card of ``sku``: only what the room shows can be sold in a flash. Raises ``Problem``."""
         for card in await self._catalogue.shelf(room.id, room.merchant):
             if card.sku == sku or any(variant.sku == sku for variant in card.variants):
                 return card
         raise Problem(404, "not_found", "this product is not on the room's shelf")
 
-    async def start_sale(self, who: Claims, room_id: str, sale: str, countdown_s: int) -> SaleView:
+    async def start_sale(self, who: Claims, room_id: str, sale: str, body: StartBody) -> SaleView:
         room = self.run(who, room_id)
         _here(room, (await self._shop.sale(sale)).room, "sale")
-        return await self._shop.start_sale(room.merchant, sale, countdown_s)
+        if body.at is not None:
+            return await self._shop.moments.start_at(room.merchant, sale, body.at)
+        return await self._shop.start_sale(room.merchant, sale, body.countdown_s)
+
+    async def reopen_sale(self, who: Claims, room_id: str, sale: str, length_s: int) -> SaleView:
+        room = self.run(who, room_id)
+        _here(room, (await self._shop.sale(sale)).room, "sale")
+        return await self._shop.moments.reopen(room.merchant, sale, length_s)
 
     async def turn_sale(self, who: Claims, room_id: str, sale: str, verb: str) -> SaleView:
         """Pause, resume or close a sale."""
@@ -201,7 +203,13 @@ class Desk:
         self, who: Claims, room_id: str, sale: str, quantity: int, key: str, version: int | None
     ) -> asyncio.Future[HoldGranted]:
         room = self.entered(who, room_id)
+        self.admitted(room, sale)
         return self._shop.hold(room.merchant, room.id, who.person, sale, quantity, key, version)
+
+    def admitted(self, room: Room, sale: str) -> None:
+        """Whether a sale's price is to be had now: a live-only one while the room is live. Raises Refused."""
+        if sale in self.live_only and not self._directory.info(room.id).live:
+            raise Refused("not_live", "this price is for who is here while it is live")
 
     async def create_order(self, who: Claims, room_id: str, basket: Basket, *, key: str) -> OrderView:
         """An order with the decision who brought this buyer, judged now and never again (A8)."""
@@ -250,6 +258,15 @@ class Desk:
 def drop_terms(body: CouponTermsBody, way: str = "drop") -> DropTerms:
     """The finer terms of a coupon, as commerce takes them."""
     return DropTerms(body.percent, body.stack, body.audience, body.issuer, way)
+
+
+def offer_of(body: SaleBody | PlanBody, list_price: int) -> Offer:
+    """What staff plan, with the shelf's price beside it."""
+    terms = SaleTerms(SaleMode(body.mode), live_only=body.live_only, enter_ms=body.enter_s * 1000)
+    if isinstance(body, SaleBody):
+        size, winners = body.team_size, body.team_winners
+        terms = replace(terms, team_size=size, team_winners=winners, team_ms=body.team_s * 1000)
+    return Offer(body.sku, body.price, list_price, body.total, body.per_person, body.hold_s, body.length_s, terms)
 
 
 def _here(room: Room, of_room: str, what: str) -> None:

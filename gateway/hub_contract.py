@@ -27,6 +27,15 @@ from gateway.commands import (
     SaleCommand,
     StartCommand,
 )
+from gateway.commands_moments import (
+    EnterCommand,
+    FollowCommand,
+    ReopenCommand,
+    SwitchCommand,
+    TeamCommand,
+    VoidCommand,
+    WaitCommand,
+)
 from gateway.schemas import (
     CardView,
     CouponAnswer,
@@ -37,9 +46,17 @@ from gateway.schemas import (
     OrderView,
     PinBody,
     RoomView,
+    StreamView,
+)
+from gateway.schemas_moments import (
+    DrawBody,
+    DrawView,
+    EnteredAnswer,
+    FollowAnswer,
     SaleBody,
     SaleView,
-    StreamView,
+    SeatAnswer,
+    TeamView,
 )
 from gateway.schemas_payments import PaymentView
 
@@ -67,6 +84,18 @@ class SaleGiven(Struct):
     sale: SaleView
 
 
+class DrawGiven(Struct):
+    draw: DrawView
+
+
+class ReservedGiven(Struct):
+    reserved: Count
+
+
+class PlaceGiven(Struct):
+    place: Count
+
+
 class RoomEvent(Struct, tag_field="t", tag="room"):
     """The room as it is: the first event of a connection. Sections with a default are missing until they are used."""
 
@@ -83,6 +112,8 @@ class RoomEvent(Struct, tag_field="t", tag="room"):
     shelf: list[CardView]
     sales: list[SaleView]
     drops: list[DropView]
+    draws: list[DrawView]
+    teams: list[TeamView]
     history: list[dict[str, Any]]
     rules: hub.RulesView | None = None
     pinned: hub.Said | None = None
@@ -124,6 +155,8 @@ class StockEvent(Struct, tag_field="t", tag="stock"):
     sale: str
     left: int
     state: str
+    waiting: int
+    reserved: int
 
 
 class ShelfEvent(Struct, tag_field="t", tag="shelf"):
@@ -150,6 +183,31 @@ class CouponEvent(Struct, tag_field="t", tag="coupon"):
 
 class OrderEvent(Struct, tag_field="t", tag="order"):
     order: OrderView
+    a: int
+
+
+class DrawEvent(Struct, tag_field="t", tag="draw"):
+    draw: DrawView
+    o: int | None = None
+
+
+class TeamEvent(Struct, tag_field="t", tag="team"):
+    team: TeamView
+    o: int | None = None
+
+
+class HoldEvent(Struct, tag_field="t", tag="hold"):
+    hold: str
+    sale: str
+    quantity: int
+    price: int
+    expires: int
+    why: str
+    a: int
+
+
+class ReminderEvent(Struct, tag_field="t", tag="reminder"):
+    sale: SaleView
     a: int
 
 
@@ -188,8 +246,20 @@ SHOP_COMMANDS: dict[str, Command] = {
     "sale.pause": (SaleCommand, SaleGiven),
     "sale.resume": (SaleCommand, SaleGiven),
     "sale.close": (SaleCommand, SaleGiven),
+    "sale.reopen": (ReopenCommand, SaleGiven),
+    "sale.remind": (SwitchCommand, ReservedGiven),
+    "sale.wait": (WaitCommand, PlaceGiven),
+    "sale.leave": (WaitCommand, PlaceGiven),
+    "draw.open": (DrawBody, DrawGiven),
+    "draw.void": (VoidCommand, DrawGiven),
+    "draw.enter": (EnterCommand, EnteredAnswer),
+    "team.join": (TeamCommand, SeatAnswer),
+    "follow": (FollowCommand, FollowAnswer),
 }
-FOR_VIEWERS = frozenset({"coupon.claim", "sale.hold", "order.create", "order.pay"})
+FOR_VIEWERS = frozenset(
+    {"coupon.claim", "sale.hold", "order.create", "order.pay", "sale.remind", "sale.wait", "sale.leave"}
+    | {"draw.enter", "team.join", "follow"}
+)
 COMMANDS: dict[str, Command] = {**hub.COMMANDS, **SHOP_COMMANDS}
 EVENTS: dict[str, type[Struct]] = {
     "room": RoomEvent,
@@ -205,6 +275,10 @@ EVENTS: dict[str, type[Struct]] = {
     "custom": CustomEvent,
     "coupon": CouponEvent,
     "order": OrderEvent,
+    "draw": DrawEvent,
+    "team": TeamEvent,
+    "hold": HoldEvent,
+    "reminder": ReminderEvent,
 }
 CLOSES: dict[CloseCode, str] = {
     CloseCode.INTERNAL: "our mistake",

@@ -35,7 +35,7 @@ def web_folder() -> Path:
 
 
 def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
-    """``/r/ROOM``, ``/host/ROOM``, ``/studio/ROOM``, ``/merchant``, ``/static`` and ``/miniprogram.zip``."""
+    """The pages of rooms, hosts, merchants and draws, ``/static`` and ``/miniprogram.zip``."""
     folder = web_folder()
 
     def page(name: str) -> Response:
@@ -60,6 +60,10 @@ def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
         headers = {"content-disposition": f'attachment; filename="{FOLDER}.zip"', "cache-control": "no-cache"}
         return Response(sample_archive(addresses.base, room), media_type="application/zip", headers=headers)
 
+    async def draw(request: Request) -> Response:
+        # Which draws there are the page asks the API, like any visitor.
+        return page("draw.html")
+
     async def root(request: Request) -> Response:
         return RedirectResponse("/merchant", 307)
 
@@ -70,6 +74,7 @@ def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
         Route("/studio/{room}", studio),
         Route("/merchant", merchant),
         Route("/miniprogram.zip", miniprogram),
+        Route("/draw/{draw}", draw),
         Mount("/static", _Static(directory=folder), name="static"),
     ]
 

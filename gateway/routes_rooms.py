@@ -25,12 +25,10 @@ from gateway.schemas import (
     RoomAnswer,
     RoomBody,
     RoomView,
-    SaleBody,
-    SaleView,
-    StartBody,
     StatsAnswer,
     StockBody,
 )
+from gateway.schemas_moments import SaleBody, SaleView, StartBody
 from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
@@ -85,6 +83,8 @@ def _room_basics(services: Services, desk: Desk, addresses: Addresses) -> list[O
             shelf=await services.catalogue.shelf(room.id),  # type: ignore[arg-type]
             sales=await services.shop.sales(room.id),  # type: ignore[arg-type]
             drops=await services.shop.drops(room.id),  # type: ignore[arg-type]
+            draws=await services.shop.moments.draws(room.id),  # type: ignore[arg-type]
+            teams=await services.shop.moments.teams(room.id),  # type: ignore[arg-type]
             viewers=counts.viewers,
             likes=counts.likes,
             play=PlayView(**addresses.play(call.base_url, room.id)),
@@ -183,8 +183,7 @@ def _sales(services: Services, desk: Desk) -> list[Operation]:
         return await desk.create_sale(call.who, call.path["room"], call.body)
 
     async def start_sale(call: Call) -> Any:
-        body: StartBody = call.body
-        return await desk.start_sale(call.who, call.path["room"], call.path["sale"], body.countdown_s)
+        return await desk.start_sale(call.who, call.path["room"], call.path["sale"], call.body)
 
     async def turn_sale(call: Call) -> Any:
         verb = call.path["verb"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from commerce.domain.coupon import GROUP_CHARACTERS_MAX, PERCENT_MAX
 from commerce.domain.order import (
@@ -19,28 +19,53 @@ from commerce.domain.order import (
 )
 from commerce.domain.pricing import COUPONS_MAX
 from commerce.domain.refund import REASON_CHARACTERS_MAX
-from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX, QUANTITY_MAX, UNITS_MAX
 from commerce.domain.webhook import URL_CHARACTERS_MAX
+from gateway.schemas_base import (
+    Body as Body,
+)
+from gateway.schemas_base import (
+    Cents as Cents,
+)
+from gateway.schemas_base import (
+    Id as Id,
+)
+from gateway.schemas_base import (
+    Label as Label,
+)
+from gateway.schemas_base import (
+    Link as Link,
+)
+from gateway.schemas_base import (
+    Millis as Millis,
+)
+from gateway.schemas_base import (
+    Name as Name,
+)
+from gateway.schemas_base import (
+    Price as Price,
+)
+from gateway.schemas_base import (
+    Quantity as Quantity,
+)
+from gateway.schemas_base import (
+    Seconds as Seconds,
+)
+from gateway.schemas_base import (
+    Stock as Stock,
+)
+from gateway.schemas_base import (
+    Title as Title,
+)
+from gateway.schemas_base import (
+    Token as Token,
+)
+from gateway.schemas_base import (
+    Units as Units,
+)
+from gateway.schemas_moments import DrawView, SaleView, TeamView
 
-Title = Annotated[str, Meta(min_length=1, max_length=60)]
-Name = Annotated[str, Meta(min_length=1, max_length=40)]
-Id = Annotated[str, Meta(min_length=1, max_length=64)]
-Cents = Annotated[int, Meta(ge=0, le=1_000_000_000, description="分, hundredths of a yuan")]
-Price = Annotated[int, Meta(ge=1, le=1_000_000_000, description="分, hundredths of a yuan")]
-Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
-Stock = Annotated[int, Meta(ge=0, le=100_000_000)]
-Units = Annotated[int, Meta(ge=1, le=UNITS_MAX)]
-Seconds = Annotated[int, Meta(ge=1, le=86_400)]
-Label = Annotated[str, Meta(max_length=60)]
-Link = Annotated[str, Meta(max_length=500)]
 Coupons = Annotated[list[Id], Meta(max_length=COUPONS_MAX)]
 Spend = Annotated[int, Meta(ge=0, le=1_000_000_000, description="spend at most so many points, or 分 of stored value")]
-Token = Annotated[str, Meta(max_length=64)]
-Millis = Annotated[int, Meta(ge=0, le=10**15, description="Unix milliseconds")]
-
-
-class Body(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A request body."""
 
 
 class GuestBody(Body, kw_only=True):
@@ -82,7 +107,7 @@ class ProductBody(Body, kw_only=True):
     kind: Literal["goods", "stored"] = "goods"
     bonus: Annotated[int, Meta(ge=0, le=1_000_000_000, description="分 that the shop adds to stored value")] = 0
     name: Annotated[str, Meta(max_length=60, description="of the first variant: 250 g, red …")] = ""
-    variants: Annotated[list[VariantBody], Meta(max_length=49)] = []
+    variants: Annotated[list[VariantBody], Meta(max_length=49)] = field(default_factory=list)
 
 
 class PriceBody(Body, kw_only=True):
@@ -120,19 +145,6 @@ class DropBody(CouponTermsBody, kw_only=True):
     valid_s: Annotated[int, Meta(ge=60, le=366 * 86_400)] = 7 * 86_400
 
 
-class SaleBody(Body, kw_only=True):
-    sku: Id
-    price: Price
-    total: Units
-    per_person: Quantity = 1
-    hold_s: Annotated[int, Meta(ge=1, le=HOLD_S_MAX, description="seconds in which a held unit must be paid")] = 300
-    length_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
-
-
-class StartBody(Body, kw_only=True):
-    countdown_s: Annotated[int, Meta(ge=0, le=COUNTDOWN_S_MAX)] = 10
-
-
 class OrderLineBody(Body, kw_only=True):
     sku: Id
     quantity: Quantity
@@ -151,9 +163,9 @@ class DeliveryBody(Body, kw_only=True):
 class OrderBody(Body, kw_only=True):
     room: Id
     hold: Id | None = None
-    lines: Annotated[list[OrderLineBody], Meta(max_length=LINES_MAX)] = []
+    lines: Annotated[list[OrderLineBody], Meta(max_length=LINES_MAX)] = field(default_factory=list)
     coupon: Id | None = None
-    coupons: Coupons = []
+    coupons: Coupons = field(default_factory=list)
     points: Spend = 0
     stored: Spend = 0
     delivery: DeliveryBody | None = None
@@ -184,7 +196,9 @@ class CodeBody(Body, kw_only=True):
 
 class WebhookBody(Body, kw_only=True):
     url: Annotated[str, Meta(min_length=1, max_length=URL_CHARACTERS_MAX)]
-    events: Annotated[list[Label], Meta(max_length=20, description="those of orders when left out")] = []
+    events: Annotated[list[Label], Meta(max_length=20, description="those of orders when left out")] = field(
+        default_factory=list
+    )
 
 
 class LinkBody(Body, kw_only=True):
@@ -314,26 +328,6 @@ class DropView(Struct):
     way: str = "drop"
 
 
-class SaleView(Struct):
-    sale: str
-    room: str
-    product: str
-    sku: str
-    title: str
-    image: str
-    price: int
-    list_price: int
-    version: int
-    state: str
-    opens: int | None
-    closes: int | None
-    total: int
-    left: int
-    per_person: int
-    hold_s: int
-    media_ms: int | None = None
-
-
 class RoomAnswer(Struct):
     room: RoomView
     stream: StreamView
@@ -341,6 +335,8 @@ class RoomAnswer(Struct):
     shelf: list[CardView]
     sales: list[SaleView]
     drops: list[DropView]
+    draws: list[DrawView]
+    teams: list[TeamView]
     viewers: int
     likes: int
     play: PlayView

@@ -2,9 +2,10 @@
 
     scheduled ──start──▶ countdown ──opens──▶ open ◀──▶ sold_out
                              │                 │
-                             └──── paused ◀────┘      any ──close, closes──▶ closed
+                             └──── paused ◀────┘      any ──close, closes──▶ closed ──reopen──▶ open
 
-The state is a function of the row and the time, so nobody has to be awake for a sale to open or close.
+A sale by draw has ``entering`` between its opening and its draw, which is the duty's (deadlines_sql). Otherwise the
+state is a function of the row and the time, so nobody has to be awake for a sale to open or close.
 """
 
 from dataclasses import dataclass
@@ -20,15 +21,44 @@ UNITS_MAX = 10_000_000
 """Units of one sale or SKU."""
 
 
+class SaleMode(StrEnum):
+    """How a sale gives its units out: to who comes first, by a draw, as prizes of a draw, or to teams."""
+
+    RUSH = "rush"
+    DRAW = "draw"
+    BAG = "bag"
+    TEAM = "team"
+
+
 class SaleState(StrEnum):
     """Where a sale is in its life."""
 
     SCHEDULED = "scheduled"
     COUNTDOWN = "countdown"
+    ENTERING = "entering"
     OPEN = "open"
     PAUSED = "paused"
     SOLD_OUT = "sold_out"
     CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class SaleTerms:
+    """How a sale gives its units out, where that is not simply to who comes first.
+
+    ``enter_ms`` is how long a draw takes entries. A team has ``team_size`` seats and ``team_ms`` to fill them;
+    ``team_winners`` of them get the goods (0: all). With ``live_only`` the price is for who is here while it is live.
+    """
+
+    mode: SaleMode = SaleMode.RUSH
+    live_only: bool = False
+    enter_ms: int = 0
+    team_size: int = 0
+    team_winners: int = 0
+    team_ms: int = 0
+
+
+FIRST_COME = SaleTerms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +89,17 @@ class SaleRow:
     paused_ms: int | None
     closed_ms: int | None
     announced: str
+    mode: str = "rush"
+    live_only: bool = False
+    waiting: int = 0
+    reserved: int = 0
+    plan: str | None = None
+    draw: str | None = None
+    enter_ms: int = 0
+    drawn_ms: int | None = None
+    team_size: int = 0
+    team_winners: int = 0
+    team_ms: int = 0
 
 
 def state_of(sale: SaleRow, now_ms: int) -> SaleState:
@@ -69,16 +110,21 @@ def state_of(sale: SaleRow, now_ms: int) -> SaleState:
         return SaleState.SCHEDULED
     if sale.paused_ms is not None:
         return SaleState.PAUSED
+    if now_ms < sale.opens_ms:
+        soon = sale.opens_ms - now_ms <= COUNTDOWN_S_MAX * 1000
+        return SaleState.COUNTDOWN if soon else SaleState.SCHEDULED
+    # However late it is drawn, entrants get their draw before the doors close.
+    if sale.enter_ms and sale.drawn_ms is None:
+        return SaleState.ENTERING
     if now_ms >= sale.closes_ms:
         return SaleState.CLOSED
-    if now_ms < sale.opens_ms:
-        return SaleState.COUNTDOWN
     return SaleState.OPEN if sale.free else SaleState.SOLD_OUT
 
 
 _CLOSED_DOORS = {
     SaleState.SCHEDULED: "not_open",
     SaleState.COUNTDOWN: "not_open",
+    SaleState.ENTERING: "by_draw",
     SaleState.PAUSED: "paused",
     SaleState.CLOSED: "closed",
 }
@@ -86,7 +132,13 @@ _CLOSED_DOORS = {
 
 def door(sale: SaleRow, now_ms: int) -> str | None:
     """The code with which a sale refuses everybody at this time, or None when it takes holds (or is sold out)."""
-    return _CLOSED_DOORS.get(state_of(sale, now_ms))
+    code = _CLOSED_DOORS.get(state_of(sale, now_ms))
+    return "by_team" if code is None and sale.mode == SaleMode.TEAM else code
+
+
+def draws_ms(sale: SaleRow) -> int | None:
+    """When the entries of a started sale by draw end."""
+    return sale.opens_ms + sale.enter_ms if sale.enter_ms and sale.opens_ms is not None else None
 
 
 def decide_hold(free: int, used: int, per_person: int, quantity: int) -> str | None:

@@ -4,6 +4,7 @@ import { rows } from "./api.js";
 import { $, copy, h, picture, put, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { HOST } from "./host_strings.js";
+import { moments } from "./host_moments.js";
 import { streamKeys } from "./host_keys.js";
 import { drawHealth } from "./host_health.js";
 import { keepRoom } from "./host_room.js";
@@ -22,6 +23,7 @@ import {
   when,
 } from "./i18n.js";
 import { LivePlayer } from "./player.js";
+import { MOMENTS } from "./moments_strings.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
 import { SiyuHub } from "./siyu.js";
 import { RoomStore } from "./store.js";
@@ -34,6 +36,7 @@ const SURE_MS = 4000;
 
 addStrings(HOST);
 addStrings(HOST_ROOM);
+addStrings(MOMENTS);
 
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const BASE = `/rooms/${encodeURIComponent(ROOM)}`;
@@ -78,6 +81,15 @@ function start() {
     order: $("order-rules"),
   });
   new ChatView({ store, list: $("lines"), more: $("newer"), actions: lineActions });
+  const plans = moments({
+    api,
+    base: BASE,
+    store,
+    now: () => hub.now(),
+    plans: $("plans"),
+    draws: $("draws"),
+    form: $("draw-form"),
+  });
   runs({
     api,
     base: BASE,
@@ -87,6 +99,7 @@ function start() {
     dropForm: $("drop-form"),
     sales: $("sales"),
     drops: $("drops"),
+    onPlanned: () => plans.read(),
   });
   streamKeys({
     api,

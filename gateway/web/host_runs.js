@@ -2,6 +2,7 @@
 
 import { h, put, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
+import { momentBody, momentFields, saleDetail, wireMomentFields } from "./host_moments.js";
 import { clock, money, onLanguage, t } from "./i18n.js";
 
 /** Ended sales and drops that stay listed. */
@@ -16,11 +17,14 @@ const GIVING_DAYS = 30;
  *   dropForm: HTMLFormElement, sales: HTMLElement, drops: HTMLElement}} desk `base`: "/rooms/ROOM"
  */
 export function runs(desk) {
-  const drawSales = () => draw(desk.sales, desk.store.sales, (sale) => saleRow(desk, sale), "host.noSales");
+  // A lucky bag's prizes are a sale, too; it has its row among the draws.
+  const shown = () => new Map([...desk.store.sales].filter(([, sale]) => sale.mode !== "bag"));
+  const drawSales = () => draw(desk.sales, shown(), (sale) => saleRow(desk, sale), "host.noSales");
   const drawDrops = () => draw(desk.drops, desk.store.drops, (drop) => dropRow(desk, drop), "host.noDrops");
   fillSaleForm(desk);
   fillDropForm(desk);
   desk.store.on("sales", drawSales);
+  desk.store.on("teams", drawSales);
   desk.store.on("drops", drawDrops);
   desk.store.on("shelf", () => fillProducts(desk));
   onLanguage(() => {
@@ -66,6 +70,11 @@ function saleRow(desk, sale) {
         ["pause", "host.pause"],
         ["close", "host.close"],
       ],
+      entering: [
+        ["pause", "host.pause"],
+        ["close", "host.close"],
+      ],
+      closed: sale.opens ? [["reopen", "host.reopen"]] : [],
       open: [
         ["pause", "host.pause"],
         ["close", "host.close"],
@@ -81,7 +90,7 @@ function saleRow(desk, sale) {
     "article.run",
     {
       "data-testid": "sale-run",
-      data: { sale: sale.sale, state: sale.state, until: (sale.state === "countdown" ? sale.opens : sale.closes) || 0 },
+      data: { sale: sale.sale, state: sale.state, until: until(sale) },
     },
     h(
       "div.run-head",
@@ -97,6 +106,7 @@ function saleRow(desk, sale) {
       bar(taken / sale.total),
       h("span.faint", {}, t("host.soldOf", { n: taken, total: sale.total })),
     ),
+    saleDetail(desk.store, sale),
     buttons.length > 0 &&
       h(
         "div.run-buttons",
@@ -104,6 +114,12 @@ function saleRow(desk, sale) {
         buttons.map(([verb, text]) => doer(t(text), turn(verb), { "data-testid": `sale-${verb}-${sale.sale}` })),
       ),
   );
+}
+
+/** What the row's clock counts down to. */
+function until(sale) {
+  const next = { scheduled: sale.opens, countdown: sale.opens, entering: sale.draws };
+  return (sale.state in next ? next[sale.state] : sale.closes) || 0;
 }
 
 function dropRow(desk, drop) {
@@ -154,6 +170,7 @@ function fillSaleForm(desk) {
     }),
     countField("host.length", "length_s", { required: true, value: "300", max: "86400" }),
     countField("host.hold", "hold_s", { required: true, value: "300", max: "1800" }),
+    momentFields(),
     h(
       "div.form-foot",
       {},
@@ -169,22 +186,32 @@ function fillSaleForm(desk) {
       ),
     ),
   );
+  wireMomentFields(form);
   onSend(form, async (button) => {
-    const sale = await desk.api.post(`${desk.base}/sales`, {
+    const { opens, at, rule, ...moment } = momentBody(form);
+    const offer = {
       sku: form.elements.sku.value,
       price: fen(form, "price"),
       total: whole(form, "total"),
       per_person: whole(form, "per_person"),
       hold_s: whole(form, "hold_s"),
       length_s: whole(form, "length_s"),
-    });
+      ...moment,
+    };
+    if (opens === "each") {
+      await desk.api.post(`${desk.base}/plans`, { ...offer, rule });
+      desk.onPlanned();
+      toast(t("host.saved"), "good");
+      return;
+    }
+    const sale = await desk.api.post(`${desk.base}/sales`, offer);
     desk.store.apply({ t: "sale", sale });
     if (button === "plan") {
       toast(t("host.saved"), "good");
       return;
     }
     const started = await desk.api.post(`${desk.base}/sales/${encodeURIComponent(sale.sale)}/start`, {
-      countdown_s: whole(form, "countdown_s"),
+      ...(opens === "at" ? { at } : { countdown_s: whole(form, "countdown_s") }),
     });
     desk.store.apply({ t: "sale", sale: started });
     toast(t("host.started"), "good");

@@ -33,6 +33,10 @@ export class RoomStore {
     this.sales = new Map();
     /** @type {Map<string, any>} */
     this.drops = new Map();
+    /** @type {Map<string, any>} */
+    this.draws = new Map();
+    /** @type {Map<string, any>} */
+    this.teams = new Map();
     /** @type {any[]} */
     this.lines = [];
     this.viewers = 0;
@@ -50,8 +54,8 @@ export class RoomStore {
   }
 
   /**
-   * @param {string} topic "room" "stream" "pins" "shelf" "sales" "drops" "viewers" "likes" "lines" (all) "line" (one new)
-   *   "left" (stock) "rules" "notice" (the pinned one) "poll" "questions"
+   * @param {string} topic "room" "stream" "pins" "shelf" "sales" "drops" "draws" "teams" "viewers" "likes" "lines" (all)
+   *   "line" (one new) "left" (stock) "rules" "notice" (the pinned one) "poll" "questions"
    * @param {(value?: any) => void} listener
    */
   on(topic, listener) {
@@ -85,6 +89,8 @@ export class RoomStore {
     this.shelf = listed(event.shelf);
     this.sales = keyed(event.sales, "sale");
     this.drops = keyed(event.drops, "drop");
+    this.draws = keyed(event.draws, "draw");
+    this.teams = keyed(event.teams, "team");
     this.viewers = event.viewers || 0;
     this.likes = event.likes || 0;
     this.rules = event.rules || null;
@@ -111,8 +117,8 @@ export class RoomStore {
 }
 
 /** All that a snapshot brings. */
-const TOPICS = ["room", "stream", "pins", "shelf", "sales", "drops", "viewers", "likes", "lines", "rules", "notice"].concat(
-  ["poll", "questions"],
+const TOPICS = ["room", "stream", "pins", "shelf", "sales", "drops", "draws", "teams", "viewers", "likes"].concat(
+  ["lines", "rules", "notice", "poll", "questions"],
 );
 
 /** @type {Record<string, (store: RoomStore, event: any) => void>} */
@@ -186,6 +192,14 @@ const APPLY = {
     store.drops.set(event.drop.drop, event.drop);
     store.changed("drops");
   },
+  draw: (store, event) => {
+    store.draws.set(event.draw.draw, event.draw);
+    store.changed("draws");
+  },
+  team: (store, event) => {
+    store.teams.set(event.team.team, event.team);
+    store.changed("teams");
+  },
   sale: (store, event) => {
     store.sales.set(event.sale.sale, event.sale);
     store.changed("sales");
@@ -194,6 +208,8 @@ const APPLY = {
     const sale = store.sales.get(event.sale);
     if (!sale) return;
     sale.left = event.left;
+    sale.waiting = event.waiting;
+    sale.reserved = event.reserved;
     if (event.state) sale.state = event.state;
     store.changed("sales");
   },

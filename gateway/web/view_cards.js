@@ -165,7 +165,7 @@ export class CouponCard {
   }
 }
 
-const RANK = { open: 5, countdown: 4, paused: 3, sold_out: 2, scheduled: 1, closed: 0 };
+const RANK = { open: 5, entering: 5, countdown: 4, paused: 3, sold_out: 2, scheduled: 1, closed: 0 };
 /** A countdown this near its end is what the host talks about now: it stands before a sale that is open already. */
 const SOON_MS = 60000;
 
@@ -173,12 +173,12 @@ const SOON_MS = 60000;
 export class SaleCard {
   /**
    * @param {{place: HTMLElement, store: any, now: () => number, grab: (sale: any) => Promise<any>,
-   *   pay: (hold: any) => void, holds: Map<string, any>, done: Set<string>,
+   *   pay: (hold: any) => void, holds: Map<string, any>, done: Set<string>, wishes: any,
    *   onReleased: (hold: any) => void}} options `holds`: sale → {hold, sale, quantity, price, expires} of this person;
    *   `done`: the sales of which this person has all they may have
    */
-  constructor({ place, store, now, grab, pay, holds, done, onReleased }) {
-    Object.assign(this, { place, store, now, grab, pay, holds, done, onReleased });
+  constructor({ place, store, now, grab, pay, holds, done, wishes, onReleased }) {
+    Object.assign(this, { place, store, now, grab, pay, holds, done, wishes, onReleased });
     this.busy = false;
     this.seenClosed = new Map();
     this.drawn = "";
@@ -189,6 +189,8 @@ export class SaleCard {
     let best = null;
     for (const sale of this.store.sales.values()) {
       const held = this.holds.has(sale.sale);
+      // Prizes and groups have cards of their own; what this person holds is paid here.
+      if (!held && (sale.mode === "bag" || sale.mode === "team")) continue;
       if (sale.state === "closed" && !held && !this.recent(sale)) continue;
       const rank = (held ? 10 : this.rank(sale)) * 1e14 + (sale.opens || 0);
       if (!best || rank > best.rank) best = { sale, rank };
@@ -211,7 +213,8 @@ export class SaleCard {
   state(sale) {
     if (this.holds.has(sale.sale)) return "held";
     if (this.done.has(sale.sale) && sale.state === "open") return "done";
-    return sale.state === "countdown" && this.now() >= sale.opens ? "open" : sale.state;
+    if (sale.state !== "countdown" || this.now() < sale.opens) return sale.state;
+    return sale.mode === "draw" ? "entering" : "open";
   }
 
   draw() {
@@ -224,12 +227,14 @@ export class SaleCard {
     }
     const state = this.state(sale);
     // Stock changes many times a second: then only the bar moves, so that a finger on the button does not miss it.
-    const key = JSON.stringify([sale.sale, state, sale.title, sale.price, sale.version, this.busy, t("sale.tag")]);
+    const wish = this.wish(sale, state);
+    const shown = [sale.title, sale.price, sale.version, this.busy, wish?.text, t("sale.tag")];
+    const key = JSON.stringify([sale.sale, state, ...shown]);
     if (key !== this.drawn) this.build(sale, state);
     this.drawn = key;
     const share = sale.total ? sale.left / sale.total : 0;
     this.bar.style.setProperty("--share", String(Math.max(0, Math.min(1, share))));
-    this.left.textContent = t("sale.left", { left: sale.left, total: sale.total });
+    this.left.textContent = this.figures(sale, state);
     this.tick();
   }
 
@@ -238,7 +243,8 @@ export class SaleCard {
     this.left = h("span.stock-left");
     this.label = h("span.sale-label");
     this.time = h("span.time");
-    const limit = sale.per_person ? t("sale.limit", { n: sale.per_person }) : "";
+    const limits = [sale.per_person && t("sale.limit", { n: sale.per_person }), sale.live_only && t("sale.liveOnly")];
+    const limit = limits.filter(Boolean).join(" · ");
     put(
       this.place,
       h(
@@ -277,6 +283,12 @@ export class SaleCard {
         t("sale.pay"),
       );
     }
+    const wish = this.wish(sale, state);
+    if (wish) {
+      const press = { click: () => this.act(() => wish.act(sale)) };
+      const disabled = this.busy || !wish.act;
+      return h("button.grab", { type: "button", "data-testid": "sale-wish", disabled, on: press }, wish.text);
+    }
     const texts = { open: "sale.grab", countdown: "sale.wait", scheduled: "sale.wait" };
     const text = this.busy ? "sale.grabbing" : texts[state] || `sale.${state}`;
     const disabled = state !== "open" || this.busy;
@@ -287,12 +299,40 @@ export class SaleCard {
     );
   }
 
-  async tryGrab(sale) {
+  /** What can be wished for when nothing can be grabbed: a draw's ticket, a place in line, a reminder. */
+  wish(sale, state) {
+    const { wishes } = this;
+    if (state === "entering") {
+      const n = wishes.tickets.get(sale.draw);
+      return n ? { text: t("sale.entered", { n }) } : { text: t("sale.enter"), act: (one) => wishes.enterSale(one) };
+    }
+    if (state === "sold_out" && !this.done.has(sale.sale)) {
+      const n = wishes.places.get(sale.sale);
+      return n ? { text: t("sale.inLine", { n }) } : { text: t("sale.line"), act: (one) => wishes.wait(one) };
+    }
+    if (state === "scheduled" && sale.opens) {
+      if (wishes.reminded.has(sale.sale)) return { text: t("sale.reminded") };
+      return { text: t("sale.remind"), act: (one) => wishes.remind(one) };
+    }
+    return null;
+  }
+
+  figures(sale, state) {
+    if (state === "scheduled" && sale.reserved) return t("sale.reserved", { n: sale.reserved });
+    if (state === "sold_out") return sale.waiting ? t("sale.waiting", { n: sale.waiting }) : t("sale.returns");
+    return t("sale.left", { left: sale.left, total: sale.total });
+  }
+
+  tryGrab(sale) {
+    return this.act(() => this.grab(sale));
+  }
+
+  async act(does) {
     if (this.busy) return;
     this.busy = true;
     this.draw();
     try {
-      await this.grab(sale);
+      await does();
     } finally {
       this.busy = false;
       this.draw();
@@ -321,9 +361,10 @@ export class SaleCard {
       countdown: [t("sale.opens"), sale.opens],
       open: [t("sale.closes"), sale.closes],
       done: [t("sale.closes"), sale.closes],
-      scheduled: [t("sale.scheduled"), null],
+      entering: [t("sale.drawsIn"), sale.draws],
+      scheduled: [t("sale.scheduled"), sale.opens],
       paused: [t("sale.paused"), null],
-      sold_out: [t("sale.returns"), null],
+      sold_out: [t("sale.sold_out"), null],
       closed: [t("sale.closed"), null],
     }[state] || ["", null];
     this.label.textContent = label;

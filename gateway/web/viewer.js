@@ -17,10 +17,12 @@ import { hearts } from "./view_hearts.js";
 import { openMine } from "./view_me.js";
 import { openReplays, readShows } from "./view_replay.js";
 import { openShare } from "./view_share.js";
+import { DrawCard, TeamCard, Wishes } from "./view_moments.js";
 import { drawShelf, markLeft } from "./view_shelf.js";
 import { welcome } from "./view_wallet.js";
 import { STEPS, VIEWER } from "./viewer_strings.js";
 import { recall, remember } from "./memory.js";
+import { MOMENTS } from "./moments_strings.js";
 
 /** What the host says; sales and coupons are a race and wait for nobody's picture. */
 const AT_THE_FRAME = new Set(["pin", "unpin"]);
@@ -28,6 +30,7 @@ const TICK_MS = 250;
 
 addStrings(VIEWER);
 addStrings(STEPS);
+addStrings(MOMENTS);
 
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const REPLAY = new URLSearchParams(location.search).get("replay");
@@ -86,6 +89,8 @@ async function open() {
   hub.on("state", drawConnection);
   hub.on("coupon", (event) => couponCaught(event.coupon));
   hub.on("order", (event) => orderMoved(event.order));
+  hub.on("hold", (event) => wireCards.wishes?.given(event));
+  hub.on("reminder", (event) => toast(t("sale.soon", { title: event.sale.title }), "good"));
   hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));
   wireCards();
   hub.connect();
@@ -118,7 +123,18 @@ const frames = new MediaSchedule(() => player?.mediaMs() ?? null);
 function wireCards() {
   const now = () => hub.now();
   const coupon = new CouponCard({ place: $("coupon-place"), store, now, claim, caught });
+  const wishes = new Wishes({
+    hub: () => hub,
+    room: ROOM,
+    store,
+    keyFor,
+    settleKey,
+    forgetKey,
+    onHold: keepHold,
+    redraw: () => cards.forEach((card) => card.draw()),
+  });
   const sale = new SaleCard({
+    wishes,
     place: $("sale-place"),
     store,
     now,
@@ -130,16 +146,16 @@ function wireCards() {
   });
   pollCard({ place: $("poll-place"), store, hub, room: ROOM });
   const chat = new ChatView({ store, list: $("lines"), more: $("newer") });
-  setInterval(() => {
-    coupon.tick();
-    sale.tick();
-  }, TICK_MS);
+  const draw = new DrawCard({ place: $("draw-place"), store, now, wishes });
+  const team = new TeamCard({ place: $("team-place"), store, now, wishes });
+  const cards = [coupon, sale, draw, team];
+  setInterval(() => cards.forEach((card) => card.tick()), TICK_MS);
   onLanguage(() => {
-    coupon.draw();
-    sale.draw();
+    cards.forEach((card) => card.draw());
     chat.redraw();
   });
   wireCards.sale = sale;
+  wireCards.wishes = wishes;
 }
 
 async function claim(drop) {
@@ -176,10 +192,7 @@ async function grab(sale) {
     const answer = await hub.command("sale.hold", fields);
     forgetKey(name);
     const { hold: id, quantity, price, expires } = answer;
-    const hold = { hold: id, quantity, price, expires, sale: sale.sale, item: { ...sale } };
-    holds.set(sale.sale, hold);
-    saveHolds();
-    checkoutHold(hold);
+    keepHold({ hold: id, quantity, price, expires, sale: sale.sale, item: { ...sale } });
     report("card_click", sale.sku);
   } catch (error) {
     settleKey(name, error);
@@ -191,6 +204,15 @@ async function grab(sale) {
     }
     toast(explain(error), "error");
   }
+}
+
+/** A hold of this person's: kept over a reload, and paid next. */
+function keepHold(hold) {
+  if (holds.get(hold.sale)?.hold === hold.hold) return;
+  holds.set(hold.sale, hold);
+  saveHolds();
+  wireCards.sale.draw();
+  checkoutHold(hold);
 }
 
 /** One key per attempt: kept while the outcome is unknown, so that a second tap cannot hold a second unit. */

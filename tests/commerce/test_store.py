@@ -15,6 +15,7 @@ import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_ledger
 import commerce.tables_members
+import commerce.tables_moments
 import commerce.tables_people
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, open_store, sqlite_engine
@@ -25,6 +26,7 @@ assert commerce.tables_access
 assert commerce.tables_aftersale
 assert commerce.tables_accounts
 assert commerce.tables_members
+assert commerce.tables_moments
 assert commerce.tables_people
 
 

@@ -49,8 +49,10 @@ def test_the_last_unit_goes_to_one_and_the_others_see_that_it_is_gone(theatre: T
     quick.page.locator(f'{card} [data-testid="sale-grab"]').click()
     expect(quick.see("order-sheet")).to_be_visible()
     expect(slow.page.locator(card)).to_have_attribute("data-state", "sold_out")
-    expect(slow.page.locator(f'{card} [data-testid="sale-grab"]')).to_be_disabled()
+    expect(slow.page.locator(f'{card} [data-testid="sale-grab"]')).to_have_count(0)
     expect(slow.page.locator(card)).to_contain_text("Sold out")
+    slow.page.locator(f'{card} [data-testid="sale-wish"]').click()
+    expect(slow.page.locator(f'{card} [data-testid="sale-wish"]')).to_contain_text("No. 1 in line")
     # Closed without paying, the unit stays mine for its minute, over a reload too.
     quick.page.keyboard.press("Escape")
     quick.page.reload()

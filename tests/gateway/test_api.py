@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from commerce.store_sql import read_engine
-from gateway import schemas
+from gateway import schemas, schemas_moments
 from tests.gateway.rig import Rig, rig
 
 
@@ -82,7 +82,10 @@ async def test_answers_have_the_shape_that_the_contract_says(live: Rig) -> None:
     shapes: list[tuple[str, Any, str | None]] = [
         (f"/rooms/{room}", schemas.RoomAnswer, None),
         (f"/rooms/{room}/products", list[schemas.CardView], None),
-        (f"/rooms/{room}/sales", list[schemas.SaleView], None),
+        (f"/rooms/{room}/sales", list[schemas_moments.SaleView], None),
+        (f"/rooms/{room}/plans", list[schemas_moments.PlanView], live.shop.host_token),
+        (f"/rooms/{room}/draws", list[schemas_moments.DrawView], None),
+        (f"/rooms/{room}/teams", list[schemas_moments.TeamView], None),
         (f"/rooms/{room}/streams", schemas.StreamsAnswer, live.shop.host_token),
         (f"/rooms/{room}/stats", schemas.StatsAnswer, live.shop.host_token),
         ("/rooms", schemas.Page, live.shop.merchant_token),

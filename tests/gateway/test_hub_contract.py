@@ -159,6 +159,8 @@ async def run_the_shop(host: Visitor, ann: Visitor, server: LiveServer) -> None:
     await host.ask("sale.pause", sale=sale)
     await host.ask("sale.resume", sale=sale)
     await host.ask("sale.close", sale=sale)
+    await host.ask("sale.reopen", sale=sale)
+    await run_the_moments(host, ann, card["sku"])
     await host.event("left")
     body = {"title": "new", "price": 100, "stock": 3}
     token = server.seed["host_token"]
@@ -169,6 +171,34 @@ async def run_the_shop(host: Visitor, ann: Visitor, server: LiveServer) -> None:
     event = await asyncio.to_thread(server.call, "POST", f"/rooms/{server.room}/events", told, token=token)
     assert event.status_code == 200
     await ann.event("custom")
+
+
+async def run_the_moments(host: Visitor, ann: Visitor, sku: str) -> None:
+    """Reminders, lines, draws and groups."""
+    one = {"sku": sku, "price": 1, "total": 1, "hold_s": 1}
+    soon = (await host.ask("sale.create", **one))["sale"]["sale"]
+    await host.ask("sale.start", sale=soon, countdown_s=30)
+    await ann.ask("sale.remind", sale=soon)
+    await ann.event("reminder")
+    rare = (await host.ask("sale.create", **one, per_person=2))["sale"]["sale"]
+    await host.ask("sale.start", sale=rare, countdown_s=0)
+    await ann.ask("sale.hold", sale=rare, quantity=1, key="rare")
+    await ann.ask("sale.wait", sale=rare)
+    await ann.ask("sale.leave", sale=rare)
+    await ann.ask("sale.wait", sale=rare)
+    # The hold ends after a second, and goes to who waits: to herself.
+    await ann.event("hold")
+    bag = {"kind": "bag", "sku": sku, "winners": 1, "seconds": 3600, "task": "comment", "word": "福"}
+    draw = (await host.ask("draw.open", **bag))["draw"]["draw"]
+    await ann.ask("draw.enter", draw=draw, comment="来福气")
+    await ann.event("draw")
+    await host.ask("draw.void", draw=draw)
+    groups = {"sku": sku, "price": 1, "total": 2, "mode": "team", "team_size": 2, "team_s": 600}
+    offer = (await host.ask("sale.create", **groups))["sale"]["sale"]
+    await host.ask("sale.start", sale=offer, countdown_s=0)
+    await ann.ask("team.join", sale=offer, key="t")
+    await ann.event("team")
+    await ann.ask("follow", on=True)
 
 
 async def test_every_answer_and_every_event_is_as_promised(server: LiveServer) -> None:

@@ -19,7 +19,7 @@ async def live(tmp_path: Path) -> AsyncIterator[Rig]:
         yield running
 
 
-@pytest.mark.parametrize("path", ["/r/ROOM", "/host/ROOM", "/merchant"])
+@pytest.mark.parametrize("path", ["/r/ROOM", "/host/ROOM", "/merchant", "/draw/any"])
 async def test_a_page_comes_under_a_policy_that_lets_no_inline_script_run(live: Rig, path: str) -> None:
     answer = await live.client.get(path.replace("ROOM", live.shop.room), headers=BROWSER)
     assert answer.status_code == 200 and answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -46,7 +46,7 @@ async def test_a_room_that_is_not_there_is_told_to_a_program_as_problem_details(
 
 
 async def test_the_files_of_every_page_are_there(live: Rig) -> None:
-    for page in ("viewer.html", "host.html", "merchant.html", "missing.html"):
+    for page in ("viewer.html", "host.html", "merchant.html", "missing.html", "draw.html"):
         text = (await live.client.get(f"/static/{page}")).text
         names = [part.split('"')[0] for part in text.split('"/static/')[1:]]
         assert names, page

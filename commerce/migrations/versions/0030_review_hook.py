@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0030"
-down_revision: str | None = "0021"
+down_revision: str | None = "0009"
 branch_labels: str | None = None
 depends_on: str | None = None
 

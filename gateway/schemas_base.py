@@ -1,0 +1,27 @@
+"""What bodies and answers of the JSON API are made of: bounded scalars, and a body that refuses unknown fields."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from commerce.domain.sale import QUANTITY_MAX, UNITS_MAX
+
+Title = Annotated[str, Meta(min_length=1, max_length=60)]
+Name = Annotated[str, Meta(min_length=1, max_length=40)]
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+Cents = Annotated[int, Meta(ge=0, le=1_000_000_000, description="分, hundredths of a yuan")]
+Price = Annotated[int, Meta(ge=1, le=1_000_000_000, description="分, hundredths of a yuan")]
+Quantity = Annotated[int, Meta(ge=1, le=QUANTITY_MAX)]
+Stock = Annotated[int, Meta(ge=0, le=100_000_000)]
+Units = Annotated[int, Meta(ge=1, le=UNITS_MAX)]
+Seconds = Annotated[int, Meta(ge=1, le=86_400)]
+Label = Annotated[str, Meta(max_length=60)]
+Link = Annotated[str, Meta(max_length=500)]
+Token = Annotated[str, Meta(max_length=64)]
+Millis = Annotated[int, Meta(ge=0, le=10**15, description="Unix milliseconds")]
+
+
+class Body(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A request body."""
