@@ -5,6 +5,12 @@ from sqlalchemy import Connection, text
 from commerce.audit_aftersale_sql import Check
 from commerce.domain.draw import commitment, ranking, shares
 
+
+def _own(thing: str, of: str) -> str:
+    """What was had before its owner was found to be somebody known may be either's."""
+    return f"{thing}.person IN ({of}.person, (SELECT a.person FROM person_alias AS a WHERE a.alias = {of}.person))"
+
+
 MOMENTS = (
     Check(
         "waiting: an open sale has free units or people who wait, never both",
@@ -19,7 +25,7 @@ MOMENTS = (
         " FROM waiter WHERE state = 'waiting' GROUP BY sale) AS w ON w.sale = s.id"
         " WHERE s.waiting <> coalesce(w.there, 0)"
         " UNION ALL SELECT w.sale, w.place, 0 FROM waiter AS w LEFT JOIN hold AS h ON h.id = w.hold AND h.sale = w.sale"
-        " AND h.person = w.person WHERE w.state = 'served' AND h.id IS NULL",
+        f" AND {_own('h', 'w')} WHERE w.state = 'served' AND h.id IS NULL",
     ),
     Check(
         "draws: entries and winners are numbered without a gap, and nobody has won before the draw",
@@ -34,8 +40,8 @@ MOMENTS = (
         "draws: each prize is a hold of the sale or a coupon of the packet, the winner's own",
         "SELECT count(*) AS prizes FROM draw_entry WHERE place IS NOT NULL",
         "SELECT e.draw, e.person, e.prize, d.kind FROM draw_entry AS e JOIN draw AS d ON d.id = e.draw"
-        " LEFT JOIN hold AS h ON h.id = e.prize AND h.person = e.person LEFT JOIN coupon AS c ON c.id = e.prize"
-        " AND c.person = e.person AND c.drop_id = d.id AND c.amount = e.amount"
+        f" LEFT JOIN hold AS h ON h.id = e.prize AND {_own('h', 'e')} LEFT JOIN coupon AS c ON c.id = e.prize"
+        f" AND {_own('c', 'e')} AND c.drop_id = d.id AND c.amount = e.amount"
         " WHERE (e.place IS NULL) <> (e.prize IS NULL)"
         " OR (e.place IS NOT NULL AND d.kind = 'packet' AND c.id IS NULL)"
         " OR (e.place IS NOT NULL AND d.kind <> 'packet' AND h.id IS NULL)"
@@ -62,7 +68,7 @@ MOMENTS = (
         "teams: each seat has the hold and the order that its state says",
         "SELECT count(*) AS seats FROM seat",
         "SELECT s.hold, s.team, s.state, h.state AS hold_state, o.status FROM seat AS s JOIN team AS t ON t.id = s.team"
-        " LEFT JOIN hold AS h ON h.id = s.hold AND h.person = s.person AND h.sale = t.sale"
+        f" LEFT JOIN hold AS h ON h.id = s.hold AND {_own('h', 's')} AND h.sale = t.sale"
         " LEFT JOIN orders AS o ON o.id = s.order_id WHERE h.id IS NULL"
         " OR (s.state = 'held' AND h.state <> 'held') OR (s.state = 'left' AND h.state NOT IN ('released', 'expired'))"
         " OR (s.state IN ('paid', 'refunded') AND (h.state <> 'sold' OR o.id IS NULL))"
@@ -72,7 +78,8 @@ MOMENTS = (
         "teams: nobody has more seats of an offer than the limit",
         "SELECT count(*) AS seats FROM seat WHERE state IN ('held', 'paid')",
         "SELECT t.sale, s.person, count(*) AS seats, a.per_person FROM seat AS s JOIN team AS t ON t.id = s.team"
-        " JOIN sale AS a ON a.id = t.sale WHERE s.state IN ('held', 'paid') GROUP BY t.sale, s.person, a.per_person"
+        " JOIN sale AS a ON a.id = t.sale WHERE s.state IN ('held', 'paid') AND s.person NOT IN"
+        " (SELECT elder FROM merge_journal WHERE undone_ms IS NULL) GROUP BY t.sale, s.person, a.per_person"
         " HAVING count(*) > a.per_person",
     ),
     Check(

@@ -30,13 +30,15 @@ class Moved:
     table: str
     key: str
     unless: str = ""
+    scoped: bool = True
+    """Whether the table names the merchant. A person is of one anyhow."""
 
     @property
     def take(self) -> TextClause:
         """Move all of a person's rows; gives their keys."""
+        scope = " AND merchant = :merchant" if self.scoped else ""
         return text(
-            f"UPDATE {self.table} SET person = :elder WHERE merchant = :merchant AND person = :younger{self.unless}"
-            f" RETURNING {self.key}"
+            f"UPDATE {self.table} SET person = :elder WHERE person = :younger{scope}{self.unless} RETURNING {self.key}"
         )
 
     @property
@@ -67,6 +69,26 @@ MOVED = (
         "day",
         " AND NOT EXISTS (SELECT 1 FROM sign_in AS o"
         " WHERE o.merchant = sign_in.merchant AND o.person = :elder AND o.day = sign_in.day)",
+    ),
+    *(
+        Moved(
+            table,
+            key,
+            f" AND NOT EXISTS (SELECT 1 FROM {table} AS o WHERE o.{key} = {table}.{key} AND o.person = :elder)",
+            scoped=False,
+        )
+        for table, key in (
+            ("reminder", "subject"),
+            ("waiter", "sale"),
+            ("draw_entry", "draw"),
+            ("follower", "merchant"),
+        )
+    ),
+    Moved(
+        "seat",
+        "hold",
+        " AND NOT EXISTS (SELECT 1 FROM seat AS o WHERE o.team = seat.team AND o.person = :elder)",
+        scoped=False,
     ),
 )
 
