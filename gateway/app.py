@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -18,42 +17,22 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from chat.audit import AuditEntry, brief
-from chat.errors import TokenRefused
-from chat.hub import Hub
-from chat.member import Member
 from chat.message import JoinRequest, parse_since
-from commerce.access_sql import StreamAccess
-from commerce.attribution.service import Attribution
-from commerce.attribution.touches_sql import TouchLog, open_touch_log
+from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
-from commerce.distribution import Distribution
-from commerce.identity.people import People
-from commerce.identity.phone import Vault
-from commerce.identity.service import Identities
-from commerce.media_hook_sql import MediaHooks
-from commerce.payment import PaymentProvider
-from commerce.payment_none import NoProvider
-from commerce.payment_sandbox import SandboxProvider
 from commerce.personal_sql import PersonalEvents
-from commerce.review_hook_sql import ReviewHooks
-from commerce.sandbox_book import SANDBOX_FILE
-from commerce.shop import Shop
-from commerce.store_sql import Store, open_store
-from commerce.webhooks_sql import Webhooks
-from gateway.access import Access
+from commerce.store_sql import open_store
 from gateway.addresses import Addresses
 from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
-from gateway.auth import HOST_ROLES, Claims, TokenError, Tokens
+from gateway.auth import HOST_ROLES, Tokens
 from gateway.bills import BillFetcher
 from gateway.bridge import Bridge
-from gateway.bus import open_bus, open_nodes
+from gateway.bus import open_nodes
 from gateway.claiming import NodeDoors
 from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.clock import system_clock as system_clock
-from gateway.commands import hub_commands
-from gateway.commands_moments import moments_commands
 from gateway.config import Settings
 from gateway.desk import Desk
 from gateway.desk_moments import MomentsDesk
@@ -64,15 +43,22 @@ from gateway.following import Following
 from gateway.gate import FILES_RESERVE, RTMP_SHARE, Gate, Taken, refuse_stream
 from gateway.hub_contract import asyncapi
 from gateway.media import open_media
-from gateway.media_events import MediaEvents
 from gateway.members import member_of
 from gateway.metrics import Figures, HostFigures, LedgerFigures, render_metrics
 from gateway.nodes import Nodes
+from gateway.opening import (
+    authenticate,
+    open_access,
+    open_bridge,
+    open_hooks,
+    open_hub,
+    open_shop,
+    open_traffic,
+    open_webhooks,
+)
 from gateway.pages import Preflight, page_routes
-from gateway.payment_settings import Account, open_accounts
 from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.publish_hook import PublishHook
-from gateway.review_hook import ReviewDesk
 from gateway.room_events import RoomEvents
 from gateway.room_figures import RoomFigures
 from gateway.rooms import Room, Rooms
@@ -93,14 +79,11 @@ from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
 from gateway.routes_streams import stream_operations
-from gateway.secrets import Secrets, open_secrets
+from gateway.secrets import open_secrets
 from gateway.services import Services
 from gateway.stream_reports import StreamReports
 from gateway.streaming import Streaming, open_directory, open_slate
-from gateway.webhooks import WebhookSender
-from gateway.wechat import WechatApi
 from gateway.workers.part import Seat, WorkerPart, pull_limits
-from stream.directory import Directory
 from stream.ingest_pull import Puller
 
 logger = logging.getLogger("siyu.app")
@@ -148,15 +131,7 @@ class Application:
             fleet=worker,
             is_elsewhere=None if (part := worker or nodes) is None else part.is_elsewhere,
         )
-        self._following = Following(
-            services.catalogue,
-            services.rooms,
-            services.access,
-            bridge,
-            self.streaming.expel_revoked,
-            services.identities,
-            reread=(services.media_hooks.load, services.review.hooks.load),
-        )
+        self._following = _following(services, bridge, self.streaming)
         if worker is not None:
             worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
         self.reports = StreamReports(services, self.streaming)
@@ -376,6 +351,18 @@ def _operations(
     ]
 
 
+def _following(services: Services, bridge: Bridge, streaming: Streaming) -> Following:
+    return Following(
+        services.catalogue,
+        services.rooms,
+        services.access,
+        bridge,
+        streaming.expel_revoked,
+        services.identities,
+        reread=(services.media_hooks.load, services.review.hooks.load),
+    )
+
+
 def _shop_doors(services: Services) -> ShopDoors:
     return ShopDoors(
         services.settings,
@@ -399,154 +386,6 @@ def _worker_part(seat: Seat, services: Services, doors: ShopDoors, nodes: Nodes 
     return WorkerPart(seat, services.settings, services.directory, doors, clock=services.clock, nodes=nodes)
 
 
-def _authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Member:
-    """Who joins ``room_id`` with ``token``. Raises ``TokenRefused`` with the hub's close code."""
-    room = rooms.find(room_id)
-    if room is None:
-        raise TokenRefused(4404, "no such room")
-    try:
-        claims: Claims = tokens.read(token)
-    except TokenError as error:
-        raise TokenRefused(4401, str(error)) from error
-    if not claims.may_enter(room.id, room.merchant):
-        raise TokenRefused(4401, "this token is for another room")
-    return member_of(claims)
-
-
-def _open_shop(
-    settings: Settings, store: Store, secrets: Secrets, clock: Callable[[], int]
-) -> tuple[Shop, Callable[[], Awaitable[None]]]:
-    """The shop with its payment providers, and what ends them. Raises ``SettingsError``."""
-    accounts: list[Account] = []
-    if settings.payments is not None:
-        accounts = open_accounts(settings.payments, public_url=settings.public_url, clock=clock)
-    sandbox = None
-    if settings.sandbox_payments:
-        sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock, book=settings.data / SANDBOX_FILE)
-    providers: list[PaymentProvider] = [*accounts, *([] if sandbox is None else [sandbox])] or [NoProvider()]
-    shop = Shop(store, clock=clock, provider=providers[0], providers=providers[1:], database_time=True)
-    if sandbox is not None:
-        sandbox.deliver_to(shop.settle)
-
-    async def end() -> None:
-        for provider in (*accounts, *([] if sandbox is None else [sandbox])):
-            await provider.aclose()
-
-    return shop, end
-
-
-def _open_hub(
-    settings: Settings,
-    authenticate: Callable[[str, str], Member],
-    desk: Desk,
-    shop: Shop,
-    audit: RoomAudit,
-    bans: Bans,
-    personal: PersonalEvents,
-    review: ReviewDesk,
-    clients: Clients,
-    clock: Callable[[], int],
-) -> Hub:
-    """The hub with the shop's commands; each start of the process is an epoch of its own."""
-
-    async def say(room: str, member: Member, text: str) -> None:
-        await hub.order(room, member, "chat.send", {"text": text})
-
-    moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say)
-    hub = Hub(
-        authenticate=authenticate,
-        commands={**hub_commands(desk, audit), **moments},
-        clock=clock,
-        broker=open_bus(settings),
-        epoch=os.urandom(6).hex(),
-        audit=audit,
-        ban_store=bans,
-        personal_store=personal,
-        others_wait=lambda: shop.ledger.waiting > 0,
-        review=review,
-        network=clients.network,
-    )
-    return hub
-
-
-def _open_bridge(services: Services, bans: Bans) -> Bridge:
-    """What carries events of streams and the shop to the hub."""
-    return Bridge(
-        hub=services.hub,
-        directory=services.directory,
-        catalogue=services.catalogue,
-        shop=services.shop,
-        attribution=services.attribution,
-        rooms=services.rooms,
-        shows=services.media,
-        clips=services.media.clips,
-        clock=services.clock,
-        bans=bans,
-        audit=services.audit,
-        live_only=services.desk.live_only,
-    )
-
-
-class _Traffic(NamedTuple):
-    """Who comes, who is who, whose customer, what that earns, and WeChat's word for it: fields of ``Services``."""
-
-    attribution: Attribution
-    people: People
-    identities: Identities
-    distribution: Distribution
-    wechat: WechatApi
-
-    async def close(self) -> None:
-        """Write what waits."""
-        await self.wechat.aclose()
-        await self.attribution.binder.close()
-        await self.people.close()
-
-
-async def _open_traffic(
-    settings: Settings, store: Store, touches: TouchLog, shop: Shop, secrets: Secrets, clock: Callable[[], int]
-) -> _Traffic:
-    identities = Identities(store, shop.ledger, shop.aliases, Vault(secrets.key("people")), clock=clock)
-    await identities.follow()
-    attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
-    return _Traffic(
-        attribution,
-        People(store, touches, clock=clock),
-        identities,
-        Distribution(store, shop.ledger, attribution.binder, clock=clock),
-        WechatApi(settings.wechat_api, clock=clock),
-    )
-
-
-async def _open_hooks(
-    store: Store, sender: WebhookSender, rooms: Rooms, clock: Callable[[], int]
-) -> tuple[MediaHooks, ReviewDesk]:
-    """Whom merchants want to be asked before a broadcast, and before a line of chat is shown."""
-    media, review = MediaHooks(store, clock=clock), ReviewHooks(store, clock=clock)
-    await media.load()
-    await review.load()
-    return media, ReviewDesk(review, sender.outgoing, rooms, clock=clock)
-
-
-async def _open_access(
-    store: Store, secrets: Secrets, tokens: Tokens, rooms: Rooms, directory: Directory, clock: Callable[[], int]
-) -> Access:
-    """Who may publish and play."""
-    kept = StreamAccess(store, clock=clock)
-    access = Access(kept, secrets=secrets, tokens=tokens, rooms=rooms, directory=directory, clock=clock)
-    await access.load()
-    return access
-
-
-def _open_webhooks(
-    settings: Settings, store: Store, rooms: Rooms, clock: Callable[[], int]
-) -> tuple[Webhooks, WebhookSender, MediaEvents]:
-    """The merchants' webhooks: what is to be told, what sends it, and what makes events of streams and rooms of it."""
-    webhooks = Webhooks(store, clock=clock)
-    sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
-    return webhooks, sender, MediaEvents(webhooks, rooms, clock=clock, wake=sender.wake)
-
-
 async def open_application(
     settings: Settings,
     *,
@@ -565,21 +404,21 @@ async def open_application(
     catalogue = Catalogue(store, clock=clock)
     touches = open_touch_log(settings.database, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
-    shop, end_payments = _open_shop(settings, store, secrets, clock)
-    traffic = await _open_traffic(settings, store, touches, shop, secrets, clock)
+    shop, end_payments = open_shop(settings, store, secrets, clock)
+    traffic = await open_traffic(settings, store, touches, shop, secrets, clock)
     attribution = traffic.attribution
     tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock, now_person=shop.aliases.now)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
-    access = await _open_access(store, secrets, tokens, rooms, directory, clock)
+    access = await open_access(store, secrets, tokens, rooms, directory, clock)
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans, personal = RoomAudit(), Bans(store, clock=clock), PersonalEvents(store, clock=clock)
-    webhooks, sender, media_events = _open_webhooks(settings, store, rooms, clock)
-    media_hooks, review = await _open_hooks(store, sender, rooms, clock)
+    webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
+    media_hooks, review = await open_hooks(store, sender, rooms, clock)
     clients = Clients(settings)
-    hub = _open_hub(
-        settings, partial(_authenticate, tokens, rooms), desk, shop, audit, bans, personal, review, clients, clock
+    hub = open_hub(
+        settings, partial(authenticate, tokens, rooms), desk, shop, audit, bans, personal, review, clients, clock
     )
     services = Services(
         settings=settings,
@@ -607,7 +446,7 @@ async def open_application(
     )
     application = Application(
         services,
-        bridge=_open_bridge(services, bans),
+        bridge=open_bridge(services, bans),
         addresses=addresses,
         clients=clients,
         files=files,

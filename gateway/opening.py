@@ -1,0 +1,199 @@
+"""How the parts of a server are opened and wired; `gateway/app.py` puts them together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from chat.errors import TokenRefused
+from chat.hub import Hub
+from chat.member import Member
+from commerce.access_sql import StreamAccess
+from commerce.attribution.service import Attribution
+from commerce.attribution.touches_sql import TouchLog
+from commerce.bans_sql import Bans
+from commerce.distribution import Distribution
+from commerce.identity.people import People
+from commerce.identity.phone import Vault
+from commerce.identity.service import Identities
+from commerce.media_hook_sql import MediaHooks
+from commerce.payment import PaymentProvider
+from commerce.payment_none import NoProvider
+from commerce.payment_sandbox import SandboxProvider
+from commerce.personal_sql import PersonalEvents
+from commerce.review_hook_sql import ReviewHooks
+from commerce.sandbox_book import SANDBOX_FILE
+from commerce.shop import Shop
+from commerce.store_sql import Store
+from commerce.webhooks_sql import Webhooks
+from gateway.access import Access
+from gateway.audit import RoomAudit
+from gateway.auth import Claims, TokenError, Tokens
+from gateway.bridge import Bridge
+from gateway.bus import open_bus
+from gateway.client import Clients
+from gateway.clock import system_clock as system_clock
+from gateway.commands import hub_commands
+from gateway.commands_moments import moments_commands
+from gateway.config import Settings
+from gateway.desk import Desk
+from gateway.desk_moments import MomentsDesk
+from gateway.media_events import MediaEvents
+from gateway.members import member_of
+from gateway.payment_settings import Account, open_accounts
+from gateway.review_hook import ReviewDesk
+from gateway.rooms import Rooms
+from gateway.secrets import Secrets
+from gateway.services import Services
+from gateway.webhooks import WebhookSender
+from gateway.wechat import WechatApi
+from stream.directory import Directory
+
+
+def authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Member:
+    """Who joins ``room_id`` with ``token``. Raises ``TokenRefused`` with the hub's close code."""
+    room = rooms.find(room_id)
+    if room is None:
+        raise TokenRefused(4404, "no such room")
+    try:
+        claims: Claims = tokens.read(token)
+    except TokenError as error:
+        raise TokenRefused(4401, str(error)) from error
+    if not claims.may_enter(room.id, room.merchant):
+        raise TokenRefused(4401, "this token is for another room")
+    return member_of(claims)
+
+
+def open_shop(
+    settings: Settings, store: Store, secrets: Secrets, clock: Callable[[], int]
+) -> tuple[Shop, Callable[[], Awaitable[None]]]:
+    """The shop with its payment providers, and what ends them. Raises ``SettingsError``."""
+    accounts: list[Account] = []
+    if settings.payments is not None:
+        accounts = open_accounts(settings.payments, public_url=settings.public_url, clock=clock)
+    sandbox = None
+    if settings.sandbox_payments:
+        sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock, book=settings.data / SANDBOX_FILE)
+    providers: list[PaymentProvider] = [*accounts, *([] if sandbox is None else [sandbox])] or [NoProvider()]
+    shop = Shop(store, clock=clock, provider=providers[0], providers=providers[1:], database_time=True)
+    if sandbox is not None:
+        sandbox.deliver_to(shop.settle)
+
+    async def end() -> None:
+        for provider in (*accounts, *([] if sandbox is None else [sandbox])):
+            await provider.aclose()
+
+    return shop, end
+
+
+def open_hub(
+    settings: Settings,
+    authenticate: Callable[[str, str], Member],
+    desk: Desk,
+    shop: Shop,
+    audit: RoomAudit,
+    bans: Bans,
+    personal: PersonalEvents,
+    review: ReviewDesk,
+    clients: Clients,
+    clock: Callable[[], int],
+) -> Hub:
+    """The hub with the shop's commands; each start of the process is an epoch of its own."""
+
+    async def say(room: str, member: Member, text: str) -> None:
+        await hub.order(room, member, "chat.send", {"text": text})
+
+    moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say)
+    hub = Hub(
+        authenticate=authenticate,
+        commands={**hub_commands(desk, audit), **moments},
+        clock=clock,
+        broker=open_bus(settings),
+        epoch=os.urandom(6).hex(),
+        audit=audit,
+        ban_store=bans,
+        personal_store=personal,
+        others_wait=lambda: shop.ledger.waiting > 0,
+        review=review,
+        network=clients.network,
+    )
+    return hub
+
+
+def open_bridge(services: Services, bans: Bans) -> Bridge:
+    """What carries events of streams and the shop to the hub."""
+    return Bridge(
+        hub=services.hub,
+        directory=services.directory,
+        catalogue=services.catalogue,
+        shop=services.shop,
+        attribution=services.attribution,
+        rooms=services.rooms,
+        shows=services.media,
+        clips=services.media.clips,
+        clock=services.clock,
+        bans=bans,
+        audit=services.audit,
+        live_only=services.desk.live_only,
+    )
+
+
+class Traffic(NamedTuple):
+    """Who comes, who is who, whose customer, what that earns, and WeChat's word for it: fields of ``Services``."""
+
+    attribution: Attribution
+    people: People
+    identities: Identities
+    distribution: Distribution
+    wechat: WechatApi
+
+    async def close(self) -> None:
+        """Write what waits."""
+        await self.wechat.aclose()
+        await self.attribution.binder.close()
+        await self.people.close()
+
+
+async def open_traffic(
+    settings: Settings, store: Store, touches: TouchLog, shop: Shop, secrets: Secrets, clock: Callable[[], int]
+) -> Traffic:
+    identities = Identities(store, shop.ledger, shop.aliases, Vault(secrets.key("people")), clock=clock)
+    await identities.follow()
+    attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
+    return Traffic(
+        attribution,
+        People(store, touches, clock=clock),
+        identities,
+        Distribution(store, shop.ledger, attribution.binder, clock=clock),
+        WechatApi(settings.wechat_api, clock=clock),
+    )
+
+
+async def open_hooks(
+    store: Store, sender: WebhookSender, rooms: Rooms, clock: Callable[[], int]
+) -> tuple[MediaHooks, ReviewDesk]:
+    """Whom merchants want to be asked before a broadcast, and before a line of chat is shown."""
+    media, review = MediaHooks(store, clock=clock), ReviewHooks(store, clock=clock)
+    await media.load()
+    await review.load()
+    return media, ReviewDesk(review, sender.outgoing, rooms, clock=clock)
+
+
+async def open_access(
+    store: Store, secrets: Secrets, tokens: Tokens, rooms: Rooms, directory: Directory, clock: Callable[[], int]
+) -> Access:
+    """Who may publish and play."""
+    kept = StreamAccess(store, clock=clock)
+    access = Access(kept, secrets=secrets, tokens=tokens, rooms=rooms, directory=directory, clock=clock)
+    await access.load()
+    return access
+
+
+def open_webhooks(
+    settings: Settings, store: Store, rooms: Rooms, clock: Callable[[], int]
+) -> tuple[Webhooks, WebhookSender, MediaEvents]:
+    """The merchants' webhooks: what is to be told, what sends it, and what makes events of streams and rooms of it."""
+    webhooks = Webhooks(store, clock=clock)
+    sender = WebhookSender(webhooks, clock=clock, allow_private=settings.loopback)
+    return webhooks, sender, MediaEvents(webhooks, rooms, clock=clock, wake=sender.wake)
