@@ -1,5 +1,7 @@
 """Invariants of waiting lists, draws, group buys and deadlines."""
 
+# ruff: noqa: S608 - the queries are constants.
+
 from sqlalchemy import Connection, text
 
 from commerce.audit_aftersale_sql import Check

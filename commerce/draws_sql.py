@@ -253,6 +253,10 @@ def place_winners(batch: Batch, draw: str, won: Sequence[tuple[str, int, str]]) 
     batch.run_many(_PLACE, rows)
 
 
+_PLAIN = {"threshold": 0, "percent": 0, "stack": "", "reason": "", "issuer": ""}
+"""Terms of a packet's coupons: an amount off whatever is bought, alone, at the shop's own cost."""
+
+
 def _give_shares(batch: Batch, draw: DrawRow, entries: dict[str, str], order: list[str]) -> int:
     parts = shares(bytes.fromhex(draw.seed), list(entries), draw.pool, draw.winners, draw.least)
     lucky = [entries[ticket] for ticket in order[: draw.winners]]
@@ -260,7 +264,7 @@ def _give_shares(batch: Batch, draw: DrawRow, entries: dict[str, str], order: li
     expires_ms = batch.now_ms + draw.valid_ms
     won = list(zip(lucky, parts, coupons, strict=False))
     for person, amount, coupon in won:
-        given = {"merchant": draw.merchant, "drop": draw.id, "title": draw.title, "amount": amount, "threshold": 0}
+        given = {"merchant": draw.merchant, "drop": draw.id, "title": draw.title, "amount": amount, **_PLAIN}
         # One statement a coupon, as each has its own amount; a packet has some hundred shares, not thousands.
         batch.run(
             batch.texts.insert_coupons,
@@ -271,5 +275,8 @@ def _give_shares(batch: Batch, draw: DrawRow, entries: dict[str, str], order: li
         )
         view = CouponView(coupon, draw.id, draw.title, amount, 0, expires_ms, "unused")
         batch.emit(CouponClaimed(batch.mint(), draw.merchant, draw.room, batch.now_ms, person, view))
+    # Counted like those of a drop, so that one rule holds for all coupons.
+    counted = as_rows((person, 1, None) for person, _, _ in sorted(won))
+    batch.run(batch.texts.raise_quotas, rows=counted, scope=draw.id)
     place_winners(batch, draw.id, won)
     return len(won)

@@ -23,6 +23,7 @@ from commerce.errors import CommerceError, Conflict, NotFound, Refused
 from commerce.events import CouponClaimed, CouponView
 from commerce.ledger import EXPIRE_BATCH_MAX, Claim, CouponGranted, Hold, HoldGranted
 from commerce.ledger_batch_sql import Batch, as_rows
+from commerce.ledger_moments import JoinTeam
 from commerce.orders_sql import reclaim
 
 REFUSALS = {
@@ -53,13 +54,13 @@ def refusal(code: str, **extra: Any) -> Refused:
     return Refused(code, REFUSALS[code], **extra)
 
 
-class _Past:
+class Past:
     """What the people of one run had before: units taken, and the answers stored under their keys.
 
     Whoever is not in ``used`` never had anything of this sale or drop, so no key of theirs is stored either.
     """
 
-    def __init__(self, batch: Batch, merchant: str, scope: str, commands: Iterable[Hold | Claim]) -> None:
+    def __init__(self, batch: Batch, merchant: str, scope: str, commands: Iterable[Hold | Claim | JoinTeam]) -> None:
         commands = list(commands)
         people = {command.person for command in commands}
         used = batch.run(batch.texts.quotas, rows=as_rows(sorted(people)), scope=scope)
@@ -81,7 +82,7 @@ class _Past:
         for row in known:
             self.stored[row.person, row.key] = (row.hash, row.answer)
 
-    def repeat(self, command: Hold | Claim) -> str | int | None:
+    def repeat(self, command: Hold | Claim | JoinTeam) -> str | int | None:
         """What this command had before: the id of its effect, or its position in this run. Raises Conflict."""
         pair = (command.person, command.key)
         known = self.stored.get(pair) or self.fresh.get(pair)
@@ -118,7 +119,7 @@ def run_holds(batch: Batch, commands: Sequence[Hold]) -> list[Result]:
 
 
 def _hold_units(batch: Batch, sale: SaleRow, numbered: Sequence[tuple[int, Hold]], results: dict[int, Result]) -> None:
-    past = _Past(batch, sale.merchant, sale.id, (command for _, command in numbered))
+    past = Past(batch, sale.merchant, sale.id, (command for _, command in numbered))
     closed = door(sale, batch.now_ms)
     expires_ms = batch.now_ms + sale.hold_ms
     free = sale.free
@@ -252,7 +253,7 @@ def _give_coupons(
     numbered: Sequence[tuple[int, Claim]],
     results: dict[int, Result],
 ) -> None:
-    past = _Past(batch, drop.merchant, drop.id, (command for _, command in numbered))
+    past = Past(batch, drop.merchant, drop.id, (command for _, command in numbered))
     closed = drop_state(drop, batch.now_ms) is DropState.CLOSED
     left = _left(batch, drop)
     welcome = _audience(batch, drop, numbered)

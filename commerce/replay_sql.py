@@ -65,7 +65,8 @@ REPLAYS = (
         "drops by their coupons",
         ("issued",),
         "SELECT drop_id AS key, created_ms AS at, 1 AS issued FROM coupon ORDER BY created_ms",
-        "SELECT id AS key, issued FROM drop_",
+        # A red packet's coupons are its winners'.
+        "SELECT id AS key, issued FROM drop_ UNION ALL SELECT id, won FROM draw WHERE kind = 'packet'",
     ),
     Replay(
         "refunded money by refunds",

@@ -18,7 +18,7 @@ from commerce.errors import NotFound, Refused
 from commerce.holds_sql import release_holds
 from commerce.ledger import Refund
 from commerce.ledger_batch_sql import Batch, as_rows
-from commerce.ledger_hot_sql import refusal
+from commerce.ledger_hot_sql import Past, refusal
 from commerce.ledger_moments import JoinTeam, Seated
 from commerce.orders_sql import end_order
 from commerce.refunds_sql import refund_order
@@ -56,14 +56,15 @@ def join_team(batch: Batch, command: JoinTeam) -> Seated:
 
     Raises NotFound, Conflict, Refused (not_open, closed, paused, sold_out, limit, already, gone).
     """
-    stored = batch.replay(command.merchant, command.person, f"hold/{command.sale}", command.key, command.hash)
+    sale = batch.sales([command.sale]).get(command.sale)
+    if sale is None or (sale.merchant, sale.room, sale.mode) != (command.merchant, command.room, SaleMode.TEAM):
+        raise NotFound("no such group buy in this room")
+    past = Past(batch, sale.merchant, sale.id, [command])
+    stored = past.repeat(command)
     if stored is not None:
         row = batch.one(_HOLD, id=stored)
         assert row is not None
         return Seated(row.team, row.id, row.price, row.expires_ms)
-    sale = batch.sales([command.sale]).get(command.sale)
-    if sale is None or (sale.merchant, sale.room, sale.mode) != (command.merchant, command.room, SaleMode.TEAM):
-        raise NotFound("no such group buy in this room")
     closed = door(sale, batch.now_ms)
     if closed is not None and closed != "by_team":
         raise refusal(closed)
@@ -79,10 +80,10 @@ def join_team(batch: Batch, command: JoinTeam) -> Seated:
     if code is not None:
         raise Refused(code, "this group takes nobody more: join or open another one")
     expires_ms = min(batch.now_ms + sale.hold_ms, team.deadline_ms)
-    [hold] = grant_holds(batch, sale, [command.person], expires_ms)
+    asked = (command.key, command.hash, past.latest.get(command.person))
+    [hold] = grant_holds(batch, sale, [command.person], expires_ms, asked=asked)
     batch.run(_SIT, id=team.id)
     batch.run(_SEAT, hold=hold, team=team.id, person=command.person, now=batch.now_ms)
-    batch.remember(command.merchant, command.person, f"hold/{sale.id}", command.key, command.hash, hold)
     tell_team(batch, team.id)
     return Seated(team.id, hold, sale.price, expires_ms)
 

@@ -23,19 +23,33 @@ _REOPEN = text(
 _FREE = text("SELECT free FROM stock WHERE sku = :sku")
 
 
-def grant_holds(batch: Batch, sale: SaleRow, people: Sequence[str], expires_ms: int, why: str = "") -> list[str]:
+Asked = tuple[str | None, str | None, str | None]
+"""The key and hash of the request by which a hold is taken, and the same person's hold with a key before it."""
+
+
+def grant_holds(
+    batch: Batch,
+    sale: SaleRow,
+    people: Sequence[str],
+    expires_ms: int,
+    why: str = "",
+    asked: Asked = (None, None, None),
+) -> list[str]:
     """A hold of one unit for each of ``people`` (none twice), in their order; the holds' ids.
 
-    The caller has seen that the units are free and nobody is over the limit. ``why`` tells them so.
+    The caller has seen that the units are free and nobody is over the limit. ``why`` tells them so. What is given
+    without a request answers no key, so the chain of holds that do (decision 18) leads past it.
     """
     if not people:
         return []
     ids = batch.mint_many(len(people))
-    packed = as_rows((hold, person, "", "", 1, 0) for hold, person in zip(ids, people, strict=True))
+    key, body_hash, earlier = asked
+    packed = as_rows((hold, person, key, body_hash, 1, earlier) for hold, person in zip(ids, people, strict=True))
+    counted = as_rows((person, 1, key and hold) for person, hold in sorted(zip(people, ids, strict=True)))
     batch.run(_TAKE, id=sale.id, units=len(people))
     given = {"merchant": sale.merchant, "sale": sale.id, "sku": sale.sku, "price": sale.price}
     batch.run(batch.texts.insert_holds, rows=packed, expires_ms=expires_ms, **given)
-    batch.run(batch.texts.raise_quotas, rows=packed, scope=sale.id)
+    batch.run(batch.texts.raise_quotas, rows=counted, scope=sale.id)
     batch.sale_moved(sale.id)
     if why:
         for hold, person in zip(ids, people, strict=True):

@@ -35,7 +35,6 @@ from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.clock import system_clock as system_clock
 from gateway.config import Settings
 from gateway.desk import Desk
-from gateway.desk_moments import MomentsDesk
 from gateway.doors import Doors, ShopDoors, node_id
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response

@@ -131,7 +131,9 @@ _IDENTITY_AGAIN = text(
 )
 
 _HOLDS = text(
-    "UPDATE hold SET person = :elder WHERE person = :younger AND merchant = :merchant AND (key IS NOT NULL OR id IN"
+    "UPDATE hold SET person = :elder WHERE person = :younger AND merchant = :merchant AND (key IS NOT NULL"
+    # What was won or waited for was asked for by no key.
+    " OR order_id IS NULL OR id IN"
     " (SELECT h.id FROM orders AS o JOIN hold AS h ON h.order_id = o.id WHERE o.merchant = :merchant"
     " AND o.person = :younger)) RETURNING id"
 )

@@ -13,10 +13,12 @@ from sqlalchemy import text
 import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
+import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
 import commerce.tables_moments
 import commerce.tables_people
+import commerce.tables_traffic
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, open_store, sqlite_engine
 from commerce.tables import metadata
@@ -27,7 +29,9 @@ assert commerce.tables_aftersale
 assert commerce.tables_accounts
 assert commerce.tables_members
 assert commerce.tables_moments
+assert commerce.tables_identity
 assert commerce.tables_people
+assert commerce.tables_traffic
 
 
 def test_models_and_migrations_agree(tmp_path: Path) -> None:
