@@ -9,8 +9,11 @@ from commerce.domain.draw import commitment, ranking, shares
 
 
 def _own(thing: str, of: str) -> str:
-    """What was had before its owner was found to be somebody known may be either's."""
-    return f"{thing}.person IN ({of}.person, (SELECT a.person FROM person_alias AS a WHERE a.alias = {of}.person))"
+    """What was had before its owner was found to be somebody known may be either's, and stay so when that is undone."""
+    return (
+        f"({thing}.person IN ({of}.person, (SELECT a.person FROM person_alias AS a WHERE a.alias = {of}.person))"
+        f" OR {thing}.person IN (SELECT j.elder FROM merge_journal AS j WHERE j.younger = {of}.person))"
+    )
 
 
 MOMENTS = (

@@ -25,8 +25,9 @@ _ENTER = text(
 )
 _COUNT = text("UPDATE sale SET waiting = waiting + :units WHERE id = :id")
 _NEXT = text(
-    "SELECT w.person, coalesce(q.used, 0) AS used FROM waiter AS w LEFT JOIN quota AS q ON q.scope = w.sale"
-    " AND q.person = w.person WHERE w.sale = :sale AND w.state = 'waiting' ORDER BY w.place LIMIT :limit"
+    "SELECT w.person, coalesce(q.used, 0) AS used, coalesce(a.person, w.person) AS now FROM waiter AS w"
+    " LEFT JOIN quota AS q ON q.scope = w.sale AND q.person = w.person"
+    " LEFT JOIN person_alias AS a ON a.alias = w.person WHERE w.sale = :sale AND w.state = 'waiting' ORDER BY w.place LIMIT :limit"
 )
 _END = text("UPDATE waiter SET state = :state, hold = :hold WHERE sale = :sale AND person = :person")
 _QUOTA = text("SELECT used FROM quota WHERE scope = :scope AND person = :person")
@@ -49,7 +50,8 @@ def serve(batch: Batch, sale: SaleRow) -> None:
         found = batch.run(_NEXT, sale=sale.id, limit=free).all()
         if not found:
             return
-        people = [row.person for row in found if row.used < sale.per_person]
+        # Who goes on as another has that one's place.
+        people = [row.person for row in found if row.used < sale.per_person and row.now == row.person]
         holds = grant_holds(batch, sale, people, batch.now_ms + sale.hold_ms, "waiting")
         served = dict(zip(people, holds, strict=True))
         batch.run_many(

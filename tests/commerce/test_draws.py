@@ -80,8 +80,8 @@ def given_holds(events: list[Any], why: str) -> list[str]:
     return [event.person for event in events if isinstance(event, HoldGiven) and event.why == why]
 
 
-async def test_a_sale_by_draw_gives_its_units_to_who_the_published_seed_says(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_sale_by_draw_gives_its_units_to_who_the_published_seed_says(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await draw_sale(world)
         assert sale.state == "countdown" and sale.draw is not None
         promised = (await world.shop.moments.draw(sale.draw))[1]
@@ -187,8 +187,8 @@ async def test_a_bag_s_prizes_are_bought_for_a_fen_and_what_nobody_won_returns(a
         assert followed.followers == 1
 
 
-async def test_a_red_packet_gives_coupons_that_sum_to_no_more_than_its_pool(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_red_packet_gives_coupons_that_sum_to_no_more_than_its_pool(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         draw = await world.shop.moments.open_packet(MERCHANT, ROOM, "红包", 1_000, 4, 30, least=50)
         for n in range(9):
             await enter(world, draw.draw, f"p{n}")

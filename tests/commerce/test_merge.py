@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
+from commerce.events import HoldGiven
 from commerce.identity.aliases import Aliases
 from commerce.identity.phone import Vault, masked, read_phone
 from commerce.identity.rules import REVERIFY_MS, Known, Phone, Verdict, judge
@@ -77,6 +78,39 @@ async def test_a_merged_person_has_used_what_both_had(place: Place) -> None:
         await place.world.hold(sale, now, key="c")
     # A repeat of what the younger asked for before is known by the elder.
     assert (await place.world.hold(sale, now, key="b")).hold == held.hold
+
+
+async def test_what_somebody_waited_for_is_theirs_under_whichever_name(place: Place) -> None:
+    world = place.world
+    sale = (await world.sale(total=1, per_person=1)).sale
+    elder, younger = await place.person(), await place.person()
+    await world.hold(sale, "quick")
+    for person in (younger, elder):
+        await world.shop.moments.wait(MERCHANT, ROOM, person, sale)
+    world.clock.advance(301_000)
+    await world.shop.sweep()
+    [won] = [event for event in await world.told() if isinstance(event, HoldGiven)]
+    assert won.person == younger
+    merged = (await place.identities.merge(MERCHANT, elder, younger, "boss", "the same face")).merged
+    order = await world.shop.create_order(MERCHANT, ROOM, elder, "o", hold=won.hold)
+    assert (await world.shop.pay_order(MERCHANT, elder, order.order, "p")).status == "paid"
+    assert merged is not None
+    await place.identities.undo(MERCHANT, merged, "boss")
+
+
+async def test_who_waits_twice_and_is_one_is_served_once(place: Place) -> None:
+    world = place.world
+    sale = (await world.sale(total=2, per_person=1)).sale
+    elder, younger = await place.person(), await place.person()
+    for person in ("quick", "quicker"):
+        await world.hold(sale, person)
+    for person in (younger, elder):
+        await world.shop.moments.wait(MERCHANT, ROOM, person, sale)
+    await place.identities.merge(MERCHANT, elder, younger, "boss", "the same face")
+    world.clock.advance(301_000)
+    await world.shop.sweep()
+    assert [event.person for event in await world.told() if isinstance(event, HoldGiven)] == [elder]
+    assert (await world.shop.sale(sale)).left == 1
 
 
 async def test_what_both_bought_is_one_persons_and_the_payment_goes_on(place: Place) -> None:

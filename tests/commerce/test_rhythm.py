@@ -88,8 +88,8 @@ async def planned(world: World, total: int = 2, **terms: object) -> str:
     return plan.plan
 
 
-async def test_the_sale_of_a_moment_is_there_ahead_of_it_and_opens_at_its_second(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_the_sale_of_a_moment_is_there_ahead_of_it_and_opens_at_its_second(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         plan = await planned(world)
         await world.shop.sweep()
         assert await world.shop.sales(ROOM) == []
@@ -177,8 +177,8 @@ async def test_an_ended_plan_makes_no_more_sales(anywhere: Path | str) -> None:
             await world.shop.moments.create_plan(MERCHANT, ROOM, MON_WED_FRI, offer(mode=SaleMode.TEAM))
 
 
-async def test_who_asked_for_it_is_reminded_once_a_minute_before(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_who_asked_for_it_is_reminded_once_a_minute_before(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         moments = world.shop.moments
         plan = await planned(world)
         await moments.remind(MERCHANT, ROOM, "regular", plan)

@@ -71,8 +71,8 @@ async def test_a_team_is_full_with_its_nth_payment_and_only_then_ships(anywhere:
         assert (await team(world, first.team)).state == "full"
 
 
-async def test_a_team_that_is_not_full_in_time_gives_all_money_and_units_back(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_team_that_is_not_full_in_time_gives_all_money_and_units_back(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await offer(world)
         first = await join(world, sale.sale, "a")
         paid = await pay(world, "a", first.hold)

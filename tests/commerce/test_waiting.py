@@ -70,8 +70,8 @@ async def test_nobody_is_served_while_a_sale_stands_still_and_all_are_when_it_go
         assert await given(world) == [("b", "waiting")]
 
 
-async def test_a_closed_sale_has_no_line_and_reopens_with_what_it_gave_back(place: Path | str) -> None:
-    async with shop_world(place) as world:
+async def test_a_closed_sale_has_no_line_and_reopens_with_what_it_gave_back(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
         sale = await world.sale(3, 3)
         await world.hold(sale.sale, "a", 3)
         await wait(world, sale.sale, "b")
