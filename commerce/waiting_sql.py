@@ -27,7 +27,8 @@ _COUNT = text("UPDATE sale SET waiting = waiting + :units WHERE id = :id")
 _NEXT = text(
     "SELECT w.person, coalesce(q.used, 0) AS used, coalesce(a.person, w.person) AS now FROM waiter AS w"
     " LEFT JOIN quota AS q ON q.scope = w.sale AND q.person = w.person"
-    " LEFT JOIN person_alias AS a ON a.alias = w.person WHERE w.sale = :sale AND w.state = 'waiting' ORDER BY w.place LIMIT :limit"
+    " LEFT JOIN person_alias AS a ON a.alias = w.person"
+    " WHERE w.sale = :sale AND w.state = 'waiting' ORDER BY w.place LIMIT :limit"
 )
 _END = text("UPDATE waiter SET state = :state, hold = :hold WHERE sale = :sale AND person = :person")
 _QUOTA = text("SELECT used FROM quota WHERE scope = :scope AND person = :person")

@@ -14,10 +14,10 @@ from gateway.errors import Problem
 from gateway.members import member_of
 from gateway.schemas_moments import (
     DrawBody,
+    DrawEntryView,
     DrawView,
     EnteredAnswer,
     EntryBody,
-    EntryView,
     FollowAnswer,
     PlanBody,
     PlanView,
@@ -124,7 +124,7 @@ def _draws(services: Services, desk: MomentsDesk) -> list[Operation]:
         Operation("POST", room + "/{draw}/void", "Call a draw off", void_draw, HOST_ROLES, answer=DrawView),
         Operation("POST", entries, "Enter a draw", enter_draw, SIGNED_IN, EntryBody, EnteredAnswer, 201),
         Operation("GET", "/api/v1/draws/{draw}", "What a draw is recomputed from", prove_draw, answer=ProofAnswer),
-        Operation("GET", "/api/v1/draws/{draw}/entry", "One's own entry", read_entry, SIGNED_IN, answer=EntryView),
+        Operation("GET", "/api/v1/draws/{draw}/entry", "One's own entry", read_entry, SIGNED_IN, answer=DrawEntryView),
     ]
 
 

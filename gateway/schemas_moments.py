@@ -207,7 +207,7 @@ class ProofAnswer(Struct):
     tickets: list[TicketView]
 
 
-class EntryView(Struct):
+class DrawEntryView(Struct):
     """The caller's own entry; ``place`` and ``prize`` (a hold or a coupon) when it has won."""
 
     ticket: str
