@@ -194,7 +194,9 @@ class Connection(Socket):
             if received.opcode is Opcode.PING and waiting:
                 self.transport.write(waiting.pop(0))
             self._read_frame(received)
-        wire.writes[:0] = waiting
+        # A frame that broke the rules has ended our half: of what waited, nothing can be sent any more.
+        if not wire.eof_sent or b"" in waiting:
+            wire.writes[:0] = waiting
         self._write_wire()
 
     def _read_frame(self, received: Frame) -> None:

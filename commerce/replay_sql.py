@@ -78,15 +78,17 @@ REPLAYS = (
     Replay(
         "money of orders by the providers' notices",
         ("money",),
-        # What came for an order, less what went back; what is booked to go back and has not gone is still there. The
-        # part that stored value paid, and went back to it, never was at a provider.
+        # What came for an order, less what went back; what is booked to go back and has not gone is still there.
         "SELECT p.order_id AS key, e.received_ms AS at, e.amount AS money FROM payment_event AS e"
         " JOIN payment AS p ON p.id = e.payment AND p.provider = e.provider WHERE e.kind = 'paid'"
         " UNION ALL SELECT order_id, done_ms, stored - amount FROM refund WHERE state = 'done' ORDER BY 2",
-        f"SELECT o.id AS key, CASE WHEN o.status IN {_UNPAID} THEN 0 ELSE o.amount - o.stored - o.refunded"
-        " + coalesce(r.stored, 0) END + coalesce(r.owed, 0) AS money FROM orders AS o LEFT JOIN (SELECT order_id,"
-        " sum(stored) AS stored, sum(CASE state WHEN 'done' THEN 0 ELSE amount - stored END) AS owed FROM refund"
-        " GROUP BY order_id) AS r ON r.order_id = o.id",
+        # Stored value pays without a provider, and goes back without one.
+        f"SELECT o.id AS key, CASE WHEN o.status IN {_UNPAID} THEN 0"
+        " ELSE o.amount - o.stored - o.refunded + coalesce(r.stored, 0) END"
+        " + coalesce(r.owed, 0) AS money FROM orders AS o LEFT JOIN (SELECT order_id,"
+        " sum(CASE WHEN kind = 'order' THEN stored ELSE 0 END) AS stored,"
+        " sum(CASE WHEN state <> 'done' THEN amount - stored ELSE 0 END) AS owed"
+        " FROM refund GROUP BY order_id) AS r ON r.order_id = o.id",
         ("money",),
     ),
 )

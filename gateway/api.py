@@ -79,6 +79,8 @@ class Operation:
     body_bytes_max: int = BODY_BYTES_MAX
     by_hub: bool = False
     """Done by a command of the hub, which leaves its own entry in the audit trail."""
+    name: str = ""
+    """In the contract; the handler's, where that has one address alone."""
 
 
 class Api:
@@ -248,7 +250,7 @@ def _describe(operation: Operation, schema_of: Mapping[str, Any]) -> dict[str, A
         good["content"] = {"application/json": {"schema": schema_of[str(operation.answer)]}}
     out: dict[str, Any] = {
         "summary": operation.summary,
-        "operationId": operation.handler.__name__.strip("_"),
+        "operationId": operation.name or operation.handler.__name__.strip("_"),
         "responses": {str(operation.status): good, "default": {"description": "problem details", "content": problem}},
     }
     if parameters:

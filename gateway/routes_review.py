@@ -48,7 +48,11 @@ def review_operations(services: Services, desk: Desk) -> list[Operation]:
 
     who = frozenset({"merchant"})
     operations = []
-    for path, what in (("/api/v1/review-hook", "all rooms"), ("/api/v1/rooms/{room}/review-hook", "one room")):
+    places = (
+        ("/api/v1/review-hook", "all rooms", "review_hook"),
+        ("/api/v1/rooms/{room}/review-hook", "one room", "room_review_hook"),
+    )
+    for path, what, name in places:
         operations += [
             Operation(
                 "PUT",
@@ -58,8 +62,25 @@ def review_operations(services: Services, desk: Desk) -> list[Operation]:
                 who,
                 ReviewHookBody,
                 ReviewHookAnswer,
+                name=f"set_{name}",
             ),
-            Operation("GET", path, f"Who looks at chat lines: {what}", read_review_hook, who, answer=ReviewHookAnswer),
-            Operation("DELETE", path, f"Look at no lines any more: {what}", remove_review_hook, who, answer=Empty),
+            Operation(
+                "GET",
+                path,
+                f"Who looks at chat lines: {what}",
+                read_review_hook,
+                who,
+                answer=ReviewHookAnswer,
+                name=f"read_{name}",
+            ),
+            Operation(
+                "DELETE",
+                path,
+                f"Look at no lines any more: {what}",
+                remove_review_hook,
+                who,
+                answer=Empty,
+                name=f"remove_{name}",
+            ),
         ]
     return operations

@@ -376,18 +376,10 @@ class HealthView(Struct):
     advice: list[AdviceView]
 
 
-class StreamReport(Struct):
+class StreamReport(StreamView):
     """A stream in one piece; ``players`` by how they play."""
 
     room: str
-    live: bool
-    since: int | None
-    video: str | None
-    audio: str | None
-    width: int | None
-    height: int | None
-    media_ms: int | None
-    now: int
     players: dict[str, int]
     health: HealthView
 

@@ -134,6 +134,16 @@ async def test_a_binary_frame_is_closed_as_bad() -> None:
         assert (await ann.closed())[0] == 4400
 
 
+async def test_what_follows_a_bad_frame_at_once_is_not_answered(caplog: pytest.LogCaptureFixture) -> None:
+    async with running() as rig:
+        bare = await rig.bare()
+        bare.send(client_frame(b"{}", opcode=2) + client_frame(b"ping", opcode=9) + client_frame(b"ping", opcode=9))
+        assert await bare.closed() == 4400
+        bare.close()
+        await eventually(lambda: rig.hub.totals().closed_by_code.get(4400) == 1)
+    assert "Fatal error" not in caplog.text
+
+
 async def test_text_that_is_not_utf8_is_closed_as_bad() -> None:
     async with running() as rig:
         bare = await rig.bare()

@@ -14,7 +14,7 @@ from gateway.commands import hub_commands
 from gateway.routes_rooms import midnight_ms
 from tests.gateway.rig import Rig, rig
 
-COUPON = {"coupon", "title", "amount", "threshold", "expires"}
+COUPON = {"coupon", "title", "amount", "threshold", "expires", "percent"}
 ORDER = {"order", "status", "amount", "discount", "lines", "steps", "coupon", "created", "expires", "paid"}
 
 
