@@ -10,7 +10,6 @@ from gateway.schemas import Empty
 from gateway.schemas_hub import ReviewHookAnswer, ReviewHookBody
 from gateway.services import Services
 
-
 PLACES = (
     ("/api/v1/review-hook", "all rooms", "review_hook"),
     ("/api/v1/rooms/{room}/review-hook", "one room", "room_review_hook"),
