@@ -10,6 +10,11 @@ from gateway.schemas import Empty
 from gateway.schemas_hub import ReviewHookAnswer, ReviewHookBody
 from gateway.services import Services
 
+PLACES = (
+    ("/api/v1/review-hook", "all rooms", "review_hook"),
+    ("/api/v1/rooms/{room}/review-hook", "one room", "room_review_hook"),
+)
+
 
 def review_operations(services: Services, desk: Desk) -> list[Operation]:
     """Operations on review hooks."""
@@ -48,11 +53,7 @@ def review_operations(services: Services, desk: Desk) -> list[Operation]:
 
     who = frozenset({"merchant"})
     operations = []
-    places = (
-        ("/api/v1/review-hook", "all rooms", "review_hook"),
-        ("/api/v1/rooms/{room}/review-hook", "one room", "room_review_hook"),
-    )
-    for path, what, name in places:
+    for path, what, name in PLACES:
         operations += [
             Operation(
                 "PUT",

@@ -110,6 +110,9 @@ def test_a_webrtc_host_without_h264_is_seen_everywhere(tmp_path: Path) -> None:
         host = Vp8Host(server)
         wait_until(lambda: host.status, "an answer")
         assert host.status == 201
+        whep, sdp = f"{server.base}/whep/{server.room}", {"content-type": "application/sdp"}
+        # 409 until there is a picture; then it is the offer that is not good.
+        wait_until(lambda: httpx.post(whep, content="v=0", headers=sdp, timeout=60).status_code == 400, "a picture")
         viewer = WhepPlayer(server)
         try:
             wait_until(lambda: len(viewer.times["video"]) > 10 and len(viewer.times["audio"]) > 10, "picture and sound")
