@@ -132,7 +132,8 @@ class Application:
         )
         self._following = _following(services, bridge, self.streaming)
         if worker is not None:
-            worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
+            own = [*self.streaming.webrtc_routes.own_sessions(), services.media.own_picture()]
+            worker.attach(own, self.figures)
         self.reports = StreamReports(services, self.streaming)
         self.bills = BillFetcher(services.shop.reconciliation)
         self.gate = Gate(
@@ -154,7 +155,7 @@ class Application:
         self.asgi = Starlette(
             routes=[
                 *api.routes(),
-                *services.media.routes(doors.refuse),
+                *services.media.routes(doors.refuse, None if worker is None else worker.ask_owner),
                 *self._probes(contract),
                 *self.streaming.routes(),
                 *page_routes(services.rooms, addresses),
@@ -410,7 +411,8 @@ async def open_application(
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
     access = await open_access(store, secrets, tokens, rooms, directory, clock)
-    media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
+    sweeps = seat is None or seat.welcome.worker == 0
+    media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock, sweeps=sweeps)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
     audit, bans, personal = RoomAudit(), Bans(store, clock=clock), PersonalEvents(store, clock=clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
