@@ -39,7 +39,6 @@ from commerce.events import (
 )
 from commerce.shop import Shop
 from gateway.answers import order_answer
-from gateway.audit import RoomAudit
 from gateway.clips import ClipRequest
 from gateway.desk import stream_view
 from gateway.encode import plain
@@ -170,7 +169,6 @@ class Bridge:
         clips: ClipCutter,
         clock: Callable[[], int],
         bans: Bans,
-        audit: RoomAudit,
         live_only: set[str],
     ) -> None:
         """``live_only`` is kept up to date with the sales whose price is for who is here while it is live."""
@@ -186,7 +184,6 @@ class Bridge:
         self._attribution = attribution
         self._rooms = rooms
         self._bans = bans
-        self._audit = audit
         self._states: dict[str, RoomState] = {}
         self._due: dict[str, asyncio.TimerHandle] = {}
         self._turns: dict[str, asyncio.TimerHandle] = {}
@@ -261,7 +258,6 @@ class Bridge:
         """Take a room that is over from the hub."""
         if self._states.pop(room, None) is not None:
             self._hub.close_room(room)
-            self._audit.forget(room)
 
     def _open(self, room: Room, state: RoomState, bans: Sequence[Ban] = ()) -> None:
         self._states[room.id] = state
