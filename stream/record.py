@@ -82,7 +82,7 @@ class RecordStats:
     dropped_parts: int = 0
     dropped_bytes: int = 0
     failed: int = 0
-    """Streams that cannot be recorded: no H.264 and no AAC."""
+    """Streams that cannot be recorded: neither a picture that MP4 carries here, nor AAC."""
 
 
 class _Tape:
