@@ -52,6 +52,19 @@ _wire_log.setLevel(logging.WARNING)
 class _Wire(ServerProtocol):
     """The parser, with our close code for a message over the limit."""
 
+    between = True
+    """Whether all that was read ends with a frame's last byte, so that what comes next begins one."""
+
+    def receive_data(self, data: bytes | bytearray) -> None:
+        """Read on."""
+        self.between = False
+        super().receive_data(data)
+
+    def recv_frame(self, received: Frame) -> None:
+        """Take in a frame; called by the parser when its last byte was read."""
+        self.between = not self.reader.buffer
+        super().recv_frame(received)
+
     def fail(self, code: WireCode | int, reason: str = "") -> None:
         if code == WireCode.MESSAGE_TOO_BIG:
             code, reason = CloseCode.TOO_LONG, f"a message has at most {self.max_message_size} bytes"
@@ -146,6 +159,7 @@ class Connection(Socket):
         # the bytes after the head were kept back, so a fresh one starts at a frame's first byte.
         wire.parser = WireProtocol.parse(wire)
         next(wire.parser)
+        wire.between = True
         self.phase = Phase.OPEN
         # Who wants a shorter window than everybody's gets frames as they are, which the extension allows.
         if any(getattr(extension, "local_max_window_bits", 0) == zlib.MAX_WBITS for extension in wire.extensions):
@@ -182,6 +196,10 @@ class Connection(Socket):
 
     def _feed(self, data: bytes) -> None:
         wire = self._wire
+        if wire.between and self._buffer is None:
+            data = self._feed_plain(data)
+            if not data:
+                return
         wire.receive_data(data)
         events = wire.events_received()
         # The parser has read everything by now, and its pongs wait: each goes out before the answers to what came
@@ -198,6 +216,19 @@ class Connection(Socket):
         if not wire.eof_sent or b"" in waiting:
             wire.writes[:0] = waiting
         self._write_wire()
+
+    def _feed_plain(self, data: bytes) -> bytes:
+        """Act on the plain frames that `data` begins with, past the parser; return what is left for it."""
+        hub = self._hub
+        bytes_max = hub.limits.frame_bytes
+        start = 0
+        while (found := frame.whole_text(data, start, bytes_max)) is not None:
+            payload, start = found
+            hub.counters.frames_in += 1
+            self._read_message(payload)
+            if start == len(data) or self.phase is not Phase.OPEN:
+                return b""
+        return data[start:] if start else data
 
     def _read_frame(self, received: Frame) -> None:
         hub = self._hub
