@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from websockets.datastructures import Headers
+from websockets.exceptions import WebSocketException
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.frames import CloseCode as WireCode
 from websockets.frames import Frame, Opcode
@@ -49,8 +50,35 @@ _wire_log = logging.getLogger("chat.wire")
 _wire_log.setLevel(logging.WARNING)
 
 
+_SWITCHING = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+
+
 class _Wire(ServerProtocol):
     """The parser, with our close code for a message over the limit."""
+
+    between = True
+    """Whether all that was read ends with a frame's last byte, so that what comes next begins one."""
+
+    def receive_data(self, data: bytes | bytearray) -> None:
+        """Read on."""
+        self.between = False
+        super().receive_data(data)
+
+    def recv_frame(self, received: Frame) -> None:
+        """Take in a frame; called by the parser when its last byte was read."""
+        self.between = not self.reader.buffer
+        super().recv_frame(received)
+
+    def switch(self, request: Request) -> bytes:
+        """Open with a request that is in order; return the response. Raises WebSocketException for any other.
+
+        It is what `accept` and `send_response` make, less the date: nobody keeps a 101 (RFC 9110 section 6.6.1 asks
+        for it of 2xx to 4xx), and building it anew for each was an eighth of a join.
+        """
+        accept, extensions, _ = self.process_request(request)
+        self.state = State.OPEN
+        extra = "" if extensions is None else f"Sec-WebSocket-Extensions: {extensions}\r\n"
+        return f"{_SWITCHING}{accept}\r\n{extra}\r\n".encode("ascii")
 
     def fail(self, code: WireCode | int, reason: str = "") -> None:
         if code == WireCode.MESSAGE_TOO_BIG:
@@ -136,16 +164,17 @@ class Connection(Socket):
 
     def _accept(self, request: Request, rest: bytes) -> None:
         wire = self._wire
-        response = wire.accept(request)
-        wire.send_response(response)
-        if response.status_code != 101:
+        try:
+            out = wire.switch(request)
+        except WebSocketException:
+            wire.send_response(wire.accept(request))
             self._turn_away()
             return
-        out = b"".join(wire.data_to_send())
         # The parser that read the request holds it, headers and all, for as long as it lives (1–3 KB a connection);
         # the bytes after the head were kept back, so a fresh one starts at a frame's first byte.
         wire.parser = WireProtocol.parse(wire)
         next(wire.parser)
+        wire.between = True
         self.phase = Phase.OPEN
         # Who wants a shorter window than everybody's gets frames as they are, which the extension allows.
         if any(getattr(extension, "local_max_window_bits", 0) == zlib.MAX_WBITS for extension in wire.extensions):
@@ -182,6 +211,10 @@ class Connection(Socket):
 
     def _feed(self, data: bytes) -> None:
         wire = self._wire
+        if wire.between and self._buffer is None:
+            data = self._feed_plain(data)
+            if not data:
+                return
         wire.receive_data(data)
         events = wire.events_received()
         # The parser has read everything by now, and its pongs wait: each goes out before the answers to what came
@@ -198,6 +231,19 @@ class Connection(Socket):
         if not wire.eof_sent or b"" in waiting:
             wire.writes[:0] = waiting
         self._write_wire()
+
+    def _feed_plain(self, data: bytes) -> bytes:
+        """Act on the plain frames that `data` begins with, past the parser; return what is left for it."""
+        hub = self._hub
+        bytes_max = hub.limits.frame_bytes
+        start = 0
+        while (found := frame.whole_text(data, start, bytes_max)) is not None:
+            payload, start = found
+            hub.counters.frames_in += 1
+            self._read_message(payload)
+            if start == len(data) or self.phase is not Phase.OPEN:
+                return b""
+        return data[start:] if start else data
 
     def _read_frame(self, received: Frame) -> None:
         hub = self._hub

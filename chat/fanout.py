@@ -37,6 +37,10 @@ _CLOCK_STRIDE = 64
 """Sockets between two looks at the clock: 64 writes take about 0.3 ms."""
 
 
+_Missed = tuple[bytes, int, tuple[tuple[Tier, int], ...]]
+"""Frames one after the other, how many messages they hold, and how many of each tier are left out."""
+
+
 class Audience:
     """The sockets of one room, and the batches on their way to them."""
 
@@ -70,7 +74,7 @@ class Audience:
         self._cursor = -1
         self._again = False
         self._lap_number = 0
-        self._joined: dict[tuple[int, Tier], bytes] = {}
+        self._joined: dict[tuple[int, Tier | None], _Missed] = {}
 
     def add(self, connection: Sink) -> None:
         """Take in a socket that has the state after the newest batch."""
@@ -123,8 +127,7 @@ class Audience:
         connections = self.connections
         soft = self._limits.soft_bytes
         number = self.number
-        missed = self._missed(number - 1, Tier.P3)
-        messages = sum(self._log[-1].counts) if self._log else 0
+        missed, messages, _ = self._missed(number - 1, Tier.P3)
         written = 0
         cursor = min(self._cursor, len(connections) - 1)
         stop = cursor - sockets_max
@@ -166,7 +169,6 @@ class Audience:
         """Give one socket what it lacks, less the more it lags."""
         limits = self._limits
         size = connection.transport.get_write_buffer_size()
-        lacking = self._log[max(0, connection.seen + 1 - self._base) :]
         lowest: Tier | None
         if connection.skipping or size > limits.skip_bytes:
             lowest = None
@@ -175,13 +177,10 @@ class Audience:
         else:
             lowest = Tier.P2 if size > limits.soft_bytes else Tier.P3
         counters = self.counters
-        for batch in lacking:
-            for tier, count in zip(Tier, batch.counts, strict=True):
-                if lowest is None or tier > lowest:
-                    counters.dropped[tier] += count
-                else:
-                    counters.messages_out += count
-        data = self._missed(connection.seen, lowest) if lowest is not None else b""
+        data, messages, dropped = self._missed(connection.seen, lowest)
+        counters.messages_out += messages
+        for tier, count in dropped:
+            counters.dropped[tier] += count
         connection.seen = self.number
         if lowest is None and not connection.skipping:
             connection.skipping = True
@@ -191,14 +190,20 @@ class Audience:
             counters.bytes_out += len(data)
             connection.transport.write(data)
 
-    def _missed(self, seen: int, lowest: Tier) -> bytes:
-        """Return the frames of all batches after number `seen`, one after the other."""
+    def _missed(self, seen: int, lowest: Tier | None) -> _Missed:
+        """Return what there is after batch number `seen` for a socket that gets the tiers down to `lowest`."""
         key = (seen, lowest)
-        data = self._joined.get(key)
-        if data is None:
+        missed = self._joined.get(key)
+        if missed is None:
             lacking = self._log[max(0, seen + 1 - self._base) :]
-            data = self._joined[key] = b"".join(batch.frame(lowest) for batch in lacking)
-        return data
+            counts = {tier: sum(batch.counts[tier] for batch in lacking) for tier in Tier}
+            got = {tier for tier in Tier if lowest is not None and tier <= lowest}
+            missed = self._joined[key] = (
+                b"" if lowest is None else b"".join(batch.frame(lowest) for batch in lacking),
+                sum(counts[tier] for tier in got),
+                tuple((tier, count) for tier, count in counts.items() if count and tier not in got),
+            )
+        return missed
 
 
 class Fanout:

@@ -41,6 +41,7 @@ from chat.message import (
     Latest,
     Mute,
     Personal,
+    PreparedRefusal,
     Removal,
     RoomMessage,
     Section,
@@ -394,6 +395,8 @@ class Hub:
         """Run one command as a member, without an id; return the fields of its answer. Raises CommandRefused."""
         await self._enterable(room, member)
         result = self.dispatcher.handler(command)(CommandContext(room, member, self.clock()), args)
+        if isinstance(result, PreparedRefusal):
+            raise result.error
         return result if isinstance(result, Mapping) else await result
 
     async def attend(self, room: str) -> Channel:

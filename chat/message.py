@@ -273,10 +273,24 @@ def answer(number: int, fields: Mapping[str, Any]) -> bytes:
 
 def refusal(number: int, error: CommandRefused) -> bytes:
     """Return the answer to a command that was refused."""
-    body: dict[str, Any] = {**error.extra, "code": error.code, "message": error.message}
-    if error.retry_ms is not None:
-        body["retry_ms"] = error.retry_ms
-    return orjson.dumps({"re": number, "error": body})
+    return PreparedRefusal(error).to(number)
+
+
+class PreparedRefusal:
+    """A refusal that very many get, encoded once: a handler returns it where it would else raise."""
+
+    __slots__ = ("_end", "error")
+
+    def __init__(self, error: CommandRefused) -> None:
+        self.error = error
+        body: dict[str, Any] = {**error.extra, "code": error.code, "message": error.message}
+        if error.retry_ms is not None:
+            body["retry_ms"] = error.retry_ms
+        self._end = b',"error":%b}' % orjson.dumps(body)
+
+    def to(self, number: int) -> bytes:
+        """Return the answer to the command with that id."""
+        return b'{"re":%d%b' % (number, self._end)
 
 
 class JoinRequest(NamedTuple):

@@ -42,7 +42,9 @@ REQUEST_KEPT_MS = 48 * 3_600_000
 EVENT_KEPT_MS = 3_600_000
 """How long a delivered outbox row is kept, to look at after trouble."""
 LATCH_MS = 250
-"""A sold-out hint lapses after this, or when the next hold expires."""
+"""Of those whom a sold-out hint refuses, one asks the database after this; all do when the next hold expires …"""
+LATCH_KEPT_MS = 1_000
+"""… or when whoever asked has had no answer for so long: a batch takes milliseconds."""
 LATCH_HOLDERS_MAX = 20_000
 """People who hold units of a latched sale are let through (their repeats have answers); above it nothing is latched."""
 EXPIRE_BATCH_MAX = 500

@@ -17,7 +17,7 @@ from commerce.domain.ids import ENTROPY_BYTES, new_ids
 from commerce.domain.sale import SaleRow, SaleState, state_of
 from commerce.errors import Conflict
 from commerce.events import DropChanged, Event, SaleChanged, StockChanged
-from commerce.ledger import LATCH_HOLDERS_MAX, LATCH_MS
+from commerce.ledger import LATCH_HOLDERS_MAX, LATCH_KEPT_MS, LATCH_MS
 from commerce.ledger_text_sql import TEXTS
 from commerce.views_sql import drop_row, drop_view, sale_row, sale_view
 
@@ -41,7 +41,7 @@ def as_rows(values: Iterable[Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Latch:
-    """A hint that a sale or drop of this room refuses with ``code`` until ``lapses_ms``.
+    """A hint that a sale or drop of this room refuses with ``code`` until ``lapses_ms``; from ``again_ms`` on one asks.
 
     ``holders`` are the people who have something of it: their requests may be repeats and go to the ledger.
     """
@@ -50,6 +50,7 @@ class Latch:
     merchant: str
     room: str
     code: str
+    again_ms: int
     lapses_ms: int
     holders: frozenset[str]
 
@@ -209,12 +210,13 @@ class Batch:
 
     def _next_expiry(self) -> int:
         row = self.one(_NEXT_EXPIRY)
-        return self.now_ms + LATCH_MS if row is None else int(row.expires_ms)
+        return self.now_ms + LATCH_KEPT_MS if row is None else int(row.expires_ms)
 
     def _latch(self, outcome: Outcome, scope: str, merchant: str, room: str, code: str, lapses_ms: int) -> None:
-        lapses_ms = min(lapses_ms, self.now_ms + LATCH_MS)
+        lapses_ms = min(lapses_ms, self.now_ms + LATCH_KEPT_MS)
         if lapses_ms <= self.now_ms:
             return
+        again_ms = min(lapses_ms, self.now_ms + LATCH_MS)
         holders = self.run(_HOLDERS, scope=scope, limit=LATCH_HOLDERS_MAX + 1).scalars().all()
         if len(holders) <= LATCH_HOLDERS_MAX:
-            outcome.latches.append(Latch(scope, merchant, room, code, lapses_ms, frozenset(holders)))
+            outcome.latches.append(Latch(scope, merchant, room, code, again_ms, lapses_ms, frozenset(holders)))

@@ -25,6 +25,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic, sleep
 from typing import Any
 
+from msgspec import Struct, structs
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
@@ -38,6 +39,7 @@ from commerce.ledger import (
     BUSY_RETRY_MS,
     COMMIT_TRIES,
     GATHER_MS,
+    LATCH_MS,
     REQUESTS_WAITING_MAX,
     RESOLVE_PAUSE_S,
     RESOLVE_S,
@@ -131,7 +133,8 @@ class GroupCommitLedger:
             raise TypeError(f"the ledger has no rule for {type(command).__name__}")
         person = getattr(command, "person", None)
         if person is not None and (goes_on := self._now_person(person)) != person:
-            command = replace(command, person=goes_on)
+            change = structs.replace if isinstance(command, Struct) else replace
+            command = change(command, person=goes_on)
         future = loop.create_future()
         refused = self._refuse(command)
         if refused is not None:
@@ -141,24 +144,36 @@ class GroupCommitLedger:
         self._queue.put((command, future))
         return future
 
+    def latched(self, merchant: str, room: str, person: str, scope: str) -> str | None:
+        """The code with which a sale or drop refuses a person, as of a moment ago; None: ask the ledger."""
+        latch = self._latches.get(scope)
+        if latch is None or self._clock() >= latch.again_ms:
+            return None
+        if self._now_person(person) in latch.holders or merchant != latch.merchant or room != latch.room:
+            return None
+        return latch.code
+
+    def _ask_again(self, scope: str) -> None:
+        """Note that somebody whom a hint does not refuse asks now."""
+        latch, now_ms = self._latches.get(scope), self._clock()
+        if latch is None:
+            return
+        if now_ms >= latch.lapses_ms:
+            del self._latches[scope]
+        elif now_ms >= latch.again_ms:
+            # The hundreds that come in a rush until this one is answered need not ask as well.
+            self._latches[scope] = replace(latch, again_ms=min(now_ms + LATCH_MS, latch.lapses_ms))
+
     def _refuse(self, command: Any) -> CommerceError | None:
-        if self._latches:
-            latch = None
-            if type(command) is Hold:
-                latch = self._latches.get(command.sale)
-            elif type(command) is Claim:
-                latch = self._latches.get(command.drop)
-            if latch is not None and self._latched(latch, command):
-                return refusal(latch.code)
+        if self._latches and type(command) in (Hold, Claim):
+            scope = command.sale if type(command) is Hold else command.drop
+            code = self.latched(command.merchant, command.room, command.person, scope)
+            if code is not None:
+                return refusal(code)
+            self._ask_again(scope)
         if self._thread is None or self._waiting >= self._waiting_max:
             return Busy(retry_ms=BUSY_RETRY_MS)
         return None
-
-    def _latched(self, latch: Latch, command: Hold | Claim) -> bool:
-        if self._clock() >= latch.lapses_ms:
-            del self._latches[latch.scope]
-            return False
-        return command.person not in latch.holders and command.merchant == latch.merchant and command.room == latch.room
 
     # --- the writer's thread -------------------------------------------------------------------------------------
 
@@ -338,8 +353,9 @@ class GroupCommitLedger:
             self._latches.pop(scope, None)
         for latch in outcome.latches:
             # By this process's own clock: a hint must not last because two clocks differ.
-            lapses_ms = self._clock() + latch.lapses_ms - outcome.now_ms
-            self._latches[latch.scope] = replace(latch, lapses_ms=lapses_ms)
+            ahead_ms = self._clock() - outcome.now_ms
+            again_ms, lapses_ms = latch.again_ms + ahead_ms, latch.lapses_ms + ahead_ms
+            self._latches[latch.scope] = replace(latch, again_ms=again_ms, lapses_ms=lapses_ms)
         for (_, future), result in zip(requests, results, strict=True):
             if future.done():
                 continue

@@ -204,6 +204,10 @@ class Shop:
             return self._failed(Invalid(KEY_RULE))
         return self.ledger.submit(Hold(merchant, room, person, sale, quantity, key, f"{quantity}/{version}", version))
 
+    def latched(self, merchant: str, room: str, person: str, scope: str, key: str) -> str | None:
+        """The code with which `hold` or `claim_coupon` would fail at once, as nothing is left; None: ask them."""
+        return self.ledger.latched(merchant, room, person, scope) if key_fits(key) else None
+
     def claim_coupon(
         self, merchant: str, room: str, person: str, drop: str, key: str
     ) -> "asyncio.Future[CouponGranted]":

@@ -153,7 +153,8 @@ class Tokens:
         body = self._decode(token, (AUDIENCE,))
         try:
             claims = _claims(body)
-            return replace(claims, person=self._now_person(claims.person))
+            now_person = self._now_person(claims.person)
+            return claims if now_person == claims.person else replace(claims, person=now_person)
         except (KeyError, TypeError, ValueError) as error:
             raise TokenError(NOT_OURS) from error
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -15,12 +15,14 @@ from msgspec import Meta, Struct
 from msgspec.structs import asdict
 
 from chat.audit import AuditEntry, AuditTrail, brief
+from chat.commands import CommandContext, CommandHandler
 from chat.errors import CommandRefused
-from chat.hub import CommandContext
+from chat.message import PreparedRefusal
 from commerce.domain.order import LINES_MAX
 from commerce.domain.sale import COUNTDOWN_S_MAX
 from commerce.errors import CommerceError
 from commerce.ledger import KEY_CHARACTERS_MAX
+from commerce.ledger_hot_sql import REFUSALS
 from gateway.answers import coupon_answer, hold_answer, order_answer, paying_answer
 from gateway.auth import Claims
 from gateway.desk import Desk
@@ -45,8 +47,8 @@ Key = Annotated[str, Meta(min_length=1, max_length=KEY_CHARACTERS_MAX)]
 KEYLESS = "keyless"
 T = TypeVar("T")
 Call = Callable[[Claims, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+Handler = CommandHandler
 SlowHandler = Callable[[CommandContext, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
-Handler = Callable[[CommandContext, Mapping[str, Any]], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
 
 
 class ClaimCommand(Struct):
@@ -155,19 +157,35 @@ def _passed(future: asyncio.Future[T], answer: Callable[[T], Mapping[str, Any]])
     return out
 
 
+@cache
+def _prepared(code: str) -> PreparedRefusal:
+    """What a rush is told by the thousand, by the few codes that a latch has."""
+    return PreparedRefusal(CommandRefused(code, REFUSALS[code]))
+
+
 def hub_commands(desk: Desk, audit: AuditTrail) -> dict[str, Handler]:
     """Handlers by command name."""
 
-    def claim(context: CommandContext, command: Mapping[str, Any]) -> Awaitable[Mapping[str, Any]]:
+    def refused(context: CommandContext, scope: str, key: str) -> PreparedRefusal | None:
+        member = context.member
+        code = desk.latched(member.merchant or "", context.room, member.person, scope, key)
+        return None if code is None else _prepared(code)
+
+    def claim(context: CommandContext, command: Mapping[str, Any]) -> Awaitable[Mapping[str, Any]] | PreparedRefusal:
         body = parse(ClaimCommand, command)
+        key = body.key or KEYLESS
+        if (known := refused(context, body.drop, key)) is not None:
+            return known
         try:
-            claimed = desk.claim_coupon(claims_of(context), context.room, body.drop, body.key or KEYLESS)
+            claimed = desk.claim_coupon(claims_of(context), context.room, body.drop, key)
             return _passed(claimed, lambda granted: {"coupon": asdict(coupon_answer(granted))})
         except (CommerceError, Problem) as error:
             raise refusal(error) from error
 
-    def hold(context: CommandContext, command: Mapping[str, Any]) -> Awaitable[Mapping[str, Any]]:
+    def hold(context: CommandContext, command: Mapping[str, Any]) -> Awaitable[Mapping[str, Any]] | PreparedRefusal:
         body = parse(HoldCommand, command)
+        if (known := refused(context, body.sale, body.key)) is not None:
+            return known
         try:
             held = desk.hold(claims_of(context), context.room, body.sale, body.quantity, body.key, body.version)
             return _passed(held, lambda granted: asdict(hold_answer(granted)))

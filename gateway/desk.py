@@ -206,6 +206,13 @@ class Desk:
         self.admitted(room, sale)
         return self._shop.hold(room.merchant, room.id, who.person, sale, quantity, key, version)
 
+    def latched(self, merchant: str, room_id: str, person: str, scope: str, key: str) -> str | None:
+        """The code with which `hold` or `claim_coupon` would refuse at once, as nothing is left; None: ask them."""
+        room = self._rooms.find(room_id)
+        if room is None or room.merchant != merchant or scope in self.live_only:
+            return None
+        return self._shop.latched(merchant, room_id, person, scope, key)
+
     def admitted(self, room: Room, sale: str) -> None:
         """Whether a sale's price is to be had now: a live-only one while the room is live. Raises Refused."""
         if sale in self.live_only and not self._directory.info(room.id).live:

@@ -24,6 +24,7 @@ from gateway.app import Application, open_application
 from gateway.clock import system_clock
 from gateway.config import Settings, SettingsError, refuse_unavailable, tls_context
 from gateway.edge_app import EdgeApplication, open_edge
+from gateway.garbage import settle_collector
 from gateway.gate import REQUEST_HEAD_BYTES_MAX
 from gateway.http_server import HttpServer
 from gateway.secrets import SecretError
@@ -39,7 +40,6 @@ KEEP_ALIVE_S = 15
 HTTP_FAREWELL_S = 2
 # Cycles of what lived long are rare: connections, rooms and requests let go of one another when they end.
 FULL_COLLECTION_S = 300
-FULL_COLLECTION_NEVER = 1_000_000
 
 
 def raise_file_limit() -> int:
@@ -184,16 +184,8 @@ async def _shut_down(
 
 
 def freeze_start_up() -> None:
-    """Take what imports and start-up made out of the garbage collector's rounds: it stays until the end.
-
-    That is 90,000 objects less to look at each time, about 7 % of the CPU time of a hold. What lives long after that,
-    above all connections, is looked through by our own clock only: 15,000 viewers take 140 ms, in which nobody is
-    answered, and the collector would do so whenever they have become a quarter more.
-    """
-    gc.collect()
-    gc.freeze()
-    young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, FULL_COLLECTION_NEVER)
+    """Have the garbage collector leave alone what start-up made, and look through all only now and then."""
+    settle_collector()
     _collect_later()
 
 

@@ -44,13 +44,8 @@ def new_ids(now_ms: int, entropy: bytes) -> list[str]:
     for start in range(0, len(entropy) - ENTROPY_BYTES + 1, ENTROPY_BYTES):
         bits = int.from_bytes(entropy[start : start + ENTROPY_BYTES], "big")
         out.append(
-            prefix
-            + pairs[bits >> 45 & 1023]
-            + pairs[bits >> 35 & 1023]
-            + pairs[bits >> 25 & 1023]
-            + pairs[bits >> 15 & 1023]
-            + pairs[bits >> 5 & 1023]
-            + _ALPHABET[bits & 31]
+            f"{prefix}{pairs[bits >> 45 & 1023]}{pairs[bits >> 35 & 1023]}{pairs[bits >> 25 & 1023]}"
+            f"{pairs[bits >> 15 & 1023]}{pairs[bits >> 5 & 1023]}{_ALPHABET[bits & 31]}"
         )
     return out
 

@@ -23,7 +23,7 @@ from gateway.bench.waiting import until_told
 from gateway.config import Settings
 from gateway.secrets import open_secrets
 from gateway.seed import seed
-from gateway.server import Server, serve
+from gateway.server import Server, freeze_start_up, serve
 
 UNITS = 100
 TOKEN_S = 3_600
@@ -58,6 +58,7 @@ async def _hub_server(pipe: Connection, folder: Path, people: int) -> None:
     async with asyncio.timeout(START_S):
         server = await up
     assert isinstance(server, Application)
+    freeze_start_up()
     shop, sku = server.services.shop, str(seeded.products[1]["sku"])
     await shop.stock_up(seeded.merchant, sku, UNITS)
     sale = await shop.create_sale(seeded.merchant, seeded.room, sku, 990, 990, UNITS, 1, hold_s=900, length_s=1_200)
@@ -69,16 +70,16 @@ async def _hub_server(pipe: Connection, folder: Path, people: int) -> None:
     )
     pipe.send(Door(server.addresses.http_port, seeded.room, sale.sale, tuple(minted)))
     await until_told(pipe)
-    meter = Meter()
+    asked, meter = shop.ledger.commands, Meter()
     pipe.send("measuring")
     await until_told(pipe)
-    spent = meter.read()
+    spent, asked = meter.read(), shop.ledger.commands - asked
     left = (await shop.sale(sale.sale)).left
     stop.set()
     await task
     if left != max(0, UNITS - people):
         raise BenchError(f"{left} of {UNITS} units are left after the rush of {people}")
-    pipe.send({"cpu_s": spent.cpu_s, "wall_s": spent.wall_s})
+    pipe.send({"cpu_s": spent.cpu_s, "wall_s": spent.wall_s, "asked": float(asked)})
 
 
 def rush(pipe: Connection, door: Door, attempts: int) -> None:

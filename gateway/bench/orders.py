@@ -70,6 +70,7 @@ def run_orders(scale: Scale) -> Report:
     about: dict[str, float | int | str] = {
         "people": scale.sockets,
         "attempts": hub["attempts"],
+        "of these decided by the ledger": hub["asked"],
         "pace per s": paced["per_s"],
         "fdatasync ms": sync,
         "postgres": "measured" if address else f"not measured: {POSTGRES} names no empty database",
@@ -105,7 +106,11 @@ def _over_the_hub(people: int) -> Measured:
             counted: Measured = clients.receive()
             server.tell()
             spent: Measured = server.receive()
-    return {"per_cpu_s": counted["answered"] / spent["cpu_s"], "attempts": counted["answered"]}
+    return {
+        "per_cpu_s": counted["answered"] / spent["cpu_s"],
+        "attempts": counted["answered"],
+        "asked": spent["asked"],
+    }
 
 
 def _on_postgres(address: str, scale: Scale) -> Figure:

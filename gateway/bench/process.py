@@ -6,7 +6,6 @@ most of the receiver's work inside the sender's call, so the server pays for it;
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import time
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
+
+from gateway.garbage import settle_collector
 
 WAIT_S = 90.0
 """Longest wait for a child's next word: a measurement takes seconds."""
@@ -110,6 +111,5 @@ def _run(pipe: Connection, cpus: set[int] | None, target: Callable[..., None], a
     if cpus:
         os.sched_setaffinity(0, cpus)
     # As a server does once it is up (`gateway.server.freeze_start_up`).
-    gc.collect()
-    gc.freeze()
+    settle_collector()
     target(pipe, *arguments)

@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from gateway.bench.sink import HOST
 from gateway.secrets import open_secrets
 
 TOKEN_TTL_S = 3_600
+READY_LOOK_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,19 @@ def served(cpus: set[int], *flags: str) -> Iterator[Served]:
             *flags,
         ]
         with Outsider(command, http, folder=Path.cwd(), log=folder / "server.log", cpus=cpus) as process:
+            _await_ready(http)
             tokens = Tokens(open_secrets(folder / "data").key("tokens"), ttl_s=TOKEN_TTL_S, clock=system_clock)
             yield Served(http, rtmp, seeded["room"], seeded["stream_key"], seeded["viewer_token"], process, tokens)
+
+
+def _await_ready(port: int) -> None:
+    """Wait until start-up is over: the port listens before, and what is measured must not be charged with it."""
+    deadline_s = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline_s:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{HOST}:{port}/readyz", timeout=WAIT_S):
+            return
+        time.sleep(READY_LOOK_S)
+    raise BenchError("the server did not become ready")
 
 
 def _run(arguments: Sequence[str]) -> str:

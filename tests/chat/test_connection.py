@@ -372,3 +372,66 @@ async def test_a_connection_that_ends_leaves_nothing_to_the_garbage_collector() 
             await eventually(lambda: alive() == before)
         finally:
             gc.enable()
+
+
+def _like(number: int) -> bytes:
+    return json.dumps({"id": number, "cmd": "like", "n": 1}).encode()
+
+
+_GOOD = [
+    client_frame(_like(1)),
+    client_frame(_like(2) + b" " * 200),
+    client_frame(b"[" + _like(3) + b"," + _like(4) + b"]"),
+    client_frame(_like(5)[:9], fin=False) + client_frame(b"?", opcode=9) + client_frame(_like(5)[9:], opcode=0),
+    client_frame(b"ping", opcode=9),
+    client_frame(b"", opcode=10),
+]
+_LAST = [
+    b"",
+    client_frame(b"no json"),
+    client_frame(b"\xff"),
+    client_frame(b"binary", opcode=2),
+    client_frame(b" " * 17_000),
+    client_frame(b"of nothing", opcode=0),
+    client_frame(b"\x03\xe8", opcode=8),
+    client_frame(_like(6))[:-3],
+    b"\x81\x05plain",
+    b"\xc1\x80\0\0\0\0",
+]
+
+
+async def _replies(data: bytes, cuts: list[int]) -> tuple[list[bytes], int]:
+    """What a socket is sent for these bytes, cut there, and how many commands were run."""
+    async with running() as rig:
+        sent = bytearray()
+        bare = await rig.bare()
+        [connection] = rig.hub.channel("show").sockets()
+        await bare.frame()
+        for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
+            if end > start:
+                cast(Connection, connection).data_received(data[start:end])
+        bare.writer.write_eof()
+        while chunk := await asyncio.wait_for(bare.reader.read(2**16), WAIT_S):
+            sent += chunk
+        bare.close()
+        # Sums of likes come by the clock, answers and close frames in their order.
+        answers = [part for part in bytes(sent).split(b"\x81") if b'"t":"likes"' not in part]
+        return answers, rig.hub.totals().commands_in
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    frames=st.lists(st.sampled_from(_GOOD), max_size=5),
+    last=st.sampled_from(_LAST),
+    cuts=st.lists(st.integers(0, 400), max_size=6),
+)
+def test_frames_are_answered_alike_however_they_are_cut_and_whoever_reads_them(
+    frames: list[bytes], last: bytes, cuts: list[int]
+) -> None:
+    data = b"".join((*frames, last))
+    cuts = sorted(min(cut, len(data)) for cut in cuts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("chat.frame.whole_text", lambda *_: None)
+        slow = asyncio.run(_replies(data, []))
+    assert asyncio.run(_replies(data, [])) == slow
+    assert asyncio.run(_replies(data, cuts)) == slow

@@ -80,6 +80,14 @@ async def test_a_merged_person_has_used_what_both_had(place: Place) -> None:
     assert (await place.world.hold(sale, now, key="b")).hold == held.hold
 
 
+async def test_a_rush_under_a_former_name_counts_for_the_one_who_goes_on(place: Place) -> None:
+    shop, sale = place.world.shop, (await place.world.sale(total=10, per_person=1)).sale
+    shop.aliases.learn({"younger": "elder"})
+    await place.world.hold(sale, "younger", key="a")
+    with pytest.raises(Refused, match="limit"):
+        await place.world.hold(sale, "elder", key="b")
+
+
 async def test_what_somebody_waited_for_is_theirs_under_whichever_name(place: Place) -> None:
     world = place.world
     sale = (await world.sale(total=1, per_person=1)).sale

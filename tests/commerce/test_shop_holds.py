@@ -219,6 +219,35 @@ async def test_a_latched_refusal_costs_no_transaction_and_lapses(anywhere: Path 
         assert world.shop.ledger.batches == batches + 1
 
 
+async def test_when_a_sold_out_hint_is_old_one_of_a_rush_asks_and_the_others_wait_for_the_answer(place: Path) -> None:
+    async with shop_world(place) as world:
+        sale = await world.sale(1, 1)
+        await world.hold(sale.sale, "one", key="k")
+        await outcome(world.hold(sale.sale, "two", key="k"))
+        commands = world.shop.ledger.commands
+        world.clock.advance(250)
+        assert world.shop.latched(MERCHANT, ROOM, "p0", sale.sale, "k") is None
+        codes = await asyncio.gather(*(outcome(world.hold(sale.sale, f"p{n}", key="k")) for n in range(100)))
+        assert codes == ["sold_out"] * 100
+        assert world.shop.ledger.commands == commands + 1
+        assert world.shop.latched(MERCHANT, ROOM, "p0", sale.sale, "k") == "sold_out"
+        # Nor does the hint speak for another room, for one who has a unit, or for a key that is none.
+        assert world.shop.latched(MERCHANT, "other", "p0", sale.sale, "k") is None
+        assert world.shop.latched(MERCHANT, ROOM, "one", sale.sale, "k") is None
+        assert world.shop.latched(MERCHANT, ROOM, "p0", sale.sale, "\0") is None
+
+
+async def test_a_sold_out_hint_ends_when_the_next_hold_does_and_all_may_ask_again(place: Path) -> None:
+    async with shop_world(place) as world:
+        sale = await world.sale(3, 1)
+        holds = [await world.hold(sale.sale, f"early{n}", key="k") for n in range(3)]
+        world.clock.advance(holds[0].expires_ms - world.clock() - 100)
+        assert await outcome(world.hold(sale.sale, "late", key="k")) == "sold_out"
+        world.clock.advance(100)
+        codes = await asyncio.gather(*(outcome(world.hold(sale.sale, f"p{n}", key="k")) for n in range(4)))
+        assert codes == ["ok", "ok", "ok", "sold_out"]
+
+
 async def test_a_command_that_fails_does_not_spoil_its_neighbours(
     place: Path | str, caplog: pytest.LogCaptureFixture
 ) -> None:

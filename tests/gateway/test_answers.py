@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from chat.hub import CommandContext
+from chat.hub import CommandContext, CommandRefused
 from chat.member import Member
+from chat.message import PreparedRefusal, refusal
 from gateway.commands import hub_commands
 from gateway.routes_rooms import midnight_ms
 from tests.gateway.rig import Rig, rig
@@ -30,6 +31,7 @@ async def said(live: Rig, person: str, name: str, **fields: Any) -> dict[str, An
     member = Member(person, "小雨", "viewer", live.shop.merchant, live.clock() + 60_000)
     context = CommandContext(live.shop.room, member, live.clock())
     answer = hub_commands(services.desk, services.audit)[name](context, {"id": 1, "cmd": name, **fields})
+    assert not isinstance(answer, PreparedRefusal)
     return dict(await answer if isinstance(answer, Awaitable) else answer)
 
 
@@ -124,3 +126,24 @@ async def test_the_host_reads_what_the_room_has_sold_today_and_nothing_of_yester
     assert await sold() == {"since": midnight_ms(noon), "orders": 2, "amount": 7_800}
     live.clock.ahead_ms += 86_400_000
     assert (await sold())["orders"] == 0
+
+
+async def test_what_is_sold_out_is_refused_at_once_in_the_very_words_of_the_ledger(live: Rig) -> None:
+    drop = (await started(live))["drop"]
+    services, sale = live.application.services, live.shop.sale
+    for n in range((await services.shop.sale(sale)).left):
+        await said(live, f"early{n}", "sale.hold", sale=sale, quantity=1, key="h")
+    for n in range(5):
+        await said(live, f"early{n}", "coupon.claim", drop=drop)
+    # The last of them were told what is left; a hint is made for whoever is refused.
+    for name, fields in (("sale.hold", {"sale": sale, "key": "h"}), ("coupon.claim", {"drop": drop})):
+        services.shop.ledger._latches.clear()
+        with pytest.raises(CommandRefused) as slow:
+            await said(live, "late", name, **fields)
+        batches = services.shop.ledger.batches
+        member = Member("later", "小雨", "viewer", live.shop.merchant, live.clock() + 60_000)
+        context = CommandContext(live.shop.room, member, live.clock())
+        quick = hub_commands(services.desk, services.audit)[name](context, fields)
+        assert isinstance(quick, PreparedRefusal)
+        assert quick.to(7) == refusal(7, slow.value)
+        assert services.shop.ledger.batches == batches
