@@ -325,15 +325,17 @@ class Shop:
         coupons: Sequence[str] = (),
         points: int = 0,
         stored: int = 0,
+        node: str = "",
     ) -> OrderView:
         """Make an order of a hold and/or lines (WantedLine or (sku, quantity, version)), with coupons.
 
-        Up to ``points`` points and ``stored`` 分 of stored value are spent on it, as the shop's terms allow.
+        It counts for ``node`` of the organisation, empty for the merchant's own. Up to ``points`` points and ``stored``
+        分 of stored value are spent on it, as the shop's terms allow.
         Raises NotFound, Refused (gone, already, price_changed, sold_out, coupon_invalid, insufficient), Conflict, Busy,
         Invalid.
         """
         basket = Basket(hold, wanted_lines(lines), coupon, tuple(coupons), points, stored, delivery)
-        command = order_command(merchant, room, person, key, basket, decision, entered_ms, card)
+        command = order_command(merchant, room, person, key, basket, decision, entered_ms, card, node)
         return await self._do(command, OrderView)
 
     async def cancel_order(self, merchant: str, person: str | None, order: str) -> OrderView:
