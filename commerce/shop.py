@@ -34,6 +34,7 @@ from commerce.basket import (
 )
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import Delivery, WantedLine
+from commerce.domain.org import Reach
 from commerce.domain.sale import COUNTDOWN_S_MAX, QUANTITY_MAX, UNITS_MAX
 from commerce.duty import Duty, OnlyProcess
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
@@ -381,10 +382,11 @@ class Shop:
         room: str | None = None,
         after: str | None = None,
         limit: int = 50,
+        reach: Reach | None = None,
     ) -> list[OrderView]:
-        """Orders of a merchant, newest first; ``after`` is the last order of the page before."""
+        """Orders of a merchant, or of a part of it, newest first; ``after`` is the last order of the page before."""
         return await self._store.read(
-            lambda connection: views_sql.read_orders(connection, merchant, person, room, after, limit)
+            lambda connection: views_sql.read_orders(connection, merchant, person, room, after, limit, reach)
         )
 
     async def sold(self, merchant: str, room: str, since_ms: int) -> SoldView:

@@ -21,6 +21,7 @@ from chat.message import JoinRequest, parse_since
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
+from commerce.org import Organisation
 from commerce.personal_sql import PersonalEvents
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
@@ -72,6 +73,7 @@ from gateway.routes_identity import identity_operations
 from gateway.routes_members import coupon_operations, goods_operations, member_operations
 from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
+from gateway.routes_org import org_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
 from gateway.routes_review import review_operations
@@ -343,6 +345,7 @@ def _operations(
         *code_operations(services, addresses),
         *identity_operations(services),
         *distribution_operations(services),
+        *org_operations(services),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
         *hook_operations(services),
@@ -358,7 +361,7 @@ def _following(services: Services, bridge: Bridge, streaming: Streaming) -> Foll
         bridge,
         streaming.expel_revoked,
         services.identities,
-        reread=(services.media_hooks.load, services.review.hooks.load),
+        reread=(services.media_hooks.load, services.review.hooks.load, services.org.load),
     )
 
 
@@ -406,12 +409,28 @@ async def open_application(
     shop, end_payments = open_shop(settings, store, secrets, clock)
     traffic = await open_traffic(settings, store, touches, shop, secrets, clock)
     attribution = traffic.attribution
-    tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock, now_person=shop.aliases.now)
+    org = Organisation(store, catalogue, clock=clock)
+    await org.load()
+    tokens = Tokens(
+        secrets.key("tokens"),
+        ttl_s=settings.token_ttl_s,
+        clock=clock,
+        now_person=shop.aliases.now,
+        scope_of=org.scope_of,
+    )
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
     access = await open_access(store, secrets, tokens, rooms, directory, clock)
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
-    desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
+    desk = Desk(
+        rooms=rooms,
+        catalogue=catalogue,
+        shop=shop,
+        attribution=attribution,
+        org=org,
+        directory=directory,
+        clock=clock,
+    )
     audit, bans, personal = RoomAudit(), Bans(store, clock=clock), PersonalEvents(store, clock=clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
@@ -428,6 +447,7 @@ async def open_application(
         catalogue=catalogue,
         shop=shop,
         **traffic._asdict(),
+        org=org,
         directory=directory,
         hub=hub,
         desk=desk,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from chat.errors import TokenRefused
@@ -29,7 +30,7 @@ from commerce.store_sql import Store
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
 from gateway.audit import RoomAudit
-from gateway.auth import Claims, TokenError, Tokens
+from gateway.auth import HOST_ROLES, Claims, TokenError, Tokens
 from gateway.bridge import Bridge
 from gateway.bus import open_bus
 from gateway.client import Clients
@@ -62,6 +63,9 @@ def authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Memb
         raise TokenRefused(4401, str(error)) from error
     if not claims.may_enter(room.id, room.merchant):
         raise TokenRefused(4401, "this token is for another room")
+    if claims.role in HOST_ROLES and not claims.may_run(room.id, room.merchant):
+        # A room of a node above: theirs to watch and to share, not to moderate.
+        claims = replace(claims, role="guide")
     return member_of(claims)
 
 

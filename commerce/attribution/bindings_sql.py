@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from commerce.attribution.decision import Binding
 from commerce.domain.commission import Terms, terms_of
@@ -21,8 +21,8 @@ _SET_TERMS = text(
     " updated_ms = excluded.updated_ms"
 )
 _ACTIVE = text(
-    "SELECT b.*, d.state AS distributor_state FROM binding AS b LEFT JOIN distributor AS d"
-    " ON d.merchant = b.merchant AND d.person = b.issuer"
+    "SELECT b.*, d.state AS distributor_state, m.left_ms FROM binding AS b LEFT JOIN distributor AS d"
+    " ON d.merchant = b.merchant AND d.person = b.issuer LEFT JOIN org_member AS m ON m.staff = b.issuer"
     " WHERE b.merchant = :merchant AND b.person = :person AND b.closed_ms IS NULL ORDER BY b.role"
 )
 _HISTORY = text("SELECT * FROM binding WHERE merchant = :merchant AND person = :person ORDER BY id DESC LIMIT :limit")
@@ -46,7 +46,10 @@ _CUSTOMERS = text(
 _DISTRIBUTOR = text(
     "SELECT person, parent, level, state, name FROM distributor WHERE merchant = :merchant AND person = :person"
 )
-_STAFF = text("SELECT role FROM staff WHERE id = :id AND merchant = :merchant")
+_GUIDE = text(
+    "SELECT s.role, m.left_ms FROM staff AS s LEFT JOIN org_member AS m ON m.staff = s.id"
+    " WHERE s.id = :id AND s.merchant = :merchant"
+)
 ANCESTORS_MAX = 20
 """Recruiters followed upwards when a binding is refused to an ancestor; chains are one or two long."""
 
@@ -90,12 +93,17 @@ def active(db: Connection, merchant: str, person: str) -> list[Binding]:
             row.protection_days,
             row.link,
             row.channel,
-            "the distributor is not active"
-            if row.role == "distributor" and row.distributor_state != "active"
-            else None,
+            _fault(row),
         )
         for row in db.execute(_ACTIVE, {"merchant": merchant, "person": person})
     ]
+
+
+def _fault(row: Row[Any]) -> str | None:
+    """What is wrong with a binding, in words."""
+    if row.role == "distributor":
+        return None if row.distributor_state == "active" else "the distributor is not active"
+    return None if row.left_ms is None else "the guide has left"
 
 
 def history(db: Connection, merchant: str, person: str) -> list[dict[str, Any]]:
@@ -115,8 +123,10 @@ def refused(db: Connection, claim: Claim, issuer: str, person: str) -> str | Non
     if issuer == person:
         return "nobody is their own customer"
     if claim.role == "guide":
-        role = db.execute(_STAFF, {"id": issuer, "merchant": claim.merchant}).scalar_one_or_none()
-        return None if role == "guide" else "the issuer is no guide of the shop"
+        guide = db.execute(_GUIDE, {"id": issuer, "merchant": claim.merchant}).one_or_none()
+        if guide is None or guide.role != "guide":
+            return "the issuer is no guide of the shop"
+        return None if guide.left_ms is None else "the guide has left"
     row = distributor(db, claim.merchant, issuer)
     if row is None or row["state"] != "active":
         return "the distributor is not active"

@@ -40,6 +40,17 @@ RIGHTS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """A part of a merchant's orders and customers: those of the subtree of ``node`` and those of ``room``.
+
+    Either is empty for none; where a whole merchant is meant there is no ``Reach`` at all.
+    """
+
+    node: str
+    room: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
     """What a seated account reaches: the subtree of ``node``; ``whole`` when that is the whole merchant.
 
@@ -61,7 +72,7 @@ class Scope:
 
     def may_run(self, room: str) -> bool:
         """Whether the account runs a room."""
-        return self.right.runs and (self.whole or room in self.rooms)
+        return not self.gone and self.right.runs and (self.whole or room in self.rooms)
 
     def may_enter(self, room: str) -> bool:
         """Whether a room of the merchant is theirs to enter."""
