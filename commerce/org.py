@@ -109,6 +109,11 @@ class Organisation:
             return seat.node
         return self._rooms.get(room, "")
 
+    def has_seat(self, merchant: str, staff: str) -> bool:
+        """Whether an account has or had a seat."""
+        seat = self._seats.get(staff)
+        return seat is not None and seat.merchant == merchant
+
     def has_guide(self, by: Scope | None, merchant: str, staff: str) -> bool:
         """Whether an account is or was a guide of the organisation within ``by``."""
         seat = self._seats.get(staff)

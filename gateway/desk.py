@@ -120,9 +120,14 @@ class Desk:
     def issuer_to_spend(self, who: Claims, issuer: str) -> None:
         """Whether coupons may be promised out of an issuer's budget. Raises ``NotFound``."""
         scope = self._seated(who).scope
-        if scope is None or scope.whole or issuer in ("", who.person):
+        if issuer in ("", who.person) or (who.role == "merchant" if scope is None else scope.whole):
             return
-        if not self._org.has_guide(scope, who.merchant, issuer):
+        if scope is None:
+            # A host without a seat: budgets of the organisation's accounts are not theirs.
+            theirs = not self._org.has_seat(who.merchant, issuer)
+        else:
+            theirs = self._org.has_guide(scope, who.merchant, issuer)
+        if not theirs:
             raise NotFound("no such issuer")
 
     async def pin(self, who: Claims, room_id: str, body: PinBody) -> None:

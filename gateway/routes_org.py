@@ -53,7 +53,11 @@ def _tree(services: Services) -> list[Operation]:
         who = call.who
         seat = OwnSeat("", who.role) if who.scope is None else OwnSeat(who.scope.node, who.scope.role)
         nodes = [] if who.scope is None and who.reach is not None else org.tree(who.scope, who.merchant)
-        return OrgAnswer(seat, [view(node) for node in nodes])
+        views = [view(node) for node in nodes]
+        if views:
+            # What is above one's own node is not for them to know.
+            views[0].parent = None
+        return OrgAnswer(seat, views)
 
     async def create_node(call: Call) -> NodeView:
         body: NodeBody = call.body
@@ -84,7 +88,6 @@ def _tree(services: Services) -> list[Operation]:
             node=node.id,
             kind=node.kind,
             name=node.name,
-            # What is above one's own node is not for them to know.
             parent=None if own_top else node.parent,
             since=since_ms,
             until=until_ms,
