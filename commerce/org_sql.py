@@ -25,8 +25,8 @@ _INSERT_NODE = text(
     " VALUES (:id, :merchant, :parent, :kind, :name, :now)"
 )
 _INSERT_ABOVE = text(
-    "INSERT INTO org_above (node, above) SELECT :id, above FROM org_above WHERE node = :parent"
-    " UNION ALL SELECT :id, :id"
+    "INSERT INTO org_above (node, above) SELECT n.id, a.above FROM org_node AS n JOIN org_above AS a"
+    " ON a.node = n.parent WHERE n.id = :id UNION ALL SELECT id, id FROM org_node WHERE id = :id"
 )
 _UPDATE_NODE = text("UPDATE org_node SET name = :name, parent = :parent, closed_ms = :closed_ms WHERE id = :id")
 _IN_USE = text(
@@ -175,7 +175,7 @@ def insert_node(db: Connection, made: Node, now_ms: int) -> None:
         raise Refused("limit", f"an organisation has at most {NODES_MAX} nodes")
     row = {"id": made.id, "merchant": made.merchant, "parent": made.parent, "kind": made.kind, "name": made.name}
     db.execute(_INSERT_NODE, row | {"now": now_ms})
-    db.execute(_INSERT_ABOVE, {"id": made.id, "parent": made.parent or ""})
+    db.execute(_INSERT_ABOVE, {"id": made.id})
 
 
 def update_node(db: Connection, changed: Node) -> None:

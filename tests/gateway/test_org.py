@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,24 @@ import pytest
 
 from chat.errors import TokenRefused
 from gateway.opening import authenticate
+from tests.commerce.people_kit import cheap_passwords
 from tests.gateway.org_world import PASSWORD, World, org_world, seated_token
 from tests.gateway.rig import rig
 
+_filled: list[tuple[Path, World]] = []
+"""The shop is filled once, and each test has a copy."""
+
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with rig(tmp_path) as made:
-        yield await org_world(made)
+async def world(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    if not _filled:
+        folder = tmp_path_factory.mktemp("org")
+        async with rig(folder) as made:
+            _filled.append((folder / "data", await org_world(made)))
+    data, world = _filled[0]
+    async with rig(tmp_path, filled=data) as copy:
+        copy.application.services.catalogue._passwords = cheap_passwords()
+        yield replace(world, live=copy)
 
 
 async def refused(world: World, method: str, path: str, body: Any = None, **more: Any) -> tuple[int, str]:

@@ -124,10 +124,8 @@ def accounts(world: World) -> dict[str, str | None]:
     return {
         **world.mine.tokens,
         "host of the room, without a seat": unseated("host", room),
-        "assistant of the room, without a seat": unseated("assistant", room),
         "guide without a seat": unseated("guide", None),
         "another merchant": world.live.other.merchant_token,
-        "another merchant's host": world.live.other.host_token,
         "nobody": None,
     }
 
