@@ -21,13 +21,12 @@ from chat.message import JoinRequest, parse_since
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
-from commerce.org import Organisation
 from commerce.personal_sql import PersonalEvents
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
 from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
-from gateway.auth import HOST_ROLES, Tokens
+from gateway.auth import HOST_ROLES
 from gateway.bills import BillFetcher
 from gateway.bridge import Bridge
 from gateway.bus import open_nodes
@@ -35,7 +34,6 @@ from gateway.claiming import NodeDoors
 from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.clock import system_clock as system_clock
 from gateway.config import Settings
-from gateway.desk import Desk
 from gateway.doors import Doors, ShopDoors, node_id
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
@@ -50,9 +48,11 @@ from gateway.opening import (
     authenticate,
     open_access,
     open_bridge,
+    open_desk,
     open_hooks,
     open_hub,
     open_shop,
+    open_tokens,
     open_traffic,
     open_webhooks,
 )
@@ -407,30 +407,13 @@ async def open_application(
     touches = open_touch_log(settings.database, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
     shop, end_payments = open_shop(settings, store, secrets, clock)
-    traffic = await open_traffic(settings, store, touches, shop, secrets, clock)
-    attribution = traffic.attribution
-    org = Organisation(store, catalogue, clock=clock)
-    await org.load()
-    tokens = Tokens(
-        secrets.key("tokens"),
-        ttl_s=settings.token_ttl_s,
-        clock=clock,
-        now_person=shop.aliases.now,
-        scope_of=org.scope_of,
-    )
+    traffic = await open_traffic(settings, store, touches, catalogue, shop, secrets, clock)
+    tokens = open_tokens(settings, secrets, shop, traffic.org, clock)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
     access = await open_access(store, secrets, tokens, rooms, directory, clock)
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
-    desk = Desk(
-        rooms=rooms,
-        catalogue=catalogue,
-        shop=shop,
-        attribution=attribution,
-        org=org,
-        directory=directory,
-        clock=clock,
-    )
+    desk = open_desk(rooms, catalogue, shop, traffic, directory, clock)
     audit, bans, personal = RoomAudit(), Bans(store, clock=clock), PersonalEvents(store, clock=clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
@@ -447,7 +430,6 @@ async def open_application(
         catalogue=catalogue,
         shop=shop,
         **traffic._asdict(),
-        org=org,
         directory=directory,
         hub=hub,
         desk=desk,

@@ -14,11 +14,13 @@ from commerce.access_sql import StreamAccess
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import TouchLog
 from commerce.bans_sql import Bans
+from commerce.catalogue import Catalogue
 from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
 from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
+from commerce.org import Organisation
 from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
@@ -150,6 +152,7 @@ class Traffic(NamedTuple):
     people: People
     identities: Identities
     distribution: Distribution
+    org: Organisation
     wechat: WechatApi
 
     async def close(self) -> None:
@@ -160,17 +163,50 @@ class Traffic(NamedTuple):
 
 
 async def open_traffic(
-    settings: Settings, store: Store, touches: TouchLog, shop: Shop, secrets: Secrets, clock: Callable[[], int]
+    settings: Settings,
+    store: Store,
+    touches: TouchLog,
+    catalogue: Catalogue,
+    shop: Shop,
+    secrets: Secrets,
+    clock: Callable[[], int],
 ) -> Traffic:
     identities = Identities(store, shop.ledger, shop.aliases, Vault(secrets.key("people")), clock=clock)
     await identities.follow()
+    org = Organisation(store, catalogue, clock=clock)
+    await org.load()
     attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
     return Traffic(
         attribution,
         People(store, touches, clock=clock),
         identities,
         Distribution(store, shop.ledger, attribution.binder, clock=clock),
+        org,
         WechatApi(settings.wechat_api, clock=clock),
+    )
+
+
+def open_tokens(
+    settings: Settings, secrets: Secrets, shop: Shop, org: Organisation, clock: Callable[[], int]
+) -> Tokens:
+    """Who is asking: persons as they go on, staff with their seats."""
+    now_person, scope_of = shop.aliases.now, org.scope_of
+    key = secrets.key("tokens")
+    return Tokens(key, ttl_s=settings.token_ttl_s, clock=clock, now_person=now_person, scope_of=scope_of)
+
+
+def open_desk(
+    rooms: Rooms, catalogue: Catalogue, shop: Shop, traffic: Traffic, directory: Directory, clock: Callable[[], int]
+) -> Desk:
+    """What viewers and staff do, behind both doors."""
+    return Desk(
+        rooms=rooms,
+        catalogue=catalogue,
+        shop=shop,
+        attribution=traffic.attribution,
+        org=traffic.org,
+        directory=directory,
+        clock=clock,
     )
 
 

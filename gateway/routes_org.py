@@ -35,7 +35,7 @@ DAY_MS = 86_400_000
 
 def org_operations(services: Services) -> list[Operation]:
     """Operations under /api/v1/org: each keeps to the subtree of who asks."""
-    return [*_tree(services), *_seats(services)]
+    return [*_tree(services), *_figures(services), *_seats(services)]
 
 
 def _sums(found: OrgFigures) -> SumsView:
@@ -76,6 +76,19 @@ def _tree(services: Services) -> list[Operation]:
         await org.place_room(call.who.scope, call.who.merchant, call.path["room"], call.body.node)
         return Empty()
 
+    nodes, one, room = "/api/v1/org/nodes", "/api/v1/org/nodes/{node}", "/api/v1/org/rooms/{room}"
+    own = partial(Operation, within="node")
+    return [
+        own("GET", "/api/v1/org", "The tree", read_org, STAFF, answer=OrgAnswer),
+        own("POST", nodes, "Make a node", create_node, MERCHANT, NodeBody, NodeView, 201),
+        own("PATCH", one, "Rename, move or close a node", change_node, MERCHANT, NodeChange, NodeView),
+        own("PUT", room, "Give a room to a node", place_room, MERCHANT, RoomNodeBody, Empty),
+    ]
+
+
+def _figures(services: Services) -> list[Operation]:
+    org = services.org
+
     async def read_org_figures(call: Call) -> OrgFiguresAnswer:
         who, now_ms = call.who, services.clock()
         since_ms, until_ms = query_ms(call, "since", now_ms - 30 * DAY_MS), query_ms(call, "until", now_ms + 1)
@@ -99,19 +112,13 @@ def _tree(services: Services) -> list[Operation]:
             ],
         )
 
-    nodes, one, room = "/api/v1/org/nodes", "/api/v1/org/nodes/{node}", "/api/v1/org/rooms/{room}"
     period = {
         "node": "whose; the top of what the account reaches when left out",
         "since": "Unix ms, 30 days ago when left out",
         "until": "Unix ms, now when left out",
     }
-    own = partial(Operation, within="node")
     return [
-        own("GET", "/api/v1/org", "The tree", read_org, STAFF, answer=OrgAnswer),
-        own("POST", nodes, "Make a node", create_node, MERCHANT, NodeBody, NodeView, 201),
-        own("PATCH", one, "Rename, move or close a node", change_node, MERCHANT, NodeChange, NodeView),
-        own("PUT", room, "Give a room to a node", place_room, MERCHANT, RoomNodeBody, Empty),
-        own(
+        Operation(
             "GET",
             "/api/v1/org/figures",
             "Sums of a node and of its children",
@@ -119,6 +126,7 @@ def _tree(services: Services) -> list[Operation]:
             STAFF,
             answer=OrgFiguresAnswer,
             query=period,
+            within="node",
         ),
     ]
 
