@@ -293,7 +293,8 @@ class Organisation:
             org_sql.leave(db, staff, now_ms)
             if heir is None:
                 return 0
-            return bindings_sql.hand_over(db, merchant, "guide", staff, heir, ids, f"left: {why}"[:200], now_ms)
+            said = f"left: {why}"[:200]
+            return bindings_sql.hand_over(db, merchant, "guide", staff, heir, ids, said, now_ms, leaving=True).moved
 
         return await self._change(change)
 

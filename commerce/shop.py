@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from commerce import (
     drops_sql,
     fulfilment_sql,
+    guide_sql,
     members_sql,
     moments_sql,
     orders_sql,
@@ -115,6 +116,7 @@ class Shop:
             **fulfilment_sql.HANDLERS,
             **traffic_sql.HANDLERS,
             **drops_sql.HANDLERS,
+            **guide_sql.HANDLERS,
             **members_sql.HANDLERS,
         }
         self.ledger = GroupCommitLedger(

@@ -197,6 +197,13 @@ drop_ = Table(
     CheckConstraint("amount > 0", name="amount"),
     Index("ix_drop_room", "room", "starts_ms"),
     Index(
+        "ix_drop_issuer",
+        "merchant",
+        "issuer",
+        sqlite_where=text("issuer <> ''"),
+        postgresql_where=text("issuer <> ''"),
+    ),
+    Index(
         "ix_drop_active", "ends_ms", sqlite_where=text("closed_ms IS NULL"), postgresql_where=text("closed_ms IS NULL")
     ),
 )

@@ -68,6 +68,7 @@ from gateway.routes_auth import auth_operations
 from gateway.routes_codes import code_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
+from gateway.routes_guide import guide_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
 from gateway.routes_members import coupon_operations, goods_operations, member_operations
@@ -346,6 +347,7 @@ def _operations(
         *identity_operations(services),
         *distribution_operations(services),
         *org_operations(services),
+        *guide_operations(services, desk),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
         *hook_operations(services),

@@ -24,6 +24,7 @@ from gateway.schemas_distribution import (
     EarningView,
     EnrolBody,
     ExplanationAnswer,
+    HandOverAnswer,
     HandOverBody,
     RateBody,
     RateView,
@@ -245,7 +246,8 @@ def _customers(services: Services) -> list[Operation]:
     async def hand_over(call: Call) -> CountAnswer:
         body: HandOverBody = call.body
         own_guides(call.who, body.role, body.of, body.to)
-        return CountAnswer(await distribution.hand_over(call.who.merchant, body.role, body.of, body.to, body.reason))
+        done = await distribution.hand_over(call.who.merchant, body.role, body.of, body.to, body.reason)
+        return HandOverAnswer(done.moved, done.kept)
 
     async def explain_order(call: Call) -> ExplanationAnswer:
         who, language = call.who, call.query.get("lang", "zh")
@@ -273,7 +275,7 @@ def _customers(services: Services) -> list[Operation]:
     return [
         people("GET", path, "Whose customer they have been", list_bindings, MERCHANT, answer=list[dict[str, Any]]),
         people("POST", path, "Make them somebody's", bind, MERCHANT, BindBody, Empty, 201),
-        people("POST", "/api/v1/hand-overs", "Hand customers over", hand_over, MERCHANT, HandOverBody, CountAnswer),
+        people("POST", "/api/v1/hand-overs", "Hand customers over", hand_over, MERCHANT, HandOverBody, HandOverAnswer),
         Operation(
             "GET",
             "/api/v1/orders/{id}/explanation",

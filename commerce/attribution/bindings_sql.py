@@ -28,8 +28,8 @@ _ACTIVE = text(
 _HISTORY = text("SELECT * FROM binding WHERE merchant = :merchant AND person = :person ORDER BY id DESC LIMIT :limit")
 _OPEN = text(
     "INSERT INTO binding (id, merchant, person, issuer, role, link, channel, valid_days, protection_days, renews,"
-    " bound_ms, renewed_ms, why) VALUES (:id, :merchant, :person, :issuer, :role, :link, :channel, :valid_days,"
-    " :protection_days, :renews, :now, :now, :why)"
+    " bound_ms, renewed_ms, why, handed) VALUES (:id, :merchant, :person, :issuer, :role, :link, :channel,"
+    " :valid_days, :protection_days, :renews, :now, :now, :why, :handed)"
 )
 _CLOSE = text(
     "UPDATE binding SET closed_ms = :now, closed_why = :why"
@@ -40,8 +40,11 @@ _RENEW = text(
     " AND renews AND (valid_days = -1 OR renewed_ms + CAST(valid_days AS bigint) * 86400000 > :now)"
 )
 _CUSTOMERS = text(
-    "SELECT id, person, link, channel FROM binding"
-    " WHERE merchant = :merchant AND issuer = :issuer AND role = :role AND closed_ms IS NULL ORDER BY id LIMIT :limit"
+    "SELECT b.id, b.person, b.link, b.channel, (SELECT count(*) FROM binding AS h WHERE h.merchant = b.merchant"
+    " AND h.person = b.person AND h.role = b.role AND h.handed AND h.bound_ms > :since) AS times,"
+    " EXISTS (SELECT 1 FROM identity AS i WHERE i.person = b.person AND i.kind = 'wecom') AS wecom FROM binding AS b"
+    " WHERE b.merchant = :merchant AND b.issuer = :issuer AND b.role = :role AND b.closed_ms IS NULL"
+    " ORDER BY b.id LIMIT :limit"
 )
 _DISTRIBUTOR = text(
     "SELECT person, parent, level, state, name FROM distributor WHERE merchant = :merchant AND person = :person"
@@ -52,6 +55,19 @@ _GUIDE = text(
 )
 ANCESTORS_MAX = 20
 """Recruiters followed upwards when a binding is refused to an ancestor; chains are one or two long."""
+
+
+WECOM_TRANSFERS_MAX = 2
+WECOM_MS = 90 * 86_400_000
+"""WeCom passes a contact of a member who goes on working to another twice in 90 days (transfer_customer)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """Customers who have another now, and those who stayed with whom they had."""
+
+    moved: int
+    kept: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +189,36 @@ def bind(db: Connection, wanted: Claim, binding: str, why: str, now_ms: int) -> 
 
 
 def hand_over(
-    db: Connection, merchant: str, role: str, of: str, to: str, ids: Sequence[str], why: str, now_ms: int
-) -> int:
-    """Give at most ``len(ids)`` customers of one to another, for the future only (A9); how many. Raises NotFound."""
+    db: Connection,
+    merchant: str,
+    role: str,
+    of: str,
+    to: str,
+    ids: Sequence[str],
+    why: str,
+    now_ms: int,
+    *,
+    leaving: bool = False,
+) -> HandedOver:
+    """Give at most ``len(ids)`` customers of one to another, for the future only (A9).
+
+    A WeCom contact of a guide who goes on working moves twice in 90 days at most, so who has moved that often stays
+    with the guide who can write to them; of one who is ``leaving`` all are moved.
+    """
     rule = terms(db, merchant)
-    found = db.execute(_CUSTOMERS, {"merchant": merchant, "issuer": of, "role": role, "limit": len(ids)}).all()
-    moved = 0
-    for row, binding in zip(found, ids, strict=False):
+    asked = {"merchant": merchant, "issuer": of, "role": role, "limit": len(ids), "since": now_ms - WECOM_MS}
+    moved = kept = 0
+    for row, binding in zip(db.execute(_CUSTOMERS, asked).all(), ids, strict=False):
         wanted = Claim(merchant, row.person, to, role, row.link, row.channel)
-        if refused(db, wanted, to, row.person) is None:
-            _close(db, merchant, row.person, role, why, now_ms)
-            _open(db, rule, binding, merchant, row.person, to, role, row.link, row.channel, why, now_ms)
-            moved += 1
-    return moved
+        tired = row.wecom and row.times >= WECOM_TRANSFERS_MAX and not leaving
+        if tired or refused(db, wanted, to, row.person) is not None:
+            kept += 1
+            continue
+        _close(db, merchant, row.person, role, why, now_ms)
+        names = (row.person, to, role, row.link, row.channel, why)
+        _open(db, rule, binding, merchant, *names, now_ms, handed=role == "guide" and not leaving)
+        moved += 1
+    return HandedOver(moved, kept)
 
 
 def renew(db: Connection, merchant: str, person: str, now_ms: int) -> None:
@@ -209,8 +242,10 @@ def _open(
     channel: str,
     why: str,
     now_ms: int,
+    *,
+    handed: bool = False,
 ) -> None:
     row = {"id": binding, "merchant": merchant, "person": person, "issuer": issuer, "role": role, "link": link}
-    row |= {"channel": channel, "why": why}
+    row |= {"channel": channel, "why": why, "handed": handed}
     days = {"valid_days": rule.valid_days, "protection_days": rule.protection_days}
     db.execute(_OPEN, {**row, **days, "renews": rule.renew, "now": now_ms})

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chat.errors import TokenRefused
+from commerce.audit_sql import audit
 from gateway.opening import authenticate
 from tests.commerce.people_kit import cheap_passwords
 from tests.gateway.org_world import PASSWORD, World, org_world, seated_token
@@ -232,3 +233,45 @@ async def test_a_seat_holds_for_a_token_that_was_made_before(world: World) -> No
     await world.done("PUT", f"/org/members/{staff}", {"node": world.theirs.dealer, "role": "readonly"}, token=boss)
     [order] = (await world.done("GET", "/orders", token=token))["items"]
     assert order["order"] == world.theirs.ids["order"]
+
+
+async def test_a_guide_gives_customers_coupons_until_the_budget_is_used_up(world: World) -> None:
+    guide, mine = world.mine.tokens["guide"], world.mine.ids
+    coupon = {"person": mine["person"], "room": mine["room"], "title": "老客券", "reason": "生日", "amount": 3_000}
+    path = "/guide/coupons"
+    first = await world.done("POST", path, coupon, token=guide, key="one")
+    assert (await world.done("POST", path, coupon, token=guide, key="one"))["coupon"] == first["coupon"]
+    assert await refused(world, "POST", path, coupon, token=guide, key="two") == (422, "insufficient")
+    assert await refused(world, "POST", path, coupon | {"amount": 1}, token=guide, key="one") == (409, "key_reused")
+    theirs = coupon | {"person": world.theirs.ids["person"], "amount": 1}
+    assert await refused(world, "POST", path, theirs, token=guide, key="three") == (404, "not_found")
+    budget = await world.done("GET", "/guide/budget", token=guide)
+    assert (budget["free"], budget["reserved"]) == (2_000, 3_000)
+    [given] = (await world.done("GET", path, token=guide))["items"]
+    assert (given["coupon"], given["name"], given["state"]) == (first["coupon"], "客户甲", "unused")
+    [had] = await world.done("GET", "/coupons", token=world.mine.tokens["viewer"])
+    assert (had["coupon"], had["reason"]) == (first["coupon"], "生日")
+    givings = await world.done("GET", f"/rooms/{mine['room']}/givings", token=world.mine.tokens["owner"])
+    assert givings == []
+    findings = audit(world.live.application.services.settings.database)
+    assert [found for found in findings if not found.ok] == []
+
+
+async def test_a_wecom_contact_moves_twice_in_ninety_days_and_once_more_when_the_guide_leaves(world: World) -> None:
+    boss, mine = world.live.shop.merchant_token, world.mine
+    body = {"node": mine.store, "role": "guide", "name": "二号", "login": "second-guide", "password": PASSWORD}
+    second = (await world.done("POST", "/org/members", body, token=mine.tokens["owner"]))["staff"]
+    services = world.live.application.services
+    await services.identities.show_key(world.live.shop.merchant, mine.ids["person"], "wecom", "wm-external-1")
+    pair = [mine.staff["guide"], second]
+
+    async def hand(of: str, to: str) -> dict[str, int]:
+        wanted = {"role": "guide", "of": of, "to": to, "reason": "换人"}
+        answer: dict[str, int] = await world.done("POST", "/hand-overs", wanted, token=boss)
+        return answer
+
+    assert await hand(*pair) == {"count": 1, "kept": 0}
+    assert await hand(*reversed(pair)) == {"count": 1, "kept": 0}
+    assert await hand(*pair) == {"count": 0, "kept": 1}
+    left = await world.done("POST", f"/org/members/{pair[0]}/leave", {"heir": second}, token=boss)
+    assert left == {"customers": 1}

@@ -1,4 +1,4 @@
-"""The organisation's tree, who sits where in it, whose the rooms are, and whom an order counts for."""
+"""The organisation's tree, seats, rooms, whom an order counts for; customers handed over, coupons by their issuer."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -88,10 +88,21 @@ def upgrade() -> None:
         sqlite_where=sa.text("node <> ''"),
         postgresql_where=sa.text("node <> ''"),
     )
+    op.create_index(
+        "ix_drop_issuer",
+        "drop_",
+        ["merchant", "issuer"],
+        unique=False,
+        sqlite_where=sa.text("issuer <> ''"),
+        postgresql_where=sa.text("issuer <> ''"),
+    )
+    op.add_column("binding", sa.Column("handed", sa.Boolean(), nullable=False, server_default=sa.text("false")))
 
 
 def downgrade() -> None:
     """Take them away again."""
+    op.drop_column("binding", "handed")
+    op.drop_index("ix_drop_issuer", table_name="drop_")
     op.drop_index("ix_orders_node", table_name="orders")
     op.drop_column("orders", "node")
     for table in ("org_room", "org_member", "org_above", "org_node", "org_tree"):
