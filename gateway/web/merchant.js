@@ -7,6 +7,7 @@ import { doer, field, onSend } from "./forms.js";
 import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
+import { drawGuide } from "./merchant_guide.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
@@ -57,7 +58,7 @@ async function load() {
   await program.load();
   $("console").hidden = false;
   draw();
-  await drawOrg(api, since, until);
+  await drawGuide(api, await drawOrg(api, since, until), state.rooms);
   await drawOwners();
 }
 

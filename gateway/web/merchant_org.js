@@ -46,10 +46,19 @@ function boardOrder(order, names) {
   return { ...order, ...decision.winner, issuer_name, rule: decision.rule, losers: (decision.losers || []).length };
 }
 
-/** Draw the panel for a period in Unix ms; it stays away where there is nothing to see. */
+/**
+ * Draw the panel for a period in Unix ms; it stays away where there is nothing to see.
+ * @returns {Promise<{node: string, role: string}>} where the account sits
+ */
 export async function drawOrg(api, since, until) {
-  const panel = $("org-panel");
   const org = await api.get("/org");
+  document.body.dataset.seat = org.seat.role;
+  await drawTree(api, org, since, until);
+  return org.seat;
+}
+
+async function drawTree(api, org, since, until) {
+  const panel = $("org-panel");
   state.seat = org.seat;
   state.nodes = new Map(org.nodes.map((node) => [node.node, node]));
   const changes = CHANGERS.includes(org.seat.role);

@@ -14,6 +14,7 @@ import commerce.tables_aftersale
 import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
+import commerce.tables_moments
 import commerce.tables_org
 import commerce.tables_people
 import commerce.tables_traffic
@@ -26,6 +27,7 @@ assert commerce.tables_ledger
 assert commerce.tables_people
 assert commerce.tables_access
 assert commerce.tables_aftersale
+assert commerce.tables_moments
 assert commerce.tables_org
 assert commerce.tables_identity
 assert commerce.tables_traffic
