@@ -2,7 +2,7 @@
 
 import { $, h, put, toast } from "./dom.js";
 import { countField, fen, field, onSend, whole, yuanField } from "./forms.js";
-import { knows, money, t, when } from "./i18n.js";
+import { knows, lang, money, t, when } from "./i18n.js";
 import { newKey } from "./siyu.js";
 
 const SHOWN = 50;
@@ -25,7 +25,10 @@ export async function drawGuide(api, seat, rooms) {
     givenTable(given.items),
   );
   const place = $("guide-form");
-  if (!place.contains(document.activeElement)) fillForm(api, place, people.items, rooms, () => drawGuide(api, seat, rooms));
+  // Half a form is not thrown away by the next look at the figures.
+  const shown = [lang(), ...people.items.map((one) => one.person), ...rooms.map((room) => room.room)].join(" ");
+  if (place.dataset.of !== shown) fillForm(api, place, people.items, rooms, () => drawGuide(api, seat, rooms));
+  place.dataset.of = shown;
 }
 
 function fillForm(api, form, people, rooms, again) {
@@ -63,7 +66,7 @@ function fillForm(api, form, people, rooms, again) {
     await api.post("/guide/coupons", body, sent.key);
     sent = { body: "", key: "" };
     toast(t("m.couponGiven"), "good");
-    document.activeElement?.blur();
+    form.elements.amount.value = "";
     await again();
   });
 }

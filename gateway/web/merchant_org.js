@@ -3,7 +3,7 @@
 import { rows } from "./api.js";
 import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
-import { money, t, when } from "./i18n.js";
+import { lang, money, t, when } from "./i18n.js";
 
 const KINDS = ["group", "brand", "dealer", "store", "guide"];
 const ROLES = ["owner", "manager", "accountant", "host", "guide", "readonly"];
@@ -50,24 +50,25 @@ function boardOrder(order, names) {
  * Draw the panel for a period in Unix ms; it stays away where there is nothing to see.
  * @returns {Promise<{node: string, role: string}>} where the account sits
  */
-export async function drawOrg(api, since, until) {
+export async function drawOrg(api, since, until, changed = false) {
   const org = await api.get("/org");
   document.body.dataset.seat = org.seat.role;
-  await drawTree(api, org, since, until);
+  await drawTree(api, org, since, until, changed);
   return org.seat;
 }
 
-async function drawTree(api, org, since, until) {
+async function drawTree(api, org, since, until, changed) {
   const panel = $("org-panel");
   state.seat = org.seat;
   state.nodes = new Map(org.nodes.map((node) => [node.node, node]));
   const changes = CHANGERS.includes(org.seat.role);
   panel.hidden = !org.nodes.length && !changes;
   if (panel.hidden) return;
-  const again = () => drawOrg(api, since, until);
+  const again = () => drawOrg(api, since, until, true);
   if (!org.nodes.length) {
     put($("org"), h("p.faint", {}, t("m.noOrg")));
-    put($("org-tools"), adder("m.makeOrg", nodeForm(api, null, ["group"], again)));
+    if ($("org-tools").dataset.of !== lang()) put($("org-tools"), adder("m.makeOrg", nodeForm(api, null, ["group"], again)));
+    $("org-tools").dataset.of = lang();
     return;
   }
   if (!state.nodes.has(state.at)) state.at = org.nodes[0].node;
@@ -77,7 +78,7 @@ async function drawTree(api, org, since, until) {
     return again();
   };
   put($("org"), crumbs(go), sums(found.total), found.children.length > 0 && childTable(found, go));
-  await drawTools(api, changes, again);
+  await drawTools(api, changes, again, changed);
 }
 
 /** The way from the top of what one reaches down to what is shown. */
@@ -151,11 +152,12 @@ function adder(title, ...content) {
   return part;
 }
 
-async function drawTools(api, changes, again) {
+async function drawTools(api, changes, again, changed) {
   const node = state.nodes.get(state.at);
   // Half a form is not thrown away by the next look at the figures.
-  if ($("org-tools").dataset.of === `${state.at} ${state.nodes.size}` && $("org-tools").querySelector("form:focus-within")) return;
-  $("org-tools").dataset.of = `${state.at} ${state.nodes.size}`;
+  const shown = `${state.at} ${state.nodes.size} ${lang()}`;
+  if ($("org-tools").dataset.of === shown && !changed) return;
+  $("org-tools").dataset.of = shown;
   if (!changes) {
     put($("org-tools"), null);
     return;
