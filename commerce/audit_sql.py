@@ -178,7 +178,9 @@ _CHECKS = (
         " LEFT JOIN orders AS o ON q.route IN ('order', 'pay') AND o.id = q.answer AND o.person = q.person"
         " LEFT JOIN refund AS r ON q.route = 'refund' AND r.id = q.answer AND r.staff = q.person"
         " LEFT JOIN withdrawal AS w ON q.route = 'withdraw' AND w.id = q.answer AND w.person = q.person"
-        " WHERE q.route <> 'budget' AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
+        " LEFT JOIN coupon AS g ON q.route = 'guide_coupon' AND g.id = q.answer AND g.issuer = q.person"
+        " WHERE q.route <> 'budget' AND g.id IS NULL"
+        " AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
     ),
     Check(
         "outbox: nothing waits for long",

@@ -83,6 +83,7 @@ def order_command(
     decision: Mapping[str, Any] | None,
     entered_ms: int | None,
     card: str | None,
+    node: str = "",
 ) -> CreateOrder:
     """The command that makes an order. Raises Invalid."""
     check_key(key)
@@ -108,6 +109,7 @@ def order_command(
         basket.delivery,
         basket.points,
         basket.stored,
+        node,
     )
 
 

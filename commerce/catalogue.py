@@ -8,7 +8,6 @@ after the commit, in commit order, with the whole new state of the pins or shelf
 import asyncio
 import secrets
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
@@ -34,7 +33,7 @@ from commerce.catalogue_views import (
 from commerce.domain.ids import ENTROPY_BYTES, id_time_ms, new_id
 from commerce.domain.offer import OFFER_AHEAD_MS_MAX, OFFER_MS_MAX
 from commerce.errors import Busy, Invalid, Refused
-from commerce.passwords import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, Passwords
+from commerce.passwords import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, Hashing, Passwords
 from commerce.store_sql import Store
 
 T = TypeVar("T")
@@ -42,8 +41,6 @@ Clock = Callable[[], int]
 
 SKU_KINDS = ("goods", "stored")
 ROLES = ("merchant", "host", "guide")
-HASH_THREADS = 2  # each hash takes 64 MiB and four lanes for tens of milliseconds
-HASHES_WAITING_MAX = 32  # about two seconds of work; a flood of logins is told to come back
 WRITES_WAITING_MAX = 500  # far above what staff can click; beyond it something else is wrong
 
 
@@ -57,8 +54,7 @@ class Catalogue:
         self._store = store
         self._clock = clock
         self._passwords = passwords or Passwords()
-        self._hashers = ThreadPoolExecutor(HASH_THREADS, thread_name_prefix="password")
-        self._hashes_waiting = 0
+        self._hashing = Hashing()
         self._listeners: list[Callable[[CatalogueEvent], None]] = []
         self._writes: set[asyncio.Task[object]] = set()
 
@@ -69,7 +65,7 @@ class Catalogue:
     async def close(self) -> None:
         """Wait for writes under way and end the hashing threads; the store stays open."""
         await asyncio.gather(*self._writes, return_exceptions=True)
-        self._hashers.shutdown(wait=False)
+        self._hashing.threads.shutdown(wait=False)
 
     # Merchants and staff
 
@@ -85,16 +81,32 @@ class Catalogue:
         return await self._store.read(lambda db: sql.merchant(db, merchant))
 
     async def create_staff(
-        self, merchant: str, login: str, password: str, role: str, name: str, room: str | None = None
+        self,
+        merchant: str,
+        login: str,
+        password: str,
+        role: str,
+        name: str,
+        room: str | None = None,
+        also: Callable[[Transaction, Staff], None] | None = None,
     ) -> Staff:
-        """Let somebody log in; ``role`` is merchant, host or guide. Raises ``Refused("already")`` on a taken login."""
+        """Let somebody log in; ``role`` is merchant, host or guide. Raises ``Refused("already")`` on a taken login.
+
+        ``also`` is done in the same transaction: what it raises leaves no account behind.
+        """
         if role not in ROLES:
             raise Invalid(f"role must be one of {', '.join(ROLES)}", field="role")
         now_ms = self._clock()
         staff = Staff(_id(now_ms), merchant, check.login(login), role, check.title(name, "name"), room)
         check.password(password, PASSWORD_CHARACTERS_MIN, PASSWORD_CHARACTERS_MAX)
-        hashed = await self._hash(lambda: self._passwords.hash(password))
-        await self._insert(lambda db: sql.insert_staff(db, staff, hashed, now_ms))
+        hashed = await self._hashing.run(lambda: self._passwords.hash(password))
+
+        def insert(db: Transaction) -> None:
+            sql.insert_staff(db, staff, hashed, now_ms)
+            if also is not None:
+                also(db, staff)
+
+        await self._insert(insert)
         return staff
 
     async def staff(self, merchant: str) -> list[Staff]:
@@ -112,7 +124,7 @@ class Catalogue:
             found = await self._store.read(lambda db: sql.staff_by_login(db, wanted))
         given = password if isinstance(password, str) and len(password) <= PASSWORD_CHARACTERS_MAX else ""
         given = given.encode("utf-8", "replace").decode()
-        right = await self._hash(lambda: self._passwords.matches(found[1] if found else None, given))
+        right = await self._hashing.run(lambda: self._passwords.matches(found[1] if found else None, given))
         return found[0] if found is not None and right else None
 
     # Rooms
@@ -516,8 +528,6 @@ class Catalogue:
         """List a merchant's coupon templates, newest first, at most 200."""
         return await self._store.read(lambda db: sql.templates(db, merchant))
 
-    # Inside
-
     async def _edit(self, merchant: str, product: str, edit: Callable[[ProductView], ProductView]) -> ProductView:
         def change(db: Transaction) -> tuple[ProductView, list[CatalogueEvent]]:
             old = sql.product(db, merchant, product)
@@ -584,15 +594,6 @@ class Catalogue:
                 # Through the loop: a listener that fails is reported there and fails neither the change nor the others.
                 loop.call_soon(callback, event)
         return result
-
-    async def _hash(self, work: Callable[[], T]) -> T:
-        if self._hashes_waiting >= HASHES_WAITING_MAX:
-            raise Busy("too many logins at once", retry_ms=2_000)
-        self._hashes_waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._hashers, work)
-        finally:
-            self._hashes_waiting -= 1
 
 
 def _id(now_ms: int) -> str:

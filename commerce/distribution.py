@@ -10,7 +10,7 @@ from commerce import catalogue_checks as check
 from commerce import distribution_sql
 from commerce.attribution import bindings_sql
 from commerce.attribution.binder import Binder
-from commerce.attribution.bindings_sql import Claim
+from commerce.attribution.bindings_sql import Claim, HandedOver
 from commerce.attribution.links_sql import Transaction
 from commerce.commissions import Cleared, ClearHold, DecideWithdrawal, Release, Released, Withdraw, WithdrawalView
 from commerce.domain.commission import BP, SCOPES, Rate, Terms, terms_of
@@ -198,8 +198,8 @@ class Distribution:
         wanted, identifier = Claim(merchant, person, issuer, role, "", ""), self._ids(1)[0]
         await self._store.write(lambda db: bindings_sql.bind(db, wanted, identifier, reason, now_ms))
 
-    async def hand_over(self, merchant: str, role: str, of: str, to: str, why: str) -> int:
-        """Give customers of one who leaves to another, for the future only (A9); how many. Raises Invalid."""
+    async def hand_over(self, merchant: str, role: str, of: str, to: str, why: str) -> HandedOver:
+        """Give customers of one to another, for the future only (A9). Raises Invalid."""
         _role(role)
         if of == to:
             raise Invalid("customers are handed to somebody else", field="to")

@@ -202,7 +202,7 @@ class CloseDrop:
 class CreateOrder:
     """Make an order of a hold and/or lines, with coupons, up to ``points`` points and ``stored`` 分 of stored value.
 
-    ``decision`` is the attribution with its losers.
+    ``decision`` is the attribution with its losers, ``node`` the organisation's node that the order counts for.
     """
 
     merchant: str
@@ -219,6 +219,7 @@ class CreateOrder:
     delivery: Delivery | None = None
     points: int = 0
     stored: int = 0
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

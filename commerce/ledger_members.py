@@ -46,6 +46,23 @@ class FundBudget:
 
 
 @dataclass(frozen=True, slots=True)
+class GiveCoupon:
+    """Give one customer a coupon out of a guide's own budget."""
+
+    merchant: str
+    room: str
+    issuer: str
+    person: str
+    title: str
+    reason: str
+    amount: int
+    threshold: int
+    valid_ms: int
+    key: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetView:
     """An issuer's budget: what may still be promised, what is promised by coupons in people's hands."""
 

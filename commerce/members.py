@@ -6,12 +6,14 @@ One part of the shop's facade; ``Shop.members`` is one. Everything that changes 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from commerce.basket import Basket, check_basket, check_key, within
+from commerce import guide_sql
+from commerce.accounts_sql import balances
+from commerce.basket import VALID_S_MAX, Basket, check_basket, check_key, within
 from commerce.domain.member import Program, program_fault
 from commerce.domain.money import AMOUNT_MAX
 from commerce.errors import Invalid
-from commerce.ledger import KEY_CHARACTERS_MAX, Ledger, fingerprint
-from commerce.ledger_members import BudgetView, FundBudget, MemberView, SetProgram, SignedIn, SignIn
+from commerce.ledger import KEY_CHARACTERS_MAX, CouponGranted, Ledger, fingerprint
+from commerce.ledger_members import BudgetView, FundBudget, GiveCoupon, MemberView, SetProgram, SignedIn, SignIn
 from commerce.members_sql import read_member
 from commerce.quotes_sql import Quote, read_budgets, read_entries, read_quote
 from commerce.store_sql import Store
@@ -69,6 +71,44 @@ class Members:
     async def budgets(self, merchant: str) -> list[BudgetView]:
         """The budgets of a shop's issuers."""
         return await self._store.read(lambda connection: read_budgets(connection, merchant))
+
+    async def budget(self, merchant: str, issuer: str) -> BudgetView:
+        """What one issuer may still promise, and has promised."""
+        on = await self._store.read(
+            lambda connection: balances(connection, merchant, issuer, ("budget", "budget_reserved"))
+        )
+        return BudgetView(issuer, on["budget"], on["budget_reserved"])
+
+    async def given(self, merchant: str, issuer: str, before: str | None, limit: int) -> list[dict[str, Any]]:
+        """Coupons out of an issuer's budget and what became of them, newest first; ``before`` is the last id had."""
+        start = before or guide_sql.FIRST_PAGE
+        return await self._store.read(lambda connection: guide_sql.given(connection, merchant, issuer, start, limit))
+
+    async def give_coupon(
+        self,
+        merchant: str,
+        room: str,
+        issuer: str,
+        person: str,
+        key: str,
+        *,
+        title: str,
+        reason: str,
+        amount: int,
+        threshold: int,
+        valid_s: int,
+    ) -> CouponGranted:
+        """Give one customer a coupon out of an issuer's budget, once a key.
+
+        Raises Refused (insufficient) when the budget has not that much left, Conflict, Invalid, Busy.
+        """
+        check_key(key)
+        within(amount, 1, AMOUNT_MAX, "amount")
+        within(threshold, 0, AMOUNT_MAX, "threshold")
+        within(valid_s, 1, VALID_S_MAX, "valid_s")
+        body = fingerprint(room, person, title, reason, amount, threshold, valid_s)
+        terms = (title, reason, amount, threshold, valid_s * 1000)
+        return await self._do(GiveCoupon(merchant, room, issuer, person, *terms, key, body), CouponGranted)
 
     async def quote(
         self, merchant: str, room: str, person: str, basket: Basket, *, best: bool, points: bool, stored: bool

@@ -28,9 +28,9 @@ _UNLOCK_COUPON = text(
 )
 _INSERT_ORDER = text(
     "INSERT INTO orders (id, merchant, room, person, status, goods, discount, amount, coupon, steps, decision, card,"
-    " entered_ms, created_ms, expires_ms, delivery, kind, stored, bonus, points) VALUES (:id, :merchant, :room,"
+    " entered_ms, created_ms, expires_ms, delivery, kind, stored, bonus, points, node) VALUES (:id, :merchant, :room,"
     " :person, 'pending', :goods, :discount, :amount, :coupon, :steps, :decision, :card, :entered_ms, :now,"
-    " :expires_ms, :delivery, :kind, :stored, :bonus, :points)"
+    " :expires_ms, :delivery, :kind, :stored, :bonus, :points, :node)"
 )
 _INSERT_COUPON = text("INSERT INTO order_coupon (order_id, n, coupon, amount) VALUES (:order, :n, :coupon, :amount)")
 _INSERT_LINE = text(
@@ -135,6 +135,7 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[Line], p
         stored=price.stored,
         bonus=sum(line.bonus * line.priced.quantity for line in lines) if stored else bonus,
         points=price.points,
+        node=command.node,
     )
     coupons = [{"order": order, "n": n, "coupon": one, "amount": took} for n, (one, took) in enumerate(price.coupons)]
     batch.run_many(_INSERT_COUPON, coupons)

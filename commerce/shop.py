@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from commerce import (
     drops_sql,
     fulfilment_sql,
+    guide_sql,
     members_sql,
     moments_sql,
     orders_sql,
@@ -34,6 +35,7 @@ from commerce.basket import (
 )
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import Delivery, WantedLine
+from commerce.domain.org import Reach
 from commerce.domain.sale import COUNTDOWN_S_MAX, QUANTITY_MAX, UNITS_MAX
 from commerce.duty import Duty, OnlyProcess
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
@@ -114,6 +116,7 @@ class Shop:
             **fulfilment_sql.HANDLERS,
             **traffic_sql.HANDLERS,
             **drops_sql.HANDLERS,
+            **guide_sql.HANDLERS,
             **members_sql.HANDLERS,
         }
         self.ledger = GroupCommitLedger(
@@ -329,15 +332,17 @@ class Shop:
         coupons: Sequence[str] = (),
         points: int = 0,
         stored: int = 0,
+        node: str = "",
     ) -> OrderView:
         """Make an order of a hold and/or lines (WantedLine or (sku, quantity, version)), with coupons.
 
-        Up to ``points`` points and ``stored`` 分 of stored value are spent on it, as the shop's terms allow.
+        It counts for ``node`` of the organisation, empty for the merchant's own. Up to ``points`` points and ``stored``
+        分 of stored value are spent on it, as the shop's terms allow.
         Raises NotFound, Refused (gone, already, price_changed, sold_out, coupon_invalid, insufficient), Conflict, Busy,
         Invalid.
         """
         basket = Basket(hold, wanted_lines(lines), coupon, tuple(coupons), points, stored, delivery)
-        command = order_command(merchant, room, person, key, basket, decision, entered_ms, card)
+        command = order_command(merchant, room, person, key, basket, decision, entered_ms, card, node)
         return await self._do(command, OrderView)
 
     async def cancel_order(self, merchant: str, person: str | None, order: str) -> OrderView:
@@ -383,10 +388,11 @@ class Shop:
         room: str | None = None,
         after: str | None = None,
         limit: int = 50,
+        reach: Reach | None = None,
     ) -> list[OrderView]:
-        """Orders of a merchant, newest first; ``after`` is the last order of the page before."""
+        """Orders of a merchant, or of a part of it, newest first; ``after`` is the last order of the page before."""
         return await self._store.read(
-            lambda connection: views_sql.read_orders(connection, merchant, person, room, after, limit)
+            lambda connection: views_sql.read_orders(connection, merchant, person, room, after, limit, reach)
         )
 
     async def sold(self, merchant: str, room: str, since_ms: int) -> SoldView:

@@ -197,6 +197,13 @@ drop_ = Table(
     CheckConstraint("amount > 0", name="amount"),
     Index("ix_drop_room", "room", "starts_ms"),
     Index(
+        "ix_drop_issuer",
+        "merchant",
+        "issuer",
+        sqlite_where=text("issuer <> ''"),
+        postgresql_where=text("issuer <> ''"),
+    ),
+    Index(
         "ix_drop_active", "ends_ms", sqlite_where=text("closed_ms IS NULL"), postgresql_where=text("closed_ms IS NULL")
     ),
 )
@@ -265,6 +272,8 @@ orders = Table(
     # Of the stored value spent, or, in an order that buys stored value, what the shop adds to it.
     Column("bonus", BigInteger, nullable=False, server_default=text("0")),
     count_column("points"),
+    # The organisation's node that it counts for, as it was when the order was made; empty: the merchant's own.
+    word_column("node", 64),
     CheckConstraint("bonus >= 0", name="bonus"),
     CheckConstraint("kind IN ('goods', 'stored')", name="kind"),
     CheckConstraint("stored >= 0 AND stored <= amount", name="stored"),
@@ -285,6 +294,7 @@ orders = Table(
     ),
     Index("ix_orders_person", "merchant", "person", "id"),
     Index("ix_orders_room", "merchant", "room", "id"),
+    Index("ix_orders_node", "node", "id", sqlite_where=text("node <> ''"), postgresql_where=text("node <> ''")),
     Index(
         "ix_orders_due",
         "expires_ms",

@@ -37,6 +37,8 @@ binding = Table(
     ms_column("closed_ms", nullable=True),
     Column("why", String(200), nullable=False),
     Column("closed_why", String(200), nullable=True),
+    # It came from another guide who goes on working: WeCom allows two of these in 90 days.
+    Column("handed", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("role IN ('distributor', 'guide')", name="role"),
     CheckConstraint("person <> issuer", name="self"),
     # One of each role at a time, whatever the code above does.

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, RowMapping, text
 
 from commerce.domain.coupon import DropRow, drop_state
 from commerce.domain.ids import time_prefix
+from commerce.domain.org import Reach
 from commerce.domain.sale import SaleRow, SaleState, draws_ms, state_of
 from commerce.events import (
     CouponView,
@@ -19,6 +20,7 @@ from commerce.events import (
     SaleView,
     SoldView,
 )
+from commerce.reach_sql import ORDER_REACHED, reach_values
 
 CLOSED_SHOWN_MS = 600_000
 """A room's list keeps a closed sale or drop for ten minutes, so that late-comers see what they missed."""
@@ -274,9 +276,15 @@ def read_refunds(connection: Connection, merchant: str, order: str, person: str 
 
 
 def read_orders(
-    connection: Connection, merchant: str, person: str | None, room: str | None, after: str | None, limit: int
+    connection: Connection,
+    merchant: str,
+    person: str | None,
+    room: str | None,
+    after: str | None,
+    limit: int,
+    reach: Reach | None = None,
 ) -> list[OrderView]:
-    """Orders of a merchant, newest first; ``after`` is the last id of the page before."""
+    """Orders of a merchant, or of a part of it, newest first; ``after`` is the last id of the page before."""
     conditions = ["merchant = :merchant"]
     parameters: dict[str, Any] = {"merchant": merchant, "limit": max(1, min(limit, LIST_MAX))}
     filters: Iterable[tuple[str, str, str | None]] = (
@@ -288,6 +296,9 @@ def read_orders(
         if value is not None:
             conditions.append(condition)
             parameters[name] = value
+    if reach is not None:
+        conditions.append(ORDER_REACHED)
+        parameters |= reach_values(reach)
     # Only the fixed conditions above go into the text; values are bound.
-    statement = text(f"SELECT * FROM orders WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT :limit")  # noqa: S608
+    statement = text(f"SELECT * FROM orders AS o WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT :limit")  # noqa: S608
     return [order_view(connection, row) for row in connection.execute(statement, parameters)]

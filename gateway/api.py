@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -60,6 +60,9 @@ class Call:
 
 
 Handler = Callable[[Call], Awaitable[Any]]
+Within = Literal["shop", "books", "node", "orders", "people"]
+"""What of a merchant an operation of staff is about. ``shop`` and ``books`` are about all of it, and closed to accounts
+that have a part; the others keep to ``Claims.reach``. Accountants read ``books``, ``node`` and ``orders``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,31 @@ class Operation:
     """Done by a command of the hub, which leaves its own entry in the audit trail."""
     name: str = ""
     """In the contract; the handler's, where that has one address alone."""
+    within: Within = "shop"
+    """Closed by default: an operation that does not say that it keeps to a part is not for who has a part."""
+
+    def check(self, who: Claims, path: Mapping[str, str]) -> None:
+        """Whether an account may do this at all, by its seat. Raises ``Problem`` 403, 404.
+
+        Operations that viewers have, too, are about the caller; where they widen for staff they say so in ``within``.
+        """
+        own = "viewer" in self.roles and self.within == "shop"
+        if who.scope is not None:
+            right = who.scope.right
+            if not right.writes and self.method != "GET":
+                raise Problem(403, "forbidden", "this account reads and changes nothing")
+            if not own and right.books and self.within not in ("books", "node", "orders"):
+                raise Problem(403, "forbidden", "an accountant reads accounts, orders and figures")
+            if not right.persons and self.within == "people":
+                raise Problem(403, "forbidden", f"the role {who.scope.role!r} does not read customers")
+        if own or who.reach is None or self.within in ("node", "orders", "people"):
+            return
+        if "room" not in path:
+            raise Problem(403, "outside", "this is about the whole shop, of which this account has a part")
+        if not who.may_enter(path["room"], who.merchant):
+            raise Problem(404, "no_room", "there is no such room")
+        if not who.may_run(path["room"], who.merchant):
+            raise Problem(403, "forbidden", "only the host and the shop's staff may do this")
 
 
 class Api:
@@ -141,6 +169,8 @@ class Api:
             claims = self._tokens.read(bearer_token(raw_headers, query_string))
             if claims.role not in operation.roles:
                 raise Problem(403, "forbidden", f"the role {claims.role!r} may not do this")
+            if claims.staff:
+                operation.check(claims, request.path_params)
         key = request.headers.get("idempotency-key")
         if key is not None and not 1 <= len(key) <= KEY_CHARACTERS_MAX:
             raise Problem(400, "invalid", f"Idempotency-Key has 1 to {KEY_CHARACTERS_MAX} characters")

@@ -27,7 +27,7 @@ from commerce.store_sql import open_store
 from gateway.addresses import Addresses
 from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
-from gateway.auth import HOST_ROLES, Tokens
+from gateway.auth import HOST_ROLES
 from gateway.bills import BillFetcher
 from gateway.bridge import Bridge
 from gateway.bus import open_nodes
@@ -35,7 +35,6 @@ from gateway.claiming import NodeDoors
 from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.clock import system_clock as system_clock
 from gateway.config import Settings
-from gateway.desk import Desk
 from gateway.doors import Doors, ShopDoors, node_id
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
@@ -50,9 +49,11 @@ from gateway.opening import (
     authenticate,
     open_access,
     open_bridge,
+    open_desk,
     open_hooks,
     open_hub,
     open_shop,
+    open_tokens,
     open_traffic,
     open_webhooks,
 )
@@ -68,11 +69,13 @@ from gateway.routes_auth import auth_operations
 from gateway.routes_codes import code_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
+from gateway.routes_guide import guide_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
 from gateway.routes_members import coupon_operations, goods_operations, member_operations
 from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
+from gateway.routes_org import org_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
 from gateway.routes_review import review_operations
@@ -348,6 +351,8 @@ def _operations(
         *code_operations(services, addresses),
         *identity_operations(services),
         *distribution_operations(services),
+        *org_operations(services),
+        *guide_operations(services, desk),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
         *hook_operations(services),
@@ -363,7 +368,7 @@ def _following(services: Services, bridge: Bridge, streaming: Streaming) -> Foll
         bridge,
         streaming.expel_revoked,
         services.identities,
-        reread=(services.media_hooks.load, services.review.hooks.load),
+        reread=(services.media_hooks.load, services.review.hooks.load, services.org.load),
     )
 
 
@@ -409,15 +414,14 @@ async def open_application(
     touches = open_touch_log(settings.database, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
     shop, end_payments = open_shop(settings, store, secrets, clock)
-    traffic = await open_traffic(settings, store, touches, shop, secrets, clock)
-    attribution = traffic.attribution
-    tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock, now_person=shop.aliases.now)
+    traffic = await open_traffic(settings, store, touches, catalogue, shop, secrets, clock)
+    tokens = open_tokens(settings, secrets, shop, traffic.org, clock)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
     access = await open_access(store, secrets, tokens, rooms, directory, clock)
     sweeps = seat is None or seat.welcome.worker == 0
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock, sweeps=sweeps)
-    desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
+    desk = open_desk(rooms, catalogue, shop, traffic, directory, clock)
     audit = RoomAudit(StaffActions(store, clock=clock), clock=clock)
     bans, personal = Bans(store, clock=clock), PersonalEvents(store, clock=clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)

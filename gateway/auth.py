@@ -12,6 +12,8 @@ from typing import Any
 import jwt
 import orjson
 
+from commerce.domain.org import Reach, Scope
+
 AUDIENCE = "siyu"
 PLAY_AUDIENCE = "siyu-play"
 """Of tokens that open playback and nothing else."""
@@ -20,6 +22,7 @@ DEVICE_CHARACTERS = 16
 """Of a device's name: 64 bits tell a merchant's devices apart."""
 NOT_OURS = "this is not one of our tokens"
 EXPIRED = "this token has expired: sign in again, or ask for a new one"
+LEFT = "this account has left the organisation"
 STAFF_ROLES = frozenset({"merchant", "host", "guide", "assistant"})
 HOST_ROLES = frozenset({"merchant", "host", "assistant"})
 
@@ -56,17 +59,35 @@ class Claims:
     issued_ms: int = 0
     device: str = ""
     """What the bearer's device is called: the same for all who come with it, and no use to anybody else."""
+    scope: Scope | None = None
+    """What an account with a seat in the organisation reaches, as it is now."""
 
     @property
     def staff(self) -> bool:
         return self.role in STAFF_ROLES
 
+    @property
+    def reach(self) -> Reach | None:
+        """The part of the merchant's orders and customers that staff may see; None: all of them.
+
+        An account without a seat has its room's, or all if it has no room; but a guide without a seat has nobody's.
+        """
+        if self.scope is not None:
+            return None if self.scope.whole else Reach(self.scope.node, self.room or "")
+        if self.room is not None or self.role == "guide":
+            return Reach("", self.room or "")
+        return None
+
     def may_enter(self, room: str, merchant: str) -> bool:
         """Whether the bearer belongs into ``room`` of ``merchant``."""
+        if self.scope is not None and not self.scope.may_enter(room):
+            return False
         return self.merchant == merchant and (self.room is None or self.room == room)
 
     def may_run(self, room: str, merchant: str) -> bool:
         """Whether the bearer may pin, drop and sell in ``room``."""
+        if self.scope is not None and not self.scope.may_run(room):
+            return False
         return self.role in HOST_ROLES and self.may_enter(room, merchant)
 
 
@@ -84,18 +105,33 @@ class PlayPass:
     issued_ms: int
     expires_ms: int
     staff: bool = False
+    scope: Scope | None = None
 
     def may_enter(self, room: str, merchant: str) -> bool:
         """Whether it is good for ``room`` of ``merchant``."""
+        if self.scope is not None and not self.scope.may_enter(room):
+            return False
         return self.merchant == merchant and (self.room is None or self.room == room)
 
 
 class Tokens:
     """Mint and check tokens with one key."""
 
-    def __init__(self, key: bytes, *, ttl_s: int, clock: Clock, now_person: Callable[[str], str] = str) -> None:
-        """``now_person`` says who goes on for a bearer who was found to be somebody known."""
+    def __init__(
+        self,
+        key: bytes,
+        *,
+        ttl_s: int,
+        clock: Clock,
+        now_person: Callable[[str], str] = str,
+        scope_of: Callable[[str, str], Scope | None] = lambda merchant, staff: None,
+    ) -> None:
+        """``now_person`` says who goes on for a bearer who was found to be somebody known.
+
+        ``scope_of`` says what an account of a merchant reaches, None when it has no seat in an organisation.
+        """
         self._now_person = now_person
+        self._scope_of = scope_of
         self._key = key
         self._ttl_s = ttl_s
         self._clock = clock
@@ -153,10 +189,21 @@ class Tokens:
         body = self._decode(token, (AUDIENCE,))
         try:
             claims = _claims(body)
-            now_person = self._now_person(claims.person)
-            return claims if now_person == claims.person else replace(claims, person=now_person)
         except (KeyError, TypeError, ValueError) as error:
             raise TokenError(NOT_OURS) from error
+        if claims.staff:
+            return self._seated(claims)
+        now_person = self._now_person(claims.person)
+        return claims if now_person == claims.person else replace(claims, person=now_person)
+
+    def _seated(self, claims: Claims) -> Claims:
+        """Staff with what their seat reaches now, whatever it was when they signed in. Raises ``TokenError``."""
+        scope = self._scope_of(claims.merchant, claims.person)
+        if scope is None:
+            return claims
+        if scope.gone:
+            raise TokenError(LEFT, revoked=True)
+        return replace(claims, role=scope.right.door, room=None, scope=scope)
 
     def read_play(self, token: str) -> PlayPass:
         """Who watches with ``token``: a play token's bearer, or a person. Raises ``TokenError``."""
@@ -174,9 +221,10 @@ class Tokens:
             claims = _claims(body)
         except (KeyError, TypeError, ValueError) as error:
             raise TokenError(NOT_OURS) from error
-        return PlayPass(
-            "", claims.person, claims.merchant, claims.room, claims.issued_ms, claims.expires_ms, staff=claims.staff
-        )
+        if claims.staff:
+            claims = self._seated(claims)
+        times = (claims.issued_ms, claims.expires_ms)
+        return PlayPass("", claims.person, claims.merchant, claims.room, *times, claims.staff, claims.scope)
 
     def _decode(self, token: str, audiences: tuple[str, ...]) -> dict[str, Any]:
         """The body of a token that is ours and has not expired. Raises ``TokenError``."""

@@ -22,6 +22,7 @@ from commerce.errors import NotFound, Refused
 from commerce.events import DropView, OrderView, SaleView
 from commerce.ledger import CouponGranted, HoldGranted
 from commerce.moments import Offer
+from commerce.org import Organisation
 from commerce.payments import Paying
 from commerce.shop import Shop
 from gateway.auth import Claims
@@ -71,6 +72,7 @@ class Desk:
         catalogue: Catalogue,
         shop: Shop,
         attribution: Attribution,
+        org: Organisation,
         directory: Directory,
         clock: Callable[[], int],
     ) -> None:
@@ -78,6 +80,7 @@ class Desk:
         self._catalogue = catalogue
         self._shop = shop
         self._attribution = attribution
+        self._org = org
         self._directory = directory
         self._clock = clock
         self.live_only: set[str] = set()
@@ -93,9 +96,39 @@ class Desk:
     def run(self, who: Claims, room_id: str) -> Room:
         """The room, for one who may run it. Raises ``Problem`` 403/404."""
         room = self.entered(who, room_id)
-        if not who.may_run(room.id, room.merchant):
+        if not self._seated(who).may_run(room.id, room.merchant):
             raise Problem(403, "forbidden", "only the host and the shop's staff may do this")
         return room
+
+    def _seated(self, who: Claims) -> Claims:
+        """Staff with their seat as it is now: who speaks through the hub came in a while ago."""
+        if not who.staff or who.scope is not None:
+            return who
+        return replace(who, scope=self._org.scope_of(who.merchant, who.person))
+
+    async def goods_to_change(self, who: Claims, room_id: str, goods: str) -> Room:
+        """The room, for one who may change what a product or SKU costs and how many there are.
+
+        Goods are the merchant's: who has a part of it changes those alone that are shown there and nowhere else.
+        Raises ``Problem`` 403, 404.
+        """
+        room = self.run(who, room_id)
+        if who.reach is not None and not await self._org.shown_there_alone(goods, who.reach):
+            raise Problem(403, "outside", "this is not sold in this account's part of the shop alone")
+        return room
+
+    def issuer_to_spend(self, who: Claims, issuer: str) -> None:
+        """Whether coupons may be promised out of an issuer's budget. Raises ``NotFound``."""
+        scope = self._seated(who).scope
+        if issuer in ("", who.person) or (who.role == "merchant" if scope is None else scope.whole):
+            return
+        if scope is None:
+            # A host without a seat: budgets of the organisation's accounts are not theirs.
+            theirs = not self._org.has_seat(who.merchant, issuer)
+        else:
+            theirs = self._org.has_guide(scope, who.merchant, issuer)
+        if not theirs:
+            raise NotFound("no such issuer")
 
     async def pin(self, who: Claims, room_id: str, body: PinBody) -> None:
         room = self.run(who, room_id)
@@ -137,12 +170,13 @@ class Desk:
 
     async def set_price(self, who: Claims, room_id: str, product: str, body: PriceBody) -> Card:
         """A new price with a new version: who still shows the old one is refused with the new."""
-        room = self.run(who, room_id)
+        room = await self.goods_to_change(who, room_id, product)
         view = await self._catalogue.set_price(room.merchant, product, body.price, body.list_price)
         return await self.card(room, view.sku)
 
     async def start_drop(self, who: Claims, room_id: str, body: DropBody) -> DropView:
         room = self.run(who, room_id)
+        self.issuer_to_spend(who, body.issuer)
         return await self._shop.start_drop(
             room.merchant,
             room.id,
@@ -242,6 +276,7 @@ class Desk:
             entered_ms=entries.first_ms,
             card=next((card.product for card in pins if card.explaining), None),
             delivery=None if basket.delivery is None else Delivery(**asdict(basket.delivery)),
+            node=self._org.node_for(room.merchant, room.id, decision),
         )
 
     async def order_to_run(self, who: Claims, order: str) -> OrderView:

@@ -82,7 +82,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, CommerceError):
         if error.code == "internal":
             return Problem(500, "internal", error.message)
-        status = next(status for kind, status in STATUS_OF if isinstance(error, kind))
+        status = 403 if error.code == "forbidden" else next(code for kind, code in STATUS_OF if isinstance(error, kind))
         return Problem(status, error.code, error.message, retry_ms=error.retry_ms, extra=error.extra)
     if isinstance(error, BadFrame):
         return Problem(400, "invalid", str(error))

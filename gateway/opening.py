@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from chat.errors import TokenRefused
@@ -13,11 +14,13 @@ from commerce.access_sql import StreamAccess
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import TouchLog
 from commerce.bans_sql import Bans
+from commerce.catalogue import Catalogue
 from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
 from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
+from commerce.org import Organisation
 from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
@@ -29,7 +32,7 @@ from commerce.store_sql import Store
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
 from gateway.audit import RoomAudit
-from gateway.auth import Claims, TokenError, Tokens
+from gateway.auth import HOST_ROLES, Claims, TokenError, Tokens
 from gateway.bridge import Bridge
 from gateway.bus import open_bus
 from gateway.client import Clients
@@ -62,6 +65,9 @@ def authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Memb
         raise TokenRefused(4401, str(error)) from error
     if not claims.may_enter(room.id, room.merchant):
         raise TokenRefused(4401, "this token is for another room")
+    if claims.role in HOST_ROLES and not claims.may_run(room.id, room.merchant):
+        # A room of a node above: theirs to watch and to share, not to moderate.
+        claims = replace(claims, role="guide")
     return member_of(claims)
 
 
@@ -145,6 +151,7 @@ class Traffic(NamedTuple):
     people: People
     identities: Identities
     distribution: Distribution
+    org: Organisation
     wechat: WechatApi
 
     async def close(self) -> None:
@@ -155,17 +162,50 @@ class Traffic(NamedTuple):
 
 
 async def open_traffic(
-    settings: Settings, store: Store, touches: TouchLog, shop: Shop, secrets: Secrets, clock: Callable[[], int]
+    settings: Settings,
+    store: Store,
+    touches: TouchLog,
+    catalogue: Catalogue,
+    shop: Shop,
+    secrets: Secrets,
+    clock: Callable[[], int],
 ) -> Traffic:
     identities = Identities(store, shop.ledger, shop.aliases, Vault(secrets.key("people")), clock=clock)
     await identities.follow()
+    org = Organisation(store, catalogue, clock=clock)
+    await org.load()
     attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
     return Traffic(
         attribution,
         People(store, touches, clock=clock),
         identities,
         Distribution(store, shop.ledger, attribution.binder, clock=clock),
+        org,
         WechatApi(settings.wechat_api, clock=clock),
+    )
+
+
+def open_tokens(
+    settings: Settings, secrets: Secrets, shop: Shop, org: Organisation, clock: Callable[[], int]
+) -> Tokens:
+    """Who is asking: persons as they go on, staff with their seats."""
+    now_person, scope_of = shop.aliases.now, org.scope_of
+    key = secrets.key("tokens")
+    return Tokens(key, ttl_s=settings.token_ttl_s, clock=clock, now_person=now_person, scope_of=scope_of)
+
+
+def open_desk(
+    rooms: Rooms, catalogue: Catalogue, shop: Shop, traffic: Traffic, directory: Directory, clock: Callable[[], int]
+) -> Desk:
+    """What viewers and staff do, behind both doors."""
+    return Desk(
+        rooms=rooms,
+        catalogue=catalogue,
+        shop=shop,
+        attribution=traffic.attribution,
+        org=traffic.org,
+        directory=directory,
+        clock=clock,
     )
 
 

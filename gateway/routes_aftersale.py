@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -52,6 +53,8 @@ def aftersale_operations(services: Services, desk: Desk) -> list[Operation]:
 
     async def list_refunds(call: Call) -> Any:
         person = None if call.who.staff else call.who.person
+        if person is None:
+            await services.org.require_order(call.who.merchant, call.path["id"], call.who.reach)
         return await aftersale.refunds(call.who.merchant, call.path["id"], person)
 
     async def retry_refund(call: Call) -> Any:
@@ -79,13 +82,15 @@ def aftersale_operations(services: Services, desk: Desk) -> list[Operation]:
         return {"order": order_answer(order, staff=staff)}
 
     orders = "/api/v1/orders/{id}"
+    # Each looks for the order within the reach of who asks.
+    own = partial(Operation, within="orders")
     return [
-        Operation("POST", f"{orders}/refunds", "Refund", refund_order, HOSTS, RefundBody, RefundAnswer, 201),
-        Operation("GET", f"{orders}/refunds", "An order's refunds", list_refunds, SIGNED_IN, answer=list[RefundView]),
-        Operation("POST", f"{orders}/refunds/{{refund}}/retry", "Ask again", retry_refund, HOSTS, answer=RefundAnswer),
-        Operation("POST", f"{orders}/ship", "Ship", ship_order, HOSTS, ShipBody, OrderAnswer),
-        Operation("POST", f"{orders}/pickup", "Hand over by code", pick_up_order, HOSTS, CodeBody, OrderAnswer),
-        Operation("POST", f"{orders}/done", "The goods arrived", finish_order, SIGNED_IN, answer=OrderAnswer),
+        own("GET", f"{orders}/refunds", "An order's refunds", list_refunds, SIGNED_IN, answer=list[RefundView]),
+        own("POST", f"{orders}/refunds", "Refund", refund_order, HOSTS, RefundBody, RefundAnswer, 201),
+        own("POST", f"{orders}/refunds/{{refund}}/retry", "Ask again", retry_refund, HOSTS, answer=RefundAnswer),
+        own("POST", f"{orders}/ship", "Ship", ship_order, HOSTS, ShipBody, OrderAnswer),
+        own("POST", f"{orders}/pickup", "Hand over by code", pick_up_order, HOSTS, CodeBody, OrderAnswer),
+        own("POST", f"{orders}/done", "The goods arrived", finish_order, SIGNED_IN, answer=OrderAnswer),
     ]
 
 
@@ -116,6 +121,7 @@ def statement_operations(services: Services) -> list[Operation]:
             MERCHANT,
             answer=StatementAnswer,
             query=asked,
+            within="books",
         ),
     ]
 

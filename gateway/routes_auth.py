@@ -6,6 +6,7 @@ import os
 
 from commerce.identity.join import Joined
 from gateway.api import ANYONE, Call, Operation
+from gateway.auth import LEFT
 from gateway.errors import Problem
 from gateway.limits import AddressBuckets
 from gateway.rooms import Room
@@ -126,13 +127,16 @@ def auth_operations(services: Services) -> list[Operation]:
         staff = await services.catalogue.login(body.login, body.password)
         if staff is None:
             raise Problem(401, "bad_login", "login or password is wrong")
+        scope = services.org.scope_of(staff.merchant, staff.id)
+        if scope is not None and scope.gone:
+            raise Problem(401, "bad_login", LEFT)
         token, expires = services.tokens.mint(
             person=staff.id, name=staff.name, role=staff.role, merchant=staff.merchant, room=staff.room
         )
         rooms = [
             RoomEntry(room=room.id, title=room.title, live=services.directory.info(room.id).live)
             for room in services.rooms.of(staff.merchant)
-            if staff.room is None or staff.room == room.id
+            if (staff.room is None or staff.room == room.id) and (scope is None or scope.may_enter(room.id))
         ]
         return LoginAnswer(
             token=token, role=staff.role, merchant=staff.merchant, name=staff.name, expires=expires, rooms=rooms

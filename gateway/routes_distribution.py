@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from commerce.attribution import explain
 from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.auth import Claims
 from gateway.encode import plain
 from gateway.errors import Problem
 from gateway.schemas import Empty, Page
@@ -22,6 +24,7 @@ from gateway.schemas_distribution import (
     EarningView,
     EnrolBody,
     ExplanationAnswer,
+    HandOverAnswer,
     HandOverBody,
     RateBody,
     RateView,
@@ -208,7 +211,7 @@ def _money(services: Services) -> list[Operation]:
 
     path = "/api/v1/withdrawals"
     return [
-        Operation("GET", path, "Withdrawals", list_withdrawals, MERCHANT, answer=Page, query=PAGING),
+        Operation("GET", path, "Withdrawals", list_withdrawals, MERCHANT, answer=Page, query=PAGING, within="books"),
         Operation(
             "POST", f"{path}/{{withdrawal}}", "Decide one", decide_withdrawal, MERCHANT, WithdrawalBody, WithdrawalView
         ),
@@ -220,24 +223,38 @@ def _money(services: Services) -> list[Operation]:
 
 
 def _customers(services: Services) -> list[Operation]:
-    distribution = services.distribution
+    distribution, org = services.distribution, services.org
+
+    def own_guides(who: Claims, role: str, *issuers: str) -> None:
+        """Who has a part of the shop gives customers to and takes them from guides of that part alone."""
+        if who.reach is None:
+            return
+        if role != "guide" or not all(org.has_guide(who.scope, who.merchant, issuer) for issuer in issuers):
+            raise Problem(404, "not_found", "no such guide")
 
     async def list_bindings(call: Call) -> list[Any]:
+        await org.require_person(call.who.merchant, call.path["person"], call.who.reach)
         return await distribution.bindings(call.who.merchant, call.path["person"])
 
     async def bind(call: Call) -> Empty:
         body: BindBody = call.body
+        await org.require_person(call.who.merchant, call.path["person"], call.who.reach)
+        own_guides(call.who, body.role, body.issuer)
         await distribution.bind(call.who.merchant, call.path["person"], body.issuer, body.role, body.reason)
         return Empty()
 
     async def hand_over(call: Call) -> CountAnswer:
         body: HandOverBody = call.body
-        return CountAnswer(await distribution.hand_over(call.who.merchant, body.role, body.of, body.to, body.reason))
+        own_guides(call.who, body.role, body.of, body.to)
+        done = await distribution.hand_over(call.who.merchant, body.role, body.of, body.to, body.reason)
+        return HandOverAnswer(done.moved, done.kept)
 
     async def explain_order(call: Call) -> ExplanationAnswer:
         who, language = call.who, call.query.get("lang", "zh")
         if language not in explain.LANGUAGES:
             raise Problem(400, "invalid", "lang is zh or en")
+        if who.staff:
+            await org.require_order(who.merchant, call.path["id"], who.reach)
         order = await services.shop.order(who.merchant, call.path["id"])
         decision = order.decision or {}
         if not who.staff and who.person not in explain.candidates(decision):
@@ -254,10 +271,11 @@ def _customers(services: Services) -> list[Operation]:
         return ExplanationAnswer(order.order, said, decision if who.staff else None)
 
     path = "/api/v1/people/{person}/bindings"
+    people = partial(Operation, within="people")
     return [
-        Operation("GET", path, "Whose customer they have been", list_bindings, MERCHANT, answer=list[dict[str, Any]]),
-        Operation("POST", path, "Make them somebody's", bind, MERCHANT, BindBody, Empty, 201),
-        Operation("POST", "/api/v1/hand-overs", "Hand customers over", hand_over, MERCHANT, HandOverBody, CountAnswer),
+        people("GET", path, "Whose customer they have been", list_bindings, MERCHANT, answer=list[dict[str, Any]]),
+        people("POST", path, "Make them somebody's", bind, MERCHANT, BindBody, Empty, 201),
+        people("POST", "/api/v1/hand-overs", "Hand customers over", hand_over, MERCHANT, HandOverBody, HandOverAnswer),
         Operation(
             "GET",
             "/api/v1/orders/{id}/explanation",
@@ -266,6 +284,7 @@ def _customers(services: Services) -> list[Operation]:
             SIGNED_IN,
             answer=ExplanationAnswer,
             query={"lang": "zh (default) or en"},
+            within="orders",
         ),
     ]
 

@@ -63,6 +63,7 @@ def _persons(services: Services) -> list[Operation]:
     identities = services.identities
 
     async def read_person(call: Call) -> PersonAnswer:
+        await services.org.require_person(call.who.merchant, call.path["person"], call.who.reach)
         found = await identities.person(call.who.merchant, call.path["person"])
         phone = found["phone"]
         return PersonAnswer(
@@ -80,12 +81,22 @@ def _persons(services: Services) -> list[Operation]:
 
     async def look_at_phone(call: Call) -> PhoneAnswer:
         who, body = call.who, call.body
+        await services.org.require_person(who.merchant, call.path["person"], who.reach)
         return PhoneAnswer(await identities.full_phone(who.merchant, call.path["person"], who.person, body.reason))
 
     one = "/api/v1/people/{person}"
     return [
-        Operation("GET", one, "One person", read_person, STAFF, answer=PersonAnswer),
-        Operation("POST", f"{one}/phone", "The whole number, logged", look_at_phone, MERCHANT, LookBody, PhoneAnswer),
+        Operation("GET", one, "One person", read_person, STAFF, answer=PersonAnswer, within="people"),
+        Operation(
+            "POST",
+            f"{one}/phone",
+            "The whole number, logged",
+            look_at_phone,
+            MERCHANT,
+            LookBody,
+            PhoneAnswer,
+            within="people",
+        ),
     ]
 
 

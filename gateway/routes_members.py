@@ -43,6 +43,7 @@ def member_operations(services: Services, desk: Desk) -> list[Operation]:
 
     async def read_persons_member(call: Call) -> Any:
         await services.people.person(call.who.merchant, call.path["person"])
+        await services.org.require_person(call.who.merchant, call.path["person"], call.who.reach)
         return await members.member(call.who.merchant, call.path["person"])
 
     async def list_entries(call: Call) -> Any:
@@ -87,7 +88,9 @@ def member_operations(services: Services, desk: Desk) -> list[Operation]:
             "GET", "/api/v1/member/entries", "Own entries", list_entries, SIGNED_IN, answer=entries, query=paging
         ),
         Operation("POST", "/api/v1/member/sign-in", "Sign in for the day", sign_in, SIGNED_IN, answer=SignInAnswer),
-        Operation("GET", person, "A person's membership", read_persons_member, STAFF, answer=MemberAnswer),
+        Operation(
+            "GET", person, "A person's membership", read_persons_member, STAFF, answer=MemberAnswer, within="people"
+        ),
         Operation("POST", "/api/v1/quotes", "Price a basket", quote, SIGNED_IN, QuoteBody, QuoteAnswer),
         Operation("GET", "/api/v1/program", "Terms of membership", read_program, SIGNED_IN, answer=ProgramAnswer),
         Operation("PUT", "/api/v1/program", "Set the terms", set_program, MERCHANT, ProgramBody, ProgramAnswer),
@@ -109,6 +112,7 @@ def coupon_operations(services: Services, desk: Desk) -> list[Operation]:
     async def start_giving(call: Call) -> Any:
         body: GivingBody = call.body
         room = desk.run(call.who, call.path["room"])
+        desk.issuer_to_spend(call.who, body.issuer)
         return await services.shop.start_drop(
             room.merchant,
             room.id,
@@ -147,7 +151,15 @@ def coupon_operations(services: Services, desk: Desk) -> list[Operation]:
         Operation("GET", f"{room}/givings", "Coupons that come", list_givings, HOST_ROLES, answer=list[DropView]),
         Operation("POST", f"{room}/givings", "Begin a giving", start_giving, HOST_ROLES, GivingBody, DropView, 201),
         Operation("POST", f"{room}/entry-coupons", "On coming in", take_entry_coupons, SIGNED_IN, answer=listed),
-        Operation("GET", "/api/v1/budgets", "Coupon budgets", list_budgets, MERCHANT, answer=list[BudgetAnswer]),
+        Operation(
+            "GET",
+            "/api/v1/budgets",
+            "Coupon budgets",
+            list_budgets,
+            MERCHANT,
+            answer=list[BudgetAnswer],
+            within="books",
+        ),
         Operation("POST", "/api/v1/budgets", "Fund one", fund_budget, MERCHANT, BudgetBody, BudgetAnswer),
     ]
 

@@ -24,13 +24,20 @@ def order_operations(services: Services, desk: Desk) -> list[Operation]:
         person = None if call.who.staff else call.who.person
         room = call.query.get("room")
         orders = await shop.orders(
-            call.who.merchant, person=person, room=room, after=call.query.get("after"), limit=limit
+            call.who.merchant,
+            person=person,
+            room=room,
+            after=call.query.get("after"),
+            limit=limit,
+            reach=call.who.reach if call.who.staff else None,
         )
         items = [order_answer(order, staff=call.who.staff) for order in orders]
         return Page(items=items, next=orders[-1].order if len(orders) == limit else None)
 
     async def read_order(call: Call) -> Any:
         person = None if call.who.staff else call.who.person
+        if person is None:
+            await services.org.require_order(call.who.merchant, call.path["id"], call.who.reach)
         order = await shop.order(call.who.merchant, call.path["id"], person=person)
         return {"order": order_answer(order, staff=call.who.staff)}
 
@@ -50,8 +57,11 @@ def order_operations(services: Services, desk: Desk) -> list[Operation]:
             SIGNED_IN,
             answer=Page,
             query={"after": "cursor: the last order's id", "limit": "1 to 200", "room": "only this room's"},
+            within="orders",
         ),
-        Operation("GET", "/api/v1/orders/{id}", "One order", read_order, SIGNED_IN, answer=OrderAnswer),
+        Operation(
+            "GET", "/api/v1/orders/{id}", "One order", read_order, SIGNED_IN, answer=OrderAnswer, within="orders"
+        ),
         Operation("POST", "/api/v1/orders/{id}/cancel", "Cancel", cancel_order, SIGNED_IN, answer=OrderAnswer),
         Operation("GET", "/api/v1/coupons", "Own coupons", list_coupons, SIGNED_IN, answer=list[CouponView]),
     ]

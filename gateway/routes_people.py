@@ -52,7 +52,7 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
         return LinkAnswer(token=link.token, url=addresses.viewer_page(call.base_url, room.id, link.token))
 
     async def list_links(call: Call) -> list[Any]:
-        links = await attribution.links(call.who.merchant)
+        links = await attribution.links(call.who.merchant, reach=call.who.reach)
         return [
             {**view, "url": addresses.viewer_page(call.base_url, view["room"] or "", view["token"])}
             for view in (link.to_json() for link in links)
@@ -68,9 +68,10 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
         )
         return Empty()
 
+    links = list[dict[str, Any]]
     return [
         Operation("POST", "/api/v1/links", "Make a share link", create_link, SIGNED_IN, LinkBody, LinkAnswer, 201),
-        Operation("GET", "/api/v1/links", "The merchant's links", list_links, STAFF, answer=list[dict[str, Any]]),
+        Operation("GET", "/api/v1/links", "The merchant's links", list_links, STAFF, answer=links, within="node"),
         Operation("POST", "/api/v1/touches", "Record a touch", create_touch, SIGNED_IN, TouchBody, Empty, 202),
         *_reports(services),
     ]
@@ -99,7 +100,8 @@ def _reports(services: Services) -> list[Operation]:
 
     async def list_people(call: Call) -> Page:
         limit = page_limit(call)
-        people = await services.people.people(call.who.merchant, after=call.query.get("after"), limit=limit)
+        after, reach = call.query.get("after"), call.who.reach
+        people = await services.people.people(call.who.merchant, after=after, limit=limit, reach=reach)
         phones = await services.identities.masked_phones(call.who.merchant, [person.person for person in people])
         items = [{**person.to_json(), "phone": phones.get(person.person)} for person in people]
         return Page(items=items, next=people[-1].person if len(people) == limit else None)
@@ -112,5 +114,14 @@ def _reports(services: Services) -> list[Operation]:
     paging = {"after": "cursor: the last person's id", "limit": "1 to 200"}
     return [
         Operation("GET", "/api/v1/board", "Who brought whom", read_board, STAFF, answer=dict[str, Any], query=period),
-        Operation("GET", "/api/v1/people", "The merchant's people", list_people, STAFF, answer=Page, query=paging),
+        Operation(
+            "GET",
+            "/api/v1/people",
+            "The merchant's people",
+            list_people,
+            STAFF,
+            answer=Page,
+            query=paging,
+            within="people",
+        ),
     ]

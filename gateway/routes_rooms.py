@@ -53,7 +53,7 @@ def room_operations(services: Services, desk: Desk, addresses: Addresses) -> lis
 
 def _room_basics(services: Services, desk: Desk, addresses: Addresses) -> list[Operation]:
     async def list_rooms(call: Call) -> Page:
-        rooms = [room for room in services.rooms.of(call.who.merchant) if call.who.room in (None, room.id)]
+        rooms = [room for room in services.rooms.of(call.who.merchant) if call.who.may_enter(room.id, room.merchant)]
         items = [
             {
                 "room": room.id,
@@ -68,9 +68,15 @@ def _room_basics(services: Services, desk: Desk, addresses: Addresses) -> list[O
 
     async def create_room(call: Call) -> RoomView:
         body: RoomBody = call.body
+        who, org = call.who, services.org
+        node = body.node or (None if who.reach is None else who.reach.node)
+        if node is not None:
+            org.require_node(who.scope, who.merchant, node)
         made = await services.catalogue.create_room(
-            call.who.merchant, body.title, host_name=body.host_name or call.who.name, cover=body.cover
+            who.merchant, body.title, host_name=body.host_name or who.name, cover=body.cover
         )
+        if node is not None:
+            await org.place_room(None, who.merchant, made.id, node)
         return RoomView(id=made.id, title=made.title, host=made.host, cover=made.cover)
 
     async def read_room(call: Call) -> RoomAnswer:
@@ -102,8 +108,10 @@ def _room_basics(services: Services, desk: Desk, addresses: Addresses) -> list[O
         )
 
     return [
-        Operation("GET", "/api/v1/rooms", "List the merchant's rooms", list_rooms, STAFF, answer=Page),
-        Operation("POST", "/api/v1/rooms", "Open a room", create_room, MERCHANT, RoomBody, RoomView, 201),
+        Operation("GET", "/api/v1/rooms", "List the merchant's rooms", list_rooms, STAFF, answer=Page, within="node"),
+        Operation(
+            "POST", "/api/v1/rooms", "Open a room", create_room, MERCHANT, RoomBody, RoomView, 201, within="node"
+        ),
         Operation("GET", "/api/v1/rooms/{room}", "What a viewer sees of a room", read_room, ANYONE, answer=RoomAnswer),
         Operation(
             "GET", "/api/v1/rooms/{room}/stats", "Figures for the host", read_stats, HOST_ROLES, answer=StatsAnswer
@@ -123,7 +131,7 @@ def _shelf(services: Services, desk: Desk) -> list[Operation]:
         return await desk.set_price(call.who, call.path["room"], call.path["product"], call.body)
 
     async def adjust_stock(call: Call) -> Empty:
-        room = desk.run(call.who, call.path["room"])
+        room = await desk.goods_to_change(call.who, call.path["room"], call.path["sku"])
         body: StockBody = call.body
         await services.shop.stock_up(room.merchant, call.path["sku"], body.quantity, body.reason)
         return Empty()

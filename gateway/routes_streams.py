@@ -29,12 +29,24 @@ def stream_operations(services: Services, desk: Desk, addresses: Addresses, repo
         )
 
     async def list_streams(call: Call) -> Page:
-        rooms = [room for room in services.rooms.of(call.who.merchant) if call.who.room in (None, room.id)]
+        rooms = [
+            room
+            for room in services.rooms.of(call.who.merchant)
+            if call.who.reach is None or call.who.may_run(room.id, room.merchant)
+        ]
         live = [room.id for room in rooms if services.directory.info(room.id).live]
         return Page(items=[to_builtins(reports.report(room)) for room in live])
 
     return [
-        Operation("GET", "/api/v1/streams", "The merchant's live streams, measured", list_streams, STAFF, answer=Page),
+        Operation(
+            "GET",
+            "/api/v1/streams",
+            "The merchant's live streams, measured",
+            list_streams,
+            STAFF,
+            answer=Page,
+            within="node",
+        ),
         Operation(
             "GET",
             "/api/v1/rooms/{room}/streams",

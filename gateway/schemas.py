@@ -82,9 +82,12 @@ class LoginBody(Body, kw_only=True):
 
 
 class RoomBody(Body, kw_only=True):
+    """``node``: of the organisation, by default that of who opens the room."""
+
     title: Title
     host_name: Name | None = None
     cover: Link = ""
+    node: Id | None = None
 
 
 class VariantBody(Body, kw_only=True):

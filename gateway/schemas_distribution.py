@@ -158,6 +158,13 @@ class HandOverBody(Body, kw_only=True):
     reason: Reason
 
 
+class HandOverAnswer(Struct):
+    """``kept`` stayed: WeCom contacts who moved twice in 90 days, or whom the other may not have."""
+
+    count: int
+    kept: int
+
+
 class CountAnswer(Struct):
     count: int
 

@@ -12,6 +12,7 @@ from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
+from commerce.org import Organisation
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
@@ -49,6 +50,7 @@ class Services:
     people: People
     identities: Identities
     distribution: Distribution
+    org: Organisation
     wechat: WechatApi
     directory: Directory
     hub: Hub

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from commerce.attribution.decision import Binding
 from commerce.domain.commission import Terms, terms_of
@@ -21,15 +21,15 @@ _SET_TERMS = text(
     " updated_ms = excluded.updated_ms"
 )
 _ACTIVE = text(
-    "SELECT b.*, d.state AS distributor_state FROM binding AS b LEFT JOIN distributor AS d"
-    " ON d.merchant = b.merchant AND d.person = b.issuer"
+    "SELECT b.*, d.state AS distributor_state, m.left_ms FROM binding AS b LEFT JOIN distributor AS d"
+    " ON d.merchant = b.merchant AND d.person = b.issuer LEFT JOIN org_member AS m ON m.staff = b.issuer"
     " WHERE b.merchant = :merchant AND b.person = :person AND b.closed_ms IS NULL ORDER BY b.role"
 )
 _HISTORY = text("SELECT * FROM binding WHERE merchant = :merchant AND person = :person ORDER BY id DESC LIMIT :limit")
 _OPEN = text(
     "INSERT INTO binding (id, merchant, person, issuer, role, link, channel, valid_days, protection_days, renews,"
-    " bound_ms, renewed_ms, why) VALUES (:id, :merchant, :person, :issuer, :role, :link, :channel, :valid_days,"
-    " :protection_days, :renews, :now, :now, :why)"
+    " bound_ms, renewed_ms, why, handed) VALUES (:id, :merchant, :person, :issuer, :role, :link, :channel,"
+    " :valid_days, :protection_days, :renews, :now, :now, :why, :handed)"
 )
 _CLOSE = text(
     "UPDATE binding SET closed_ms = :now, closed_why = :why"
@@ -40,15 +40,34 @@ _RENEW = text(
     " AND renews AND (valid_days = -1 OR renewed_ms + CAST(valid_days AS bigint) * 86400000 > :now)"
 )
 _CUSTOMERS = text(
-    "SELECT id, person, link, channel FROM binding"
-    " WHERE merchant = :merchant AND issuer = :issuer AND role = :role AND closed_ms IS NULL ORDER BY id LIMIT :limit"
+    "SELECT b.id, b.person, b.link, b.channel, (SELECT count(*) FROM binding AS h WHERE h.merchant = b.merchant"
+    " AND h.person = b.person AND h.role = b.role AND h.handed AND h.bound_ms > :since) AS times,"
+    " EXISTS (SELECT 1 FROM identity AS i WHERE i.person = b.person AND i.kind = 'wecom') AS wecom FROM binding AS b"
+    " WHERE b.merchant = :merchant AND b.issuer = :issuer AND b.role = :role AND b.closed_ms IS NULL"
+    " ORDER BY b.id LIMIT :limit"
 )
 _DISTRIBUTOR = text(
     "SELECT person, parent, level, state, name FROM distributor WHERE merchant = :merchant AND person = :person"
 )
-_STAFF = text("SELECT role FROM staff WHERE id = :id AND merchant = :merchant")
+_GUIDE = text(
+    "SELECT s.role, m.left_ms FROM staff AS s LEFT JOIN org_member AS m ON m.staff = s.id"
+    " WHERE s.id = :id AND s.merchant = :merchant"
+)
 ANCESTORS_MAX = 20
 """Recruiters followed upwards when a binding is refused to an ancestor; chains are one or two long."""
+
+
+WECOM_TRANSFERS_MAX = 2
+WECOM_MS = 90 * 86_400_000
+"""WeCom passes a contact of a member who goes on working to another twice in 90 days (transfer_customer)."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """Customers who have another now, and those who stayed with whom they had."""
+
+    moved: int
+    kept: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +109,17 @@ def active(db: Connection, merchant: str, person: str) -> list[Binding]:
             row.protection_days,
             row.link,
             row.channel,
-            "the distributor is not active"
-            if row.role == "distributor" and row.distributor_state != "active"
-            else None,
+            _fault(row),
         )
         for row in db.execute(_ACTIVE, {"merchant": merchant, "person": person})
     ]
+
+
+def _fault(row: Row[Any]) -> str | None:
+    """What is wrong with a binding, in words."""
+    if row.role == "distributor":
+        return None if row.distributor_state == "active" else "the distributor is not active"
+    return None if row.left_ms is None else "the guide has left"
 
 
 def history(db: Connection, merchant: str, person: str) -> list[dict[str, Any]]:
@@ -115,8 +139,10 @@ def refused(db: Connection, claim: Claim, issuer: str, person: str) -> str | Non
     if issuer == person:
         return "nobody is their own customer"
     if claim.role == "guide":
-        role = db.execute(_STAFF, {"id": issuer, "merchant": claim.merchant}).scalar_one_or_none()
-        return None if role == "guide" else "the issuer is no guide of the shop"
+        guide = db.execute(_GUIDE, {"id": issuer, "merchant": claim.merchant}).one_or_none()
+        if guide is None or guide.role != "guide":
+            return "the issuer is no guide of the shop"
+        return None if guide.left_ms is None else "the guide has left"
     row = distributor(db, claim.merchant, issuer)
     if row is None or row["state"] != "active":
         return "the distributor is not active"
@@ -163,19 +189,36 @@ def bind(db: Connection, wanted: Claim, binding: str, why: str, now_ms: int) -> 
 
 
 def hand_over(
-    db: Connection, merchant: str, role: str, of: str, to: str, ids: Sequence[str], why: str, now_ms: int
-) -> int:
-    """Give at most ``len(ids)`` customers of one to another, for the future only (A9); how many. Raises NotFound."""
+    db: Connection,
+    merchant: str,
+    role: str,
+    of: str,
+    to: str,
+    ids: Sequence[str],
+    why: str,
+    now_ms: int,
+    *,
+    leaving: bool = False,
+) -> HandedOver:
+    """Give at most ``len(ids)`` customers of one to another, for the future only (A9).
+
+    A WeCom contact of a guide who goes on working moves twice in 90 days at most, so who has moved that often stays
+    with the guide who can write to them; of one who is ``leaving`` all are moved.
+    """
     rule = terms(db, merchant)
-    found = db.execute(_CUSTOMERS, {"merchant": merchant, "issuer": of, "role": role, "limit": len(ids)}).all()
-    moved = 0
-    for row, binding in zip(found, ids, strict=False):
+    asked = {"merchant": merchant, "issuer": of, "role": role, "limit": len(ids), "since": now_ms - WECOM_MS}
+    moved = kept = 0
+    for row, binding in zip(db.execute(_CUSTOMERS, asked).all(), ids, strict=False):
         wanted = Claim(merchant, row.person, to, role, row.link, row.channel)
-        if refused(db, wanted, to, row.person) is None:
-            _close(db, merchant, row.person, role, why, now_ms)
-            _open(db, rule, binding, merchant, row.person, to, role, row.link, row.channel, why, now_ms)
-            moved += 1
-    return moved
+        tired = row.wecom and row.times >= WECOM_TRANSFERS_MAX and not leaving
+        if tired or refused(db, wanted, to, row.person) is not None:
+            kept += 1
+            continue
+        _close(db, merchant, row.person, role, why, now_ms)
+        names = (row.person, to, role, row.link, row.channel, why)
+        _open(db, rule, binding, merchant, *names, now_ms, handed=role == "guide" and not leaving)
+        moved += 1
+    return HandedOver(moved, kept)
 
 
 def renew(db: Connection, merchant: str, person: str, now_ms: int) -> None:
@@ -199,8 +242,10 @@ def _open(
     channel: str,
     why: str,
     now_ms: int,
+    *,
+    handed: bool = False,
 ) -> None:
     row = {"id": binding, "merchant": merchant, "person": person, "issuer": issuer, "role": role, "link": link}
-    row |= {"channel": channel, "why": why}
+    row |= {"channel": channel, "why": why, "handed": handed}
     days = {"valid_days": rule.valid_days, "protection_days": rule.protection_days}
     db.execute(_OPEN, {**row, **days, "renews": rule.renew, "now": now_ms})

@@ -8,7 +8,9 @@ from typing import TypeAlias
 from sqlalchemy import Connection, Row, bindparam, text
 
 from commerce.attribution.links import Link
+from commerce.domain.org import Reach
 from commerce.errors import NotFound, Refused
+from commerce.reach_sql import LINK_REACHED, reach_values
 
 Transaction: TypeAlias = Connection
 
@@ -18,10 +20,12 @@ _CHILD = text(
     f"SELECT {_COLUMNS} FROM link WHERE parent = :parent AND issuer = :issuer AND room = :room AND sku = :sku"
     " AND channel = :channel AND campaign = :campaign"
 )
-_PAGE = text(
-    f"SELECT {_COLUMNS} FROM link WHERE merchant = :merchant AND id < :before"
-    " AND (:issuer = '' OR issuer = :issuer) ORDER BY id DESC LIMIT :limit"
+_OF_MERCHANT = (
+    f"SELECT {_COLUMNS} FROM link AS l WHERE merchant = :merchant AND id < :before"
+    " AND (:issuer = '' OR issuer = :issuer)"
 )
+_PAGE = text(f"{_OF_MERCHANT} ORDER BY id DESC LIMIT :limit")
+_PAGE_REACHED = text(f"{_OF_MERCHANT} AND {LINK_REACHED} ORDER BY id DESC LIMIT :limit")
 _INSERT = text(
     f"INSERT INTO link ({_COLUMNS}) VALUES (:id, :merchant, :issuer, :role, :room, :sku, :channel, :campaign,"
     " :parent, :root, :depth, :expires_ms, :created_ms)"
@@ -45,6 +49,7 @@ _NAMES = text(
 _MAKERS = text("SELECT id, issuer, role FROM link WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
 _INACTIVE = text(
     "SELECT person FROM distributor WHERE merchant = :merchant AND person IN :ids AND state <> 'active'"
+    " UNION ALL SELECT staff FROM org_member WHERE merchant = :merchant AND staff IN :ids AND left_ms IS NOT NULL"
 ).bindparams(bindparam("ids", expanding=True))
 
 FIRST_PAGE = "~"  # sorts after every base62 id
@@ -87,9 +92,14 @@ def mint(db: Connection, wanted: Link, now_ms: int) -> Link:
     return wanted
 
 
-def page(db: Connection, merchant: str, issuer: str, before: str, limit: int) -> list[Link]:
-    """List a merchant's links (``issuer`` empty: of everybody), newest first, older than the id ``before``."""
+def page(db: Connection, merchant: str, issuer: str, before: str, limit: int, reach: Reach | None = None) -> list[Link]:
+    """List a merchant's links (``issuer`` empty: of everybody), newest first, older than the id ``before``.
+
+    With ``reach`` those that its accounts made, or that lead into its rooms.
+    """
     asked = {"merchant": merchant, "issuer": issuer, "before": before, "limit": limit}
+    if reach is not None:
+        return [_link(row) for row in db.execute(_PAGE_REACHED, asked | reach_values(reach))]
     return [_link(row) for row in db.execute(_PAGE, asked)]
 
 
@@ -107,7 +117,7 @@ def makers(db: Connection, ids: Sequence[str]) -> list[tuple[str, str, str]]:
 
 
 def inactive(db: Connection, merchant: str, issuers: Sequence[str]) -> frozenset[str]:
-    """Those of some issuers who are distributors that may not be credited now."""
+    """Those of some issuers who may not be credited now: distributors who are not active, guides who have left."""
     if not issuers:
         return frozenset()
     return frozenset(db.execute(_INACTIVE, {"merchant": merchant, "ids": list(issuers)}).scalars())

@@ -21,6 +21,7 @@ from commerce.attribution.links_sql import Transaction
 from commerce.attribution.touch import Entries, Touch, kind_of, short
 from commerce.attribution.touches_sql import TouchLog, TouchLogStats
 from commerce.domain.commission import Terms
+from commerce.domain.org import Reach
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.identity.merge_sql import aliases_of
 from commerce.store_sql import Store
@@ -129,13 +130,21 @@ class Attribution:
         return self._view(minted)
 
     async def links(
-        self, merchant: str, issuer: str | None = None, before: str | None = None, limit: int = 50
+        self,
+        merchant: str,
+        issuer: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+        reach: Reach | None = None,
     ) -> list[LinkView]:
-        """List a merchant's links, newest first, with their uses; ``before`` is the link id to go on from."""
+        """List a merchant's links (with ``reach`` a part of them), newest first, with their uses.
+
+        ``before`` is the link id to go on from.
+        """
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LINKS_PAGE_MAX:
             raise Invalid(f"limit must be between 1 and {LINKS_PAGE_MAX}", field="limit")
         whose, start = short(issuer, "issuer"), short(before, "before") or links_sql.FIRST_PAGE
-        found = await self._store.read(lambda db: links_sql.page(db, merchant, whose, start, limit))
+        found = await self._store.read(lambda db: links_sql.page(db, merchant, whose, start, limit, reach))
         await self._touches.flushed(FLUSH_WAIT_S)
         uses = await self._touches.read(lambda db: touches_sql.uses(db, merchant, [link.id for link in found]))
         return [self._view(link, uses.get(link.id, 0)) for link in found]

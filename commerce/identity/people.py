@@ -18,6 +18,7 @@ from commerce.attribution import touches_sql
 from commerce.attribution.touches_sql import TouchLog
 from commerce.catalogue_checks import title
 from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.domain.org import Reach
 from commerce.errors import Busy, Invalid
 from commerce.identity import people_sql
 from commerce.identity.people_sql import Newcomer, Person
@@ -101,12 +102,17 @@ class People:
         called = title(name, "name")
         return await self._store.write(lambda db: people_sql.rename(db, merchant, person, called))
 
-    async def people(self, merchant: str, after: str | None = None, limit: int = 50) -> list[PersonView]:
-        """List a merchant's persons, newest first; ``after`` is the id of the last one had, ``limit`` 1–200."""
+    async def people(
+        self, merchant: str, after: str | None = None, limit: int = 50, reach: Reach | None = None
+    ) -> list[PersonView]:
+        """List a merchant's persons (with ``reach`` a part of them), newest first.
+
+        ``after`` is the id of the last one had, ``limit`` 1–200.
+        """
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= PAGE_MAX:
             raise Invalid(f"limit must be between 1 and {PAGE_MAX}", field="limit")
         start = after or people_sql.FIRST_PAGE
-        found, kinds = await self._store.read(lambda db: people_sql.page(db, merchant, start, limit))
+        found, kinds = await self._store.read(lambda db: people_sql.page(db, merchant, start, limit, reach))
         await self._touches.flushed(FLUSH_WAIT_S)
         seen = await self._touches.read(lambda db: touches_sql.last_seen(db, merchant, [one.id for one in found]))
         return [

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, text
 
+from commerce.domain.org import Reach
 from commerce.errors import NotFound
+from commerce.reach_sql import PERSON_REACHED, reach_values
 
 FIRST_PAGE = "~"  # sorts after every id
 
@@ -14,11 +16,12 @@ _FIND = text(
     " WHERE i.merchant = :merchant AND i.kind = :kind AND i.value = :value"
 )
 _ONE = text("SELECT id, merchant, name, created_ms FROM person WHERE id = :id AND merchant = :merchant")
-_PAGE = text(
+_OF_MERCHANT = (
     "SELECT id, merchant, name, created_ms FROM person AS p WHERE merchant = :merchant AND id < :before"
     " AND NOT EXISTS (SELECT 1 FROM person_alias AS a WHERE a.alias = p.id AND a.person <> a.alias)"
-    " ORDER BY id DESC LIMIT :limit"
 )
+_PAGE = text(f"{_OF_MERCHANT} ORDER BY id DESC LIMIT :limit")
+_PAGE_REACHED = text(f"{_OF_MERCHANT} AND {PERSON_REACHED} ORDER BY id DESC LIMIT :limit")
 _KINDS = text("SELECT person, kind FROM identity WHERE person IN :ids ORDER BY kind").bindparams(
     bindparam("ids", expanding=True)
 )
@@ -111,12 +114,13 @@ def rename(db: Connection, merchant: str, person_id: str, name: str) -> Person:
     return person(db, merchant, person_id)
 
 
-def page(db: Connection, merchant: str, before: str, limit: int) -> tuple[list[Person], dict[str, list[str]]]:
+def page(
+    db: Connection, merchant: str, before: str, limit: int, reach: Reach | None = None
+) -> tuple[list[Person], dict[str, list[str]]]:
     """List persons, newest first, older than the id ``before``, with the kinds of identity each has."""
-    found = [
-        Person(row.id, row.merchant, row.name, row.created_ms)
-        for row in db.execute(_PAGE, {"merchant": merchant, "before": before, "limit": limit})
-    ]
+    asked = {"merchant": merchant, "before": before, "limit": limit}
+    rows = db.execute(_PAGE, asked) if reach is None else db.execute(_PAGE_REACHED, asked | reach_values(reach))
+    found = [Person(row.id, row.merchant, row.name, row.created_ms) for row in rows]
     kinds: dict[str, list[str]] = {}
     if found:
         for row in db.execute(_KINDS, {"ids": [one.id for one in found]}):

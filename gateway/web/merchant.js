@@ -7,10 +7,13 @@ import { doer, field, onSend } from "./forms.js";
 import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
+import { drawGuide } from "./merchant_guide.js";
+import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
 import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
+import { ORG } from "./merchant_strings_org.js";
 import { PEOPLE } from "./merchant_strings_people.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
 
@@ -23,6 +26,7 @@ const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
 
 addStrings(MERCHANT);
 addStrings(PEOPLE);
+addStrings(ORG);
 
 const api = staffApi();
 const program = programForm(api, $("program-form"));
@@ -46,7 +50,7 @@ function period() {
 async function load() {
   const { since, until } = period();
   const [board, links, rooms] = await Promise.all([
-    api.get(`/board?since=${since}&until=${until}`),
+    boardOrPart(api, `since=${since}&until=${until}`),
     api.get("/links"),
     api.get("/rooms"),
   ]);
@@ -54,6 +58,7 @@ async function load() {
   await program.load();
   $("console").hidden = false;
   draw();
+  await drawGuide(api, await drawOrg(api, since, until), state.rooms);
   await drawOwners();
 }
 
@@ -63,6 +68,7 @@ async function drawOwners() {
     if (!state.filled) await fillDistribution(api);
   } catch (error) {
     if (error.status !== 403) throw error;
+    $("people-panel").hidden = !(await drawPeople(api));
     return;
   }
   if (!state.filled) fillImport(api, $("import-form"));

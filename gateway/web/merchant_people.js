@@ -19,9 +19,20 @@ function table(heads, rows) {
   );
 }
 
-/** Draw the panel; `api` is the caller's, `onChange` follows what changes a board. */
+const NONE = { items: [] };
+/** What is not for an account with a part of the shop is not there for it. */
+const closed = (instead) => (error) => {
+  if (error.status !== 403) throw error;
+  return instead;
+};
+
+/** Draw the panel; says whether there is one for this account. */
 export async function drawPeople(api) {
-  const [people, conflicts] = await Promise.all([api.get(`/people?limit=${PEOPLE_SHOWN}`), api.get("/conflicts")]);
+  const [people, conflicts] = await Promise.all([
+    api.get(`/people?limit=${PEOPLE_SHOWN}`).catch(closed(null)),
+    api.get("/conflicts").catch(closed(NONE)),
+  ]);
+  if (!people) return false;
   const again = () => drawPeople(api);
   put(
     $("people"),
@@ -33,6 +44,7 @@ export async function drawPeople(api) {
       : h("p.empty", {}, "—"),
   );
   put($("conflicts"), conflicts.items.length ? conflictTable(api, conflicts.items, again) : null);
+  return true;
 }
 
 function personRow(api, one, again) {
@@ -51,8 +63,8 @@ async function openPerson(api, id, again) {
   const path = `/people/${encodeURIComponent(id)}`;
   const [person, bindings, merges] = await Promise.all([
     api.get(path),
-    api.get(`${path}/bindings`),
-    api.get(`/merges?person=${encodeURIComponent(id)}`),
+    api.get(`${path}/bindings`).catch(closed([])),
+    api.get(`/merges?person=${encodeURIComponent(id)}`).catch(closed(NONE)),
   ]);
   const window = sheet({
     title: person.name || `…${id.slice(-6)}`,

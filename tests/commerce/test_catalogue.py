@@ -10,10 +10,9 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import text
 
-from commerce.catalogue import HASH_THREADS, HASHES_WAITING_MAX
 from commerce.catalogue_views import Card, PinChanged, RoomChanged, ShelfChanged
 from commerce.errors import Busy, Invalid, NotFound, Refused
-from commerce.passwords import Passwords
+from commerce.passwords import HASH_THREADS, HASHES_WAITING_MAX, Passwords
 from tests.commerce.people_kit import Shop, of_type, open_shop
 
 
@@ -244,7 +243,7 @@ async def test_a_flood_of_logins_is_told_to_come_back(shop: Shop) -> None:
     # The hashing threads are kept until all have come, whatever the speed of database and machine.
     kept = threading.Event()
     for _ in range(HASH_THREADS):
-        shop.catalogue._hashers.submit(kept.wait, 60)
+        shop.catalogue._hashing.threads.submit(kept.wait, 60)
     logins = [asyncio.ensure_future(shop.catalogue.login("x", "y")) for _ in range(300)]
     async with asyncio.timeout(60):
         while sum(login.done() for login in logins) < 300 - HASHES_WAITING_MAX:

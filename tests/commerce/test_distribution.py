@@ -267,7 +267,7 @@ async def test_a_decision_never_changes_and_a_hand_over_is_for_the_future_only(m
     await market.comes_by(buyer, ann)
     before = await market.order(buyer)
     market.world.clock.advance(8 * DAY_MS)
-    assert await market.distribution.hand_over(MERCHANT, "distributor", ann, eve, "moved away") == 1
+    assert (await market.distribution.hand_over(MERCHANT, "distributor", ann, eve, "moved away")).moved == 1
     after = await market.order(buyer)
     assert after.decision["credits"]["distributor"]["issuer"] == eve
     assert (await market.world.shop.order(MERCHANT, before.order)).decision == before.decision

@@ -14,6 +14,8 @@ import commerce.tables_aftersale
 import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
+import commerce.tables_moments
+import commerce.tables_org
 import commerce.tables_people
 import commerce.tables_traffic
 from commerce.errors import StoreError
@@ -25,6 +27,8 @@ assert commerce.tables_ledger
 assert commerce.tables_people
 assert commerce.tables_access
 assert commerce.tables_aftersale
+assert commerce.tables_moments
+assert commerce.tables_org
 assert commerce.tables_identity
 assert commerce.tables_traffic
 assert commerce.tables_accounts

@@ -17,6 +17,7 @@ import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
 import commerce.tables_moments
+import commerce.tables_org
 import commerce.tables_people
 import commerce.tables_traffic
 from commerce.errors import StoreError
@@ -26,6 +27,7 @@ from commerce.tables import metadata
 assert commerce.tables_ledger
 assert commerce.tables_access
 assert commerce.tables_aftersale
+assert commerce.tables_org
 assert commerce.tables_accounts
 assert commerce.tables_members
 assert commerce.tables_moments

@@ -22,6 +22,7 @@ import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
 import commerce.tables_moments
+import commerce.tables_org
 import commerce.tables_people
 import commerce.tables_traffic
 from commerce import holds_sql, outbox_follow_sql, outbox_sql, sales_sql
@@ -45,6 +46,7 @@ from tests.postgres import Cluster
 
 assert commerce.tables_ledger
 assert commerce.tables_aftersale
+assert commerce.tables_org
 assert commerce.tables_identity
 assert commerce.tables_traffic
 assert commerce.tables_accounts

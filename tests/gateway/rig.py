@@ -93,10 +93,13 @@ async def seeded_folder(data: Path) -> Seeded:
 
 
 @contextlib.asynccontextmanager
-async def rig(folder: Path, **settings: Any) -> AsyncIterator[Rig]:
-    """Seed two merchants, start the application on any RTMP and UDP port, close it at the end."""
+async def rig(folder: Path, *, filled: Path | None = None, **settings: Any) -> AsyncIterator[Rig]:
+    """Seed two merchants, start the application on any RTMP and UDP port, close it at the end.
+
+    ``filled``: the data folder of an earlier one, of which this begins with a copy.
+    """
     template = await _template()
-    shutil.copytree(template.folder, folder / "data")
+    shutil.copytree(filled or template.folder, folder / "data")
     configured = Settings(data=folder / "data", rtmp_port=0, udp_port=0, **settings)
     shop, other = template.shop, template.other
     clock = Clock()
