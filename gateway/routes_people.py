@@ -18,8 +18,6 @@ from gateway.schemas import Empty, LinkAnswer, LinkBody, Page, TouchBody
 from gateway.services import Services
 
 DAY_MS = 86_400_000
-# What a client may say of itself; entries, scans and claims are recorded by the server.
-CLIENT_TOUCH_KINDS = frozenset({"card_click", "share_open", "scan", "ad_click"})
 
 
 def people_operations(services: Services, desk: Desk, addresses: Addresses) -> list[Operation]:
@@ -60,12 +58,9 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
 
     async def create_touch(call: Call) -> Empty:
         body: TouchBody = call.body
-        if body.kind not in CLIENT_TOUCH_KINDS:
-            raise Problem(400, "invalid", "kind is one of " + ", ".join(sorted(CLIENT_TOUCH_KINDS)))
-        room = desk.entered(call.who, body.room) if body.room else None
-        await attribution.touch_token(
-            call.who.merchant, body.token, call.who.person, body.kind, room=room.id if room else None, sku=body.sku
-        )
+        looked_up = desk.touch(call.who, body.room, body.kind, body.sku, body.token)
+        if looked_up is not None:
+            await looked_up
         return Empty()
 
     return [

@@ -3,8 +3,10 @@
 a schema of its own in PostgreSQL (``synchronous_commit = off``).
 
 ``record`` never blocks: it puts the touch into a bounded queue and returns. The thread takes what is there, at most a
-batch at a time, and writes it by ``executemany``. NORMAL means that a power cut may take the last batches and a killed
-process only what was not flushed: a touch is worth less than a hold, and must never delay one.
+batch at a time, and writes it by one statement with one JSON parameter: row by row, the thread would give the
+interpreter lock away and ask for it again for each row, and the loop would be late for it. NORMAL means that a power
+cut may take the last batches and a killed process only what was not flushed: a touch is worth less than a hold, and
+must never delay one.
 """
 
 import asyncio
@@ -20,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
 from sqlalchemy import BindParameter, Connection, Engine, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -27,15 +30,18 @@ from commerce.attribution.decision import TouchCandidate
 from commerce.attribution.touch import Entries, Touch, evidence_text
 from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.errors import Busy
+from commerce.ledger_text_sql import ROWS
 from commerce.postgres_sql import is_postgres, postgres_engine, touches_schema
 from commerce.store_sql import check_schema, database_path, migrate, sqlite_engine
 
 T = TypeVar("T")
 Clock = Callable[[], int]
-Row = dict[str, object]
+Asked = dict[str, object]
+Row = tuple[object, ...]
+"""A touch in the order of ``_COLUMNS``."""
 
 TOUCHES_QUEUED_MAX = 20_000  # some seconds of a room filling up; about 10 MB
-BATCH_TOUCHES_MAX = 1_000  # one executemany of some 10 ms
+BATCH_TOUCHES_MAX = 1_000  # one transaction of some 10 ms
 LINGER_S = 0.05  # a batch waits this long for company, unless somebody waits for a flush
 WRITE_TRIES = 3  # then the batch is given up and counted
 RETRY_PAUSE_S = 0.2
@@ -47,11 +53,19 @@ LOOK_BACK_MS = 30 * 86_400_000  # so that a touch just outside the window is exp
 MIGRATIONS = "commerce.migrations_touches"
 
 _LOG = logging.getLogger(__name__)
-_INSERT = text(
-    "INSERT INTO touch (id, ms, merchant, person, kind, channel, room, sku, link, issuer, role, root, depth, evidence,"
-    " reason) VALUES (:id, :ms, :merchant, :person, :kind, :channel, :room, :sku, :link, :issuer, :role, :root, :depth,"
-    " :evidence, :reason)"
+_COLUMNS = (
+    *("id", "ms", "merchant", "person", "kind", "channel", "room", "sku"),
+    *("link", "issuer", "role", "root", "depth", "evidence", "reason"),
 )
+_NUMBERS = frozenset({"ms", "depth"})
+_FIELDS = ", ".join(
+    f"CAST(r.value ->> {index} AS bigint)" if name in _NUMBERS else f"r.value ->> {index}"
+    for index, name in enumerate(_COLUMNS)
+)
+_INSERT = {
+    dialect: text(f"INSERT INTO touch ({', '.join(_COLUMNS)}) SELECT {_FIELDS} FROM {rows}")
+    for dialect, rows in ROWS.items()
+}
 _CANDIDATE = "SELECT id, ms, link, issuer, role, channel, root, depth, reason FROM touch"
 _OWN = "WHERE merchant = :merchant AND person IN :persons AND ms >= :since AND ms <= :until"
 # A person under all ids that they have had.
@@ -114,23 +128,23 @@ class TouchLog:
         """
         now_ms = self._clock()
         touch_id = new_id(now_ms, os.urandom(ENTROPY_BYTES))
-        row: Row = {
-            "id": touch_id,
-            "ms": now_ms,
-            "merchant": touch.merchant,
-            "person": touch.person,
-            "kind": touch.kind.value,
-            "channel": touch.channel,
-            "room": touch.room,
-            "sku": touch.sku,
-            "link": touch.link,
-            "issuer": touch.issuer,
-            "role": touch.role,
-            "root": touch.root,
-            "depth": touch.depth,
-            "evidence": evidence_text(touch.evidence),
-            "reason": touch.reason,
-        }
+        row: Row = (
+            touch_id,
+            now_ms,
+            touch.merchant,
+            touch.person,
+            touch.kind.value,
+            touch.channel,
+            touch.room,
+            touch.sku,
+            touch.link,
+            touch.issuer,
+            touch.role,
+            touch.root,
+            touch.depth,
+            evidence_text(touch.evidence) if touch.evidence else "{}",
+            touch.reason,
+        )
         with self._changed:
             if self._closing or len(self._queue) >= self._queue_max:
                 self._refused += 1
@@ -238,7 +252,7 @@ class TouchLog:
         for attempt in range(1, WRITE_TRIES + 1):
             try:
                 with self._writer.begin() as connection:
-                    connection.execute(_INSERT, list(batch))
+                    connection.execute(_INSERT[connection.dialect.name], {"rows": orjson.dumps(batch).decode()})
             except SQLAlchemyError as error:
                 _LOG.error("writing %d touches failed (try %d of %d): %s", len(batch), attempt, WRITE_TRIES, error)
                 if attempt < WRITE_TRIES:
@@ -290,7 +304,7 @@ def candidates(
     db: Connection, merchant: str, persons: Sequence[str], now_ms: int, window_ms: int
 ) -> tuple[list[TouchCandidate], int]:
     """Read the touches to judge: the newest with a link, the first valid in the window; and how many are left out."""
-    asked: Row = {
+    asked: Asked = {
         "merchant": merchant,
         "persons": list(persons),
         "until": now_ms,
