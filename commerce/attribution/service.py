@@ -11,7 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from commerce.attribution import bindings_sql, board, board_sql, links_sql, token, touches_sql
+from commerce.attribution import (
+    bindings_sql,
+    board,
+    board_sql,
+    insight,
+    insight_sql,
+    links_sql,
+    token,
+    touches_sql,
+)
 from commerce.attribution.binder import Binder
 from commerce.attribution.bindings_sql import Claim
 from commerce.attribution.credits import CREDITED, Case, Root
@@ -33,6 +42,8 @@ LINKS_PAGE_MAX = 200
 FLUSH_WAIT_S = 1.0  # an order does not wait longer for the log; it is then judged on what is written
 PERIOD_MS_MAX = 400 * 86_400_000  # a year and its neighbour month; beyond it is an export, not a board
 BOARD_ORDERS_MAX = 200
+BOARD_MODELS = (*(model.value for model in Model), *CREDITED)
+"""Whose judgement a board can follow: a model of the decision, or one role's own credit."""
 TOKEN_CHARACTERS_READ = 64  # a longer one is no token of ours and is not worth hashing
 
 
@@ -197,6 +208,7 @@ class Attribution:
             root=link.root,
             depth=link.depth,
             reason=reason,
+            campaign=link.campaign,
         )
         if reason is None and link.role in CREDITED:
             self.binder.claim(Claim(merchant, person, link.issuer, link.role, link.id, link.channel, registered))
@@ -243,22 +255,20 @@ class Attribution:
         ids = await self._store.read(lambda db: aliases_of(db, person))
         return await self._touches.read(lambda db: touches_sql.entries(db, merchant, ids, room, since_ms, end_ms))
 
-    async def board(self, merchant: str, since_ms: int, until_ms: int, orders_limit: int = 50) -> dict[str, Any]:
+    async def board(
+        self, merchant: str, since_ms: int, until_ms: int, orders_limit: int = 50, model: str = Model.DEFAULT
+    ) -> dict[str, Any]:
         """Report a period (``since_ms`` included, ``until_ms`` not): funnel, GMV, orders, totals, share tree.
 
-        The shape is described in ``commerce/attribution/board.py``. Raises ``Invalid`` for a period turned round or
-        over 400 days.
+        The shape is described in ``commerce/attribution/board.py``; ``model`` is whose judgement the sales follow.
+        Raises ``Invalid`` for a period turned round or over 400 days, or no such model.
         """
-        if not 0 <= since_ms < until_ms:
-            raise Invalid("since must come before until", field="since")
-        if until_ms - since_ms > PERIOD_MS_MAX:
-            raise Invalid("a board spans at most 400 days", field="until")
+        period = board_period(merchant, since_ms, until_ms, model)
         if not 1 <= orders_limit <= BOARD_ORDERS_MAX:
             raise Invalid(f"limit must be between 1 and {BOARD_ORDERS_MAX}", field="limit")
-        period = board.Period(merchant, since_ms, until_ms)
         await self._touches.flushed(FLUSH_WAIT_S)
         traffic, sales = await asyncio.gather(
-            self._touches.report(lambda db: board_sql.traffic(db, period)),
+            self._touches.report(lambda db: board_sql.traffic(db, period, self._clock())),
             self._store.read(lambda db: board_sql.sales(db, period, orders_limit)),
         )
         ids = board.tree_links(traffic, sales)
@@ -270,6 +280,21 @@ class Attribution:
         nodes, names = await self._store.read(tree)
         tokens = {link.id: token.mint(link.id, self._secret) for link in nodes}
         return board.compose(period, traffic, sales, nodes, names, tokens)
+
+    async def models(self, merchant: str, since_ms: int, until_ms: int) -> dict[str, Any]:
+        """Whom each model and each role credits, side by side: ``insight.models``. Raises ``Invalid``."""
+        period = board_period(merchant, since_ms, until_ms)
+
+        def look(db: Transaction) -> dict[str, Any]:
+            rows, everything = insight_sql.credited(db, period)
+            return insight.models(rows, everything, links_sql.names(db, merchant, insight.issuers(rows)))
+
+        return await self._store.read(look)
+
+    async def cohorts(self, merchant: str, until_ms: int) -> list[dict[str, Any]]:
+        """Who came back, by the week of their first paid order: ``insight.cohorts``."""
+        found = await self._store.read(lambda db: insight_sql.cohorts(db, merchant, until_ms))
+        return insight.cohorts(found)
 
     def stats(self) -> TouchLogStats:
         """Give the touch log's counts."""
@@ -340,6 +365,17 @@ class Attribution:
 
     def _view(self, link: Link, uses: int = 0) -> LinkView:
         return LinkView(token.mint(link.id, self._secret), link, uses)
+
+
+def board_period(merchant: str, since_ms: int, until_ms: int, model: str = Model.DEFAULT) -> board.Period:
+    """Check what a board is asked of. Raises ``Invalid``."""
+    if not 0 <= since_ms < until_ms:
+        raise Invalid("since must come before until", field="since")
+    if until_ms - since_ms > PERIOD_MS_MAX:
+        raise Invalid("a board spans at most 400 days", field="until")
+    if model not in BOARD_MODELS:
+        raise Invalid(f"model must be one of {', '.join(BOARD_MODELS)}", field="model")
+    return board.Period(merchant, since_ms, until_ms, model)
 
 
 def _target(link: Link) -> tuple[str, str, str, str]:

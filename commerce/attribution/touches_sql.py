@@ -27,6 +27,8 @@ from sqlalchemy import BindParameter, Connection, Engine, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from commerce.attribution.decision import TouchCandidate
+from commerce.attribution.reach import Met
+from commerce.attribution.reach_sql import Reach, alone, rebuild_if_empty
 from commerce.attribution.touch import Entries, Touch, evidence_text
 from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.errors import Busy
@@ -37,8 +39,8 @@ from commerce.store_sql import check_schema, database_path, migrate, sqlite_engi
 T = TypeVar("T")
 Clock = Callable[[], int]
 Asked = dict[str, object]
-Row = tuple[object, ...]
-"""A touch in the order of ``_COLUMNS``."""
+Row = tuple[Any, ...]
+"""A touch in the order of ``COLUMNS``."""
 
 TOUCHES_QUEUED_MAX = 20_000  # some seconds of a room filling up; about 10 MB
 BATCH_TOUCHES_MAX = 1_000  # one transaction of some 10 ms
@@ -53,17 +55,17 @@ LOOK_BACK_MS = 30 * 86_400_000  # so that a touch just outside the window is exp
 MIGRATIONS = "commerce.migrations_touches"
 
 _LOG = logging.getLogger(__name__)
-_COLUMNS = (
+COLUMNS = (
     *("id", "ms", "merchant", "person", "kind", "channel", "room", "sku"),
-    *("link", "issuer", "role", "root", "depth", "evidence", "reason"),
+    *("link", "issuer", "role", "root", "depth", "evidence", "reason", "campaign"),
 )
 _NUMBERS = frozenset({"ms", "depth"})
 _FIELDS = ", ".join(
     f"CAST(r.value ->> {index} AS bigint)" if name in _NUMBERS else f"r.value ->> {index}"
-    for index, name in enumerate(_COLUMNS)
+    for index, name in enumerate(COLUMNS)
 )
 _INSERT = {
-    dialect: text(f"INSERT INTO touch ({', '.join(_COLUMNS)}) SELECT {_FIELDS} FROM {rows}")
+    dialect: text(f"INSERT INTO touch ({', '.join(COLUMNS)}) SELECT {_FIELDS} FROM {rows}")
     for dialect, rows in ROWS.items()
 }
 _CANDIDATE = "SELECT id, ms, link, issuer, role, channel, root, depth, reason FROM touch"
@@ -110,6 +112,7 @@ class TouchLog:
         self._queue_max = queue_max
         self._writer = writer
         self._reader = reader
+        self._reach = Reach()
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="touch-read")
         self._reports = ThreadPoolExecutor(1, thread_name_prefix="touch-report")
         self._reads_waiting = 0
@@ -144,6 +147,7 @@ class TouchLog:
             touch.depth,
             evidence_text(touch.evidence) if touch.evidence else "{}",
             touch.reason,
+            touch.campaign,
         )
         with self._changed:
             if self._closing or len(self._queue) >= self._queue_max:
@@ -252,14 +256,28 @@ class TouchLog:
         for attempt in range(1, WRITE_TRIES + 1):
             try:
                 with self._writer.begin() as connection:
-                    connection.execute(_INSERT[connection.dialect.name], {"rows": orjson.dumps(batch).decode()})
+                    append(connection, self._reach, batch)
+                self._reach.committed()
             except SQLAlchemyError as error:
+                self._reach.undone()
                 _LOG.error("writing %d touches failed (try %d of %d): %s", len(batch), attempt, WRITE_TRIES, error)
                 if attempt < WRITE_TRIES:
                     time.sleep(RETRY_PAUSE_S)
             else:
                 return True
         return False
+
+
+def append(db: Connection, reach: Reach, batch: Sequence[Row]) -> None:
+    """Write a batch and count it, in the caller's transaction; ``reach`` is told afterwards how that ended."""
+    alone(db)
+    db.execute(_INSERT[db.dialect.name], {"rows": orjson.dumps(batch).decode()})
+    reach.write(db, [_met(row) for row in batch])
+
+
+def _met(row: Row) -> Met:
+    _, ms, merchant, person, kind, channel, room, _, link, issuer, role, _, depth, _, reason, campaign = row
+    return Met(ms, merchant, person, kind, channel, room, link, issuer, role, depth, reason, campaign)
 
 
 def touch_log_path(where: Path | str) -> Path:
@@ -275,7 +293,7 @@ def open_touch_log(where: Path | str, *, clock: Clock, queue_max: int = TOUCHES_
         return _open_in_postgres(str(where), clock, queue_max)
     path = touch_log_path(where)
     path.parent.mkdir(parents=True, exist_ok=True)
-    migrate(path, MIGRATIONS)
+    migrate_touch_log(where)
     writer = sqlite_engine(path, writing=True, synchronous="NORMAL", pool_size=1)
     return TouchLog(writer, sqlite_engine(path, writing=False, pool_size=2), clock=clock, queue_max=queue_max)
 
@@ -293,11 +311,27 @@ def _open_in_postgres(where: str, clock: Clock, queue_max: int) -> TouchLog:
 
 
 def migrate_touch_log(where: Path | str) -> None:
-    """Bring the touch log of a shop to the newest schema. Raises StoreError."""
+    """Bring the touch log of a shop to the newest schema, and count what was written before. Raises StoreError."""
     if is_postgres(where):
         migrate(where, MIGRATIONS, schema=touches_schema(str(where)))
     else:
         migrate(touch_log_path(where), MIGRATIONS)
+    engine = touch_engine(where)
+    try:
+        with engine.begin() as connection:
+            counted = rebuild_if_empty(connection)
+    finally:
+        engine.dispose()
+    if counted:
+        _LOG.warning("counted %d touches for the board", counted)
+
+
+def touch_engine(where: Path | str) -> Engine:
+    """A writing engine on a migrated touch log, for work of hours beside no server."""
+    if is_postgres(where):
+        schema = touches_schema(str(where))
+        return postgres_engine(str(where), writing=True, pool_size=1, schema=schema, patient=True)
+    return sqlite_engine(touch_log_path(where), writing=True, synchronous="NORMAL", pool_size=1)
 
 
 def candidates(

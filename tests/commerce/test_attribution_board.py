@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from commerce.attribution import board_sql
 from commerce.attribution.links import LinkView
+from commerce.attribution.order_credits_sql import INSERT, order_credits
 from commerce.attribution.touch import Touch, TouchKind
 from commerce.domain.ids import new_id
 from tests.commerce.people_kit import START_MS, Shop, newcomer, open_shop
@@ -38,6 +39,7 @@ async def order(shop: Shop, person: str, amount: int, status: str, *, merchant: 
     shop.clock.advance(1)
     now_ms = shop.clock()
     whose = merchant or shop.mine.id
+    decision = await shop.attribution.decision_json(whose, person, now_ms)
     row = {
         "id": new_id(now_ms, now_ms.to_bytes(7, "big")),
         "merchant": whose,
@@ -45,7 +47,7 @@ async def order(shop: Shop, person: str, amount: int, status: str, *, merchant: 
         "person": person,
         "status": status,
         "amount": amount,
-        "decision": orjson.dumps(await shop.attribution.decision_json(whose, person, now_ms)).decode(),
+        "decision": orjson.dumps(decision).decode(),
         "now": now_ms,
     }
 
@@ -58,6 +60,9 @@ async def order(shop: Shop, person: str, amount: int, status: str, *, merchant: 
             ),
             row,
         )
+        credits = order_credits(str(row["id"]), decision)
+        if credits:
+            db.execute(INSERT, credits)
 
     await shop.store.write(insert)
     return str(row["id"])
@@ -177,6 +182,7 @@ async def test_a_period_takes_its_first_moment_and_leaves_its_last(shop: Shop) -
 async def test_an_order_without_a_stored_decision_counts_as_nobodys(shop: Shop) -> None:
     ann = await newcomer(shop, "ann")
     await order(shop, ann, 100, "paid")
+    await shop.store.write(lambda db: db.execute(text("DELETE FROM order_credit")).rowcount)
     await shop.store.write(lambda db: db.execute(text("UPDATE orders SET decision = NULL")).rowcount)
     board = await shop.attribution.board(shop.mine.id, START_MS, END_MS)
     assert board["by_link"][0]["link"] is None
@@ -198,8 +204,9 @@ async def _look_at_plans(shop: Shop) -> None:
     def plan(db: Connection, query: str, asked: dict[str, object]) -> str:
         return " ".join(row.detail for row in db.execute(text(f"EXPLAIN QUERY PLAN {query}"), asked))
 
-    period = {"merchant": "m", "since": 0, "until": 1, "lowest": "0", "highest": "1"}
+    period = {"merchant": "m", "since": 0, "until": 1, "lowest": "0", "highest": "1", "model": "default"}
     touches = await shop.touches.read(lambda db: plan(db, str(board_sql._ALL), period))
     assert "COVERING INDEX ix_touch_merchant_ms" in touches
-    orders = await shop.store.read(lambda db: plan(db, f"{board_sql._judged(db)} {board_sql._TOTAL}", period))
-    assert "SEARCH orders" in orders
+    orders = await shop.store.read(lambda db: plan(db, str(board_sql._SALES), period))
+    assert "SEARCH o USING COVERING INDEX ix_orders_board" in orders
+    assert "SEARCH c USING PRIMARY KEY" in orders
