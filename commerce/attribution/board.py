@@ -222,7 +222,7 @@ def compose(
         "k_factor": ratio(traffic.shared, traffic.entries),
         "rejected": dict(traffic.rejected),
         "series": _series(period, traffic, sales),
-        "orders": [_order(order, names) for order in sales.latest],
+        "orders": [order_row(order, names) for order in sales.latest],
         **_tables(traffic, sales, nodes, names, tokens),
     }
 
@@ -266,7 +266,8 @@ def _campaigns(traffic: Traffic, sales: Sales) -> list[dict[str, Any]]:
 def _series(period: Period, traffic: Traffic, sales: Sales) -> dict[str, Any]:
     steps: dict[int, dict[str, int]] = {}
     names = ("visits", "entries", "clicks", "orders", "paid", "amount")
-    for row in (*traffic.series, *sales.series):
+    found: tuple[StepVisits | StepSold, ...] = (*traffic.series, *sales.series)
+    for row in found:
         total = steps.setdefault(row.step, dict.fromkeys(names, 0))
         for name in names:
             total[name] += getattr(row, name, 0)
@@ -351,7 +352,8 @@ def _who(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _order(order: BoardOrder, names: Mapping[str, str]) -> dict[str, Any]:
+def order_row(order: BoardOrder, names: Mapping[str, str]) -> dict[str, Any]:
+    """An order as the board shows it."""
     return {
         "order": order.order,
         "person": order.person,

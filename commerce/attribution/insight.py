@@ -83,7 +83,7 @@ def _sums(row: Credited) -> dict[str, int]:
 
 
 def _by_role(rows: Iterable[Credited], role: str, names: Mapping[str, str]) -> list[dict[str, Any]]:
-    found = [
+    found: list[dict[str, Any]] = [
         {"issuer": row.issuer, "name": names.get(row.issuer or ""), **_sums(row)} for row in rows if row.model == role
     ]
     return sorted(found, key=lambda one: (-one["amount"], one["issuer"]))[:ROWS_MAX]
@@ -104,4 +104,34 @@ def cohorts(rows: Iterable[Returned]) -> list[dict[str, Any]]:
             "weeks": weeks,
         }
         for week, weeks in sorted(found.items())
+    ]
+
+
+def models_table(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The models as rows of a spreadsheet: a line for each issuer, the amount and the paid orders of each model."""
+    return [
+        {
+            "issuer": row["issuer"],
+            "name": row["name"],
+            "role": row["role"],
+            **{f"{model.value}_{name}": row[model.value][name] for model in Model for name in ("paid", "amount")},
+        }
+        for row in found["issuers"]
+    ]
+
+
+def cohorts_table(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The cohorts as rows of a spreadsheet: a line for each week, the persons of each week after it."""
+    widest = max((len(row["weeks"]) for row in found), default=0)
+    return [
+        {
+            "week": row["week"],
+            "persons": row["persons"],
+            "amount": row["amount"],
+            **{
+                f"week_{later}": row["weeks"][later]["persons"] if later < len(row["weeks"]) else None
+                for later in range(widest)
+            },
+        }
+        for row in found
     ]

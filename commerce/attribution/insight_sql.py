@@ -29,11 +29,13 @@ _ALL = text(
     f" coalesce(sum(o.refunded), 0) AS refunded {OF_PERIOD}"
 )
 _WEEK = f"(o.created_ms + {SHANGHAI_MS + _MONDAY * DAY_MS}) / {7 * DAY_MS}"
-_COHORTS = text(
+BOUGHT = (
     f"WITH bought AS (SELECT o.person, {_WEEK} AS week, sum(o.amount) AS amount FROM orders AS o"
     f" WHERE o.merchant = :merchant AND o.kind = 'goods' AND {PAID} AND o.id < :highest GROUP BY o.person, {_WEEK}),"
     " began AS (SELECT person, min(week) AS week FROM bought GROUP BY person)"
-    " SELECT began.week, bought.week - began.week AS later, count(*) AS persons, sum(bought.amount) AS amount"
+)
+_COHORTS = text(
+    f"{BOUGHT} SELECT began.week, bought.week - began.week AS later, count(*) AS persons, sum(bought.amount) AS amount"
     " FROM began JOIN bought ON bought.person = began.person WHERE began.week > :last - :weeks AND began.week <= :last"
     " GROUP BY began.week, bought.week - began.week ORDER BY began.week, later"
 )

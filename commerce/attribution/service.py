@@ -23,6 +23,7 @@ from commerce.attribution import (
 )
 from commerce.attribution.binder import Binder
 from commerce.attribution.bindings_sql import Claim
+from commerce.attribution.board_rows import BoardRows
 from commerce.attribution.credits import CREDITED, Case, Root
 from commerce.attribution.decision import DAY_MS, Binding, Decision, Model
 from commerce.attribution.links import Link, LinkView
@@ -85,6 +86,7 @@ class Attribution:
         self._allow_self = allow_self
         self._now_person = now_person
         self.binder = Binder(store, clock=clock)
+        self.rows = BoardRows(store, touches, clock=clock)
         self._cache: OrderedDict[str, Link] = OrderedDict()
 
     async def mint_link(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -58,7 +59,7 @@ rows = st.lists(
 
 def plain(found: Traffic) -> Traffic:
     """In one order, whatever the order of those who are equal."""
-    by = {name: sorted(getattr(found, name), key=lambda row: row.key or "") for name in vars_of(found)}
+    by: dict[str, Any] = {name: sorted(getattr(found, name), key=lambda row: row.key or "") for name in vars_of(found)}
     return replace(found, **by)
 
 
