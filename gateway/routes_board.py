@@ -21,6 +21,8 @@ from gateway.services import Services
 
 COSTS_BYTES_MAX = ROWS_MAX * 200
 """A line of a day, a campaign and a cost."""
+FILE_ROWS_MAX = 20_000
+"""Rows of one file; ``after`` goes on from there."""
 LAST_DAYS = 30
 """Shown when nobody says which; whole days are read from sums."""
 PERIOD = {
@@ -102,19 +104,19 @@ def _rows(services: Services, asked: Any) -> list[Operation]:
     rows = services.attribution.rows
 
     async def list_visitors(call: Call) -> Any:
-        limit, query = page_limit(call), call.query
+        limit, query = rows_asked(call), call.query
         step, dimension, key = query.get("step", "visit"), query.get("dimension", ""), query.get("key", "")
         found = await rows.people(asked(call), step, dimension, key, query.get("after", ""), limit)
         return page_or_file(call, "visitors", found, "person", limit)
 
     async def list_credited_orders(call: Call) -> Any:
-        limit, query = page_limit(call), call.query
+        limit, query = rows_asked(call), call.query
         state, dimension, key = query.get("state", "all"), query.get("dimension", ""), query.get("key", "")
         found = await rows.orders(asked(call), state, dimension, key, query.get("after", ""), limit)
         return page_or_file(call, "orders", found, "order", limit)
 
     async def list_returned(call: Call) -> Any:
-        limit = page_limit(call)
+        limit = rows_asked(call)
         week_ms, later = query_ms(call, "week", 0), query_ms(call, "later", 0)
         until_ms = query_ms(call, "until", services.clock() + 1)
         found = await rows.returned(call.who.merchant, until_ms, week_ms, later, call.query.get("after", ""), limit)
@@ -169,7 +171,7 @@ def _costs(services: Services, asked: Any) -> list[Operation]:
 
     async def import_costs(call: Call) -> CostReportAnswer:
         try_only = call.query.get("try") == "1"
-        report = await rows.import_costs(call.who.merchant, call.who.person, call.body, try_only=try_only)
+        report = await rows.import_costs(call.who.merchant, call.who.person, call.raw, try_only=try_only)
         faults = [FaultView(fault.line, fault.column, fault.message) for fault in report.faults]
         return CostReportAnswer(report.written, report.rows, report.cost, faults)
 
@@ -203,6 +205,11 @@ def wants_csv(call: Call) -> bool:
     if form not in ("json", "csv"):
         raise Problem(400, "invalid", "format is json or csv")
     return form == "csv"
+
+
+def rows_asked(call: Call) -> int:
+    """How many rows: a page of them, or a file's."""
+    return FILE_ROWS_MAX if wants_csv(call) else page_limit(call)
 
 
 def page_or_file(call: Call, name: str, items: list[dict[str, Any]], key: str, limit: int) -> Page | Response:

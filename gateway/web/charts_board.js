@@ -87,7 +87,7 @@ export function timeline(rows, width, words) {
 const WEEK_PX = 54;
 const WEEK_ROW_PX = 34;
 const WEEK_HEAD_PX = 26;
-const WEEK_LABEL_PX = 128;
+const WEEK_LABEL_PX = 104;
 
 /**
  * Who came back: a row for each week of first orders, a cell for each week after it, the darker the more came.

@@ -67,7 +67,7 @@ export function boardView(api, period) {
       items.push(...page.items);
       put(
         window.body,
-        h("div.panel-tools", {}, csv(`${path}?${asked}&limit=200&format=csv`, "rows")),
+        h("div.panel-tools", {}, csv(`${path}?${asked}&format=csv`, "rows")),
         items.length ? rowsTable(items, columns) : h("p.empty", {}, t("b.noRows")),
         page.next && doer(t("b.more"), () => next(page.next)),
       );
@@ -98,7 +98,7 @@ export function boardView(api, period) {
       sign("×"),
       figure("conversion", `${(product.conversion * 100).toFixed(1)}%`, paid),
       sign("×"),
-      figure("basket", money(Math.round(product.basket)), paid),
+      figure("basket", money(state.board.basket), paid),
       sign("×"),
       figure("repurchase", product.repurchase.toFixed(2), () => openOrders(t("b.repurchase"), { state: "repeat" })),
       sign("="),
