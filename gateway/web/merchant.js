@@ -27,7 +27,7 @@ addStrings(BOARD);
 addStrings(PEOPLE);
 
 const api = staffApi();
-const view = boardView(api, period);
+const view = boardView(api, period, refresh);
 const program = programForm(api, $("program-form"));
 const state = {
   days: recall("local", "siyu.period", 7),

@@ -23,8 +23,9 @@ const SHANGHAI_MS = 8 * HOUR_MS;
 /**
  * @param {import("./api.js").Api} api
  * @param {() => {since: number, until: number}} period
+ * @param {() => Promise<void>} reload after what is shown has changed
  */
-export function boardView(api, period) {
+export function boardView(api, period, reload) {
   const state = { board: null, models: null, cohorts: [], table: "by_room" };
 
   const query = (more = {}) => new URLSearchParams({ ...period(), ...more }).toString();
@@ -260,7 +261,7 @@ export function boardView(api, period) {
     put($("cohorts"), cohortGrid(state.cohorts, { row, column, cell, open }));
   }
 
-  fillCosts(api);
+  fillCosts(api, reload);
   return { load, draw, openOrders, openPeople };
 }
 
@@ -316,7 +317,7 @@ function compact(value) {
 }
 
 /** What advertisements cost, from a file: checked first, and taken in whole or not at all. */
-function fillCosts(api) {
+function fillCosts(api, reload) {
   const form = $("costs-form");
   put(
     form,
@@ -335,6 +336,7 @@ function fillCosts(api) {
       return;
     }
     put(place, h("p", {}, t(report.written ? "b.imported" : "b.tried", { n: report.rows, sum })));
+    if (report.written) await reload();
   });
 }
 

@@ -14,7 +14,7 @@ from random import Random
 DAY_MS = 86_400_000
 SHANGHAI_MS = 8 * 3_600_000
 MODELS = ("default", "binding_first", "last_touch", "first_touch")
-TIERS = (30_000, 80_000)
+TIERS = (20_000, 50_000)
 """What is spent to get there, in 分."""
 WINDOW_DAYS, FREEZE_DAYS, RATE_BP, SECOND_BP, CAP_PERCENT = 7, 15, 1_000, 200, 50
 

@@ -22,7 +22,7 @@ DAYS = 30
 PROGRAM = Program(yuan_points=0, tiers=(Tier("银卡", TIERS[0], 100), Tier("金卡", TIERS[1], 100)), member_weekday=None)
 
 SIZES = [
-    pytest.param(20, 5, 3, 3, 0.35, id="small"),
+    pytest.param(40, 5, 3, 3, 0.5, id="small"),
     pytest.param(50_000, 200, 100, 40, 0.03, id="50,000 people", marks=pytest.mark.soak),
 ]
 
