@@ -9,6 +9,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from commerce.attribution import (
@@ -40,6 +41,7 @@ Clock = Callable[[], int]
 ROLES = ("merchant", "host", "assistant", "guide", "distributor", "viewer")
 LINKS_CACHED_MAX = 10_000  # a room has few hot links; about 5 MB when full
 LINKS_PAGE_MAX = 200
+MINT_TRIES = 4  # ids tried for one link: that all are taken by chance happens to one in 10¹⁶
 FLUSH_WAIT_S = 1.0  # an order does not wait longer for the log; it is then judged on what is written
 PERIOD_MS_MAX = 400 * 86_400_000  # a year and its neighbour month; beyond it is an export, not a board
 BOARD_ORDERS_MAX = 200
@@ -137,9 +139,23 @@ class Attribution:
             present = await self._store.read(lambda db: links_sql.child(db, wanted))
             if present is not None and not present.lapsed(now_ms):
                 return self._view(present)
-        minted = await self._store.write(lambda db: links_sql.mint(db, wanted, now_ms))
+        minted = await self._write_link(wanted, now_ms)
         self._remember(minted)
         return self._view(minted)
+
+    async def _write_link(self, wanted: Link, now_ms: int) -> Link:
+        """Write a link under its id, or under another when that is taken: 22 bits of chance tell those of one
+        millisecond apart, and a campaign prints hundreds at once.
+        """
+        for _ in range(MINT_TRIES - 1):
+            try:
+                return await self._store.write(partial(links_sql.mint, wanted=wanted, now_ms=now_ms))
+            except Refused as error:
+                if error.code != "already":
+                    raise
+            link_id = token.new_link_id(now_ms, secrets.randbits(22))
+            wanted = replace(wanted, id=link_id, root=link_id if wanted.parent is None else wanted.root)
+        return await self._store.write(partial(links_sql.mint, wanted=wanted, now_ms=now_ms))
 
     async def links(
         self, merchant: str, issuer: str | None = None, before: str | None = None, limit: int = 50

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from commerce.attribution import board_sql
-from tests.commerce.board_kit import DAY_MS, END_MS, START_MS, Evening, an_evening, enter, order
-from tests.commerce.people_kit import Shop, newcomer, open_shop
+from tests.commerce.board_kit import DAY_MS, END_MS, Evening, an_evening, enter, order
+from tests.commerce.people_kit import START_MS, Shop, newcomer, open_shop
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from commerce.attribution.board import Period
 from commerce.attribution.insight_sql import week_ms, week_of
 from commerce.attribution.reach import day_of
 from commerce.errors import Invalid
-from tests.commerce.board_kit import DAY_MS, END_MS, START_MS, Evening, an_evening, enter, order
-from tests.commerce.people_kit import Shop, newcomer, open_shop
+from tests.commerce.board_kit import DAY_MS, END_MS, Evening, an_evening, enter, order
+from tests.commerce.people_kit import START_MS, Shop, newcomer, open_shop
 
 
 @pytest.fixture
