@@ -65,6 +65,12 @@ class LedgerText:
     due_of_sales: TextClause
 
 
+ROWS: Mapping[str, str] = {
+    "sqlite": "json_each(:rows) AS r",
+    "postgresql": "jsonb_array_elements(CAST(:rows AS jsonb)) AS r(value)",
+}
+"""One row of the parameter: ``r.value`` is a JSON array."""
+
 DUE = (
     "SELECT h.* FROM hold AS h WHERE h.state = 'held' AND h.expires_ms <= :now AND (h.order_id IS NULL"
     " OR h.expires_ms <= :grace OR NOT EXISTS"
@@ -204,7 +210,7 @@ def _raise_quotas(d: _Dialect) -> str:
 
 SQLITE = _statements(
     _Dialect(
-        rows="json_each(:rows) AS r",
+        rows=ROWS["sqlite"],
         ids="json_each(:rows) AS r",
         among="IN (SELECT r.value FROM json_each(:rows) AS r)",
         lock="",
@@ -213,7 +219,7 @@ SQLITE = _statements(
 _IDS = "jsonb_array_elements_text(CAST(:rows AS jsonb)) AS r(value)"
 POSTGRES = _statements(
     _Dialect(
-        rows="jsonb_array_elements(CAST(:rows AS jsonb)) AS r(value)",
+        rows=ROWS["postgresql"],
         ids=_IDS,
         among=f"= ANY (ARRAY(SELECT r.value FROM {_IDS}))",  # noqa: S608
         lock="FOR UPDATE",

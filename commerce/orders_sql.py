@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, text
 
+from commerce.attribution.order_credits_sql import INSERT as INSERT_CREDIT
+from commerce.attribution.order_credits_sql import order_credits
 from commerce.domain.order import OrderStatus
 from commerce.domain.pricing import Price, price_order
 from commerce.errors import Invalid, NotFound, Refused
@@ -137,6 +139,7 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[Line], p
         points=price.points,
         node=command.node,
     )
+    batch.run_many(INSERT_CREDIT, order_credits(order, command.decision))
     coupons = [{"order": order, "n": n, "coupon": one, "amount": took} for n, (one, took) in enumerate(price.coupons)]
     batch.run_many(_INSERT_COUPON, coupons)
     batch.run_many(

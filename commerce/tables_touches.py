@@ -33,6 +33,7 @@ touch = Table(
     Column("depth", Integer, nullable=False),
     Column("evidence", Text, nullable=False),
     Column("reason", Text, nullable=True),
+    Column("campaign", Text, nullable=False, server_default=text("''")),
     Index("ix_touch_merchant_person_ms", "merchant", "person", "ms"),
     Index("ix_touch_merchant_ms", "merchant", "ms", "kind", "person"),
     Index(
@@ -44,5 +45,40 @@ touch = Table(
         sqlite_where=text("link IS NOT NULL"),
         postgresql_where=text("link IS NOT NULL"),
     ),
+    sqlite_with_rowid=False,
+)
+
+# How many different people met the shop in any run of days: commerce/attribution/reach.py says how.
+reach_key = Table(
+    "reach_key",
+    touches_metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("merchant", Text, nullable=False),
+    Column("dimension", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Index("ix_reach_key_merchant", "merchant", "dimension", "key", unique=True),
+)
+
+reach_seen = Table(
+    "reach_seen",
+    touches_metadata,
+    Column("key_id", BigInteger, primary_key=True),
+    Column("person", BigInteger, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("steps", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+reach = Table(
+    "reach",
+    touches_metadata,
+    Column("key_id", BigInteger, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("before", Integer, primary_key=True),
+    Column("step", Integer, primary_key=True),
+    Column("persons", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -66,6 +66,7 @@ from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
+from gateway.routes_board import board_operations
 from gateway.routes_codes import code_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
@@ -348,6 +349,7 @@ def _operations(
         *goods_operations(services, desk),
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
+        *board_operations(services),
         *code_operations(services, addresses),
         *identity_operations(services),
         *distribution_operations(services),

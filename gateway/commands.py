@@ -37,6 +37,7 @@ from gateway.schemas import (
     PinBody,
     Quantity,
     Spend,
+    Token,
 )
 from gateway.schemas_base import Millis
 from gateway.schemas_moments import SaleBody, StartBody
@@ -80,6 +81,12 @@ class PayCommand(Struct):
     provider: ProviderName = ""
     method: PaymentMethod = ""
     payer: Payer = ""
+
+
+class TouchCommand(Struct):
+    kind: str
+    sku: Id | None = None
+    token: Token | None = None
 
 
 class ProductCommand(Struct):
@@ -200,13 +207,27 @@ def hub_commands(desk: Desk, audit: AuditTrail) -> dict[str, Handler]:
         body = parse(PayCommand, command)
         return paying_answer(await desk.pay(who, body.order, body.key, body))
 
+    def touch(context: CommandContext, command: Mapping[str, Any]) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
+        asked = parse(TouchCommand, command)
+        try:
+            looked_up = desk.touch(claims_of(context), context.room, asked.kind, asked.sku, asked.token)
+        except (CommerceError, Problem) as error:
+            raise refusal(error) from error
+        return {} if looked_up is None else _nothing_after(looked_up)
+
     slow = {"order.create": create_order, "order.pay": pay_order}
     return {
         "coupon.claim": claim,
         "sale.hold": hold,
+        "touch": touch,
         **{name: guarded(call) for name, call in slow.items()},
         **{name: recorded(name, guarded(call), audit) for name, call in _staff_calls(desk).items()},
     }
+
+
+async def _nothing_after(looked_up: Awaitable[object]) -> Mapping[str, Any]:
+    await looked_up
+    return {}
 
 
 def _staff_calls(desk: Desk) -> dict[str, Call]:

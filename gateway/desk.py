@@ -6,13 +6,14 @@ Each takes the caller's claims, checks that they may do this in that room, and c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
 from msgspec.structs import asdict
 
-from commerce.attribution.service import Attribution
+from commerce.attribution.service import Attribution, TouchResult
+from commerce.attribution.touch import Touch, TouchKind, short
 from commerce.basket import DropTerms
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import Card, ProductView
@@ -40,6 +41,9 @@ from gateway.schemas import (
 )
 from gateway.schemas_moments import PlanBody, SaleBody, StartBody
 from stream.directory import Directory
+
+CLIENT_TOUCH_KINDS = frozenset({"card_click", "share_open", "scan", "ad_click"})
+"""What a client may say of itself; entries and claims are recorded by the server."""
 
 
 class Basket(Protocol):
@@ -129,6 +133,22 @@ class Desk:
             theirs = self._org.has_guide(scope, who.merchant, issuer)
         if not theirs:
             raise NotFound("no such issuer")
+
+
+    def touch(
+        self, who: Claims, room_id: str | None, kind: str, sku: str | None, token: str | None
+    ) -> Awaitable[TouchResult] | None:
+        """Log what a person says they did: at once, or by what is given, when a token has to be looked up first.
+
+        Raises ``Problem`` 400/403/404 and ``Invalid``.
+        """
+        if kind not in CLIENT_TOUCH_KINDS:
+            raise Problem(400, "invalid", "kind is one of " + ", ".join(sorted(CLIENT_TOUCH_KINDS)))
+        room = self.entered(who, room_id).id if room_id else ""
+        if token:
+            return self._attribution.touch_token(who.merchant, token, who.person, kind, room=room, sku=sku)
+        self._attribution.record(Touch(who.merchant, who.person, TouchKind(kind), room=room, sku=short(sku, "sku")))
+        return None
 
     async def pin(self, who: Claims, room_id: str, body: PinBody) -> None:
         room = self.run(who, room_id)

@@ -26,6 +26,7 @@ from gateway.commands import (
     ProductCommand,
     SaleCommand,
     StartCommand,
+    TouchCommand,
 )
 from gateway.commands_moments import (
     EnterCommand,
@@ -237,6 +238,7 @@ SHOP_COMMANDS: dict[str, Command] = {
     "sale.hold": (HoldCommand, HoldAnswer),
     "order.create": (OrderCommand, OrderGiven),
     "order.pay": (PayCommand, PaidGiven),
+    "touch": (TouchCommand, Nothing),
     "pin": (PinBody, Nothing),
     "unpin": (ProductCommand, Nothing),
     "drop.start": (DropBody, DropGiven),
@@ -258,7 +260,7 @@ SHOP_COMMANDS: dict[str, Command] = {
 }
 FOR_VIEWERS = frozenset(
     {"coupon.claim", "sale.hold", "order.create", "order.pay", "sale.remind", "sale.wait", "sale.leave"}
-    | {"draw.enter", "team.join", "follow"}
+    | {"draw.enter", "team.join", "follow", "touch"}
 )
 COMMANDS: dict[str, Command] = {**hub.COMMANDS, **SHOP_COMMANDS}
 EVENTS: dict[str, type[Struct]] = {

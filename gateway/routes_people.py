@@ -1,29 +1,20 @@
-"""Share links, touches and the private-traffic board."""
+"""Share links, touches and people."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from starlette.responses import Response
-
-from commerce.attribution.board import board_csv
 from commerce.errors import CommerceError
 from gateway.addresses import Addresses
-from gateway.api import SIGNED_IN, STAFF, Call, Operation, page_limit, query_ms
-from gateway.client import CORS_HEADERS
+from gateway.api import SIGNED_IN, STAFF, Call, Operation, page_limit
 from gateway.desk import Desk
-from gateway.errors import Problem
 from gateway.schemas import Empty, LinkAnswer, LinkBody, Page, TouchBody
 from gateway.services import Services
 
-DAY_MS = 86_400_000
-# What a client may say of itself; entries, scans and claims are recorded by the server.
-CLIENT_TOUCH_KINDS = frozenset({"card_click", "share_open", "scan", "ad_click"})
-
 
 def people_operations(services: Services, desk: Desk, addresses: Addresses) -> list[Operation]:
-    """Operations on links, touches, people and the board."""
+    """Operations on links, touches and people."""
     attribution = services.attribution
 
     async def create_link(call: Call) -> LinkAnswer:
@@ -60,12 +51,9 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
 
     async def create_touch(call: Call) -> Empty:
         body: TouchBody = call.body
-        if body.kind not in CLIENT_TOUCH_KINDS:
-            raise Problem(400, "invalid", "kind is one of " + ", ".join(sorted(CLIENT_TOUCH_KINDS)))
-        room = desk.entered(call.who, body.room) if body.room else None
-        await attribution.touch_token(
-            call.who.merchant, body.token, call.who.person, body.kind, room=room.id if room else None, sku=body.sku
-        )
+        looked_up = desk.touch(call.who, body.room, body.kind, body.sku, body.token)
+        if looked_up is not None:
+            await looked_up
         return Empty()
 
     links = list[dict[str, Any]]
@@ -73,30 +61,12 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
         Operation("POST", "/api/v1/links", "Make a share link", create_link, SIGNED_IN, LinkBody, LinkAnswer, 201),
         Operation("GET", "/api/v1/links", "The merchant's links", list_links, STAFF, answer=links, within="node"),
         Operation("POST", "/api/v1/touches", "Record a touch", create_touch, SIGNED_IN, TouchBody, Empty, 202),
-        *_reports(services),
+        *_people(services),
     ]
 
 
-def _reports(services: Services) -> list[Operation]:
-    """The board, and who came."""
-    attribution = services.attribution
-
-    async def read_board(call: Call) -> Any:
-        now_ms = services.clock()
-        since_ms = query_ms(call, "since", now_ms - 30 * DAY_MS)
-        until_ms = query_ms(call, "until", now_ms + 1)
-        if since_ms >= until_ms:
-            raise Problem(400, "invalid", "since lies before until")
-        form = call.query.get("format", "json")
-        if form not in ("json", "csv"):
-            raise Problem(400, "invalid", "format is json or csv")
-        board = await attribution.board(call.who.merchant, since_ms, until_ms)
-        if form == "json":
-            return board
-        headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
-        headers["content-disposition"] = 'attachment; filename="board.csv"'
-        # The byte order mark tells spreadsheets that it is UTF-8.
-        return Response(board_csv(board).encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
+def _people(services: Services) -> list[Operation]:
+    """Who came."""
 
     async def list_people(call: Call) -> Page:
         limit = page_limit(call)
@@ -106,14 +76,8 @@ def _reports(services: Services) -> list[Operation]:
         items = [{**person.to_json(), "phone": phones.get(person.person)} for person in people]
         return Page(items=items, next=people[-1].person if len(people) == limit else None)
 
-    period = {
-        "since": "Unix ms, 30 days ago when left out",
-        "until": "Unix ms, now when left out",
-        "format": "json (default) or csv",
-    }
     paging = {"after": "cursor: the last person's id", "limit": "1 to 200"}
     return [
-        Operation("GET", "/api/v1/board", "Who brought whom", read_board, STAFF, answer=dict[str, Any], query=period),
         Operation(
             "GET",
             "/api/v1/people",

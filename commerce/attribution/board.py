@@ -2,18 +2,25 @@
 
 The JSON shape, money in 分, times in Unix milliseconds, ``null`` for "nobody" and "none"::
 
-    since, until
+    since, until, model                                        model: whose judgement the tables of sales follow
     funnel      {visit, entry, click, order, paid, repeat}    persons at each step
-    gmv         amount of paid orders                          orders_total  {all, paid}
+    gmv         amount of paid orders                          refunded      what of it was given back
+    orders_total  {all, paid}
     conversion  paid persons / persons who entered             basket  gmv per paid order
+    product     {traffic, payers, paid, gmv, conversion, repurchase, basket}: traffic × conversion × repurchase ×
+                basket = gmv, with conversion = payers / traffic, repurchase = paid / payers, basket = gmv / paid
     k_factor    persons who entered by somebody's share / persons who entered: above 1 the room grows by itself
     rejected    {reason: touches}                              tokens that gave no attribution
+    series      {unit_ms, rows: [{at, visits, entries, clicks, orders, paid, amount}]}    by the hour or by the day
     orders      [{order, person, name, amount, status, created, link, issuer, issuer_name, role, channel, rule, losers}]
-    by_link     [{link, token, issuer, issuer_name, role, channel, visits, entries, clicks, orders, paid, amount}]
-    by_issuer   [{issuer, name, role, …the same counts}]       by_channel  [{channel, …the same counts}]
-    tree        [{link, token, parent, root, depth, issuer, issuer_name, role, channel, room, …the same counts}]
+    by_link     [{link, token, issuer, issuer_name, role, channel, …counts}]
+    by_issuer   [{issuer, name, role, …counts}]                by_channel  [{channel, …counts}]
+    by_room     [{room, title, host, …counts}]                 by_campaign [{campaign, …counts, cost, roi}]
+    tree        [{link, token, parent, root, depth, issuer, issuer_name, role, channel, room, …counts}]
 
-Totals per link, issuer and channel are the largest 500 each; the tree has the links of ``by_link`` and all above them.
+The counts are ``visits, entries, clicks`` (persons), ``orders, paid, amount, refunded``. ``roi`` is what was sold and
+not given back over the cost, null without a cost. Tables have the largest 500 rows each; the tree has the links of
+``by_link`` and all above them.
 """
 
 import csv
@@ -23,21 +30,38 @@ from dataclasses import dataclass
 from typing import Any
 
 from commerce.attribution.links import Link
+from commerce.attribution.reach import DAY_MS, SHANGHAI_MS, day_of
 from commerce.statement import safe_cell
 
 ROWS_MAX = 500  # rows of one table on the board; the rest is summed in the totals above
 TREE_NODES_MAX = 2_000  # the same links with everybody above them
+
+HOUR_MS = 3_600_000
+HOURS_UP_TO_MS = 2 * DAY_MS
+"""A period up to this long is drawn by the hour."""
 
 Key = str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A merchant and a time: ``since_ms`` included, ``until_ms`` not."""
+    """A merchant and a time: ``since_ms`` included, ``until_ms`` not; ``model``: whose judgement of orders counts."""
 
     merchant: str
     since_ms: int
     until_ms: int
+    model: str = "default"
+
+    def whole_days(self, now_ms: int) -> tuple[int, int] | None:
+        """The first and last day of a period that is made of the shop's days (today as far as it is), else None."""
+        first, last = day_of(self.since_ms), day_of(self.until_ms - 1)
+        ends = day_of(self.until_ms) > last or self.until_ms > now_ms
+        return (first, last) if day_of(self.since_ms - 1) < first and ends else None
+
+    @property
+    def unit_ms(self) -> int:
+        """How long a step of the series is."""
+        return HOUR_MS if self.until_ms - self.since_ms <= HOURS_UP_TO_MS else DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +78,31 @@ class Visits:
 
 
 @dataclass(frozen=True, slots=True)
+class StepVisits:
+    """Different persons of one hour or day; ``step`` counts them since 1970 in Shanghai."""
+
+    step: int
+    visits: int
+    entries: int
+    clicks: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepSold:
+    """Orders of one hour or day."""
+
+    step: int
+    orders: int
+    paid: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
-    """What the touch log says of a period; ``shared`` is the persons who entered by somebody's share."""
+    """What the touch log says of a period; ``shared`` is the persons who entered by somebody's share.
+
+    ``series`` has those hours or days in which somebody came.
+    """
 
     visits: int
     entries: int
@@ -65,6 +112,9 @@ class Traffic:
     by_link: Sequence[Visits]
     by_issuer: Sequence[Visits]
     by_channel: Sequence[Visits]
+    by_campaign: Sequence[Visits]
+    by_room: Sequence[Visits]
+    series: Sequence[StepVisits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +128,7 @@ class Sold:
     orders: int
     paid: int
     amount: int
+    refunded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +150,12 @@ class BoardOrder:
 
 @dataclass(frozen=True, slots=True)
 class Sales:
-    """What the orders of a period say."""
+    """What the orders of a period say; ``rooms`` are title and host by room, ``costs`` what a campaign cost."""
 
     orders: int
     paid: int
     gmv: int
+    refunded: int
     buyers: int
     payers: int
     repeaters: int
@@ -111,6 +163,11 @@ class Sales:
     by_link: Sequence[Sold]
     by_issuer: Sequence[Sold]
     by_channel: Sequence[Sold]
+    by_campaign: Sequence[Sold]
+    by_room: Sequence[Sold]
+    series: Sequence[StepSold]
+    rooms: Mapping[str, tuple[str, str]]
+    costs: Mapping[str, int]
 
 
 def tree_links(traffic: Traffic, sales: Sales) -> list[str]:
@@ -136,12 +193,10 @@ def compose(
     tokens: Mapping[str, str],
 ) -> dict[str, Any]:
     """Put the board together in the module's JSON shape."""
-    links = _totals(traffic.by_link, sales.by_link)
-    issuers = _totals(traffic.by_issuer, sales.by_issuer)
-    channels = _totals(traffic.by_channel, sales.by_channel)
     return {
         "since": period.since_ms,
         "until": period.until_ms,
+        "model": period.model,
         "funnel": {
             "visit": traffic.visits,
             "entry": traffic.entries,
@@ -151,22 +206,74 @@ def compose(
             "repeat": sales.repeaters,
         },
         "gmv": sales.gmv,
+        "refunded": sales.refunded,
         "orders_total": {"all": sales.orders, "paid": sales.paid},
-        "conversion": _ratio(sales.payers, traffic.entries),
+        "conversion": ratio(sales.payers, traffic.entries),
         "basket": sales.gmv // sales.paid if sales.paid else 0,
-        "k_factor": _ratio(traffic.shared, traffic.entries),
+        "product": {
+            "traffic": traffic.entries,
+            "payers": sales.payers,
+            "paid": sales.paid,
+            "gmv": sales.gmv,
+            "conversion": ratio(sales.payers, traffic.entries),
+            "repurchase": ratio(sales.paid, sales.payers),
+            "basket": ratio(sales.gmv, sales.paid),
+        },
+        "k_factor": ratio(traffic.shared, traffic.entries),
         "rejected": dict(traffic.rejected),
-        "orders": [_order(order, names) for order in sales.latest],
+        "series": _series(period, traffic, sales),
+        "orders": [order_row(order, names) for order in sales.latest],
+        **_tables(traffic, sales, nodes, names, tokens),
+    }
+
+
+def _tables(
+    traffic: Traffic, sales: Sales, nodes: Sequence[Link], names: Mapping[str, str], tokens: Mapping[str, str]
+) -> dict[str, Any]:
+    links = _totals(traffic.by_link, sales.by_link)
+    return {
         "by_link": _table(
             links, lambda row: {"link": row["key"], "token": tokens.get(row["key"] or ""), **_who(row, names)}
         ),
         "by_issuer": _table(
-            issuers,
+            _totals(traffic.by_issuer, sales.by_issuer),
             lambda row: {"issuer": row["key"], "name": names.get(row["key"] or ""), "role": row["role"] or None},
         ),
-        "by_channel": _table(channels, lambda row: {"channel": row["key"]}),
+        "by_channel": _table(_totals(traffic.by_channel, sales.by_channel), lambda row: {"channel": row["key"]}),
+        "by_room": _table(_totals(traffic.by_room, sales.by_room), lambda row: _room(row["key"], sales.rooms)),
+        "by_campaign": _campaigns(traffic, sales),
         "tree": [_node(link, links.get(link.id), names, tokens) for link in nodes],
     }
+
+
+def _room(room: Key, rooms: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    title, host = rooms.get(room or "", (None, None))
+    return {"room": room, "title": title, "host": host}
+
+
+def _campaigns(traffic: Traffic, sales: Sales) -> list[dict[str, Any]]:
+    """Campaigns with what they cost; one that cost and brought nobody has its row, too."""
+    silent = [Visits(name, None, "", "", 0, 0, 0) for name in sales.costs]
+    totals = _totals((*traffic.by_campaign, *silent), sales.by_campaign)
+    totals.pop(None, None)  # what came without a campaign is no advertisement
+    rows = _table(totals, lambda row: {"campaign": row["key"]})
+    for row in rows:
+        row["cost"] = cost = sales.costs.get(row["campaign"], 0)
+        row["roi"] = ratio(row["amount"] - row["refunded"], cost) if cost else None
+    return rows
+
+
+def _series(period: Period, traffic: Traffic, sales: Sales) -> dict[str, Any]:
+    steps: dict[int, dict[str, int]] = {}
+    names = ("visits", "entries", "clicks", "orders", "paid", "amount")
+    found: tuple[StepVisits | StepSold, ...] = (*traffic.series, *sales.series)
+    for row in found:
+        total = steps.setdefault(row.step, dict.fromkeys(names, 0))
+        for name in names:
+            total[name] += getattr(row, name, 0)
+    unit_ms = period.unit_ms
+    rows = [{"at": step * unit_ms - SHANGHAI_MS, **total} for step, total in sorted(steps.items())]
+    return {"unit_ms": unit_ms, "rows": rows}
 
 
 def board_csv(board: Mapping[str, Any]) -> str:
@@ -177,16 +284,37 @@ def board_csv(board: Mapping[str, Any]) -> str:
     for name, count in board["funnel"].items():
         writer.writerow(("funnel", name, "", "", count))
     total = board["orders_total"]
-    writer.writerow(("total", "", "", "", "", "", "", total["all"], total["paid"], board["gmv"]))
-    for section, item in (("by_issuer", "issuer"), ("by_channel", "channel"), ("by_link", "token")):
+    writer.writerow(("total", "", "", "", "", "", "", total["all"], total["paid"], board["gmv"], board["refunded"]))
+    for section, item in TABLES.items():
         for row in board[section]:
-            called = row.get("name") or row.get("issuer_name") or ""
+            called = row.get("name") or row.get("issuer_name") or row.get("title") or ""
             head = (section, row[item] or "", called, row.get("role") or "")
             writer.writerow([*map(safe_cell, head), *(row[count] for count in _COUNTS)])
     return sheet.getvalue()
 
 
-_COUNTS = ("visits", "entries", "clicks", "orders", "paid", "amount")
+def table_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One table as CSV, its fields as columns. Money in 分."""
+    sheet = io.StringIO()
+    writer = csv.writer(sheet, lineterminator="\r\n")
+    if rows:
+        writer.writerow(rows[0])
+    for row in rows:
+        writer.writerow(
+            [safe_cell(one) if isinstance(one, str) else "" if one is None else one for one in row.values()]
+        )
+    return sheet.getvalue()
+
+
+TABLES = {
+    "by_issuer": "issuer",
+    "by_channel": "channel",
+    "by_room": "room",
+    "by_campaign": "campaign",
+    "by_link": "token",
+}
+"""The tables of the board, each with what names a row."""
+_COUNTS = ("visits", "entries", "clicks", "orders", "paid", "amount", "refunded")
 
 
 def _totals(visits: Iterable[Visits], sold: Iterable[Sold]) -> dict[Key, dict[str, Any]]:
@@ -224,7 +352,8 @@ def _who(row: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _order(order: BoardOrder, names: Mapping[str, str]) -> dict[str, Any]:
+def order_row(order: BoardOrder, names: Mapping[str, str]) -> dict[str, Any]:
+    """An order as the board shows it."""
     return {
         "order": order.order,
         "person": order.person,
@@ -260,5 +389,6 @@ def _node(
     }
 
 
-def _ratio(part: int, whole: int) -> float:
+def ratio(part: int, whole: int) -> float:
+    """A share or a mean to four places; 0 of nothing."""
     return round(part / whole, 4) if whole else 0.0

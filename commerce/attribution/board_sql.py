@@ -1,15 +1,32 @@
 # ruff: noqa: S608 (statements are put together from this module's constants alone)
-"""The board's figures, aggregated in the databases: traffic from ``touches.db``, sales from the shop's.
+"""The board's figures, aggregated in the databases: traffic from the touch log, sales from the shop's.
 
-Orders of a period are a range of the primary key, as ids begin with their time. Neither query brings back rows per
-touch or order, only totals and one page of orders.
+Whole days of traffic are read from reach (``reach_sql.py``), any other period from the touches themselves. Orders of a
+period are a range of the primary key, as ids begin with their time, with whom they credit beside them
+(``order_credits_sql.py``). No query brings back rows per touch or order, only totals and one page of orders.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
-from commerce.attribution.board import ROWS_MAX, BoardOrder, Period, Sales, Sold, Traffic, Visits
+from commerce.attribution import reach_sql
+from commerce.attribution.board import (
+    HOUR_MS,
+    ROWS_MAX,
+    BoardOrder,
+    Key,
+    Period,
+    Sales,
+    Sold,
+    StepSold,
+    StepVisits,
+    Traffic,
+    Visits,
+)
+from commerce.attribution.reach import SHANGHAI_MS, day_of
 from commerce.domain.ids import time_prefix
 
 _PERIOD = "FROM touch WHERE merchant = :merchant AND ms >= :since AND ms < :until"
@@ -24,6 +41,10 @@ _SHARED = text(
     f"SELECT count(DISTINCT person) {_PERIOD} AND kind = 'room_entry' AND link IS NOT NULL AND reason IS NULL"
     " AND (depth > 0 OR role = 'viewer') AND issuer <> person"
 )
+_STEPS = text(
+    f"SELECT (ms + {SHANGHAI_MS}) / :unit AS step, {_PERSONS} {_PERIOD} GROUP BY (ms + {SHANGHAI_MS}) / :unit"
+    " ORDER BY step"
+)
 _VALID = f"{_PERIOD} AND reason IS NULL"
 _TRAFFIC_BY: Mapping[str, str] = {
     "link": f"SELECT link AS key, max(issuer) AS issuer, max(role) AS role, max(channel) AS channel, {_PERSONS}"
@@ -32,32 +53,60 @@ _TRAFFIC_BY: Mapping[str, str] = {
     " AND link IS NOT NULL GROUP BY issuer",
     "channel": f"SELECT nullif(channel, '') AS key, NULL AS issuer, '' AS role, channel, {_PERSONS} {_VALID}"
     " GROUP BY channel",
+    "campaign": f"SELECT campaign AS key, NULL AS issuer, '' AS role, '' AS channel, {_PERSONS} {_VALID}"
+    " AND link IS NOT NULL AND campaign <> '' GROUP BY campaign",
+    "room": f"SELECT room AS key, NULL AS issuer, '' AS role, '' AS channel, {_PERSONS} {_PERIOD} AND room <> ''"
+    " GROUP BY room",
 }
-_FIELDS = ("link", "issuer", "role", "channel")
+_CREDITED = "FROM orders AS o LEFT JOIN order_credit AS c ON c.order_id = o.id AND c.model = :model"
+# Stored value is not merchandise: it counts when it is spent. All this is in ix_orders_board.
+_ORDERS = "WHERE o.id >= :lowest AND o.id < :highest AND o.merchant = :merchant AND o.kind = 'goods'"
+OF_PERIOD = f"FROM orders AS o {_ORDERS}"
+CREDITED_OF_PERIOD = f"{_CREDITED} {_ORDERS}"
+PAID = "o.status NOT IN ('pending', 'cancelled')"
 _SOLD = (
-    "count(*) AS orders, sum(CASE WHEN status NOT IN ('pending', 'cancelled') THEN 1 ELSE 0 END) AS paid,"
-    " sum(CASE WHEN status NOT IN ('pending', 'cancelled') THEN amount ELSE 0 END) AS amount"
+    f"count(*) AS orders, sum(CASE WHEN {PAID} THEN 1 ELSE 0 END) AS paid,"
+    f" sum(CASE WHEN {PAID} THEN o.amount ELSE 0 END) AS amount, sum(o.refunded) AS refunded"
 )
-_SALES_BY: Mapping[str, str] = {
-    "link": f"SELECT link AS key, max(issuer) AS issuer, max(role) AS role, max(channel) AS channel, {_SOLD}"
-    " FROM judged GROUP BY link",
-    "issuer": f"SELECT issuer AS key, issuer, max(role) AS role, '' AS channel, {_SOLD} FROM judged GROUP BY issuer",
-    "channel": f"SELECT nullif(channel, '') AS key, NULL AS issuer, '' AS role, channel, {_SOLD}"
-    " FROM judged GROUP BY nullif(channel, ''), channel",
-}
-_TOTAL = (
-    f"SELECT {_SOLD}, count(DISTINCT person) AS buyers,"
-    " count(DISTINCT CASE WHEN status NOT IN ('pending', 'cancelled') THEN person END) AS payers FROM judged"
+_SALES = text(
+    f"SELECT c.link, c.issuer, c.role, c.channel, {_SOLD} {CREDITED_OF_PERIOD}"
+    " GROUP BY c.link, c.issuer, c.role, c.channel"
 )
-_REPEATERS = (
-    "SELECT count(*) FROM"
-    " (SELECT person FROM judged WHERE status NOT IN ('pending', 'cancelled')"
-    " GROUP BY person HAVING count(*) > 1) AS again"
+_ROOM_SALES = text(f"SELECT o.room, {_SOLD} {OF_PERIOD} GROUP BY o.room")
+_BUYERS = text(
+    "SELECT count(*) AS buyers, coalesce(sum(CASE WHEN paid > 0 THEN 1 ELSE 0 END), 0) AS payers,"
+    " coalesce(sum(CASE WHEN paid > 1 THEN 1 ELSE 0 END), 0) AS repeaters FROM"
+    f" (SELECT o.person, sum(CASE WHEN {PAID} THEN 1 ELSE 0 END) AS paid {OF_PERIOD} GROUP BY o.person) AS buyer"
 )
+_STEP = f"(o.created_ms + {SHANGHAI_MS}) / :unit"
+_SOLD_STEPS = text(f"SELECT {_STEP} AS step, {_SOLD} {OF_PERIOD} GROUP BY {_STEP} ORDER BY step")
+_CAMPAIGNS = text("SELECT id, campaign FROM link WHERE id IN :ids AND campaign <> ''").bindparams(
+    bindparam("ids", expanding=True)
+)
+_ROOMS = text("SELECT id, title, host_name FROM room WHERE merchant = :merchant")
+_COSTS = text(
+    "SELECT campaign, sum(cost) AS cost FROM ad_cost WHERE merchant = :merchant AND day >= :first AND day <= :last"
+    " GROUP BY campaign"
+)
+IDS_AT_ONCE = 500
+"""Ids in one statement."""
 
 
-def traffic(db: Connection, period: Period) -> Traffic:
+def traffic(db: Connection, period: Period, now_ms: int) -> Traffic:
     """Read what the touch log says of a period; ``db`` is the log's."""
+    days = period.whole_days(now_ms)
+    if days is None:
+        return traffic_of_rows(db, period)
+    found = reach_sql.traffic(db, period, *days)
+    return found if period.unit_ms != HOUR_MS else _with_hours(db, period, found)
+
+
+def _with_hours(db: Connection, period: Period, found: Traffic) -> Traffic:
+    return replace(found, series=_steps(db, period))
+
+
+def traffic_of_rows(db: Connection, period: Period) -> Traffic:
+    """Count a period touch by touch: what reach must agree with, and the way for parts of days."""
     asked = {"merchant": period.merchant, "since": period.since_ms, "until": period.until_ms}
     everybody = db.execute(_ALL, asked).one()
     by = {name: _visits(db, query, asked) for name, query in _TRAFFIC_BY.items()}
@@ -70,75 +119,111 @@ def traffic(db: Connection, period: Period) -> Traffic:
         by_link=by["link"],
         by_issuer=by["issuer"],
         by_channel=by["channel"],
+        by_campaign=by["campaign"],
+        by_room=by["room"],
+        series=_steps(db, period),
     )
+
+
+def _steps(db: Connection, period: Period) -> list[StepVisits]:
+    asked = {"merchant": period.merchant, "since": period.since_ms, "until": period.until_ms, "unit": period.unit_ms}
+    return [StepVisits(row.step, row.visits, row.entries, row.clicks) for row in db.execute(_STEPS, asked)]
+
+
+def _visits(db: Connection, query: str, asked: Mapping[str, object]) -> list[Visits]:
+    found = db.execute(text(f"{query} ORDER BY entries DESC, visits DESC, key LIMIT {ROWS_MAX}"), dict(asked))
+    return [Visits(row.key, row.issuer, row.role, row.channel, row.visits, row.entries, row.clicks) for row in found]
+
+
+def asked_of(period: Period) -> dict[str, object]:
+    """The period as the statements on orders take it."""
+    return {
+        "merchant": period.merchant,
+        "lowest": time_prefix(period.since_ms),
+        "highest": time_prefix(period.until_ms),
+        "model": period.model,
+    }
 
 
 def sales(db: Connection, period: Period, orders_limit: int) -> Sales:
     """Read what the orders of a period say, with the newest ``orders_limit`` of them; ``db`` is the shop's."""
-    asked = {
-        "merchant": period.merchant,
-        "lowest": time_prefix(period.since_ms),
-        "highest": time_prefix(period.until_ms),
-        "limit": orders_limit,
-    }
-    judged = _judged(db)
-    total = db.execute(text(f"{judged} {_TOTAL}"), asked).one()
-    by = {name: _sold(db, f"{judged} {query}", asked) for name, query in _SALES_BY.items()}
-    latest = text(
-        f"{judged} SELECT id, person, amount, status, created_ms, link, issuer, role, channel, rule, losers"
-        " FROM judged ORDER BY id DESC LIMIT :limit"
-    )
+    asked = asked_of(period)
+    found = db.execute(_SALES, asked).all()
+    campaigns = _campaigns(db, {row.link for row in found if row.link})
+    people = db.execute(_BUYERS, asked).one()
+    costs = {"merchant": period.merchant, "first": day_of(period.since_ms), "last": day_of(period.until_ms - 1)}
     return Sales(
-        orders=total.orders,
-        paid=total.paid or 0,
-        gmv=total.amount or 0,
-        buyers=total.buyers,
-        payers=total.payers,
-        repeaters=db.execute(text(f"{judged} {_REPEATERS}"), asked).scalar_one(),
-        latest=[
-            BoardOrder(
-                row.id,
-                row.person,
-                row.amount,
-                row.status,
-                row.created_ms,
-                row.link,
-                row.issuer,
-                row.role,
-                row.channel,
-                row.rule,
-                row.losers or 0,
-            )
-            for row in db.execute(latest, asked)
+        orders=sum(row.orders for row in found),
+        paid=sum(row.paid for row in found),
+        gmv=sum(row.amount for row in found),
+        refunded=sum(row.refunded for row in found),
+        buyers=people.buyers,
+        payers=people.payers,
+        repeaters=people.repeaters,
+        latest=latest(db, period, orders_limit),
+        by_link=_sold(found, lambda row: row.link or None, ("issuer", "role", "channel")),
+        by_issuer=_sold(found, lambda row: row.issuer, ("issuer", "role")),
+        by_channel=_sold(found, lambda row: row.channel or None, ("channel",)),
+        by_campaign=_sold(found, lambda row: campaigns.get(row.link), ()),
+        by_room=_sold(db.execute(_ROOM_SALES, asked).all(), lambda row: row.room, ()),
+        series=[
+            StepSold(row.step, row.orders, row.paid, row.amount)
+            for row in db.execute(_SOLD_STEPS, {**asked, "unit": period.unit_ms})
         ],
-        by_link=by["link"],
-        by_issuer=by["issuer"],
-        by_channel=by["channel"],
+        rooms={row.id: (row.title, row.host_name) for row in db.execute(_ROOMS, {"merchant": period.merchant})},
+        costs={row.campaign: row.cost for row in db.execute(_COSTS, costs)},
     )
 
 
-def _judged(db: Connection) -> str:
-    """Orders of the period with the fields of their stored decision, as a common table expression."""
+def _campaigns(db: Connection, links: Iterable[str]) -> dict[str, str]:
+    ids = sorted(links)
+    found: dict[str, str] = {}
+    for start in range(0, len(ids), IDS_AT_ONCE):
+        rows = db.execute(_CAMPAIGNS, {"ids": ids[start : start + IDS_AT_ONCE]})
+        found |= {row.id: row.campaign for row in rows}
+    return found
+
+
+def _sold(rows: Iterable[Any], key: Callable[[Any], Key], about: tuple[str, ...]) -> list[Sold]:
+    """Sum rows under a key; ``about`` is what the key's row says beside the counts, the greatest when it differs."""
+    totals: dict[Key, dict[str, Any]] = {}
+    for row in rows:
+        total = totals.setdefault(
+            key(row), {"issuer": "", "role": "", "channel": "", "orders": 0, "paid": 0, "amount": 0, "refunded": 0}
+        )
+        for name in about:
+            total[name] = max(total[name], getattr(row, name) or "")
+        for name in ("orders", "paid", "amount", "refunded"):
+            total[name] += getattr(row, name)
+    made = [Sold(one, **{**total, "issuer": total["issuer"] or None}) for one, total in totals.items()]
+    return sorted(made, key=lambda one: (-one.amount, -one.orders, one.key or ""))[:ROWS_MAX]
+
+
+def latest(
+    db: Connection, period: Period, limit: int, narrowed: str = "", more: Mapping[str, object] | None = None
+) -> list[BoardOrder]:
+    """The newest orders of a period; ``narrowed`` adds a condition (of constants) with what ``more`` binds."""
     if db.dialect.name == "postgresql":
-        fields = [f"decision::jsonb #>> '{{winner,{name}}}' AS {name}" for name in _FIELDS]
-        fields += ["decision::jsonb ->> 'rule' AS rule", "jsonb_array_length(decision::jsonb -> 'losers') AS losers"]
+        words = "o.decision::jsonb ->> 'rule' AS rule, jsonb_array_length(o.decision::jsonb -> 'losers') AS losers"
     else:
-        fields = [f"json_extract(decision, '$.winner.{name}') AS {name}" for name in _FIELDS]
-        fields += ["json_extract(decision, '$.rule') AS rule", "json_array_length(decision, '$.losers') AS losers"]
-    return (
-        f"WITH judged AS (SELECT id, person, amount, status, created_ms, {', '.join(fields)} FROM orders"
-        # Stored value is not merchandise: it counts when it is spent.
-        " WHERE id >= :lowest AND id < :highest AND merchant = :merchant AND kind = 'goods')"
+        words = "json_extract(o.decision, '$.rule') AS rule, json_array_length(o.decision, '$.losers') AS losers"
+    query = text(
+        "SELECT o.id, o.person, o.amount, o.status, o.created_ms, nullif(c.link, '') AS link, c.issuer, c.role,"
+        f" c.channel, {words} {CREDITED_OF_PERIOD}{narrowed} ORDER BY o.id DESC LIMIT :limit"
     )
-
-
-def _visits(db: Connection, query: str, asked: Mapping[str, object]) -> list[Visits]:
-    found = db.execute(text(f"{query} ORDER BY entries DESC, visits DESC LIMIT {ROWS_MAX}"), dict(asked))
-    return [Visits(row.key, row.issuer, row.role, row.channel, row.visits, row.entries, row.clicks) for row in found]
-
-
-def _sold(db: Connection, query: str, asked: Mapping[str, object]) -> list[Sold]:
-    found = db.execute(text(f"{query} ORDER BY amount DESC, orders DESC LIMIT {ROWS_MAX}"), dict(asked))
     return [
-        Sold(row.key, row.issuer, row.role or "", row.channel or "", row.orders, row.paid, row.amount) for row in found
+        BoardOrder(
+            row.id,
+            row.person,
+            row.amount,
+            row.status,
+            row.created_ms,
+            row.link,
+            row.issuer,
+            row.role,
+            row.channel,
+            row.rule,
+            row.losers or 0,
+        )
+        for row in db.execute(query, {**asked_of(period), "limit": limit, **(more or {})})
     ]

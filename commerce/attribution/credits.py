@@ -71,7 +71,14 @@ class Case:
         """What is stored with the order: the decision, whom other models would credit, and the credits by role."""
         judged = {model: self.judge(model).winner for model in Model}
         models = {
-            model.value: {"link": winner.link, "issuer": winner.issuer, "channel": winner.channel} if winner else None
+            model.value: {
+                "link": winner.link,
+                "issuer": winner.issuer,
+                "role": winner.role,
+                "channel": winner.channel,
+            }
+            if winner
+            else None
             for model, winner in judged.items()
         }
         return {**self.judge().to_json(), "models": models, "credits": {role: self._brief(role) for role in CREDITED}}

@@ -9,11 +9,22 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from commerce.attribution import bindings_sql, board, board_sql, links_sql, token, touches_sql
+from commerce.attribution import (
+    bindings_sql,
+    board,
+    board_sql,
+    insight,
+    insight_sql,
+    links_sql,
+    token,
+    touches_sql,
+)
 from commerce.attribution.binder import Binder
 from commerce.attribution.bindings_sql import Claim
+from commerce.attribution.board_rows import BoardRows
 from commerce.attribution.credits import CREDITED, Case, Root
 from commerce.attribution.decision import DAY_MS, Binding, Decision, Model
 from commerce.attribution.links import Link, LinkView
@@ -31,9 +42,12 @@ Clock = Callable[[], int]
 ROLES = ("merchant", "host", "assistant", "guide", "distributor", "viewer")
 LINKS_CACHED_MAX = 10_000  # a room has few hot links; about 5 MB when full
 LINKS_PAGE_MAX = 200
+MINT_TRIES = 4  # ids tried for one link: that all are taken by chance happens to one in 10¹⁶
 FLUSH_WAIT_S = 1.0  # an order does not wait longer for the log; it is then judged on what is written
 PERIOD_MS_MAX = 400 * 86_400_000  # a year and its neighbour month; beyond it is an export, not a board
 BOARD_ORDERS_MAX = 200
+BOARD_MODELS = (*(model.value for model in Model), *CREDITED)
+"""Whose judgement a board can follow: a model of the decision, or one role's own credit."""
 TOKEN_CHARACTERS_READ = 64  # a longer one is no token of ours and is not worth hashing
 
 
@@ -75,6 +89,7 @@ class Attribution:
         self._allow_self = allow_self
         self._now_person = now_person
         self.binder = Binder(store, clock=clock)
+        self.rows = BoardRows(store, touches, clock=clock)
         self._cache: OrderedDict[str, Link] = OrderedDict()
 
     async def mint_link(
@@ -125,9 +140,23 @@ class Attribution:
             present = await self._store.read(lambda db: links_sql.child(db, wanted))
             if present is not None and not present.lapsed(now_ms):
                 return self._view(present)
-        minted = await self._store.write(lambda db: links_sql.mint(db, wanted, now_ms))
+        minted = await self._write_link(wanted, now_ms)
         self._remember(minted)
         return self._view(minted)
+
+    async def _write_link(self, wanted: Link, now_ms: int) -> Link:
+        """Write a link under its id, or under another when that is taken: 22 bits of chance tell those of one
+        millisecond apart, and a campaign prints hundreds at once.
+        """
+        for _ in range(MINT_TRIES - 1):
+            try:
+                return await self._store.write(partial(links_sql.mint, wanted=wanted, now_ms=now_ms))
+            except Refused as error:
+                if error.code != "already":
+                    raise
+            link_id = token.new_link_id(now_ms, secrets.randbits(22))
+            wanted = replace(wanted, id=link_id, root=link_id if wanted.parent is None else wanted.root)
+        return await self._store.write(partial(links_sql.mint, wanted=wanted, now_ms=now_ms))
 
     async def links(
         self,
@@ -206,6 +235,7 @@ class Attribution:
             root=link.root,
             depth=link.depth,
             reason=reason,
+            campaign=link.campaign,
         )
         if reason is None and link.role in CREDITED:
             self.binder.claim(Claim(merchant, person, link.issuer, link.role, link.id, link.channel, registered))
@@ -252,22 +282,20 @@ class Attribution:
         ids = await self._store.read(lambda db: aliases_of(db, person))
         return await self._touches.read(lambda db: touches_sql.entries(db, merchant, ids, room, since_ms, end_ms))
 
-    async def board(self, merchant: str, since_ms: int, until_ms: int, orders_limit: int = 50) -> dict[str, Any]:
+    async def board(
+        self, merchant: str, since_ms: int, until_ms: int, orders_limit: int = 50, model: str = Model.DEFAULT
+    ) -> dict[str, Any]:
         """Report a period (``since_ms`` included, ``until_ms`` not): funnel, GMV, orders, totals, share tree.
 
-        The shape is described in ``commerce/attribution/board.py``. Raises ``Invalid`` for a period turned round or
-        over 400 days.
+        The shape is described in ``commerce/attribution/board.py``; ``model`` is whose judgement the sales follow.
+        Raises ``Invalid`` for a period turned round or over 400 days, or no such model.
         """
-        if not 0 <= since_ms < until_ms:
-            raise Invalid("since must come before until", field="since")
-        if until_ms - since_ms > PERIOD_MS_MAX:
-            raise Invalid("a board spans at most 400 days", field="until")
+        period = board_period(merchant, since_ms, until_ms, model)
         if not 1 <= orders_limit <= BOARD_ORDERS_MAX:
             raise Invalid(f"limit must be between 1 and {BOARD_ORDERS_MAX}", field="limit")
-        period = board.Period(merchant, since_ms, until_ms)
         await self._touches.flushed(FLUSH_WAIT_S)
         traffic, sales = await asyncio.gather(
-            self._touches.report(lambda db: board_sql.traffic(db, period)),
+            self._touches.report(lambda db: board_sql.traffic(db, period, self._clock())),
             self._store.read(lambda db: board_sql.sales(db, period, orders_limit)),
         )
         ids = board.tree_links(traffic, sales)
@@ -279,6 +307,21 @@ class Attribution:
         nodes, names = await self._store.read(tree)
         tokens = {link.id: token.mint(link.id, self._secret) for link in nodes}
         return board.compose(period, traffic, sales, nodes, names, tokens)
+
+    async def models(self, merchant: str, since_ms: int, until_ms: int) -> dict[str, Any]:
+        """Whom each model and each role credits, side by side: ``insight.models``. Raises ``Invalid``."""
+        period = board_period(merchant, since_ms, until_ms)
+
+        def look(db: Transaction) -> dict[str, Any]:
+            rows, everything = insight_sql.credited(db, period)
+            return insight.models(rows, everything, links_sql.names(db, merchant, insight.issuers(rows)))
+
+        return await self._store.read(look)
+
+    async def cohorts(self, merchant: str, until_ms: int) -> list[dict[str, Any]]:
+        """Who came back, by the week of their first paid order: ``insight.cohorts``."""
+        found = await self._store.read(lambda db: insight_sql.cohorts(db, merchant, until_ms))
+        return insight.cohorts(found)
 
     def stats(self) -> TouchLogStats:
         """Give the touch log's counts."""
@@ -349,6 +392,17 @@ class Attribution:
 
     def _view(self, link: Link, uses: int = 0) -> LinkView:
         return LinkView(token.mint(link.id, self._secret), link, uses)
+
+
+def board_period(merchant: str, since_ms: int, until_ms: int, model: str = Model.DEFAULT) -> board.Period:
+    """Check what a board is asked of. Raises ``Invalid``."""
+    if not 0 <= since_ms < until_ms:
+        raise Invalid("since must come before until", field="since")
+    if until_ms - since_ms > PERIOD_MS_MAX:
+        raise Invalid("a board spans at most 400 days", field="until")
+    if model not in BOARD_MODELS:
+        raise Invalid(f"model must be one of {', '.join(BOARD_MODELS)}", field="model")
+    return board.Period(merchant, since_ms, until_ms, model)
 
 
 def _target(link: Link) -> tuple[str, str, str, str]:

@@ -47,6 +47,7 @@ class Touch:
     depth: int = 0
     evidence: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
+    campaign: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,10 @@
 a schema of its own in PostgreSQL (``synchronous_commit = off``).
 
 ``record`` never blocks: it puts the touch into a bounded queue and returns. The thread takes what is there, at most a
-batch at a time, and writes it by ``executemany``. NORMAL means that a power cut may take the last batches and a killed
-process only what was not flushed: a touch is worth less than a hold, and must never delay one.
+batch at a time, and writes it by one statement with one JSON parameter: row by row, the thread would give the
+interpreter lock away and ask for it again for each row, and the loop would be late for it. NORMAL means that a power
+cut may take the last batches and a killed process only what was not flushed: a touch is worth less than a hold, and
+must never delay one.
 """
 
 import asyncio
@@ -20,22 +22,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
 from sqlalchemy import BindParameter, Connection, Engine, bindparam, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from commerce.attribution.decision import TouchCandidate
+from commerce.attribution.reach import Met
+from commerce.attribution.reach_sql import Reach, alone, rebuild_if_empty
 from commerce.attribution.touch import Entries, Touch, evidence_text
 from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.errors import Busy
+from commerce.ledger_text_sql import ROWS
 from commerce.postgres_sql import is_postgres, postgres_engine, touches_schema
 from commerce.store_sql import check_schema, database_path, migrate, sqlite_engine
 
 T = TypeVar("T")
 Clock = Callable[[], int]
-Row = dict[str, object]
+Asked = dict[str, object]
+Row = tuple[Any, ...]
+"""A touch in the order of ``COLUMNS``."""
 
 TOUCHES_QUEUED_MAX = 20_000  # some seconds of a room filling up; about 10 MB
-BATCH_TOUCHES_MAX = 1_000  # one executemany of some 10 ms
+BATCH_TOUCHES_MAX = 1_000  # one transaction of some 10 ms
 LINGER_S = 0.05  # a batch waits this long for company, unless somebody waits for a flush
 WRITE_TRIES = 3  # then the batch is given up and counted
 RETRY_PAUSE_S = 0.2
@@ -47,11 +55,19 @@ LOOK_BACK_MS = 30 * 86_400_000  # so that a touch just outside the window is exp
 MIGRATIONS = "commerce.migrations_touches"
 
 _LOG = logging.getLogger(__name__)
-_INSERT = text(
-    "INSERT INTO touch (id, ms, merchant, person, kind, channel, room, sku, link, issuer, role, root, depth, evidence,"
-    " reason) VALUES (:id, :ms, :merchant, :person, :kind, :channel, :room, :sku, :link, :issuer, :role, :root, :depth,"
-    " :evidence, :reason)"
+COLUMNS = (
+    *("id", "ms", "merchant", "person", "kind", "channel", "room", "sku"),
+    *("link", "issuer", "role", "root", "depth", "evidence", "reason", "campaign"),
 )
+_NUMBERS = frozenset({"ms", "depth"})
+_FIELDS = ", ".join(
+    f"CAST(r.value ->> {index} AS bigint)" if name in _NUMBERS else f"r.value ->> {index}"
+    for index, name in enumerate(COLUMNS)
+)
+_INSERT = {
+    dialect: text(f"INSERT INTO touch ({', '.join(COLUMNS)}) SELECT {_FIELDS} FROM {rows}")
+    for dialect, rows in ROWS.items()
+}
 _CANDIDATE = "SELECT id, ms, link, issuer, role, channel, root, depth, reason FROM touch"
 _OWN = "WHERE merchant = :merchant AND person IN :persons AND ms >= :since AND ms <= :until"
 # A person under all ids that they have had.
@@ -96,6 +112,7 @@ class TouchLog:
         self._queue_max = queue_max
         self._writer = writer
         self._reader = reader
+        self._reach = Reach()
         self._reads = ThreadPoolExecutor(1, thread_name_prefix="touch-read")
         self._reports = ThreadPoolExecutor(1, thread_name_prefix="touch-report")
         self._reads_waiting = 0
@@ -114,23 +131,24 @@ class TouchLog:
         """
         now_ms = self._clock()
         touch_id = new_id(now_ms, os.urandom(ENTROPY_BYTES))
-        row: Row = {
-            "id": touch_id,
-            "ms": now_ms,
-            "merchant": touch.merchant,
-            "person": touch.person,
-            "kind": touch.kind.value,
-            "channel": touch.channel,
-            "room": touch.room,
-            "sku": touch.sku,
-            "link": touch.link,
-            "issuer": touch.issuer,
-            "role": touch.role,
-            "root": touch.root,
-            "depth": touch.depth,
-            "evidence": evidence_text(touch.evidence),
-            "reason": touch.reason,
-        }
+        row: Row = (
+            touch_id,
+            now_ms,
+            touch.merchant,
+            touch.person,
+            touch.kind.value,
+            touch.channel,
+            touch.room,
+            touch.sku,
+            touch.link,
+            touch.issuer,
+            touch.role,
+            touch.root,
+            touch.depth,
+            evidence_text(touch.evidence) if touch.evidence else "{}",
+            touch.reason,
+            touch.campaign,
+        )
         with self._changed:
             if self._closing or len(self._queue) >= self._queue_max:
                 self._refused += 1
@@ -238,14 +256,28 @@ class TouchLog:
         for attempt in range(1, WRITE_TRIES + 1):
             try:
                 with self._writer.begin() as connection:
-                    connection.execute(_INSERT, list(batch))
+                    append(connection, self._reach, batch)
+                self._reach.committed()
             except SQLAlchemyError as error:
+                self._reach.undone()
                 _LOG.error("writing %d touches failed (try %d of %d): %s", len(batch), attempt, WRITE_TRIES, error)
                 if attempt < WRITE_TRIES:
                     time.sleep(RETRY_PAUSE_S)
             else:
                 return True
         return False
+
+
+def append(db: Connection, reach: Reach, batch: Sequence[Row]) -> None:
+    """Write a batch and count it, in the caller's transaction; ``reach`` is told afterwards how that ended."""
+    alone(db)
+    db.execute(_INSERT[db.dialect.name], {"rows": orjson.dumps(batch).decode()})
+    reach.write(db, [_met(row) for row in batch])
+
+
+def _met(row: Row) -> Met:
+    _, ms, merchant, person, kind, channel, room, _, link, issuer, role, _, depth, _, reason, campaign = row
+    return Met(ms, merchant, person, kind, channel, room, link, issuer, role, depth, reason, campaign)
 
 
 def touch_log_path(where: Path | str) -> Path:
@@ -261,7 +293,7 @@ def open_touch_log(where: Path | str, *, clock: Clock, queue_max: int = TOUCHES_
         return _open_in_postgres(str(where), clock, queue_max)
     path = touch_log_path(where)
     path.parent.mkdir(parents=True, exist_ok=True)
-    migrate(path, MIGRATIONS)
+    migrate_touch_log(where)
     writer = sqlite_engine(path, writing=True, synchronous="NORMAL", pool_size=1)
     return TouchLog(writer, sqlite_engine(path, writing=False, pool_size=2), clock=clock, queue_max=queue_max)
 
@@ -279,18 +311,34 @@ def _open_in_postgres(where: str, clock: Clock, queue_max: int) -> TouchLog:
 
 
 def migrate_touch_log(where: Path | str) -> None:
-    """Bring the touch log of a shop to the newest schema. Raises StoreError."""
+    """Bring the touch log of a shop to the newest schema, and count what was written before. Raises StoreError."""
     if is_postgres(where):
         migrate(where, MIGRATIONS, schema=touches_schema(str(where)))
     else:
         migrate(touch_log_path(where), MIGRATIONS)
+    engine = touch_engine(where)
+    try:
+        with engine.begin() as connection:
+            counted = rebuild_if_empty(connection)
+    finally:
+        engine.dispose()
+    if counted:
+        _LOG.warning("counted %d touches for the board", counted)
+
+
+def touch_engine(where: Path | str) -> Engine:
+    """A writing engine on a migrated touch log, for work of hours beside no server."""
+    if is_postgres(where):
+        schema = touches_schema(str(where))
+        return postgres_engine(str(where), writing=True, pool_size=1, schema=schema, patient=True)
+    return sqlite_engine(touch_log_path(where), writing=True, synchronous="NORMAL", pool_size=1)
 
 
 def candidates(
     db: Connection, merchant: str, persons: Sequence[str], now_ms: int, window_ms: int
 ) -> tuple[list[TouchCandidate], int]:
     """Read the touches to judge: the newest with a link, the first valid in the window; and how many are left out."""
-    asked: Row = {
+    asked: Asked = {
         "merchant": merchant,
         "persons": list(persons),
         "until": now_ms,

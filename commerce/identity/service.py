@@ -27,9 +27,10 @@ from commerce.identity.join import (
     MergePeople,
     UndoMerge,
 )
-from commerce.identity.member_list import FAULTS_SHOWN_MAX, Fault, read_members
+from commerce.identity.member_list import read_members
 from commerce.identity.phone import Vault, masked, read_phone
 from commerce.ledger import Ledger
+from commerce.sheet import FAULTS_SHOWN_MAX, Fault
 from commerce.store_sql import Store
 
 T = TypeVar("T")

@@ -57,7 +57,10 @@ class Meter:
 class Child:
     """A process that runs ``target(pipe, *arguments)`` on the given cores; killed at the end if it still runs."""
 
-    def __init__(self, target: Callable[..., None], *arguments: Any, cpus: set[int] | None = None) -> None:
+    def __init__(
+        self, target: Callable[..., None], *arguments: Any, cpus: set[int] | None = None, wait_s: float = WAIT_S
+    ) -> None:
+        self._wait_s = wait_s
         # Spawned, not forked: a server starts with nothing of the bench's own memory and file descriptors.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
@@ -95,11 +98,11 @@ class Child:
     def receive(self) -> Any:
         """Wait for the child's next word. Raises BenchError when it ends or stays silent instead."""
         try:
-            if self._pipe.poll(WAIT_S):
+            if self._pipe.poll(self._wait_s):
                 return self._pipe.recv()
         except (EOFError, ConnectionResetError):
             raise BenchError(f"{self._name} ended early; its own words stand above") from None
-        raise BenchError(f"{self._name} said nothing for {WAIT_S:.0f} s")
+        raise BenchError(f"{self._name} said nothing for {self._wait_s:.0f} s")
 
 
 def told(pipe: Connection) -> bool:

@@ -17,7 +17,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What is promised: the least, of the figure itself or of its ratio to the first baseline; or the `most`."""
+    """What is promised: the least or the `most`, of the figure itself or of its ratio to the first baseline."""
 
     least: float = 0.0
     of_ratio: bool = False
@@ -26,14 +26,15 @@ class Goal:
     def words(self) -> str:
         """The goal as the table shows it."""
         if self.most is not None:
-            return f"<= {number(self.most)}"
+            return f"<= {number(self.most)}{' x' if self.of_ratio else ''}"
         return f">= {self.least:.2f} x" if self.of_ratio else f">= {number(self.least)}"
 
     def as_data(self) -> dict[str, float | str]:
         """The goal as JSON shows it."""
+        of = "ratio" if self.of_ratio else "value"
         if self.most is not None:
-            return {"most": self.most, "of": "value"}
-        return {"least": self.least, "of": "ratio" if self.of_ratio else "value"}
+            return {"most": self.most, "of": of}
+        return {"least": self.least, "of": of}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,9 @@ class Figure:
         """Whether the goal is reached; None without one."""
         if self.goal is None:
             return None
-        if self.goal.most is not None:
-            return self.value <= self.goal.most
         value = self.value / self.baselines[0].value if self.goal.of_ratio else self.value
+        if self.goal.most is not None:
+            return value <= self.goal.most
         return value >= self.goal.least
 
 

@@ -25,7 +25,7 @@ def benchmark(name: str) -> Benchmark:
     return made
 
 
-NAMES = ("fanout", "rss", "joins", "holds", "orders", "flv", "rtmp", "whep", "delay")
+NAMES = ("fanout", "rss", "joins", "holds", "orders", "touches", "board", "flv", "rtmp", "whep", "delay")
 
 
 def run_benchmarks(names: Sequence[str], *, as_json: bool, environment: Mapping[str, str] | None = None) -> int:

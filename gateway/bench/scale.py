@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-VALUE_MAX = 1_000_000
+VALUE_MAX = 10_000_000
 """More sockets, seconds or people than any run here is meant for."""
 
 
@@ -36,6 +36,8 @@ class Scale:
     """Each rate is measured over this long; the FLV stream runs twice as long and a little more."""
     outstanding: int = 1_000
     """Hold requests that wait for their answer at any time."""
+    touches: int = 1_000_000
+    """Touches of the board's month."""
 
 
 def read_scale(environment: Mapping[str, str] | None = None) -> Scale:

@@ -14,9 +14,10 @@ export const TREE_NODES_MAX = 60;
  * A funnel: one band for each step, as wide as its count, tapering into the next.
  * @param {{label: string, count: number}[]} steps
  * @param {number} width pixels to draw into
+ * @param {(step: number) => void} open shows who stands behind a band
  * @returns {SVGElement}
  */
-export function funnel(steps, width) {
+export function funnel(steps, width, open) {
   const most = Math.max(1, ...steps.map((step) => step.count));
   const room = Math.max(80, width - FUNNEL_LABEL_PX - FUNNEL_RATE_PX);
   const middle = FUNNEL_LABEL_PX + room / 2;
@@ -41,7 +42,7 @@ export function funnel(steps, width) {
       const inside = upper * 2 > 70;
       return s(
         "g",
-        {},
+        { class: "funnel-step", "data-testid": "funnel-step", on: { click: () => open(index) } },
         s("path", {
           class: `band band-${index}`,
           d: `M${middle - upper} ${top}H${middle + upper}L${middle + lower} ${foot}H${middle - lower}Z`,
@@ -154,9 +155,10 @@ function place(nodes) {
  * The share tree, the shop at its root.
  * @param {any[]} nodes of the board's `tree`, at most TREE_NODES_MAX
  * @param {{shop: string, name: (node: any) => string, detail: (node: any) => string}} words
+ * @param {(node: any) => void} open shows what a link brought
  * @returns {SVGElement}
  */
-export function shareTree(nodes, words) {
+export function shareTree(nodes, words, open) {
   const { spots, rows } = place(nodes);
   const columns = Math.max(...[...spots.values()].map((spot) => spot.column)) + 1;
   const width = columns * TREE_COLUMN_PX - 20;
@@ -176,19 +178,19 @@ export function shareTree(nodes, words) {
         }),
       );
     }
-    dots.push(dot(spot, x(spot), y(spot), words));
+    dots.push(dot(spot, x(spot), y(spot), words, open));
   }
   return s("svg.tree", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img" }, lines, dots);
 }
 
-function dot(spot, x, y, words) {
+function dot(spot, x, y, words, open) {
   const { node } = spot;
   const earned = node && node.amount > 0;
   const radius = node ? Math.min(11, 5 + Math.sqrt(node.entries || 0)) : 10;
   const label = node ? words.name(node) : words.shop;
   return s(
     "g",
-    { class: node ? "node" : "node shop", "data-link": node?.link || "" },
+    { class: node ? "node" : "node shop", "data-link": node?.link || "", on: { click: () => node && open(node) } },
     s("circle", { class: earned ? "earned" : "", cx: x, cy: y, r: radius }),
     node
       ? s("text", { class: "node-name", x: x + radius + 7, y: y - 5 }, clip(label))

@@ -1,11 +1,12 @@
 /** The merchant's board: what came in, what was sold, and who brought whom. */
 
 import { rows } from "./api.js";
-import { chosenNodes, funnel, shareTree } from "./charts.js";
+import { chosenNodes, shareTree } from "./charts.js";
 import { $, copy, h, icon, put, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
+import { boardView } from "./merchant_board.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
 import { drawGuide } from "./merchant_guide.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
@@ -14,6 +15,7 @@ import { fetched, openPoster, save } from "./merchant_poster.js";
 import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
 import { ORG } from "./merchant_strings_org.js";
+import { BOARD } from "./merchant_strings_board.js";
 import { PEOPLE } from "./merchant_strings_people.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
 
@@ -22,13 +24,14 @@ const DAY_MS = 86400000;
 /** The shop's days are those of Asia/Shanghai, which knows no summer time. */
 const SHANGHAI_MS = 8 * 3600000;
 const REFRESH_MS = 15000;
-const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
 
 addStrings(MERCHANT);
+addStrings(BOARD);
 addStrings(PEOPLE);
 addStrings(ORG);
 
 const api = staffApi();
+const view = boardView(api, period, refresh);
 const program = programForm(api, $("program-form"));
 const state = {
   days: recall("local", "siyu.period", 7),
@@ -59,6 +62,7 @@ async function load() {
   $("console").hidden = false;
   draw();
   await drawGuide(api, await drawOrg(api, since, until), state.rooms);
+  if (!board.part) await view.load(board);
   await drawOwners();
 }
 
@@ -118,12 +122,10 @@ async function exportBoard() {
 function draw() {
   drawHead();
   drawFigures();
-  drawFunnel();
   drawRooms();
   drawOrders();
   drawLinks();
   drawTree();
-  drawChannels();
 }
 
 function drawHead() {
@@ -172,20 +174,6 @@ function drawFigures() {
     figure("m.conversion", `${((board.conversion || 0) * 100).toFixed(1)}%`, "conversion"),
     figure("m.kfactor", (board.k_factor || 0).toFixed(2), "k-factor", t("m.kfactorHint")),
   );
-}
-
-function drawFunnel() {
-  const place = $("funnel");
-  const counts = state.board.funnel || {};
-  put(
-    place,
-    funnel(
-      STEPS.map((name) => ({ label: t(`m.${name}`), count: counts[name] || 0 })),
-      Math.max(260, place.clientWidth),
-    ),
-  );
-  const rejected = Object.entries(state.board.rejected || {}).map(([reason, touches]) => `${reason} × ${touches}`);
-  $("rejected").textContent = rejected.length ? t("m.rejected", { text: rejected.join(", ") }) : "";
 }
 
 function drawRooms() {
@@ -409,27 +397,9 @@ function drawTree() {
   };
   put(
     $("tree"),
-    shareTree(chosen, words),
+    shareTree(chosen, words, (node) => view.openOrders(words.name(node), { dimension: "link", key: node.link })),
     chosen.length < nodes.length && h("p.faint", {}, t("m.treeMore", { n: nodes.length - chosen.length })),
   );
-}
-
-function drawChannels() {
-  const channels = (state.board.by_channel || []).slice(0, 8);
-  const most = Math.max(1, ...channels.map((row) => row.amount));
-  const row = (one) => {
-    const bar = h("span.stock-bar", { "aria-hidden": "true" }, h("i"));
-    bar.style.setProperty("--share", String(one.amount / most));
-    return h(
-      "li",
-      {},
-      h("span", {}, one.channel || t("m.noChannel")),
-      h("strong.num", {}, money(one.amount)),
-      bar,
-      h("span.faint", {}, t("m.people", { n: one.visits })),
-    );
-  };
-  put($("channels"), channels.length ? h("ul.channels", {}, channels.map(row)) : h("p.empty", {}, "—"));
 }
 
 function fillForms() {
@@ -490,7 +460,7 @@ function main() {
     state.filled = false;
     if (state.board) refresh();
   });
-  new ResizeObserver(() => state.board && drawFunnel()).observe($("funnel"));
+  new ResizeObserver(() => state.board && view.draw()).observe($("funnel"));
   setInterval(() => state.board && !document.hidden && !document.querySelector("input:focus") && refresh(), REFRESH_MS);
   open();
 }

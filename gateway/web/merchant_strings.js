@@ -90,7 +90,6 @@ export const MERCHANT = {
   "m.treeMore": ["另有 {n} 条链接没有画出", "{n} more links are not drawn"],
   "m.shop": ["店铺", "Shop"],
   "m.people": ["{n} 人", "{n} came"],
-  "m.channels": ["渠道对比", "By channel"],
   "m.noChannel": ["未标注", "unlabelled"],
   "m.rejected": ["无效链接访问：{text}", "Visits by links that did not count: {text}"],
   "status.pending": ["待付款", "Pending"],

@@ -269,8 +269,7 @@ function checkoutHold(hold) {
 
 /** What a person looked at and shared is part of who brought whom; a report that fails costs the person nothing. */
 function report(kind, sku) {
-  const body = sku ? { kind, room: ROOM, sku } : { kind, room: ROOM };
-  api.post("/touches", body).catch((error) => console.info("touch:", error.message));
+  hub.command("touch", sku ? { kind, sku } : { kind }).catch((error) => console.info("touch:", error.message));
 }
 
 function buy(card) {

@@ -259,3 +259,12 @@ async def test_bad_input_names_its_field(shop: Shop, field: str, call: Call) -> 
 def test_a_weak_secret_is_refused_at_the_start(shop: Shop) -> None:
     with pytest.raises(ValueError, match="16 bytes"):
         Attribution(shop.store, shop.touches, secret=b"short", clock=shop.clock)
+
+
+async def test_a_link_whose_id_is_taken_gets_another(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter([7, 7, 8, 7, 8, 9])
+    monkeypatch.setattr("commerce.attribution.service.secrets.randbits", lambda bits: next(drawn))
+    mine = shop.mine.id
+    links = [await shop.attribution.mint_link(mine, mine, "merchant", channel=name) for name in ("a", "b", "c")]
+    assert len({one.link.id for one in links}) == 3
+    assert all(one.link.root == one.link.id for one in links)

@@ -1,7 +1,6 @@
 """The board: funnel, totals and share tree of a period, against the same figures counted by hand."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from commerce.attribution import board_sql
-from commerce.attribution.links import LinkView
-from commerce.attribution.touch import Touch, TouchKind
-from commerce.domain.ids import new_id
+from tests.commerce.board_kit import DAY_MS, END_MS, Evening, an_evening, enter, order
 from tests.commerce.people_kit import START_MS, Shop, newcomer, open_shop
-
-DAY_MS = 86_400_000
-END_MS = START_MS + DAY_MS
 
 
 @pytest.fixture
@@ -25,78 +19,9 @@ async def shop(anywhere: Path | str) -> AsyncIterator[Shop]:
         yield opened
 
 
-async def enter(shop: Shop, person: str, link: LinkView | None, *, click: bool = False) -> None:
-    shop.clock.advance(1)
-    token = link.token if link else None
-    await shop.attribution.touch_token(shop.mine.id, token, person, "room_entry", room=shop.room.id)
-    if click:
-        shop.attribution.record(Touch(shop.mine.id, person, TouchKind.CARD_CLICK, room=shop.room.id))
-
-
-async def order(shop: Shop, person: str, amount: int, status: str, *, merchant: str | None = None) -> str:
-    """Write an order as the ledger does, with the decision of this moment."""
-    shop.clock.advance(1)
-    now_ms = shop.clock()
-    whose = merchant or shop.mine.id
-    row = {
-        "id": new_id(now_ms, now_ms.to_bytes(7, "big")),
-        "merchant": whose,
-        "room": shop.room.id,
-        "person": person,
-        "status": status,
-        "amount": amount,
-        "decision": orjson.dumps(await shop.attribution.decision_json(whose, person, now_ms)).decode(),
-        "now": now_ms,
-    }
-
-    def insert(db: Connection) -> None:
-        db.execute(
-            text(
-                "INSERT INTO orders (id, merchant, room, person, status, goods, discount, amount, steps, decision,"
-                " created_ms, expires_ms) VALUES (:id, :merchant, :room, :person, :status, :amount, 0, :amount, '[]',"
-                " :decision, :now, :now)"
-            ),
-            row,
-        )
-
-    await shop.store.write(insert)
-    return str(row["id"])
-
-
-@dataclass
-class Evening:
-    ann: str
-    bob: str
-    cat: str
-    dan: str
-    poster: LinkView
-    shared: LinkView
-    orders: list[str]
-    board: dict[str, Any]
-
-
 @pytest.fixture
 async def evening(shop: Shop) -> Evening:
-    """Ann comes by the poster and shares; Bob and Cat come by Ann; Dan comes by himself."""
-    ann, bob, cat, dan = [await newcomer(shop, name) for name in ("ann", "bob", "cat", "dan")]
-    poster = await shop.attribution.mint_link(shop.mine.id, shop.mine.id, "merchant", shop.room.id, channel="poster")
-    await enter(shop, ann, poster)
-    shared = await shop.attribution.mint_link(shop.mine.id, ann, "viewer", parent_token=poster.token, channel="wechat")
-    await enter(shop, ann, shared)
-    await enter(shop, bob, shared, click=True)
-    await enter(shop, bob, shared)
-    await enter(shop, cat, shared, click=True)
-    await enter(shop, dan, None)
-    orders = [
-        await order(shop, bob, 1_000, "paid"),
-        await order(shop, bob, 500, "paid"),
-        await order(shop, cat, 700, "pending"),
-        await order(shop, dan, 300, "paid"),
-    ]
-    stranger = await newcomer(shop, "stranger", merchant=shop.other.id)
-    await order(shop, stranger, 9_999, "paid", merchant=shop.other.id)
-    board = await shop.attribution.board(shop.mine.id, START_MS, END_MS)
-    return Evening(ann, bob, cat, dan, poster, shared, orders, board)
+    return await an_evening(shop)
 
 
 def counts(row: dict[str, Any]) -> tuple[int, ...]:
@@ -177,6 +102,7 @@ async def test_a_period_takes_its_first_moment_and_leaves_its_last(shop: Shop) -
 async def test_an_order_without_a_stored_decision_counts_as_nobodys(shop: Shop) -> None:
     ann = await newcomer(shop, "ann")
     await order(shop, ann, 100, "paid")
+    await shop.store.write(lambda db: db.execute(text("DELETE FROM order_credit")).rowcount)
     await shop.store.write(lambda db: db.execute(text("UPDATE orders SET decision = NULL")).rowcount)
     board = await shop.attribution.board(shop.mine.id, START_MS, END_MS)
     assert board["by_link"][0]["link"] is None
@@ -198,8 +124,9 @@ async def _look_at_plans(shop: Shop) -> None:
     def plan(db: Connection, query: str, asked: dict[str, object]) -> str:
         return " ".join(row.detail for row in db.execute(text(f"EXPLAIN QUERY PLAN {query}"), asked))
 
-    period = {"merchant": "m", "since": 0, "until": 1, "lowest": "0", "highest": "1"}
+    period = {"merchant": "m", "since": 0, "until": 1, "lowest": "0", "highest": "1", "model": "default"}
     touches = await shop.touches.read(lambda db: plan(db, str(board_sql._ALL), period))
     assert "COVERING INDEX ix_touch_merchant_ms" in touches
-    orders = await shop.store.read(lambda db: plan(db, f"{board_sql._judged(db)} {board_sql._TOTAL}", period))
-    assert "SEARCH orders" in orders
+    orders = await shop.store.read(lambda db: plan(db, str(board_sql._SALES), period))
+    assert "SEARCH o USING COVERING INDEX ix_orders_board" in orders
+    assert "SEARCH c USING PRIMARY KEY" in orders

@@ -46,13 +46,13 @@ class Market:
         await self.attribution.touch_token(MERCHANT, link.token, person, "share_open")
         return link.token
 
-    async def order(self, person: str, quantity: int = 1, sku: str = "k1", **more: Any) -> Any:
+    async def order(self, person: str, quantity: int = 1, sku: str = "k1", room: str = ROOM, **more: Any) -> Any:
         self._orders += 1
         await self.world.shop.stock_up(MERCHANT, sku, quantity)
         decision = await self.attribution.decision_json(MERCHANT, person, self.world.clock())
         key = f"o{self._orders}"
         return await self.world.shop.create_order(
-            MERCHANT, ROOM, person, key, lines=[(sku, quantity, None)], decision=decision, **more
+            MERCHANT, room, person, key, lines=[(sku, quantity, None)], decision=decision, **more
         )
 
     async def pay(self, order: Any) -> Any:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
+import commerce.tables_board
 import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
@@ -29,10 +30,12 @@ assert commerce.tables_access
 assert commerce.tables_aftersale
 assert commerce.tables_moments
 assert commerce.tables_org
+assert commerce.tables_board
 assert commerce.tables_identity
 assert commerce.tables_traffic
 assert commerce.tables_accounts
 assert commerce.tables_members
+assert commerce.tables_moments
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ REPORT = Report(
         ("joins", ["joins"]),
         ("holds", ["durable holds", "durable holds", "beside a busy loop", "refusals, sold out"]),
         ("orders", ["over the hub, 100 units", "durable holds at a pace, 99 of 100"]),
+        ("touches", ["touches over the hub", "touches in the process", "holds beside touches, 99 of 100"]),
         ("flv", ["FLV at 2 Mbit/s"]),
         ("rtmp", ["RTMP publish at 2 Mbit/s", "RTMP play at 2 Mbit/s"]),
         ("whep", WHEP),

@@ -93,7 +93,7 @@ async def test_the_board_as_csv_has_the_same_figures_and_runs_nothing(live: Rig)
     assert answer.headers["content-type"].startswith("text/csv")
     rows = [line.split(",") for line in answer.content.decode("utf-8-sig").splitlines()]
     (mine,) = [row for row in rows if row[0] == "by_issuer" and row[1] == fen["person"]]
-    assert mine[2:] == ["'=cmd()", "distributor", "1", "1", "0", "1", "1", "5900"]
+    assert mine[2:] == ["'=cmd()", "distributor", "1", "1", "0", "1", "1", "5900", "0"]
 
 
 async def test_nothing_of_another_merchant_is_reached(live: Rig) -> None:

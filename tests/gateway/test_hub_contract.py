@@ -113,6 +113,7 @@ async def run_the_room(host: Visitor, ann: Visitor, person: str) -> None:
     line = await ann.event("chat")
     await host.ask("recall", offset=line["o"])
     await ann.ask("like", n=3)
+    await ann.ask("touch", kind="card_click", sku="k1")
     await ann.ask("ack", to=0)
     await host.ask("mute", person=person, seconds=60)
     await host.ask("unmute", person=person)

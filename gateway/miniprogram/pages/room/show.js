@@ -102,8 +102,8 @@ export class Show {
    * @param {string} [sku]
    */
   report(kind, sku) {
-    const body = sku ? { kind, room: this.room, sku } : { kind, room: this.room };
-    this.api.post("/touches", body).catch((error) => console.info("touch:", error.message));
+    const touched = this.hub.command("touch", sku ? { kind, sku } : { kind });
+    touched.catch((error) => console.info("touch:", error.message));
   }
 
   close() {
