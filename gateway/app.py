@@ -65,6 +65,7 @@ from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_codes import code_operations
+from gateway.routes_crm import crm_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
 from gateway.routes_hub import hub_operations
@@ -260,10 +261,12 @@ class Application:
         # The bridge listens before the shop tells what a crash left in its outbox, or nobody would hear it.
         await self.bridge.start()
         services.shop.listen(services.sender.hear)
+        services.shop.listen(services.crm.hear)
         await services.shop.start()
         services.sender.start()
         self.bills.start()
         services.distribution.start()
+        services.crm.start()
         await services.media_events.start()
         services.room_events.start()
         services.room_figures.start()
@@ -308,6 +311,7 @@ class Application:
             services.sender.close,
             self.bills.close,
             services.distribution.close,
+            services.crm.close,
             *self._shutters,
         ):
             try:
@@ -343,6 +347,7 @@ def _operations(
         *code_operations(services, addresses),
         *identity_operations(services),
         *distribution_operations(services),
+        *crm_operations(services),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
         *hook_operations(services),

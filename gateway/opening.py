@@ -13,6 +13,7 @@ from commerce.access_sql import StreamAccess
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import TouchLog
 from commerce.bans_sql import Bans
+from commerce.crm.service import Crm
 from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
@@ -145,6 +146,7 @@ class Traffic(NamedTuple):
     attribution: Attribution
     people: People
     identities: Identities
+    crm: Crm
     distribution: Distribution
     wechat: WechatApi
 
@@ -165,6 +167,7 @@ async def open_traffic(
         attribution,
         People(store, touches, clock=clock),
         identities,
+        Crm(store, touches, clock=clock),
         Distribution(store, shop.ledger, attribution.binder, clock=clock),
         WechatApi(settings.wechat_api, clock=clock),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from chat.hub import Hub
 from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
+from commerce.crm.service import Crm
 from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.service import Identities
@@ -48,6 +49,7 @@ class Services:
     attribution: Attribution
     people: People
     identities: Identities
+    crm: Crm
     distribution: Distribution
     wechat: WechatApi
     directory: Directory

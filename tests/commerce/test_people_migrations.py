@@ -11,9 +11,11 @@ from sqlalchemy.exc import IntegrityError
 import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
+import commerce.tables_crm
 import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
+import commerce.tables_moments
 import commerce.tables_people
 import commerce.tables_traffic
 from commerce.errors import StoreError
@@ -25,10 +27,12 @@ assert commerce.tables_ledger
 assert commerce.tables_people
 assert commerce.tables_access
 assert commerce.tables_aftersale
+assert commerce.tables_crm
 assert commerce.tables_identity
 assert commerce.tables_traffic
 assert commerce.tables_accounts
 assert commerce.tables_members
+assert commerce.tables_moments
 
 
 @pytest.mark.parametrize(

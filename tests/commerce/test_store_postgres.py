@@ -18,6 +18,7 @@ from sqlalchemy import CheckConstraint, Connection, TextClause, inspect, text
 import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
+import commerce.tables_crm
 import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
@@ -45,6 +46,7 @@ from tests.postgres import Cluster
 
 assert commerce.tables_ledger
 assert commerce.tables_aftersale
+assert commerce.tables_crm
 assert commerce.tables_identity
 assert commerce.tables_traffic
 assert commerce.tables_accounts
