@@ -133,9 +133,14 @@ broadcast = Table(
     Column("channel", String(10), nullable=False),
     Column("body", Text, nullable=False),
     count_column("people"),
+    # Messages are written by and by, in the order of people: up to whom; NULL when all are.
+    Column("upto", String(64), nullable=True),
     id_column("staff"),
     ms_column("created_ms"),
     Index("ix_broadcast_merchant", "merchant", "id"),
+    Index(
+        "ix_broadcast_filling", "id", sqlite_where=text("upto IS NOT NULL"), postgresql_where=text("upto IS NOT NULL")
+    ),
 )
 
 # What is to be said to one person by one channel, and what became of it: the delivery journal.

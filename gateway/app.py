@@ -64,6 +64,7 @@ from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
+from gateway.routes_automations import automation_operations
 from gateway.routes_codes import code_operations
 from gateway.routes_crm import crm_operations
 from gateway.routes_distribution import distribution_operations
@@ -73,6 +74,7 @@ from gateway.routes_identity import identity_operations
 from gateway.routes_members import coupon_operations, goods_operations, member_operations
 from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
+from gateway.routes_outreach import outreach_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
 from gateway.routes_review import review_operations
@@ -246,6 +248,7 @@ class Application:
         yield "publish_hook", services.publish_hook.stats()
         yield "review", services.review.stats()
         yield "webhooks", services.sender.stats()
+        yield "messenger", services.messenger.stats()
         yield "media_events", services.media_events.stats()
         yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands)
         yield "touches", services.attribution.stats()
@@ -267,6 +270,7 @@ class Application:
         self.bills.start()
         services.distribution.start()
         services.crm.start()
+        services.messenger.start()
         await services.media_events.start()
         services.room_events.start()
         services.room_figures.start()
@@ -312,6 +316,7 @@ class Application:
             self.bills.close,
             services.distribution.close,
             services.crm.close,
+            services.messenger.close,
             *self._shutters,
         ):
             try:
@@ -348,6 +353,8 @@ def _operations(
         *identity_operations(services),
         *distribution_operations(services),
         *crm_operations(services),
+        *outreach_operations(services),
+        *automation_operations(services, desk),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
         *hook_operations(services),

@@ -13,6 +13,8 @@ from commerce.access_sql import StreamAccess
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import TouchLog
 from commerce.bans_sql import Bans
+from commerce.crm.automations import Automations
+from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
 from commerce.distribution import Distribution
 from commerce.identity.people import People
@@ -42,13 +44,16 @@ from gateway.desk import Desk
 from gateway.desk_moments import MomentsDesk
 from gateway.media_events import MediaEvents
 from gateway.members import member_of
+from gateway.messenger import Messenger
 from gateway.payment_settings import Account, open_accounts
 from gateway.review_hook import ReviewDesk
 from gateway.rooms import Rooms
 from gateway.secrets import Secrets
 from gateway.services import Services
+from gateway.sms import SmsApi
 from gateway.webhooks import WebhookSender
 from gateway.wechat import WechatApi
+from gateway.wecom import WecomApi
 from stream.directory import Directory
 
 
@@ -147,11 +152,17 @@ class Traffic(NamedTuple):
     people: People
     identities: Identities
     crm: Crm
+    outreach: Outreach
+    automations: Automations
+    messenger: Messenger
     distribution: Distribution
     wechat: WechatApi
+    wecom: WecomApi
 
     async def close(self) -> None:
         """Write what waits."""
+        await self.messenger.aclose()
+        await self.wecom.aclose()
         await self.wechat.aclose()
         await self.attribution.binder.close()
         await self.people.close()
@@ -160,16 +171,26 @@ class Traffic(NamedTuple):
 async def open_traffic(
     settings: Settings, store: Store, touches: TouchLog, shop: Shop, secrets: Secrets, clock: Callable[[], int]
 ) -> Traffic:
-    identities = Identities(store, shop.ledger, shop.aliases, Vault(secrets.key("people")), clock=clock)
+    vault = Vault(secrets.key("people"))
+    identities = Identities(store, shop.ledger, shop.aliases, vault, clock=clock)
     await identities.follow()
     attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
+    wechat, wecom = WechatApi(settings.wechat_api, clock=clock), WecomApi(settings.wecom_api, clock=clock)
+    crm, outreach = Crm(store, touches, clock=clock), Outreach(store, vault, clock=clock)
+    automations = Automations(store, shop, clock=clock)
+    crm.afterwards(automations.look)
+    messenger = Messenger(outreach, identities, wechat, wecom, SmsApi(settings.sms_api, clock=clock), clock=clock)
     return Traffic(
         attribution,
         People(store, touches, clock=clock),
         identities,
-        Crm(store, touches, clock=clock),
+        crm,
+        outreach,
+        automations,
+        messenger,
         Distribution(store, shop.ledger, attribution.binder, clock=clock),
-        WechatApi(settings.wechat_api, clock=clock),
+        wechat,
+        wecom,
     )
 
 

@@ -127,7 +127,7 @@ def _segments(services: Services) -> list[Operation]:
 
     async def list_segment_people(call: Call) -> Page:
         limit, merchant = page_limit(call), call.who.merchant
-        _, condition = await crm.segment(merchant, call.path["segment"])
+        condition = await crm.segment(merchant, call.path["segment"])
         found = await crm.members(merchant, condition, call.query.get("after", ""), limit)
         items = [{"person": person, "name": name} for person, name in found]
         return Page(items=items, next=found[-1][0] if len(found) == limit else None)

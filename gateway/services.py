@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from chat.hub import Hub
 from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
+from commerce.crm.automations import Automations
+from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
 from commerce.distribution import Distribution
 from commerce.identity.people import People
@@ -22,6 +24,7 @@ from gateway.config import Settings
 from gateway.desk import Desk
 from gateway.media import Media
 from gateway.media_events import MediaEvents
+from gateway.messenger import Messenger
 from gateway.publish_hook import PublishHook
 from gateway.review_hook import ReviewDesk
 from gateway.room_events import RoomEvents
@@ -30,6 +33,7 @@ from gateway.rooms import Rooms
 from gateway.secrets import Secrets
 from gateway.webhooks import WebhookSender
 from gateway.wechat import WechatApi
+from gateway.wecom import WecomApi
 from stream.directory import Directory
 
 Clock = Callable[[], int]
@@ -50,8 +54,12 @@ class Services:
     people: People
     identities: Identities
     crm: Crm
+    outreach: Outreach
+    automations: Automations
+    messenger: Messenger
     distribution: Distribution
     wechat: WechatApi
+    wecom: WecomApi
     directory: Directory
     hub: Hub
     desk: Desk

@@ -253,10 +253,15 @@ class Crm:
         found = await self._store.read(lambda db: tags_sql.segments(db, merchant))
         return [{**row, "condition": orjson.loads(row["condition"])} for row in found]
 
-    async def segment(self, merchant: str, identifier: str) -> tuple[Row, Condition]:
-        """One segment. Raises NotFound."""
-        row = await self._store.read(lambda db: tags_sql.segment(db, merchant, identifier))
-        return row, read_condition(orjson.loads(row["condition"]))
+    async def segment_json(self, merchant: str, identifier: str) -> Any:
+        """The condition of a segment, as it was written. Raises NotFound."""
+        return orjson.loads(
+            (await self._store.read(lambda db: tags_sql.segment(db, merchant, identifier)))["condition"]
+        )
+
+    async def segment(self, merchant: str, identifier: str) -> Condition:
+        """The condition of a segment. Raises NotFound."""
+        return read_condition(await self.segment_json(merchant, identifier))
 
     async def add_segment(self, merchant: str, staff: str, name: str, condition: Any) -> str:
         """Keep a segment under a name; its id. Raises Invalid, Refused (limit)."""

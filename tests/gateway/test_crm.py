@@ -87,3 +87,31 @@ async def test_tags_by_hand_are_for_staff_and_rules_for_who_runs_the_shop(live: 
     terms = await done(live, "PUT", "/crm/terms", {"fan_days": 2, "open_hour": 9})
     assert (terms["fan_days"], terms["open_hour"], terms["loyal_orders"]) == (2, 9, 3)
     await done(live, "PUT", "/crm/terms", {"open_hour": 22}, status=400)
+
+
+async def test_an_automation_and_a_popup_are_made_switched_and_shown_over_the_api(live: Rig) -> None:
+    room, guest = live.shop.room, await live.guest(device="one")
+    action = {"kind": "coupon", "room": room, "title": "券", "reason": "常来的朋友", "amount": 500, "total": 9}
+    body = {"name": "来过没买", "condition": {"event": "room_entry"}, "action": action}
+    made = await done(live, "POST", "/automations", body, status=201)
+    await reckon(live)
+    await live.application.services.shop.sweep()
+    path = f"/automations/{made['automation']}"
+    [run] = await done(live, "GET", f"{path}/runs")
+    assert (run["person"], run["state"]) == (guest["person"], "done")
+    assert [one["reason"] for one in await done(live, "GET", "/coupons", token=guest["token"])] == ["常来的朋友"]
+    await done(live, "PATCH", path, {"active": False})
+    assert [one["active"] for one in await done(live, "GET", "/automations")] == [False]
+    await done(live, "PATCH", path, {"active": True}, token=live.other.merchant_token, status=404)
+    elsewhere = {**body, "action": {**action, "room": live.other.room}}
+    await done(live, "POST", "/automations", elsewhere, status=404)
+
+    popup = {"title": "新客礼", "text": "今晚有惊喜", "until_ms": live.clock() + 60_000, "room": room}
+    await done(live, "POST", "/popups", popup, status=201)
+    upcoming = f"/rooms/{room}/popups/next"
+    shown = (await done(live, "POST", upcoming, token=guest["token"]))["popup"]
+    assert (shown["title"], shown["text"]) == ("新客礼", "今晚有惊喜")
+    assert (await done(live, "POST", upcoming, token=guest["token"]))["popup"] is None
+    await done(live, "POST", f"/popups/{shown['popup']}/click", token=guest["token"])
+    [row] = await done(live, "GET", "/popups")
+    assert (row["shown"], row["clicks"]) == (1, 1)

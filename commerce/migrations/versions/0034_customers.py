@@ -107,9 +107,18 @@ def _told() -> None:
         sa.Column("channel", sa.String(length=10), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("people", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("upto", sa.String(length=64), nullable=True),
         sa.Column("staff", sa.String(length=64), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_broadcast")),
+    )
+    op.create_index(
+        "ix_broadcast_filling",
+        "broadcast",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("upto IS NOT NULL"),
+        postgresql_where=sa.text("upto IS NOT NULL"),
     )
     op.create_index("ix_broadcast_merchant", "broadcast", ["merchant", "id"], unique=False)
     op.create_table(
