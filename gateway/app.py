@@ -66,6 +66,7 @@ from gateway.routes_aftersale import aftersale_operations, statement_operations,
 from gateway.routes_auth import auth_operations
 from gateway.routes_automations import automation_operations
 from gateway.routes_codes import code_operations
+from gateway.routes_contacts import contact_operations
 from gateway.routes_crm import crm_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
@@ -355,6 +356,7 @@ def _operations(
         *crm_operations(services),
         *outreach_operations(services),
         *automation_operations(services, desk),
+        *contact_operations(services),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
         *hook_operations(services),

@@ -40,6 +40,7 @@ from gateway.clock import system_clock as system_clock
 from gateway.commands import hub_commands
 from gateway.commands_moments import moments_commands
 from gateway.config import Settings
+from gateway.contacts import Contacts
 from gateway.desk import Desk
 from gateway.desk_moments import MomentsDesk
 from gateway.media_events import MediaEvents
@@ -154,6 +155,7 @@ class Traffic(NamedTuple):
     crm: Crm
     outreach: Outreach
     automations: Automations
+    contacts: Contacts
     messenger: Messenger
     distribution: Distribution
     wechat: WechatApi
@@ -176,17 +178,19 @@ async def open_traffic(
     await identities.follow()
     attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
     wechat, wecom = WechatApi(settings.wechat_api, clock=clock), WecomApi(settings.wecom_api, clock=clock)
+    people = People(store, touches, clock=clock)
     crm, outreach = Crm(store, touches, clock=clock), Outreach(store, vault, clock=clock)
     automations = Automations(store, shop, clock=clock)
     crm.afterwards(automations.look)
     messenger = Messenger(outreach, identities, wechat, wecom, SmsApi(settings.sms_api, clock=clock), clock=clock)
     return Traffic(
         attribution,
-        People(store, touches, clock=clock),
+        people,
         identities,
         crm,
         outreach,
         automations,
+        Contacts(store, outreach, identities, people, attribution, wecom, clock=clock),
         messenger,
         Distribution(store, shop.ledger, attribution.binder, clock=clock),
         wechat,

@@ -98,3 +98,22 @@ class GrantBody(Body, kw_only=True):
     """Templates that ``wx.requestSubscribeMessage`` answered with ``accept``."""
 
     templates: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(min_length=1, max_length=3)]
+
+
+class ContactWayBody(Body, kw_only=True):
+    """``users`` are ids of staff at WeCom, of whom the customer adds one; the link is the caller's own."""
+
+    name: Title
+    users: Annotated[list[Id], Meta(min_length=1, max_length=100)]
+    room: Id | None = None
+
+
+class ContactWayView(Struct):
+    """``qr_code`` is the address of WeCom's picture; ``link`` stands on the board as any other."""
+
+    way: str
+    name: str
+    users: list[str]
+    qr_code: str
+    link: str
+    created: int

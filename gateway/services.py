@@ -21,6 +21,7 @@ from gateway.access import Access
 from gateway.audit import RoomAudit
 from gateway.auth import Tokens
 from gateway.config import Settings
+from gateway.contacts import Contacts
 from gateway.desk import Desk
 from gateway.media import Media
 from gateway.media_events import MediaEvents
@@ -56,6 +57,7 @@ class Services:
     crm: Crm
     outreach: Outreach
     automations: Automations
+    contacts: Contacts
     messenger: Messenger
     distribution: Distribution
     wechat: WechatApi

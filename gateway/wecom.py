@@ -4,11 +4,10 @@
     contact way          POST /cgi-bin/externalcontact/add_contact_way      a code to add staff by; ``state`` ≤ 30
     a customer           GET  /cgi-bin/externalcontact/get                  name, unionid, who added them, ``state``
     mass message         POST /cgi-bin/externalcontact/add_msg_template     for ≤ 10,000 customers of one sender
-    welcome message      POST /cgi-bin/externalcontact/send_welcome_msg     within 20 s of being added, once
 
 A mass message is a task: WeCom shows it to the member of staff, who sends it with one tap; a customer gets at most one
 a day from a member and four a month from a corporation (status 3 of the send result). Source:
-developer.work.weixin.qq.com/document/path/91039, 92114, 92135, 92137, 92572.
+developer.work.weixin.qq.com/document/path/91039, 92114, 92135, 92572.
 """
 
 from __future__ import annotations
@@ -117,11 +116,6 @@ class WecomApi:
         answer = await self._ask(corp, "POST", "/cgi-bin/externalcontact/add_msg_template", json=asked)
         failed = answer.get("fail_list") or []
         return str(answer.get("msgid") or ""), frozenset(str(one) for one in failed)
-
-    async def welcome(self, corp: WecomCorp, code: str, text: str) -> None:
-        """Greet who was just added, by the ``WelcomeCode`` of the event. Raises ``Problem``."""
-        body = {"welcome_code": code, "text": {"content": text}}
-        await self._ask(corp, "POST", "/cgi-bin/externalcontact/send_welcome_msg", json=body)
 
     async def _ask(self, corp: WecomCorp, method: str, path: str, **request: Any) -> dict[str, Any]:
         async def fetch(_fresh: bool) -> dict[str, Any]:

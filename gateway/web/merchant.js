@@ -8,7 +8,7 @@ import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage,
 import { recall, remember } from "./memory.js";
 import { drawCrm, fillCrm } from "./merchant_crm.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
-import { drawOutreach, fillOutreach } from "./merchant_outreach.js";
+import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
 import { programForm } from "./merchant_program.js";
@@ -73,10 +73,11 @@ async function drawOwners() {
     fillImport(api, $("import-form"));
     fillCrm(api, $("crm-form"));
     fillOutreach(api, $("outreach-form"));
+    fillContacts(api, $("contact-form"));
   }
   state.filled = true;
   $("people-panel").hidden = $("dist-panel").hidden = $("crm-panel").hidden = $("outreach-panel").hidden = false;
-  await Promise.all([drawPeople(api), drawDistribution(api), drawCrm(api), drawOutreach(api)]);
+  await Promise.all([drawPeople(api), drawDistribution(api), drawCrm(api), drawOutreach(api), drawContacts(api)]);
 }
 
 async function open() {

@@ -102,6 +102,36 @@ export async function drawOutreach(api) {
   );
 }
 
+/** Draw the codes by which customers add staff at WeCom, and the form that makes one. */
+export async function drawContacts(api) {
+  const ways = await api.get("/contact-ways");
+  put(
+    $("contact-ways"),
+    ways.map((one) =>
+      h(
+        "li",
+        { "data-testid": "contact-way" },
+        h("span", {}, `${one.name} · ${one.users.join("、")}`),
+        h("a", { href: one.qr_code, target: "_blank", rel: "noopener" }, t("m.o.code")),
+      ),
+    ),
+  );
+}
+
+export function fillContacts(api, form) {
+  put(
+    form,
+    field("m.col.name", { name: "name", required: true, maxlength: 30 }),
+    field("m.o.users", { name: "users", required: true, placeholder: "zhangsan, lisi" }),
+    h("button.primary", { type: "submit", "data-t": "m.o.make" }, t("m.o.make")),
+  );
+  onSend(form, async () => {
+    const users = form.elements.users.value.split(/[,，、\s]+/).filter(Boolean);
+    await api.post("/contact-ways", { name: form.elements.name.value.trim(), users });
+    await drawContacts(api);
+  });
+}
+
 const MADE = { automation: makeAutomation, popup: makePopup, broadcast: makeBroadcast };
 
 /** The form that makes an automation, a pop-up or a broadcast. */

@@ -21,8 +21,6 @@ class WecomStandIn:
         self.contacts: dict[str, dict[str, Any]] = {}
         self.ways: list[dict[str, Any]] = []
         self.tasks: list[dict[str, Any]] = []
-        self.welcomed: list[dict[str, Any]] = []
-        self.codes: set[str] = set()
         self.errors: list[int] = []
         self.asked: list[str] = []
         self.token = 0
@@ -67,14 +65,6 @@ class WecomStandIn:
         self.tasks.append({**body, "external_userid": sorted(known)})
         failed = [one for one in body["external_userid"] if one not in known]
         return {"msgid": f"msg{len(self.tasks)}", "fail_list": failed}
-
-    def _send_welcome_msg(self, asked: Asked) -> dict[str, Any]:
-        body = asked.json
-        if body["welcome_code"] not in self.codes:
-            return {"errcode": 41050, "errmsg": "welcome code is used or expired"}
-        self.codes.discard(body["welcome_code"])
-        self.welcomed.append(body)
-        return {}
 
     def know(self, external: str, *, unionid: str = "", name: str = "", user: str = "guide1", state: str = "") -> None:
         """A customer whom a member of staff has."""
