@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, text
 
 from commerce.accounts_sql import balances, move
 from commerce.domain.accounts import SHOP, Leg
+from commerce.domain.coupon import audience_columns
 from commerce.errors import NotFound
 from commerce.events import DropView
 from commerce.ledger import Claim, CloseDrop, CouponGranted, StartDrop
@@ -22,9 +23,9 @@ from commerce.views_sql import drop_view
 
 _INSERT_DROP = text(
     "INSERT INTO drop_ (id, merchant, room, template, title, reason, amount, threshold, total, per_person, starts_ms,"
-    " ends_ms, valid_ms, announced, percent, stack, audience, issuer, way) VALUES (:id, :merchant, :room, :template,"
-    " :title, :reason, :amount, :threshold, :total, :per_person, :now, :ends_ms, :valid_ms, :announced, :percent,"
-    " :stack, :audience, :issuer, :way)"
+    " ends_ms, valid_ms, announced, percent, stack, audience, for_tag, issuer, way) VALUES (:id, :merchant, :room,"
+    " :template, :title, :reason, :amount, :threshold, :total, :per_person, :now, :ends_ms, :valid_ms, :announced,"
+    " :percent, :stack, :audience, :for_tag, :issuer, :way)"
 )
 _CLOSE_DROP = text("UPDATE drop_ SET closed_ms = :now WHERE id = :id AND closed_ms IS NULL")
 _OPEN_GIVINGS = text(
@@ -52,6 +53,7 @@ GIVINGS_MAX = 20
 def start_drop(batch: Batch, command: StartDrop) -> DropView:
     """Begin a coupon drop or a giving now."""
     drop = batch.mint()
+    audience, for_tag = audience_columns(command.audience)
     batch.run(
         _INSERT_DROP,
         id=drop,
@@ -70,7 +72,8 @@ def start_drop(batch: Batch, command: StartDrop) -> DropView:
         announced="",
         percent=command.percent,
         stack=command.stack,
-        audience=command.audience,
+        audience=audience,
+        for_tag=for_tag,
         issuer=command.issuer,
         way=command.way,
     )

@@ -35,7 +35,7 @@ REFUSALS = {
     "by_draw": "enter its draw: it does not go to who comes first",
     "by_team": "join or open a group: it is sold to groups only",
     "gone": "all are taken",
-    "not_for_you": "this coupon is for others: new customers, or members of a tier",
+    "not_for_you": "this coupon is for others: new customers, members of a tier, or who has a tag",
 }
 
 _TAKE_SALE = text("UPDATE sale SET free = free - :units, held = held + :units WHERE id = :id")
@@ -237,6 +237,9 @@ def _audience(batch: Batch, drop: DropRow, numbered: Sequence[tuple[int, Claim]]
     if drop.audience == "all":
         return None
     people = {command.person for _, command in numbered}
+    if drop.for_tag:
+        asked = {"rows": as_rows(sorted(people)), "merchant": drop.merchant, "tag": drop.for_tag}
+        return set(batch.run(batch.texts.tagged, **asked).scalars())
     bought: set[str] = set()
     tiers: dict[str, int] = {}
     if drop.audience == "new":

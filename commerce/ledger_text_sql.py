@@ -61,6 +61,8 @@ class LedgerText:
     buyers: TextClause
     # [person] with :merchant → person, tier
     tiers: TextClause
+    # [person] with :merchant :tag → those who have the tag
+    tagged: TextClause
     # [sale] with :now :grace :limit → holds that are due
     due_of_sales: TextClause
 
@@ -194,6 +196,7 @@ def _statements(d: _Dialect) -> LedgerText:
             f" AND status NOT IN ('pending', 'cancelled') AND person {d.among}"
         ),
         "tiers": f"SELECT person, tier FROM member WHERE merchant = :merchant AND person {d.among}",  # noqa: S608
+        "tagged": f"SELECT person FROM person_tag WHERE merchant = :merchant AND tag = :tag AND person {d.among}",  # noqa: S608
         "due_of_sales": (f"{DUE} AND h.sale {d.among} ORDER BY h.expires_ms LIMIT :limit"),
     }
     return LedgerText(**{name: text(statement) for name, statement in made.items()})

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from commerce import draws_sql, plans_sql, reminders_sql, sales_sql, seats_sql, teams_sql, waiting_sql
+from commerce.crm import automations_sql
 from commerce.deadlines_sql import Meet, meet_due
 from commerce.domain.sale import SaleMode, SaleTerms
 from commerce.events import DrawView
@@ -29,6 +30,7 @@ DEADLINES: Mapping[str, Meet] = {
     plans_sql.DUE: plans_sql.plan_due,
     reminders_sql.DUE: reminders_sql.remind_due,
     seats_sql.DUE: teams_sql.team_due,
+    automations_sql.DUE: automations_sql.runs_due,
 }
 
 
@@ -70,6 +72,7 @@ def handlers() -> Mapping[type, Callable[[Batch, Any], Any]]:
 
     return {
         **of_sales,
+        **automations_sql.HANDLERS,
         Sweep: sweep,
         CreatePlan: plans_sql.create_plan,
         EndPlan: plans_sql.end_plan,

@@ -193,6 +193,8 @@ drop_ = Table(
     Column("audience", String(8), nullable=False, server_default=text("'all'")),
     word_column("issuer", 64),
     Column("way", String(8), nullable=False, server_default=text("'drop'")),
+    # Of the audience ``tag``: which one.
+    word_column("for_tag", 20),
     CheckConstraint("issued >= 0 AND issued <= total", name="issued"),
     CheckConstraint("amount > 0", name="amount"),
     Index("ix_drop_room", "room", "starts_ms"),

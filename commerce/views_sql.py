@@ -86,7 +86,7 @@ def drop_view(drop: DropRow, now_ms: int) -> DropView:
         state=str(drop_state(drop, now_ms)),
         percent=drop.percent,
         stack=drop.stack,
-        audience=drop.audience,
+        audience=drop.whom,
         issuer=drop.issuer,
         way=drop.way,
     )

@@ -67,7 +67,10 @@ from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_board import board_operations
+from gateway.routes_automations import automation_operations
 from gateway.routes_codes import code_operations
+from gateway.routes_contacts import contact_operations
+from gateway.routes_crm import crm_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
 from gateway.routes_guide import guide_operations
@@ -77,6 +80,7 @@ from gateway.routes_members import coupon_operations, goods_operations, member_o
 from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_org import org_operations
+from gateway.routes_outreach import outreach_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
 from gateway.routes_review import review_operations
@@ -252,6 +256,7 @@ class Application:
         yield "review", services.review.stats()
         yield "room_audit", services.audit.stats()
         yield "webhooks", services.sender.stats()
+        yield "messenger", services.messenger.stats()
         yield "media_events", services.media_events.stats()
         yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands)
         yield "touches", services.attribution.stats()
@@ -267,10 +272,13 @@ class Application:
         # The bridge listens before the shop tells what a crash left in its outbox, or nobody would hear it.
         await self.bridge.start()
         services.shop.listen(services.sender.hear)
+        services.shop.listen(services.crm.hear)
         await services.shop.start()
         services.sender.start()
         self.bills.start()
         services.distribution.start()
+        services.crm.start()
+        services.messenger.start()
         await services.media_events.start()
         services.room_events.start()
         services.audit.start()
@@ -317,6 +325,8 @@ class Application:
             services.sender.close,
             self.bills.close,
             services.distribution.close,
+            services.crm.close,
+            services.messenger.close,
             *self._shutters,
         ):
             try:
@@ -355,6 +365,10 @@ def _operations(
         *distribution_operations(services),
         *org_operations(services),
         *guide_operations(services, desk),
+        *crm_operations(services),
+        *outreach_operations(services),
+        *automation_operations(services, desk),
+        *contact_operations(services),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
         *hook_operations(services),

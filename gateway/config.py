@@ -72,6 +72,9 @@ class Settings:
     token_ttl_s: int = 12 * 3600
     # Where mini-programs' codes are asked about: WeChat, or a stand-in of a test.
     wechat_api: str = "https://api.weixin.qq.com"
+    # The same of WeCom and of the SMS service, by which customers are told things.
+    wecom_api: str = "https://qyapi.weixin.qq.com"
+    sms_api: str = "https://dysmsapi.aliyuncs.com"
     log_level: str = "info"
 
     def __post_init__(self) -> None:
@@ -96,8 +99,10 @@ class Settings:
             raise SettingsError("--record-keep-days and --record-min-free must not be negative")
         if not 10 <= self.hls_window_s <= 14_400:
             raise SettingsError("--hls-window-s must be between 10 and 14400 (4 hours)")
-        if not self.wechat_api.startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
-            raise SettingsError("--wechat-api is an https:// address (http:// only on this machine)")
+        for name in ("wechat_api", "wecom_api", "sms_api"):
+            if not getattr(self, name).startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+                flag = name.replace("_", "-")
+                raise SettingsError(f"--{flag} is an https:// address (http:// only on this machine)")
         for rung in self.abr:
             if not (rung.isascii() and rung.isdigit() and 144 <= int(rung) <= 2160):
                 raise SettingsError(f"--abr: {rung!r} is no height in lines from 144 to 2160; give some as 720,480")
@@ -210,6 +215,8 @@ HELP = {
     "drain_s": "seconds from SIGTERM to the end of the process",
     "token_ttl_s": "seconds a viewer or staff token is good for",
     "wechat_api": "address of WeChat's server API, which merchants' mini-programs sign in by",
+    "wecom_api": "address of WeCom's server API, by which merchants reach their customers there",
+    "sms_api": "address of Alibaba Cloud's SMS service",
     "log_level": "debug, info, warning or error",
 }
 

@@ -15,6 +15,9 @@ from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import TouchLog
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
+from commerce.crm.automations import Automations
+from commerce.crm.outreach import Outreach
+from commerce.crm.service import Crm
 from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
@@ -40,17 +43,21 @@ from gateway.clock import system_clock as system_clock
 from gateway.commands import hub_commands
 from gateway.commands_moments import moments_commands
 from gateway.config import Settings
+from gateway.contacts import Contacts
 from gateway.desk import Desk
 from gateway.desk_moments import MomentsDesk
 from gateway.media_events import MediaEvents
 from gateway.members import member_of
+from gateway.messenger import Messenger
 from gateway.payment_settings import Account, open_accounts
 from gateway.review_hook import ReviewDesk
 from gateway.rooms import Rooms
 from gateway.secrets import Secrets
 from gateway.services import Services
+from gateway.sms import SmsApi
 from gateway.webhooks import WebhookSender
 from gateway.wechat import WechatApi
+from gateway.wecom import WecomApi
 from stream.directory import Directory
 
 
@@ -150,12 +157,20 @@ class Traffic(NamedTuple):
     attribution: Attribution
     people: People
     identities: Identities
+    crm: Crm
+    outreach: Outreach
+    automations: Automations
+    contacts: Contacts
+    messenger: Messenger
     distribution: Distribution
     org: Organisation
     wechat: WechatApi
+    wecom: WecomApi
 
     async def close(self) -> None:
         """Write what waits."""
+        await self.messenger.aclose()
+        await self.wecom.aclose()
         await self.wechat.aclose()
         await self.attribution.binder.close()
         await self.people.close()
@@ -170,18 +185,31 @@ async def open_traffic(
     secrets: Secrets,
     clock: Callable[[], int],
 ) -> Traffic:
-    identities = Identities(store, shop.ledger, shop.aliases, Vault(secrets.key("people")), clock=clock)
+    vault = Vault(secrets.key("people"))
+    identities = Identities(store, shop.ledger, shop.aliases, vault, clock=clock)
     await identities.follow()
     org = Organisation(store, catalogue, clock=clock)
     await org.load()
     attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
+    wechat, wecom = WechatApi(settings.wechat_api, clock=clock), WecomApi(settings.wecom_api, clock=clock)
+    people = People(store, touches, clock=clock)
+    crm, outreach = Crm(store, touches, clock=clock), Outreach(store, vault, clock=clock)
+    automations = Automations(store, shop, clock=clock)
+    crm.afterwards(automations.look)
+    messenger = Messenger(outreach, identities, wechat, wecom, SmsApi(settings.sms_api, clock=clock), clock=clock)
     return Traffic(
         attribution,
-        People(store, touches, clock=clock),
+        people,
         identities,
+        crm,
+        outreach,
+        automations,
+        Contacts(store, outreach, identities, people, attribution, wecom, clock=clock),
+        messenger,
         Distribution(store, shop.ledger, attribution.binder, clock=clock),
         org,
-        WechatApi(settings.wechat_api, clock=clock),
+        wechat,
+        wecom,
     )
 
 

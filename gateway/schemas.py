@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from commerce.domain.coupon import GROUP_CHARACTERS_MAX, PERCENT_MAX
+from commerce.domain.coupon import AUDIENCE_PATTERN, GROUP_CHARACTERS_MAX, PERCENT_MAX
 from commerce.domain.order import (
     ADDRESS_CHARACTERS_MAX,
     CARRIER_CHARACTERS_MAX,
@@ -133,7 +133,7 @@ class CouponTermsBody(Body, kw_only=True):
 
     percent: Annotated[int, Meta(ge=0, le=PERCENT_MAX)] = 0
     stack: Annotated[str, Meta(max_length=GROUP_CHARACTERS_MAX, description="groups combine; empty stands alone")] = ""
-    audience: Annotated[str, Meta(pattern="^(all|new|tier:[1-9])$")] = "all"
+    audience: Annotated[str, Meta(pattern=AUDIENCE_PATTERN, description="all, new, tier:1 to 9 or tag:NAME")] = "all"
     issuer: Annotated[str, Meta(max_length=64, description="whose budget it is promised out of")] = ""
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from chat.hub import Hub
 from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
+from commerce.crm.automations import Automations
+from commerce.crm.outreach import Outreach
+from commerce.crm.service import Crm
 from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.service import Identities
@@ -19,9 +22,11 @@ from gateway.access import Access
 from gateway.audit import RoomAudit
 from gateway.auth import Tokens
 from gateway.config import Settings
+from gateway.contacts import Contacts
 from gateway.desk import Desk
 from gateway.media import Media
 from gateway.media_events import MediaEvents
+from gateway.messenger import Messenger
 from gateway.publish_hook import PublishHook
 from gateway.review_hook import ReviewDesk
 from gateway.room_events import RoomEvents
@@ -30,6 +35,7 @@ from gateway.rooms import Rooms
 from gateway.secrets import Secrets
 from gateway.webhooks import WebhookSender
 from gateway.wechat import WechatApi
+from gateway.wecom import WecomApi
 from stream.directory import Directory
 
 Clock = Callable[[], int]
@@ -49,9 +55,15 @@ class Services:
     attribution: Attribution
     people: People
     identities: Identities
+    crm: Crm
+    outreach: Outreach
+    automations: Automations
+    contacts: Contacts
+    messenger: Messenger
     distribution: Distribution
     org: Organisation
     wechat: WechatApi
+    wecom: WecomApi
     directory: Directory
     hub: Hub
     desk: Desk

@@ -1,42 +1,33 @@
-"""WeChat's server API for mini-programs, as far as signing in and codes need it: over its real HTTP interface.
+"""WeChat's server API for mini-programs, as far as signing in, codes and messages need it: its real HTTP interface.
 
     code2session           GET  /sns/jscode2session                  js_code → openid, unionid (no access token)
     stable access token    POST /cgi-bin/stable_token                one for all processes, good for 7,200 s
     phone number           POST /wxa/business/getuserphonenumber     code of <button open-type="getPhoneNumber">
     unlimited code         POST /wxa/getwxacodeunlimit               scene of at most 32 characters → a picture
+    subscribe message      POST /cgi-bin/message/subscribe/send      one grant, one message
 
-Answers are JSON with ``errcode`` other than 0 when refused, whatever the HTTP status; a code's answer is the picture
-itself. Source: developers.weixin.qq.com/miniprogram/dev/OpenApiDoc. An access token that has lapsed or was replaced
-(40001, 40014, 42001) is fetched anew once; "busy" (-1) is tried again once; a rate limit is told to the caller.
+A code's answer is the picture itself. Source: developers.weixin.qq.com/miniprogram/dev/OpenApiDoc. A rate limit is told
+to the caller; what else these interfaces have in common is in ``tencent.py``.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
-
 from commerce.identity.service import WechatApp
 from gateway.errors import Problem
+from gateway.tencent import BUSY, STALE_TOKEN, TencentDoor
 
-TIMEOUT_S = 5.0
-ANSWER_BYTES_MAX = 512 * 1024
-"""A mini-program code of 1,280 px is about 100 KB."""
-TOKEN_MARGIN_S = 300
-"""A token is renewed this long before its end, as WeChat keeps the old one good for five minutes."""
-TOKENS_MAX = 1_000
-"""Access tokens kept, one an app."""
 SCENE_CHARACTERS_MAX = 32
 
-STALE_TOKEN = frozenset({40001, 40014, 42001})
 TOO_MANY = frozenset({45009, 45011})
 BAD_CODE = frozenset({40029, 40163, 41008})
-BUSY = -1
 WRONG_APP = frozenset({40013, 40125, 41002, 41004})
 BLOCKED = 40226
+NOT_GRANTED = frozenset({43101, 40003, 43108})
+"""The person refused or used up the grant, is unknown to this app, or the message is over its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +38,23 @@ class Session:
     unionid: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    text: str
-    ends_ms: int
-
-
 class WechatApi:
     """The adapter. ``base`` is WeChat's address or, in tests, a stand-in's; ``clock`` gives Unix milliseconds."""
 
     def __init__(self, base: str, *, clock: Callable[[], int]) -> None:
-        self._client = httpx.AsyncClient(base_url=base, timeout=TIMEOUT_S, follow_redirects=False)
-        self._clock = clock
-        self._tokens: dict[str, _Token] = {}
-        self._fetching: dict[str, asyncio.Lock] = {}
+        self._door = TencentDoor(base, clock=clock, code="wechat", name="WeChat")
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._door.aclose()
 
     async def session(self, app: WechatApp, code: str) -> Session:
         """Who is behind a code of ``wx.login``. Raises ``Problem`` (401 wechat_code, 429, 502, 503)."""
         query = {"appid": app.appid, "secret": app.secret, "js_code": code, "grant_type": "authorization_code"}
-        answer = await self._json("GET", "/sns/jscode2session", params=query)
+        answer = self._checked(await self._door.ask("GET", "/sns/jscode2session", params=query))
         openid = answer.get("openid")
         if not isinstance(openid, str) or not openid:
-            raise _unreadable()
+            raise self._door.unreadable()
         return Session(openid, str(answer.get("unionid") or ""))
 
     async def phone(self, app: WechatApp, code: str) -> str:
@@ -80,11 +62,11 @@ class WechatApi:
         answer = await self._with_token(app, "/wxa/business/getuserphonenumber", {"code": code})
         info = answer.get("phone_info")
         if not isinstance(info, dict) or info.get("watermark", {}).get("appid", app.appid) != app.appid:
-            raise _unreadable()
+            raise self._door.unreadable()
         number = str(info.get("purePhoneNumber") or "")
         country = str(info.get("countryCode") or "86")
         if not number.isascii() or not number.isdigit() or not country.isascii() or not country.isdigit():
-            raise _unreadable()
+            raise self._door.unreadable()
         return f"+{country}{number}"
 
     async def code(self, app: WechatApp, scene: str, page: str) -> bytes:
@@ -96,77 +78,40 @@ class WechatApi:
         picture: bytes = answer["picture"]
         return picture
 
+    async def subscribe_message(
+        self, app: WechatApp, openid: str, template: str, page: str, data: Mapping[str, str]
+    ) -> None:
+        """Send one message that its receiver granted. Raises ``Problem`` (422 message_refused when they did not)."""
+        fields = {name: {"value": value} for name, value in data.items()}
+        body = {"touser": openid, "template_id": template, "page": page, "data": fields}
+        await self._with_token(app, "/cgi-bin/message/subscribe/send", body)
+
     async def _with_token(
         self, app: WechatApp, path: str, body: dict[str, Any], *, picture: bool = False
     ) -> dict[str, Any]:
-        for fresh in (False, True):
-            token = await self._token(app, fresh=fresh)
-            answer = await self._ask("POST", path, params={"access_token": token}, json=body, picture=picture)
-            if fresh or answer.get("errcode") not in STALE_TOKEN:
-                break
-        return _checked(answer)
+        async def fetch(fresh: bool) -> dict[str, Any]:
+            asked = {"grant_type": "client_credential", "appid": app.appid, "secret": app.secret}
+            return self._checked(
+                await self._door.ask("POST", "/cgi-bin/stable_token", json={**asked, "force_refresh": fresh})
+            )
 
-    async def _token(self, app: WechatApp, *, fresh: bool) -> str:
-        """The app's access token; one caller fetches it, the others wait for that one."""
-        lock = self._fetching.setdefault(app.appid, asyncio.Lock())
-        before = self._tokens.get(app.appid)
-        async with lock:
-            known = self._tokens.get(app.appid)
-            if known is not None and self._clock() < known.ends_ms and not (fresh and known is before):
-                return known.text
-            body = {"grant_type": "client_credential", "appid": app.appid, "secret": app.secret}
-            answer = await self._json("POST", "/cgi-bin/stable_token", json={**body, "force_refresh": fresh})
-            text, seconds = answer.get("access_token"), answer.get("expires_in")
-            if not isinstance(text, str) or not isinstance(seconds, int):
-                raise _unreadable()
-            if len(self._tokens) >= TOKENS_MAX:
-                self._tokens.clear()
-            self._tokens[app.appid] = _Token(text, self._clock() + max(0, seconds - TOKEN_MARGIN_S) * 1000)
-            return text
+        return self._checked(await self._door.with_token(app.appid, fetch, "POST", path, json=body, picture=picture))
 
-    async def _json(self, method: str, path: str, **request: Any) -> dict[str, Any]:
-        return _checked(await self._ask(method, path, **request))
-
-    async def _ask(self, method: str, path: str, *, picture: bool = False, **request: Any) -> dict[str, Any]:
-        """One request, once more when WeChat says that it is busy. Raises ``Problem``."""
-        answer: dict[str, Any] = {}
-        for _ in range(2):
-            try:
-                response = await self._client.request(method, path, **request)
-            except httpx.HTTPError as error:
-                raise Problem(503, "wechat_away", "WeChat did not answer; try again", retry_ms=1_000) from error
-            if len(response.content) > ANSWER_BYTES_MAX:
-                raise _unreadable()
-            if picture and response.headers.get("content-type", "").startswith("image/"):
-                return {"picture": response.content}
-            try:
-                answer = response.json()
-            except ValueError as error:
-                raise _unreadable() from error
-            if not isinstance(answer, dict):
-                raise _unreadable()
-            if answer.get("errcode") != BUSY:
-                break
-        return answer
-
-
-def _checked(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer, if it is a good one. Raises ``Problem`` for what WeChat refuses."""
-    code = answer.get("errcode", 0)
-    if code in (0, None):
-        return answer
-    if code in BAD_CODE:
-        raise Problem(401, "wechat_code", "this code was used or has lapsed: call wx.login again")
-    if code in TOO_MANY:
-        raise Problem(429, "rate", "WeChat's limit for this mini-program is reached", retry_ms=60_000)
-    if code in WRONG_APP or code in STALE_TOKEN:
-        raise Problem(502, "wechat_app", f"WeChat refuses the mini-program's appid or secret (errcode {code})")
-    if code == BLOCKED:
-        raise Problem(403, "wechat_blocked", "WeChat has blocked this user for risk")
-    if code == BUSY:
-        raise Problem(503, "wechat_away", "WeChat is busy; try again", retry_ms=1_000)
-    raise Problem(502, "wechat_app", f"WeChat refuses (errcode {code}: {str(answer.get('errmsg', ''))[:100]})")
-
-
-def _unreadable() -> Problem:
-    return Problem(502, "wechat_app", "WeChat's answer has an unexpected form")
+    def _checked(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """The answer, if it is a good one. Raises ``Problem`` for what WeChat refuses."""
+        code = answer.get("errcode", 0)
+        if code in (0, None):
+            return answer
+        if code in BAD_CODE:
+            raise Problem(401, "wechat_code", "this code was used or has lapsed: call wx.login again")
+        if code in TOO_MANY:
+            raise Problem(429, "rate", "WeChat's limit for this mini-program is reached", retry_ms=60_000)
+        if code in WRONG_APP or code in STALE_TOKEN:
+            raise Problem(502, "wechat_app", f"WeChat refuses the mini-program's appid or secret (errcode {code})")
+        if code == BLOCKED:
+            raise Problem(403, "wechat_blocked", "WeChat has blocked this user for risk")
+        if code == BUSY:
+            raise self._door.away("is busy")
+        if code in NOT_GRANTED:
+            raise Problem(422, "message_refused", f"this person did not grant this message (errcode {code})")
+        raise self._door.refused(answer)

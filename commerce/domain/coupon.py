@@ -3,9 +3,10 @@
 A coupon's life: unused → locked (an order was made with it) → used (the order was paid), and back to unused when the
 order ends unpaid; unused → expired.
 
-Who may have one is the drop's ``audience``: ``all``, ``new`` (never paid for anything here, as the merged person), or
-``tier:N`` (members of at least tier N). ``way`` is how coupons of it come to people: ``drop`` by a tap in the room,
-``entry`` on coming in (进店送券), ``sign_in`` with the day's sign-in, ``gift`` with a payment.
+Who may have one is the drop's ``audience``: ``all``, ``new`` (never paid for anything here, as the merged person),
+``tier:N`` (members of at least tier N) or ``tag:NAME`` (who have the tag). ``way`` is how coupons of it come to people:
+``drop`` by a tap in the room, ``entry`` on coming in (进店送券), ``sign_in`` with the day's sign-in, ``gift`` with a
+payment, ``auto`` by an automation.
 """
 
 import re
@@ -21,9 +22,12 @@ PERCENT_MAX = 90
 GROUP_CHARACTERS_MAX = 20
 GIVING_SECONDS_MAX = 366 * 86_400
 """A giving (entry, sign-in, gift) lasts for months; a drop in a room for a day at most."""
-WAYS = ("drop", "entry", "sign_in", "gift")
+WAYS = ("drop", "entry", "sign_in", "gift", "auto")
 TIERS_MAX = 9
-_AUDIENCE = re.compile(r"all|new|tier:[1-9]")
+TAG_CHARACTERS_MAX = 20
+AUDIENCE_PATTERN = r"^(all|new|tier:[1-9]|tag:[^\s:\x00-\x1f\x7f]{1,20})$"
+"""Of an audience's name; a tag is one word."""
+_AUDIENCE = re.compile(AUDIENCE_PATTERN)
 
 
 class DropState(StrEnum):
@@ -59,6 +63,18 @@ class DropRow:
     audience: str = "all"
     issuer: str = ""
     way: str = "drop"
+    for_tag: str = ""
+
+    @property
+    def whom(self) -> str:
+        """The audience with its tag, as it is shown."""
+        return f"tag:{self.for_tag}" if self.for_tag else self.audience
+
+
+def audience_columns(audience: str) -> tuple[str, str]:
+    """An audience as a drop stores it: its kind and, of a tag, which."""
+    kind, _, tag = audience.partition(":")
+    return (kind, tag) if kind == "tag" else (audience, "")
 
 
 def drop_state(drop: DropRow, now_ms: int) -> DropState:
@@ -70,7 +86,7 @@ def drop_state(drop: DropRow, now_ms: int) -> DropState:
 
 def audience_fault(audience: str) -> str | None:
     """What is wrong with the name of an audience, as a sentence, or None."""
-    return None if _AUDIENCE.fullmatch(audience) else "an audience is all, new or tier:1 to tier:9"
+    return None if _AUDIENCE.fullmatch(audience) else "an audience is all, new, tier:1 to tier:9 or tag:NAME"
 
 
 def in_audience(audience: str, person: str, bought: Container[str], tiers: "dict[str, int]") -> bool:

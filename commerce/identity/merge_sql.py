@@ -70,6 +70,14 @@ MOVED = (
         " AND NOT EXISTS (SELECT 1 FROM sign_in AS o"
         " WHERE o.merchant = sign_in.merchant AND o.person = :elder AND o.day = sign_in.day)",
     ),
+    # What each was told counts against the caps of the one who goes on.
+    Moved("message", "id"),
+    Moved(
+        "person_tag",
+        "tag",
+        " AND NOT EXISTS (SELECT 1 FROM person_tag AS o"
+        " WHERE o.merchant = person_tag.merchant AND o.person = :elder AND o.tag = person_tag.tag)",
+    ),
     *(
         Moved(
             table,

@@ -1,8 +1,8 @@
 """Persons: who a visitor is to one merchant, found again by what identifies them.
 
 Kinds: ``guest`` (a random value that the browser keeps), ``device`` (an anonymous device; it never joins two persons),
-``wechat`` (``appid:openid``, exact). A phone number is not among them yet: it needs encryption and a keyed hash (A17).
-Guest and device values work like keys to the person, so only their hash is stored.
+``wechat`` (``appid:openid``, exact), ``wecom`` (``corpid:external_userid``, exact). Phone numbers are another matter
+(A17): they are encrypted, with a keyed hash. Guest and device values work like keys to the person, so only their hash is stored.
 
 Unknown visitors are written in batches: a room that fills up costs one transaction for hundreds of them.
 """
@@ -26,7 +26,9 @@ from commerce.store_sql import Store
 
 Clock = Callable[[], int]
 
-KINDS = ("guest", "device", "wechat")
+KINDS = ("guest", "device", "wechat", "wecom")
+EXACT = ("wechat", "wecom")
+"""Kept as they are: what a channel calls somebody is no key to them."""
 VALUE_CHARACTERS_MAX = 200  # an appid and an openid are 18 + 1 + 28
 WAITING_MAX = 5_000  # newcomers waiting to be written: more than a second of joins
 BATCH_PEOPLE_MAX = 500  # one transaction of some 20 ms: the ledger's next batch waits no longer
@@ -160,4 +162,4 @@ def _stored(kind: str, value: str) -> str:
         raise Invalid(f"kind must be one of {', '.join(KINDS)}", field="kind")
     if not isinstance(value, str) or not 1 <= len(value) <= VALUE_CHARACTERS_MAX or not value.isprintable():
         raise Invalid(f"value must be 1 to {VALUE_CHARACTERS_MAX} printable characters", field="value")
-    return value if kind == "wechat" else hashlib.sha256(f"{kind}\x00{value}".encode()).hexdigest()
+    return value if kind in EXACT else hashlib.sha256(f"{kind}\x00{value}".encode()).hexdigest()

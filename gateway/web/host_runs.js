@@ -3,7 +3,7 @@
 import { h, put, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { momentBody, momentFields, saleDetail, wireMomentFields } from "./host_moments.js";
-import { clock, money, onLanguage, t } from "./i18n.js";
+import { clock, explain, money, onLanguage, t } from "./i18n.js";
 
 /** Ended sales and drops that stay listed. */
 const ENDED_SHOWN = 3;
@@ -257,6 +257,12 @@ function fillDropForm(desk) {
       h("button.primary", { type: "submit", "data-testid": "drop-start", "data-t": "host.drop" }, t("host.drop")),
     ),
   );
+  // The shop's tags are asked for when somebody looks for them.
+  const audience = form.elements.audience;
+  const offerTags = async () => {
+    for (const { name } of await desk.api.get("/tags")) audience.append(h("option", { value: `tag:${name}` }, `# ${name}`));
+  };
+  audience.addEventListener("focus", () => offerTags().catch((error) => toast(explain(error), "error")), { once: true });
   onSend(form, async () => {
     const way = form.elements.way.value;
     const terms = {

@@ -7,15 +7,18 @@ import { doer, field, onSend } from "./forms.js";
 import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { boardView } from "./merchant_board.js";
+import { drawCrm, fillCrm } from "./merchant_crm.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
 import { drawGuide } from "./merchant_guide.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
+import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
 import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
 import { ORG } from "./merchant_strings_org.js";
 import { BOARD } from "./merchant_strings_board.js";
+import { CRM } from "./merchant_strings_crm.js";
 import { PEOPLE } from "./merchant_strings_people.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
 
@@ -29,6 +32,7 @@ addStrings(MERCHANT);
 addStrings(BOARD);
 addStrings(PEOPLE);
 addStrings(ORG);
+addStrings(CRM);
 
 const api = staffApi();
 const view = boardView(api, period, refresh);
@@ -75,10 +79,15 @@ async function drawOwners() {
     $("people-panel").hidden = !(await drawPeople(api));
     return;
   }
-  if (!state.filled) fillImport(api, $("import-form"));
+  if (!state.filled) {
+    fillImport(api, $("import-form"));
+    fillCrm(api, $("crm-form"));
+    fillOutreach(api, $("outreach-form"));
+    fillContacts(api, $("contact-form"));
+  }
   state.filled = true;
-  $("people-panel").hidden = $("dist-panel").hidden = false;
-  await Promise.all([drawPeople(api), drawDistribution(api)]);
+  $("people-panel").hidden = $("dist-panel").hidden = $("crm-panel").hidden = $("outreach-panel").hidden = false;
+  await Promise.all([drawPeople(api), drawDistribution(api), drawCrm(api), drawOutreach(api), drawContacts(api)]);
 }
 
 async function open() {

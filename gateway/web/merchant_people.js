@@ -3,6 +3,7 @@
 import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field } from "./forms.js";
 import { explain, knows, t, when } from "./i18n.js";
+import { personTags } from "./merchant_crm.js";
 
 const PEOPLE_SHOWN = 20;
 const IMPORT_TIMEOUT_MS = 30000;
@@ -61,10 +62,11 @@ function personRow(api, one, again) {
 
 async function openPerson(api, id, again) {
   const path = `/people/${encodeURIComponent(id)}`;
-  const [person, bindings, merges] = await Promise.all([
+  const [person, bindings, merges, tags] = await Promise.all([
     api.get(path),
     api.get(`${path}/bindings`).catch(closed([])),
     api.get(`/merges?person=${encodeURIComponent(id)}`).catch(closed(NONE)),
+    personTags(api, id).catch(closed([])),
   ]);
   const window = sheet({
     title: person.name || `…${id.slice(-6)}`,
@@ -86,6 +88,7 @@ async function openPerson(api, id, again) {
   put(
     window.body,
     h("p", {}, whole, " ", person.phone && doer(t("m.look"), look)),
+    tags,
     h("b", {}, t("m.col.keys")),
     h("ul.plain", {}, person.identities.map((key) => line(word("kind", key.kind), h("span.faint", {}, when(key.since))))),
     h("b", {}, t("m.bindings")),

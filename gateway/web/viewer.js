@@ -15,6 +15,7 @@ import { Checkout } from "./view_checkout.js";
 import { pollCard } from "./view_poll.js";
 import { hearts } from "./view_hearts.js";
 import { openMine } from "./view_me.js";
+import { watchPopups } from "./view_popup.js";
 import { openReplays, readShows } from "./view_replay.js";
 import { openShare } from "./view_share.js";
 import { DrawCard, TeamCard, Wishes } from "./view_moments.js";
@@ -95,6 +96,7 @@ async function open() {
   wireCards();
   hub.connect();
   welcome(api, ROOM);
+  watchPopups(api, ROOM, (drop) => claim({ drop }));
   await findShows();
   if (REPLAY && shows.length) watchReplays(REPLAY);
 }

@@ -143,6 +143,8 @@ export const VIEWER = {
   "order.paid": ["支付成功", "Paid"],
   "order.number": ["订单号", "Order"],
   "order.done": ["继续看直播", "Back to the show"],
+  "popup.take": ["领取", "Take it"],
+  "popup.look": ["去看看", "Have a look"],
   "me.title": ["我的订单与优惠券", "My orders and coupons"],
   "me.orders": ["订单", "Orders"],
   "me.coupons": ["优惠券", "Coupons"],

@@ -14,6 +14,7 @@ import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_board
+import commerce.tables_crm
 import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
@@ -29,6 +30,7 @@ assert commerce.tables_ledger
 assert commerce.tables_access
 assert commerce.tables_aftersale
 assert commerce.tables_org
+assert commerce.tables_crm
 assert commerce.tables_accounts
 assert commerce.tables_members
 assert commerce.tables_moments

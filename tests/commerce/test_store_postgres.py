@@ -19,6 +19,7 @@ import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_board
+import commerce.tables_crm
 import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
@@ -49,6 +50,7 @@ assert commerce.tables_ledger
 assert commerce.tables_aftersale
 assert commerce.tables_org
 assert commerce.tables_board
+assert commerce.tables_crm
 assert commerce.tables_identity
 assert commerce.tables_traffic
 assert commerce.tables_accounts

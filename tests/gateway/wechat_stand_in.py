@@ -1,16 +1,16 @@
 """A stand-in for WeChat's server API that keeps its documented rules: codes good once, tokens that lapse, limits.
 
 developers.weixin.qq.com/miniprogram/dev/OpenApiDoc: code2session, getStableAccessToken, getPhoneNumber,
-getUnlimitedQRCode. HTTP status 200 whatever happens; refusals are in ``errcode``.
+getUnlimitedQRCode, subscribeMessage.send. HTTP status 200 whatever happens; refusals are in ``errcode``.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from urllib.parse import parse_qs, urlsplit
+
+from tests.gateway.http_stand_in import Answer, Asked, http_stand_in
 
 APPID, SECRET = "wx0123456789abcdef", "0123456789abcdef0123456789abcdef"
 PNG = b"\x89PNG\r\n\x1a\n" + b"a picture"
@@ -27,6 +27,8 @@ class WechatStandIn:
         self.errors: list[int] = []
         self.asked: list[str] = []
         self.base = ""
+        self.grants: dict[tuple[str, str], int] = {}
+        self.messages: list[dict[str, object]] = []
 
     def lapse(self) -> None:
         """The access token is good no more."""
@@ -49,6 +51,8 @@ class WechatStandIn:
             return _json({"errcode": 40001, "errmsg": "access_token is invalid or not latest"})
         if path == "/wxa/getwxacodeunlimit":
             return "image/png", PNG
+        if path == "/cgi-bin/message/subscribe/send":
+            return _json(self._message(body))
         return _json(self._phone(str(body.get("code"))))
 
     def _session(self, query: dict[str, str]) -> dict[str, object]:
@@ -63,6 +67,14 @@ class WechatStandIn:
         openid, unionid = self.logins[code]
         found: dict[str, object] = {"openid": openid, "session_key": "c2Vzc2lvbg=="}
         return found | ({"unionid": unionid} if unionid else {})
+
+    def _message(self, body: dict[str, object]) -> dict[str, object]:
+        grant = (str(body["touser"]), str(body["template_id"]))
+        if not self.grants.get(grant):
+            return {"errcode": 43101, "errmsg": "user refuse to accept the msg"}
+        self.grants[grant] -= 1
+        self.messages.append(body)
+        return {"errcode": 0, "errmsg": "ok"}
 
     def _phone(self, code: str) -> dict[str, object]:
         if code in self.used or code not in self.phones:
@@ -79,29 +91,11 @@ def _json(value: dict[str, object]) -> tuple[str, bytes]:
 
 @contextlib.asynccontextmanager
 async def wechat_stand_in() -> AsyncIterator[WechatStandIn]:
-    """A stand-in on a port of its own; answers are chunked, as WeChat's are."""
+    """A stand-in on a port of its own."""
     stand_in = WechatStandIn()
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                target = head.split(b" ", 2)[1].decode()
-                length = 0
-                for line in head.split(b"\r\n"):
-                    name, _, value = line.partition(b":")
-                    length = int(value) if name.lower() == b"content-length" else length
-                body = json.loads(await reader.readexactly(length) or b"{}") if length else {}
-                parts = urlsplit(target)
-                query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-                kind, content = stand_in.answer(parts.path, query, body)
-                writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
-                writer.write(f"{len(content):x}\r\n".encode() + content + b"\r\n0\r\n\r\n")
-                await writer.drain()
-        writer.close()
+    def answer(asked: Asked) -> Answer:
+        return 200, *stand_in.answer(asked.path, asked.query, asked.json)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    stand_in.base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with http_stand_in(answer) as stand_in.base:
         yield stand_in
-    finally:
-        server.close()

@@ -1,0 +1,1 @@
+"""Customers: what they did, how they are sorted, what they are told."""

@@ -1,0 +1,148 @@
+"""WeCom's (企业微信) server API as far as customers need it: over its real HTTP interface.
+
+    access token         GET  /cgi-bin/gettoken                             corpid, corpsecret → token, 7,200 s
+    contact way          POST /cgi-bin/externalcontact/add_contact_way      a code to add staff by; ``state`` ≤ 30
+    a customer           GET  /cgi-bin/externalcontact/get                  name, unionid, who added them, ``state``
+    mass message         POST /cgi-bin/externalcontact/add_msg_template     for ≤ 10,000 customers of one sender
+
+A mass message is a task: WeCom shows it to the member of staff, who sends it with one tap; a customer gets at most one
+a day from a member and four a month from a corporation (status 3 of the send result). Source:
+developer.work.weixin.qq.com/document/path/91039, 92114, 92135, 92572.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.errors import Problem
+from gateway.tencent import BUSY, STALE_TOKEN, TencentDoor
+
+STATE_CHARACTERS_MAX = 30
+RECEIVERS_MAX = 10_000
+TEXT_BYTES_MAX = 4_000
+TOO_MANY = frozenset({45009, 45033})
+"""Calls a minute, or at once."""
+WRONG_CORP = frozenset({40013, 40001, 40091, 60011, 60020})
+"""A corp id, secret or address that WeCom does not know, or no right to it."""
+NO_CONTACT = frozenset({84061, 40096, 41048, 41050})
+"""Not a customer (any more), or of nobody who was named."""
+
+
+@dataclass(frozen=True, slots=True)
+class WecomCorp:
+    """A merchant's corporation: ``secret`` is that of customer contact (客户联系)."""
+
+    corpid: str
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactWay:
+    """A code to add staff by, as WeCom keeps it."""
+
+    config: str
+    qr_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """A member of staff who has a customer, and the ``state`` of the code that it came by ("" when there was none)."""
+
+    user: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalContact:
+    """A customer at WeCom; ``unionid`` is empty unless the corporation is bound to an open platform."""
+
+    external: str
+    name: str
+    unionid: str
+    followers: tuple[Follower, ...]
+
+
+class WecomApi:
+    """The adapter. ``base`` is WeCom's address or, in tests, a stand-in's; ``clock`` gives Unix milliseconds."""
+
+    def __init__(self, base: str, *, clock: Callable[[], int]) -> None:
+        self._door = TencentDoor(base, clock=clock, code="wecom", name="WeCom")
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._door.aclose()
+
+    async def contact_way(self, corp: WecomCorp, users: Sequence[str], state: str, remark: str) -> ContactWay:
+        """Make a code by which customers add one of ``users``. Raises ``Problem``."""
+        if len(state) > STATE_CHARACTERS_MAX:
+            raise Problem(400, "invalid", f"a state has at most {STATE_CHARACTERS_MAX} characters")
+        body = {
+            # One member of staff, or several of whom WeCom picks one; a code (scene 2), no confirmation.
+            "type": 1 if len(users) == 1 else 2,
+            "scene": 2,
+            "remark": remark[:30],
+            "skip_verify": True,
+            "state": state,
+            "user": list(users),
+        }
+        answer = await self._ask(corp, "POST", "/cgi-bin/externalcontact/add_contact_way", json=body)
+        return ContactWay(self._text(answer, "config_id"), self._text(answer, "qr_code"))
+
+    async def contact(self, corp: WecomCorp, external: str) -> ExternalContact:
+        """A customer by their ``external_userid``. Raises ``Problem`` (422 no_contact)."""
+        asked = {"external_userid": external}
+        answer = await self._ask(corp, "GET", "/cgi-bin/externalcontact/get", params=asked)
+        who, followers = answer.get("external_contact"), answer.get("follow_user", [])
+        if not isinstance(who, dict) or not isinstance(followers, list):
+            raise self._door.unreadable()
+        return ExternalContact(
+            self._text(who, "external_userid"),
+            str(who.get("name") or ""),
+            str(who.get("unionid") or ""),
+            tuple(Follower(self._text(one, "userid"), str(one.get("state") or "")) for one in followers),
+        )
+
+    async def mass_message(
+        self, corp: WecomCorp, sender: str, externals: Sequence[str], body: Mapping[str, Any]
+    ) -> tuple[str, frozenset[str]]:
+        """Hand a mass message over: its id at WeCom, and those who cannot get it. Raises ``Problem``."""
+        asked: dict[str, Any] = {"chat_type": "single", "external_userid": list(externals), "sender": sender}
+        asked["text"] = {"content": body["text"]}
+        if body.get("url"):
+            link = {"title": body.get("title") or body["text"][:20], "url": body["url"]}
+            asked["attachments"] = [{"msgtype": "link", "link": link}]
+        answer = await self._ask(corp, "POST", "/cgi-bin/externalcontact/add_msg_template", json=asked)
+        failed = answer.get("fail_list") or []
+        return str(answer.get("msgid") or ""), frozenset(str(one) for one in failed)
+
+    async def _ask(self, corp: WecomCorp, method: str, path: str, **request: Any) -> dict[str, Any]:
+        async def fetch(_fresh: bool) -> dict[str, Any]:
+            # WeCom gives the same token again while it is good, and a new one after that.
+            asked = {"corpid": corp.corpid, "corpsecret": corp.secret}
+            return self._checked(await self._door.ask("GET", "/cgi-bin/gettoken", params=asked))
+
+        account = f"{corp.corpid}/{hash(corp.secret)}"
+        return self._checked(await self._door.with_token(account, fetch, method, path, **request))
+
+    def _checked(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """The answer, if it is a good one. Raises ``Problem`` for what WeCom refuses."""
+        code = answer.get("errcode", 0)
+        if code in (0, None):
+            return answer
+        if code in TOO_MANY:
+            raise Problem(429, "rate", "WeCom's limit for this corporation is reached", retry_ms=60_000)
+        if code in NO_CONTACT:
+            raise Problem(422, "no_contact", f"this is no customer at WeCom any more (errcode {code})")
+        if code in WRONG_CORP or code in STALE_TOKEN:
+            raise Problem(502, "wecom_app", f"WeCom refuses the corporation's id, secret or address (errcode {code})")
+        if code == BUSY:
+            raise self._door.away("is busy")
+        raise self._door.refused(answer)
+
+    def _text(self, answer: Any, name: str) -> str:
+        value = answer.get(name) if isinstance(answer, dict) else None
+        if not isinstance(value, str) or not value:
+            raise self._door.unreadable()
+        return value

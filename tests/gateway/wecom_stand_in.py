@@ -1,0 +1,81 @@
+"""A stand-in for WeCom's server API that keeps its documented rules: tokens that lapse, limits, tasks for senders.
+
+developer.work.weixin.qq.com/document/path/91039 (token), 92114 (customer), 92135 (mass message), 92572 (contact way).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from tests.gateway.http_stand_in import Answer, Asked, http_stand_in, json_answer
+
+CORPID, SECRET = "ww0123456789abcdef", "contact-secret-0123456789abcdef0123456789abc"
+
+
+class WecomStandIn:
+    """What WeCom knows, and what a test makes it do."""
+
+    def __init__(self) -> None:
+        self.contacts: dict[str, dict[str, Any]] = {}
+        self.ways: list[dict[str, Any]] = []
+        self.tasks: list[dict[str, Any]] = []
+        self.errors: list[int] = []
+        self.asked: list[str] = []
+        self.token = 0
+        self.base = ""
+
+    def lapse(self) -> None:
+        """The access token is good no more."""
+        self.token += 1
+
+    def answer(self, asked: Asked) -> Answer:
+        self.asked.append(asked.path)
+        if self.errors:
+            return json_answer({"errcode": self.errors.pop(0), "errmsg": "as the test wants it"})
+        if asked.path == "/cgi-bin/gettoken":
+            if (asked.query.get("corpid"), asked.query.get("corpsecret")) != (CORPID, SECRET):
+                return json_answer({"errcode": 40001, "errmsg": "invalid credential"})
+            return json_answer({"errcode": 0, "errmsg": "ok", "access_token": f"W{self.token}", "expires_in": 7200})
+        if asked.query.get("access_token") != f"W{self.token}":
+            return json_answer({"errcode": 42001, "errmsg": "access_token expired"})
+        name = asked.path.rpartition("/")[2]
+        return json_answer({"errcode": 0, "errmsg": "ok"} | getattr(self, f"_{name}")(asked))
+
+    def _add_contact_way(self, asked: Asked) -> dict[str, Any]:
+        body = asked.json
+        if len(body.get("state", "")) > 30 or not body["user"] or (body["type"] == 1) != (len(body["user"]) == 1):
+            return {"errcode": 40058, "errmsg": "invalid Request Parameter"}
+        self.ways.append(body)
+        number = len(self.ways)
+        return {"config_id": f"config{number}", "qr_code": f"https://wework.qpic.cn/{number}"}
+
+    def _get(self, asked: Asked) -> dict[str, Any]:
+        contact = self.contacts.get(asked.query.get("external_userid", ""))
+        if contact is None:
+            return {"errcode": 84061, "errmsg": "not external contact"}
+        return contact
+
+    def _add_msg_template(self, asked: Asked) -> dict[str, Any]:
+        body = asked.json
+        known = {one for one in body["external_userid"] if one in self.contacts}
+        if not known:
+            return {"errcode": 41048, "errmsg": "no customer to send"}
+        self.tasks.append({**body, "external_userid": sorted(known)})
+        failed = [one for one in body["external_userid"] if one not in known]
+        return {"msgid": f"msg{len(self.tasks)}", "fail_list": failed}
+
+    def know(self, external: str, *, unionid: str = "", name: str = "", user: str = "guide1", state: str = "") -> None:
+        """A customer whom a member of staff has."""
+        who = {"external_userid": external, "name": name, "type": 1} | ({"unionid": unionid} if unionid else {})
+        follower = {"userid": user, "createtime": 1, "add_way": 1} | ({"state": state} if state else {})
+        self.contacts[external] = {"external_contact": who, "follow_user": [follower]}
+
+
+@contextlib.asynccontextmanager
+async def wecom_stand_in() -> AsyncIterator[WecomStandIn]:
+    """A stand-in on a port of its own."""
+    stand_in = WecomStandIn()
+    async with http_stand_in(stand_in.answer) as stand_in.base:
+        yield stand_in
