@@ -12,8 +12,8 @@ _BY_PERSON = (
 )
 _PAID = (
     "SELECT merchant, person, sum(CASE WHEN state = 'paid' THEN amount ELSE 0 END) AS paid,"
-    " sum(CASE WHEN state IN ('requested', 'approved') THEN amount ELSE 0 END) AS leaving FROM withdrawal"
-    " GROUP BY merchant, person"
+    " sum(CASE WHEN state IN ('requested', 'approved', 'transferring') THEN amount ELSE 0 END) AS leaving"
+    " FROM withdrawal GROUP BY merchant, person"
 )
 _ON = "coalesce(sum(CASE WHEN a.kind = 'commission_{0}' THEN a.balance END), 0)"
 
@@ -38,6 +38,21 @@ COMMISSION = (
         " HAVING sum(c.amount) > o.amount"
         " OR (o.status IN ('cancelled', 'refunded') AND sum(c.amount - c.reversed) <> 0)"
         " OR (o.status = 'pending' AND max(CASE WHEN c.state <> 'pending' THEN 1 ELSE 0 END) = 1)",
+    ),
+    Check(
+        "withdrawals: what was paid and withheld is on the shop's accounts, and every transfer has one who makes it",
+        "SELECT count(*) AS withdrawals,"
+        " coalesce(sum(CASE WHEN state = 'paid' THEN amount - tax ELSE 0 END), 0) AS paid,"
+        " coalesce(sum(CASE WHEN state = 'paid' THEN tax ELSE 0 END), 0) AS tax,"
+        " coalesce(sum(CASE WHEN state = 'transferring' THEN 1 ELSE 0 END), 0) AS under_way FROM withdrawal",
+        f"SELECT s.merchant, s.paid, s.tax, {_ON.format('paid')} AS on_paid, {_ON.format('tax')} AS on_tax FROM"
+        " (SELECT merchant, sum(CASE WHEN state = 'paid' THEN amount - tax ELSE 0 END) AS paid,"
+        " sum(CASE WHEN state = 'paid' THEN tax ELSE 0 END) AS tax FROM withdrawal GROUP BY merchant) AS s"
+        " LEFT JOIN account AS a ON a.merchant = s.merchant AND a.owner = ''"
+        " GROUP BY s.merchant, s.paid, s.tax"
+        f" HAVING s.paid <> {_ON.format('paid')} OR s.tax <> {_ON.format('tax')}"
+        " UNION ALL SELECT merchant, amount, tax, 0, 0 FROM withdrawal WHERE approved_ms IS NULL"
+        " AND state = 'transferring'",
     ),
     Check(
         "bindings: one active of a person and role, to somebody else",

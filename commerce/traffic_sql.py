@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.exc import DataError, IntegrityError
 
-from commerce import commission_sql
+from commerce import commission_sql, withdrawals_sql
 from commerce.attribution import bindings_sql
 from commerce.errors import CommerceError
 from commerce.events import Event, OrderCancelled, OrderCreated, OrderPaid, OrderRefunded
@@ -16,7 +16,11 @@ from commerce.webhooks_sql import enter_deliveries
 
 log = logging.getLogger(__name__)
 
-HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {**join_sql.HANDLERS, **commission_sql.HANDLERS}
+HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
+    **join_sql.HANDLERS,
+    **commission_sql.HANDLERS,
+    **withdrawals_sql.HANDLERS,
+}
 
 
 def enter(batch: Batch, events: Sequence[Event]) -> None:

@@ -21,11 +21,15 @@ from commerce.media_hook_sql import MediaHooks
 from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
+from commerce.payment_wechat import WechatPay
 from commerce.personal_sql import PersonalEvents
 from commerce.review_hook_sql import ReviewHooks
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
 from commerce.store_sql import Store
+from commerce.transfer import TransferProvider
+from commerce.transfer_sandbox import SandboxTransfers
+from commerce.transfer_wechat import WechatTransfers
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
 from gateway.audit import RoomAudit
@@ -155,6 +159,17 @@ class Traffic(NamedTuple):
         await self.people.close()
 
 
+def open_transfers(
+    settings: Settings, shop: Shop, secrets: Secrets, clock: Callable[[], int]
+) -> list[TransferProvider]:
+    """Who pays commission out: the accounts that have a transfer scene, and the sandbox where that is on."""
+    accounts = [one.account for one in shop.payments.all if isinstance(one, WechatPay)]
+    found: list[TransferProvider] = [
+        WechatTransfers(account, clock=clock) for account in accounts if account.transfer is not None
+    ]
+    return [*found, SandboxTransfers(secrets.key("sandbox"))] if settings.sandbox_payments else found
+
+
 async def open_traffic(
     settings: Settings, store: Store, touches: TouchLog, shop: Shop, secrets: Secrets, clock: Callable[[], int]
 ) -> Traffic:
@@ -165,7 +180,13 @@ async def open_traffic(
         attribution,
         People(store, touches, clock=clock),
         identities,
-        Distribution(store, shop.ledger, attribution.binder, clock=clock),
+        Distribution(
+            store,
+            shop.ledger,
+            attribution.binder,
+            clock=clock,
+            transfers=open_transfers(settings, shop, secrets, clock),
+        ),
         WechatApi(settings.wechat_api, clock=clock),
     )
 

@@ -45,6 +45,8 @@ KINDS: Mapping[str, Account] = {
     # The shop's side.
     "commission_cost": Account("fen", bounded=False),
     "commission_paid": Account("fen", bounded=False),
+    # Withheld of commission and owed to the tax office.
+    "commission_tax": Account("fen", bounded=False),
     "budget_source": Account("fen", bounded=False),
     "coupon_cost": Account("fen", bounded=False),
     "points_issued": Account("points", bounded=False),

@@ -14,6 +14,7 @@ import commerce.tables_aftersale
 import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
+import commerce.tables_moments
 import commerce.tables_people
 import commerce.tables_traffic
 from commerce.errors import StoreError
@@ -29,6 +30,7 @@ assert commerce.tables_identity
 assert commerce.tables_traffic
 assert commerce.tables_accounts
 assert commerce.tables_members
+assert commerce.tables_moments
 
 
 @pytest.mark.parametrize(
