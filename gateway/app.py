@@ -74,6 +74,7 @@ from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
+from gateway.routes_privacy import privacy_operations
 from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
@@ -264,6 +265,7 @@ class Application:
         services.sender.start()
         self.bills.start()
         services.distribution.start()
+        services.privacy.start()
         await services.media_events.start()
         services.room_events.start()
         services.room_figures.start()
@@ -308,6 +310,7 @@ class Application:
             services.sender.close,
             self.bills.close,
             services.distribution.close,
+            services.privacy.close,
             *self._shutters,
         ):
             try:
@@ -342,6 +345,7 @@ def _operations(
         *people_operations(services, desk, addresses),
         *code_operations(services, addresses),
         *identity_operations(services),
+        *privacy_operations(services),
         *distribution_operations(services),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),

@@ -16,6 +16,7 @@ from commerce.bans_sql import Bans
 from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
+from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
 from commerce.payment import PaymentProvider
@@ -149,6 +150,7 @@ class Traffic(NamedTuple):
     attribution: Attribution
     people: People
     identities: Identities
+    privacy: Privacy
     distribution: Distribution
     wechat: WechatApi
 
@@ -173,13 +175,15 @@ def open_transfers(
 async def open_traffic(
     settings: Settings, store: Store, touches: TouchLog, shop: Shop, secrets: Secrets, clock: Callable[[], int]
 ) -> Traffic:
-    identities = Identities(store, shop.ledger, shop.aliases, Vault(secrets.key("people")), clock=clock)
+    vault = Vault(secrets.key("people"))
+    identities = Identities(store, shop.ledger, shop.aliases, vault, clock=clock)
     await identities.follow()
     attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
     return Traffic(
         attribution,
         People(store, touches, clock=clock),
         identities,
+        Privacy(store, shop.ledger, vault, clock=clock),
         Distribution(
             store,
             shop.ledger,

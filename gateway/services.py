@@ -10,6 +10,7 @@ from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
 from commerce.distribution import Distribution
 from commerce.identity.people import People
+from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
 from commerce.shop import Shop
@@ -48,6 +49,7 @@ class Services:
     attribution: Attribution
     people: People
     identities: Identities
+    privacy: Privacy
     distribution: Distribution
     wechat: WechatApi
     directory: Directory

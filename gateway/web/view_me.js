@@ -5,6 +5,7 @@ import { h, put, sheet, toast } from "./dom.js";
 import { explain, money, t, when } from "./i18n.js";
 import { price, worthTag } from "./view_cards.js";
 import { earnings } from "./view_earn.js";
+import { privacy } from "./view_privacy.js";
 import { walletCard } from "./view_wallet.js";
 
 /**
@@ -51,6 +52,7 @@ export async function openMine({ api, pay }) {
       h("h3", {}, t("me.coupons")),
       coupons.length ? coupons.map(couponRow) : h("p.empty", {}, t("me.noCoupons")),
       earnings(api),
+      privacy(api),
     );
   }
 

@@ -1,4 +1,4 @@
-"""Transfers of withdrawals by providers, and the tax that is withheld of them."""
+"""Transfers of withdrawals with the tax withheld of them; children's records, erasures that wait, WeChat's events."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,33 @@ depends_on: str | None = None
 def upgrade() -> None:
     """Make the columns and tables."""
     _withdrawals()
+    _privacy()
+
+
+def _privacy() -> None:
+    op.create_table(
+        "minor",
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("sealed", sa.Text(), nullable=False),
+        sa.Column("agreed", sa.Boolean(), nullable=False),
+        sa.Column("by", sa.Text(), nullable=False),
+        sa.Column("since_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["merchant"], ["merchant.id"], name=op.f("fk_minor_merchant_merchant")),
+        sa.ForeignKeyConstraint(["person"], ["person.id"], name=op.f("fk_minor_person_person")),
+        sa.PrimaryKeyConstraint("person", name=op.f("pk_minor")),
+    )
+    op.create_table(
+        "erasure_due",
+        sa.Column("person", sa.Text(), nullable=False),
+        sa.Column("merchant", sa.Text(), nullable=False),
+        sa.Column("asked_ms", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["merchant"], ["merchant.id"], name=op.f("fk_erasure_due_merchant_merchant")),
+        sa.ForeignKeyConstraint(["person"], ["person.id"], name=op.f("fk_erasure_due_person_person")),
+        sa.PrimaryKeyConstraint("person", name=op.f("pk_erasure_due")),
+    )
+    op.add_column("wechat_app", sa.Column("sealed_callback", sa.Text(), server_default=sa.text("''"), nullable=False))
 
 
 def _withdrawals() -> None:
