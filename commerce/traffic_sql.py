@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.exc import DataError, IntegrityError
 
-from commerce import commission_sql, withdrawals_sql
+from commerce import commission_sql, pos_sql, withdrawals_sql
 from commerce.attribution import bindings_sql
 from commerce.errors import CommerceError
 from commerce.events import Event, OrderCancelled, OrderCreated, OrderPaid, OrderRefunded
@@ -21,6 +21,7 @@ HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
     **privacy_sql.HANDLERS,
     **commission_sql.HANDLERS,
     **withdrawals_sql.HANDLERS,
+    **pos_sql.HANDLERS,
 }
 
 

@@ -74,6 +74,7 @@ from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
+from gateway.routes_pos import pos_operations
 from gateway.routes_privacy import privacy_operations
 from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
@@ -346,6 +347,7 @@ def _operations(
         *code_operations(services, addresses),
         *identity_operations(services),
         *privacy_operations(services),
+        *pos_operations(services),
         *distribution_operations(services),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),

@@ -24,6 +24,7 @@ from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
 from commerce.payment_wechat import WechatPay
 from commerce.personal_sql import PersonalEvents
+from commerce.pos import Pos
 from commerce.review_hook_sql import ReviewHooks
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
@@ -151,6 +152,7 @@ class Traffic(NamedTuple):
     people: People
     identities: Identities
     privacy: Privacy
+    pos: Pos
     distribution: Distribution
     wechat: WechatApi
 
@@ -184,6 +186,7 @@ async def open_traffic(
         People(store, touches, clock=clock),
         identities,
         Privacy(store, shop.ledger, vault, clock=clock),
+        Pos(store, shop.ledger, vault, secret=secrets.key("pos"), clock=clock),
         Distribution(
             store,
             shop.ledger,

@@ -13,6 +13,7 @@ from commerce.identity.people import People
 from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
+from commerce.pos import Pos
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
@@ -50,6 +51,7 @@ class Services:
     people: People
     identities: Identities
     privacy: Privacy
+    pos: Pos
     distribution: Distribution
     wechat: WechatApi
     directory: Directory

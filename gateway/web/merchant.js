@@ -7,6 +7,7 @@ import { doer, field, onSend } from "./forms.js";
 import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
+import { drawStores, fillStores } from "./merchant_stores.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
 import { programForm } from "./merchant_program.js";
@@ -60,15 +61,18 @@ async function load() {
 /** Customers and distribution are for the role `merchant` alone; others do not see the panels. */
 async function drawOwners() {
   try {
-    if (!state.filled) await fillDistribution(api);
+    if (!state.filled) {
+      await fillDistribution(api);
+      fillStores(api);
+    }
   } catch (error) {
     if (error.status !== 403) throw error;
     return;
   }
   if (!state.filled) fillImport(api, $("import-form"));
   state.filled = true;
-  $("people-panel").hidden = $("dist-panel").hidden = false;
-  await Promise.all([drawPeople(api), drawDistribution(api)]);
+  $("people-panel").hidden = $("dist-panel").hidden = $("stores-panel").hidden = false;
+  await Promise.all([drawPeople(api), drawDistribution(api), drawStores(api)]);
 }
 
 async function open() {

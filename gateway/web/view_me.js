@@ -6,6 +6,7 @@ import { explain, money, t, when } from "./i18n.js";
 import { price, worthTag } from "./view_cards.js";
 import { earnings } from "./view_earn.js";
 import { privacy } from "./view_privacy.js";
+import { memberCode } from "./view_stores.js";
 import { walletCard } from "./view_wallet.js";
 
 /**
@@ -51,6 +52,7 @@ export async function openMine({ api, pay }) {
       orders.length ? orders.map((order) => orderRow(order, payNow, cancel)) : h("p.empty", {}, t("me.noOrders")),
       h("h3", {}, t("me.coupons")),
       coupons.length ? coupons.map(couponRow) : h("p.empty", {}, t("me.noCoupons")),
+      memberCode(api),
       earnings(api),
       privacy(api),
     );

@@ -16,6 +16,7 @@ import commerce.tables_ledger
 import commerce.tables_members
 import commerce.tables_moments
 import commerce.tables_people
+import commerce.tables_pos
 import commerce.tables_traffic
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, sqlite_engine
@@ -31,6 +32,7 @@ assert commerce.tables_traffic
 assert commerce.tables_accounts
 assert commerce.tables_members
 assert commerce.tables_moments
+assert commerce.tables_pos
 
 
 @pytest.mark.parametrize(

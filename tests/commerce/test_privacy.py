@@ -110,7 +110,7 @@ async def test_a_revocation_at_wechat_forgets_what_it_names_and_takes_consent_ba
     found = await rights.identities.person(MERCHANT, other)
     assert (found["name"], found["phone"]) == ("", None)
     log = await rights.identities.privacy_log(MERCHANT, other, None, 50)
-    assert log[0]["action"] == "forget" and log[0]["by"] == "wechat"
+    assert ("forget", "wechat") in {(row["action"], row["by"]) for row in log}
 
 
 async def test_a_closed_account_is_erased_when_its_last_order_has_ended(rights: Rights) -> None:
@@ -169,7 +169,7 @@ async def test_a_childs_guardian_is_kept_apart_and_nothing_is_sorted_or_sent(rig
     guardian = await rights.privacy.minor(MERCHANT, person, "boss")
     assert guardian is not None and guardian["phone"] == "+8613700137000"
     log = await rights.identities.privacy_log(MERCHANT, person, None, 50)
-    assert log[0]["action"] == "guardian"
+    assert "guardian" in {row["action"] for row in log}
     await rights.privacy.grown(MERCHANT, person, "boss")
     await rights.privacy.refuse_of_minors(person, "marketing")
     with pytest.raises(NotFound):

@@ -1,4 +1,4 @@
-"""Transfers of withdrawals with the tax withheld of them; children's records, erasures that wait, WeChat's events."""
+"""Transfers of withdrawals and their tax; children's records, erasures that wait, WeChat's events; tills."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,6 +13,77 @@ def upgrade() -> None:
     """Make the columns and tables."""
     _withdrawals()
     _privacy()
+    _pos()
+
+
+def _pos() -> None:
+    op.create_table(
+        "outlet",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("address", sa.String(length=300), nullable=False),
+        sa.Column("phone", sa.String(length=21), server_default=sa.text("''"), nullable=False),
+        sa.Column("lat_e6", sa.Integer(), nullable=False),
+        sa.Column("lng_e6", sa.Integer(), nullable=False),
+        sa.Column("pickup", sa.Boolean(), nullable=False),
+        sa.Column("key_digest", sa.String(length=64), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("closed_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "lat_e6 BETWEEN -90000000 AND 90000000 AND lng_e6 BETWEEN -180000000 AND 180000000",
+            name=op.f("ck_outlet_place"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outlet")),
+    )
+    op.create_index("ix_outlet_merchant", "outlet", ["merchant", "id"], unique=False)
+    op.create_index("ux_outlet_key", "outlet", ["key_digest"], unique=True)
+    op.create_table(
+        "pos_code",
+        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("code", sa.String(length=16), nullable=False),
+        sa.Column("issuer", sa.String(length=64), nullable=False),
+        sa.Column("name", sa.String(length=60), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("closed_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("merchant", "code", name=op.f("pk_pos_code")),
+    )
+    op.create_table(
+        "pos_receipt",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("outlet", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.String(length=32), nullable=False),
+        sa.Column("person", sa.String(length=64), nullable=True),
+        sa.Column("seller", sa.String(length=64), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("refunded", sa.BigInteger(), nullable=False),
+        sa.Column("lines", sa.Text(), nullable=False),
+        sa.Column("sold_ms", sa.BigInteger(), nullable=False),
+        sa.Column("received_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("amount > 0 AND refunded >= 0 AND refunded <= amount", name=op.f("ck_pos_receipt_amount")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pos_receipt")),
+    )
+    op.create_index("ux_pos_receipt_number", "pos_receipt", ["outlet", "number"], unique=True)
+    op.create_index("ix_pos_receipt_person", "pos_receipt", ["merchant", "person", "id"], unique=False)
+    op.create_index("ix_pos_receipt_sold", "pos_receipt", ["merchant", "sold_ms"], unique=False)
+    op.create_table(
+        "pos_refund",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("merchant", sa.String(length=64), nullable=False),
+        sa.Column("outlet", sa.String(length=64), nullable=False),
+        sa.Column("number", sa.String(length=64), nullable=False),
+        sa.Column("hash", sa.String(length=32), nullable=False),
+        sa.Column("receipt", sa.String(length=64), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("refunded_ms", sa.BigInteger(), nullable=False),
+        sa.Column("received_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_pos_refund_amount")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pos_refund")),
+    )
+    op.create_index("ux_pos_refund_number", "pos_refund", ["outlet", "number"], unique=True)
+    op.create_index("ix_pos_refund_receipt", "pos_refund", ["receipt"], unique=False)
 
 
 def _privacy() -> None:
