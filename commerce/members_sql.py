@@ -33,7 +33,7 @@ _MEMBER = text("SELECT * FROM member WHERE merchant = :merchant AND person = :pe
 _SPENT = text(
     "SELECT coalesce(sum(spent), 0) AS spent FROM (SELECT sum(amount - refunded) AS spent FROM orders"
     " WHERE merchant = :merchant AND person = :person AND kind = 'goods' AND status NOT IN ('pending', 'cancelled')"
-    " UNION ALL SELECT sum(amount - refunded) FROM pos_receipt WHERE merchant = :merchant AND person = :person) AS both"
+    " UNION ALL SELECT sum(amount - refunded) FROM pos_receipt WHERE merchant = :merchant AND person = :person) AS sold"
 )
 _SET_MEMBER = text(
     "INSERT INTO member (merchant, person, spent, tier, updated_ms) VALUES (:merchant, :person, :spent, :tier, :now)"
