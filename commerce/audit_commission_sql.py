@@ -55,6 +55,30 @@ COMMISSION = (
         " AND state = 'transferring'",
     ),
     Check(
+        "market: units given over left one side and came to the other, by a grant",
+        "SELECT count(*) AS grants, coalesce(sum(allotted), 0) AS units FROM market_grant",
+        "SELECT g.id, g.allotted, e.merchant, coalesce(sum(e.free), 0) AS units FROM market_grant AS g JOIN stock_entry"
+        " AS e ON e.kind = 'allotted' AND e.ref = g.id GROUP BY g.id, g.allotted, e.merchant, g.supplier, g.channel"
+        " HAVING sum(e.free) <> CASE e.merchant WHEN g.supplier THEN -g.allotted WHEN g.channel THEN g.allotted END"
+        " OR (e.merchant <> g.supplier AND e.merchant <> g.channel)"
+        " UNION ALL SELECT e.ref, 0, e.merchant, e.free FROM stock_entry AS e LEFT JOIN market_grant AS g"
+        " ON g.id = e.ref WHERE e.kind = 'allotted' AND g.id IS NULL",
+    ),
+    Check(
+        "market: both sides' books say the same, which is what was sold less what was settled",
+        "SELECT count(*) AS orders, coalesce(sum(owed), 0) AS owed FROM drop_order",
+        "SELECT * FROM (SELECT d.supplier, d.channel, d.booked - coalesce(s.settled, 0) AS due,"
+        " coalesce(a.balance, 0) AS owed, coalesce(b.balance, 0) AS claimed FROM (SELECT supplier, channel,"
+        " sum(booked) AS booked FROM drop_order GROUP BY supplier, channel) AS d LEFT JOIN (SELECT supplier, channel,"
+        " sum(amount) AS settled FROM market_settlement GROUP BY supplier, channel) AS s ON s.supplier = d.supplier"
+        " AND s.channel = d.channel LEFT JOIN account AS a ON a.merchant = d.channel AND a.owner = d.supplier"
+        " AND a.kind = 'supply_owed' LEFT JOIN account AS b ON b.merchant = d.supplier AND b.owner = d.channel"
+        " AND b.kind = 'supply_due') AS sums WHERE due <> owed OR due <> claimed"
+        " UNION ALL SELECT d.supplier, d.channel, d.owed, 0, 0 FROM drop_order AS d LEFT JOIN market_grant AS g"
+        " ON g.id = d.grant_id AND g.supplier = d.supplier AND g.channel = d.channel LEFT JOIN orders AS o"
+        " ON o.id = d.order_id AND o.merchant = d.channel WHERE g.id IS NULL OR o.id IS NULL",
+    ),
+    Check(
         "bindings: one active of a person and role, to somebody else",
         "SELECT count(*) AS bindings, coalesce(sum(CASE WHEN closed_ms IS NULL THEN 1 ELSE 0 END), 0) AS active"
         " FROM binding",

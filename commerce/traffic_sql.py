@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.exc import DataError, IntegrityError
 
-from commerce import commission_sql, pos_sql, withdrawals_sql
+from commerce import commission_sql, market_sql, pos_sql, withdrawals_sql
 from commerce.attribution import bindings_sql
 from commerce.errors import CommerceError
 from commerce.events import Event, OrderCancelled, OrderCreated, OrderPaid, OrderRefunded
@@ -22,6 +22,7 @@ HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
     **commission_sql.HANDLERS,
     **withdrawals_sql.HANDLERS,
     **pos_sql.HANDLERS,
+    **market_sql.HANDLERS,
 }
 
 
@@ -48,6 +49,9 @@ def _book(batch: Batch, event: OrderCreated | OrderPaid | OrderCancelled | Order
         return
     if isinstance(event, OrderPaid):
         bindings_sql.renew(batch.connection, event.merchant, order.person, event.now_ms)
+        market_sql.order_paid(batch, event.merchant, order)
+    elif isinstance(event, OrderRefunded):
+        market_sql.order_refunded(batch, order)
     if not ((order.decision or {}).get("credits") or {}).get("distributor"):
         return
     if isinstance(event, OrderPaid):

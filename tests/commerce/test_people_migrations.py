@@ -13,6 +13,7 @@ import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_identity
 import commerce.tables_ledger
+import commerce.tables_market
 import commerce.tables_members
 import commerce.tables_moments
 import commerce.tables_people
@@ -30,6 +31,7 @@ assert commerce.tables_aftersale
 assert commerce.tables_identity
 assert commerce.tables_traffic
 assert commerce.tables_accounts
+assert commerce.tables_market
 assert commerce.tables_members
 assert commerce.tables_moments
 assert commerce.tables_pos

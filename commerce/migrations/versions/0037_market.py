@@ -1,4 +1,4 @@
-"""Transfers of withdrawals and their tax; children's records, erasures that wait, WeChat's events; tills."""
+"""Transfers of withdrawals and their tax; children's records, erasures that wait, tills; the market."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,6 +14,7 @@ def upgrade() -> None:
     _withdrawals()
     _privacy()
     _pos()
+    _market()
 
 
 def _pos() -> None:
@@ -110,6 +111,101 @@ def _privacy() -> None:
         sa.PrimaryKeyConstraint("person", name=op.f("pk_erasure_due")),
     )
     op.add_column("wechat_app", sa.Column("sealed_callback", sa.Text(), server_default=sa.text("''"), nullable=False))
+
+
+def _market() -> None:
+    op.create_table(
+        "market_offer",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("supplier", sa.String(length=64), nullable=False),
+        sa.Column("sku", sa.String(length=64), nullable=False),
+        sa.Column("supply_price", sa.BigInteger(), nullable=False),
+        sa.Column("least_price", sa.BigInteger(), nullable=False),
+        sa.Column("note", sa.String(length=200), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("closed_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("supply_price > 0 AND least_price >= supply_price", name=op.f("ck_market_offer_price")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_market_offer")),
+    )
+    op.create_index("ix_market_offer_supplier", "market_offer", ["supplier", "id"], unique=False)
+    op.create_table(
+        "market_grant",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("offer", sa.String(length=64), nullable=False),
+        sa.Column("supplier", sa.String(length=64), nullable=False),
+        sa.Column("channel", sa.String(length=64), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("sku", sa.String(length=64), nullable=False),
+        sa.Column("supply_price", sa.BigInteger(), nullable=False),
+        sa.Column("least_price", sa.BigInteger(), nullable=False),
+        sa.Column("listed_product", sa.String(length=64), nullable=True),
+        sa.Column("listed_sku", sa.String(length=64), nullable=True),
+        sa.Column("allotted", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("applied_ms", sa.BigInteger(), nullable=False),
+        sa.Column("decided_ms", sa.BigInteger(), nullable=True),
+        sa.Column("decided_by", sa.String(length=64), nullable=True),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.CheckConstraint("state IN ('applied', 'granted', 'refused', 'revoked')", name=op.f("ck_market_grant_state")),
+        sa.CheckConstraint("supplier <> channel", name=op.f("ck_market_grant_two")),
+        sa.CheckConstraint("allotted >= 0", name=op.f("ck_market_grant_allotted")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_market_grant")),
+    )
+    op.create_index(
+        "ux_market_grant_open",
+        "market_grant",
+        ["offer", "channel"],
+        unique=True,
+        sqlite_where=sa.text("state IN ('applied', 'granted')"),
+        postgresql_where=sa.text("state IN ('applied', 'granted')"),
+    )
+    op.create_index("ix_market_grant_supplier", "market_grant", ["supplier", "id"], unique=False)
+    op.create_index("ix_market_grant_channel", "market_grant", ["channel", "id"], unique=False)
+    op.create_index("ux_market_grant_sku", "market_grant", ["listed_sku"], unique=True)
+    op.create_table(
+        "drop_order",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("grant_id", sa.String(length=64), nullable=False),
+        sa.Column("supplier", sa.String(length=64), nullable=False),
+        sa.Column("channel", sa.String(length=64), nullable=False),
+        sa.Column("order_id", sa.String(length=64), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("supply", sa.BigInteger(), nullable=False),
+        sa.Column("owed", sa.BigInteger(), nullable=False),
+        sa.Column("booked", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("carrier", sa.String(length=40), server_default=sa.text("''"), nullable=False),
+        sa.Column("number", sa.String(length=64), server_default=sa.text("''"), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("sent_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("state IN ('open', 'sent', 'cancelled')", name=op.f("ck_drop_order_state")),
+        sa.CheckConstraint("owed >= 0 AND owed <= supply", name=op.f("ck_drop_order_owed")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_drop_order")),
+    )
+    op.create_index("ux_drop_order_line", "drop_order", ["order_id", "n"], unique=True)
+    op.create_index("ix_drop_order_supplier", "drop_order", ["supplier", "id"], unique=False)
+    op.create_index("ix_drop_order_channel", "drop_order", ["channel", "id"], unique=False)
+    op.create_index(
+        "ix_drop_order_unbooked",
+        "drop_order",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("booked <> owed"),
+        postgresql_where=sa.text("booked <> owed"),
+    )
+    op.create_table(
+        "market_settlement",
+        sa.Column("id", sa.String(length=64), nullable=False),
+        sa.Column("supplier", sa.String(length=64), nullable=False),
+        sa.Column("channel", sa.String(length=64), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.String(length=64), nullable=False),
+        sa.Column("by", sa.String(length=64), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_market_settlement_amount")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_market_settlement")),
+    )
+    op.create_index("ux_market_settlement_number", "market_settlement", ["supplier", "channel", "number"], unique=True)
 
 
 def _withdrawals() -> None:
