@@ -21,6 +21,7 @@ from chat.message import JoinRequest, parse_since
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
+from commerce.market import Market
 from commerce.personal_sql import PersonalEvents
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
@@ -69,6 +70,7 @@ from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
+from gateway.routes_market import market_operations
 from gateway.routes_members import coupon_operations, goods_operations, member_operations
 from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
@@ -267,6 +269,7 @@ class Application:
         self.bills.start()
         services.distribution.start()
         services.privacy.start()
+        services.market.start()
         await services.media_events.start()
         services.room_events.start()
         services.room_figures.start()
@@ -312,6 +315,7 @@ class Application:
             self.bills.close,
             services.distribution.close,
             services.privacy.close,
+            services.market.close,
             *self._shutters,
         ):
             try:
@@ -348,6 +352,7 @@ def _operations(
         *identity_operations(services),
         *privacy_operations(services),
         *pos_operations(services),
+        *market_operations(services),
         *distribution_operations(services),
         *show_operations(services.media, services.rooms, desk),
         *access_operations(services, streaming, addresses),
@@ -434,6 +439,7 @@ async def open_application(
         catalogue=catalogue,
         shop=shop,
         **traffic._asdict(),
+        market=Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         directory=directory,
         hub=hub,
         desk=desk,

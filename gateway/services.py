@@ -12,6 +12,7 @@ from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
+from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.pos import Pos
 from commerce.shop import Shop
@@ -52,6 +53,7 @@ class Services:
     identities: Identities
     privacy: Privacy
     pos: Pos
+    market: Market
     distribution: Distribution
     wechat: WechatApi
     directory: Directory

@@ -7,6 +7,7 @@ import { doer, field, onSend } from "./forms.js";
 import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
+import { drawMarket, fillMarket } from "./merchant_market.js";
 import { drawStores, fillStores } from "./merchant_stores.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
@@ -64,6 +65,7 @@ async function drawOwners() {
     if (!state.filled) {
       await fillDistribution(api);
       fillStores(api);
+      fillMarket(api);
     }
   } catch (error) {
     if (error.status !== 403) throw error;
@@ -72,7 +74,8 @@ async function drawOwners() {
   if (!state.filled) fillImport(api, $("import-form"));
   state.filled = true;
   $("people-panel").hidden = $("dist-panel").hidden = $("stores-panel").hidden = false;
-  await Promise.all([drawPeople(api), drawDistribution(api), drawStores(api)]);
+  $("market-panel").hidden = false;
+  await Promise.all([drawPeople(api), drawDistribution(api), drawStores(api), drawMarket(api)]);
 }
 
 async function open() {
