@@ -12,8 +12,8 @@ _BY_PERSON = (
 )
 _PAID = (
     "SELECT merchant, person, sum(CASE WHEN state = 'paid' THEN amount ELSE 0 END) AS paid,"
-    " sum(CASE WHEN state IN ('requested', 'approved') THEN amount ELSE 0 END) AS leaving FROM withdrawal"
-    " GROUP BY merchant, person"
+    " sum(CASE WHEN state IN ('requested', 'approved', 'transferring') THEN amount ELSE 0 END) AS leaving"
+    " FROM withdrawal GROUP BY merchant, person"
 )
 _ON = "coalesce(sum(CASE WHEN a.kind = 'commission_{0}' THEN a.balance END), 0)"
 
@@ -38,6 +38,45 @@ COMMISSION = (
         " HAVING sum(c.amount) > o.amount"
         " OR (o.status IN ('cancelled', 'refunded') AND sum(c.amount - c.reversed) <> 0)"
         " OR (o.status = 'pending' AND max(CASE WHEN c.state <> 'pending' THEN 1 ELSE 0 END) = 1)",
+    ),
+    Check(
+        "withdrawals: what was paid and withheld is on the shop's accounts, and every transfer has one who makes it",
+        "SELECT count(*) AS withdrawals,"
+        " coalesce(sum(CASE WHEN state = 'paid' THEN amount - tax ELSE 0 END), 0) AS paid,"
+        " coalesce(sum(CASE WHEN state = 'paid' THEN tax ELSE 0 END), 0) AS tax,"
+        " coalesce(sum(CASE WHEN state = 'transferring' THEN 1 ELSE 0 END), 0) AS under_way FROM withdrawal",
+        f"SELECT s.merchant, s.paid, s.tax, {_ON.format('paid')} AS on_paid, {_ON.format('tax')} AS on_tax FROM"
+        " (SELECT merchant, sum(CASE WHEN state = 'paid' THEN amount - tax ELSE 0 END) AS paid,"
+        " sum(CASE WHEN state = 'paid' THEN tax ELSE 0 END) AS tax FROM withdrawal GROUP BY merchant) AS s"
+        " LEFT JOIN account AS a ON a.merchant = s.merchant AND a.owner = ''"
+        " GROUP BY s.merchant, s.paid, s.tax"
+        f" HAVING s.paid <> {_ON.format('paid')} OR s.tax <> {_ON.format('tax')}"
+        " UNION ALL SELECT merchant, amount, tax, 0, 0 FROM withdrawal WHERE approved_ms IS NULL"
+        " AND state = 'transferring'",
+    ),
+    Check(
+        "market: units given over left one side and came to the other, by a grant",
+        "SELECT count(*) AS grants, coalesce(sum(allotted), 0) AS units FROM market_grant",
+        "SELECT g.id, g.allotted, e.merchant, coalesce(sum(e.free), 0) AS units FROM market_grant AS g JOIN stock_entry"
+        " AS e ON e.kind = 'allotted' AND e.ref = g.id GROUP BY g.id, g.allotted, e.merchant, g.supplier, g.channel"
+        " HAVING sum(e.free) <> CASE e.merchant WHEN g.supplier THEN -g.allotted WHEN g.channel THEN g.allotted END"
+        " OR (e.merchant <> g.supplier AND e.merchant <> g.channel)"
+        " UNION ALL SELECT e.ref, 0, e.merchant, e.free FROM stock_entry AS e LEFT JOIN market_grant AS g"
+        " ON g.id = e.ref WHERE e.kind = 'allotted' AND g.id IS NULL",
+    ),
+    Check(
+        "market: both sides' books say the same, which is what was sold less what was settled",
+        "SELECT count(*) AS orders, coalesce(sum(owed), 0) AS owed FROM drop_order",
+        "SELECT * FROM (SELECT d.supplier, d.channel, d.booked - coalesce(s.settled, 0) AS due,"
+        " coalesce(a.balance, 0) AS owed, coalesce(b.balance, 0) AS claimed FROM (SELECT supplier, channel,"
+        " sum(booked) AS booked FROM drop_order GROUP BY supplier, channel) AS d LEFT JOIN (SELECT supplier, channel,"
+        " sum(amount) AS settled FROM market_settlement GROUP BY supplier, channel) AS s ON s.supplier = d.supplier"
+        " AND s.channel = d.channel LEFT JOIN account AS a ON a.merchant = d.channel AND a.owner = d.supplier"
+        " AND a.kind = 'supply_owed' LEFT JOIN account AS b ON b.merchant = d.supplier AND b.owner = d.channel"
+        " AND b.kind = 'supply_due') AS sums WHERE due <> owed OR due <> claimed"
+        " UNION ALL SELECT d.supplier, d.channel, d.owed, 0, 0 FROM drop_order AS d LEFT JOIN market_grant AS g"
+        " ON g.id = d.grant_id AND g.supplier = d.supplier AND g.channel = d.channel LEFT JOIN orders AS o"
+        " ON o.id = d.order_id AND o.merchant = d.channel WHERE g.id IS NULL OR o.id IS NULL",
     ),
     Check(
         "bindings: one active of a person and role, to somebody else",

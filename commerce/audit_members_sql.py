@@ -91,9 +91,21 @@ MEMBERS = (
         "members: what they have spent is what their orders say",
         "SELECT count(*) AS members FROM member",
         "SELECT m.merchant, m.person, m.spent, coalesce(o.spent, 0) AS of_orders FROM member AS m LEFT JOIN"
-        " (SELECT merchant, person, sum(amount - refunded) AS spent FROM orders WHERE kind = 'goods'"
-        f" AND status NOT IN {_UNPAID} GROUP BY merchant, person) AS o ON o.merchant = m.merchant"
+        " (SELECT merchant, person, sum(spent) AS spent FROM (SELECT merchant, person, amount - refunded AS spent"
+        f" FROM orders WHERE kind = 'goods' AND status NOT IN {_UNPAID} UNION ALL SELECT merchant, person,"
+        " amount - refunded FROM pos_receipt WHERE person IS NOT NULL) AS sold"
+        " GROUP BY merchant, person) AS o ON o.merchant = m.merchant"
         " AND o.person = m.person WHERE m.spent <> coalesce(o.spent, 0)",
+    ),
+    Check(
+        "tills: what was refunded is what the refunds say, of receipts of that store",
+        "SELECT count(*) AS receipts, coalesce(sum(amount), 0) AS amount, coalesce(sum(refunded), 0) AS refunded"
+        " FROM pos_receipt",
+        "SELECT r.id, r.refunded, coalesce(f.amount, 0) AS of_refunds FROM pos_receipt AS r LEFT JOIN (SELECT receipt,"
+        " outlet, sum(amount) AS amount FROM pos_refund GROUP BY receipt, outlet) AS f ON f.receipt = r.id"
+        " AND f.outlet = r.outlet WHERE r.refunded <> coalesce(f.amount, 0)"
+        " UNION ALL SELECT r.id, 0, 0 FROM pos_receipt AS r JOIN outlet AS o ON o.id = r.outlet"
+        " WHERE o.merchant <> r.merchant",
     ),
     Check(
         "payment gifts: of a payment that was settled for that order",

@@ -3,7 +3,8 @@
 order made     shop's cost ─▶ pending        order paid     pending ─▶ frozen (until the refund window is over)
 cancelled      pending ─▶ shop's cost        window over    frozen ─▶ available, unless it is held
 refunded       pending, frozen or available ─▶ shop's cost, in proportion; available may fall below 0 (carried)
-withdrawn      available ─▶ withdrawing ─▶ paid, or back
+
+What is taken out of ``available`` is in withdrawals_sql.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,9 +13,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, text
 
-from commerce.accounts_sql import balance, move
+from commerce.accounts_sql import move
 from commerce.attribution import bindings_sql
-from commerce.commissions import Cleared, ClearHold, DecideWithdrawal, Release, Released, Withdraw, WithdrawalView
+from commerce.commissions import Cleared, ClearHold, Release, Released
 from commerce.domain.accounts import SHOP, Leg
 from commerce.domain.commission import Rate, SoldLine, Terms, earnings, kept, refunded_lines
 from commerce.errors import NotFound, Refused
@@ -61,18 +62,6 @@ _REFUNDS = text(
 _DELIVERIES = text(
     "SELECT delivery FROM orders WHERE merchant = :merchant AND person = :person AND delivery IS NOT NULL"
     " ORDER BY id DESC LIMIT :limit"
-)
-_WITHDRAW = text(
-    "INSERT INTO withdrawal (id, merchant, person, amount, state, created_ms, reason)"
-    " VALUES (:id, :merchant, :person, :amount, 'requested', :now, '')"
-)
-_OPEN_WITHDRAWAL = text(
-    "SELECT id FROM withdrawal WHERE merchant = :merchant AND person = :person AND state IN ('requested', 'approved')"
-)
-_WITHDRAWAL = text("SELECT * FROM withdrawal WHERE id = :id AND merchant = :merchant")
-_DECIDE = text(
-    "UPDATE withdrawal SET state = :state, decided_ms = :now, decided_by = :by, number = :number, reason = :reason"
-    " WHERE id = :id"
 )
 
 
@@ -167,7 +156,9 @@ def freeze(batch: Batch, merchant: str, view: OrderView, paid_ms: int) -> None:
     for row in rows:
         if row.state == "pending":
             batch.run(_FREEZE, id=row.id, release_ms=release_ms)
-            legs += _legs(row.person, "commission_pending", row.person, "commission_frozen", row.amount - row.reversed)
+            legs += between(
+                row.person, "commission_pending", row.person, "commission_frozen", row.amount - row.reversed
+            )
     if legs:
         move(batch, merchant, "frozen", order, legs)
 
@@ -188,12 +179,13 @@ def _reverse(
         # Goodwill is shared anew with each refund: what was taken back once stays so.
         total = max(row.reversed, reversed_of(row))
         batch.run(_STATE, id=row.id, state=state or row.state, reversed=total)
-        legs += _legs(row.person, f"commission_{row.state}", SHOP, "commission_cost", total - row.reversed)
+        legs += between(row.person, f"commission_{row.state}", SHOP, "commission_cost", total - row.reversed)
     if legs:
         move(batch, merchant, "reversed", order, legs)
 
 
-def _legs(of: str, kind: str, to: str, to_kind: str, amount: int) -> list[Leg]:
+def between(of: str, kind: str, to: str, to_kind: str, amount: int) -> list[Leg]:
+    """Legs of a transfer from one account to another; none of nothing."""
     return [Leg(of, kind, -amount), Leg(to, to_kind, amount)] if amount else []
 
 
@@ -203,7 +195,7 @@ def release(batch: Batch, command: Release) -> Released:
     for row in rows:
         batch.run(_STATE, id=row.id, state="available", reversed=row.reversed)
         amount = row.amount - row.reversed
-        legs = _legs(row.person, "commission_frozen", row.person, "commission_available", amount)
+        legs = between(row.person, "commission_frozen", row.person, "commission_available", amount)
         if legs:
             move(batch, row.merchant, "released", row.order_id, legs)
     return Released(len(rows), len(rows) == RELEASE_MAX)
@@ -219,70 +211,4 @@ def clear_hold(batch: Batch, command: ClearHold) -> Cleared:
     return Cleared(batch.run(_CLEAR, order=row.order_id).rowcount)
 
 
-def withdraw(batch: Batch, command: Withdraw) -> WithdrawalView:
-    """Ask for money. Raises Refused (limit, already, insufficient); a key that came before gives its withdrawal."""
-    merchant, person = command.merchant, command.person
-    stored = batch.replay(merchant, person, "withdraw", command.key, command.hash)
-    if stored is not None:
-        return _view(batch.run(_WITHDRAWAL, id=stored, merchant=merchant).one())
-    if bindings_sql.distributor(batch.connection, merchant, person) is None:
-        raise NotFound("no such distributor")
-    least = bindings_sql.terms(batch.connection, merchant).withdraw_min
-    if command.amount < least:
-        raise Refused("limit", f"at least {least} 分 are withdrawn at a time")
-    if batch.run(_OPEN_WITHDRAWAL, merchant=merchant, person=person).first() is not None:
-        raise Refused("already", "a withdrawal is under way")
-    if balance(batch.connection, merchant, person, "commission_available") < command.amount:
-        raise Refused("insufficient", "there is not that much available")
-    identifier = batch.mint()
-    batch.run(_WITHDRAW, id=identifier, merchant=merchant, person=person, amount=command.amount, now=batch.now_ms)
-    legs = _legs(person, "commission_available", person, "commission_leaving", command.amount)
-    move(batch, merchant, "withdrawing", identifier, legs)
-    batch.remember(merchant, person, "withdraw", command.key, command.hash, identifier)
-    return _view(batch.run(_WITHDRAWAL, id=identifier, merchant=merchant).one())
-
-
-_STEPS = {"requested": ("approved", "rejected"), "approved": ("paid", "rejected")}
-
-
-def decide_withdrawal(batch: Batch, command: DecideWithdrawal) -> WithdrawalView:
-    """Approve, reject, or say that the transfer was made. Raises NotFound, Refused (already)."""
-    row = batch.one(_WITHDRAWAL, id=command.withdrawal, merchant=command.merchant)
-    if row is None:
-        raise NotFound("no such withdrawal")
-    if command.decision not in _STEPS.get(row.state, ()):
-        raise Refused("already", f"the withdrawal is {row.state}")
-    batch.run(
-        _DECIDE,
-        id=row.id,
-        state=command.decision,
-        by=command.by,
-        number=command.number or row.number,
-        reason=command.reason,
-        now=batch.now_ms,
-    )
-    if command.decision in ("paid", "rejected"):
-        back = command.decision == "rejected"
-        to, kind = (row.person, "commission_available") if back else (SHOP, "commission_paid")
-        move(
-            batch,
-            row.merchant,
-            command.decision,
-            row.id,
-            _legs(row.person, "commission_leaving", to, kind, row.amount),
-        )
-    return _view(batch.run(_WITHDRAWAL, id=row.id, merchant=command.merchant).one())
-
-
-def _view(row: Row[Any]) -> WithdrawalView:
-    return WithdrawalView(
-        row.id, row.person, row.amount, row.state, row.created_ms, row.decided_ms, row.number, row.reason
-    )
-
-
-HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
-    Release: release,
-    ClearHold: clear_hold,
-    Withdraw: withdraw,
-    DecideWithdrawal: decide_withdrawal,
-}
+HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {Release: release, ClearHold: clear_hold}

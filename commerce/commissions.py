@@ -56,8 +56,39 @@ class DecideWithdrawal:
 
 
 @dataclass(frozen=True, slots=True)
+class StartTransfer:
+    """Pay an approved withdrawal through ``provider``; ``payee`` is the person there."""
+
+    merchant: str
+    withdrawal: str
+    by: str
+    provider: str
+    payee: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettleTransfer:
+    """What a provider says of a transfer: ``kind`` is open, waiting, paid or failed; ``amount`` 分 it moves.
+
+    ``confirm`` is what the person's client needs to take the money, while it waits for that.
+    """
+
+    merchant: str
+    withdrawal: str
+    provider: str
+    kind: str
+    amount: int
+    number: str = ""
+    reason: str = ""
+    confirm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class WithdrawalView:
-    """A withdrawal: ``state`` is requested, approved, paid or rejected."""
+    """A withdrawal of ``amount`` 分, of which ``tax`` is kept back for the tax office and the rest is paid.
+
+    ``state`` is requested, approved, transferring, paid, rejected or failed (the last two gave the money back).
+    """
 
     withdrawal: str
     person: str
@@ -67,3 +98,5 @@ class WithdrawalView:
     decided: int | None
     number: str | None
     reason: str
+    tax: int = 0
+    provider: str = ""

@@ -3,15 +3,16 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from commerce import catalogue_checks as check
-from commerce import distribution_sql
+from commerce import commission_statement_sql, distribution_sql
 from commerce.attribution import bindings_sql
 from commerce.attribution.binder import Binder
 from commerce.attribution.bindings_sql import Claim, HandedOver
 from commerce.attribution.links_sql import Transaction
+from commerce.commission_statement_sql import CommissionStatement
 from commerce.commissions import Cleared, ClearHold, DecideWithdrawal, Release, Released, Withdraw, WithdrawalView
 from commerce.domain.commission import BP, SCOPES, Rate, Terms, terms_of
 from commerce.domain.ids import ENTROPY_BYTES, new_ids
@@ -20,6 +21,8 @@ from commerce.errors import CommerceError, Invalid
 from commerce.identity.merge_sql import survivor
 from commerce.ledger import KEY_CHARACTERS_MAX, Ledger, fingerprint
 from commerce.store_sql import Store
+from commerce.transfer import TransferProvider
+from commerce.transfers import Transfers
 
 T = TypeVar("T")
 
@@ -32,13 +35,22 @@ TEXT_CHARACTERS_MAX = 200
 HAND_OVER_MAX = 5_000
 """Customers handed over in one transaction; more in the next call."""
 STATES = ("applied", "active", "disabled")
-WITHDRAWAL_DECISIONS = ("approved", "rejected", "paid")
+WITHDRAWAL_DECISIONS = ("approved", "rejected", "transfer", "paid")
 
 
 class Distribution:
     """Distribution of all merchants of one database; every method is scoped to one. ``clock``: Unix milliseconds."""
 
-    def __init__(self, store: Store, ledger: Ledger, binder: Binder, *, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        binder: Binder,
+        *,
+        clock: Callable[[], int],
+        transfers: Sequence[TransferProvider] = (),
+    ) -> None:
+        self.transfers = Transfers(store, ledger, transfers, clock=clock)
         self._store = store
         self._ledger = ledger
         self._binder = binder
@@ -52,10 +64,11 @@ class Distribution:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def close(self) -> None:
-        """Release no more."""
+        """Release no more; a transfer that is under way is asked about after the next start."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        await self.transfers.aclose()
 
     async def release(self) -> int:
         """Release what is due now; how many commissions."""
@@ -70,8 +83,9 @@ class Distribution:
             await asyncio.sleep(RELEASE_S)
             try:
                 await self.release()
+                await self.transfers.chase()
             except CommerceError as error:
-                log.warning("commission was not released and will be a minute later: %r", error)
+                log.warning("commission was not released or paid and will be a minute later: %r", error)
 
     # --- terms, distributors, rates --------------------------------------------------------------------------------
 
@@ -152,6 +166,12 @@ class Distribution:
         start = after or distribution_sql.FIRST_PAGE
         return await self._store.read(lambda db: distribution_sql.statement(db, merchant, person, start, limit))
 
+    async def days(self, merchant: str, person: str, since: str, until: str) -> CommissionStatement:
+        """All that moved on a distributor's accounts on some days. Raises NotFound, Invalid, Refused (limit)."""
+        return await self._store.read(
+            lambda db: commission_statement_sql.read(db, merchant, survivor(db, person), since, until)
+        )
+
     async def held(self, merchant: str) -> list[dict[str, Any]]:
         """Commission that waits for somebody to look at it."""
         return await self._store.read(lambda db: distribution_sql.held(db, merchant))
@@ -171,9 +191,14 @@ class Distribution:
     async def decide(
         self, merchant: str, withdrawal: str, decision: str, by: str, number: str, reason: str
     ) -> WithdrawalView:
-        """Approve, reject, or say that the transfer was made. Raises NotFound, Refused (already), Invalid."""
+        """Approve, reject, have it transferred, or say that the transfer was made by hand.
+
+        Raises NotFound, Refused (already, no_provider, no_payee, limit), Invalid.
+        """
         if decision not in WITHDRAWAL_DECISIONS:
             raise Invalid("decision is one of " + ", ".join(WITHDRAWAL_DECISIONS), field="decision")
+        if decision == "transfer":
+            return await self.transfers.start(merchant, withdrawal, by)
         if decision == "paid" and not number:
             raise Invalid("a paid withdrawal has the transfer's number", field="number")
         why, named = _text(reason, TEXT_CHARACTERS_MAX, "reason"), _text(number, 64, "number")

@@ -29,9 +29,11 @@ _SET_PROGRAM = text(
     " version = member_program.version + 1, staff = excluded.staff, updated_ms = excluded.updated_ms"
 )
 _MEMBER = text("SELECT * FROM member WHERE merchant = :merchant AND person = :person")
+# In rooms and in stores alike.
 _SPENT = text(
-    "SELECT coalesce(sum(amount - refunded), 0) AS spent FROM orders WHERE merchant = :merchant AND person = :person"
-    " AND kind = 'goods' AND status NOT IN ('pending', 'cancelled')"
+    "SELECT coalesce(sum(spent), 0) AS spent FROM (SELECT sum(amount - refunded) AS spent FROM orders"
+    " WHERE merchant = :merchant AND person = :person AND kind = 'goods' AND status NOT IN ('pending', 'cancelled')"
+    " UNION ALL SELECT sum(amount - refunded) FROM pos_receipt WHERE merchant = :merchant AND person = :person) AS sold"
 )
 _SET_MEMBER = text(
     "INSERT INTO member (merchant, person, spent, tier, updated_ms) VALUES (:merchant, :person, :spent, :tier, :now)"

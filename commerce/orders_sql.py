@@ -17,6 +17,7 @@ from commerce.events import OrderCancelled, OrderCreated, OrderView
 from commerce.holds_sql import Taking, expire_due, holds_of_order, release_holds, take_units
 from commerce.ledger import ORDER_HOLD_MS, CancelOrder, CreateOrder
 from commerce.ledger_batch_sql import Batch, as_rows
+from commerce.outlets_sql import picks_up
 from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
 from commerce.views_sql import order_view
 from commerce.wallet_sql import check_stored_room, purse_of
@@ -132,7 +133,7 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[Line], p
         entered_ms=command.entered_ms,
         now=batch.now_ms,
         expires_ms=expires_ms,
-        delivery=_delivery(command),
+        delivery=_delivery(batch, command),
         kind="stored" if stored else "goods",
         stored=price.stored,
         bonus=sum(line.bonus * line.priced.quantity for line in lines) if stored else bonus,
@@ -163,11 +164,15 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[Line], p
     )
 
 
-def _delivery(command: CreateOrder) -> str | None:
+def _delivery(batch: Batch, command: CreateOrder) -> str | None:
     """The delivery as it is stored; what is picked up gets a code that only the buyer is told."""
     if command.delivery is None:
         return None
     fields: dict[str, Any] = asdict(command.delivery)
+    if not fields["outlet"]:
+        del fields["outlet"]
+    elif not picks_up(batch.connection, command.merchant, fields["outlet"]):
+        raise NotFound("no such store to pick it up from", field="outlet")
     if command.delivery.method == "pickup":
         fields["code"] = f"{secrets.randbelow(10**PICKUP_CODE_DIGITS):0{PICKUP_CODE_DIGITS}}"
     return orjson.dumps(fields).decode()

@@ -75,6 +75,11 @@ class Payments:
         """The names of all providers."""
         return tuple(self._providers)
 
+    @property
+    def all(self) -> tuple[PaymentProvider, ...]:
+        """All providers."""
+        return tuple(self._providers.values())
+
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Allow calls to the outside, on ``loop``."""
         self._loop = loop

@@ -115,6 +115,28 @@ privacy_log = Table(
     Index("ix_privacy_log_merchant_id", "merchant", "id"),
 )
 
+# Persons under 14, apart from all the rest: their guardian, sealed, and whether they agreed (PIPL art. 31).
+minor = Table(
+    "minor",
+    metadata,
+    Column("person", Text, ForeignKey("person.id"), primary_key=True),
+    Column("merchant", Text, ForeignKey("merchant.id"), nullable=False),
+    Column("sealed", Text, nullable=False),
+    Column("agreed", Boolean, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("since_ms", BigInteger, nullable=False),
+)
+
+# Who asked to be forgotten while an order was under way.
+erasure_due = Table(
+    "erasure_due",
+    metadata,
+    Column("person", Text, ForeignKey("person.id"), primary_key=True),
+    Column("merchant", Text, ForeignKey("merchant.id"), nullable=False),
+    Column("asked_ms", BigInteger, nullable=False),
+    Column("source", Text, nullable=False),
+)
+
 wechat_app = Table(
     "wechat_app",
     metadata,
@@ -123,5 +145,7 @@ wechat_app = Table(
     Column("sealed_secret", Text, nullable=False),
     # The open-platform account that the app is bound to: unionids of one are comparable, of two are not.
     Column("platform", Text, nullable=False),
+    # Token and EncodingAESKey of its events; empty: it sends none.
+    Column("sealed_callback", Text, nullable=False, server_default=text("''")),
     Column("updated_ms", BigInteger, nullable=False),
 )

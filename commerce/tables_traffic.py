@@ -4,10 +4,10 @@ Money moves on the accounts (tables_accounts.py); a ``commission`` row says why:
 the rate as it was when the order was made.
 """
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Index, Integer, String, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, String, Table, Text, text
 
 from commerce.tables import metadata
-from commerce.tables_ledger import amount_column, count_column, id_column, ms_column
+from commerce.tables_ledger import amount_column, count_column, id_column, ms_column, word_column
 
 traffic_policy = Table(
     "traffic_policy",
@@ -123,15 +123,36 @@ withdrawal = Table(
     id_column("merchant"),
     id_column("person"),
     amount_column("amount"),
-    Column("state", String(10), nullable=False),
+    Column("state", String(12), nullable=False),
     ms_column("created_ms"),
     ms_column("decided_ms", nullable=True),
     id_column("decided_by", nullable=True),
     # The transfer's number at the bank or provider.
     Column("number", String(64), nullable=True),
     Column("reason", String(200), nullable=False),
-    CheckConstraint("state IN ('requested', 'approved', 'paid', 'rejected')", name="state"),
+    # In which month it counts for the tax that is withheld, and how much that is.
+    ms_column("approved_ms", nullable=True),
+    Column("tax", BigInteger, nullable=False, server_default=text("0")),
+    # Who pays it, to whom there, and when they are asked next what became of it.
+    word_column("provider", 32),
+    word_column("payee", 128),
+    count_column("tries"),
+    ms_column("ask_ms", nullable=True),
+    # While the person must take it in their wallet: what their client needs for that (JSON).
+    Column("confirm", Text, nullable=False, server_default=text("''")),
+    CheckConstraint(
+        "state IN ('requested', 'approved', 'transferring', 'paid', 'rejected', 'failed')",
+        name="state",
+    ),
     CheckConstraint("amount > 0", name="amount"),
+    CheckConstraint("tax >= 0 AND tax <= amount", name="tax"),
+    CheckConstraint("state <> 'transferring' OR (provider <> '' AND ask_ms IS NOT NULL)", name="transfer"),
+    Index(
+        "ix_withdrawal_ask",
+        "ask_ms",
+        sqlite_where=text("state = 'transferring'"),
+        postgresql_where=text("state = 'transferring'"),
+    ),
     Index("ix_withdrawal_merchant_id", "merchant", "id"),
     Index("ix_withdrawal_person", "merchant", "person", "id"),
 )

@@ -6,17 +6,24 @@ from typing import Any
 
 from sqlalchemy.exc import DataError, IntegrityError
 
-from commerce import commission_sql
+from commerce import commission_sql, market_sql, pos_sql, withdrawals_sql
 from commerce.attribution import bindings_sql
 from commerce.errors import CommerceError
 from commerce.events import Event, OrderCancelled, OrderCreated, OrderPaid, OrderRefunded
-from commerce.identity import join_sql
+from commerce.identity import join_sql, privacy_sql
 from commerce.ledger_batch_sql import Batch
 from commerce.webhooks_sql import enter_deliveries
 
 log = logging.getLogger(__name__)
 
-HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {**join_sql.HANDLERS, **commission_sql.HANDLERS}
+HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
+    **join_sql.HANDLERS,
+    **privacy_sql.HANDLERS,
+    **commission_sql.HANDLERS,
+    **withdrawals_sql.HANDLERS,
+    **pos_sql.HANDLERS,
+    **market_sql.HANDLERS,
+}
 
 
 def enter(batch: Batch, events: Sequence[Event]) -> None:
@@ -42,6 +49,9 @@ def _book(batch: Batch, event: OrderCreated | OrderPaid | OrderCancelled | Order
         return
     if isinstance(event, OrderPaid):
         bindings_sql.renew(batch.connection, event.merchant, order.person, event.now_ms)
+        market_sql.order_paid(batch, event.merchant, order)
+    elif isinstance(event, OrderRefunded):
+        market_sql.order_refunded(batch, order)
     if not ((order.decision or {}).get("credits") or {}).get("distributor"):
         return
     if isinstance(event, OrderPaid):

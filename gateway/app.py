@@ -21,6 +21,7 @@ from chat.message import JoinRequest, parse_since
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
+from commerce.market import Market
 from commerce.personal_sql import PersonalEvents
 from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
@@ -76,6 +77,7 @@ from gateway.routes_figures import figure_operations
 from gateway.routes_guide import guide_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
+from gateway.routes_market import market_operations
 from gateway.routes_members import coupon_operations, goods_operations, member_operations
 from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
@@ -83,6 +85,8 @@ from gateway.routes_org import org_operations
 from gateway.routes_outreach import outreach_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
+from gateway.routes_pos import pos_operations
+from gateway.routes_privacy import privacy_operations
 from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
@@ -279,6 +283,8 @@ class Application:
         services.distribution.start()
         services.crm.start()
         services.messenger.start()
+        services.privacy.start()
+        services.market.start()
         await services.media_events.start()
         services.room_events.start()
         services.audit.start()
@@ -327,6 +333,8 @@ class Application:
             services.distribution.close,
             services.crm.close,
             services.messenger.close,
+            services.privacy.close,
+            services.market.close,
             *self._shutters,
         ):
             try:
@@ -362,6 +370,9 @@ def _operations(
         *board_operations(services),
         *code_operations(services, addresses),
         *identity_operations(services),
+        *privacy_operations(services),
+        *pos_operations(services),
+        *market_operations(services),
         *distribution_operations(services),
         *org_operations(services),
         *guide_operations(services, desk),
@@ -455,6 +466,7 @@ async def open_application(
         catalogue=catalogue,
         shop=shop,
         **traffic._asdict(),
+        market=Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         directory=directory,
         hub=hub,
         desk=desk,

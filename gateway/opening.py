@@ -21,17 +21,23 @@ from commerce.crm.service import Crm
 from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
+from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
 from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
+from commerce.payment_wechat import WechatPay
 from commerce.personal_sql import PersonalEvents
+from commerce.pos import Pos
 from commerce.review_hook_sql import ReviewHooks
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
 from commerce.store_sql import Store
+from commerce.transfer import TransferProvider
+from commerce.transfer_sandbox import SandboxTransfers
+from commerce.transfer_wechat import WechatTransfers
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
 from gateway.audit import RoomAudit
@@ -162,6 +168,8 @@ class Traffic(NamedTuple):
     automations: Automations
     contacts: Contacts
     messenger: Messenger
+    privacy: Privacy
+    pos: Pos
     distribution: Distribution
     org: Organisation
     wechat: WechatApi
@@ -174,6 +182,17 @@ class Traffic(NamedTuple):
         await self.wechat.aclose()
         await self.attribution.binder.close()
         await self.people.close()
+
+
+def open_transfers(
+    settings: Settings, shop: Shop, secrets: Secrets, clock: Callable[[], int]
+) -> list[TransferProvider]:
+    """Who pays commission out: the accounts that have a transfer scene, and the sandbox where that is on."""
+    accounts = [one.account for one in shop.payments.all if isinstance(one, WechatPay)]
+    found: list[TransferProvider] = [
+        WechatTransfers(account, clock=clock) for account in accounts if account.transfer is not None
+    ]
+    return [*found, SandboxTransfers(secrets.key("sandbox"))] if settings.sandbox_payments else found
 
 
 async def open_traffic(
@@ -206,7 +225,15 @@ async def open_traffic(
         automations,
         Contacts(store, outreach, identities, people, attribution, wecom, clock=clock),
         messenger,
-        Distribution(store, shop.ledger, attribution.binder, clock=clock),
+        Privacy(store, shop.ledger, vault, clock=clock),
+        Pos(store, shop.ledger, vault, secret=secrets.key("pos"), clock=clock),
+        Distribution(
+            store,
+            shop.ledger,
+            attribution.binder,
+            clock=clock,
+            transfers=open_transfers(settings, shop, secrets, clock),
+        ),
         org,
         wechat,
         wecom,

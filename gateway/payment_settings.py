@@ -9,6 +9,9 @@
     api_v3_key_file = "api_v3_key"              merchants = ["m…"]          # left out: every merchant's
     public_key_id = "PUB_KEY_ID_…"
     public_key_file = "pub_key.pem"             # these two left out: the platform's certificates are fetched
+    transfer_scene = "1005"                     # the account may pay commission out (商家转账); left out: it may not
+    transfer_post = "推广员"                    # 岗位类型 and 报酬说明 of that scene
+    transfer_reward = "推广佣金"
 
 A secret ``X`` stands in the file as ``X``, in another as ``X_file`` (beside this one), or in the environment as
 ``X_env``. Nothing of it is ever logged.
@@ -28,12 +31,15 @@ from commerce.payment import NAME_CHARACTERS_MAX
 from commerce.payment_alipay import API as ALIPAY_API
 from commerce.payment_alipay import Alipay, AlipayAccount
 from commerce.payment_keys import KeyFault, private_key, public_key
-from commerce.payment_wechat import API as WECHAT_API
-from commerce.payment_wechat import API_V3_KEY_BYTES, WechatAccount, WechatPay
+from commerce.payment_wechat import WechatPay
+from commerce.payment_wechat_wire import API as WECHAT_API
+from commerce.payment_wechat_wire import API_V3_KEY_BYTES, TransferScene, WechatAccount
 from gateway.config import SettingsError
 
 ACCOUNTS_MAX = 64
 FILE_BYTES_MAX = 65_536
+REPORT_CHARACTERS_MAX = 32
+"""info_content of a transfer's scene, as the platform's document says."""
 RESERVED = frozenset({"sandbox", "none"})
 _NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,{NAME_CHARACTERS_MAX - 1}}}")
 
@@ -98,6 +104,7 @@ def _account(name: str, fields: _Fields, notify_url: str, public_url: str, clock
                 public_key=public_key(fields.secret("public_key")) if public_key_id else None,
                 merchants=merchants,
                 api=fields.text("api", WECHAT_API),
+                transfer=_scene(fields, f"{public_url.rstrip('/')}/api/v1/transfers/{name}"),
             ),
             clock=clock,
         )
@@ -117,6 +124,21 @@ def _account(name: str, fields: _Fields, notify_url: str, public_url: str, clock
             clock=clock,
         )
     raise SettingsError(f"{fields.where}: kind is wechat or alipay")
+
+
+def _scene(fields: _Fields, notify_url: str) -> TransferScene | None:
+    """What commission is paid out as, where the account may transfer to persons (商家转账)."""
+    scene = fields.text("transfer_scene", "")
+    if not scene:
+        return None
+    if not scene.isascii() or not scene.isdigit():
+        raise SettingsError(f'{fields.where}: transfer_scene is the number of a scene, such as "1005"')
+    post, reward = fields.text("transfer_post", "推广员"), fields.text("transfer_reward", "推广佣金")
+    if max(len(post), len(reward)) > REPORT_CHARACTERS_MAX:
+        raise SettingsError(
+            f"{fields.where}: transfer_post and transfer_reward have {REPORT_CHARACTERS_MAX} characters"
+        )
+    return TransferScene(scene, post, reward, notify_url)
 
 
 class _Fields:

@@ -7,10 +7,14 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from starlette.responses import Response
 
 from commerce.attribution import explain
-from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
+from commerce.commission_statement_sql import as_csv
+from commerce.domain.day import day_of
+from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.auth import Claims
+from gateway.client import CORS_HEADERS
 from gateway.encode import plain
 from gateway.errors import Problem
 from gateway.schemas import Empty, Page
@@ -26,8 +30,10 @@ from gateway.schemas_distribution import (
     ExplanationAnswer,
     HandOverAnswer,
     HandOverBody,
+    MovementView,
     RateBody,
     RateView,
+    StatementDaysAnswer,
     TermsAnswer,
     TermsBody,
     WithdrawalBody,
@@ -39,6 +45,11 @@ from gateway.services import Services
 MERCHANT = frozenset({"merchant"})
 VIEWER = frozenset({"viewer", "guest"})
 PAGING = {"after": "cursor: the last row's id", "limit": "1 to 200"}
+DAYS = {
+    "since": "YYYY-MM-DD in Asia/Shanghai, the month's first when left out",
+    "until": "the last day, today when left out",
+    "format": "json (default) or csv",
+}
 SHANGHAI = timedelta(hours=8)
 
 
@@ -137,7 +148,7 @@ def _earning(row: dict[str, Any]) -> EarningView:
     )
 
 
-def _withdrawal(row: dict[str, Any]) -> WithdrawalView:
+def _withdrawal(row: dict[str, Any], *, own: bool = False) -> WithdrawalView:
     return WithdrawalView(
         row["id"],
         row["person"],
@@ -147,6 +158,9 @@ def _withdrawal(row: dict[str, Any]) -> WithdrawalView:
         row["decided_ms"],
         row["number"],
         row["reason"],
+        row["tax"],
+        row["provider"],
+        msgspec.json.decode(row["confirm"]) if own and row["confirm"] else None,
     )
 
 
@@ -162,12 +176,38 @@ async def _statement(services: Services, call: Call, person: str) -> CommissionA
         leaving=on["commission_leaving"],
         items=[_earning(row) for row in rows],
         next=rows[-1]["id"] if len(rows) == limit else None,
-        withdrawals=[_withdrawal(row) for row in found["withdrawals"]],
+        withdrawals=[_withdrawal(row, own=person == call.who.person) for row in found["withdrawals"]],
     )
+
+
+async def _days(services: Services, call: Call, person: str) -> Any:
+    """Some days of a distributor, as JSON or for a spreadsheet."""
+    today = day_of(services.clock())
+    since, until = call.query.get("since", f"{today[:8]}01"), call.query.get("until", today)
+    form = call.query.get("format", "json")
+    if form not in ("json", "csv"):
+        raise Problem(400, "invalid", "format is json or csv")
+    found = await services.distribution.days(call.who.merchant, person, since, until)
+    if form == "csv":
+        headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
+        headers["content-disposition"] = f'attachment; filename="commission-{since}-{until}.csv"'
+        # The byte order mark tells spreadsheets that it is UTF-8.
+        return Response(as_csv(found).encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
+    moves = [
+        MovementView(at=move.at_ms, **{name: getattr(move, name) for name in MovementView.__struct_fields__[1:]})
+        for move in found.moves
+    ]
+    return StatementDaysAnswer(found.person, found.name, found.since, found.until, found.opening, moves, found.closing)
 
 
 def _own(services: Services) -> list[Operation]:
     distribution = services.distribution
+
+    async def read_own_days(call: Call) -> Any:
+        return await _days(services, call, call.who.person)
+
+    async def read_days(call: Call) -> Any:
+        return await _days(services, call, call.path["person"])
 
     async def read_own_commission(call: Call) -> CommissionAnswer:
         return await _statement(services, call, call.who.person)
@@ -184,6 +224,24 @@ def _own(services: Services) -> list[Operation]:
         Operation("GET", one, "What they earn", read_commission, MERCHANT, answer=CommissionAnswer, query=PAGING),
         Operation(
             "POST", "/api/v1/me/withdrawals", "Take money out", withdraw, VIEWER, WithdrawBody, WithdrawalView, 201
+        ),
+        Operation(
+            "GET",
+            f"{mine}/days",
+            "Some days to the cent",
+            read_own_days,
+            VIEWER,
+            answer=StatementDaysAnswer,
+            query=DAYS,
+        ),
+        Operation(
+            "GET",
+            f"{one}/days",
+            "Some days of theirs to the cent",
+            read_days,
+            MERCHANT,
+            answer=StatementDaysAnswer,
+            query=DAYS,
         ),
     ]
 
@@ -203,6 +261,10 @@ def _money(services: Services) -> list[Operation]:
             call.who.merchant, call.path["withdrawal"], body.decision, call.who.person, body.number, body.reason
         )
 
+    async def transfer_callback(call: Call) -> Response:
+        answer = await distribution.transfers.answer(call.path["provider"], call.raw, call.headers)
+        return Response(answer.body, answer.status, media_type=answer.content_type)
+
     async def list_held(call: Call) -> list[EarningView]:
         return [_earning(row) for row in await distribution.held(call.who.merchant)]
 
@@ -214,6 +276,14 @@ def _money(services: Services) -> list[Operation]:
         Operation("GET", path, "Withdrawals", list_withdrawals, MERCHANT, answer=Page, query=PAGING, within="books"),
         Operation(
             "POST", f"{path}/{{withdrawal}}", "Decide one", decide_withdrawal, MERCHANT, WithdrawalBody, WithdrawalView
+        ),
+        Operation(
+            "POST",
+            "/api/v1/transfers/{provider}",
+            "Callback of who pays commission out",
+            transfer_callback,
+            ANYONE,
+            raw_body=True,
         ),
         Operation("GET", "/api/v1/commission/held", "Held commission", list_held, MERCHANT, answer=list[EarningView]),
         Operation(

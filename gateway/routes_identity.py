@@ -36,7 +36,9 @@ IMPORT_BYTES_MAX = 1024 * 1024
 """5,000 members with names are some 200 KB."""
 PAGING = {"after": "cursor: the last row's id", "limit": "1 to 200"}
 EXPORT_MAX = 200
-"""Rows of each kind in one person's export: more is asked of the shop, which pages through its lists."""
+"""Orders in words in one person's export; ``held`` has them all."""
+TOUCHES_MAX = 5_000
+"""The newest touches in an export."""
 
 
 def identity_operations(services: Services) -> list[Operation]:
@@ -65,6 +67,7 @@ def _persons(services: Services) -> list[Operation]:
     async def read_person(call: Call) -> PersonAnswer:
         await services.org.require_person(call.who.merchant, call.path["person"], call.who.reach)
         found = await identities.person(call.who.merchant, call.path["person"])
+        await services.privacy.opened(call.who.merchant, found["id"], call.who.person)
         phone = found["phone"]
         return PersonAnswer(
             person=found["id"],
@@ -77,6 +80,7 @@ def _persons(services: Services) -> list[Operation]:
                 ConsentView(one["purpose"], one["granted"], one["basis"], one["source"], one["at_ms"])
                 for one in found["consents"]
             ],
+            minor=await services.privacy.is_minor(found["id"]),
         )
 
     async def look_at_phone(call: Call) -> PhoneAnswer:
@@ -212,6 +216,8 @@ def _own(services: Services) -> list[Operation]:
 
     async def set_consent(call: Call) -> dict[str, bool]:
         body: ConsentBody = call.body
+        if body.granted:
+            await services.privacy.refuse_of_minors(call.who.person, body.purpose)
         return await identities.consent(
             call.who.merchant, call.who.person, body.purpose, body.granted, body.source or "self-service"
         )
@@ -220,7 +226,8 @@ def _own(services: Services) -> list[Operation]:
         merchant, me = call.who.merchant, call.who.person
         found = await identities.person(merchant, me)
         orders = await shop.orders(merchant, person=me, limit=EXPORT_MAX)
-        touches = await services.attribution.touches_of(merchant, [me, *found["aliases"]], EXPORT_MAX)
+        touches = await services.attribution.touches_of(merchant, [me, *found["aliases"]], TOUCHES_MAX)
+        held = await services.privacy.holdings(merchant, me, me)
         return ExportAnswer(
             person={"person": found["id"], "name": found["name"], "created": found["created_ms"]},
             phone=await identities.own_phone(merchant, me),
@@ -228,6 +235,8 @@ def _own(services: Services) -> list[Operation]:
             orders=[order_answer(order) for order in orders],
             coupons=[plain(coupon) for coupon in await shop.coupons(merchant, me)],
             touches=touches,
+            held=held["tables"],
+            left_out=held["left_out"],
         )
 
     async def erase_me(call: Call) -> ErasedAnswer:

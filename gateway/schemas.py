@@ -161,6 +161,7 @@ class DeliveryBody(Body, kw_only=True):
     name: Name
     phone: Annotated[str, Meta(min_length=5, max_length=21)]
     address: Annotated[str, Meta(max_length=ADDRESS_CHARACTERS_MAX)] = ""
+    outlet: Annotated[str, Meta(max_length=64, description="the store to pick it up from")] = ""
 
 
 class OrderBody(Body, kw_only=True):

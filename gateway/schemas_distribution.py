@@ -32,6 +32,7 @@ class TermsBody(Body, kw_only=True):
     withdraw_min: int | None = None
     orders_a_day: int | None = None
     refund_percent: int | None = None
+    tax: Literal["off", "labour"] | None = None
 
 
 class TermsAnswer(Struct):
@@ -49,6 +50,7 @@ class TermsAnswer(Struct):
     withdraw_min: int
     orders_a_day: int
     refund_percent: int
+    tax: str
 
 
 class RateBody(Body, kw_only=True):
@@ -112,6 +114,8 @@ class EarningView(Struct):
 
 
 class WithdrawalView(Struct):
+    """``amount`` less ``tax`` is paid. ``confirm``: the person must take it, with ``wx.requestMerchantTransfer``."""
+
     withdrawal: str
     person: str
     amount: int
@@ -120,6 +124,35 @@ class WithdrawalView(Struct):
     decided: int | None
     number: str | None
     reason: str
+    tax: int = 0
+    provider: str = ""
+    confirm: dict[str, str] | None = None
+
+
+class MovementView(Struct):
+    """One movement: by how many 分 each balance changed, and of which order or withdrawal (``ref``)."""
+
+    at: int
+    why: str
+    ref: str
+    pending: int
+    frozen: int
+    available: int
+    leaving: int
+    tax: int
+    number: str
+
+
+class StatementDaysAnswer(Struct):
+    """Some days to the cent: opening + moves = closing in each balance."""
+
+    person: str
+    name: str
+    since: str
+    until: str
+    opening: dict[str, int]
+    moves: list[MovementView]
+    closing: dict[str, int]
 
 
 class CommissionAnswer(Struct):
@@ -140,7 +173,7 @@ class WithdrawBody(Body, kw_only=True):
 
 
 class WithdrawalBody(Body, kw_only=True):
-    decision: Literal["approved", "rejected", "paid"]
+    decision: Literal["approved", "rejected", "transfer", "paid"]
     number: Annotated[str, Meta(max_length=64, description="the transfer's, when paid")] = ""
     reason: Label = ""
 

@@ -44,6 +44,13 @@ class WechatAppBody(Body, kw_only=True):
     platform: Annotated[str, Meta(max_length=64, description="open-platform account; the app's own when left out")] = ""
 
 
+class WechatEventsBody(Body, kw_only=True):
+    """Token and EncodingAESKey as entered at the mini-program's console (消息推送, safe mode)."""
+
+    token: Annotated[str, Meta(min_length=3, max_length=32)]
+    aes_key: Annotated[str, Meta(min_length=43, max_length=43)]
+
+
 class WechatAppAnswer(Struct):
     """The mini-program; its secret is never told again."""
 
@@ -81,6 +88,7 @@ class PersonAnswer(Struct):
     phone: PhoneView | None
     identities: list[IdentityView]
     consents: list[ConsentView]
+    minor: bool = False
 
 
 class PhoneAnswer(Struct):
@@ -137,8 +145,24 @@ class ErasedAnswer(Struct):
     kept: dict[str, int]
 
 
+class MinorBody(Body, kw_only=True):
+    """Whoever looks after somebody under 14, and whether they agreed to the membership."""
+
+    guardian: Annotated[str, Meta(min_length=1, max_length=60)]
+    phone: Annotated[str, Meta(min_length=1, max_length=32)]
+    agreed: bool
+
+
+class MinorAnswer(Struct):
+    minor: bool
+    guardian: str = ""
+    phone: str = ""
+    agreed: bool = False
+    since: int | None = None
+
+
 class ExportAnswer(Struct):
-    """All that the shop knows of the one who asks."""
+    """All that the shop knows of the one who asks: in words, and in ``held`` table by table as it is kept."""
 
     person: dict[str, Any]
     phone: str | None
@@ -146,3 +170,5 @@ class ExportAnswer(Struct):
     orders: list[dict[str, Any]]
     coupons: list[dict[str, Any]]
     touches: list[dict[str, Any]]
+    held: dict[str, list[dict[str, Any]]]
+    left_out: dict[str, int]

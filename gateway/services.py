@@ -13,9 +13,12 @@ from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
 from commerce.distribution import Distribution
 from commerce.identity.people import People
+from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
+from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
+from commerce.pos import Pos
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
@@ -60,6 +63,9 @@ class Services:
     automations: Automations
     contacts: Contacts
     messenger: Messenger
+    privacy: Privacy
+    pos: Pos
+    market: Market
     distribution: Distribution
     org: Organisation
     wechat: WechatApi

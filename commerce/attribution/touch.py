@@ -25,6 +25,7 @@ class TouchKind(StrEnum):
     CONTACT_ADDED = "contact_added"
     AD_CLICK = "ad_click"
     COUPON = "coupon"
+    STORE_VISIT = "store_visit"
 
 
 @dataclass(frozen=True, slots=True)

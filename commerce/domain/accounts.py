@@ -42,9 +42,18 @@ KINDS: Mapping[str, Account] = {
     "commission_frozen": Account("fen", bounded=True),
     "commission_available": Account("fen", bounded=False),
     "commission_leaving": Account("fen", bounded=True),
+    # The market: on a channel's books what it owes a supplier (the owner), on a supplier's what a channel owes it.
+    "supply_owed": Account("fen", bounded=False),
+    "supply_due": Account("fen", bounded=False),
     # The shop's side.
+    "supply_cost": Account("fen", bounded=False),
+    "supply_income": Account("fen", bounded=False),
+    "supply_paid": Account("fen", bounded=False),
+    "supply_received": Account("fen", bounded=False),
     "commission_cost": Account("fen", bounded=False),
     "commission_paid": Account("fen", bounded=False),
+    # Withheld of commission and owed to the tax office.
+    "commission_tax": Account("fen", bounded=False),
     "budget_source": Account("fen", bounded=False),
     "coupon_cost": Account("fen", bounded=False),
     "points_issued": Account("points", bounded=False),

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from commerce.domain.money import allocate
+from commerce.domain.withholding import RULES as TAX_RULES
 
 BP = 10_000
 LEVELS_MAX = 2
@@ -26,7 +27,8 @@ class Terms:
     """A merchant's terms. Days: ``valid_days`` −1 for ever; ``protection_days`` −1 none, −2 for ever.
 
     ``freeze_days`` is the refund window after the payment. ``orders_a_day`` and ``refund_percent`` are where a
-    distributor's commission is held for somebody to look at (A14). ``withdraw_min`` is 分.
+    distributor's commission is held for somebody to look at (A14). ``withdraw_min`` is 分. ``tax`` is the rule by which
+    tax is withheld of what is paid out: off, or labour (劳务报酬).
     """
 
     bind: str = "first"
@@ -41,6 +43,7 @@ class Terms:
     withdraw_min: int = 100
     orders_a_day: int = 200
     refund_percent: int = 50
+    tax: str = "off"
 
     def to_json(self) -> dict[str, Any]:
         """Give the JSON form."""
@@ -68,6 +71,8 @@ def terms_of(given: Mapping[str, Any], before: Terms = Terms()) -> Terms | str:
     for name, value in given.items():
         if name == "bind" and value not in BIND_RULES:
             return "bind is one of " + ", ".join(BIND_RULES)
+        if name == "tax" and value not in TAX_RULES:
+            return "tax is one of " + ", ".join(TAX_RULES)
         if name in ("renew", "self_purchase") and not isinstance(value, bool):
             return f"{name} is true or false"
         if name in _WITHIN:

@@ -143,12 +143,16 @@ def sum_lines(lines: Iterable[WantedLine]) -> list[WantedLine]:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How the buyer wants the goods: ``method`` express (to an address) or pickup (fetched with a code)."""
+    """How the buyer wants the goods: ``method`` express (to an address) or pickup (fetched with a code).
+
+    ``outlet`` is the store where it is picked up; empty: as the shop says.
+    """
 
     method: str
     name: str
     phone: str
     address: str = ""
+    outlet: str = ""
 
 
 def delivery_fault(delivery: Delivery) -> str | None:
@@ -161,6 +165,8 @@ def delivery_fault(delivery: Delivery) -> str | None:
         return "a phone number has 5 to 20 digits, spaces and hyphens, with + in front when it is foreign"
     if delivery.method == "express" and not _fits(delivery.address, ADDRESS_CHARACTERS_MAX):
         return f"an address has 1 to {ADDRESS_CHARACTERS_MAX} characters"
+    if delivery.method == "express" and delivery.outlet:
+        return "only what is picked up has a store"
     if delivery.method == "pickup" and delivery.address:
         return "what is picked up has no address"
     return None

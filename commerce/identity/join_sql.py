@@ -284,6 +284,12 @@ _ERASE = (
         "UPDATE message SET body = '{}', state = CASE WHEN state = 'waiting' THEN 'dropped' ELSE state END"
         " WHERE merchant = :merchant AND person = :person"
     ),
+    text("DELETE FROM minor WHERE person = :person"),
+    text("DELETE FROM erasure_due WHERE person = :person"),
+    text("DELETE FROM follower WHERE person = :person"),
+    text("DELETE FROM reminder WHERE person = :person"),
+    text("DELETE FROM sign_in WHERE merchant = :merchant AND person = :person"),
+    text("UPDATE distributor SET name = '', state = 'disabled' WHERE merchant = :merchant AND person = :person"),
     # What was merged into them cannot be taken apart again.
     text(
         "UPDATE merge_journal SET moved = '{}', undone_by = coalesce(undone_by, :by),"
@@ -294,6 +300,10 @@ _ERASE_IDENTITIES = text("DELETE FROM identity WHERE merchant = :merchant AND pe
 _OPEN_ORDERS = text(
     "SELECT count(*) FROM orders WHERE merchant = :merchant AND person = :person"
     " AND status IN ('pending', 'paid', 'fulfilled', 'partly_refunded')"
+)
+_OWED = text(
+    "SELECT count(*) FROM withdrawal WHERE merchant = :merchant AND person = :person"
+    " AND state IN ('requested', 'approved', 'transferring')"
 )
 _ORDERS = text("SELECT count(*) FROM orders WHERE merchant = :merchant AND person = :person")
 
@@ -307,6 +317,8 @@ def erase(batch: Batch, command: Erase) -> Erased:
     who = {"merchant": command.merchant, "person": person}
     if batch.run(_OPEN_ORDERS, **who).scalar_one():
         raise Refused("not_open", "an order is under way: erase when it is done or cancelled")
+    if batch.run(_OWED, **who).scalar_one():
+        raise Refused("not_open", "a withdrawal is under way: erase when it is paid or rejected")
     for statement in _ERASE:
         batch.run(statement, now=batch.now_ms, by=command.by, **who)
     gone = batch.run(_ERASE_IDENTITIES, **who).rowcount

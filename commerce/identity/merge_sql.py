@@ -53,6 +53,7 @@ MOVED = (
     Moved("orders", "id"),
     Moved("points_lot", "id"),
     Moved("payment_gift", "payment"),
+    Moved("pos_receipt", "id"),
     Moved("distributor", "person"),
     Moved("commission", "id"),
     Moved("withdrawal", "id"),

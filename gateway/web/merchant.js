@@ -12,6 +12,8 @@ import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
 import { drawGuide } from "./merchant_guide.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
+import { drawMarket, fillMarket } from "./merchant_market.js";
+import { drawStores, fillStores } from "./merchant_stores.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
 import { programForm } from "./merchant_program.js";
@@ -73,7 +75,11 @@ async function load() {
 /** Customers and distribution are for the role `merchant` alone; others do not see the panels. */
 async function drawOwners() {
   try {
-    if (!state.filled) await fillDistribution(api);
+    if (!state.filled) {
+      await fillDistribution(api);
+      fillStores(api);
+      fillMarket(api);
+    }
   } catch (error) {
     if (error.status !== 403) throw error;
     $("people-panel").hidden = !(await drawPeople(api));
@@ -86,8 +92,10 @@ async function drawOwners() {
     fillContacts(api, $("contact-form"));
   }
   state.filled = true;
-  $("people-panel").hidden = $("dist-panel").hidden = $("crm-panel").hidden = $("outreach-panel").hidden = false;
-  await Promise.all([drawPeople(api), drawDistribution(api), drawCrm(api), drawOutreach(api), drawContacts(api)]);
+  for (const panel of ["people", "dist", "crm", "outreach", "stores", "market"]) $(`${panel}-panel`).hidden = false;
+  await Promise.all(
+    [drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawStores, drawMarket].map((draw) => draw(api)),
+  );
 }
 
 async function open() {

@@ -3,6 +3,7 @@
 import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { knows, money, t, when } from "./i18n.js";
+import { fetched, save } from "./merchant_poster.js";
 
 const NUMBERS = ["valid_days", "protection_days", "window_days", "levels", "cap_percent", "freeze_days"];
 const word = (prefix, name) => (knows(`${prefix}.${name}`) ? t(`${prefix}.${name}`) : name);
@@ -83,6 +84,7 @@ async function openStatement(api, one) {
   put(
     window.body,
     h("div.figures", {}, ["pending", "frozen", "available", "leaving"].map(figure)),
+    doer(t("m.month"), () => saveMonth(api, one), { "data-testid": "statement-month" }),
     found.items.length
       ? table(
           ["m.col.time", "m.col.order", "m.col.rate", "m.col.amount", "m.col.status"],
@@ -110,6 +112,12 @@ async function openStatement(api, one) {
   );
 }
 
+/** This month's movements, for a spreadsheet. */
+async function saveMonth(api, one) {
+  const path = `/distributors/${encodeURIComponent(one.person)}/commission/days?format=csv`;
+  save(await fetched(api, path), `commission-${one.person}.csv`);
+}
+
 function withdrawalTable(api, rows, again) {
   const decide = (row, decision) =>
     doer(
@@ -125,7 +133,7 @@ function withdrawalTable(api, rows, again) {
       },
       { "data-testid": `withdraw-${decision}` },
     );
-  const steps = { requested: ["approved", "rejected"], approved: ["paid", "rejected"] };
+  const steps = { requested: ["approved", "rejected"], approved: ["transfer", "paid", "rejected"] };
   return h(
     "div",
     {},
@@ -135,11 +143,20 @@ function withdrawalTable(api, rows, again) {
       rows.map((row) =>
         h(
           "tr",
-          { "data-testid": "withdrawal-row" },
+          { "data-testid": "withdrawal-row", data: { withdrawal: row.withdrawal, state: row.state } },
           cell("m.col.time", when(row.created)),
           cell("m.col.name", `…${row.person.slice(-6)}`),
-          cell("m.col.amount", h("strong.num", {}, money(row.amount))),
-          cell("m.col.status", h("span.chip", {}, word("withdrawal", row.state)), row.number ? ` ${row.number}` : ""),
+          cell(
+            "m.col.amount",
+            h("strong.num", {}, money(row.amount)),
+            row.tax ? h("small.faint", {}, ` ${t("m.taxOf", { tax: money(row.tax) })}`) : null,
+          ),
+          cell(
+            "m.col.status",
+            h("span.chip", {}, word("withdrawal", row.state)),
+            row.number ? ` ${row.number}` : "",
+            row.reason ? h("small.faint", {}, ` ${row.reason}`) : null,
+          ),
           h("td.cell-toggle", {}, (steps[row.state] || []).map((decision) => decide(row, decision))),
         ),
       ),
@@ -181,14 +198,17 @@ export async function fillDistribution(api) {
     form,
     field("m.bind", { name: "bind", options: ["off", "first", "register", "override"].map((one) => [one, t(`bind.${one}`)]) }),
     NUMBERS.map((name) => field(`terms.${name}`, { name, type: "number", step: "1", required: true, value: terms[name] })),
+    field("m.tax", { name: "tax", options: ["off", "labour"].map((one) => [one, t(`tax.${one}`)]) }),
     field("terms.self_purchase", { name: "self_purchase", options: [["", t("m.no")], ["1", t("m.yes")]] }),
     h("button.primary", { type: "submit", "data-t": "m.save" }, t("m.save")),
   );
   form.elements.bind.value = terms.bind;
+  form.elements.tax.value = terms.tax;
   form.elements.self_purchase.value = terms.self_purchase ? "1" : "";
   onSend(form, async () => {
     const body = Object.fromEntries(NUMBERS.map((name) => [name, Number.parseInt(form.elements[name].value, 10)]));
     body.bind = form.elements.bind.value;
+    body.tax = form.elements.tax.value;
     body.self_purchase = Boolean(form.elements.self_purchase.value);
     await api.request("PUT", "/distribution", body);
     toast(t("m.saved"), "good");

@@ -13,6 +13,7 @@ import { newKey, OUTCOME_UNKNOWN } from "./siyu.js";
 import { fitting } from "./store.js";
 import { price, worth } from "./view_cards.js";
 import { Delivery } from "./view_delivery.js";
+import { Stores } from "./view_stores.js";
 
 const BEST = "best";
 
@@ -46,7 +47,7 @@ export class Checkout {
     this.following = 0;
     this.offers = [];
     this.offer = null;
-    this.delivery = new Delivery();
+    this.delivery = new Delivery(new Stores(this.api));
     this.window = sheet({
       title: t("order.title"),
       testid: "order-sheet",

@@ -8,7 +8,9 @@ const KEPT = "siyu.delivery";
 
 /** A small form that stays the same element while the sheet around it is drawn anew. */
 export class Delivery {
-  constructor() {
+  /** @param {import("./view_stores.js").Stores} stores where it can be picked up */
+  constructor(stores) {
+    this.stores = stores;
     const kept = recall("session", KEPT, {});
     const input = (name, max) =>
       h("input", { name, maxlength: max, value: kept[name] || "", autocomplete: "on", "data-testid": `delivery-${name}` });
@@ -22,11 +24,13 @@ export class Delivery {
     this.rows = Object.entries(this.fields).map(([name, field]) =>
       h("label.coupon-row", { data: { field: name } }, h("span", {}, t(`delivery.${name}`)), field),
     );
+    this.place = h("div", { hidden: true }, stores.element);
     this.element = h(
       "div.delivery",
       {},
       h("label.coupon-row", {}, h("span", {}, t("delivery.title")), this.method),
       this.rows,
+      this.place,
     );
     this.method.addEventListener("change", () => this.show());
     this.show();
@@ -34,6 +38,15 @@ export class Delivery {
 
   show() {
     const method = this.method.value;
+    this.place.hidden = method !== "pickup";
+    if (method === "pickup" && !this.asked) {
+      this.asked = true;
+      this.stores.load().catch((error) => {
+        // Without the list the shop says where, as before.
+        this.asked = false;
+        console.info("stores:", error.message);
+      });
+    }
     for (const row of this.rows) {
       row.hidden = !method || (row.dataset.field === "address" && method === "pickup");
     }
@@ -54,6 +67,7 @@ export class Delivery {
       }
     }
     remember("session", KEPT, filled);
-    return filled;
+    const outlet = method === "pickup" ? this.stores.chosen : "";
+    return outlet ? { ...filled, outlet } : filled;
   }
 }

@@ -4,6 +4,9 @@ import { rows } from "./api.js";
 import { h, put, sheet, toast } from "./dom.js";
 import { explain, money, t, when } from "./i18n.js";
 import { price, worthTag } from "./view_cards.js";
+import { earnings } from "./view_earn.js";
+import { privacy } from "./view_privacy.js";
+import { memberCode } from "./view_stores.js";
 import { walletCard } from "./view_wallet.js";
 
 /**
@@ -49,6 +52,9 @@ export async function openMine({ api, pay }) {
       orders.length ? orders.map((order) => orderRow(order, payNow, cancel)) : h("p.empty", {}, t("me.noOrders")),
       h("h3", {}, t("me.coupons")),
       coupons.length ? coupons.map(couponRow) : h("p.empty", {}, t("me.noCoupons")),
+      memberCode(api),
+      earnings(api),
+      privacy(api),
     );
   }
 

@@ -23,13 +23,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from commerce.payment import SignedMessage
-from commerce.payment_wechat import WechatAccount, WechatPay
+from commerce.payment_wechat import WechatPay
+from commerce.payment_wechat_wire import TransferScene, WechatAccount
 from tests.commerce.shop_world import ManualClock
 from tests.commerce.stand_in import is_signed, key, served, signed
 
 APPID, MCHID, SERIAL = "wx0123456789abcdef", "1900000001", "3775B6A45ACD588826D15E583A95F5DD00000001"
 API_V3_KEY = b"0123456789abcdef0123456789abcdef"
 PUBLIC_KEY_ID, PLATFORM_SERIAL = "PUB_KEY_ID_0119000000012025", "5157F09EFDC096DE15EBE81A47057A7200000002"
+TRANSFERS = "/v3/fund-app/mch-transfer/transfer-bills"
 _TOKEN = re.compile(r'(\w+)="([^"]*)"')
 
 
@@ -54,6 +56,9 @@ class WechatStandIn:
         self.asked: list[str] = []
         self.refund_status = "SUCCESS"
         self.bills: dict[str, bytes] = {}
+        self.transfers: dict[str, dict[str, Any]] = {}
+        self.paid_out: list[str] = []
+        self.mute_transfers = 0
         self.url = ""
         self.tamper = False
 
@@ -67,6 +72,8 @@ class WechatStandIn:
                 Route(f"{pay}/out-trade-no/{{number}}", self._query),
                 Route(f"{pay}/out-trade-no/{{number}}/close", self._close, methods=["POST"]),
                 Route("/v3/refund/domestic/refunds", self._refund, methods=["POST"]),
+                Route(TRANSFERS, self._transfer, methods=["POST"]),
+                Route(f"{TRANSFERS}/out-bill-no/{{number}}", self._transfer_query),
                 Route("/v3/certificates", self._certificates),
                 Route("/v3/bill/tradebill", self._bill),
                 Route("/v3/billdownload/file", self._file),
@@ -186,6 +193,66 @@ class WechatStandIn:
             },
         )
         return self._answer(made)
+
+    async def _transfer(self, request: Request) -> Response:
+        body, refused = await self._checked(request)
+        if refused is not None:
+            return refused
+        reports = {one["info_type"] for one in body["transfer_scene_report_infos"]}
+        good = body["appid"] == APPID and body["transfer_scene_id"] == "1005" and reports == {"岗位类型", "报酬说明"}
+        good = good and body["out_bill_no"].isalnum() and len(body["out_bill_no"]) <= 32
+        good = good and 0 < body["transfer_amount"] < 200_000 and 0 < len(body["transfer_remark"]) <= 32
+        if not good:
+            return self._fail(400, "PARAM_ERROR")
+        number = body["out_bill_no"]
+        known = self.transfers.get(number)
+        if known is not None and (known["transfer_amount"], known["openid"]) != (
+            body["transfer_amount"],
+            body["openid"],
+        ):
+            return self._fail(400, "ALREADY_EXISTS")
+        self.transfers.setdefault(
+            number,
+            {
+                "mch_id": MCHID,
+                "out_bill_no": number,
+                "transfer_bill_no": f"1330000{number}",
+                "appid": APPID,
+                "state": "WAIT_USER_CONFIRM",
+                "transfer_amount": body["transfer_amount"],
+                "transfer_remark": body["transfer_remark"],
+                "openid": body["openid"],
+                "create_time": "2027-01-15T16:00:00+08:00",
+                "update_time": "2027-01-15T16:00:00+08:00",
+            },
+        )
+        if self.mute_transfers:
+            # It arrived, and the answer is lost on the way.
+            self.mute_transfers -= 1
+            return self._fail(500, "SYSTEM_ERROR")
+        made = self.transfers[number]
+        told = {name: made[name] for name in ("out_bill_no", "transfer_bill_no", "create_time", "state")}
+        if made["state"] == "WAIT_USER_CONFIRM":
+            told["package_info"] = f"affffddafdfafddffda=={number}"
+        return self._answer(told)
+
+    async def _transfer_query(self, request: Request) -> Response:
+        _, refused = await self._checked(request)
+        if refused is not None:
+            return refused
+        made = self.transfers.get(request.path_params["number"])
+        return self._fail(404, "NOT_FOUND") if made is None else self._answer(made)
+
+    def transferred(self, number: str, state: str = "SUCCESS", **other: Any) -> SignedMessage:
+        """The person took the money in their wallet, or the transfer failed; the callback that follows."""
+        made = self.transfers[number]
+        made["state"] = state
+        if state == "SUCCESS":
+            self.paid_out.append(number)
+        else:
+            made["fail_reason"] = "REAL_NAME_CHECK_FAIL"
+        inner = {name: value for name, value in made.items() if name not in ("appid", "transfer_remark")}
+        return self.callback("MCHTRANSFER.BILL.FINISHED", inner | other)
 
     async def _certificates(self, request: Request) -> Response:
         _, refused = await self._checked(request)
@@ -358,6 +425,7 @@ async def wechat(clock: ManualClock, **more: Any) -> AsyncIterator[tuple[WechatS
             public_key_id=PUBLIC_KEY_ID if with_public_key else "",
             public_key=key("platform").public_key() if with_public_key else None,
             api=url,
+            transfer=TransferScene("1005", "推广员", "推广佣金", "https://shop.example/api/v1/transfers/wechat"),
             **more,
         )
         provider = WechatPay(account, clock=clock)

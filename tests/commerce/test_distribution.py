@@ -1,6 +1,7 @@
 """Bindings, credits and commission: who earns what of an order, from its making to the transfer."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,11 @@ class Market:
         return int(row.total)
 
 
-@pytest.fixture
-async def market(anywhere: Path | str) -> AsyncIterator[Market]:
-    async with shop_world(anywhere) as world:
-        touches = open_touch_log(anywhere, clock=world.clock)
+@asynccontextmanager
+async def opened(where: Path | str) -> AsyncIterator[Market]:
+    """A market in which the shop pays 10 %, and 2 % to who recruited."""
+    async with shop_world(where) as world:
+        touches = open_touch_log(where, clock=world.clock)
         market = Market(world, touches)
         await market.distribution.set_rate(MERCHANT, "shop", "", 1_000, 200)
         try:
@@ -84,6 +86,12 @@ async def market(anywhere: Path | str) -> AsyncIterator[Market]:
         finally:
             await market.attribution.binder.close()
             touches.close()
+
+
+@pytest.fixture
+async def market(anywhere: Path | str) -> AsyncIterator[Market]:
+    async with opened(anywhere) as found:
+        yield found
 
 
 async def test_commission_goes_from_the_order_to_the_transfer(market: Market) -> None:

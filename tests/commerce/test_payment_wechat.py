@@ -98,7 +98,7 @@ async def test_the_platforms_certificate_is_fetched_when_there_is_no_public_key(
         for _ in range(5):
             assert await code(provider.parse(unknown)) == "bad_signature"
         assert there.asked.count("GET /v3/certificates") == 1
-        assert PLATFORM_SERIAL in provider._keys
+        assert PLATFORM_SERIAL in provider._wire._keys
 
 
 @pytest.mark.parametrize(

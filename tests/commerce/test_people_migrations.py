@@ -15,10 +15,12 @@ import commerce.tables_board
 import commerce.tables_crm
 import commerce.tables_identity
 import commerce.tables_ledger
+import commerce.tables_market
 import commerce.tables_members
 import commerce.tables_moments
 import commerce.tables_org
 import commerce.tables_people
+import commerce.tables_pos
 import commerce.tables_traffic
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, sqlite_engine
@@ -36,8 +38,10 @@ assert commerce.tables_crm
 assert commerce.tables_identity
 assert commerce.tables_traffic
 assert commerce.tables_accounts
+assert commerce.tables_market
 assert commerce.tables_members
 assert commerce.tables_moments
+assert commerce.tables_pos
 
 
 @pytest.mark.parametrize(

@@ -78,9 +78,17 @@ async def test_a_distributor_earns_is_paid_and_is_told_why(live: Rig) -> None:
     )[0]
     path = f"/withdrawals/{asked['withdrawal']}"
     await done(live, "POST", path, {"decision": "approved"}, token=boss)
-    paid = await done(live, "POST", path, {"decision": "paid", "number": "T1"}, token=boss)
-    assert paid["state"] == "paid"
-    assert (await done(live, "GET", "/withdrawals", token=boss))["items"][0]["number"] == "T1"
+    paid = await done(live, "POST", path, {"decision": "transfer"}, token=boss)
+    assert (paid["state"], paid["provider"]) == ("paid", "sandbox")
+    await done(live, "POST", path, {"decision": "paid", "number": "T1"}, token=boss, status=422)
+    assert (await done(live, "GET", "/withdrawals", token=boss))["items"][0]["number"] == paid["number"]
+    notice = await live.client.post("/api/v1/transfers/sandbox", content=b"{}")
+    assert (notice.status_code, notice.json()["code"]) == (400, "bad_signature")
+    days = await done(live, "GET", "/me/commission/days", token=fen_again)
+    assert sum(move["leaving"] for move in days["moves"]) == days["closing"]["leaving"] == 0
+    assert days["opening"]["available"] + sum(move["available"] for move in days["moves"]) == 0
+    table = await live.call("GET", f"/distributors/{fen['person']}/commission/days?format=csv", token=boss)
+    assert table.headers["content-type"].startswith("text/csv") and b"closing" in table.content
     last = await done(live, "GET", "/me/commission", token=fen_again)
     assert (last["available"], last["leaving"]) == (0, 0)
 

@@ -1,0 +1,78 @@
+"""Tables of stores and their tills: outlets, sellers' codes, receipts and refunds as tills told of them."""
+
+from sqlalchemy import Boolean, CheckConstraint, Column, Index, Integer, String, Table, Text
+
+from commerce.tables import metadata
+from commerce.tables_ledger import amount_column, id_column, ms_column, word_column
+
+outlet = Table(
+    "outlet",
+    metadata,
+    id_column("id", primary_key=True),
+    id_column("merchant"),
+    Column("name", String(60), nullable=False),
+    Column("address", String(300), nullable=False),
+    word_column("phone", 21),
+    # Degrees × 10⁶.
+    Column("lat_e6", Integer, nullable=False),
+    Column("lng_e6", Integer, nullable=False),
+    Column("pickup", Boolean, nullable=False),
+    # SHA-256 of the till's key, which is shown once.
+    Column("key_digest", String(64), nullable=False),
+    ms_column("created_ms"),
+    ms_column("closed_ms", nullable=True),
+    CheckConstraint("lat_e6 BETWEEN -90000000 AND 90000000 AND lng_e6 BETWEEN -180000000 AND 180000000", name="place"),
+    Index("ix_outlet_merchant", "merchant", "id"),
+    Index("ux_outlet_key", "key_digest", unique=True),
+)
+
+pos_code = Table(
+    "pos_code",
+    metadata,
+    id_column("merchant", primary_key=True),
+    Column("code", String(16), primary_key=True, nullable=False),
+    # Whose sale it is: a guide's or distributor's person, or a staff account.
+    id_column("issuer"),
+    Column("name", String(60), nullable=False),
+    ms_column("created_ms"),
+    ms_column("closed_ms", nullable=True),
+)
+
+pos_receipt = Table(
+    "pos_receipt",
+    metadata,
+    id_column("id", primary_key=True),
+    id_column("merchant"),
+    id_column("outlet"),
+    Column("number", String(64), nullable=False),
+    Column("hash", String(32), nullable=False),
+    id_column("person", nullable=True),
+    id_column("seller", nullable=True),
+    amount_column("amount"),
+    amount_column("refunded"),
+    Column("lines", Text, nullable=False),
+    # The till's time, and ours: a till may be offline for days.
+    ms_column("sold_ms"),
+    ms_column("received_ms"),
+    CheckConstraint("amount > 0 AND refunded >= 0 AND refunded <= amount", name="amount"),
+    Index("ux_pos_receipt_number", "outlet", "number", unique=True),
+    Index("ix_pos_receipt_person", "merchant", "person", "id"),
+    Index("ix_pos_receipt_sold", "merchant", "sold_ms"),
+)
+
+pos_refund = Table(
+    "pos_refund",
+    metadata,
+    id_column("id", primary_key=True),
+    id_column("merchant"),
+    id_column("outlet"),
+    Column("number", String(64), nullable=False),
+    Column("hash", String(32), nullable=False),
+    id_column("receipt"),
+    amount_column("amount"),
+    ms_column("refunded_ms"),
+    ms_column("received_ms"),
+    CheckConstraint("amount > 0", name="amount"),
+    Index("ux_pos_refund_number", "outlet", "number", unique=True),
+    Index("ix_pos_refund_receipt", "receipt"),
+)
