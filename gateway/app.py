@@ -21,6 +21,7 @@ from chat.message import JoinRequest, parse_since
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
+from commerce.goods import Goods
 from commerce.personal_sql import PersonalEvents
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
@@ -67,6 +68,7 @@ from gateway.routes_auth import auth_operations
 from gateway.routes_codes import code_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
+from gateway.routes_goods import sheet_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
 from gateway.routes_members import coupon_operations, goods_operations, member_operations
@@ -338,6 +340,7 @@ def _operations(
         *member_operations(services, desk),
         *coupon_operations(services, desk),
         *goods_operations(services, desk),
+        *sheet_operations(services),
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
         *code_operations(services, addresses),
@@ -427,6 +430,7 @@ async def open_application(
         rooms=rooms,
         catalogue=catalogue,
         shop=shop,
+        goods=Goods(store, shop.ledger, catalogue),
         **traffic._asdict(),
         directory=directory,
         hub=hub,

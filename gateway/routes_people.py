@@ -5,13 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from starlette.responses import Response
-
 from commerce.attribution.board import board_csv
 from commerce.errors import CommerceError
 from gateway.addresses import Addresses
+from gateway.answers import csv_answer
 from gateway.api import SIGNED_IN, STAFF, Call, Operation, page_limit, query_ms
-from gateway.client import CORS_HEADERS
 from gateway.desk import Desk
 from gateway.errors import Problem
 from gateway.schemas import Empty, LinkAnswer, LinkBody, Page, TouchBody
@@ -92,10 +90,7 @@ def _reports(services: Services) -> list[Operation]:
         board = await attribution.board(call.who.merchant, since_ms, until_ms)
         if form == "json":
             return board
-        headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
-        headers["content-disposition"] = 'attachment; filename="board.csv"'
-        # The byte order mark tells spreadsheets that it is UTF-8.
-        return Response(board_csv(board).encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
+        return csv_answer(board_csv(board), "board.csv")
 
     async def list_people(call: Call) -> Page:
         limit = page_limit(call)

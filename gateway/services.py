@@ -9,6 +9,7 @@ from chat.hub import Hub
 from commerce.attribution.service import Attribution
 from commerce.catalogue import Catalogue
 from commerce.distribution import Distribution
+from commerce.goods import Goods
 from commerce.identity.people import People
 from commerce.identity.service import Identities
 from commerce.media_hook_sql import MediaHooks
@@ -45,6 +46,7 @@ class Services:
     rooms: Rooms
     catalogue: Catalogue
     shop: Shop
+    goods: Goods
     attribution: Attribution
     people: People
     identities: Identities

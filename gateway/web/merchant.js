@@ -7,10 +7,12 @@ import { doer, field, onSend } from "./forms.js";
 import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
+import { drawGoods, fillGoods } from "./merchant_goods.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
 import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
+import { BOOKS } from "./merchant_strings_books.js";
 import { PEOPLE } from "./merchant_strings_people.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
 
@@ -23,6 +25,7 @@ const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
 
 addStrings(MERCHANT);
 addStrings(PEOPLE);
+addStrings(BOOKS);
 
 const api = staffApi();
 const program = programForm(api, $("program-form"));
@@ -65,10 +68,13 @@ async function drawOwners() {
     if (error.status !== 403) throw error;
     return;
   }
-  if (!state.filled) fillImport(api, $("import-form"));
+  if (!state.filled) {
+    fillImport(api, $("import-form"));
+    fillGoods(api, $("goods-form"), () => drawGoods(api));
+  }
   state.filled = true;
-  $("people-panel").hidden = $("dist-panel").hidden = false;
-  await Promise.all([drawPeople(api), drawDistribution(api)]);
+  for (const panel of ["people-panel", "dist-panel", "goods-panel"]) $(panel).hidden = false;
+  await Promise.all([drawPeople(api), drawDistribution(api), drawGoods(api)]);
 }
 
 async function open() {

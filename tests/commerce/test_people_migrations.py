@@ -11,9 +11,11 @@ from sqlalchemy.exc import IntegrityError
 import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
+import commerce.tables_goods
 import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
+import commerce.tables_moments
 import commerce.tables_people
 import commerce.tables_traffic
 from commerce.errors import StoreError
@@ -29,6 +31,8 @@ assert commerce.tables_identity
 assert commerce.tables_traffic
 assert commerce.tables_accounts
 assert commerce.tables_members
+assert commerce.tables_moments
+assert commerce.tables_goods
 
 
 @pytest.mark.parametrize(

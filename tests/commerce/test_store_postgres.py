@@ -18,6 +18,7 @@ from sqlalchemy import CheckConstraint, Connection, TextClause, inspect, text
 import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
+import commerce.tables_goods
 import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
@@ -49,6 +50,7 @@ assert commerce.tables_identity
 assert commerce.tables_traffic
 assert commerce.tables_accounts
 assert commerce.tables_members
+assert commerce.tables_goods
 assert commerce.tables_moments
 assert commerce.tables_people
 
