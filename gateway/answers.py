@@ -69,3 +69,9 @@ def csv_answer(sheet: str, name: str) -> Response:
     headers = {key.decode(): value.decode() for key, value in CORS_HEADERS}
     headers["content-disposition"] = f'attachment; filename="{name}"'
     return Response(sheet.encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
+
+
+def page_of(rows: list[Any], limit: int) -> dict[str, Any]:
+    """One page of a list whose cursor is the last row's ``id``."""
+    last = rows[-1] if len(rows) == limit else None
+    return {"items": rows, "next": last["id"] if isinstance(last, dict) else getattr(last, "id", None)}

@@ -21,7 +21,6 @@ from chat.message import JoinRequest, parse_since
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
-from commerce.goods import Goods
 from commerce.personal_sql import PersonalEvents
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
@@ -53,6 +52,7 @@ from gateway.opening import (
     open_hooks,
     open_hub,
     open_shop,
+    open_shopside,
     open_traffic,
     open_webhooks,
 )
@@ -65,6 +65,7 @@ from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
+from gateway.routes_books import book_operations, closing_operations, invoice_operations
 from gateway.routes_codes import code_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
@@ -341,6 +342,9 @@ def _operations(
         *coupon_operations(services, desk),
         *goods_operations(services, desk),
         *sheet_operations(services),
+        *book_operations(services),
+        *closing_operations(services),
+        *invoice_operations(services),
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
         *code_operations(services, addresses),
@@ -430,7 +434,7 @@ async def open_application(
         rooms=rooms,
         catalogue=catalogue,
         shop=shop,
-        goods=Goods(store, shop.ledger, catalogue),
+        **open_shopside(store, shop, catalogue, clock),
         **traffic._asdict(),
         directory=directory,
         hub=hub,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chat.errors import TokenRefused
 from chat.hub import Hub
@@ -13,10 +13,14 @@ from commerce.access_sql import StreamAccess
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import TouchLog
 from commerce.bans_sql import Bans
+from commerce.books import Books
+from commerce.catalogue import Catalogue
 from commerce.distribution import Distribution
+from commerce.goods import Goods
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
 from commerce.identity.service import Identities
+from commerce.invoices import Invoices
 from commerce.media_hook_sql import MediaHooks
 from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
@@ -137,6 +141,17 @@ def open_bridge(services: Services, bans: Bans) -> Bridge:
         audit=services.audit,
         live_only=services.desk.live_only,
     )
+
+
+def open_shopside(store: Store, shop: Shop, catalogue: Catalogue, clock: Callable[[], int]) -> dict[str, Any]:
+    """Sheets of goods, books and invoices: fields of ``Services``."""
+    invoices = Invoices(store, clock=clock)
+    shop.answer(invoices.hear)
+    return {
+        "goods": Goods(store, shop.ledger, catalogue),
+        "books": Books(store, clock=clock),
+        "invoices": invoices,
+    }
 
 
 class Traffic(NamedTuple):

@@ -8,7 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from commerce.goods_sheet import FILE_BYTES_MAX
-from gateway.answers import csv_answer
+from gateway.answers import csv_answer, page_of
 from gateway.api import Call, Operation, page_limit
 from gateway.schemas_goods import (
     ChangePage,
@@ -30,7 +30,7 @@ def sheet_operations(services: Services) -> list[Operation]:
 
     async def list_goods(call: Call) -> Any:
         limit = page_limit(call)
-        return _page(await goods.rows(call.who.merchant, call.query.get("after", ""), limit), limit, "id")
+        return page_of(await goods.rows(call.who.merchant, call.query.get("after", ""), limit), limit)
 
     async def export_goods(call: Call) -> Response:
         return csv_answer(await goods.export_file(call.who.merchant), "goods.csv")
@@ -48,12 +48,12 @@ def sheet_operations(services: Services) -> list[Operation]:
 
     async def list_goods_imports(call: Call) -> Any:
         limit = page_limit(call, most=100)
-        return _page(await goods.runs(call.who.merchant, call.query.get("after"), limit), limit, "id")
+        return page_of(await goods.runs(call.who.merchant, call.query.get("after"), limit), limit)
 
     async def list_goods_changes(call: Call) -> Any:
         limit, query = page_limit(call), call.query
         found = await goods.changes(call.who.merchant, query.get("sku", ""), query.get("after"), limit)
-        return _page(found, limit, "id")
+        return page_of(found, limit)
 
     paging = {"after": "cursor: the last row's id", "limit": "1 to 200"}
     asked = {"why": "the reason, kept with each change", "try": "1: say what it would do, write nothing"}
@@ -88,9 +88,3 @@ def sheet_operations(services: Services) -> list[Operation]:
         Operation("GET", runs, "Sheets taken in", list_goods_imports, MERCHANT, answer=GoodsRunPage, query=paging),
         Operation("GET", trail, "Changes by hand", list_goods_changes, MERCHANT, answer=ChangePage, query=of_sku),
     ]
-
-
-def _page(rows: list[Any], limit: int, cursor: str) -> dict[str, Any]:
-    last = rows[-1] if len(rows) == limit else None
-    after = None if last is None else last[cursor] if isinstance(last, dict) else getattr(last, cursor)
-    return {"items": rows, "next": after}

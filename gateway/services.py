@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from chat.hub import Hub
 from commerce.attribution.service import Attribution
+from commerce.books import Books
 from commerce.catalogue import Catalogue
 from commerce.distribution import Distribution
 from commerce.goods import Goods
 from commerce.identity.people import People
 from commerce.identity.service import Identities
+from commerce.invoices import Invoices
 from commerce.media_hook_sql import MediaHooks
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
@@ -47,6 +49,8 @@ class Services:
     catalogue: Catalogue
     shop: Shop
     goods: Goods
+    books: Books
+    invoices: Invoices
     attribution: Attribution
     people: People
     identities: Identities

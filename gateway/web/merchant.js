@@ -6,6 +6,7 @@ import { $, copy, h, icon, put, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
+import { drawBooks, fillBooks } from "./merchant_books.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
 import { drawGoods, fillGoods } from "./merchant_goods.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
@@ -71,10 +72,11 @@ async function drawOwners() {
   if (!state.filled) {
     fillImport(api, $("import-form"));
     fillGoods(api, $("goods-form"), () => drawGoods(api));
+    if (!$("books-form").children.length) fillBooks(api, $("books-form"), () => drawBooks(api));
   }
   state.filled = true;
-  for (const panel of ["people-panel", "dist-panel", "goods-panel"]) $(panel).hidden = false;
-  await Promise.all([drawPeople(api), drawDistribution(api), drawGoods(api)]);
+  for (const panel of ["people-panel", "dist-panel", "goods-panel", "books-panel"]) $(panel).hidden = false;
+  await Promise.all([drawPeople(api), drawDistribution(api), drawGoods(api), drawBooks(api)]);
 }
 
 async function open() {

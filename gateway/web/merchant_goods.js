@@ -4,22 +4,12 @@ import { $, h, put, toast } from "./dom.js";
 import { doer, field } from "./forms.js";
 import { explain, money, t, when } from "./i18n.js";
 import { fetched, save } from "./merchant_poster.js";
+import { cell, table } from "./tables.js";
 
 const SHEET_TIMEOUT_MS = 60000;
 const CHANGES_SHOWN = 20;
 /** Lines of a report on the page; the file of a thousand lines is mended from its beginning. */
 const LINES_SHOWN = 50;
-
-const cell = (label, ...content) => h("td", { "data-label": label && t(label) }, content);
-
-export function table(heads, rows) {
-  return h(
-    "table",
-    {},
-    h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name && t(name))))),
-    h("tbody", {}, rows),
-  );
-}
 
 /** Draw the trail of manual changes. */
 export async function drawGoods(api) {

@@ -3,21 +3,12 @@
 import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field } from "./forms.js";
 import { explain, knows, t, when } from "./i18n.js";
+import { cell, table } from "./tables.js";
 
 const PEOPLE_SHOWN = 20;
 const IMPORT_TIMEOUT_MS = 30000;
 
 const word = (prefix, name) => (knows(`${prefix}.${name}`) ? t(`${prefix}.${name}`) : name);
-const cell = (label, ...content) => h("td", { "data-label": label && t(label) }, content);
-
-function table(heads, rows) {
-  return h(
-    "table",
-    {},
-    h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name && t(name))))),
-    h("tbody", {}, rows),
-  );
-}
 
 /** Draw the panel; `api` is the caller's, `onChange` follows what changes a board. */
 export async function drawPeople(api) {

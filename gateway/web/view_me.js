@@ -3,6 +3,7 @@
 import { rows } from "./api.js";
 import { h, put, sheet, toast } from "./dom.js";
 import { explain, money, t, when } from "./i18n.js";
+import { invoiceButton } from "./view_invoice.js";
 import { price, worthTag } from "./view_cards.js";
 import { walletCard } from "./view_wallet.js";
 
@@ -46,7 +47,7 @@ export async function openMine({ api, pay }) {
       window.body,
       walletCard(api, member, load),
       h("h3", {}, t("me.orders")),
-      orders.length ? orders.map((order) => orderRow(order, payNow, cancel)) : h("p.empty", {}, t("me.noOrders")),
+      orders.length ? orders.map((order) => orderRow(api, order, payNow, cancel)) : h("p.empty", {}, t("me.noOrders")),
       h("h3", {}, t("me.coupons")),
       coupons.length ? coupons.map(couponRow) : h("p.empty", {}, t("me.noCoupons")),
     );
@@ -55,7 +56,7 @@ export async function openMine({ api, pay }) {
   await load();
 }
 
-function orderRow(order, pay, cancel) {
+function orderRow(api, order, pay, cancel) {
   return h(
     "article.mine-order",
     { "data-testid": "my-order", data: { status: order.status } },
@@ -76,6 +77,7 @@ function orderRow(order, pay, cancel) {
         h("button.quiet", { type: "button", on: { click: () => cancel(order) } }, t("me.cancel")),
         h("button.buy", { type: "button", on: { click: () => pay(order) } }, t("me.pay")),
       ),
+    invoiceButton(api, order),
   );
 }
 

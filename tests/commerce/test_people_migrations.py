@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
+import commerce.tables_books
 import commerce.tables_goods
 import commerce.tables_identity
 import commerce.tables_ledger
@@ -33,6 +34,7 @@ assert commerce.tables_accounts
 assert commerce.tables_members
 assert commerce.tables_moments
 assert commerce.tables_goods
+assert commerce.tables_books
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from sqlalchemy import CheckConstraint, Connection, TextClause, inspect, text
 import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
+import commerce.tables_books
 import commerce.tables_goods
 import commerce.tables_identity
 import commerce.tables_ledger
@@ -51,6 +52,7 @@ assert commerce.tables_traffic
 assert commerce.tables_accounts
 assert commerce.tables_members
 assert commerce.tables_goods
+assert commerce.tables_books
 assert commerce.tables_moments
 assert commerce.tables_people
 
