@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from commerce import catalogue_checks as check
 from commerce import catalogue_sql as sql
-from commerce import clips_sql
+from commerce import clips_sql, compliance_sql
 from commerce.basket import VALID_S_MAX, DropTerms, check_terms
 from commerce.catalogue_prices import Prices
 from commerce.catalogue_sql import Transaction
@@ -213,7 +213,12 @@ class Catalogue(Prices):
             kind=kind,
             bonus=check.whole(bonus, "bonus", 0, check.PRICE_FEN_MAX),
         )
-        await self._insert(lambda db: sql.insert_product(db, merchant, view, now_ms))
+
+        def insert(db: Transaction) -> None:
+            compliance_sql.check_basis(db, merchant, view.sku, view.price, view.list_price)
+            sql.insert_product(db, merchant, view, now_ms)
+
+        await self._insert(insert)
         return view
 
     async def product(self, merchant: str, product: str) -> ProductView:
@@ -249,6 +254,7 @@ class Catalogue(Prices):
 
         def change(db: Transaction) -> tuple[ProductView, list[CatalogueEvent]]:
             old = sql.product(db, merchant, product)
+            compliance_sql.check_basis(db, merchant, "", checked, listed)
             if old.kind != "goods":
                 raise Invalid("stored value has no variants", field="product")
             if first:

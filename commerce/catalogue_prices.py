@@ -2,7 +2,7 @@
 
 from commerce import catalogue_checks as check
 from commerce import catalogue_sql as sql
-from commerce import changes_sql
+from commerce import changes_sql, compliance_sql
 from commerce.catalogue_sql import Transaction
 from commerce.catalogue_views import CatalogueEvent, ProductView
 from commerce.catalogue_writes import CatalogueWrites, mint_id
@@ -71,6 +71,7 @@ class Prices(CatalogueWrites):
     def _reprice(self, db: Transaction, merchant: str, sku: str, price: int, list_price: int, by: Hand | None) -> str:
         """Write a SKU's prices and the trail; its product."""
         old = sql.sku(db, merchant, sku)
+        compliance_sql.check_basis(db, merchant, sku, price, list_price)
         sql.set_sku_price(db, sku, price, list_price, old.version + (old.price != price))
         if by is not None:
             now_ms = self._clock()

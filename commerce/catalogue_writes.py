@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from commerce import catalogue_sql as sql
+from commerce import compliance_sql
 from commerce.catalogue_sql import Transaction
 from commerce.catalogue_views import CatalogueEvent, PinChanged, ProductView, ShelfChanged
 from commerce.domain.ids import ENTROPY_BYTES, new_id
@@ -49,6 +50,8 @@ class CatalogueWrites:
             new = edit(old)
             if new == old:
                 return old, []
+            if new.on_shelf and not old.on_shelf:
+                compliance_sql.check_up(db, merchant, [product])
             sql.update_product(db, new)
             return new, self._showing(db, merchant, product, on_sale=new.on_shelf)
 

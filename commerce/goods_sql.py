@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, text
 
 from commerce.changes import Change, Hand
 from commerce.changes_sql import note
+from commerce.compliance_sql import check_basis, check_up
 from commerce.domain.ids import ENTROPY_BYTES, id_time_ms, new_id
 from commerce.goods_plan import KnownProduct, KnownSku, Plan, Planner, RowResult, count_outcomes
 from commerce.goods_sheet import GoodsRow, RowFault
@@ -114,9 +115,9 @@ def import_goods(batch: Batch, command: ImportGoods) -> GoodsReport:
 
 def _plan(db: Connection, command: ImportGoods) -> Plan:
     rows = command.rows
-    named = {"merchant": command.merchant, "names": sorted({row.product for row in rows})}
+    named = {"merchant": command.merchant, "names": _some(row.product for row in rows)}
     products = [known_product(row) for row in db.execute(_PRODUCTS, named)]
-    asked = {"names": sorted({row.sku for row in rows}), "products": _some(one.product for one in products)}
+    asked = {"names": _some(row.sku for row in rows), "products": _some(one.product for one in products)}
     skus = [known_sku(row) for row in db.execute(_SKUS, {"merchant": command.merchant, **asked})]
     return Planner(products, skus).run(rows, command.faults)
 
@@ -146,6 +147,8 @@ def _write(batch: Batch, command: ImportGoods, plan: Plan, by: Hand) -> tuple[st
     """Write a plan without faults; the products that it touched."""
     touched = {one.product for one in plan.skus.values()} | set(plan.products)
     there = _existing(batch.connection, command.merchant, plan, touched)
+    on_sale = [known.product for known in plan.products.values() if known.on_shelf]
+    check_up(batch.connection, command.merchant, on_sale)
     made = _write_products(batch, command.merchant, plan, there)
     skus, changes = _write_skus(batch, command.merchant, plan, there, made)
     for key, units in sorted(plan.stock.items()):
@@ -157,7 +160,7 @@ def _write(batch: Batch, command: ImportGoods, plan: Plan, by: Hand) -> tuple[st
 
 def _existing(db: Connection, merchant: str, plan: Plan, touched: set[str]) -> dict[str, KnownSku]:
     """The SKUs that are there of all that the plan names, by our ids."""
-    asked = {"names": sorted({*plan.skus, *plan.stock}), "products": _some(touched)}
+    asked = {"names": _some([*plan.skus, *plan.stock]), "products": _some(touched)}
     return {row.id: known_sku(row) for row in db.execute(_SKUS, {"merchant": merchant, **asked})}
 
 
@@ -202,6 +205,7 @@ def _write_skus(
             newest[product] = max(batch.now_ms, newest.get(product, 0) + 1)
             ids[key] = new_id(newest[product], secrets.token_bytes(ENTROPY_BYTES))
         plan.skus[key] = replace(sku, sku=ids.get(key, key), product=product)
+        check_basis(batch.connection, merchant, sku.code or key, sku.price, sku.list_price, sku.list_basis)
         before = there.get(key)
         for what in ("price", "list_price"):
             was, now = None if before is None else getattr(before, what), getattr(sku, what)

@@ -68,6 +68,7 @@ from gateway.routes_aftersale import aftersale_operations, statement_operations,
 from gateway.routes_auth import auth_operations
 from gateway.routes_books import book_operations, closing_operations, invoice_operations
 from gateway.routes_codes import code_operations
+from gateway.routes_compliance import buyer_operations, policy_operations, record_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
 from gateway.routes_goods import sheet_operations
@@ -250,6 +251,7 @@ class Application:
         yield "publish_hook", services.publish_hook.stats()
         yield "review", services.review.stats()
         yield "room_audit", services.audit.stats()
+        yield "chat_archive", services.archive.stats()
         yield "webhooks", services.sender.stats()
         yield "media_events", services.media_events.stats()
         yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands)
@@ -273,6 +275,7 @@ class Application:
         await services.media_events.start()
         services.room_events.start()
         services.audit.start()
+        await services.archive.start()
         services.room_figures.start()
         services.directory.listen(services.media_events.stream)
         services.media.listen(services.media_events.show)
@@ -310,6 +313,7 @@ class Application:
             services.room_figures.close,
             services.hub.close,
             services.audit.close,
+            services.archive.close,
             services.directory.close,
             services.media.close,
             services.media_events.close,
@@ -350,6 +354,9 @@ def _operations(
         *book_operations(services),
         *closing_operations(services),
         *invoice_operations(services),
+        *policy_operations(services),
+        *record_operations(services),
+        *buyer_operations(services),
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
         *code_operations(services, addresses),
@@ -383,6 +390,7 @@ def _shop_doors(services: Services) -> ShopDoors:
         publish_hook=services.publish_hook,
         directory=services.directory,
         node=node_id(),
+        may_host=services.compliance.may_host,
     )
 
 
@@ -429,9 +437,20 @@ async def open_application(
     bans, personal = Bans(store, clock=clock), PersonalEvents(store, clock=clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
+    shopside = open_shopside(store, shop, catalogue, rooms, secrets, clock)
     clients = Clients(settings)
     hub = open_hub(
-        settings, partial(authenticate, tokens, rooms), desk, shop, audit, bans, personal, review, clients, clock
+        settings,
+        partial(authenticate, tokens, rooms),
+        desk,
+        shop,
+        audit,
+        bans,
+        personal,
+        review,
+        shopside.archive,
+        clients,
+        clock,
     )
     services = Services(
         settings=settings,
@@ -441,7 +460,7 @@ async def open_application(
         rooms=rooms,
         catalogue=catalogue,
         shop=shop,
-        **open_shopside(store, shop, catalogue, clock),
+        **shopside._asdict(),
         **traffic._asdict(),
         directory=directory,
         hub=hub,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from chat.errors import TokenRefused
 from chat.hub import Hub
@@ -15,6 +15,7 @@ from commerce.attribution.touches_sql import TouchLog
 from commerce.bans_sql import Bans
 from commerce.books import Books
 from commerce.catalogue import Catalogue
+from commerce.compliance import Compliance
 from commerce.distribution import Distribution
 from commerce.goods import Goods
 from commerce.identity.people import People
@@ -36,6 +37,7 @@ from gateway.audit import RoomAudit
 from gateway.auth import Claims, TokenError, Tokens
 from gateway.bridge import Bridge
 from gateway.bus import open_bus
+from gateway.chat_archive import ChatArchive
 from gateway.client import Clients
 from gateway.clock import system_clock as system_clock
 from gateway.commands import hub_commands
@@ -100,6 +102,7 @@ def open_hub(
     bans: Bans,
     personal: PersonalEvents,
     review: ReviewDesk,
+    archive: ChatArchive,
     clients: Clients,
     clock: Callable[[], int],
 ) -> Hub:
@@ -120,6 +123,7 @@ def open_hub(
         personal_store=personal,
         others_wait=lambda: shop.ledger.waiting > 0,
         review=review,
+        archive=archive,
         network=clients.network,
     )
     return hub
@@ -142,15 +146,30 @@ def open_bridge(services: Services, bans: Bans) -> Bridge:
     )
 
 
-def open_shopside(store: Store, shop: Shop, catalogue: Catalogue, clock: Callable[[], int]) -> dict[str, Any]:
-    """Sheets of goods, books and invoices: fields of ``Services``."""
+class ShopSide(NamedTuple):
+    """Sheets of goods, the accountant's books and invoices, what the regulator asks: fields of ``Services``."""
+
+    goods: Goods
+    books: Books
+    invoices: Invoices
+    compliance: Compliance
+    archive: ChatArchive
+
+
+def open_shopside(
+    store: Store, shop: Shop, catalogue: Catalogue, rooms: Rooms, secrets: Secrets, clock: Callable[[], int]
+) -> ShopSide:
+    """What the shop's own people work with; refunds are heard from now on."""
     invoices = Invoices(store, clock=clock)
     shop.answer(invoices.hear)
-    return {
-        "goods": Goods(store, shop.ledger, catalogue),
-        "books": Books(store, clock=clock),
-        "invoices": invoices,
-    }
+    compliance = Compliance(store, shop, catalogue, Vault(secrets.key("people")), clock=clock)
+    return ShopSide(
+        Goods(store, shop.ledger, catalogue),
+        Books(store, clock=clock),
+        invoices,
+        compliance,
+        ChatArchive(compliance, rooms, clock=clock),
+    )
 
 
 class Traffic(NamedTuple):

@@ -9,6 +9,7 @@ from chat.hub import Hub
 from commerce.attribution.service import Attribution
 from commerce.books import Books
 from commerce.catalogue import Catalogue
+from commerce.compliance import Compliance
 from commerce.distribution import Distribution
 from commerce.goods import Goods
 from commerce.identity.people import People
@@ -20,6 +21,7 @@ from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
 from gateway.audit import RoomAudit
 from gateway.auth import Tokens
+from gateway.chat_archive import ChatArchive
 from gateway.config import Settings
 from gateway.desk import Desk
 from gateway.media import Media
@@ -51,6 +53,8 @@ class Services:
     goods: Goods
     books: Books
     invoices: Invoices
+    compliance: Compliance
+    archive: ChatArchive
     attribution: Attribution
     people: People
     identities: Identities

@@ -13,6 +13,7 @@ import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
 import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
+import { drawRules, fillRules } from "./merchant_rules.js";
 import { BOOKS } from "./merchant_strings_books.js";
 import { PEOPLE } from "./merchant_strings_people.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
@@ -72,11 +73,14 @@ async function drawOwners() {
   if (!state.filled) {
     fillImport(api, $("import-form"));
     fillGoods(api, $("goods-form"), () => drawGoods(api));
-    if (!$("books-form").children.length) fillBooks(api, $("books-form"), () => drawBooks(api));
+    if (!$("books-form").children.length) {
+      fillBooks(api, $("books-form"), () => drawBooks(api));
+      await fillRules(api, () => drawRules(api));
+    }
   }
   state.filled = true;
-  for (const panel of ["people-panel", "dist-panel", "goods-panel", "books-panel"]) $(panel).hidden = false;
-  await Promise.all([drawPeople(api), drawDistribution(api), drawGoods(api), drawBooks(api)]);
+  for (const panel of ["people-panel", "dist-panel", "goods-panel", "books-panel", "rules-panel"]) $(panel).hidden = false;
+  await Promise.all([drawPeople(api), drawDistribution(api), drawGoods(api), drawBooks(api), drawRules(api)]);
 }
 
 async function open() {

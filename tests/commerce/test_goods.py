@@ -114,6 +114,7 @@ async def test_a_fault_in_one_line_keeps_the_whole_sheet_out_and_every_faulty_li
     report = await shop.take(sheet)
     assert not report.written
     assert faults(report) == [(4, "sku"), (5, "price"), (6, "list_price"), (7, "stock"), (8, "sku"), (9, "")]
+    assert faults(await shop.take(HEAD + "cup,杯,bad code,,9,,,,\r\n")) == [(2, "sku")]
     assert await shop.goods.rows(MERCHANT) == before
     assert await shop.goods.changes(MERCHANT, "", None, 50) == []
     assert await shop.goods.runs(MERCHANT, None, 9) == []

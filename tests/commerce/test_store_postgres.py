@@ -19,6 +19,7 @@ import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_books
+import commerce.tables_compliance
 import commerce.tables_goods
 import commerce.tables_identity
 import commerce.tables_ledger
@@ -53,6 +54,7 @@ assert commerce.tables_accounts
 assert commerce.tables_members
 assert commerce.tables_goods
 assert commerce.tables_books
+assert commerce.tables_compliance
 assert commerce.tables_moments
 assert commerce.tables_people
 
