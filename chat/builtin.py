@@ -74,6 +74,8 @@ def _chat_send(
     if verdict.shown and not member.staff and hub.review is not None and hub.review.wants(context.room):
         return _reviewed(hub, hub.review, Line(context.room, member, verdict.text, context.now_ms))
     body = {"t": "chat", "from": member.shown(), "text": verdict.text, "now": context.now_ms}
+    if hub.archive is not None and not verdict.shadow:
+        hub.archive(Line(context.room, member, verdict.text, context.now_ms))
     if verdict.shown:
         channel.hot_words.hear(verdict.text, context.now_ms)
         hub.tell(context.room, Event(body, Tier.P1 if member.staff else Tier.P2))
@@ -111,6 +113,8 @@ async def _reviewed(hub: Hub, review: Reviewer, line: Line) -> Mapping[str, Any]
     if denied is not None:
         raise CommandRefused("refused", denied)
     channel.hot_words.hear(line.text, now_ms)
+    if hub.archive is not None:
+        hub.archive(line)
     hub.tell(line.room, Event({"t": "chat", "from": line.member.shown(), "text": line.text, "now": now_ms}, Tier.P2))
     return {}
 

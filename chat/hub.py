@@ -53,7 +53,7 @@ from chat.message import (
 from chat.moderation import JoinGate, TextFilter
 from chat.personal import PersonalStore
 from chat.poll import PollSession
-from chat.review import Reviewer
+from chat.review import Line, Reviewer
 from chat.sink import Phase, Sink
 from chat.stats import HubCounters, HubTotals, RoomStats
 from chat.wheel import Wheel
@@ -107,11 +107,14 @@ class Hub:
         personal_store: PersonalStore | None = None,
         others_wait: Callable[[], bool] = lambda: False,
         review: Reviewer | None = None,
+        archive: Callable[[Line], None] | None = None,
         network: Network = _nobodys,
     ) -> None:
         self.network = network
         self.audit = audit
         self.review = review
+        self.archive = archive
+        """Is told of every line that passed the rules, shown to all or only to its speaker."""
         self.ban_store = ban_store
         self.limits = limits or HubLimits()
         self.mailbox = None if personal_store is None else Mailbox(personal_store, MailboxLimits(), self._present)

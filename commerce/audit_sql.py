@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from commerce.audit_aftersale_sql import AFTER_SALE, Check
+from commerce.audit_books_sql import BOOKS, GOODS, recompute_books
 from commerce.audit_commission_sql import COMMISSION
 from commerce.audit_members_sql import MEMBERS
 from commerce.audit_moments_sql import MOMENTS, RECOMPUTED, recompute_draws
@@ -170,6 +171,7 @@ _CHECKS = (
     *SCOPE,
     *COMMISSION,
     *MOMENTS,
+    *GOODS,
     Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",
@@ -208,12 +210,18 @@ def audit(where: Path | str, *, now_ms: int | None = None) -> list[Finding]:
 
 def audit_all(connection: Connection, now_ms: int) -> list[Finding]:
     """Check every invariant in the caller's transaction."""
-    return [*(_check(connection, check, now_ms) for check in _CHECKS), _recompute(connection)]
+    checked = [_check(connection, check, now_ms) for check in _CHECKS]
+    return [*checked, _recompute(connection), _books(connection)]
 
 
 def _recompute(connection: Connection) -> Finding:
     drawn, broken = recompute_draws(connection)
     return Finding(RECOMPUTED, not broken, {"drawn": drawn}, tuple(broken[:BROKEN_SHOWN_MAX]))
+
+
+def _books(connection: Connection) -> Finding:
+    figures, broken = recompute_books(connection)
+    return Finding(BOOKS, not broken, figures, tuple(broken[:BROKEN_SHOWN_MAX]))
 
 
 def _check(connection: Connection, check: Check, now_ms: int) -> Finding:

@@ -6,15 +6,15 @@ after the commit, in commit order, with the whole new state of the pins or shelf
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
 from commerce import catalogue_checks as check
 from commerce import catalogue_sql as sql
-from commerce import clips_sql
+from commerce import clips_sql, compliance_sql
 from commerce.basket import VALID_S_MAX, DropTerms, check_terms
+from commerce.catalogue_prices import Prices
 from commerce.catalogue_sql import Transaction
 from commerce.catalogue_views import (
     Card,
@@ -22,45 +22,35 @@ from commerce.catalogue_views import (
     ClipView,
     CouponTemplate,
     Merchant,
-    PinChanged,
     ProductView,
     RoomChanged,
     RoomView,
-    ShelfChanged,
     Staff,
     VariantView,
 )
-from commerce.domain.ids import ENTROPY_BYTES, id_time_ms, new_id
-from commerce.domain.offer import OFFER_AHEAD_MS_MAX, OFFER_MS_MAX
+from commerce.catalogue_writes import Clock, mint_id
+from commerce.domain.ids import id_time_ms
+from commerce.domain.offer import OFFER_AHEAD_MS_MAX
 from commerce.errors import Busy, Invalid, Refused
 from commerce.passwords import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, Hashing, Passwords
 from commerce.store_sql import Store
 
 T = TypeVar("T")
-Clock = Callable[[], int]
 
 SKU_KINDS = ("goods", "stored")
 ROLES = ("merchant", "host", "guide")
-WRITES_WAITING_MAX = 500  # far above what staff can click; beyond it something else is wrong
 
 
-class Catalogue:
+class Catalogue(Prices):
     """Merchants, staff, rooms, products with one default SKU each, shelves, pins and coupon templates.
 
     ``clock`` gives Unix milliseconds. Methods raise ``Invalid`` (with ``field``), ``NotFound``, ``Refused``, ``Busy``.
     """
 
     def __init__(self, store: Store, *, clock: Clock, passwords: Passwords | None = None) -> None:
-        self._store = store
-        self._clock = clock
+        super().__init__(store, clock=clock)
         self._passwords = passwords or Passwords()
         self._hashing = Hashing()
-        self._listeners: list[Callable[[CatalogueEvent], None]] = []
-        self._writes: set[asyncio.Task[object]] = set()
-
-    def listen(self, callback: Callable[[CatalogueEvent], None]) -> None:
-        """Have ``callback`` called on the loop after each commit that changed pins, a shelf or a room."""
-        self._listeners.append(callback)
 
     async def close(self) -> None:
         """Wait for writes under way and end the hashing threads; the store stays open."""
@@ -72,7 +62,7 @@ class Catalogue:
     async def create_merchant(self, name: str) -> Merchant:
         """Open a shop."""
         now_ms = self._clock()
-        merchant = Merchant(_id(now_ms), check.title(name, "name"))
+        merchant = Merchant(mint_id(now_ms), check.title(name, "name"))
         await self._insert(lambda db: sql.insert_merchant(db, merchant, now_ms))
         return merchant
 
@@ -97,7 +87,7 @@ class Catalogue:
         if role not in ROLES:
             raise Invalid(f"role must be one of {', '.join(ROLES)}", field="role")
         now_ms = self._clock()
-        staff = Staff(_id(now_ms), merchant, check.login(login), role, check.title(name, "name"), room)
+        staff = Staff(mint_id(now_ms), merchant, check.login(login), role, check.title(name, "name"), room)
         check.password(password, PASSWORD_CHARACTERS_MIN, PASSWORD_CHARACTERS_MAX)
         hashed = await self._hashing.run(lambda: self._passwords.hash(password))
 
@@ -134,7 +124,7 @@ class Catalogue:
         now_ms = self._clock()
         name = check.title(host_name, "host_name") if host_name else ""
         view = RoomView(
-            _id(now_ms), merchant, check.title(title), name, check.image(cover, "cover"), now_ms, closed_ms=None
+            mint_id(now_ms), merchant, check.title(title), name, check.image(cover, "cover"), now_ms, closed_ms=None
         )
 
         def change(db: Transaction) -> tuple[RoomView, list[CatalogueEvent]]:
@@ -222,8 +212,8 @@ class Catalogue:
         now_ms = self._clock()
         checked = check.price(price)
         view = ProductView(
-            product=_id(now_ms),
-            sku=_id(now_ms),
+            product=mint_id(now_ms),
+            sku=mint_id(now_ms),
             title=check.title(title),
             price=checked,
             list_price=check.list_price(list_price, checked),
@@ -235,7 +225,12 @@ class Catalogue:
             kind=kind,
             bonus=check.whole(bonus, "bonus", 0, check.PRICE_FEN_MAX),
         )
-        await self._insert(lambda db: sql.insert_product(db, merchant, view, now_ms))
+
+        def insert(db: Transaction) -> None:
+            compliance_sql.check_basis(db, merchant, view.sku, view.price, view.list_price)
+            sql.insert_product(db, merchant, view, now_ms)
+
+        await self._insert(insert)
         return view
 
     async def product(self, merchant: str, product: str) -> ProductView:
@@ -246,19 +241,6 @@ class Catalogue:
         """List a merchant's products by age, those after the id ``after``; ``limit`` 1–200."""
         count = check.whole(limit, "limit", 1, sql.PRODUCTS_PAGE_MAX)
         return await self._store.read(lambda db: sql.products(db, merchant, after, count))
-
-    async def set_price(self, merchant: str, product: str, price: int, list_price: int | None = None) -> ProductView:
-        """Change the price; a new price gets the next version, so that an order at the old one is refused."""
-        checked = check.price(price)
-        listed = check.list_price(list_price, checked)
-
-        def edit(old: ProductView) -> ProductView:
-            if (old.price, old.list_price) == (checked, listed):
-                return old
-            bump = 1 if old.price != checked else 0
-            return replace(old, price=checked, list_price=listed, version=old.version + bump)
-
-        return await self._edit(merchant, product, edit)
 
     async def add_variant(
         self,
@@ -284,44 +266,15 @@ class Catalogue:
 
         def change(db: Transaction) -> tuple[ProductView, list[CatalogueEvent]]:
             old = sql.product(db, merchant, product)
+            compliance_sql.check_basis(db, merchant, "", checked, listed)
             if old.kind != "goods":
                 raise Invalid("stored value has no variants", field="product")
             if first:
                 sql.name_default(db, old.sku, first)
             # Ids are in the order of the SKUs, also of two that are made within a millisecond.
-            made = _id(max(now_ms, id_time_ms(sql.newest_sku(db, product)) + 1))
+            made = mint_id(max(now_ms, id_time_ms(sql.newest_sku(db, product)) + 1))
             sql.add_variant(db, merchant, product, VariantView(made, called, checked, listed, 1, 0, slot))
             return sql.product(db, merchant, product), self._showing(db, merchant, product)
-
-        return await self._write(change)
-
-    async def set_sku_price(self, merchant: str, sku: str, price: int, list_price: int | None = None) -> ProductView:
-        """Change the price of one SKU; a new price gets the next version."""
-        checked = check.price(price)
-        listed = check.list_price(list_price, checked)
-
-        def change(db: Transaction) -> tuple[ProductView, list[CatalogueEvent]]:
-            old = sql.sku(db, merchant, sku)
-            sql.set_sku_price(db, sku, checked, listed, old.version + (old.price != checked))
-            return sql.product(db, merchant, old.product), self._showing(db, merchant, old.product)
-
-        return await self._write(change)
-
-    async def set_offer(self, merchant: str, sku: str, price: int | None, from_ms: int, until_ms: int) -> ProductView:
-        """Give a SKU a limited-time price between two moments, or (``price`` None) take it away. Raises ``Invalid``."""
-        now_ms = self._clock()
-        begins = max(now_ms, check.whole(from_ms, "from_ms", 0, now_ms + OFFER_AHEAD_MS_MAX))
-        ends = check.whole(until_ms, "until_ms", 0, begins + OFFER_MS_MAX)
-        if price is not None and ends <= begins:
-            raise Invalid("until_ms lies after from_ms and after now", field="until_ms")
-        checked = None if price is None else check.price(price)
-
-        def change(db: Transaction) -> tuple[ProductView, list[CatalogueEvent]]:
-            old = sql.sku(db, merchant, sku)
-            if checked is not None and checked >= old.price:
-                raise Invalid("a limited-time price lies below the shelf price", field="price")
-            sql.set_offer(db, sku, checked, *((None, None) if checked is None else (begins, ends)))
-            return sql.product(db, merchant, old.product), self._showing(db, merchant, old.product)
 
         return await self._write(change)
 
@@ -507,7 +460,7 @@ class Catalogue:
         check_terms(terms)
         now_ms = self._clock()
         template = CouponTemplate(
-            id=_id(now_ms),
+            id=mint_id(now_ms),
             merchant=merchant,
             title=check.title(title),
             reason=check.title(reason, "reason"),
@@ -528,73 +481,7 @@ class Catalogue:
         """List a merchant's coupon templates, newest first, at most 200."""
         return await self._store.read(lambda db: sql.templates(db, merchant))
 
-    async def _edit(self, merchant: str, product: str, edit: Callable[[ProductView], ProductView]) -> ProductView:
-        def change(db: Transaction) -> tuple[ProductView, list[CatalogueEvent]]:
-            old = sql.product(db, merchant, product)
-            new = edit(old)
-            if new == old:
-                return old, []
-            sql.update_product(db, new)
-            return new, self._showing(db, merchant, product, on_sale=new.on_shelf)
-
-        return await self._write(change)
-
-    def _showing(self, db: Transaction, merchant: str, product: str, *, on_sale: bool = True) -> list[CatalogueEvent]:
-        """The events for the rooms that show a product; it is unpinned there when it is off sale."""
-        events: list[CatalogueEvent] = []
-        for room, pinned in sql.rooms_showing(db, product):
-            if pinned and not on_sale:
-                sql.unpin(db, room, product)
-                events.append(self._pin_changed(db, merchant, room, unpinned=product))
-            elif pinned:
-                events.append(self._pin_changed(db, merchant, room, card=product))
-            events.append(self._shelf_changed(db, merchant, room))
-        return events
-
-    def _own(self, db: Transaction, merchant: str, room: str, product: str) -> ProductView:
-        sql.room(db, room, merchant)
-        return sql.product(db, merchant, product)
-
-    def _pin_changed(
-        self, db: Transaction, merchant: str, room: str, card: str | None = None, unpinned: str | None = None
-    ) -> PinChanged:
-        now_ms = self._clock()
-        pins = sql.pins(db, room, self._clock())
-        shown = next((one for one in pins if one.product == card), None)
-        return PinChanged(_id(now_ms), merchant, room, now_ms, pins, shown, unpinned)
-
-    def _shelf_changed(self, db: Transaction, merchant: str, room: str) -> ShelfChanged:
-        now_ms = self._clock()
-        return ShelfChanged(_id(now_ms), merchant, room, now_ms, sql.shelf(db, room, self._clock()))
 
     def _room_changed(self, view: RoomView, now_ms: int) -> RoomChanged:
-        return RoomChanged(_id(now_ms), view.merchant, view.id, now_ms, view)
+        return RoomChanged(mint_id(now_ms), view.merchant, view.id, now_ms, view)
 
-    async def _insert(self, insert: Callable[[Transaction], None]) -> None:
-        def change(db: Transaction) -> tuple[None, list[CatalogueEvent]]:
-            insert(db)
-            return None, []
-
-        await self._write(change)
-
-    async def _write(self, change: Callable[[Transaction], tuple[T, list[CatalogueEvent]]]) -> T:
-        if len(self._writes) >= WRITES_WAITING_MAX:
-            raise Busy("too many changes are waiting")
-        # A task of its own: a caller that goes away must not swallow the event of a change that was committed.
-        task = asyncio.get_running_loop().create_task(self._write_and_tell(change))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-        return await asyncio.shield(task)
-
-    async def _write_and_tell(self, change: Callable[[Transaction], tuple[T, list[CatalogueEvent]]]) -> T:
-        result, events = await self._store.write(change)
-        loop = asyncio.get_running_loop()
-        for event in events:
-            for callback in self._listeners:
-                # Through the loop: a listener that fails is reported there and fails neither the change nor the others.
-                loop.call_soon(callback, event)
-        return result
-
-
-def _id(now_ms: int) -> str:
-    return new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES))

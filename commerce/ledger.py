@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from commerce.changes import Hand
 from commerce.domain.order import Delivery, Step, WantedLine
 from commerce.domain.sale import FIRST_COME, SaleTerms
 from commerce.events import Event, OrderView
@@ -112,13 +113,14 @@ class CouponGranted(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class StockUp:
-    """Receive units of a SKU (``adjust`` False) or correct a count (True, may be negative)."""
+    """Receive units of a SKU (``adjust`` False) or correct a count (True, may be negative); ``by`` None: a program."""
 
     merchant: str
     sku: str
     quantity: int
     adjust: bool
     reason: str = "received"
+    by: Hand | None = None
 
 
 @dataclass(frozen=True, slots=True)

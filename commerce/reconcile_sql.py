@@ -18,6 +18,12 @@ _KEEP = text(
     " ON CONFLICT (provider, day) DO UPDATE SET file = excluded.file, lines = excluded.lines,"
     " sha256 = excluded.sha256, fetched_ms = excluded.fetched_ms"
 )
+# Dated to when it was first known, and never again: books of a day that is over do not change.
+_FEE = text(
+    "INSERT INTO provider_fee (provider, kind, number, merchant, fee, known_ms)"
+    " VALUES (:provider, :kind, :number, coalesce((SELECT p.merchant FROM payment AS p WHERE p.id = :payment"
+    " AND p.provider = :of), :merchant), :fee, :now) ON CONFLICT (provider, kind, number) DO NOTHING"
+)
 _KEPT = text("SELECT lines, sha256, fetched_ms FROM bill WHERE provider = :provider AND day = :day")
 _FILE = text("SELECT file FROM bill WHERE provider = :provider AND day = :day")
 _DAYS = text("SELECT day FROM bill WHERE provider = :provider AND day >= :since")
@@ -39,7 +45,7 @@ _OWNER = text("SELECT merchant FROM payment WHERE id = :id AND provider = :provi
 
 
 def keep_bill(connection: Connection, provider: str, day: str, bill: Bill, now_ms: int) -> None:
-    """Keep a file, in place of an earlier one of that day."""
+    """Keep a file, in place of an earlier one of that day, and book the fees that it is the first to tell of."""
     parameters = {
         "provider": provider,
         "day": day,
@@ -49,6 +55,23 @@ def keep_bill(connection: Connection, provider: str, day: str, bill: Bill, now_m
         "now": now_ms,
     }
     connection.execute(_KEEP, parameters)
+    fees = [
+        {
+            "provider": provider,
+            "of": provider,
+            "kind": kind,
+            "number": number,
+            "payment": line.payment,
+            "merchant": line.merchant,
+            "fee": line.fee,
+            "now": now_ms,
+        }
+        for line in bill.lines
+        if line.fee
+        for kind, number in [key_of(line)]
+    ]
+    if fees:
+        connection.execute(_FEE, fees)
 
 
 def read_file(connection: Connection, provider: str, day: str) -> bytes | None:

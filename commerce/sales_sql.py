@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from commerce.changes import Change
+from commerce.changes_sql import note
 from commerce.deadlines_sql import arm
 from commerce.domain.coupon import drop_state
 from commerce.domain.sale import SaleMode, SaleRow, SaleState, state_of
@@ -78,6 +80,9 @@ def stock_up(batch: Batch, command: StockUp) -> StockView:
     if not move_stock(batch, command.merchant, command.sku, kind, command.reason, **units):
         raise Refused("sold_out", "not that many units are free to be taken away")
     row = _stock(batch, command.merchant, command.sku)
+    if command.by is not None:
+        change = Change(row.sku, "stock", row.free - command.quantity, row.free)
+        note(batch.connection, command.merchant, command.by, [change], [batch.mint()], batch.now_ms)
     return StockView(row.sku, row.received, row.adjusted, row.free, row.held, row.sold, row.shipped, row.quarantined)
 
 

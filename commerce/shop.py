@@ -13,6 +13,7 @@ from commerce import (
     drops_sql,
     fulfilment_sql,
     guide_sql,
+    goods_sql,
     members_sql,
     moments_sql,
     orders_sql,
@@ -33,6 +34,7 @@ from commerce.basket import (
     wanted_lines,
     within,
 )
+from commerce.changes import Hand
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import Delivery, WantedLine
 from commerce.domain.org import Reach
@@ -118,6 +120,7 @@ class Shop:
             **drops_sql.HANDLERS,
             **guide_sql.HANDLERS,
             **members_sql.HANDLERS,
+            **goods_sql.HANDLERS,
         }
         self.ledger = GroupCommitLedger(
             store,
@@ -238,11 +241,17 @@ class Shop:
 
     # --- staff ---------------------------------------------------------------------------------------------------
 
-    async def stock_up(self, merchant: str, sku: str, quantity: int, reason: str = "received") -> StockView:
-        """Receive units (``reason`` received) or correct a count (any other reason; may be negative)."""
+    async def stock_up(
+        self, merchant: str, sku: str, quantity: int, reason: str = "received", staff: str | None = None
+    ) -> StockView:
+        """Receive units (``reason`` received) or correct a count (any other reason; may be negative).
+
+        ``staff``: whose doing it is, for the trail of manual changes; None for a program's.
+        """
         adjust = reason != "received"
         within(quantity, -UNITS_MAX if adjust else 0, UNITS_MAX, "quantity")
-        return await self._do(StockUp(merchant, sku, quantity, adjust, reason[:TITLE_CHARACTERS_MAX]), StockView)
+        by = None if staff is None else Hand(staff, reason)
+        return await self._do(StockUp(merchant, sku, quantity, adjust, reason[:TITLE_CHARACTERS_MAX], by), StockView)
 
     async def create_sale(
         self,

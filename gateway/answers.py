@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import segno
+from starlette.responses import Response
 
 from commerce.events import OrderView
 from commerce.ledger import CouponGranted, HoldGranted
 from commerce.ledger_moments import Seated
 from commerce.payments import Paying
+from gateway.client import CORS_HEADERS
 from gateway.encode import plain
 from gateway.schemas import CouponAnswer, HoldAnswer
 from gateway.schemas_moments import SeatAnswer
@@ -60,3 +62,16 @@ def paying_answer(paying: Paying) -> dict[str, Any]:
         qr = None if code is None else segno.make(code, error="m").svg_data_uri(scale=6, border=4)
         answer["payment"] = plain(PaymentView(paying.provider, opened.method, dict(opened.fields), qr))
     return answer
+
+
+def csv_answer(sheet: str, name: str) -> Response:
+    """A file for a spreadsheet; the byte order mark tells it that this is UTF-8."""
+    headers = {key.decode(): value.decode() for key, value in CORS_HEADERS}
+    headers["content-disposition"] = f'attachment; filename="{name}"'
+    return Response(sheet.encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
+
+
+def page_of(rows: list[Any], limit: int) -> dict[str, Any]:
+    """One page of a list whose cursor is the last row's ``id``."""
+    last = rows[-1] if len(rows) == limit else None
+    return {"items": rows, "next": last["id"] if isinstance(last, dict) else getattr(last, "id", None)}

@@ -54,6 +54,7 @@ from gateway.opening import (
     open_hooks,
     open_hub,
     open_shop,
+    open_shopside,
     open_tokens,
     open_traffic,
     open_webhooks,
@@ -67,13 +68,16 @@ from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
-from gateway.routes_board import board_operations
 from gateway.routes_automations import automation_operations
+from gateway.routes_board import board_operations
+from gateway.routes_books import book_operations, closing_operations, invoice_operations
 from gateway.routes_codes import code_operations
+from gateway.routes_compliance import buyer_operations, policy_operations, record_operations
 from gateway.routes_contacts import contact_operations
 from gateway.routes_crm import crm_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
+from gateway.routes_goods import sheet_operations
 from gateway.routes_guide import guide_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
@@ -259,6 +263,7 @@ class Application:
         yield "publish_hook", services.publish_hook.stats()
         yield "review", services.review.stats()
         yield "room_audit", services.audit.stats()
+        yield "chat_archive", services.archive.stats()
         yield "webhooks", services.sender.stats()
         yield "messenger", services.messenger.stats()
         yield "media_events", services.media_events.stats()
@@ -288,6 +293,7 @@ class Application:
         await services.media_events.start()
         services.room_events.start()
         services.audit.start()
+        await services.archive.start()
         services.room_figures.start()
         services.directory.listen(services.media_events.stream)
         services.media.listen(services.media_events.show)
@@ -325,6 +331,7 @@ class Application:
             services.room_figures.close,
             services.hub.close,
             services.audit.close,
+            services.archive.close,
             services.directory.close,
             services.media.close,
             services.media_events.close,
@@ -365,6 +372,13 @@ def _operations(
         *member_operations(services, desk),
         *coupon_operations(services, desk),
         *goods_operations(services, desk),
+        *sheet_operations(services),
+        *book_operations(services),
+        *closing_operations(services),
+        *invoice_operations(services),
+        *policy_operations(services),
+        *record_operations(services),
+        *buyer_operations(services),
         *webhook_operations(services),
         *people_operations(services, desk, addresses),
         *board_operations(services),
@@ -408,6 +422,7 @@ def _shop_doors(services: Services) -> ShopDoors:
         publish_hook=services.publish_hook,
         directory=services.directory,
         node=node_id(),
+        may_host=services.compliance.may_host,
     )
 
 
@@ -453,9 +468,20 @@ async def open_application(
     bans, personal = Bans(store, clock=clock), PersonalEvents(store, clock=clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
+    shopside = open_shopside(store, shop, catalogue, rooms, secrets, clock)
     clients = Clients(settings)
     hub = open_hub(
-        settings, partial(authenticate, tokens, rooms), desk, shop, audit, bans, personal, review, clients, clock
+        settings,
+        partial(authenticate, tokens, rooms),
+        desk,
+        shop,
+        audit,
+        bans,
+        personal,
+        review,
+        shopside.archive,
+        clients,
+        clock,
     )
     services = Services(
         settings=settings,
@@ -465,6 +491,7 @@ async def open_application(
         rooms=rooms,
         catalogue=catalogue,
         shop=shop,
+        **shopside._asdict(),
         **traffic._asdict(),
         market=Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         directory=directory,

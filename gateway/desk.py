@@ -17,6 +17,7 @@ from commerce.attribution.touch import Touch, TouchKind, short
 from commerce.basket import DropTerms
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import Card, ProductView
+from commerce.changes import Hand
 from commerce.domain.order import Delivery
 from commerce.domain.sale import SaleMode, SaleTerms
 from commerce.errors import NotFound, Refused
@@ -178,7 +179,7 @@ class Desk:
             stocks[grown.variants[-1].sku] = variant.stock
         for sku, units in stocks.items():
             if units:
-                await self._shop.stock_up(room.merchant, sku, units, "first stock")
+                await self._shop.stock_up(room.merchant, sku, units, "first stock", who.person)
         await self._catalogue.put_on_shelf(room.merchant, room.id, product.product)
         return await self.card(room, product.sku)
 
@@ -191,7 +192,8 @@ class Desk:
     async def set_price(self, who: Claims, room_id: str, product: str, body: PriceBody) -> Card:
         """A new price with a new version: who still shows the old one is refused with the new."""
         room = await self.goods_to_change(who, room_id, product)
-        view = await self._catalogue.set_price(room.merchant, product, body.price, body.list_price)
+        by = Hand(who.person, body.why)
+        view = await self._catalogue.set_price(room.merchant, product, body.price, body.list_price, by)
         return await self.card(room, view.sku)
 
     async def start_drop(self, who: Claims, room_id: str, body: DropBody) -> DropView:

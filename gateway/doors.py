@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import secrets
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -109,6 +109,7 @@ class ShopDoors:
         publish_hook: PublishHook,
         directory: Directory,
         node: str,
+        may_host: Callable[[str, str], Awaitable[bool]],
     ) -> None:
         self.node = node
         self.hosts_refused = 0
@@ -119,6 +120,7 @@ class ShopDoors:
         self._access = access
         self._publish_hook = publish_hook
         self._directory = directory
+        self._may_host = may_host
 
     # — playing —
 
@@ -155,10 +157,14 @@ class ShopDoors:
         found = self._rooms.get(room)
         self._check_count(found)
         generation = self._access.generation(room)
-        if await self._publish_hook.ask(found.merchant, room, origin):
-            # The answer took its time, in which the key may have been revoked and others gone live.
-            self._access.still_good(room, origin, generation)
-            self._check_count(found)
+        if not await self._may_host(found.merchant, room):
+            self.hosts_refused += 1
+            words = "this shop wants on record who hosts the room: the merchant writes it down first"
+            raise Problem(403, "host_identity", words)
+        await self._publish_hook.ask(found.merchant, room, origin)
+        # The answers took their time, in which the key may have been revoked and others gone live.
+        self._access.still_good(room, origin, generation)
+        self._check_count(found)
 
     def _check_count(self, room: Room) -> None:
         most = self._settings.streams_per_merchant

@@ -14,15 +14,19 @@ from commerce.access_sql import StreamAccess
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import TouchLog
 from commerce.bans_sql import Bans
+from commerce.books import Books
 from commerce.catalogue import Catalogue
+from commerce.compliance import Compliance
 from commerce.crm.automations import Automations
 from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
 from commerce.distribution import Distribution
+from commerce.goods import Goods
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
 from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
+from commerce.invoices import Invoices
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
 from commerce.payment import PaymentProvider
@@ -44,6 +48,7 @@ from gateway.audit import RoomAudit
 from gateway.auth import HOST_ROLES, Claims, TokenError, Tokens
 from gateway.bridge import Bridge
 from gateway.bus import open_bus
+from gateway.chat_archive import ChatArchive
 from gateway.client import Clients
 from gateway.clock import system_clock as system_clock
 from gateway.commands import hub_commands
@@ -115,6 +120,7 @@ def open_hub(
     bans: Bans,
     personal: PersonalEvents,
     review: ReviewDesk,
+    archive: ChatArchive,
     clients: Clients,
     clock: Callable[[], int],
 ) -> Hub:
@@ -135,6 +141,7 @@ def open_hub(
         personal_store=personal,
         others_wait=lambda: shop.ledger.waiting > 0,
         review=review,
+        archive=archive,
         network=clients.network,
     )
     return hub
@@ -154,6 +161,32 @@ def open_bridge(services: Services, bans: Bans) -> Bridge:
         clock=services.clock,
         bans=bans,
         live_only=services.desk.live_only,
+    )
+
+
+class ShopSide(NamedTuple):
+    """Sheets of goods, the accountant's books and invoices, what the regulator asks: fields of ``Services``."""
+
+    goods: Goods
+    books: Books
+    invoices: Invoices
+    compliance: Compliance
+    archive: ChatArchive
+
+
+def open_shopside(
+    store: Store, shop: Shop, catalogue: Catalogue, rooms: Rooms, secrets: Secrets, clock: Callable[[], int]
+) -> ShopSide:
+    """What the shop's own people work with; refunds are heard from now on."""
+    invoices = Invoices(store, clock=clock)
+    shop.answer(invoices.hear)
+    compliance = Compliance(store, shop, catalogue, Vault(secrets.key("people")), clock=clock)
+    return ShopSide(
+        Goods(store, shop.ledger, catalogue),
+        Books(store, clock=clock),
+        invoices,
+        compliance,
+        ChatArchive(compliance, rooms, clock=clock),
     )
 
 

@@ -5,14 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from starlette.responses import Response
-
 from commerce.domain.day import day_of
 from commerce.statement import statement_csv
-from gateway.answers import order_answer
+from gateway.answers import csv_answer, order_answer
 from gateway.api import SIGNED_IN, Call, Operation, call_key
 from gateway.auth import HOST_ROLES
-from gateway.client import CORS_HEADERS
 from gateway.desk import Desk
 from gateway.errors import Problem
 from gateway.schemas import (
@@ -106,10 +103,7 @@ def statement_operations(services: Services) -> list[Operation]:
         statement = await aftersale.statement(call.who.merchant, day)
         if form == "json":
             return statement
-        headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
-        headers["content-disposition"] = f'attachment; filename="statement-{statement.day}.csv"'
-        # The byte order mark tells spreadsheets that it is UTF-8.
-        return Response(statement_csv(statement).encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
+        return csv_answer(statement_csv(statement), f"statement-{statement.day}.csv")
 
     asked = {"day": "YYYY-MM-DD in Asia/Shanghai, today when left out", "format": "json (default) or csv"}
     return [

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from commerce.basket import Basket, wanted_lines
+from commerce.changes import Hand
 from commerce.domain.member import program_of
 from gateway.answers import coupon_answer
 from gateway.api import SIGNED_IN, STAFF, Call, Operation, call_key, page_limit
@@ -172,16 +173,20 @@ def goods_operations(services: Services, desk: Desk) -> list[Operation]:
         body: VariantBody = call.body
         grown = await desk.add_variant(call.who, call.path["product"], body)
         if body.stock:
-            await services.shop.stock_up(call.who.merchant, grown.variants[-1].sku, body.stock, "first stock")
+            await services.shop.stock_up(
+                call.who.merchant, grown.variants[-1].sku, body.stock, "first stock", call.who.person
+            )
         return await catalogue.product(call.who.merchant, call.path["product"])
 
     async def set_sku_price(call: Call) -> Any:
         body: PriceBody = call.body
-        return await catalogue.set_sku_price(call.who.merchant, call.path["sku"], body.price, body.list_price or None)
+        who, by = call.who, Hand(call.who.person, body.why)
+        return await catalogue.set_sku_price(who.merchant, call.path["sku"], body.price, body.list_price or None, by)
 
     async def set_offer(call: Call) -> Any:
         body: OfferBody = call.body
-        return await catalogue.set_offer(call.who.merchant, call.path["sku"], body.price, body.from_ms, body.until_ms)
+        terms = (body.price, body.from_ms, body.until_ms, Hand(call.who.person, body.why))
+        return await catalogue.set_offer(call.who.merchant, call.path["sku"], *terms)
 
     sku, variants = "/api/v1/skus/{sku}", "/api/v1/products/{product}/variants"
     return [

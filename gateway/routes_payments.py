@@ -9,9 +9,8 @@ from starlette.responses import Response
 from commerce.domain.day import DAY_MS, day_of
 from commerce.errors import Invalid, NotFound
 from commerce.reconciliation import reconciliation_csv
-from gateway.answers import paying_answer
+from gateway.answers import csv_answer, paying_answer
 from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key
-from gateway.client import CORS_HEADERS
 from gateway.desk import Desk
 from gateway.schemas_payments import BillAnswer, BillBody, PaidAnswer, PayBody, ProviderOffer, ReconciliationAnswer
 from gateway.services import Services
@@ -59,10 +58,7 @@ def reconciliation_operations(services: Services) -> list[Operation]:
         reports = await reconciliation.reports(day, call.who.merchant)
         if form == "json":
             return reports
-        headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
-        headers["content-disposition"] = f'attachment; filename="reconciliation-{day}.csv"'
-        # The byte order mark tells spreadsheets that it is UTF-8.
-        return Response(reconciliation_csv(reports).encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
+        return csv_answer(reconciliation_csv(reports), f"reconciliation-{day}.csv")
 
     async def fetch_bill(call: Call) -> BillAnswer:
         body: BillBody = call.body

@@ -133,7 +133,7 @@ def _shelf(services: Services, desk: Desk) -> list[Operation]:
     async def adjust_stock(call: Call) -> Empty:
         room = await desk.goods_to_change(call.who, call.path["room"], call.path["sku"])
         body: StockBody = call.body
-        await services.shop.stock_up(room.merchant, call.path["sku"], body.quantity, body.reason)
+        await services.shop.stock_up(room.merchant, call.path["sku"], body.quantity, body.reason, call.who.person)
         return Empty()
 
     async def pin_product(call: Call) -> Empty:

@@ -62,6 +62,9 @@ from gateway.schemas_base import (
 from gateway.schemas_base import (
     Units as Units,
 )
+from gateway.schemas_base import (
+    Why as Why,
+)
 from gateway.schemas_moments import DrawView, SaleView, TeamView
 
 Coupons = Annotated[list[Id], Meta(max_length=COUPONS_MAX)]
@@ -116,6 +119,7 @@ class ProductBody(Body, kw_only=True):
 class PriceBody(Body, kw_only=True):
     price: Price
     list_price: Cents | None = None
+    why: Why = ""
 
 
 class StockBody(Body, kw_only=True):

@@ -25,6 +25,7 @@ from gateway.schemas import (
     Spend,
     Title,
     Units,
+    Why,
 )
 
 Percent = Annotated[int, Meta(ge=0, le=1_000)]
@@ -206,6 +207,7 @@ class OfferBody(Body, kw_only=True):
     price: Price | None
     from_ms: Millis = 0
     until_ms: Millis = 0
+    why: Why = ""
 
 
 class ProductAnswer(Struct):

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 
 from chat.hub import Hub
 from commerce.attribution.service import Attribution
+from commerce.books import Books
 from commerce.catalogue import Catalogue
+from commerce.compliance import Compliance
 from commerce.crm.automations import Automations
 from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
 from commerce.distribution import Distribution
+from commerce.goods import Goods
 from commerce.identity.people import People
 from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
+from commerce.invoices import Invoices
 from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
@@ -24,6 +28,7 @@ from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
 from gateway.audit import RoomAudit
 from gateway.auth import Tokens
+from gateway.chat_archive import ChatArchive
 from gateway.config import Settings
 from gateway.contacts import Contacts
 from gateway.desk import Desk
@@ -55,6 +60,11 @@ class Services:
     rooms: Rooms
     catalogue: Catalogue
     shop: Shop
+    goods: Goods
+    books: Books
+    invoices: Invoices
+    compliance: Compliance
+    archive: ChatArchive
     attribution: Attribution
     people: People
     identities: Identities

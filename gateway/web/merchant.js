@@ -7,8 +7,10 @@ import { doer, field, onSend } from "./forms.js";
 import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { boardView } from "./merchant_board.js";
+import { drawBooks, fillBooks } from "./merchant_books.js";
 import { drawCrm, fillCrm } from "./merchant_crm.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
+import { drawGoods, fillGoods } from "./merchant_goods.js";
 import { drawGuide } from "./merchant_guide.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
@@ -18,8 +20,10 @@ import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
 import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
+import { drawRules, fillRules } from "./merchant_rules.js";
 import { ORG } from "./merchant_strings_org.js";
 import { BOARD } from "./merchant_strings_board.js";
+import { BOOKS } from "./merchant_strings_books.js";
 import { CRM } from "./merchant_strings_crm.js";
 import { PEOPLE } from "./merchant_strings_people.js";
 import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
@@ -29,12 +33,18 @@ const DAY_MS = 86400000;
 /** The shop's days are those of Asia/Shanghai, which knows no summer time. */
 const SHANGHAI_MS = 8 * 3600000;
 const REFRESH_MS = 15000;
+/** What is for the role `merchant` alone. */
+const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "stores", "market", "goods", "books", "rules"];
+const OWNERS_DRAW = [
+  drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawStores, drawMarket, drawGoods, drawBooks, drawRules,
+];
 
 addStrings(MERCHANT);
 addStrings(BOARD);
 addStrings(PEOPLE);
 addStrings(ORG);
 addStrings(CRM);
+addStrings(BOOKS);
 
 const api = staffApi();
 const view = boardView(api, period, refresh);
@@ -90,12 +100,15 @@ async function drawOwners() {
     fillCrm(api, $("crm-form"));
     fillOutreach(api, $("outreach-form"));
     fillContacts(api, $("contact-form"));
+    fillGoods(api, $("goods-form"), () => drawGoods(api));
+    if (!$("books-form").children.length) {
+      fillBooks(api, $("books-form"), () => drawBooks(api));
+      await fillRules(api, () => drawRules(api));
+    }
   }
   state.filled = true;
-  for (const panel of ["people", "dist", "crm", "outreach", "stores", "market"]) $(`${panel}-panel`).hidden = false;
-  await Promise.all(
-    [drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawStores, drawMarket].map((draw) => draw(api)),
-  );
+  for (const panel of OWNERS_PANELS) $(`${panel}-panel`).hidden = false;
+  await Promise.all(OWNERS_DRAW.map((draw) => draw(api)));
 }
 
 async function open() {

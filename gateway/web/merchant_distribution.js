@@ -4,20 +4,11 @@ import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { knows, money, t, when } from "./i18n.js";
 import { fetched, save } from "./merchant_poster.js";
+import { cell, table } from "./tables.js";
 
 const NUMBERS = ["valid_days", "protection_days", "window_days", "levels", "cap_percent", "freeze_days"];
 const word = (prefix, name) => (knows(`${prefix}.${name}`) ? t(`${prefix}.${name}`) : name);
-const cell = (label, ...content) => h("td", { "data-label": label && t(label) }, content);
 const percent = (bp) => `${bp / 100}%`;
-
-function table(heads, rows) {
-  return h(
-    "table",
-    {},
-    h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name && t(name))))),
-    h("tbody", {}, rows),
-  );
-}
 
 /** Draw the panel. */
 export async function drawDistribution(api) {

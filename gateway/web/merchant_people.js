@@ -4,21 +4,12 @@ import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field } from "./forms.js";
 import { explain, knows, t, when } from "./i18n.js";
 import { personTags } from "./merchant_crm.js";
+import { cell, table } from "./tables.js";
 
 const PEOPLE_SHOWN = 20;
 const IMPORT_TIMEOUT_MS = 30000;
 
 const word = (prefix, name) => (knows(`${prefix}.${name}`) ? t(`${prefix}.${name}`) : name);
-const cell = (label, ...content) => h("td", { "data-label": label && t(label) }, content);
-
-function table(heads, rows) {
-  return h(
-    "table",
-    {},
-    h("thead", {}, h("tr", {}, heads.map((name) => h("th", { scope: "col" }, name && t(name))))),
-    h("tbody", {}, rows),
-  );
-}
 
 const NONE = { items: [] };
 /** What is not for an account with a part of the shop is not there for it. */

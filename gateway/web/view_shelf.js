@@ -8,9 +8,9 @@ import { money, t, when } from "./i18n.js";
  * @param {HTMLElement} place
  * @param {any[]} cards
  * @param {{explaining: string|null, onBuy: (card: any) => void, onWatch?: (card: any) => void,
- *   onAdd?: (card: any) => void}} options
+ *   onAdd?: (card: any) => void, onTerms?: (card: any) => void}} options
  */
-export function drawShelf(place, cards, { explaining, onBuy, onWatch, onAdd }) {
+export function drawShelf(place, cards, { explaining, onBuy, onWatch, onAdd, onTerms }) {
   if (!cards.length) {
     put(place, h("p.empty", {}, t("shelf.empty")));
     return;
@@ -20,7 +20,7 @@ export function drawShelf(place, cards, { explaining, onBuy, onWatch, onAdd }) {
     h(
       "ol.shelf-list",
       {},
-      cards.map((card, index) => row(card, index + 1, explaining, { onBuy, onWatch, onAdd })),
+      cards.map((card, index) => row(card, index + 1, explaining, { onBuy, onWatch, onAdd, onTerms })),
     ),
   );
 }
@@ -40,7 +40,7 @@ function left(card) {
   return Number.isFinite(card.stock) ? t("shelf.left", { n: card.stock }) : "";
 }
 
-function row(card, number, explaining, { onBuy, onWatch, onAdd }) {
+function row(card, number, explaining, { onBuy, onWatch, onAdd, onTerms }) {
   return h(
     "li.shelf-item",
     { "data-testid": "shelf-item", data: { product: card.product } },
@@ -51,6 +51,8 @@ function row(card, number, explaining, { onBuy, onWatch, onAdd }) {
       card.product === explaining && h("span.on-now", {}, t("pin.explaining")),
       h("strong", {}, card.title),
       card.offer_until && h("span.on-now", {}, t("shelf.offer", { time: when(card.offer_until) })),
+      onTerms &&
+        h("button.link", { type: "button", "data-testid": "shelf-terms", on: { click: () => onTerms(card) } }, t("notice.terms")),
       card.bonus > 0 && h("span.on-now", {}, t("shelf.bonus", { amount: money(card.bonus) })),
       h("span.faint.shelf-left", {}, left(card)),
       h(

@@ -16,6 +16,7 @@ import { pollCard } from "./view_poll.js";
 import { hearts } from "./view_hearts.js";
 import { openMine } from "./view_me.js";
 import { watchPopups } from "./view_popup.js";
+import { openShop, openTerms } from "./view_notice.js";
 import { openReplays, readShows } from "./view_replay.js";
 import { openShare } from "./view_share.js";
 import { DrawCard, TeamCard, Wishes } from "./view_moments.js";
@@ -428,7 +429,7 @@ function drawCounts() {
 
 function drawShelves() {
   const explaining = [...store.pins.values()].find((card) => card.explaining)?.product || null;
-  const options = { explaining, onBuy: buy, onWatch: watchClip, onAdd: addToCart };
+  const options = { explaining, onBuy: buy, onWatch: watchClip, onAdd: addToCart, onTerms: (card) => openTerms(api, card) };
   for (const place of [$("shelf-list"), shelfSheet?.body]) {
     if (!place) continue;
     drawShelf(place, store.shelf, options);
@@ -533,6 +534,7 @@ function wireButtons(floating) {
     hub?.like();
   });
   $("me").addEventListener("click", () => openMine({ api, pay: payOrder }));
+  $("shop").addEventListener("click", () => openShop(api, ROOM));
   $("share").addEventListener("click", share);
   $("language").addEventListener("click", toggleLanguage);
   $("replays").addEventListener("click", () => watchReplays());

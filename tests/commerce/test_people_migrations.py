@@ -13,6 +13,9 @@ import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_board
 import commerce.tables_crm
+import commerce.tables_books
+import commerce.tables_compliance
+import commerce.tables_goods
 import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_market
@@ -42,6 +45,9 @@ assert commerce.tables_market
 assert commerce.tables_members
 assert commerce.tables_moments
 assert commerce.tables_pos
+assert commerce.tables_goods
+assert commerce.tables_books
+assert commerce.tables_compliance
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,9 @@ import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_board
 import commerce.tables_crm
+import commerce.tables_books
+import commerce.tables_compliance
+import commerce.tables_goods
 import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
@@ -33,6 +36,9 @@ assert commerce.tables_org
 assert commerce.tables_crm
 assert commerce.tables_accounts
 assert commerce.tables_members
+assert commerce.tables_goods
+assert commerce.tables_books
+assert commerce.tables_compliance
 assert commerce.tables_moments
 assert commerce.tables_board
 assert commerce.tables_identity

@@ -1,0 +1,249 @@
+"""The general ledger, made of what happened: every posting is a row that some order, payment or entry left behind.
+
+Nothing is copied into books that could differ from the shop's own: a posting is derived from the row behind it each
+time, dated to the moment at which that was committed. Those rows are append-only or get each moment once, so a day that
+is over reads the same for ever; closing a period keeps its balances, and the audit compares them.
+
+Debits are positive. What each source books (accounts in domain/chart.py):
+
+    payment     1012 at the provider              2205 contract liability
+    refund      2205                              2241.01 owed            (money's part, when it is booked)
+    given back  2241.01                           1012
+    entry       points, stored value, commission: by ``PLACES``
+    handed over 2205, coupons 6001.02/03          6001.01 sales without tax, 2221.01 tax
+    taken back  6001.04, 2221.01                  2205                    (a refund after the handing over)
+    fee         6603.01                           1012
+    correction  as its writer says
+"""
+
+# ruff: noqa: S608 - the queries are put together of this module's constants; every value is bound.
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, text
+
+from commerce.domain.chart import (
+    CONTRACT,
+    FEES,
+    GUIDE_COUPONS,
+    PLACES,
+    PROVIDER,
+    REFUNDS,
+    RETURNS,
+    SALES,
+    SHOP_COUPONS,
+    TAX,
+)
+from commerce.domain.pricing import POINT_FEN
+
+ENTRIES_PAGE_MAX = 500
+
+_RATE = (
+    "coalesce((SELECT t.basis_points FROM sku_tax AS t WHERE t.merchant = o.merchant AND t.sku = l.sku"
+    " AND t.from_ms <= o.paid_ms ORDER BY t.from_ms DESC LIMIT 1),"
+    " (SELECT t.basis_points FROM sku_tax AS t WHERE t.merchant = o.merchant AND t.sku = ''"
+    " AND t.from_ms <= o.paid_ms ORDER BY t.from_ms DESC LIMIT 1), 0)"
+)
+LINE_TAX = "((l.quantity * l.price - l.discount) * l.rate * 2 + 10000 + l.rate) / (2 * (10000 + l.rate))"
+"""Tax in a price that has it inside, rounded half up, in integers: net·r/(1+r)."""
+RATED = (
+    f"SELECT l.order_id, l.n, l.sku, l.title, l.quantity, l.price, l.discount, {_RATE} AS rate"
+    " FROM order_line AS l JOIN orders AS o ON o.id = l.order_id"
+)
+_SUM = "CAST(coalesce(sum({}), 0) AS bigint)"
+_COUPONS_OF = "CASE WHEN k.issuer {} '' THEN c.amount ELSE 0 END"
+_WITH = (
+    "WITH done AS (SELECT o.*, coalesce(o.fulfilled_ms, o.done_ms) AS due_ms FROM orders AS o"
+    " WHERE o.merchant = :merchant AND o.kind = 'goods' AND o.paid_ms IS NOT NULL"
+    " AND coalesce(o.fulfilled_ms, o.done_ms) < :until),"
+    f" tax AS (SELECT l.order_id, {_SUM.format(LINE_TAX)} AS tax FROM ({RATED}"
+    " WHERE o.merchant = :merchant AND o.kind = 'goods' AND o.paid_ms IS NOT NULL"
+    " AND coalesce(o.fulfilled_ms, o.done_ms) < :until) AS l GROUP BY l.order_id),"
+    " back AS (SELECT r.id, r.order_id, r.created_ms, r.amount, r.points, CAST(sum(r.amount) OVER"
+    " (PARTITION BY r.order_id ORDER BY r.created_ms, r.id) AS bigint) AS upto"
+    " FROM refund AS r JOIN done ON done.id = r.order_id WHERE r.kind = 'order'),"
+    f" early AS (SELECT back.order_id, {_SUM.format('back.amount')} AS amount, {_SUM.format('back.points')} AS points"
+    " FROM back JOIN done ON done.id = back.order_id WHERE back.created_ms < done.due_ms GROUP BY back.order_id),"
+    f" off AS (SELECT c.order_id, {_SUM.format(_COUPONS_OF.format('='))} AS shop,"
+    f" {_SUM.format(_COUPONS_OF.format('<>'))} AS guide"
+    " FROM order_coupon AS c JOIN done ON done.id = c.order_id JOIN coupon AS k ON k.id = c.coupon"
+    " GROUP BY c.order_id),"
+    " sold AS (SELECT d.id, d.due_ms, d.goods, d.amount + d.points * {0} AS worth, coalesce(tax.tax, 0) AS tax,"
+    " coalesce(early.amount + early.points * {0}, 0) AS early,"
+    " coalesce(tax.tax, 0) * coalesce(early.amount, 0) / d.amount AS early_tax, coalesce(off.shop, 0) AS shop,"
+    " coalesce(off.guide, 0) AS guide FROM done AS d LEFT JOIN tax ON tax.order_id = d.id"
+    " LEFT JOIN early ON early.order_id = d.id LEFT JOIN off ON off.order_id = d.id),"
+    " late AS (SELECT back.id, back.created_ms, back.order_id, back.amount + back.points * {0} AS worth,"
+    " coalesce(tax.tax, 0) * back.upto / d.amount - coalesce(tax.tax, 0) * (back.upto - back.amount) / d.amount AS tax"
+    " FROM back JOIN done AS d ON d.id = back.order_id LEFT JOIN tax ON tax.order_id = d.id"
+    " WHERE back.created_ms >= d.due_ms)"
+).replace("{0}", str(POINT_FEN))
+_AT = "{0} >= :since AND {0} < :until"
+
+
+def _posting(kind: str, at: str, account: str, amount: str, ref: str, order: str, source: str, more: str = "") -> str:
+    where = _AT.format(at) + (f" AND {more}" if more else "")
+    return (
+        f"SELECT {at} AS at_ms, {account} AS account, {amount} AS amount, '{kind}' AS kind, {ref} AS ref,"
+        f" {order} AS order_id FROM {source} WHERE {where}"
+    )
+
+
+def _both(
+    kind: str, at: str, debit: str, credit: str, amount: str, ref: str, order: str, source: str, more: str
+) -> list[str]:
+    shared = (ref, order, source, more)
+    return [
+        _posting(kind, at, debit, amount, *shared),
+        _posting(kind, at, credit, f"-({amount})", *shared),
+    ]
+
+
+def _parts() -> Iterable[str]:
+    provider = f"'{PROVIDER}.' || "
+    mine = "p.merchant = :merchant AND e.kind = 'paid'"
+    notices = "payment_event AS e JOIN payment AS p ON p.id = e.payment AND p.provider = e.provider"
+    yield from _both(
+        "payment", "e.received_ms", f"{provider}p.provider", f"'{CONTRACT}'", "e.amount", "e.id", "p.order_id",
+        notices, mine,
+    )  # fmt: skip
+    owed, theirs = "r.amount - r.stored", "r.merchant = :merchant AND r.amount > r.stored"
+    refund = ("r.id", "r.order_id", "refund AS r", theirs)
+    yield from _both("refund", "r.created_ms", f"'{CONTRACT}'", f"'{REFUNDS}'", owed, *refund)
+    yield from _both("given back", "r.done_ms", f"'{REFUNDS}'", f"{provider}r.provider", owed, *refund)
+    places = " ".join(f"WHEN '{kind}' THEN '{place}'" for kind, place in PLACES.items())
+    kinds = ", ".join(f"'{kind}'" for kind in PLACES)
+    worth = f"-e.amount * CASE e.unit WHEN 'points' THEN {POINT_FEN} ELSE 1 END"
+    yield _posting(
+        "entry", "e.created_ms", f"CASE e.kind {places} END", worth, "e.id", "e.ref", "entry AS e",
+        f"e.merchant = :merchant AND e.kind IN ({kinds})",
+    )  # fmt: skip
+    for account, amount in (
+        (SALES, "tax - goods"),
+        (TAX, "early_tax - tax"),
+        (RETURNS, "early - early_tax"),
+        (SHOP_COUPONS, "shop"),
+        (GUIDE_COUPONS, "guide"),
+        (CONTRACT, "worth - early"),
+    ):
+        yield _posting("handed over", "due_ms", f"'{account}'", amount, "id", "id", "sold")
+    for account, amount in ((RETURNS, "worth - tax"), (TAX, "tax"), (CONTRACT, "-worth")):
+        yield _posting("taken back", "created_ms", f"'{account}'", amount, "id", "order_id", "late")
+    yield from _both(
+        "fee", "f.known_ms", f"'{FEES}'", f"{provider}f.provider", "f.fee", "f.number", "''", "provider_fee AS f",
+        "f.merchant = :merchant",
+    )  # fmt: skip
+    yield from _both(
+        "correction", "c.at_ms", "c.debit", "c.credit", "c.amount", "c.id", "''", "book_correction AS c",
+        "c.merchant = :merchant",
+    )  # fmt: skip
+
+
+_POSTINGS = " UNION ALL ".join(_parts())
+_BALANCES = text(
+    f"{_WITH} SELECT account, CAST(sum(CASE WHEN amount > 0 THEN amount ELSE 0 END) AS bigint) AS debit,"
+    f" CAST(sum(CASE WHEN amount < 0 THEN -amount ELSE 0 END) AS bigint) AS credit, count(*) AS entries"
+    f" FROM ({_POSTINGS}) AS posted WHERE amount <> 0 GROUP BY account ORDER BY account"
+)
+_ENTRIES = text(
+    f"{_WITH} SELECT at_ms, account, amount, kind, ref, order_id FROM ({_POSTINGS}) AS posted WHERE amount <> 0"
+    " AND (:account = '' OR account = :account) ORDER BY at_ms, kind, ref, account LIMIT :limit OFFSET :skip"
+)
+_CLOSES = text("SELECT through, until_ms, balances, staff, closed_ms FROM book_close WHERE merchant = :merchant")
+_CLOSED = text(
+    "SELECT through, until_ms, balances FROM book_close WHERE merchant = :merchant AND until_ms <= :before"
+    " ORDER BY until_ms DESC LIMIT 1"
+)
+_CLOSE = text(
+    "INSERT INTO book_close (merchant, through, until_ms, balances, staff, closed_ms)"
+    " VALUES (:merchant, :through, :until, :balances, :staff, :now)"
+)
+_CORRECT = text(
+    "INSERT INTO book_correction (id, merchant, debit, credit, amount, why, staff, at_ms, created_ms)"
+    " VALUES (:id, :merchant, :debit, :credit, :amount, :why, :staff, :at, :now)"
+)
+_SET_RATE = text(
+    "INSERT INTO sku_tax (merchant, sku, from_ms, basis_points, staff) VALUES (:merchant, :sku, :now, :rate, :staff)"
+    " ON CONFLICT (merchant, sku, from_ms) DO UPDATE SET basis_points = excluded.basis_points, staff = excluded.staff"
+)
+_RATES = text(
+    "SELECT t.sku, t.from_ms, t.basis_points, t.staff, coalesce(p.title, '') AS title, coalesce(k.name, '') AS name"
+    " FROM sku_tax AS t LEFT JOIN sku AS k ON k.id = t.sku LEFT JOIN product AS p ON p.id = k.product"
+    " WHERE t.merchant = :merchant AND t.from_ms = (SELECT max(n.from_ms) FROM sku_tax AS n"
+    " WHERE n.merchant = t.merchant AND n.sku = t.sku) ORDER BY t.sku LIMIT :limit"
+)
+_STOCK = text(
+    "SELECT e.id, e.sku, coalesce(p.title, '') AS title, coalesce(k.name, '') AS name, e.kind, e.ref, e.received,"
+    " e.adjusted, e.free, e.held, e.sold, e.shipped, e.quarantined, e.created_ms FROM stock_entry AS e"
+    " LEFT JOIN sku AS k ON k.id = e.sku LEFT JOIN product AS p ON p.id = k.product WHERE e.merchant = :merchant"
+    " AND e.created_ms >= :since AND e.created_ms < :until AND (:sku = '' OR e.sku = :sku) AND e.id > :after"
+    " ORDER BY e.id LIMIT :limit"
+)
+Sides = dict[str, tuple[int, int, int]]
+"""Account → debit, credit (分), entries."""
+
+
+def read_sides(db: Connection, merchant: str, since_ms: int, until_ms: int) -> Sides:
+    """What was booked on each account in ``[since_ms, until_ms)``."""
+    asked = {"merchant": merchant, "since": since_ms, "until": until_ms}
+    return {row.account: (int(row.debit), int(row.credit), row.entries) for row in db.execute(_BALANCES, asked)}
+
+
+def read_balances(db: Connection, merchant: str, before_ms: int, *, from_closed: bool = True) -> dict[str, int]:
+    """The balance of each account at a moment, debits positive, from the last closed period on (or from the start)."""
+    closed = db.execute(_CLOSED, {"merchant": merchant, "before": before_ms}).one_or_none() if from_closed else None
+    balances: dict[str, int] = {} if closed is None else orjson.loads(closed.balances)
+    since_ms = 0 if closed is None else closed.until_ms
+    for account, (debit, credit, _) in read_sides(db, merchant, since_ms, before_ms).items():
+        balances[account] = balances.get(account, 0) + debit - credit
+    return {account: amount for account, amount in sorted(balances.items()) if amount}
+
+
+def read_entries(
+    db: Connection, merchant: str, since_ms: int, until_ms: int, account: str, skip: int, limit: int
+) -> list[dict[str, Any]]:
+    """The postings behind the figures in the order of time; of one account when one is named."""
+    asked = {"merchant": merchant, "since": since_ms, "until": until_ms, "account": account}
+    found = db.execute(_ENTRIES, {**asked, "skip": skip, "limit": limit}).mappings()
+    return [{**row, "amount": int(row["amount"])} for row in found]
+
+
+def read_stock(
+    db: Connection, merchant: str, since_ms: int, until_ms: int, sku: str, after: str, limit: int
+) -> list[dict[str, Any]]:
+    """The movements of stock behind the figures, by their ids."""
+    asked = {"merchant": merchant, "since": since_ms, "until": until_ms, "sku": sku, "after": after, "limit": limit}
+    return [dict(row) for row in db.execute(_STOCK, asked).mappings()]
+
+
+def read_closes(db: Connection, merchant: str) -> list[dict[str, Any]]:
+    """The closed periods, newest first."""
+    found = db.execute(_CLOSES, {"merchant": merchant}).mappings()
+    rows = [{**row, "balances": orjson.loads(row["balances"])} for row in found]
+    return sorted(rows, key=lambda row: str(row["through"]), reverse=True)
+
+
+def close(
+    db: Connection, merchant: str, through: str, until_ms: int, balances: Mapping[str, int], staff: str, now_ms: int
+) -> None:
+    """Keep the balances at the end of a period."""
+    kept = orjson.dumps(dict(balances)).decode()
+    row = {"merchant": merchant, "through": through, "until": until_ms, "balances": kept, "staff": staff}
+    db.execute(_CLOSE, {**row, "now": now_ms})
+
+
+def correct(db: Connection, **row: Any) -> None:
+    """Write a correction."""
+    db.execute(_CORRECT, row)
+
+
+def set_rate(db: Connection, **row: Any) -> None:
+    """Write a rate of tax, from a moment on."""
+    db.execute(_SET_RATE, row)
+
+
+def read_rates(db: Connection, merchant: str, limit: int) -> list[dict[str, Any]]:
+    """The rates that hold now."""
+    return [dict(row) for row in db.execute(_RATES, {"merchant": merchant, "limit": limit}).mappings()]

@@ -1,0 +1,97 @@
+"""The chart of accounts, and where each kind of entry of people's accounts (domain/accounts.py) stands in it.
+
+Numbers follow 企业会计准则应用指南's list of accounts, two digits deeper. Money that was paid for what has not left the
+shop is a contract liability (CAS 14): it becomes revenue when the goods are handed over. Stored value and points are
+liabilities as long as somebody has them. ``MEMO`` kinds are promises inside the shop (budgets, commission of orders
+that are not paid) and stand beside the books.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+PROVIDER = "1012"
+"""Money at payment providers, one account each: ``1012.NAME``."""
+BANK, CONTRACT, PRINCIPAL, BONUS, POINTS = "1002", "2205", "2204.01", "2204.02", "2204.03"
+REFUNDS, COMMISSION, TAX = "2241.01", "2241.02", "2221.01"
+SALES, SHOP_COUPONS, GUIDE_COUPONS, RETURNS = "6001.01", "6001.02", "6001.03", "6001.04"
+BONUS_COST, POINTS_COST, COMMISSION_COST, FEES, OTHER = "6601.01", "6601.02", "6601.03", "6603.01", "6711"
+
+
+@dataclass(frozen=True, slots=True)
+class ChartAccount:
+    """One account: ``kind`` is asset, liability, revenue or expense; ``normal`` the side on which it grows."""
+
+    code: str
+    name: str
+    english: str
+    kind: str
+
+    @property
+    def normal(self) -> str:
+        """debit or credit."""
+        return "debit" if self.kind in ("asset", "expense") else "credit"
+
+
+CHART = (
+    ChartAccount(BANK, "银行存款", "bank", "asset"),
+    ChartAccount(PROVIDER, "其他货币资金—支付平台", "at payment providers", "asset"),
+    ChartAccount(PRINCIPAL, "预收—储值本金", "stored value, principal", "liability"),
+    ChartAccount(BONUS, "预收—储值赠送", "stored value, bonus", "liability"),
+    ChartAccount(POINTS, "预收—会员积分", "points", "liability"),
+    ChartAccount(CONTRACT, "合同负债", "paid, not handed over", "liability"),
+    ChartAccount(TAX, "应交税费—增值税（销项）", "value added tax on sales", "liability"),
+    ChartAccount(REFUNDS, "其他应付款—应退货款", "refunds booked, not yet given", "liability"),
+    ChartAccount(COMMISSION, "其他应付款—应付佣金", "commission owed", "liability"),
+    ChartAccount(SALES, "主营业务收入", "sales", "revenue"),
+    ChartAccount(SHOP_COUPONS, "主营业务收入—商家优惠券", "coupons at the shop's cost", "revenue"),
+    ChartAccount(GUIDE_COUPONS, "主营业务收入—导购预算优惠券", "coupons out of guides' budgets", "revenue"),
+    ChartAccount(RETURNS, "主营业务收入—销售退回", "sales given back", "revenue"),
+    ChartAccount(BONUS_COST, "销售费用—储值赠送", "bonus on stored value", "expense"),
+    ChartAccount(POINTS_COST, "销售费用—积分", "points given", "expense"),
+    ChartAccount(COMMISSION_COST, "销售费用—分销佣金", "commission", "expense"),
+    ChartAccount(FEES, "财务费用—支付手续费", "providers' fees", "expense"),
+    ChartAccount(OTHER, "营业外支出", "other", "expense"),
+)
+CODES = frozenset(account.code for account in CHART)
+
+PLACES: Mapping[str, str] = {
+    "points": POINTS,
+    "points_pending": POINTS,
+    "points_held": POINTS,
+    "points_owed": POINTS,
+    "points_issued": POINTS_COST,
+    "points_expired": POINTS_COST,
+    "points_spent": CONTRACT,
+    "principal": PRINCIPAL,
+    "principal_held": PRINCIPAL,
+    "bonus": BONUS,
+    "bonus_held": BONUS,
+    "stored_cash": CONTRACT,
+    "stored_bonus": BONUS_COST,
+    "stored_spent": CONTRACT,
+    "bonus_spent": CONTRACT,
+    "commission_pending": COMMISSION_COST,
+    "commission_cost": COMMISSION_COST,
+    "commission_frozen": COMMISSION,
+    "commission_available": COMMISSION,
+    "commission_leaving": COMMISSION,
+    "commission_paid": BANK,
+}
+"""Kind of entry → account; what comes to it is credited. Both sides of a transfer are here, so each adds up to 0."""
+MEMO = frozenset({"budget", "budget_reserved", "budget_source", "coupon_cost"})
+LIABILITIES: Mapping[str, tuple[str, ...]] = {
+    code: tuple(kind for kind, place in PLACES.items() if place == code) for code in (PRINCIPAL, BONUS, POINTS)
+}
+"""Accounts whose balance is what people have of these kinds."""
+TAX_BASIS_POINTS_MAX = 2_000
+"""20 %: the highest rate of value added tax is 13 %; more is a slip of the finger."""
+
+
+def account_fault(code: str) -> str | None:
+    """Why nothing can be booked to an account, as a sentence, or None."""
+    if code in CODES and code != PROVIDER:
+        return None
+    head, dot, provider = code.partition(".")
+    if head == PROVIDER and dot and provider.isascii() and provider.replace("_", "").isalnum() and len(provider) <= 20:
+        return None
+    return f"there is no account {code[:24]!r}: GET /api/v1/books/chart lists them; {PROVIDER} takes a provider's name"

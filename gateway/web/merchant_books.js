@@ -1,0 +1,121 @@
+/** The books of a day: each account's figures with the postings behind them, files, closing, rates of tax, invoices. */
+
+import { $, h, put, sheet, toast } from "./dom.js";
+import { doer, field, onSend } from "./forms.js";
+import { lang, money, t, when } from "./i18n.js";
+import { fetched, save } from "./merchant_poster.js";
+import { cell, table } from "./tables.js";
+
+const DAY_MS = 86400000;
+const SHANGHAI_MS = 8 * 3600000;
+const ENTRIES_SHOWN = 100;
+const INVOICES_SHOWN = 10;
+const dayOf = (ms) => new Date(ms + SHANGHAI_MS).toISOString().slice(0, 10);
+
+let day = dayOf(Date.now());
+
+/** Draw the day's books and the newest invoices. */
+export async function drawBooks(api) {
+  const [book, closes, rates, invoices] = await Promise.all([
+    api.get(`/books?day=${day}`),
+    api.get("/books/closes"),
+    api.get("/tax-rates"),
+    api.get(`/invoices?limit=${INVOICES_SHOWN}`),
+  ]);
+  const name = (one) => (lang() === "zh" ? one.name : one.english);
+  const row = (one) =>
+    h(
+      "tr",
+      { "data-testid": "book-row", data: { account: one.account } },
+      cell("m.b.account", h("span.mono", {}, one.account), ` ${name(one)}`),
+      cell("m.b.opening", money(one.opening)),
+      cell("m.b.debit", money(one.debit)),
+      cell("m.b.credit", money(one.credit)),
+      cell("m.b.closing", h("strong.num", { "data-testid": "closing" }, money(one.closing))),
+      h(
+        "td.cell-toggle",
+        {},
+        one.entries > 0 && doer(t("m.b.entries", { n: one.entries }), () => openEntries(api, one), { "data-testid": "book-entries" }),
+      ),
+    );
+  const heads = ["m.b.account", "m.b.opening", "m.b.debit", "m.b.credit", "m.b.closing", ""];
+  const closed = closes[0] ? t("m.b.closedThrough", { day: closes[0].through }) : t("m.b.noneClosed");
+  const shopRate = rates.find((one) => one.sku === "");
+  put(
+    $("books"),
+    book.accounts.length ? table(heads, book.accounts.map(row)) : h("p.empty", {}, t("m.b.empty")),
+    h(
+      "p.models",
+      { "data-testid": "book-state" },
+      h("span.chip", {}, `${t("m.b.debit")} ${money(book.debit)} = ${t("m.b.credit")} ${money(book.credit)}`),
+      h("span.chip", {}, closed),
+      h("span.chip", {}, t("m.b.shopRate", { rate: shopRate ? shopRate.basis_points / 100 : 0 })),
+    ),
+    invoices.items.length > 0 && h("h3", {}, t("m.b.invoices")),
+    invoices.items.length > 0 && invoiceTable(api, invoices.items),
+  );
+}
+
+function invoiceTable(api, items) {
+  const row = (one) =>
+    h(
+      "tr",
+      { "data-testid": "invoice-row", data: { kind: one.kind, state: one.state } },
+      cell("m.col.time", when(one.created_ms)),
+      cell("m.b.number", h("span.mono", {}, one.number || one.error || "—")),
+      cell("m.b.title", one.title),
+      cell("m.col.amount", money(one.kind === "red" ? -one.amount : one.amount)),
+      h("td.cell-toggle", {}, one.state === "issued" && doer(t("m.b.document"), () => download(api, `/invoices/${one.id}/document`, `invoice-${one.number}.xml`))),
+    );
+  return table(["m.col.time", "m.b.number", "m.b.title", "m.col.amount", ""], items.map(row));
+}
+
+const download = async (api, path, name) => save(await fetched(api, path), name);
+
+async function openEntries(api, account) {
+  const found = await api.get(`/books/entries?day=${day}&account=${account.account}&limit=${ENTRIES_SHOWN}`);
+  const window = sheet({ title: `${account.account} ${account.name}`, testid: "entries-sheet", closeLabel: t("common.close") });
+  const row = (one) =>
+    h(
+      "tr",
+      { "data-testid": "posting-row", data: { order: one.order_id } },
+      cell("m.col.time", when(one.at_ms)),
+      cell("m.b.source", t(`m.b.kind.${one.kind.replace(" ", "_")}`)),
+      cell("m.b.debit", one.amount > 0 ? money(one.amount) : ""),
+      cell("m.b.credit", one.amount < 0 ? money(-one.amount) : ""),
+      cell("m.col.order", h("span.mono", {}, (one.order_id || one.ref).slice(-12))),
+    );
+  put(window.body, table(["m.col.time", "m.b.source", "m.b.debit", "m.b.credit", "m.col.order"], found.items.map(row)));
+}
+
+/** The forms around the books: which day, files, closing, the shop's rate of tax. */
+export function fillBooks(api, form, again) {
+  const file = (label, path, name) => doer(t(label), () => download(api, `${path}day=${day}&format=csv`, `${name}-${day}.csv`), { "data-testid": `file-${name}` });
+  const chosen = field("m.b.day", { name: "day", type: "date", value: day, max: dayOf(Date.now()), required: true, "data-testid": "book-day" });
+  put(
+    form,
+    chosen,
+    file("m.b.fileBook", "/books?", "books"),
+    file("m.b.fileJournal", "/books/entries?", "journal"),
+    file("m.b.fileStock", "/books/stock?", "stock"),
+    file("m.b.fileChart", "/books/chart?", "chart"),
+    field("m.b.rate", { name: "rate", type: "number", min: "0", max: "20", step: "0.01" }),
+    h("button.small", { type: "submit", value: "rate", "data-t": "m.b.setRate" }, t("m.b.setRate")),
+    h("button.small", { type: "submit", value: "close", "data-testid": "book-close", "data-t": "m.b.close" }, t("m.b.close")),
+  );
+  chosen.querySelector("input").addEventListener("change", async (event) => {
+    if (!event.target.value) return;
+    day = event.target.value;
+    await again();
+  });
+  form.onsubmit = null;
+  onSend(form, async (button) => {
+    if (button === "rate") {
+      await api.request("PUT", "/tax-rates", { basis_points: Math.round(Number(form.elements.rate.value) * 100) });
+    } else if (confirm(t("m.b.sure", { day }))) {
+      await api.post("/books/closes", { through: day });
+      toast(t("m.b.closedThrough", { day }), "good");
+    }
+    await again();
+  });
+}
