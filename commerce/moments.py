@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from commerce import views_moments_sql, views_sql
-from commerce.domain.draw import ENTER_S_MAX, PRIZE_VALUE_MAX, TASKS, WINNERS_MAX, WORD_CHARACTERS_MAX
+from commerce.domain.draw import ENTER_S_MAX, PRIZE_VALUE_MAX, TASKS, WINNERS_MAX, WORD_CHARACTERS_MAX, Ticket
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.rhythm import rule_fault
 from commerce.domain.sale import FIRST_COME, HOLD_S_MAX, LENGTH_S_MAX, UNITS_MAX, SaleMode, SaleTerms
@@ -82,7 +82,7 @@ class Proof:
 
     merchant: str
     draw: DrawView
-    tickets: list[tuple[str, int | None, int]]
+    tickets: list[Ticket]
 
 
 class Moments:
@@ -298,7 +298,7 @@ class Moments:
     async def proof(self, draw: str) -> Proof:
         """A draw with its tickets, which are told once it is drawn. Raises NotFound."""
         merchant, view = await self.draw(draw)
-        tickets: list[tuple[str, int | None, int]] = []
+        tickets: list[Ticket] = []
         if view.drawn is not None:
             tickets = await self._store.read(lambda connection: views_moments_sql.read_tickets(connection, draw))
         return Proof(merchant, view, tickets)

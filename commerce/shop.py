@@ -7,6 +7,7 @@ reader threads. ``hold`` and ``claim_coupon`` return the ledger's future itself:
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from commerce import (
@@ -144,6 +145,7 @@ class Shop:
         """Start the writer's thread and the sweeper, and deliver what a crash left in the outbox."""
         self._loop = loop or asyncio.get_running_loop()
         self.ledger.start(self._loop)
+        self._duty.start()
         self.payments.start(self._loop)
         if self._follower is None:
             self._dispatcher.dispatch(await self._store.read(read_undelivered))
@@ -169,6 +171,7 @@ class Shop:
             except CommerceError as error:
                 log.warning("the last sweep was refused: %s", error)
             finally:
+                await asyncio.to_thread(self._duty.close)
                 await self.ledger.close()
                 if self._follower is not None:
                     await self._follower.close()
@@ -402,25 +405,30 @@ class Shop:
 
     # --- housekeeping --------------------------------------------------------------------------------------------
 
-    async def sweep(self) -> Swept:
-        """Do what is due now; the sweeper does this every second."""
+    async def sweep(self, *, now: bool = False) -> Swept:
+        """Do what is due; the sweeper does this every second. ``now``: also without the duty."""
         delivered = self._dispatcher.take_delivered()
+        marks_only = not (now or self._duty.held())
         try:
-            swept = await self._do(Sweep(delivered, self.payments.names, not self._duty.held()), Swept)
+            swept = await self._do(Sweep(delivered, self.payments.names, marks_only), Swept)
         except CommerceError:
             self._dispatcher.give_back(delivered)
             raise
         self._dispatcher.follow([(event, Heard.ADOPTED) for event in swept.adopted])
         return swept
 
-    def _tick(self) -> None:
-        self.payments.call("sweep", self._sweep_and_follow())
+    def _tick(self, *, now: bool = False) -> None:
+        begun = self.payments.call("sweep", partial(self._sweep_and_follow, now=now))
+        if not begun and self._timer is not None and self._loop is not None:
+            # Too much is under way: a sweep that was not begun must not be the last one.
+            self._timer.cancel()
+            self._timer = self._loop.call_later(self._sweep_s, self._tick)
 
-    async def _sweep_and_follow(self) -> None:
+    async def _sweep_and_follow(self, *, now: bool) -> None:
         delay_s = self._sweep_s
         try:
             self._dispatcher.retry()
-            swept = await self.sweep()
+            swept = await self.sweep(now=now)
             delay_s = 0.0 if swept.more else delay_s
             self.payments.follow(swept)
         finally:
@@ -438,7 +446,8 @@ class Shop:
 
         def ring() -> None:
             self._alarms.discard(handle)
-            self._tick()
+            # Who started it tells of it in time, whoever has the duty.
+            self._tick(now=True)
 
         handle = self._loop.call_later(delay_s, ring)
         self._alarms.add(handle)

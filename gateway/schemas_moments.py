@@ -192,11 +192,15 @@ class DrawView(Struct):
 
 
 class TicketView(Struct):
-    """A ticket in order of entry; ``place`` (from 0) and 分 of a share are the winners'."""
+    """A ticket in order of entry; ``place`` (from 0) and 分 of a share are the winners'.
+
+    A ``void`` one is the second of a person who had entered under two names: it cannot win.
+    """
 
     ticket: str
     place: int | None
     amount: int
+    void: bool
 
 
 class ProofAnswer(Struct):

@@ -88,6 +88,7 @@ export const MOMENTS = {
   "proof.seedBad": ["种子与承诺不一致！", "The seed is not the one that was promised!"],
   "proof.same": ["由种子和全部号码重新计算，结果一致", "Recomputed from the seed and all tickets: the same winners"],
   "proof.other": ["重新计算的结果不一致！", "Recomputed, others have won!"],
+  "proof.void": ["同一人的第二个号码，不参与抽取", "a second ticket of one person: cannot win"],
   "proof.entries": ["全部号码（按参与顺序）", "All tickets, in order of entry"],
   "proof.place": ["第 {n} 名", "place {n}"],
   "proof.unable": ["请用 https 打开本页，或用文档里的脚本验证", "Open this page by https, or use the script of the manual"],
