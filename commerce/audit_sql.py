@@ -137,11 +137,26 @@ _CHECKS = (
         "orders: each line has its own hold, in the state of the order",
         "SELECT count(*) AS lines FROM order_line",
         "SELECT l.order_id, l.n, o.status, h.id AS hold, h.state FROM order_line AS l JOIN orders AS o"
-        " ON o.id = l.order_id LEFT JOIN hold AS h ON h.id = l.hold WHERE h.id IS NULL OR h.order_id IS NULL"
+        " ON o.id = l.order_id LEFT JOIN hold AS h ON h.id = l.hold"
+        # A paid deposit's units are its balance order's.
+        " WHERE (o.presale IS NULL OR o.presale <> o.id OR o.status IN ('pending', 'cancelled'))"
+        " AND (h.id IS NULL OR h.order_id IS NULL"
         " OR h.order_id <> o.id OR h.quantity <> l.quantity OR h.sku <> l.sku OR h.person <> o.person"
         " OR (o.status NOT IN ('pending', 'cancelled') AND h.state <> 'sold')"
         " OR (o.status = 'pending' AND h.state <> 'held')"
-        " OR (o.status = 'cancelled' AND h.state NOT IN ('released', 'expired'))",
+        " OR (o.status = 'cancelled' AND h.state NOT IN ('released', 'expired')))",
+    ),
+    Check(
+        "presales: a paid deposit has its balance order, less the deposit, and what became of it is by the rule",
+        "SELECT count(*) AS presales, count(balance) AS paid, count(ended_ms) AS ended FROM presale",
+        "SELECT p.id, p.balance, d.status, b.status AS of_balance FROM presale AS p JOIN orders AS d ON d.id = p.id"
+        " LEFT JOIN orders AS b ON b.id = p.balance WHERE d.presale IS NULL OR d.presale <> d.id"
+        " OR (p.balance IS NULL) <> (d.status IN ('pending', 'cancelled'))"
+        " OR (p.balance IS NOT NULL AND (b.id IS NULL OR b.presale <> p.id OR b.person <> d.person"
+        " OR b.discount <> d.amount))"
+        " OR (b.status = 'pending' AND d.status = 'refunded')"
+        " OR (p.ended_ms IS NOT NULL AND b.status NOT IN ('cancelled', 'refunded') AND d.status <> 'refunded')"
+        " OR (p.ended_ms IS NOT NULL AND b.status = 'cancelled' AND p.missed = 'refund' AND d.status <> 'refunded')",
     ),
     Check(
         "holds: sold ones are on paid orders",

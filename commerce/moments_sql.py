@@ -4,7 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from commerce import draws_sql, plans_sql, reminders_sql, sales_sql, seats_sql, teams_sql, waiting_sql
+from commerce import (
+    deposits_sql,
+    draws_sql,
+    plans_sql,
+    presales_sql,
+    reminders_sql,
+    sales_sql,
+    seats_sql,
+    teams_sql,
+    waiting_sql,
+)
 from commerce.deadlines_sql import Meet, meet_due
 from commerce.domain.sale import SaleMode, SaleTerms
 from commerce.events import DrawView
@@ -29,6 +39,7 @@ DEADLINES: Mapping[str, Meet] = {
     plans_sql.DUE: plans_sql.plan_due,
     reminders_sql.DUE: reminders_sql.remind_due,
     seats_sql.DUE: teams_sql.team_due,
+    deposits_sql.DUE: presales_sql.presale_due,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, text
 
+from commerce.deposits_sql import balance_ended, open_deposit
 from commerce.domain.order import OrderStatus
 from commerce.domain.pricing import Price, price_order
 from commerce.errors import Invalid, NotFound, Refused
@@ -28,9 +29,9 @@ _UNLOCK_COUPON = text(
 )
 _INSERT_ORDER = text(
     "INSERT INTO orders (id, merchant, room, person, status, goods, discount, amount, coupon, steps, decision, card,"
-    " entered_ms, created_ms, expires_ms, delivery, kind, stored, bonus, points) VALUES (:id, :merchant, :room,"
-    " :person, 'pending', :goods, :discount, :amount, :coupon, :steps, :decision, :card, :entered_ms, :now,"
-    " :expires_ms, :delivery, :kind, :stored, :bonus, :points)"
+    " entered_ms, created_ms, expires_ms, delivery, kind, stored, bonus, points, presale) VALUES (:id, :merchant,"
+    " :room, :person, 'pending', :goods, :discount, :amount, :coupon, :steps, :decision, :card, :entered_ms, :now,"
+    " :expires_ms, :delivery, :kind, :stored, :bonus, :points, :presale)"
 )
 _INSERT_COUPON = text("INSERT INTO order_coupon (order_id, n, coupon, amount) VALUES (:order, :n, :coupon, :amount)")
 _INSERT_LINE = text(
@@ -77,6 +78,8 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
         line, expires_ms = line_of_hold(batch.connection, merchant, room, person, command.hold, batch.now_ms)
         batch.run(_GIVE_HOLD, id=command.hold, order=order)
         lines.append(line)
+        if line.presale_price and line.sale is not None:
+            open_deposit(batch, order, line.sale, line.presale_price)
     lines += lines_of_skus(batch.connection, command.merchant, command.lines, batch.now_ms)
     fault = lines_fault(lines, command.coupons, bool(command.points or command.stored))
     if fault is not None:
@@ -135,6 +138,7 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[Line], p
         stored=price.stored,
         bonus=sum(line.bonus * line.priced.quantity for line in lines) if stored else bonus,
         points=price.points,
+        presale=order if any(line.presale_price for line in lines) else None,
     )
     coupons = [{"order": order, "n": n, "coupon": one, "amount": took} for n, (one, took) in enumerate(price.coupons)]
     batch.run_many(_INSERT_COUPON, coupons)
@@ -190,6 +194,7 @@ def end_order(batch: Batch, row: Row[Any], reason: str) -> OrderView:
     payments = tuple(batch.run(_STARTED, order=row.id).scalars())
     batch.run(_CLOSE_PAYMENTS, order=row.id)
     batch.run(_CANCEL, id=row.id, now=batch.now_ms, reason=reason)
+    balance_ended(batch, row)
     view = order_view(batch.connection, find_order(batch, row.merchant, row.id))
     batch.emit(OrderCancelled(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view, payments))
     return view

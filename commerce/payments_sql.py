@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import wallet_sql
+from commerce.deposits_sql import check_balance_time, deposit_paid, retake_balance
 from commerce.domain.order import OrderStatus, PaymentEffect, payment_effect
 from commerce.drops_sql import coupons_used
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
@@ -76,6 +77,7 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
         raise Refused("declined", "this try to pay was declined; try again with a new key")
     if row.expires_ms <= batch.now_ms:
         raise Refused("expired", "the time to pay is over")
+    check_balance_time(batch, row)
     payment, due = batch.mint(), row.amount - row.stored
     batch.run(
         _START,
@@ -167,7 +169,8 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
     if effect is PaymentEffect.REFUND:
         _set(batch, payment, "refund_due", command.number)
         return _give_back(batch, payment, row, "late")
-    sell_holds(batch, holds_of_order(batch, row.id))
+    if not deposit_paid(batch, row):
+        sell_holds(batch, holds_of_order(batch, row.id))
     pay_seats(batch, row.id)
     batch.run(_USE_COUPON, order=row.id)
     coupons_used(batch, row)
@@ -192,6 +195,7 @@ def _retake(batch: Batch, row: Row[Any]) -> None:
         taking = Taking(row.merchant, row.person, line.sale, line.sku, line.quantity, line.price)
         hold = take_units(batch, taking, row.id, row.expires_ms)
         batch.run(_MOVE_LINE, hold=hold, order=row.id, n=line.n)
+    retake_balance(batch, row)
     wallet_sql.hold_again(batch, row)
     for coupon in batch.run(_COUPONS, order=row.id).scalars().all():
         parameters = {"id": coupon, "order": row.id, "merchant": row.merchant, "person": row.person}

@@ -110,6 +110,11 @@ sale = Table(
     count_column("team_size"),
     count_column("team_winners"),
     Column("team_ms", BigInteger, nullable=False, server_default=text("0")),
+    # Of a presale: 分 a unit that are paid first (0: no presale), and when the balance may and must come.
+    Column("deposit", BigInteger, nullable=False, server_default=text("0")),
+    ms_column("balance_from_ms", nullable=True),
+    ms_column("balance_until_ms", nullable=True),
+    word_column("balance_missed", 8),
     CheckConstraint("mode IN ('rush', 'draw', 'bag', 'team')", name="mode"),
     CheckConstraint("waiting >= 0", name="waiting"),
     CheckConstraint("reserved >= 0", name="reserved"),
@@ -265,6 +270,8 @@ orders = Table(
     # Of the stored value spent, or, in an order that buys stored value, what the shop adds to it.
     Column("bonus", BigInteger, nullable=False, server_default=text("0")),
     count_column("points"),
+    # The deposit's order of a presale: of the deposit itself, and of the balance.
+    id_column("presale", nullable=True),
     CheckConstraint("bonus >= 0", name="bonus"),
     CheckConstraint("kind IN ('goods', 'stored')", name="kind"),
     CheckConstraint("stored >= 0 AND stored <= amount", name="stored"),

@@ -406,6 +406,22 @@ class PriceStep(Struct):
     why: str
 
 
+class PresaleView(Struct):
+    """A presale's two orders; ``part`` says which of them this is. The balance is paid from ``opens`` to ``until``.
+
+    ``missed`` is what becomes of the deposit otherwise; ``ended`` when it was decided about.
+    """
+
+    part: str
+    deposit_order: str
+    balance_order: str | None
+    deposit: int
+    opens: int
+    until: int
+    missed: str
+    ended: int | None
+
+
 class OrderView(Struct):
     order: str
     room: str
@@ -432,6 +448,7 @@ class OrderView(Struct):
     points: int = 0
     due: int = 0
     coupons: list[str] = []
+    presale: PresaleView | None = None
 
 
 class OrderAnswer(Struct):

@@ -9,6 +9,7 @@
 import { rows } from "./api.js";
 import { h, icon, picture, put, sheet, toast } from "./dom.js";
 import { clock, explain, knows, money, t } from "./i18n.js";
+import { presaleNote, presaleOf } from "./presale.js";
 import { newKey, OUTCOME_UNKNOWN } from "./siyu.js";
 import { fitting } from "./store.js";
 import { price, worth } from "./view_cards.js";
@@ -31,6 +32,7 @@ export class Checkout {
     if (hold) Object.assign(this.items[0], { quantity: hold.quantity, price: hold.price });
     this.hold = hold;
     this.order = order;
+    this.presale = presaleOf(items[0], hold?.quantity);
     this.coupons = [];
     /** @type {string[]|null} null: the server chooses the best */
     this.chosen = null;
@@ -161,10 +163,11 @@ export class Checkout {
       this.window.body,
       this.expires() && h("p.held-left", {}, t("order.left"), " ", this.left),
       this.items.map((item) => this.itemRow(item)),
-      this.order ? null : this.couponRow(),
+      this.order || this.presale ? null : this.couponRow(),
       this.order ? null : this.purseRows(),
       this.order ? null : this.delivery.element,
       steps(this.order?.steps || this.quote?.steps || []),
+      presaleNote(this.presale),
       h("p.total", {}, h("span", {}, t("order.total")), price(this.amount(), "price.big")),
       this.offers.length > 1 ? this.offerRow() : null,
       this.button,
@@ -389,6 +392,7 @@ export class Checkout {
         code ? h("span.pickup-code", { "data-testid": "pickup-code" }, t("order.pickupCode", { code })) : null,
         h("span.faint.mono", {}, `${t("order.number")} ${this.order.order}`),
       ),
+      presaleNote(this.presale),
       steps(this.order.steps || []),
       h("button.primary.wide", { type: "button", on: { click: () => this.window.close() } }, t("order.done")),
     );

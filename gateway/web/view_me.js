@@ -3,14 +3,15 @@
 import { rows } from "./api.js";
 import { h, put, sheet, toast } from "./dom.js";
 import { explain, money, t, when } from "./i18n.js";
+import { presaleNote, tooEarly } from "./presale.js";
 import { price, worthTag } from "./view_cards.js";
 import { walletCard } from "./view_wallet.js";
 
 /**
  * Open the sheet and load it.
- * @param {{api: import("./api.js").Api, pay: (order: any) => void}} options
+ * @param {{api: import("./api.js").Api, pay: (order: any) => void, now: () => number}} options
  */
-export async function openMine({ api, pay }) {
+export async function openMine({ api, pay, now }) {
   const window = sheet({ title: t("me.title"), testid: "me-sheet", closeLabel: t("common.close") });
   put(window.body, h("p.empty", {}, t("common.loading")));
 
@@ -28,6 +29,8 @@ export async function openMine({ api, pay }) {
   }
 
   async function cancel(order) {
+    const lost = order.presale?.part === "balance" && order.presale.missed === "keep";
+    if (lost && !globalThis.confirm(t("presale.giveUp"))) return;
     try {
       await api.post(`/orders/${encodeURIComponent(order.order)}/cancel`);
     } catch (error) {
@@ -46,7 +49,7 @@ export async function openMine({ api, pay }) {
       window.body,
       walletCard(api, member, load),
       h("h3", {}, t("me.orders")),
-      orders.length ? orders.map((order) => orderRow(order, payNow, cancel)) : h("p.empty", {}, t("me.noOrders")),
+      orders.length ? orders.map((order) => orderRow(order, payNow, cancel, now())) : h("p.empty", {}, t("me.noOrders")),
       h("h3", {}, t("me.coupons")),
       coupons.length ? coupons.map(couponRow) : h("p.empty", {}, t("me.noCoupons")),
     );
@@ -55,7 +58,14 @@ export async function openMine({ api, pay }) {
   await load();
 }
 
-function orderRow(order, pay, cancel) {
+const PARTS = { deposit: "presale.partDeposit", balance: "presale.partBalance" };
+
+function part(order) {
+  return order.presale ? [t(PARTS[order.presale.part])] : [];
+}
+
+function orderRow(order, pay, cancel, now) {
+  const early = tooEarly(order, now);
   return h(
     "article.mine-order",
     { "data-testid": "my-order", data: { status: order.status } },
@@ -63,7 +73,8 @@ function orderRow(order, pay, cancel) {
       "div",
       {},
       h("strong", {}, (order.lines || []).map((line) => `${line.title} × ${line.quantity}`).join("、")),
-      h("span.faint", {}, `${when(order.created)} · ${t(`status.${order.status}`)}`),
+      h("span.faint", {}, [...part(order), when(order.created), t(`status.${order.status}`)].join(" · ")),
+      order.presale?.part === "balance" && order.status === "pending" ? presaleNote({ ...order.presale, balance: order.due }) : null,
       order.delivery?.code && order.fulfilment === "open"
         ? h("span.pickup-code", {}, t("order.pickupCode", { code: order.delivery.code }))
         : null,
@@ -74,7 +85,9 @@ function orderRow(order, pay, cancel) {
         "span.mine-actions",
         {},
         h("button.quiet", { type: "button", on: { click: () => cancel(order) } }, t("me.cancel")),
-        h("button.buy", { type: "button", on: { click: () => pay(order) } }, t("me.pay")),
+        early
+          ? h("small", { "data-testid": "balance-later" }, t("presale.notYet", { time: when(order.presale.opens) }))
+          : h("button.buy", { type: "button", on: { click: () => pay(order) } }, t("me.pay")),
       ),
   );
 }

@@ -531,7 +531,7 @@ function wireButtons(floating) {
     floating.tap();
     hub?.like();
   });
-  $("me").addEventListener("click", () => openMine({ api, pay: payOrder }));
+  $("me").addEventListener("click", () => openMine({ api, pay: payOrder, now: () => hub.now() }));
   $("share").addEventListener("click", share);
   $("language").addEventListener("click", toggleLanguage);
   $("replays").addEventListener("click", () => watchReplays());

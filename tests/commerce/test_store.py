@@ -18,6 +18,7 @@ import commerce.tables_ledger
 import commerce.tables_members
 import commerce.tables_moments
 import commerce.tables_people
+import commerce.tables_presale
 import commerce.tables_traffic
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, open_store, sqlite_engine
@@ -29,6 +30,7 @@ assert commerce.tables_aftersale
 assert commerce.tables_accounts
 assert commerce.tables_members
 assert commerce.tables_moments
+assert commerce.tables_presale
 assert commerce.tables_identity
 assert commerce.tables_people
 assert commerce.tables_traffic

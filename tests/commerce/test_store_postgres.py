@@ -23,6 +23,7 @@ import commerce.tables_ledger
 import commerce.tables_members
 import commerce.tables_moments
 import commerce.tables_people
+import commerce.tables_presale
 import commerce.tables_traffic
 from commerce import holds_sql, outbox_follow_sql, outbox_sql, sales_sql
 from commerce.attribution.touches_sql import open_touch_log
@@ -50,6 +51,7 @@ assert commerce.tables_traffic
 assert commerce.tables_accounts
 assert commerce.tables_members
 assert commerce.tables_moments
+assert commerce.tables_presale
 assert commerce.tables_people
 
 PATIENCE_S = 30
