@@ -424,7 +424,7 @@ class Shop:
             self._timer.cancel()
             self._timer = self._loop.call_later(self._sweep_s, self._tick)
 
-    async def _sweep_and_follow(self, *, now: bool) -> None:
+    async def _sweep_and_follow(self, *, now: bool = False) -> None:
         delay_s = self._sweep_s
         try:
             self._dispatcher.retry()
