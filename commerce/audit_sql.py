@@ -14,6 +14,7 @@ from commerce.audit_aftersale_sql import AFTER_SALE, Check
 from commerce.audit_commission_sql import COMMISSION
 from commerce.audit_members_sql import MEMBERS
 from commerce.audit_moments_sql import MOMENTS, RECOMPUTED, recompute_draws
+from commerce.audit_passes_sql import PASSES
 from commerce.audit_scope_sql import SCOPE
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
@@ -185,6 +186,7 @@ _CHECKS = (
     *SCOPE,
     *COMMISSION,
     *MOMENTS,
+    *PASSES,
     Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",
@@ -193,7 +195,9 @@ _CHECKS = (
         " LEFT JOIN orders AS o ON q.route IN ('order', 'pay') AND o.id = q.answer AND o.person = q.person"
         " LEFT JOIN refund AS r ON q.route = 'refund' AND r.id = q.answer AND r.staff = q.person"
         " LEFT JOIN withdrawal AS w ON q.route = 'withdraw' AND w.id = q.answer AND w.person = q.person"
-        " WHERE q.route <> 'budget' AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
+        " LEFT JOIN pass_use AS u ON q.route = 'pass.use' AND u.id = q.answer AND u.staff = q.person"
+        " WHERE q.route <> 'budget' AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL"
+        " AND u.id IS NULL",
     ),
     Check(
         "outbox: nothing waits for long",

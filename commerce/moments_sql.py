@@ -7,6 +7,8 @@ from typing import Any
 from commerce import (
     deposits_sql,
     draws_sql,
+    pass_uses_sql,
+    passes_sql,
     plans_sql,
     presales_sql,
     reminders_sql,
@@ -39,6 +41,7 @@ DEADLINES: Mapping[str, Meet] = {
     plans_sql.DUE: plans_sql.plan_due,
     reminders_sql.DUE: reminders_sql.remind_due,
     seats_sql.DUE: teams_sql.team_due,
+    passes_sql.DUE: pass_uses_sql.pass_due,
     deposits_sql.DUE: presales_sql.presale_due,
 }
 

@@ -20,6 +20,7 @@ from commerce.ledger import ClosePayment, PaymentStarted, Settle, Settled, Start
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_paid
 from commerce.orders_sql import find_order
+from commerce.passes_sql import give_passes
 from commerce.refunds_sql import book_late, hear
 from commerce.seats_sql import pay_seats
 from commerce.views_sql import order_view
@@ -179,6 +180,7 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
     _set(batch, payment, "settled", command.number)
     row = find_order(batch, row.merchant, row.id)
     order_paid(batch, row, payment.id)
+    give_passes(batch, row)
     view = order_view(batch.connection, row)
     batch.emit(OrderPaid(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
     return "paid"

@@ -23,6 +23,7 @@ from commerce.ledger import FailRefund, Refund, RetryRefund, Settle
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_refunded
 from commerce.orders_sql import end_order, find_order
+from commerce.passes_sql import end_passes, pass_skus
 from commerce.payment import RefundRequest
 from commerce.seats_sql import refund_seats
 from commerce.stock_sql import move_stock
@@ -95,6 +96,7 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
     if decided.rest:
         refund_seats(batch, row.id)
         balance_ended(batch, row)
+        end_passes(batch, row.id)
         balance = open_balance(batch, row)
         if balance is not None:
             # Without its deposit nobody could pay the rest.
@@ -110,6 +112,8 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
 def _decide(batch: Batch, command: Refund, row: Row[Any]) -> Refundable:
     if command.amount is not None and (command.lines is not None or command.stock != "none"):
         raise Invalid("a refund is of lines or of an amount; an amount brings no units back: its stock is none")
+    if command.lines is not None and pass_skus(batch, row.id) & {sku for sku, _ in command.lines}:
+        raise Invalid("a pass is refunded by itself, for what is left of it", field="lines")
     if row.presale == row.id and (command.lines is not None or command.stock != "none"):
         raise Invalid("a deposit has no goods: refund an amount of it, or all that is left, with stock none")
     paid = [

@@ -16,6 +16,7 @@ from commerce import (
     members_sql,
     moments_sql,
     orders_sql,
+    pass_uses_sql,
     payments_sql,
     refunds_sql,
     traffic_sql,
@@ -67,6 +68,7 @@ from commerce.members import Members
 from commerce.moments import Moments, Offer
 from commerce.outbox_follow_sql import OutboxFollower
 from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
+from commerce.passes import Passes
 from commerce.payment import PaymentProvider
 from commerce.payments import Payments
 from commerce.reconciliation import Reconciliations
@@ -116,6 +118,7 @@ class Shop:
             **traffic_sql.HANDLERS,
             **drops_sql.HANDLERS,
             **members_sql.HANDLERS,
+            **pass_uses_sql.HANDLERS,
         }
         self.ledger = GroupCommitLedger(
             store,
@@ -132,6 +135,7 @@ class Shop:
         self.payments = Payments(store, self.ledger, (provider, *providers))
         self.reconciliation = Reconciliations(store, self.payments, clock=self._clock)
         self.members = Members(store, self.ledger, clock=self._clock)
+        self.passes = Passes(store, self.ledger, clock=self._clock)
         self.moments = Moments(store, self.ledger, clock=self._clock, steer=self._steer)
         self._dispatcher.answer(self.payments.act)
         self._follower = OutboxFollower(store, self._dispatcher.follow) if store.shared else None

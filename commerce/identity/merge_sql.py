@@ -54,6 +54,7 @@ MOVED = (
     Moved("points_lot", "id"),
     Moved("payment_gift", "payment"),
     Moved("distributor", "person"),
+    Moved("pass_", "id"),
     Moved("commission", "id"),
     Moved("withdrawal", "id"),
     # Of two who are both bound the elder's binding stands.

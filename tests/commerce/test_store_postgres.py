@@ -22,6 +22,7 @@ import commerce.tables_identity
 import commerce.tables_ledger
 import commerce.tables_members
 import commerce.tables_moments
+import commerce.tables_passes
 import commerce.tables_people
 import commerce.tables_presale
 import commerce.tables_traffic
@@ -51,6 +52,7 @@ assert commerce.tables_traffic
 assert commerce.tables_accounts
 assert commerce.tables_members
 assert commerce.tables_moments
+assert commerce.tables_passes
 assert commerce.tables_presale
 assert commerce.tables_people
 

@@ -1,4 +1,4 @@
-"""Presales with a deposit and a balance; a second ticket of one person in a draw is void."""
+"""Presales with a deposit and a balance; passes; a second ticket of one person in a draw is void."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -33,11 +33,65 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_presale")),
     )
     op.create_index("uq_presale_balance", "presale", ["balance"], unique=True)
+    _passes()
+
+
+def _passes() -> None:
+    op.create_table(
+        "pass_terms",
+        sa.Column("sku", sa.String(64), nullable=False),
+        sa.Column("merchant", sa.String(64), nullable=False),
+        sa.Column("uses", sa.Integer(), nullable=False),
+        sa.Column("days", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("from_ms", sa.BigInteger(), nullable=True),
+        sa.Column("until_ms", sa.BigInteger(), nullable=True),
+        sa.Column("place", sa.String(60), nullable=False, server_default=sa.text("''")),
+        sa.Column("staff", sa.String(64), nullable=False),
+        sa.Column("updated_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("uses > 0", name=op.f("ck_pass_terms_uses")),
+        sa.CheckConstraint("(days > 0) = (until_ms IS NULL)", name=op.f("ck_pass_terms_days")),
+        sa.PrimaryKeyConstraint("sku", name=op.f("pk_pass_terms")),
+    )
+    op.create_index("ix_pass_terms_merchant", "pass_terms", ["merchant"])
+    op.create_table(
+        "pass_",
+        *(sa.Column(name, sa.String(64), nullable=False) for name in ("id", "merchant", "person", "order_id", "sku")),
+        sa.Column("title", sa.String(200), nullable=False),
+        sa.Column("code", sa.String(12), nullable=False),
+        sa.Column("uses", sa.Integer(), nullable=False),
+        sa.Column("left_uses", sa.Integer(), nullable=False),
+        sa.Column("paid", sa.BigInteger(), nullable=False),
+        sa.Column("place", sa.String(60), nullable=False, server_default=sa.text("''")),
+        sa.Column("from_ms", sa.BigInteger(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(8), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("left_uses >= 0 AND left_uses <= uses", name=op.f("ck_pass__left_uses")),
+        sa.CheckConstraint("state IN ('active', 'used', 'expired', 'refunded')", name=op.f("ck_pass__state")),
+        sa.CheckConstraint("state <> 'used' OR left_uses = 0", name=op.f("ck_pass__used")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pass_")),
+        sa.UniqueConstraint("merchant", "code", name=op.f("uq_pass__merchant_code")),
+    )
+    op.create_index("ix_pass__person", "pass_", ["merchant", "person", "id"])
+    op.create_index("ix_pass__order", "pass_", ["order_id"])
+    op.create_table(
+        "pass_use",
+        *(sa.Column(name, sa.String(64), nullable=False) for name in ("id", "pass_id", "merchant")),
+        sa.Column("units", sa.Integer(), nullable=False),
+        sa.Column("place", sa.String(60), nullable=False, server_default=sa.text("''")),
+        sa.Column("staff", sa.String(64), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("units > 0", name=op.f("ck_pass_use_units")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pass_use")),
+    )
+    op.create_index("ix_pass_use_pass", "pass_use", ["pass_id"])
+    op.create_index("ix_pass_use_merchant", "pass_use", ["merchant", "id"])
 
 
 def downgrade() -> None:
     """Take them away again."""
-    op.drop_table("presale")
+    for name in ("pass_use", "pass_", "pass_terms", "presale"):
+        op.drop_table(name)
     op.drop_column("orders", "presale")
     for name in ("balance_missed", "balance_until_ms", "balance_from_ms", "deposit"):
         op.drop_column("sale", name)

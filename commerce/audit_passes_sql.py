@@ -1,0 +1,25 @@
+"""Invariants of passes: none was used more often than it was sold, and none is good that was not paid."""
+
+from commerce.audit_aftersale_sql import Check
+
+PASSES = (
+    Check(
+        "passes: what is left and what was used is what was sold",
+        "SELECT count(*) AS passes, coalesce(sum(uses), 0) AS uses, coalesce(sum(left_uses), 0) AS left_uses"
+        " FROM pass_",
+        "SELECT p.id, p.uses, p.left_uses, p.state, coalesce(u.units, 0) AS used FROM pass_ AS p LEFT JOIN"
+        " (SELECT pass_id, sum(units) AS units FROM pass_use GROUP BY pass_id) AS u ON u.pass_id = p.id"
+        " WHERE p.uses <> p.left_uses + coalesce(u.units, 0) OR (p.state = 'active' AND p.left_uses = 0)",
+    ),
+    Check(
+        "passes: good ones are on orders that were paid and not refunded whole, and each line of an order has its own",
+        "SELECT count(*) AS active, coalesce(sum(paid), 0) AS paid FROM pass_ WHERE state = 'active'",
+        "SELECT p.id, p.order_id, p.state, o.status FROM pass_ AS p LEFT JOIN orders AS o ON o.id = p.order_id"
+        " WHERE o.id IS NULL OR o.merchant <> p.merchant OR o.status IN ('pending', 'cancelled')"
+        " OR (o.status = 'refunded' AND p.state IN ('active', 'expired'))"
+        " UNION ALL SELECT l.sku, l.order_id, 'line', '' FROM (SELECT order_id, sku, sum(quantity) AS units,"
+        " sum(quantity * price - discount) AS paid FROM order_line GROUP BY order_id, sku) AS l JOIN"
+        " (SELECT order_id, sku, count(*) AS units, sum(paid) AS paid FROM pass_ GROUP BY order_id, sku) AS p"
+        " ON p.order_id = l.order_id AND p.sku = l.sku WHERE p.units <> l.units OR p.paid <> l.paid",
+    ),
+)
