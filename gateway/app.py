@@ -72,6 +72,7 @@ from gateway.routes_identity import identity_operations
 from gateway.routes_members import coupon_operations, goods_operations, member_operations
 from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
+from gateway.routes_passes import pass_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
 from gateway.routes_review import review_operations
@@ -339,6 +340,7 @@ def _operations(
         *coupon_operations(services, desk),
         *goods_operations(services, desk),
         *webhook_operations(services),
+        *pass_operations(services),
         *people_operations(services, desk, addresses),
         *code_operations(services, addresses),
         *identity_operations(services),

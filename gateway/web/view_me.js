@@ -5,6 +5,7 @@ import { h, put, sheet, toast } from "./dom.js";
 import { explain, money, t, when } from "./i18n.js";
 import { presaleNote, tooEarly } from "./presale.js";
 import { price, worthTag } from "./view_cards.js";
+import { passRow } from "./view_passes.js";
 import { walletCard } from "./view_wallet.js";
 
 /**
@@ -17,12 +18,13 @@ export async function openMine({ api, pay, now }) {
 
   async function load() {
     try {
-      const [orders, coupons, member] = await Promise.all([
+      const [orders, coupons, member, passes] = await Promise.all([
         api.get("/orders"),
         api.get("/coupons"),
         api.get("/member"),
+        api.get("/passes"),
       ]);
-      draw(rows(orders, "orders"), rows(coupons, "coupons"), member);
+      draw(rows(orders, "orders"), rows(coupons, "coupons"), member, rows(passes, "passes"));
     } catch (error) {
       put(window.body, h("p.empty", {}, explain(error)));
     }
@@ -44,10 +46,11 @@ export async function openMine({ api, pay, now }) {
     pay(order);
   }
 
-  function draw(orders, coupons, member) {
+  function draw(orders, coupons, member, passes) {
     put(
       window.body,
       walletCard(api, member, load),
+      passes.length ? [h("h3", {}, t("pass.mine")), passes.map(passRow)] : null,
       h("h3", {}, t("me.orders")),
       orders.length ? orders.map((order) => orderRow(order, payNow, cancel, now())) : h("p.empty", {}, t("me.noOrders")),
       h("h3", {}, t("me.coupons")),

@@ -15,6 +15,7 @@ import { Checkout } from "./view_checkout.js";
 import { pollCard } from "./view_poll.js";
 import { hearts } from "./view_hearts.js";
 import { openMine } from "./view_me.js";
+import { PASSES } from "./view_passes.js";
 import { openReplays, readShows } from "./view_replay.js";
 import { openShare } from "./view_share.js";
 import { DrawCard, TeamCard, Wishes } from "./view_moments.js";
@@ -31,6 +32,7 @@ const TICK_MS = 250;
 addStrings(VIEWER);
 addStrings(STEPS);
 addStrings(MOMENTS);
+addStrings(PASSES);
 
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const REPLAY = new URLSearchParams(location.search).get("replay");
