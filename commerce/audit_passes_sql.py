@@ -4,6 +4,12 @@ from commerce.audit_aftersale_sql import Check
 
 PASSES = (
     Check(
+        "mall: an exchange spent the points of its units, and somebody had them",
+        "SELECT count(*) AS exchanges, coalesce(sum(points), 0) AS points FROM mall_order",
+        "SELECT m.order_id, m.points, o.points AS of_order FROM mall_order AS m LEFT JOIN orders AS o"
+        " ON o.id = m.order_id WHERE o.id IS NULL OR o.points <> m.points OR o.merchant <> m.merchant",
+    ),
+    Check(
         "passes: what is left and what was used is what was sold",
         "SELECT count(*) AS passes, coalesce(sum(uses), 0) AS uses, coalesce(sum(left_uses), 0) AS left_uses"
         " FROM pass_",

@@ -29,7 +29,10 @@ VALID_S_MAX = 366 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """What is bought and how it is paid: a hold and/or lines, coupons, up to so many points and 分 of stored value."""
+    """What is bought and how it is paid: a hold and/or lines, coupons, up to so many points and 分 of stored value.
+
+    With ``mall`` the one line is exchanged for the points that it costs there.
+    """
 
     hold: str | None = None
     lines: tuple[WantedLine, ...] = ()
@@ -38,6 +41,7 @@ class Basket:
     points: int = 0
     stored: int = 0
     delivery: Delivery | None = None
+    mall: bool = False
 
     @property
     def every_coupon(self) -> tuple[str, ...]:
@@ -70,6 +74,8 @@ def check_basket(basket: Basket) -> None:
     fault = None if basket.delivery is None else delivery_fault(basket.delivery)
     if fault is not None:
         raise Invalid(fault, field="delivery")
+    if basket.mall and (basket.hold is not None or basket.every_coupon or basket.points or basket.stored):
+        raise Invalid("an exchange is one line: its points are set, and no hold or coupons go with it", field="mall")
     within(basket.points, 0, POINTS_MAX, "points")
     within(basket.stored, 0, AMOUNT_MAX, "stored")
 
@@ -92,7 +98,8 @@ def order_command(
     where = () if basket.delivery is None else (basket.delivery,)
     spends = (basket.points, basket.stored) if basket.points or basket.stored else ()
     lines = orjson.dumps(body).decode()
-    body_hash = fingerprint(room, basket.hold, lines, basket.coupon, *where, *basket.coupons, *spends)
+    mall = ("mall",) if basket.mall else ()
+    body_hash = fingerprint(room, basket.hold, lines, basket.coupon, *where, *basket.coupons, *spends, *mall)
     return CreateOrder(
         merchant,
         room,
@@ -108,6 +115,7 @@ def order_command(
         basket.delivery,
         basket.points,
         basket.stored,
+        basket.mall,
     )
 
 

@@ -200,7 +200,7 @@ class CloseDrop:
 class CreateOrder:
     """Make an order of a hold and/or lines, with coupons, up to ``points`` points and ``stored`` 分 of stored value.
 
-    ``decision`` is the attribution with its losers.
+    ``decision`` is the attribution with its losers. With ``mall`` its one line is had for points.
     """
 
     merchant: str
@@ -217,6 +217,7 @@ class CreateOrder:
     delivery: Delivery | None = None
     points: int = 0
     stored: int = 0
+    mall: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from sqlalchemy import Row, text
 
 from commerce.deposits_sql import balance_ended, open_deposit
 from commerce.domain.order import OrderStatus
-from commerce.domain.pricing import Price, price_order
+from commerce.domain.pricing import Price, Purse, price_order
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import OrderCancelled, OrderCreated, OrderView
 from commerce.holds_sql import Taking, expire_due, holds_of_order, release_holds, take_units
 from commerce.ledger import ORDER_HOLD_MS, CancelOrder, CreateOrder
 from commerce.ledger_batch_sql import Batch, as_rows
+from commerce.mall_sql import exchange_of, write_exchange
 from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
 from commerce.views_sql import order_view
 from commerce.wallet_sql import check_stored_room, purse_of
@@ -80,13 +81,20 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
         lines.append(line)
         if line.presale_price and line.sale is not None:
             open_deposit(batch, order, line.sale, line.presale_price)
-    lines += lines_of_skus(batch.connection, command.merchant, command.lines, batch.now_ms)
+    exchange = None
+    if command.mall:
+        who = (batch.connection, command.merchant, command.person)
+        exchange = exchange_of(*who, command.lines, batch.now_ms)
+        write_exchange(batch, command.merchant, order, exchange)
+        lines.append(exchange.line)
+    else:
+        lines += lines_of_skus(batch.connection, command.merchant, command.lines, batch.now_ms)
     fault = lines_fault(lines, command.coupons, bool(command.points or command.stored))
     if fault is not None:
         raise Invalid(fault, field="lines")
     check_stored_room(batch, command.merchant, command.person, lines)
     lines = [line if line.hold is not None else _take(batch, command, line, order, expires_ms) for line in lines]
-    price = _price(batch, command, lines, order)
+    price = _price(batch, command, lines, order, None if exchange is None else exchange.purse)
     _insert(batch, command, order, lines, price, expires_ms)
     batch.remember(command.merchant, command.person, "order", command.key, command.hash, order)
     view = order_view(batch.connection, find_order(batch, command.merchant, order))
@@ -100,12 +108,12 @@ def _take(batch: Batch, command: CreateOrder, line: Line, order: str, expires_ms
     return replace(line, hold=take_units(batch, taking, order, expires_ms))
 
 
-def _price(batch: Batch, command: CreateOrder, lines: list[Line], order: str) -> Price:
+def _price(batch: Batch, command: CreateOrder, lines: list[Line], order: str, purse: Purse | None) -> Price:
     priced = [line.priced for line in lines]
     goods = sum(line.quantity * line.price for line in priced)
     who = (batch.connection, command.merchant, command.person)
     coupons = find_coupons(*who, command.coupons, goods, batch.now_ms)
-    price = price_order(priced, coupons, purse_of(*who, command.points, command.stored))
+    price = price_order(priced, coupons, purse or purse_of(*who, command.points, command.stored))
     for coupon, took in price.coupons:
         if not took:
             raise Refused("coupon_invalid", "the coupon takes nothing off", coupon=coupon)

@@ -63,7 +63,9 @@ from commerce.ledger import (
     Sweep,
     Swept,
 )
+from commerce.ledger_members import SetMallItem
 from commerce.ledger_sql import GroupCommitLedger
+from commerce.mall_sql import set_item
 from commerce.members import Members
 from commerce.moments import Moments, Offer
 from commerce.outbox_follow_sql import OutboxFollower
@@ -119,6 +121,7 @@ class Shop:
             **drops_sql.HANDLERS,
             **members_sql.HANDLERS,
             **pass_uses_sql.HANDLERS,
+            SetMallItem: set_item,
         }
         self.ledger = GroupCommitLedger(
             store,
@@ -332,6 +335,7 @@ class Shop:
         coupons: Sequence[str] = (),
         points: int = 0,
         stored: int = 0,
+        mall: bool = False,
     ) -> OrderView:
         """Make an order of a hold and/or lines (WantedLine or (sku, quantity, version)), with coupons.
 
@@ -339,7 +343,7 @@ class Shop:
         Raises NotFound, Refused (gone, already, price_changed, sold_out, coupon_invalid, insufficient), Conflict, Busy,
         Invalid.
         """
-        basket = Basket(hold, wanted_lines(lines), coupon, tuple(coupons), points, stored, delivery)
+        basket = Basket(hold, wanted_lines(lines), coupon, tuple(coupons), points, stored, delivery, mall)
         command = order_command(merchant, room, person, key, basket, decision, entered_ms, card)
         return await self._do(command, OrderView)
 

@@ -52,6 +52,7 @@ class Basket(Protocol):
     points: int
     stored: int
     delivery: DeliveryBody | None
+    mall: bool
 
 
 class Way(Protocol):
@@ -232,6 +233,7 @@ class Desk:
             coupons=basket.coupons,
             points=basket.points,
             stored=basket.stored,
+            mall=basket.mall,
             decision=decision,
             entered_ms=entries.first_ms,
             card=next((card.product for card in pins if card.explaining), None),

@@ -169,6 +169,7 @@ class OrderBody(Body, kw_only=True):
     points: Spend = 0
     stored: Spend = 0
     delivery: DeliveryBody | None = None
+    mall: Annotated[bool, Meta(description="have the one line for the points that it costs in the mall")] = False
 
 
 class RefundLineBody(Body, kw_only=True):

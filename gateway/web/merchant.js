@@ -9,6 +9,7 @@ import { recall, remember } from "./memory.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
+import { MALL, mallForm } from "./mall.js";
 import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
 import { PEOPLE } from "./merchant_strings_people.js";
@@ -23,9 +24,11 @@ const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
 
 addStrings(MERCHANT);
 addStrings(PEOPLE);
+addStrings(MALL);
 
 const api = staffApi();
 const program = programForm(api, $("program-form"));
+const mall = mallForm(api, $("mall-form"), $("mall"));
 const state = {
   days: recall("local", "siyu.period", 7),
   board: null,
@@ -52,6 +55,7 @@ async function load() {
   ]);
   Object.assign(state, { board, links: rows(links, "links"), rooms: rows(rooms, "rooms") });
   await program.load();
+  await mall.load(state.rooms);
   $("console").hidden = false;
   draw();
   await drawOwners();

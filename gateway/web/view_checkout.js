@@ -23,15 +23,17 @@ export class Checkout {
    * @param {{hub: import("./siyu.js").SiyuHub, api: import("./api.js").Api, room: string,
    *   onOrdered: (order: any, hold: any) => void, onPaid: (order: any, hold: any) => void,
    *   onGone: (hold: any) => void}} shop
-   * @param {{items: any[], hold?: any, order?: any}} what `items`: sku, title, image, price, version, quantity each;
-   *   `hold`: {hold, quantity, price, expires}; `order`: one that waits for payment
+   * @param {{items: any[], hold?: any, order?: any, mall?: boolean}} what `items`: sku, title, image, price, version, quantity each;
+   *   `hold`: {hold, quantity, price, expires}; `order`: one that waits for payment;
+   *   `mall`: the one item is had for points
    */
-  constructor(shop, { items, hold = null, order = null }) {
+  constructor(shop, { items, hold = null, order = null, mall = false }) {
     Object.assign(this, shop);
     this.items = items.map((item) => ({ ...item, quantity: item.quantity || 1 }));
     if (hold) Object.assign(this.items[0], { quantity: hold.quantity, price: hold.price });
     this.hold = hold;
     this.order = order;
+    this.mall = mall;
     this.presale = presaleOf(items[0], hold?.quantity);
     this.coupons = [];
     /** @type {string[]|null} null: the server chooses the best */
@@ -102,6 +104,7 @@ export class Checkout {
 
   basket() {
     const lines = this.items.map(({ sku, quantity, version }) => ({ sku, quantity, version }));
+    if (this.mall) return { lines, mall: true };
     return this.hold ? { hold: this.hold.hold } : { lines };
   }
 
@@ -163,7 +166,7 @@ export class Checkout {
       this.window.body,
       this.expires() && h("p.held-left", {}, t("order.left"), " ", this.left),
       this.items.map((item) => this.itemRow(item)),
-      this.order || this.presale ? null : this.couponRow(),
+      this.order || this.presale || this.mall ? null : this.couponRow(),
       this.order ? null : this.purseRows(),
       this.order ? null : this.delivery.element,
       steps(this.order?.steps || this.quote?.steps || []),
@@ -351,7 +354,7 @@ export class Checkout {
   createFields() {
     const delivery = this.order ? null : this.delivery.read();
     if (delivery === false) return null;
-    const fields = { key: this.orderKey, ...this.basket(), ...this.spend };
+    const fields = { key: this.orderKey, ...this.basket(), ...(this.mall ? {} : this.spend) };
     if (delivery) fields.delivery = delivery;
     return fields;
   }

@@ -3,6 +3,7 @@
 import { rows } from "./api.js";
 import { h, put, sheet, toast } from "./dom.js";
 import { explain, money, t, when } from "./i18n.js";
+import { mallRow } from "./mall.js";
 import { presaleNote, tooEarly } from "./presale.js";
 import { price, worthTag } from "./view_cards.js";
 import { passRow } from "./view_passes.js";
@@ -10,21 +11,23 @@ import { walletCard } from "./view_wallet.js";
 
 /**
  * Open the sheet and load it.
- * @param {{api: import("./api.js").Api, pay: (order: any) => void, now: () => number}} options
+ * @param {{api: import("./api.js").Api, pay: (order: any) => void, now: () => number,
+ *   exchange: (item: any) => void}} options
  */
-export async function openMine({ api, pay, now }) {
+export async function openMine({ api, pay, now, exchange }) {
   const window = sheet({ title: t("me.title"), testid: "me-sheet", closeLabel: t("common.close") });
   put(window.body, h("p.empty", {}, t("common.loading")));
 
   async function load() {
     try {
-      const [orders, coupons, member, passes] = await Promise.all([
+      const [orders, coupons, member, passes, mall] = await Promise.all([
         api.get("/orders"),
         api.get("/coupons"),
         api.get("/member"),
         api.get("/passes"),
+        api.get("/mall"),
       ]);
-      draw(rows(orders, "orders"), rows(coupons, "coupons"), member, rows(passes, "passes"));
+      draw(rows(orders, "orders"), rows(coupons, "coupons"), member, rows(passes, "passes"), rows(mall, "mall"));
     } catch (error) {
       put(window.body, h("p.empty", {}, explain(error)));
     }
@@ -46,10 +49,16 @@ export async function openMine({ api, pay, now }) {
     pay(order);
   }
 
-  function draw(orders, coupons, member, passes) {
+  function takeOut(item) {
+    window.close();
+    exchange(item);
+  }
+
+  function draw(orders, coupons, member, passes, mall) {
     put(
       window.body,
       walletCard(api, member, load),
+      mall.length ? [h("h3", {}, t("mall.title")), mall.map((item) => mallRow(item, member.points, takeOut))] : null,
       passes.length ? [h("h3", {}, t("pass.mine")), passes.map(passRow)] : null,
       h("h3", {}, t("me.orders")),
       orders.length ? orders.map((order) => orderRow(order, payNow, cancel, now())) : h("p.empty", {}, t("me.noOrders")),

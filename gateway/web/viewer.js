@@ -23,6 +23,7 @@ import { drawShelf, markLeft } from "./view_shelf.js";
 import { welcome } from "./view_wallet.js";
 import { STEPS, VIEWER } from "./viewer_strings.js";
 import { recall, remember } from "./memory.js";
+import { MALL } from "./mall.js";
 import { MOMENTS } from "./moments_strings.js";
 
 /** What the host says; sales and coupons are a race and wait for nobody's picture. */
@@ -33,6 +34,7 @@ addStrings(VIEWER);
 addStrings(STEPS);
 addStrings(MOMENTS);
 addStrings(PASSES);
+addStrings(MALL);
 
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const REPLAY = new URLSearchParams(location.search).get("replay");
@@ -293,6 +295,11 @@ function checkOut(items) {
   new Checkout(shop(), { items });
 }
 
+/** Something of the points mall: an order whose points are set. */
+function exchange(item) {
+  new Checkout(shop(), { items: [item], mall: true });
+}
+
 function addToCart(card) {
   if (card.variants?.length) chooseVariant(card, { buy: (item) => checkOut([item]), add: intoCart });
   else intoCart(itemOf(card));
@@ -533,7 +540,7 @@ function wireButtons(floating) {
     floating.tap();
     hub?.like();
   });
-  $("me").addEventListener("click", () => openMine({ api, pay: payOrder, now: () => hub.now() }));
+  $("me").addEventListener("click", () => openMine({ api, pay: payOrder, now: () => hub.now(), exchange }));
   $("share").addEventListener("click", share);
   $("language").addEventListener("click", toggleLanguage);
   $("replays").addEventListener("click", () => watchReplays());

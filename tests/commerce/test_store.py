@@ -15,6 +15,7 @@ import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_identity
 import commerce.tables_ledger
+import commerce.tables_mall
 import commerce.tables_members
 import commerce.tables_moments
 import commerce.tables_passes
@@ -30,6 +31,7 @@ assert commerce.tables_access
 assert commerce.tables_aftersale
 assert commerce.tables_accounts
 assert commerce.tables_members
+assert commerce.tables_mall
 assert commerce.tables_moments
 assert commerce.tables_passes
 assert commerce.tables_presale

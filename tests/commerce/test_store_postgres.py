@@ -20,6 +20,7 @@ import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_identity
 import commerce.tables_ledger
+import commerce.tables_mall
 import commerce.tables_members
 import commerce.tables_moments
 import commerce.tables_passes
@@ -51,6 +52,7 @@ assert commerce.tables_identity
 assert commerce.tables_traffic
 assert commerce.tables_accounts
 assert commerce.tables_members
+assert commerce.tables_mall
 assert commerce.tables_moments
 assert commerce.tables_passes
 assert commerce.tables_presale

@@ -1,4 +1,4 @@
-"""Passes over the API: terms, a payment that gives them out, the till, the refund, and who may do what."""
+"""Passes and the points mall over the API: terms, orders, the till, refunds, and who may do what."""
 
 from pathlib import Path
 from typing import Any
@@ -49,3 +49,23 @@ async def mine(app: Rig, token: str) -> dict[str, Any]:
 
 def card_price(card: dict[str, Any]) -> int:
     return int(card["amount"])
+
+
+async def test_the_mall_is_the_merchants_to_fill_and_an_exchange_is_an_order(tmp_path: Path) -> None:
+    async with rig(tmp_path) as app:
+        boss, host = app.shop.merchant_token, app.shop.host_token
+        sku = (await app.call("GET", f"/rooms/{app.shop.room}/products")).json()[0]["sku"]
+        assert (await app.call("PUT", f"/mall/{sku}", {"points": 5}, token=host)).status_code == 403
+        [item] = (await app.call("PUT", f"/mall/{sku}", {"points": 5, "per_person": 1}, token=boss)).json()
+        assert (item["sku"], item["points"], item["cash"]) == (sku, 5, 1)
+        program = (await app.call("GET", "/program", token=boss)).json()
+        await app.call("PUT", "/program", program | {"sign_in": [5]}, token=boss)
+        guest = (await app.guest())["token"]
+        asked = {"room": app.shop.room, "lines": [{"sku": sku, "quantity": 1}], "mall": True}
+        poor = await app.call("POST", "/orders", asked, token=guest, key="o")
+        assert (poor.status_code, poor.json()["code"], poor.json()["left"]) == (422, "insufficient", 0)
+        assert (await app.call("POST", "/member/sign-in", {}, token=guest)).json()["points"] == 5
+        assert (await app.call("POST", "/quotes", asked, token=guest)).json()["due"] == 1
+        order = (await app.call("POST", "/orders", asked, token=guest, key="o2")).json()["order"]
+        assert (order["points"], order["due"]) == (5, 1)
+        assert (await app.call("DELETE", f"/mall/{sku}", token=boss)).json() == []

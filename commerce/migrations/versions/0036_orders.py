@@ -1,4 +1,4 @@
-"""Presales with a deposit and a balance; passes; a second ticket of one person in a draw is void."""
+"""Presales with a deposit and a balance; passes; the points mall; a second ticket of one person in a draw is void."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,6 +34,7 @@ def upgrade() -> None:
     )
     op.create_index("uq_presale_balance", "presale", ["balance"], unique=True)
     _passes()
+    _mall()
 
 
 def _passes() -> None:
@@ -88,9 +89,35 @@ def _passes() -> None:
     op.create_index("ix_pass_use_merchant", "pass_use", ["merchant", "id"])
 
 
+def _mall() -> None:
+    op.create_table(
+        "mall_item",
+        sa.Column("sku", sa.String(64), nullable=False),
+        sa.Column("merchant", sa.String(64), nullable=False),
+        sa.Column("points", sa.Integer(), nullable=False),
+        sa.Column("cash", sa.BigInteger(), nullable=False),
+        sa.Column("per_person", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("staff", sa.String(64), nullable=False),
+        sa.Column("updated_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("points > 0 AND cash > 0 AND per_person >= 0", name=op.f("ck_mall_item_terms")),
+        sa.PrimaryKeyConstraint("sku", name=op.f("pk_mall_item")),
+    )
+    op.create_index("ix_mall_item_merchant", "mall_item", ["merchant"])
+    op.create_table(
+        "mall_order",
+        *(sa.Column(name, sa.String(64), nullable=False) for name in ("order_id", "merchant", "sku")),
+        sa.Column("units", sa.Integer(), nullable=False),
+        sa.Column("points", sa.Integer(), nullable=False),
+        sa.CheckConstraint("units > 0 AND points > 0", name=op.f("ck_mall_order_units")),
+        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_mall_order")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_mall_order_sku", "mall_order", ["sku"])
+
+
 def downgrade() -> None:
     """Take them away again."""
-    for name in ("pass_use", "pass_", "pass_terms", "presale"):
+    for name in ("mall_order", "mall_item", "pass_use", "pass_", "pass_terms", "presale"):
         op.drop_table(name)
     op.drop_column("orders", "presale")
     for name in ("balance_missed", "balance_until_ms", "balance_from_ms", "deposit"):
