@@ -24,8 +24,13 @@ export function mallRow(item, points, exchange) {
     "article.order-item",
     { "data-testid": "mall-item", data: { sku: item.sku } },
     picture(item.image, item.title),
-    h("div", {}, h("strong", {}, item.title), h("span.faint", {}, `${cost(item)} · ${t("mall.worth", { price: money(item.price) })}`)),
-    h("button.buy", { type: "button", disabled: !enough, "data-testid": "mall-exchange", on: press }, text),
+    h(
+      "div",
+      {},
+      h("strong", {}, item.title),
+      h("span.faint", {}, `${cost(item)} · ${t("mall.worth", { price: money(item.price) })}`),
+      h("button.buy", { type: "button", disabled: !enough, "data-testid": "mall-exchange", on: press }, text),
+    ),
   );
 }
 

@@ -58,11 +58,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
             await world.shop.aftersale.refund(MERCHANT, "boss", order.order, "r", amount=700)
             await world.shop.members.set_program(MERCHANT, "boss", Program(yuan_points=1))
             await world.shop.members.fund_budget(MERCHANT, "boss", "guide", 5_000, "b")
-            for statement in (
-                f"INSERT INTO distributor VALUES ('{MERCHANT}', 'dora', 'dora', NULL, '', 'active', 1)",
-                f"INSERT INTO commission_rate VALUES ('{MERCHANT}', 'shop', '', 1000, 0)",
-            ):
-                await world.store.write(lambda db, statement=statement: db.exec_driver_sql(statement))
+            distributor = f"INSERT INTO distributor VALUES ('{MERCHANT}', 'dora', 'dora', NULL, '', 'active', 1)"
+            rate = f"INSERT INTO commission_rate VALUES ('{MERCHANT}', 'shop', '', 1000, 0)"
+            await world.store.write(lambda db: (db.exec_driver_sql(distributor), db.exec_driver_sql(rate)))
             await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
             credit = {"credits": {"distributor": {"issuer": "dora"}}}
             brought = await world.shop.create_order(
