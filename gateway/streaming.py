@@ -175,7 +175,7 @@ class Streaming:
             admitted = await doors.play(wish_of(room, request.scope))
             if isinstance(admitted, Problem):
                 return problem_response(admitted)
-            name = self._rendition(room, query.get("rendition"), h264_only=True)
+            name = self._rendition(room, query.get("rendition"), everywhere=True)
             if name is None:
                 return problem_response(NO_RENDITION)
             client = _client_address(self._clients, request)
@@ -249,7 +249,7 @@ class Streaming:
         admitted = self._doors.glance(wish)
         if isinstance(admitted, Problem):
             return None
-        name = self._rendition(room, query.get("rendition", [None])[0], h264_only=file.endswith(".mp4"))
+        name = self._rendition(room, query.get("rendition", [None])[0], everywhere=file.endswith(".mp4"))
         if name is None:
             return None
         low_delay = query.get("delay", [""])[0] == "low"
@@ -278,10 +278,11 @@ class Streaming:
 
     # — renditions —
 
-    def _rendition(self, room: str, asked: str | None, *, h264_only: bool) -> str | None:
+    def _rendition(self, room: str, asked: str | None, *, everywhere: bool) -> str | None:
         """Name the relay that has what a viewer asks for; None when there is no such rendition.
 
-        ``h264_only``: the format carries nothing else: a room of another codec is played re-encoded, where that is on.
+        ``everywhere``: the format is for players of every kind: a room of another codec than H.264 is played
+        re-encoded, where that is on.
         """
         if asked:
             return None if self.renditions is None else self.renditions.watch(room, asked)
@@ -289,12 +290,12 @@ class Streaming:
         if self.renditions is None or not self._settings.transcode or relay is None or relay.video is None:
             return room
         codec = relay.video.codec
-        if codec is Codec.H264 or not (h264_only or codec is Codec.VP8):
+        if codec is Codec.H264 or not (everywhere or codec is Codec.VP8):
             return room
         return self.renditions.watch(room, WEBRTC.name) or room
 
     def _rtmp_source(self, room: str) -> str:
-        return self._rendition(room, None, h264_only=False) or room
+        return self._rendition(room, None, everywhere=False) or room
 
     async def _prepare_webrtc(self, room: str) -> None:
         """Wait until a room can be played over WebRTC, where that takes a rendition."""
