@@ -1,8 +1,18 @@
-"""Invariants of passes: none was used more often than it was sold, and none is good that was not paid."""
+"""Invariants of passes, of exchanges in the mall, and of places at pickup stations."""
 
 from commerce.audit_aftersale_sql import Check
 
 PASSES = (
+    Check(
+        "stations: each day has as many orders as are fetched there, and none that has ended",
+        "SELECT count(*) AS orders, coalesce(sum(counted), 0) AS counted FROM station_order",
+        "SELECT d.station, d.day, d.orders, coalesce(s.there, 0) AS there FROM station_day AS d LEFT JOIN"
+        " (SELECT station, day, sum(counted) AS there FROM station_order GROUP BY station, day) AS s"
+        " ON s.station = d.station AND s.day = d.day WHERE d.orders <> coalesce(s.there, 0)"
+        " UNION ALL SELECT s.station, s.order_id, s.counted, 0 FROM station_order AS s LEFT JOIN orders AS o"
+        " ON o.id = s.order_id WHERE o.id IS NULL OR (s.counted = 1) = (o.status = 'cancelled'"
+        " OR (o.status = 'refunded' AND o.fulfilment = 'open'))",
+    ),
     Check(
         "mall: an exchange spent the points of its units, and somebody had them",
         "SELECT count(*) AS exchanges, coalesce(sum(points), 0) AS points FROM mall_order",

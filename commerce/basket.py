@@ -95,7 +95,9 @@ def order_command(
     check_basket(basket)
     body = [(line.sku, line.quantity, line.version) for line in basket.lines]
     # The attribution may differ between a request and its repeat; what is bought, and how it is paid, may not.
-    where = () if basket.delivery is None else (basket.delivery,)
+    where: tuple[object, ...] = () if basket.delivery is None else (basket.delivery,)
+    if basket.delivery is not None and basket.delivery.station:
+        where = (*where, basket.delivery.station)
     spends = (basket.points, basket.stored) if basket.points or basket.stored else ()
     lines = orjson.dumps(body).decode()
     mall = ("mall",) if basket.mall else ()

@@ -18,6 +18,7 @@ from commerce.ledger import ORDER_HOLD_MS, CancelOrder, CreateOrder
 from commerce.ledger_batch_sql import Batch, as_rows
 from commerce.mall_sql import exchange_of, write_exchange
 from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
+from commerce.stations_sql import give_place, leader_of, take_place
 from commerce.views_sql import order_view
 from commerce.wallet_sql import check_stored_room, purse_of
 from commerce.wallet_sql import hold as hold_spending
@@ -94,8 +95,9 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
         raise Invalid(fault, field="lines")
     check_stored_room(batch, command.merchant, command.person, lines)
     lines = [line if line.hold is not None else _take(batch, command, line, order, expires_ms) for line in lines]
+    command, delivery = _delivered(batch, command, order, lines)
     price = _price(batch, command, lines, order, None if exchange is None else exchange.purse)
-    _insert(batch, command, order, lines, price, expires_ms)
+    _insert(batch, command, order, lines, price, expires_ms, delivery)
     batch.remember(command.merchant, command.person, "order", command.key, command.hash, order)
     view = order_view(batch.connection, find_order(batch, command.merchant, order))
     batch.emit(OrderCreated(batch.mint(), command.merchant, command.room, batch.now_ms, command.person, view))
@@ -122,7 +124,15 @@ def _price(batch: Batch, command: CreateOrder, lines: list[Line], order: str, pu
     return price
 
 
-def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[Line], price: Price, expires_ms: int) -> None:
+def _insert(
+    batch: Batch,
+    command: CreateOrder,
+    order: str,
+    lines: list[Line],
+    price: Price,
+    expires_ms: int,
+    delivery: str | None,
+) -> None:
     bonus = hold_spending(batch, command.merchant, command.person, order, price)
     stored = any(line.kind == "stored" for line in lines)
     batch.run(
@@ -141,7 +151,7 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[Line], p
         entered_ms=command.entered_ms,
         now=batch.now_ms,
         expires_ms=expires_ms,
-        delivery=_delivery(command),
+        delivery=delivery,
         kind="stored" if stored else "goods",
         stored=price.stored,
         bonus=sum(line.bonus * line.priced.quantity for line in lines) if stored else bonus,
@@ -171,14 +181,40 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[Line], p
     )
 
 
-def _delivery(command: CreateOrder) -> str | None:
-    """The delivery as it is stored; what is picked up gets a code that only the buyer is told."""
-    if command.delivery is None:
-        return None
-    fields: dict[str, Any] = asdict(command.delivery)
-    if command.delivery.method == "pickup":
+def _delivered(batch: Batch, command: CreateOrder, order: str, lines: list[Line]) -> tuple[CreateOrder, str | None]:
+    """The delivery as it is stored; what is picked up gets a code that only the buyer is told.
+
+    Who hands over at a pickup station is credited with the order where nobody else brought its buyer.
+    """
+    wanted = command.delivery
+    if wanted is None:
+        return command, None
+    fields: dict[str, Any] = {key: value for key, value in asdict(wanted).items() if key != "station"}
+    if wanted.station:
+        if any(line.presale_price for line in lines):
+            raise Invalid("a presale is not fetched at a station: its day is not known yet", field="delivery")
+        fields |= take_place(batch, command.merchant, order, wanted.station)
+        leader = leader_of(batch, command.merchant, wanted.station)
+        if leader != command.person:
+            command = replace(command, decision=_credited(command.decision, leader, batch.now_ms))
+    elif wanted.method == "pickup":
         fields["code"] = f"{secrets.randbelow(10**PICKUP_CODE_DIGITS):0{PICKUP_CODE_DIGITS}}"
-    return orjson.dumps(fields).decode()
+    return command, orjson.dumps(fields).decode()
+
+
+def _credited(decision: Mapping[str, Any] | None, leader: str, now_ms: int) -> Mapping[str, Any] | None:
+    """The decision with the leader as distributor, if it credits none."""
+    if decision is None or (decision.get("credits") or {}).get("distributor"):
+        return decision
+    credit = {
+        "issuer": leader,
+        "link": None,
+        "channel": "station",
+        "source": "station",
+        "ms": now_ms,
+        "rule": "station",
+    }
+    return {**decision, "credits": {**(decision.get("credits") or {}), "distributor": credit}}
 
 
 def cancel_order(batch: Batch, command: CancelOrder) -> OrderView:
@@ -203,6 +239,7 @@ def end_order(batch: Batch, row: Row[Any], reason: str) -> OrderView:
     batch.run(_CLOSE_PAYMENTS, order=row.id)
     batch.run(_CANCEL, id=row.id, now=batch.now_ms, reason=reason)
     balance_ended(batch, row)
+    give_place(batch, row.id)
     view = order_view(batch.connection, find_order(batch, row.merchant, row.id))
     batch.emit(OrderCancelled(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view, payments))
     return view

@@ -23,6 +23,7 @@ from commerce.orders_sql import find_order
 from commerce.passes_sql import give_passes
 from commerce.refunds_sql import book_late, hear
 from commerce.seats_sql import pay_seats
+from commerce.stations_sql import retake_place
 from commerce.views_sql import order_view
 
 STORED = "stored"
@@ -198,6 +199,7 @@ def _retake(batch: Batch, row: Row[Any]) -> None:
         hold = take_units(batch, taking, row.id, row.expires_ms)
         batch.run(_MOVE_LINE, hold=hold, order=row.id, n=line.n)
     retake_balance(batch, row)
+    retake_place(batch, row.id)
     wallet_sql.hold_again(batch, row)
     for coupon in batch.run(_COUPONS, order=row.id).scalars().all():
         parameters = {"id": coupon, "order": row.id, "merchant": row.merchant, "person": row.person}

@@ -26,6 +26,7 @@ from commerce.orders_sql import end_order, find_order
 from commerce.passes_sql import end_passes, pass_skus
 from commerce.payment import RefundRequest
 from commerce.seats_sql import refund_seats
+from commerce.stations_sql import give_place
 from commerce.stock_sql import move_stock
 from commerce.views_sql import order_view, refund_view
 
@@ -97,6 +98,8 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
         refund_seats(batch, row.id)
         balance_ended(batch, row)
         end_passes(batch, row.id)
+        if row.fulfilment == Fulfilment.OPEN:
+            give_place(batch, row.id)
         balance = open_balance(batch, row)
         if balance is not None:
             # Without its deposit nobody could pay the rest.

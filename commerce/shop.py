@@ -19,6 +19,7 @@ from commerce import (
     pass_uses_sql,
     payments_sql,
     refunds_sql,
+    station_desk_sql,
     traffic_sql,
     views_sql,
 )
@@ -74,6 +75,7 @@ from commerce.passes import Passes
 from commerce.payment import PaymentProvider
 from commerce.payments import Payments
 from commerce.reconciliation import Reconciliations
+from commerce.stations import Stations
 from commerce.store_sql import Store
 
 log = logging.getLogger(__name__)
@@ -121,6 +123,7 @@ class Shop:
             **drops_sql.HANDLERS,
             **members_sql.HANDLERS,
             **pass_uses_sql.HANDLERS,
+            **station_desk_sql.HANDLERS,
             SetMallItem: set_item,
         }
         self.ledger = GroupCommitLedger(
@@ -139,6 +142,7 @@ class Shop:
         self.reconciliation = Reconciliations(store, self.payments, clock=self._clock)
         self.members = Members(store, self.ledger, clock=self._clock)
         self.passes = Passes(store, self.ledger, clock=self._clock)
+        self.stations = Stations(store, self.ledger, clock=self._clock)
         self.moments = Moments(store, self.ledger, clock=self._clock, steer=self._steer)
         self._dispatcher.answer(self.payments.act)
         self._follower = OutboxFollower(store, self._dispatcher.follow) if store.shared else None

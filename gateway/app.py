@@ -79,6 +79,7 @@ from gateway.routes_people import people_operations
 from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
+from gateway.routes_stations import station_operations
 from gateway.routes_streams import stream_operations
 from gateway.secrets import open_secrets
 from gateway.services import Services
@@ -346,6 +347,7 @@ def _operations(
         *goods_operations(services, desk),
         *webhook_operations(services),
         *pass_operations(services),
+        *station_operations(services),
         *people_operations(services, desk, addresses),
         *code_operations(services, addresses),
         *identity_operations(services),

@@ -158,6 +158,7 @@ class DeliveryBody(Body, kw_only=True):
     name: Name
     phone: Annotated[str, Meta(min_length=5, max_length=21)]
     address: Annotated[str, Meta(max_length=ADDRESS_CHARACTERS_MAX)] = ""
+    station: Annotated[str, Meta(max_length=64, description="a pickup station; empty: the shop itself")] = ""
 
 
 class OrderBody(Body, kw_only=True):

@@ -12,7 +12,7 @@ goods.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 LINES_MAX = 50
@@ -143,12 +143,16 @@ def sum_lines(lines: Iterable[WantedLine]) -> list[WantedLine]:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How the buyer wants the goods: ``method`` express (to an address) or pickup (fetched with a code)."""
+    """How the buyer wants the goods: ``method`` express (to an address) or pickup (fetched with a code).
+
+    ``station`` is the pickup station, none for the shop itself.
+    """
 
     method: str
     name: str
     phone: str
     address: str = ""
+    station: str = field(default="", repr=False)
 
 
 def delivery_fault(delivery: Delivery) -> str | None:
@@ -163,6 +167,8 @@ def delivery_fault(delivery: Delivery) -> str | None:
         return f"an address has 1 to {ADDRESS_CHARACTERS_MAX} characters"
     if delivery.method == "pickup" and delivery.address:
         return "what is picked up has no address"
+    if delivery.station and delivery.method != "pickup":
+        return "what is sent is not fetched at a station"
     return None
 
 

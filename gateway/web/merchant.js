@@ -10,6 +10,7 @@ import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
 import { MALL, mallForm } from "./mall.js";
+import { STATIONS, stationForm } from "./stations.js";
 import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
 import { PEOPLE } from "./merchant_strings_people.js";
@@ -25,9 +26,11 @@ const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
 addStrings(MERCHANT);
 addStrings(PEOPLE);
 addStrings(MALL);
+addStrings(STATIONS);
 
 const api = staffApi();
 const program = programForm(api, $("program-form"));
+const stations = stationForm(api, $("station-form"), $("stations"));
 const mall = mallForm(api, $("mall-form"), $("mall"));
 const state = {
   days: recall("local", "siyu.period", 7),
@@ -56,6 +59,7 @@ async function load() {
   Object.assign(state, { board, links: rows(links, "links"), rooms: rows(rooms, "rooms") });
   await program.load();
   await mall.load(state.rooms);
+  await stations.load();
   $("console").hidden = false;
   draw();
   await drawOwners();

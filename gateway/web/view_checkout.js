@@ -67,6 +67,16 @@ export class Checkout {
       this.ask();
     }
     this.loadOffers();
+    if (!order) this.loadStations();
+  }
+
+  /** Where goods can be fetched: without the list there is the shop itself. */
+  async loadStations() {
+    try {
+      this.delivery.offer(rows(await this.api.get("/stations"), "stations"));
+    } catch (error) {
+      console.info("stations:", error.message);
+    }
   }
 
   /** The ways to pay here; the sandbox, which pays at once, has none to choose from. */
@@ -393,6 +403,7 @@ export class Checkout {
         h("strong", {}, t("order.paid")),
         price(this.order.amount, "price.big"),
         code ? h("span.pickup-code", { "data-testid": "pickup-code" }, t("order.pickupCode", { code })) : null,
+        this.order.delivery?.day ? h("span.faint", {}, t("station.fetch", this.order.delivery)) : null,
         h("span.faint.mono", {}, `${t("order.number")} ${this.order.order}`),
       ),
       presaleNote(this.presale),

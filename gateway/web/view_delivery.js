@@ -22,18 +22,33 @@ export class Delivery {
     this.rows = Object.entries(this.fields).map(([name, field]) =>
       h("label.coupon-row", { data: { field: name } }, h("span", {}, t(`delivery.${name}`)), field),
     );
+    this.station = h("select", { "data-testid": "delivery-station" }, h("option", { value: "" }, t("station.shop")));
+    this.where = h("label.coupon-row", {}, h("span", {}, t("station.where")), this.station);
     this.element = h(
       "div.delivery",
       {},
       h("label.coupon-row", {}, h("span", {}, t("delivery.title")), this.method),
+      this.where,
       this.rows,
     );
     this.method.addEventListener("change", () => this.show());
     this.show();
   }
 
+  /** Where goods can be fetched, and on which day; a station that is full cannot be chosen. */
+  offer(stations) {
+    const open = stations.filter((one) => one.open);
+    this.stations = open.length > 0;
+    for (const one of open) {
+      const text = one.left > 0 ? t("station.option", one) : t("station.full", one);
+      this.station.append(h("option", { value: one.station, disabled: one.left <= 0 }, text));
+    }
+    this.show();
+  }
+
   show() {
     const method = this.method.value;
+    this.where.hidden = method !== "pickup" || !this.stations;
     for (const row of this.rows) {
       row.hidden = !method || (row.dataset.field === "address" && method === "pickup");
     }
@@ -54,6 +69,7 @@ export class Delivery {
       }
     }
     remember("session", KEPT, filled);
+    if (method === "pickup" && this.station.value) filled.station = this.station.value;
     return filled;
   }
 }

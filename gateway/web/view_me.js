@@ -7,6 +7,7 @@ import { mallRow } from "./mall.js";
 import { presaleNote, tooEarly } from "./presale.js";
 import { price, worthTag } from "./view_cards.js";
 import { passRow } from "./view_passes.js";
+import { ledStations } from "./stations.js";
 import { walletCard } from "./view_wallet.js";
 
 /**
@@ -20,14 +21,15 @@ export async function openMine({ api, pay, now, exchange }) {
 
   async function load() {
     try {
-      const [orders, coupons, member, passes, mall] = await Promise.all([
+      const [orders, coupons, member, passes, mall, stations] = await Promise.all([
         api.get("/orders"),
         api.get("/coupons"),
         api.get("/member"),
         api.get("/passes"),
         api.get("/mall"),
+        api.get("/stations"),
       ]);
-      draw(rows(orders, "orders"), rows(coupons, "coupons"), member, rows(passes, "passes"), rows(mall, "mall"));
+      draw(rows(orders, "orders"), rows(coupons, "coupons"), member, rows(passes, "passes"), rows(mall, "mall"), rows(stations, "stations"));
     } catch (error) {
       put(window.body, h("p.empty", {}, explain(error)));
     }
@@ -54,10 +56,11 @@ export async function openMine({ api, pay, now, exchange }) {
     exchange(item);
   }
 
-  function draw(orders, coupons, member, passes, mall) {
+  function draw(orders, coupons, member, passes, mall, stations) {
     put(
       window.body,
       walletCard(api, member, load),
+      ledStations(api, stations, now()),
       mall.length ? [h("h3", {}, t("mall.title")), mall.map((item) => mallRow(item, member.points, takeOut))] : null,
       passes.length ? [h("h3", {}, t("pass.mine")), passes.map(passRow)] : null,
       h("h3", {}, t("me.orders")),
@@ -90,6 +93,7 @@ function orderRow(order, pay, cancel, now) {
       order.delivery?.code && order.fulfilment === "open"
         ? h("span.pickup-code", {}, t("order.pickupCode", { code: order.delivery.code }))
         : null,
+      order.delivery?.day ? h("span.faint", {}, t("station.fetch", order.delivery)) : null,
     ),
     price(order.amount),
     order.status === "pending" &&

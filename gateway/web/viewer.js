@@ -24,6 +24,7 @@ import { welcome } from "./view_wallet.js";
 import { STEPS, VIEWER } from "./viewer_strings.js";
 import { recall, remember } from "./memory.js";
 import { MALL } from "./mall.js";
+import { STATIONS } from "./stations.js";
 import { MOMENTS } from "./moments_strings.js";
 
 /** What the host says; sales and coupons are a race and wait for nobody's picture. */
@@ -35,6 +36,7 @@ addStrings(STEPS);
 addStrings(MOMENTS);
 addStrings(PASSES);
 addStrings(MALL);
+addStrings(STATIONS);
 
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const REPLAY = new URLSearchParams(location.search).get("replay");

@@ -21,6 +21,7 @@ import commerce.tables_moments
 import commerce.tables_passes
 import commerce.tables_people
 import commerce.tables_presale
+import commerce.tables_stations
 import commerce.tables_traffic
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, open_store, sqlite_engine
@@ -35,6 +36,7 @@ assert commerce.tables_mall
 assert commerce.tables_moments
 assert commerce.tables_passes
 assert commerce.tables_presale
+assert commerce.tables_stations
 assert commerce.tables_identity
 assert commerce.tables_people
 assert commerce.tables_traffic

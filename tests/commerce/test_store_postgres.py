@@ -26,6 +26,7 @@ import commerce.tables_moments
 import commerce.tables_passes
 import commerce.tables_people
 import commerce.tables_presale
+import commerce.tables_stations
 import commerce.tables_traffic
 from commerce import holds_sql, outbox_follow_sql, outbox_sql, sales_sql
 from commerce.attribution.touches_sql import open_touch_log
@@ -56,6 +57,7 @@ assert commerce.tables_mall
 assert commerce.tables_moments
 assert commerce.tables_passes
 assert commerce.tables_presale
+assert commerce.tables_stations
 assert commerce.tables_people
 
 PATIENCE_S = 30

@@ -1,4 +1,4 @@
-"""Presales with a deposit and a balance; passes; the points mall; a second ticket of one person in a draw is void."""
+"""Presales, passes, the points mall, pickup stations; a second ticket of one person in a draw is void."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -35,6 +35,7 @@ def upgrade() -> None:
     op.create_index("uq_presale_balance", "presale", ["balance"], unique=True)
     _passes()
     _mall()
+    _stations()
 
 
 def _passes() -> None:
@@ -115,9 +116,61 @@ def _mall() -> None:
     op.create_index("ix_mall_order_sku", "mall_order", ["sku"])
 
 
+def _stations() -> None:
+    op.create_table(
+        "station",
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("merchant", sa.String(64), nullable=False),
+        sa.Column("name", sa.String(60), nullable=False),
+        sa.Column("address", sa.String(200), nullable=False),
+        sa.Column("person", sa.String(64), nullable=False),
+        sa.Column("capacity", sa.Integer(), nullable=False),
+        sa.Column("cutoff", sa.Integer(), nullable=False),
+        sa.Column("open", sa.Integer(), nullable=False, server_default=sa.text("1")),
+        sa.Column("staff", sa.String(64), nullable=False),
+        sa.Column("updated_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "capacity > 0 AND cutoff >= 0 AND cutoff < 1440 AND open IN (0, 1)", name=op.f("ck_station_terms")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_station")),
+    )
+    op.create_index("ix_station_merchant", "station", ["merchant", "id"])
+    op.create_index("ix_station_person", "station", ["person"])
+    op.create_table(
+        "station_day",
+        sa.Column("station", sa.String(64), nullable=False),
+        sa.Column("day", sa.String(10), nullable=False),
+        sa.Column("orders", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.CheckConstraint("orders >= 0", name=op.f("ck_station_day_orders")),
+        sa.PrimaryKeyConstraint("station", "day", name=op.f("pk_station_day")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "station_order",
+        *(sa.Column(name, sa.String(64), nullable=False) for name in ("order_id", "merchant", "station")),
+        sa.Column("day", sa.String(10), nullable=False),
+        sa.Column("code", sa.String(6), nullable=False),
+        sa.Column("counted", sa.Integer(), nullable=False, server_default=sa.text("1")),
+        sa.CheckConstraint("counted IN (0, 1)", name=op.f("ck_station_order_counted")),
+        sa.PrimaryKeyConstraint("order_id", name=op.f("pk_station_order")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ux_station_order_code", "station_order", ["station", "day", "code"], unique=True)
+
+
 def downgrade() -> None:
     """Take them away again."""
-    for name in ("mall_order", "mall_item", "pass_use", "pass_", "pass_terms", "presale"):
+    for name in (
+        "station_order",
+        "station_day",
+        "station",
+        "mall_order",
+        "mall_item",
+        "pass_use",
+        "pass_",
+        "pass_terms",
+        "presale",
+    ):
         op.drop_table(name)
     op.drop_column("orders", "presale")
     for name in ("balance_missed", "balance_until_ms", "balance_from_ms", "deposit"):
