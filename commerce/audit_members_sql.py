@@ -51,11 +51,12 @@ MEMBERS = (
         " WHERE a.kind IN ('points_held', 'principal_held', 'bonus_held') AND a.balance <> coalesce(o.held, 0)",
     ),
     Check(
-        "orders: coupons and points make the discount",
+        "orders: coupons, points and a presale's deposit make the discount",
         "SELECT count(*) AS coupons, coalesce(sum(amount), 0) AS amount FROM order_coupon",
         "SELECT o.id, o.discount, o.points, coalesce(c.amount, 0) AS of_coupons FROM orders AS o LEFT JOIN"
         " (SELECT order_id, sum(amount) AS amount FROM order_coupon GROUP BY order_id) AS c ON c.order_id = o.id"
-        f" WHERE o.discount <> coalesce(c.amount, 0) + o.points * {POINT_FEN}",
+        " LEFT JOIN orders AS d ON d.id = o.presale AND d.id <> o.id"
+        f" WHERE o.discount <> coalesce(c.amount, 0) + o.points * {POINT_FEN} + coalesce(d.amount, 0)",
     ),
     Check(
         "refunds: stored value and points go back in proportion to the money, all of them in the end",

@@ -104,7 +104,7 @@ MOMENTS = (
 
 RECOMPUTED = "draws: recomputed from seed and tickets, the winners and their shares are the same"
 _DRAWN = text("SELECT * FROM draw WHERE drawn_ms IS NOT NULL ORDER BY id")
-_ENTRIES = text("SELECT ticket, place, amount FROM draw_entry WHERE draw = :draw ORDER BY n")
+_ENTRIES = text("SELECT ticket, place, amount, void FROM draw_entry WHERE draw = :draw ORDER BY n")
 
 
 def recompute_draws(connection: Connection) -> tuple[int, list[dict[str, str]]]:
@@ -116,7 +116,8 @@ def recompute_draws(connection: Connection) -> tuple[int, list[dict[str, str]]]:
         seed = bytes.fromhex(draw.seed)
         tickets = [entry.ticket for entry in entries]
         won = {entry.place: (entry.ticket, entry.amount) for entry in entries if entry.place is not None}
-        due = ranking(seed, tickets)[: draw.won]
+        void = {entry.ticket for entry in entries if entry.void}
+        due = ranking(seed, tickets, void)[: draw.won]
         parts = shares(seed, tickets, draw.pool, draw.winners, draw.least) if draw.pool else [0] * draw.won
         if commitment(seed) != draw.commitment:
             broken.append({"draw": draw.id, "what": "the seed is not the one that was promised"})

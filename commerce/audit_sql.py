@@ -15,6 +15,7 @@ from commerce.audit_books_sql import BOOKS, GOODS, recompute_books
 from commerce.audit_commission_sql import COMMISSION
 from commerce.audit_members_sql import MEMBERS
 from commerce.audit_moments_sql import MOMENTS, RECOMPUTED, recompute_draws
+from commerce.audit_passes_sql import PASSES
 from commerce.audit_scope_sql import SCOPE
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
@@ -138,11 +139,26 @@ _CHECKS = (
         "orders: each line has its own hold, in the state of the order",
         "SELECT count(*) AS lines FROM order_line",
         "SELECT l.order_id, l.n, o.status, h.id AS hold, h.state FROM order_line AS l JOIN orders AS o"
-        " ON o.id = l.order_id LEFT JOIN hold AS h ON h.id = l.hold WHERE h.id IS NULL OR h.order_id IS NULL"
+        " ON o.id = l.order_id LEFT JOIN hold AS h ON h.id = l.hold"
+        # A paid deposit's units are its balance order's.
+        " WHERE (o.presale IS NULL OR o.presale <> o.id OR o.status IN ('pending', 'cancelled'))"
+        " AND (h.id IS NULL OR h.order_id IS NULL"
         " OR h.order_id <> o.id OR h.quantity <> l.quantity OR h.sku <> l.sku OR h.person <> o.person"
         " OR (o.status NOT IN ('pending', 'cancelled') AND h.state <> 'sold')"
         " OR (o.status = 'pending' AND h.state <> 'held')"
-        " OR (o.status = 'cancelled' AND h.state NOT IN ('released', 'expired'))",
+        " OR (o.status = 'cancelled' AND h.state NOT IN ('released', 'expired')))",
+    ),
+    Check(
+        "presales: a paid deposit has its balance order, less the deposit, and what became of it is by the rule",
+        "SELECT count(*) AS presales, count(balance) AS paid, count(ended_ms) AS ended FROM presale",
+        "SELECT p.id, p.balance, d.status, b.status AS of_balance FROM presale AS p JOIN orders AS d ON d.id = p.id"
+        " LEFT JOIN orders AS b ON b.id = p.balance WHERE d.presale IS NULL OR d.presale <> d.id"
+        " OR (p.balance IS NULL) <> (d.status IN ('pending', 'cancelled'))"
+        " OR (p.balance IS NOT NULL AND (b.id IS NULL OR b.presale <> p.id OR b.person <> d.person"
+        " OR b.discount <> d.amount))"
+        " OR (b.status = 'pending' AND d.status = 'refunded')"
+        " OR (p.ended_ms IS NOT NULL AND b.status NOT IN ('cancelled', 'refunded') AND d.status <> 'refunded')"
+        " OR (p.ended_ms IS NOT NULL AND b.status = 'cancelled' AND p.missed = 'refund' AND d.status <> 'refunded')",
     ),
     Check(
         "holds: sold ones are on paid orders",
@@ -172,6 +188,7 @@ _CHECKS = (
     *COMMISSION,
     *MOMENTS,
     *GOODS,
+    *PASSES,
     Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",
@@ -181,7 +198,8 @@ _CHECKS = (
         " LEFT JOIN refund AS r ON q.route = 'refund' AND r.id = q.answer AND r.staff = q.person"
         " LEFT JOIN withdrawal AS w ON q.route = 'withdraw' AND w.id = q.answer AND w.person = q.person"
         " LEFT JOIN coupon AS g ON q.route = 'guide_coupon' AND g.id = q.answer AND g.issuer = q.person"
-        " WHERE q.route <> 'budget' AND g.id IS NULL"
+        " LEFT JOIN pass_use AS u ON q.route = 'pass.use' AND u.id = q.answer AND u.staff = q.person"
+        " WHERE q.route <> 'budget' AND g.id IS NULL AND u.id IS NULL"
         " AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
     ),
     Check(

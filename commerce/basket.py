@@ -29,7 +29,10 @@ VALID_S_MAX = 366 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """What is bought and how it is paid: a hold and/or lines, coupons, up to so many points and 分 of stored value."""
+    """What is bought and how it is paid: a hold and/or lines, coupons, up to so many points and 分 of stored value.
+
+    With ``mall`` the one line is exchanged for the points that it costs there.
+    """
 
     hold: str | None = None
     lines: tuple[WantedLine, ...] = ()
@@ -38,6 +41,7 @@ class Basket:
     points: int = 0
     stored: int = 0
     delivery: Delivery | None = None
+    mall: bool = False
 
     @property
     def every_coupon(self) -> tuple[str, ...]:
@@ -70,6 +74,8 @@ def check_basket(basket: Basket) -> None:
     fault = None if basket.delivery is None else delivery_fault(basket.delivery)
     if fault is not None:
         raise Invalid(fault, field="delivery")
+    if basket.mall and (basket.hold is not None or basket.every_coupon or basket.points or basket.stored):
+        raise Invalid("an exchange is one line: its points are set, and no hold or coupons go with it", field="mall")
     within(basket.points, 0, POINTS_MAX, "points")
     within(basket.stored, 0, AMOUNT_MAX, "stored")
 
@@ -90,10 +96,13 @@ def order_command(
     check_basket(basket)
     body = [(line.sku, line.quantity, line.version) for line in basket.lines]
     # The attribution may differ between a request and its repeat; what is bought, and how it is paid, may not.
-    where = () if basket.delivery is None else (basket.delivery,)
+    where: tuple[object, ...] = () if basket.delivery is None else (basket.delivery,)
+    if basket.delivery is not None:
+        where = (*where, *filter(None, (basket.delivery.outlet, basket.delivery.station)))
     spends = (basket.points, basket.stored) if basket.points or basket.stored else ()
     lines = orjson.dumps(body).decode()
-    body_hash = fingerprint(room, basket.hold, lines, basket.coupon, *where, *basket.coupons, *spends)
+    mall = ("mall",) if basket.mall else ()
+    body_hash = fingerprint(room, basket.hold, lines, basket.coupon, *where, *basket.coupons, *spends, *mall)
     return CreateOrder(
         merchant,
         room,
@@ -110,6 +119,7 @@ def order_command(
         basket.points,
         basket.stored,
         node,
+        basket.mall,
     )
 
 

@@ -45,7 +45,13 @@ _MOVE = text("UPDATE draw SET opens_ms = :opens, closes_ms = :closes WHERE id = 
 _COUNT = text("UPDATE draw SET entries = entries + :units WHERE id = :id")
 _DRAWN = text("UPDATE draw SET drawn_ms = :now, won = :won WHERE id = :id AND drawn_ms IS NULL AND voided_ms IS NULL")
 _VOID = text("UPDATE draw SET voided_ms = :now WHERE id = :id AND drawn_ms IS NULL AND voided_ms IS NULL")
-_ENTRIES = text("SELECT person, ticket FROM draw_entry WHERE draw = :draw ORDER BY n")
+# Who goes on as another counts by that one's ticket, if there is one (``merge`` leaves behind what both have).
+_ENTRIES = text(
+    "SELECT e.person, e.ticket, o.ticket AS other FROM draw_entry AS e"
+    " LEFT JOIN person_alias AS a ON a.alias = e.person AND a.person <> e.person"
+    " LEFT JOIN draw_entry AS o ON o.draw = e.draw AND o.person = a.person WHERE e.draw = :draw ORDER BY e.n"
+)
+_MAKE_VOID = text("UPDATE draw_entry SET void = 1 WHERE draw = :draw AND person = :person")
 _PLACE = text(
     "UPDATE draw_entry SET place = :place, amount = :amount, prize = :prize WHERE draw = :draw AND person = :person"
 )
@@ -218,14 +224,25 @@ def draw_due(batch: Batch, draw_id: str) -> None:
     draw = find_draw(batch, draw_id)
     if draw is None or draw.drawn_ms is not None or draw.voided_ms is not None:
         return
-    entries = {row.ticket: row.person for row in batch.run(_ENTRIES, draw=draw.id)}
-    order = ranking(bytes.fromhex(draw.seed), list(entries))
+    entries, order = rank_entries(batch, draw)
     if draw.kind == "packet":
         won = _give_shares(batch, draw, entries, order)
     else:
         won = _give_units(batch, draw, entries, order)
     batch.run(_DRAWN, id=draw.id, now=batch.now_ms, won=won)
     tell_draw(batch, draw.id)
+
+
+def rank_entries(batch: Batch, draw: DrawRow) -> tuple[dict[str, str], list[str]]:
+    """The person of each ticket in order of entry, and the tickets that may win, first place first.
+
+    One entry per person: of two that have become one person only one can win, the other is made void.
+    """
+    rows = batch.run(_ENTRIES, draw=draw.id).all()
+    void = {row.ticket: row.person for row in rows if row.other is not None}
+    batch.run_many(_MAKE_VOID, [{"draw": draw.id, "person": person} for person in void.values()])
+    entries = {row.ticket: row.person for row in rows}
+    return entries, ranking(bytes.fromhex(draw.seed), list(entries), void)
 
 
 def _give_units(batch: Batch, draw: DrawRow, entries: dict[str, str], order: list[str]) -> int:

@@ -36,6 +36,10 @@ class SaleView:
     team_size: int = 0
     team_winners: int = 0
     team_s: int = 0
+    deposit: int = 0
+    balance_from: int | None = None
+    balance_until: int | None = None
+    balance_missed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,24 @@ class OrderLineView:
 
 
 @dataclass(frozen=True, slots=True)
+class PresaleView:
+    """The two orders of a presale; ``part`` says which one this is: deposit or balance (None until that is paid).
+
+    ``deposit`` 分 were or are to be paid first, the balance from ``opens`` to ``until``; ``missed`` (keep, refund) is
+    what becomes of the deposit otherwise, ``ended`` when it was decided about.
+    """
+
+    part: str
+    deposit_order: str
+    balance_order: str | None
+    deposit: int
+    opens: int
+    until: int
+    missed: str
+    ended: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class OrderView:
     """An order. ``status`` is one of domain/order.py's; ``steps`` explain how ``amount`` came about.
 
@@ -184,6 +206,7 @@ class OrderView:
     points: int = 0
     due: int = 0
     coupons: tuple[str, ...] = ()
+    presale: PresaleView | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ def fulfil(batch: Batch, command: Fulfil) -> OrderView:
     code = refuse_step(status, goods, command.step)
     if code is not None:
         raise Refused(code, _WHY[code], order=row.id)
+    if row.presale == row.id:
+        raise Refused("not_open", "a deposit has no goods: those are of its balance order", order=row.id)
     if waits_for_team(batch, row.id):
         raise Refused("not_open", "its group is not full yet, or its lottery not drawn", order=row.id)
     delivery: dict[str, Any] = {} if row.delivery is None else orjson.loads(row.delivery)
@@ -100,6 +102,8 @@ def _finish(batch: Batch, row: Row[Any]) -> OrderView:
     }
     batch.run(_FINISH, id=row.id, now=batch.now_ms, **after)
     order_done(batch, row)
+    if row.presale is not None:
+        order_done(batch, find_order(batch, row.merchant, row.presale))
     row = find_order(batch, row.merchant, row.id)
     view = order_view(batch.connection, row)
     batch.emit(OrderDone(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))

@@ -204,7 +204,8 @@ class CloseDrop:
 class CreateOrder:
     """Make an order of a hold and/or lines, with coupons, up to ``points`` points and ``stored`` 分 of stored value.
 
-    ``decision`` is the attribution with its losers, ``node`` the organisation's node that the order counts for.
+    ``decision`` is the attribution with its losers, ``node`` the organisation's node that the order counts for. With
+    ``mall`` its one line is had for points.
     """
 
     merchant: str
@@ -222,6 +223,7 @@ class CreateOrder:
     points: int = 0
     stored: int = 0
     node: str = ""
+    mall: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,3 +92,30 @@ class MemberView:
     streak: int
     sign_in: bool
     points_percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetMallItem:
+    """Let a SKU be had for ``points`` and ``cash`` 分 a unit; ``points`` 0: not any more."""
+
+    merchant: str
+    staff: str
+    sku: str
+    points: int
+    cash: int
+    per_person: int
+
+
+@dataclass(frozen=True, slots=True)
+class MallItemView:
+    """What can be had for points: ``price`` is what it costs on the shelf, ``left`` the units that are free."""
+
+    sku: str
+    product: str
+    title: str
+    image: str
+    points: int
+    cash: int
+    price: int
+    left: int
+    per_person: int

@@ -9,11 +9,23 @@ from typing import Any, TypeVar
 from commerce import guide_sql
 from commerce.accounts_sql import balances
 from commerce.basket import VALID_S_MAX, Basket, check_basket, check_key, within
-from commerce.domain.member import Program, program_fault
+from commerce.domain.member import POINTS_MAX, Program, program_fault
 from commerce.domain.money import AMOUNT_MAX
+from commerce.domain.sale import UNITS_MAX
 from commerce.errors import Invalid
 from commerce.ledger import KEY_CHARACTERS_MAX, CouponGranted, Ledger, fingerprint
-from commerce.ledger_members import BudgetView, FundBudget, GiveCoupon, MemberView, SetProgram, SignedIn, SignIn
+from commerce.ledger_members import (
+    BudgetView,
+    FundBudget,
+    GiveCoupon,
+    MallItemView,
+    MemberView,
+    SetMallItem,
+    SetProgram,
+    SignedIn,
+    SignIn,
+)
+from commerce.mall_sql import read_mall
 from commerce.members_sql import read_member
 from commerce.quotes_sql import Quote, read_budgets, read_entries, read_quote
 from commerce.store_sql import Store
@@ -125,6 +137,23 @@ class Members:
         return await self._store.read(
             lambda connection: read_quote(connection, merchant, room, person, basket, now_ms, best, points, stored)
         )
+
+    async def set_mall_item(
+        self, merchant: str, staff: str, sku: str, points: int, cash: int = 1, per_person: int = 0
+    ) -> bool:
+        """Let a SKU be had for ``points`` and ``cash`` 分 a unit; ``points`` 0: not any more. Whether it can be had.
+
+        Raises NotFound, Refused (closed, limit), Invalid.
+        """
+        within(points, 0, POINTS_MAX, "points")
+        within(cash, 1, AMOUNT_MAX, "cash")
+        within(per_person, 0, UNITS_MAX, "per_person")
+        return await self._do(SetMallItem(merchant, staff, sku, points, cash, per_person), bool)
+
+    async def mall(self, merchant: str) -> list[MallItemView]:
+        """What can be had for points."""
+        now_ms = self._clock()
+        return await self._store.read(lambda connection: read_mall(connection, merchant, now_ms))
 
     async def _do(self, command: Any, kind: type[T]) -> T:
         result = await self._ledger.submit(command)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from commerce import views_moments_sql, views_sql
-from commerce.domain.draw import ENTER_S_MAX, PRIZE_VALUE_MAX, TASKS, WINNERS_MAX, WORD_CHARACTERS_MAX
+from commerce.domain.draw import ENTER_S_MAX, PRIZE_VALUE_MAX, TASKS, WINNERS_MAX, WORD_CHARACTERS_MAX, Ticket
 from commerce.domain.money import AMOUNT_MAX
+from commerce.domain.presale import presale_fault
 from commerce.domain.rhythm import rule_fault
 from commerce.domain.sale import FIRST_COME, HOLD_S_MAX, LENGTH_S_MAX, UNITS_MAX, SaleMode, SaleTerms
 from commerce.domain.team import TEAM_S_MAX, TEAM_SIZE_MAX, TEAM_SIZE_MIN
@@ -82,7 +83,7 @@ class Proof:
 
     merchant: str
     draw: DrawView
-    tickets: list[tuple[str, int | None, int]]
+    tickets: list[Ticket]
 
 
 class Moments:
@@ -106,6 +107,10 @@ class Moments:
     async def create_sale(self, merchant: str, room: str, offer: Offer) -> SaleView:
         """Set units aside for a sale of any kind, state scheduled. Raises NotFound, Refused, Invalid."""
         check_offer(offer)
+        presale = offer.terms.presale
+        fault = None if presale is None else presale_fault(presale, offer.price, self._clock())
+        if fault is not None:
+            raise Invalid(fault[1], field=fault[0])
         product, title, image = await self._product(merchant, offer.sku)
         command = CreateSale(
             merchant,
@@ -150,6 +155,8 @@ class Moments:
             raise Invalid(fault, field="rule")
         if offer.terms.mode not in (SaleMode.RUSH, SaleMode.DRAW):
             raise Invalid("a recurring sale is a rush or a draw", field="mode")
+        if offer.terms.presale is not None:
+            raise Invalid("a presale is planned for once: its balance has dates", field="deposit")
         command = CreatePlan(
             merchant,
             room,
@@ -298,7 +305,7 @@ class Moments:
     async def proof(self, draw: str) -> Proof:
         """A draw with its tickets, which are told once it is drawn. Raises NotFound."""
         merchant, view = await self.draw(draw)
-        tickets: list[tuple[str, int | None, int]] = []
+        tickets: list[Ticket] = []
         if view.drawn is not None:
             tickets = await self._store.read(lambda connection: views_moments_sql.read_tickets(connection, draw))
         return Proof(merchant, view, tickets)
@@ -360,6 +367,8 @@ def check_offer(offer: Offer) -> None:
         _within(terms.team_size, TEAM_SIZE_MIN, TEAM_SIZE_MAX, "team_size")
         _within(terms.team_ms // 1000, 1, TEAM_S_MAX, "team_s")
         _within(terms.team_winners, 0, terms.team_size - 1, "team_winners")
+        if terms.presale is not None:
+            raise Invalid("a group buy is paid at once", field="deposit")
     elif terms.team_size or terms.team_ms or terms.team_winners:
         raise Invalid("only a group buy has groups", field="team_size")
 

@@ -4,7 +4,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from commerce import draws_sql, plans_sql, reminders_sql, sales_sql, seats_sql, teams_sql, waiting_sql
+from commerce import (
+    deposits_sql,
+    draws_sql,
+    pass_uses_sql,
+    passes_sql,
+    plans_sql,
+    presales_sql,
+    reminders_sql,
+    sales_sql,
+    seats_sql,
+    teams_sql,
+    waiting_sql,
+)
 from commerce.crm import automations_sql
 from commerce.deadlines_sql import Meet, meet_due
 from commerce.domain.sale import SaleMode, SaleTerms
@@ -31,6 +43,8 @@ DEADLINES: Mapping[str, Meet] = {
     reminders_sql.DUE: reminders_sql.remind_due,
     seats_sql.DUE: teams_sql.team_due,
     automations_sql.DUE: automations_sql.runs_due,
+    passes_sql.DUE: pass_uses_sql.pass_due,
+    deposits_sql.DUE: presales_sql.presale_due,
 }
 
 

@@ -10,15 +10,18 @@ from sqlalchemy import Row, text
 
 from commerce.attribution.order_credits_sql import INSERT as INSERT_CREDIT
 from commerce.attribution.order_credits_sql import order_credits
+from commerce.deposits_sql import balance_ended, open_deposit
 from commerce.domain.order import OrderStatus
-from commerce.domain.pricing import Price, price_order
+from commerce.domain.pricing import Price, Purse, price_order
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import OrderCancelled, OrderCreated, OrderView
 from commerce.holds_sql import Taking, expire_due, holds_of_order, release_holds, take_units
 from commerce.ledger import ORDER_HOLD_MS, CancelOrder, CreateOrder
 from commerce.ledger_batch_sql import Batch, as_rows
 from commerce.outlets_sql import picks_up
+from commerce.mall_sql import exchange_of, write_exchange
 from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
+from commerce.stations_sql import give_place, leader_of, take_place
 from commerce.views_sql import order_view
 from commerce.wallet_sql import check_stored_room, purse_of
 from commerce.wallet_sql import hold as hold_spending
@@ -31,9 +34,9 @@ _UNLOCK_COUPON = text(
 )
 _INSERT_ORDER = text(
     "INSERT INTO orders (id, merchant, room, person, status, goods, discount, amount, coupon, steps, decision, card,"
-    " entered_ms, created_ms, expires_ms, delivery, kind, stored, bonus, points, node) VALUES (:id, :merchant, :room,"
-    " :person, 'pending', :goods, :discount, :amount, :coupon, :steps, :decision, :card, :entered_ms, :now,"
-    " :expires_ms, :delivery, :kind, :stored, :bonus, :points, :node)"
+    " entered_ms, created_ms, expires_ms, delivery, kind, stored, bonus, points, node, presale) VALUES (:id, :merchant,"
+    " :room, :person, 'pending', :goods, :discount, :amount, :coupon, :steps, :decision, :card, :entered_ms, :now,"
+    " :expires_ms, :delivery, :kind, :stored, :bonus, :points, :node, :presale)"
 )
 _INSERT_COUPON = text("INSERT INTO order_coupon (order_id, n, coupon, amount) VALUES (:order, :n, :coupon, :amount)")
 _INSERT_LINE = text(
@@ -80,14 +83,24 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
         line, expires_ms = line_of_hold(batch.connection, merchant, room, person, command.hold, batch.now_ms)
         batch.run(_GIVE_HOLD, id=command.hold, order=order)
         lines.append(line)
-    lines += lines_of_skus(batch.connection, command.merchant, command.lines, batch.now_ms)
+        if line.presale_price and line.sale is not None:
+            open_deposit(batch, order, line.sale, line.presale_price)
+    exchange = None
+    if command.mall:
+        who = (batch.connection, command.merchant, command.person)
+        exchange = exchange_of(*who, command.lines, batch.now_ms)
+        write_exchange(batch, command.merchant, order, exchange)
+        lines.append(exchange.line)
+    else:
+        lines += lines_of_skus(batch.connection, command.merchant, command.lines, batch.now_ms)
     fault = lines_fault(lines, command.coupons, bool(command.points or command.stored))
     if fault is not None:
         raise Invalid(fault, field="lines")
     check_stored_room(batch, command.merchant, command.person, lines)
     lines = [line if line.hold is not None else _take(batch, command, line, order, expires_ms) for line in lines]
-    price = _price(batch, command, lines, order)
-    _insert(batch, command, order, lines, price, expires_ms)
+    command, delivery = _delivered(batch, command, order, lines)
+    price = _price(batch, command, lines, order, None if exchange is None else exchange.purse)
+    _insert(batch, command, order, lines, price, expires_ms, delivery)
     batch.remember(command.merchant, command.person, "order", command.key, command.hash, order)
     view = order_view(batch.connection, find_order(batch, command.merchant, order))
     batch.emit(OrderCreated(batch.mint(), command.merchant, command.room, batch.now_ms, command.person, view))
@@ -100,12 +113,12 @@ def _take(batch: Batch, command: CreateOrder, line: Line, order: str, expires_ms
     return replace(line, hold=take_units(batch, taking, order, expires_ms))
 
 
-def _price(batch: Batch, command: CreateOrder, lines: list[Line], order: str) -> Price:
+def _price(batch: Batch, command: CreateOrder, lines: list[Line], order: str, purse: Purse | None) -> Price:
     priced = [line.priced for line in lines]
     goods = sum(line.quantity * line.price for line in priced)
     who = (batch.connection, command.merchant, command.person)
     coupons = find_coupons(*who, command.coupons, goods, batch.now_ms)
-    price = price_order(priced, coupons, purse_of(*who, command.points, command.stored))
+    price = price_order(priced, coupons, purse or purse_of(*who, command.points, command.stored))
     for coupon, took in price.coupons:
         if not took:
             raise Refused("coupon_invalid", "the coupon takes nothing off", coupon=coupon)
@@ -114,7 +127,15 @@ def _price(batch: Batch, command: CreateOrder, lines: list[Line], order: str) ->
     return price
 
 
-def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[Line], price: Price, expires_ms: int) -> None:
+def _insert(
+    batch: Batch,
+    command: CreateOrder,
+    order: str,
+    lines: list[Line],
+    price: Price,
+    expires_ms: int,
+    delivery: str | None,
+) -> None:
     bonus = hold_spending(batch, command.merchant, command.person, order, price)
     stored = any(line.kind == "stored" for line in lines)
     batch.run(
@@ -133,12 +154,13 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[Line], p
         entered_ms=command.entered_ms,
         now=batch.now_ms,
         expires_ms=expires_ms,
-        delivery=_delivery(batch, command),
+        delivery=delivery,
         kind="stored" if stored else "goods",
         stored=price.stored,
         bonus=sum(line.bonus * line.priced.quantity for line in lines) if stored else bonus,
         points=price.points,
         node=command.node,
+        presale=order if any(line.presale_price for line in lines) else None,
     )
     batch.run_many(INSERT_CREDIT, order_credits(order, command.decision))
     coupons = [{"order": order, "n": n, "coupon": one, "amount": took} for n, (one, took) in enumerate(price.coupons)]
@@ -164,18 +186,44 @@ def _insert(batch: Batch, command: CreateOrder, order: str, lines: list[Line], p
     )
 
 
-def _delivery(batch: Batch, command: CreateOrder) -> str | None:
-    """The delivery as it is stored; what is picked up gets a code that only the buyer is told."""
-    if command.delivery is None:
-        return None
-    fields: dict[str, Any] = asdict(command.delivery)
-    if not fields["outlet"]:
-        del fields["outlet"]
-    elif not picks_up(batch.connection, command.merchant, fields["outlet"]):
-        raise NotFound("no such store to pick it up from", field="outlet")
-    if command.delivery.method == "pickup":
+def _delivered(batch: Batch, command: CreateOrder, order: str, lines: list[Line]) -> tuple[CreateOrder, str | None]:
+    """The delivery as it is stored; what is picked up gets a code that only the buyer is told.
+
+    Who hands over at a pickup station is credited with the order where nobody else brought its buyer.
+    """
+    wanted = command.delivery
+    if wanted is None:
+        return command, None
+    fields: dict[str, Any] = {key: value for key, value in asdict(wanted).items() if key not in ("outlet", "station")}
+    if wanted.outlet:
+        if not picks_up(batch.connection, command.merchant, wanted.outlet):
+            raise NotFound("no such store to pick it up from", field="outlet")
+        fields["outlet"] = wanted.outlet
+    if wanted.station:
+        if any(line.presale_price for line in lines):
+            raise Invalid("a presale is not fetched at a station: its day is not known yet", field="delivery")
+        fields |= take_place(batch, command.merchant, order, wanted.station)
+        leader = leader_of(batch, command.merchant, wanted.station)
+        if leader != command.person:
+            command = replace(command, decision=_credited(command.decision, leader, batch.now_ms))
+    elif wanted.method == "pickup":
         fields["code"] = f"{secrets.randbelow(10**PICKUP_CODE_DIGITS):0{PICKUP_CODE_DIGITS}}"
-    return orjson.dumps(fields).decode()
+    return command, orjson.dumps(fields).decode()
+
+
+def _credited(decision: Mapping[str, Any] | None, leader: str, now_ms: int) -> Mapping[str, Any] | None:
+    """The decision with the leader as distributor, if it credits none."""
+    if decision is None or (decision.get("credits") or {}).get("distributor"):
+        return decision
+    credit = {
+        "issuer": leader,
+        "link": None,
+        "channel": "station",
+        "source": "station",
+        "ms": now_ms,
+        "rule": "station",
+    }
+    return {**decision, "credits": {**(decision.get("credits") or {}), "distributor": credit}}
 
 
 def cancel_order(batch: Batch, command: CancelOrder) -> OrderView:
@@ -199,6 +247,8 @@ def end_order(batch: Batch, row: Row[Any], reason: str) -> OrderView:
     payments = tuple(batch.run(_STARTED, order=row.id).scalars())
     batch.run(_CLOSE_PAYMENTS, order=row.id)
     batch.run(_CANCEL, id=row.id, now=batch.now_ms, reason=reason)
+    balance_ended(batch, row)
+    give_place(batch, row.id)
     view = order_view(batch.connection, find_order(batch, row.merchant, row.id))
     batch.emit(OrderCancelled(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view, payments))
     return view

@@ -6,8 +6,9 @@ One part of the shop's facade; ``Shop.payments`` is one. Callback, the customer'
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from commerce import views_sql
@@ -41,6 +42,9 @@ from commerce.store_sql import Store
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Call = Callable[[], Coroutine[Any, Any, None]]
+"""A call to be made: made when its task runs, so that a task that ends before it began leaves nothing unawaited."""
 
 OUTSIDE_CALLS_MAX = 64
 """Calls to providers under way from housekeeping; more wait for the next sweep."""
@@ -239,9 +243,9 @@ class Payments:
     def follow(self, swept: Swept) -> None:
         """Ask providers about what a sweep found due."""
         for unsettled in swept.unsettled:
-            self.call(unsettled.payment, self.resolve(unsettled))
+            self.call(unsettled.payment, partial(self.resolve, unsettled))
         for request in swept.refunds_due:
-            self.call(request.refund, self._give_back(request))
+            self.call(request.refund, partial(self._give_back, request))
 
     def act(self, event: Event) -> None:
         """What an event means for providers."""
@@ -249,10 +253,10 @@ class Payments:
             request = RefundRequest(event.refund, event.payment, event.merchant, event.amount, event.paid)
             # Events from before refunds had numbers are answered by the sweep, which reads the refund's row.
             if event.refund:
-                self.call(event.refund, self._give_back(request))
+                self.call(event.refund, partial(self._give_back, request))
         elif isinstance(event, OrderCancelled):
             for payment in event.payments:
-                self.call(payment, self._forget(payment))
+                self.call(payment, partial(self._forget, payment))
 
     async def resolve(self, unsettled: Unsettled) -> None:
         """Ask and close at the provider before the units of a due order are released (promise P4)."""
@@ -278,14 +282,14 @@ class Payments:
         if message is not None:
             await self._settle(provider, message)
 
-    def call(self, name: str, call: Coroutine[Any, Any, None]) -> None:
-        """Begin a call outside; not when one of that name, or too many, are under way."""
+    def call(self, name: str, call: Call) -> bool:
+        """Begin a call outside; whether it was begun: not when one of that name, or too many, are under way."""
         if self._loop is None or name in self._calls or len(self._calls) >= OUTSIDE_CALLS_MAX:
-            call.close()
-            return
+            return False
         task = self._loop.create_task(_logged(name, call))
         self._calls[name] = task
         task.add_done_callback(lambda _: self._calls.pop(name, None))
+        return True
 
     async def idle(self) -> None:
         """Wait for the calls that are under way."""
@@ -306,9 +310,9 @@ def _method(provider: PaymentProvider, wanted: str) -> str:
     return wanted
 
 
-async def _logged(name: str, call: Coroutine[Any, Any, None]) -> None:
+async def _logged(name: str, call: Call) -> None:
     try:
         async with asyncio.timeout(PROVIDER_TIMEOUT_S):
-            await call
+            await call()
     except (CommerceError, TimeoutError) as error:
         log.warning("%s failed and will be tried again by a later sweep: %r", name, error)

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import wallet_sql
+from commerce.deposits_sql import check_balance_time, deposit_paid, retake_balance
 from commerce.domain.order import OrderStatus, PaymentEffect, payment_effect
 from commerce.drops_sql import coupons_used
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
@@ -19,8 +20,10 @@ from commerce.ledger import ClosePayment, PaymentStarted, Settle, Settled, Start
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_paid
 from commerce.orders_sql import find_order
+from commerce.passes_sql import give_passes
 from commerce.refunds_sql import book_late, hear
 from commerce.seats_sql import pay_seats
+from commerce.stations_sql import retake_place
 from commerce.views_sql import order_view
 
 STORED = "stored"
@@ -76,6 +79,7 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
         raise Refused("declined", "this try to pay was declined; try again with a new key")
     if row.expires_ms <= batch.now_ms:
         raise Refused("expired", "the time to pay is over")
+    check_balance_time(batch, row)
     payment, due = batch.mint(), row.amount - row.stored
     batch.run(
         _START,
@@ -167,7 +171,8 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
     if effect is PaymentEffect.REFUND:
         _set(batch, payment, "refund_due", command.number)
         return _give_back(batch, payment, row, "late")
-    sell_holds(batch, holds_of_order(batch, row.id))
+    if not deposit_paid(batch, row):
+        sell_holds(batch, holds_of_order(batch, row.id))
     pay_seats(batch, row.id)
     batch.run(_USE_COUPON, order=row.id)
     coupons_used(batch, row)
@@ -176,6 +181,7 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
     _set(batch, payment, "settled", command.number)
     row = find_order(batch, row.merchant, row.id)
     order_paid(batch, row, payment.id)
+    give_passes(batch, row)
     view = order_view(batch.connection, row)
     batch.emit(OrderPaid(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
     return "paid"
@@ -192,6 +198,8 @@ def _retake(batch: Batch, row: Row[Any]) -> None:
         taking = Taking(row.merchant, row.person, line.sale, line.sku, line.quantity, line.price)
         hold = take_units(batch, taking, row.id, row.expires_ms)
         batch.run(_MOVE_LINE, hold=hold, order=row.id, n=line.n)
+    retake_balance(batch, row)
+    retake_place(batch, row.id)
     wallet_sql.hold_again(batch, row)
     for coupon in batch.run(_COUPONS, order=row.id).scalars().all():
         parameters = {"id": coupon, "order": row.id, "merchant": row.merchant, "person": row.person}

@@ -30,8 +30,8 @@ _HAND = text(
 )
 _HOLD = text("SELECT * FROM hold WHERE id = :id")
 _SALE = text(
-    "SELECT s.product, s.title, s.list_price, s.room, coalesce(k.kind, 'goods') AS kind, coalesce(k.bonus, 0) AS bonus"
-    " FROM sale AS s LEFT JOIN sku AS k ON k.id = s.sku WHERE s.id = :id"
+    "SELECT s.product, s.title, s.list_price, s.room, coalesce(k.kind, 'goods') AS kind, coalesce(k.bonus, 0) AS bonus,"
+    " s.deposit, s.balance_until_ms FROM sale AS s LEFT JOIN sku AS k ON k.id = s.sku WHERE s.id = :id"
 )
 
 
@@ -46,6 +46,8 @@ class Line:
     title: str
     kind: str = "goods"
     bonus: int = 0
+    presale_price: int = 0
+    """Of a deposit: 分 per unit in all."""
 
 
 def line_of_hold(
@@ -65,7 +67,13 @@ def line_of_hold(
     # A struck-through price below the flash price would make the flash a surcharge.
     shelf = max(sale.list_price, hold.price)
     priced = PricedLine(hold.sku, hold.quantity, shelf, hold.price)
-    line = Line(priced, hold_id, hold.sale, sale.product, sale.title, sale.kind, sale.bonus)
+    presale_price = hold.price if sale.deposit else 0
+    if presale_price:
+        if now_ms >= sale.balance_until_ms:
+            raise Refused("closed", "the time of this presale is over")
+        # The deposit is what is ordered now; the price itself is the balance order's.
+        priced = PricedLine(hold.sku, hold.quantity, sale.deposit)
+    line = Line(priced, hold_id, hold.sale, sale.product, sale.title, sale.kind, sale.bonus, presale_price)
     return line, hold.expires_ms
 
 
@@ -103,6 +111,11 @@ def _line(row: Row[Any], line: WantedLine, now_ms: int) -> Line:
 
 def lines_fault(lines: Sequence[Line], coupons: Sequence[object], spends: bool) -> str | None:
     """Why these lines cannot be one order, as a sentence, or None: stored value is bought alone, and with money."""
+    if any(line.presale_price for line in lines):
+        if len(lines) > 1:
+            return "a presale is ordered alone"
+        if coupons or spends:
+            return "a deposit is paid with money alone: no coupons, points or stored value"
     kinds = {line.kind for line in lines}
     if "stored" not in kinds:
         return None

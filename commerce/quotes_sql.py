@@ -1,5 +1,6 @@
 """What a basket would cost, and what is on accounts: read for clients, changes nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,10 +8,11 @@ from sqlalchemy import Connection, text
 
 from commerce.accounts_sql import balances
 from commerce.basket import Basket
-from commerce.domain.pricing import CouponTerms, Purse, price_order
+from commerce.domain.pricing import CouponTerms, Price, Purse, price_order
 from commerce.errors import Invalid
 from commerce.ledger_members import BudgetView
-from commerce.pricing_sql import choose_coupons, find_coupons, line_of_hold, lines_fault, lines_of_skus
+from commerce.mall_sql import exchange_of
+from commerce.pricing_sql import Line, choose_coupons, find_coupons, line_of_hold, lines_fault, lines_of_skus
 from commerce.wallet_sql import purse_of, read_program
 
 ENTRIES_MAX = 200
@@ -84,6 +86,8 @@ def read_quote(
 ) -> Quote:
     """Price a basket: see ``Members.quote``."""
     lines = [] if basket.hold is None else [line_of_hold(connection, merchant, room, person, basket.hold, now_ms)[0]]
+    if basket.mall:
+        return _read_exchange(connection, merchant, person, basket, now_ms)
     lines += lines_of_skus(connection, merchant, basket.lines, now_ms)
     priced = [line.priced for line in lines]
     goods = sum(line.quantity * line.price for line in priced)
@@ -106,6 +110,15 @@ def read_quote(
     )
     price = price_order(priced, coupons, purse)
     points_most = price_order(priced, coupons, most).points
+    return _quote(lines, price, points_most, min(most.stored, price.amount))
+
+
+def _read_exchange(connection: Connection, merchant: str, person: str, basket: Basket, now_ms: int) -> Quote:
+    exchange = exchange_of(connection, merchant, person, basket.lines, now_ms)
+    return _quote([exchange.line], price_order([exchange.line.priced], (), exchange.purse), 0, 0)
+
+
+def _quote(lines: Sequence[Line], price: Price, points_most: int, stored_most: int) -> Quote:
     return Quote(
         goods=price.goods,
         discount=price.discount,
@@ -115,10 +128,12 @@ def read_quote(
         points=price.points,
         stored=price.stored,
         points_most=points_most,
-        stored_most=min(most.stored, price.amount),
+        stored_most=stored_most,
         lines=tuple(
-            QuoteLine(one.sku, line.title, one.quantity, one.shelf_price, one.price, discount)
-            for line, one, discount in zip(lines, priced, price.line_discounts, strict=True)
+            QuoteLine(
+                one.priced.sku, one.title, one.priced.quantity, one.priced.shelf_price, one.priced.price, discount
+            )
+            for one, discount in zip(lines, price.line_discounts, strict=True)
         ),
         steps=tuple(step.as_json() for step in price.steps),
     )

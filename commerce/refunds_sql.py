@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import wallet_sql
+from commerce.deposits_sql import balance_ended, open_balance
 from commerce.domain.order import STATUS_AFTER, Fulfilment, OrderStatus, Step, refuse_step
 from commerce.domain.refund import TRIES_MAX, PaidLine, Refundable, RefundPart, back_off_ms, decide_refund
 from commerce.drops_sql import coupons_return
@@ -21,9 +22,11 @@ from commerce.events import OrderRefunded, OrderView, RefundDue, RefundView
 from commerce.ledger import FailRefund, Refund, RetryRefund, Settle
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_refunded
-from commerce.orders_sql import find_order
+from commerce.orders_sql import end_order, find_order
+from commerce.passes_sql import end_passes, pass_skus
 from commerce.payment import RefundRequest
 from commerce.seats_sql import refund_seats
+from commerce.stations_sql import give_place
 from commerce.stock_sql import move_stock
 from commerce.views_sql import order_view, refund_view
 
@@ -93,6 +96,14 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
     batch.run(_GIVE, id=row.id, amount=decided.amount, status=str(STATUS_AFTER[status, step]))
     if decided.rest:
         refund_seats(batch, row.id)
+        balance_ended(batch, row)
+        end_passes(batch, row.id)
+        if row.fulfilment == Fulfilment.OPEN:
+            give_place(batch, row.id)
+        balance = open_balance(batch, row)
+        if balance is not None:
+            # Without its deposit nobody could pay the rest.
+            end_order(batch, balance, "deposit_refunded")
     if decided.rest and row.coupon is not None:
         coupons_return(batch, row)
         batch.run(_FREE_COUPON, order=row.id, now=batch.now_ms)
@@ -104,6 +115,10 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
 def _decide(batch: Batch, command: Refund, row: Row[Any]) -> Refundable:
     if command.amount is not None and (command.lines is not None or command.stock != "none"):
         raise Invalid("a refund is of lines or of an amount; an amount brings no units back: its stock is none")
+    if command.lines is not None and pass_skus(batch, row.id) & {sku for sku, _ in command.lines}:
+        raise Invalid("a pass is refunded by itself, for what is left of it", field="lines")
+    if row.presale == row.id and (command.lines is not None or command.stock != "none"):
+        raise Invalid("a deposit has no goods: refund an amount of it, or all that is left, with stock none")
     paid = [
         PaidLine(line.n, line.sku, line.quantity, line.price, line.discount, line.refunded)
         for line in batch.run(_LINES, order=row.id)

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, text
 
 from commerce.audit_sql import BROKEN_SHOWN_MAX, Finding
+from commerce.domain.accounts import KINDS
 from commerce.stock_sql import COUNTERS
 from commerce.store_sql import read_engine
 
@@ -38,6 +39,13 @@ class Replay:
 
 _STOCK = ", ".join(COUNTERS)
 _UNPAID = "('pending', 'cancelled')"
+_ACCOUNT = "merchant || '/' || owner || '/' || kind"
+
+
+def _kinds(*, bounded: bool) -> str:
+    return ", ".join(f"'{name}'" for name, kind in KINDS.items() if kind.bounded is bounded)
+
+
 REPLAYS = (
     Replay(
         "stock by its journal",
@@ -90,6 +98,38 @@ REPLAYS = (
         " sum(CASE WHEN state <> 'done' THEN amount - stored ELSE 0 END) AS owed"
         " FROM refund GROUP BY order_id) AS r ON r.order_id = o.id",
         ("money",),
+    ),
+    # Points, stored value, budgets and commission: people's own accounts are never below 0, the shop's side may be.
+    *(
+        Replay(
+            f"accounts by their entries: {name}",
+            ("balance",),
+            f"SELECT {_ACCOUNT} AS key, created_ms AS at, amount AS balance FROM entry WHERE kind IN ({kinds})"
+            " ORDER BY created_ms, id",
+            f"SELECT {_ACCOUNT} AS key, balance FROM account WHERE kind IN ({kinds})",
+            watched,
+        )
+        for name, watched, kinds in (
+            ("bounded", ("balance",), _kinds(bounded=True)),
+            ("unbounded", (), _kinds(bounded=False)),
+        )
+    ),
+    Replay(
+        "lots of points by what each account has of them",
+        ("ready", "pending"),
+        "SELECT merchant || '/' || person AS key, 0 AS at, CASE state WHEN 'ready' THEN left_units ELSE 0 END AS ready,"
+        " CASE state WHEN 'pending' THEN left_units ELSE 0 END AS pending FROM points_lot",
+        "SELECT merchant || '/' || owner AS key, sum(CASE kind WHEN 'points' THEN balance ELSE 0 END) AS ready,"
+        " sum(CASE kind WHEN 'points_pending' THEN balance ELSE 0 END) AS pending FROM account"
+        " WHERE kind IN ('points', 'points_pending') GROUP BY merchant, owner",
+    ),
+    Replay(
+        "commission of orders by the entries of its cost",
+        ("earned",),
+        # What a person earned in any state is what the shop's cost account gave for it, order by order.
+        "SELECT ref AS key, created_ms AS at, -amount AS earned FROM entry WHERE kind = 'commission_cost'"
+        " ORDER BY created_ms, id",
+        "SELECT order_id AS key, sum(amount - reversed) AS earned FROM commission GROUP BY order_id",
     ),
 )
 

@@ -9,6 +9,7 @@ from commerce.changes import Change
 from commerce.changes_sql import note
 from commerce.deadlines_sql import arm
 from commerce.domain.coupon import drop_state
+from commerce.domain.presale import Presale
 from commerce.domain.sale import SaleMode, SaleRow, SaleState, state_of
 from commerce.draws_sql import open_sale_draw, rest_draw, void_sale_draw
 from commerce.drops_sql import expire_promised
@@ -43,10 +44,11 @@ _STOCK = text("SELECT * FROM stock WHERE sku = :sku")
 _NEW_STOCK = text("INSERT INTO stock (sku, merchant) VALUES (:sku, :merchant) ON CONFLICT (sku) DO NOTHING")
 _INSERT_SALE = text(
     "INSERT INTO sale (id, merchant, room, product, sku, title, image, price, list_price, total, free, per_person,"
-    " hold_ms, length_ms, created_ms, announced, mode, live_only, enter_ms, team_size, team_winners, team_ms, plan)"
+    " hold_ms, length_ms, created_ms, announced, mode, live_only, enter_ms, team_size, team_winners, team_ms, plan,"
+    " deposit, balance_from_ms, balance_until_ms, balance_missed)"
     " VALUES (:id, :merchant, :room, :product, :sku, :title, :image,"
     " :price, :list_price, :total, :total, :per_person, :hold_ms, :length_ms, :now, '', :mode, :live_only, :enter_ms,"
-    " :team_size, :team_winners, :team_ms, :plan)"
+    " :team_size, :team_winners, :team_ms, :plan, :deposit, :balance_from, :balance_until, :missed)"
 )
 _START_SALE = text("UPDATE sale SET opens_ms = :opens, closes_ms = :closes, announced = '' WHERE id = :id")
 _PAUSE_SALE = text("UPDATE sale SET paused_ms = :now WHERE id = :id")
@@ -123,9 +125,21 @@ def create_sale(batch: Batch, command: CreateSale) -> SaleView:
         team_winners=terms.team_winners,
         team_ms=terms.team_ms,
         plan=command.plan,
+        **_presale(terms.presale),
     )
     batch.sale_moved(sale)
     return _view(batch, sale)
+
+
+def _presale(presale: Presale | None) -> dict[str, Any]:
+    if presale is None:
+        return {"deposit": 0, "balance_from": None, "balance_until": None, "missed": ""}
+    return {
+        "deposit": presale.deposit,
+        "balance_from": presale.from_ms,
+        "balance_until": presale.until_ms,
+        "missed": str(presale.missed),
+    }
 
 
 def _sale(batch: Batch, merchant: str, sale_id: str) -> SaleRow:
@@ -219,6 +233,8 @@ def _reopen(batch: Batch, sale: SaleRow, state: SaleState, length_ms: int) -> No
 
 
 def _reprice(batch: Batch, sale: SaleRow, _state: SaleState, price: int) -> None:
+    if price <= sale.deposit:
+        raise Invalid("the price is more than the deposit", field="price")
     batch.run(_REPRICE_SALE, id=sale.id, price=price)
 
 

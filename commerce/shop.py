@@ -7,6 +7,7 @@ reader threads. ``hold`` and ``claim_coupon`` return the ledger's future itself:
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from commerce import (
@@ -17,8 +18,10 @@ from commerce import (
     members_sql,
     moments_sql,
     orders_sql,
+    pass_uses_sql,
     payments_sql,
     refunds_sql,
+    station_desk_sql,
     traffic_sql,
     views_sql,
 )
@@ -65,14 +68,18 @@ from commerce.ledger import (
     Sweep,
     Swept,
 )
+from commerce.ledger_members import SetMallItem
 from commerce.ledger_sql import GroupCommitLedger
+from commerce.mall_sql import set_item
 from commerce.members import Members
 from commerce.moments import Moments, Offer
 from commerce.outbox_follow_sql import OutboxFollower
 from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
+from commerce.passes import Passes
 from commerce.payment import PaymentProvider
 from commerce.payments import Payments
 from commerce.reconciliation import Reconciliations
+from commerce.stations import Stations
 from commerce.store_sql import Store
 
 log = logging.getLogger(__name__)
@@ -121,6 +128,9 @@ class Shop:
             **guide_sql.HANDLERS,
             **members_sql.HANDLERS,
             **goods_sql.HANDLERS,
+            **pass_uses_sql.HANDLERS,
+            **station_desk_sql.HANDLERS,
+            SetMallItem: set_item,
         }
         self.ledger = GroupCommitLedger(
             store,
@@ -137,6 +147,8 @@ class Shop:
         self.payments = Payments(store, self.ledger, (provider, *providers))
         self.reconciliation = Reconciliations(store, self.payments, clock=self._clock)
         self.members = Members(store, self.ledger, clock=self._clock)
+        self.passes = Passes(store, self.ledger, clock=self._clock)
+        self.stations = Stations(store, self.ledger, clock=self._clock)
         self.moments = Moments(store, self.ledger, clock=self._clock, steer=self._steer)
         self._dispatcher.answer(self.payments.act)
         self._follower = OutboxFollower(store, self._dispatcher.follow) if store.shared else None
@@ -150,6 +162,7 @@ class Shop:
         """Start the writer's thread and the sweeper, and deliver what a crash left in the outbox."""
         self._loop = loop or asyncio.get_running_loop()
         self.ledger.start(self._loop)
+        self._duty.start()
         self.payments.start(self._loop)
         if self._follower is None:
             self._dispatcher.dispatch(await self._store.read(read_undelivered))
@@ -175,6 +188,7 @@ class Shop:
             except CommerceError as error:
                 log.warning("the last sweep was refused: %s", error)
             finally:
+                await asyncio.to_thread(self._duty.close)
                 await self.ledger.close()
                 if self._follower is not None:
                     await self._follower.close()
@@ -342,6 +356,7 @@ class Shop:
         points: int = 0,
         stored: int = 0,
         node: str = "",
+        mall: bool = False,
     ) -> OrderView:
         """Make an order of a hold and/or lines (WantedLine or (sku, quantity, version)), with coupons.
 
@@ -350,7 +365,7 @@ class Shop:
         Raises NotFound, Refused (gone, already, price_changed, sold_out, coupon_invalid, insufficient), Conflict, Busy,
         Invalid.
         """
-        basket = Basket(hold, wanted_lines(lines), coupon, tuple(coupons), points, stored, delivery)
+        basket = Basket(hold, wanted_lines(lines), coupon, tuple(coupons), points, stored, delivery, mall)
         command = order_command(merchant, room, person, key, basket, decision, entered_ms, card, node)
         return await self._do(command, OrderView)
 
@@ -421,25 +436,30 @@ class Shop:
 
     # --- housekeeping --------------------------------------------------------------------------------------------
 
-    async def sweep(self) -> Swept:
-        """Do what is due now; the sweeper does this every second."""
+    async def sweep(self, *, now: bool = False) -> Swept:
+        """Do what is due; the sweeper does this every second. ``now``: also without the duty."""
         delivered = self._dispatcher.take_delivered()
+        marks_only = not (now or self._duty.held())
         try:
-            swept = await self._do(Sweep(delivered, self.payments.names, not self._duty.held()), Swept)
+            swept = await self._do(Sweep(delivered, self.payments.names, marks_only), Swept)
         except CommerceError:
             self._dispatcher.give_back(delivered)
             raise
         self._dispatcher.follow([(event, Heard.ADOPTED) for event in swept.adopted])
         return swept
 
-    def _tick(self) -> None:
-        self.payments.call("sweep", self._sweep_and_follow())
+    def _tick(self, *, now: bool = False) -> None:
+        begun = self.payments.call("sweep", partial(self._sweep_and_follow, now=now))
+        if not begun and self._timer is not None and self._loop is not None:
+            # Too much is under way: a sweep that was not begun must not be the last one.
+            self._timer.cancel()
+            self._timer = self._loop.call_later(self._sweep_s, self._tick)
 
-    async def _sweep_and_follow(self) -> None:
+    async def _sweep_and_follow(self, *, now: bool = False) -> None:
         delay_s = self._sweep_s
         try:
             self._dispatcher.retry()
-            swept = await self.sweep()
+            swept = await self.sweep(now=now)
             delay_s = 0.0 if swept.more else delay_s
             self.payments.follow(swept)
         finally:
@@ -457,7 +477,8 @@ class Shop:
 
         def ring() -> None:
             self._alarms.discard(handle)
-            self._tick()
+            # Who started it tells of it in time, whoever has the duty.
+            self._tick(now=True)
 
         handle = self._loop.call_later(delay_s, ring)
         self._alarms.add(handle)

@@ -110,6 +110,11 @@ sale = Table(
     count_column("team_size"),
     count_column("team_winners"),
     Column("team_ms", BigInteger, nullable=False, server_default=text("0")),
+    # Of a presale: 分 a unit that are paid first (0: no presale), and when the balance may and must come.
+    Column("deposit", BigInteger, nullable=False, server_default=text("0")),
+    ms_column("balance_from_ms", nullable=True),
+    ms_column("balance_until_ms", nullable=True),
+    word_column("balance_missed", 8),
     CheckConstraint("mode IN ('rush', 'draw', 'bag', 'team')", name="mode"),
     CheckConstraint("waiting >= 0", name="waiting"),
     CheckConstraint("reserved >= 0", name="reserved"),
@@ -276,6 +281,8 @@ orders = Table(
     count_column("points"),
     # The organisation's node that it counts for, as it was when the order was made; empty: the merchant's own.
     word_column("node", 64),
+    # The deposit's order of a presale: of the deposit itself, and of the balance.
+    id_column("presale", nullable=True),
     CheckConstraint("bonus >= 0", name="bonus"),
     CheckConstraint("kind IN ('goods', 'stored')", name="kind"),
     CheckConstraint("stored >= 0 AND stored <= amount", name="stored"),

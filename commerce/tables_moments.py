@@ -123,6 +123,8 @@ draw_entry = Table(
     amount_column("amount"),
     # The hold or coupon that was won.
     id_column("prize", nullable=True),
+    # 1 when drawn: a second ticket of one who had entered under two names.
+    count_column("void"),
     UniqueConstraint("draw", "n"),
     sqlite_with_rowid=False,
 )

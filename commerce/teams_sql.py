@@ -10,10 +10,9 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce.deadlines_sql import arm
-from commerce.domain.draw import ranking
 from commerce.domain.sale import SaleMode, SaleRow, door
 from commerce.domain.team import TEAMS_OPEN_MAX, TeamRow, decide_seat
-from commerce.draws_sql import find_draw, insert_draw, place_winners, tell_draw
+from commerce.draws_sql import find_draw, insert_draw, place_winners, rank_entries, tell_draw
 from commerce.errors import NotFound, Refused
 from commerce.holds_sql import release_holds
 from commerce.ledger import Refund
@@ -155,8 +154,8 @@ def _draw(batch: Batch, team: TeamRow, draw_id: str) -> None:
     rows = as_rows((seat.person, ticket, n) for n, (ticket, seat) in enumerate(of_ticket.items(), 1))
     batch.run(batch.texts.insert_entries, rows=rows, draw=draw.id)
     batch.run(_ENTRIES, id=draw.id, entries=len(seats))
-    order = [of_ticket[ticket] for ticket in ranking(bytes.fromhex(draw.seed), tickets)]
-    lucky, others = order[: draw.winners], order[draw.winners :]
+    lucky = [of_ticket[ticket] for ticket in rank_entries(batch, draw)[1][: draw.winners]]
+    others = [seat for seat in seats if seat not in lucky]
     place_winners(batch, draw.id, [(seat.person, 0, seat.hold) for seat in lucky])
     batch.run(_DRAWN, id=draw.id, now=batch.now_ms, won=len(lucky))
     _give_back(batch, team, others, "the group's lottery was won by others")

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, RowMapping, text
 
-from commerce.domain.draw import DrawRow, draw_state
+from commerce.domain.draw import DrawRow, Ticket, draw_state
 from commerce.domain.team import TeamRow
 from commerce.events import DrawView, TeamView, WinnerView
 from commerce.ledger_moments import PlanView
@@ -18,7 +18,7 @@ _TOP = text(
     "SELECT e.ticket, e.amount, coalesce(p.name, '') AS name FROM draw_entry AS e LEFT JOIN person AS p"
     " ON p.id = e.person WHERE e.draw = :draw AND e.place < :limit ORDER BY e.place"
 )
-_TICKETS = text("SELECT ticket, place, amount FROM draw_entry WHERE draw = :draw ORDER BY n")
+_TICKETS = text("SELECT ticket, place, amount, void FROM draw_entry WHERE draw = :draw ORDER BY n")
 _MINE = text("SELECT ticket, n, place, amount, prize FROM draw_entry WHERE draw = :draw AND person = :person")
 _DRAW = text("SELECT * FROM draw WHERE id = :id")
 _DRAWS = text(
@@ -127,9 +127,12 @@ def read_draws(connection: Connection, room: str, now_ms: int) -> list[DrawView]
     return [draw_view(connection, draw_row(row), now_ms) for row in connection.execute(_DRAWS, asked).mappings().all()]
 
 
-def read_tickets(connection: Connection, draw: str) -> list[tuple[str, int | None, int]]:
-    """All tickets of a draw in order of entry, with place (from 0) and 分 of the winners."""
-    return [(row.ticket, row.place, row.amount) for row in connection.execute(_TICKETS, {"draw": draw})]
+def read_tickets(connection: Connection, draw: str) -> list[Ticket]:
+    """All tickets of a draw in order of entry."""
+    return [
+        Ticket(row.ticket, row.place, row.amount, bool(row.void))
+        for row in connection.execute(_TICKETS, {"draw": draw})
+    ]
 
 
 def read_entry(connection: Connection, draw: str, person: str) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from commerce.events import (
     DropView,
     OrderLineView,
     OrderView,
+    PresaleView,
     RefundLineView,
     RefundView,
     SaleView,
@@ -66,6 +67,10 @@ def sale_view(sale: SaleRow, now_ms: int, state: SaleState | None = None) -> Sal
         team_size=sale.team_size,
         team_winners=sale.team_winners,
         team_s=sale.team_ms // 1000,
+        deposit=sale.deposit,
+        balance_from=sale.balance_from_ms,
+        balance_until=sale.balance_until_ms,
+        balance_missed=sale.balance_missed,
     )
 
 
@@ -146,6 +151,20 @@ def order_view(connection: Connection, row: Row[Any]) -> OrderView:
         points=row.points,
         due=row.amount - row.stored,
         coupons=() if row.coupon is None else tuple(connection.execute(_ORDER_COUPONS, {"order": row.id}).scalars()),
+        presale=None if row.presale is None else _presale_view(connection, row),
+    )
+
+
+_PRESALE = text("SELECT p.*, o.amount FROM presale AS p JOIN orders AS o ON o.id = p.id WHERE p.id = :id")
+
+
+def _presale_view(connection: Connection, row: Row[Any]) -> PresaleView | None:
+    found = connection.execute(_PRESALE, {"id": row.presale}).one_or_none()
+    if found is None:
+        return None
+    part = "deposit" if row.id == found.id else "balance"
+    return PresaleView(
+        part, found.id, found.balance, found.amount, found.from_ms, found.until_ms, found.missed, found.ended_ms
     )
 
 

@@ -87,6 +87,7 @@ from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_org import org_operations
 from gateway.routes_outreach import outreach_operations
+from gateway.routes_passes import pass_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
 from gateway.routes_pos import pos_operations
@@ -94,6 +95,7 @@ from gateway.routes_privacy import privacy_operations
 from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
+from gateway.routes_stations import station_operations
 from gateway.routes_streams import stream_operations
 from gateway.secrets import open_secrets
 from gateway.services import Services
@@ -380,6 +382,8 @@ def _operations(
         *record_operations(services),
         *buyer_operations(services),
         *webhook_operations(services),
+        *pass_operations(services),
+        *station_operations(services),
         *people_operations(services, desk, addresses),
         *board_operations(services),
         *code_operations(services, addresses),

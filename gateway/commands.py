@@ -73,6 +73,7 @@ class OrderCommand(Struct):
     points: Spend = 0
     stored: Spend = 0
     delivery: DeliveryBody | None = None
+    mall: bool = False
 
 
 class PayCommand(Struct):

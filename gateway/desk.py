@@ -19,6 +19,7 @@ from commerce.catalogue import Catalogue
 from commerce.catalogue_views import Card, ProductView
 from commerce.changes import Hand
 from commerce.domain.order import Delivery
+from commerce.domain.presale import Missed, Presale
 from commerce.domain.sale import SaleMode, SaleTerms
 from commerce.errors import NotFound, Refused
 from commerce.events import DropView, OrderView, SaleView
@@ -57,6 +58,7 @@ class Basket(Protocol):
     points: int
     stored: int
     delivery: DeliveryBody | None
+    mall: bool
 
 
 class Way(Protocol):
@@ -294,6 +296,7 @@ class Desk:
             coupons=basket.coupons,
             points=basket.points,
             stored=basket.stored,
+            mall=basket.mall,
             decision=decision,
             entered_ms=entries.first_ms,
             card=next((card.product for card in pins if card.explaining), None),
@@ -330,6 +333,9 @@ def offer_of(body: SaleBody | PlanBody, list_price: int) -> Offer:
     if isinstance(body, SaleBody):
         size, winners = body.team_size, body.team_winners
         terms = replace(terms, team_size=size, team_winners=winners, team_ms=body.team_s * 1000)
+        if body.deposit:
+            missed = Missed(body.balance_missed)
+            terms = replace(terms, presale=Presale(body.deposit, body.balance_from, body.balance_until, missed))
     return Offer(body.sku, body.price, list_price, body.total, body.per_person, body.hold_s, body.length_s, terms)
 
 

@@ -21,6 +21,7 @@ from commerce.crm.automations import Automations
 from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
 from commerce.distribution import Distribution
+from commerce.duty_sql import LockDuty
 from commerce.goods import Goods
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
@@ -100,7 +101,9 @@ def open_shop(
     if settings.sandbox_payments:
         sandbox = SandboxProvider(secrets.key("sandbox"), clock=clock, book=settings.data / SANDBOX_FILE)
     providers: list[PaymentProvider] = [*accounts, *([] if sandbox is None else [sandbox])] or [NoProvider()]
-    shop = Shop(store, clock=clock, provider=providers[0], providers=providers[1:], database_time=True)
+    # Without it each worker would take everybody's turn once a second, to find nothing left to do.
+    duty = LockDuty(store, "shop") if store.shared else None
+    shop = Shop(store, clock=clock, provider=providers[0], providers=providers[1:], duty=duty, database_time=True)
     if sandbox is not None:
         sandbox.deliver_to(shop.settle)
 

@@ -19,6 +19,8 @@ from gateway.schemas_members import (
     BudgetBody,
     EntryView,
     GivingBody,
+    MallItemBody,
+    MallItemView,
     MemberAnswer,
     OfferBody,
     ProductAnswer,
@@ -62,6 +64,7 @@ def member_operations(services: Services, desk: Desk) -> list[Operation]:
             coupons=tuple(body.coupons or ()),
             points=0 if isinstance(body.points, bool) else body.points,
             stored=0 if isinstance(body.stored, bool) else body.stored,
+            mall=body.mall,
         )
         return await members.quote(
             room.merchant,
@@ -80,6 +83,21 @@ def member_operations(services: Services, desk: Desk) -> list[Operation]:
         terms = asdict(call.body) | {"tiers": [asdict(tier) for tier in call.body.tiers]}
         return await members.set_program(call.who.merchant, call.who.person, program_of(terms))
 
+    async def list_mall(call: Call) -> Any:
+        return await members.mall(call.who.merchant)
+
+    async def set_mall_item(call: Call) -> Any:
+        body: MallItemBody = call.body
+        who = call.who
+        terms = (body.points, body.cash, body.per_person)
+        await members.set_mall_item(who.merchant, who.person, call.path["sku"], *terms)
+        return await members.mall(who.merchant)
+
+    async def end_mall_item(call: Call) -> Any:
+        await members.set_mall_item(call.who.merchant, call.who.person, call.path["sku"], 0)
+        return await members.mall(call.who.merchant)
+
+    mall = list[MallItemView]
     paging = {"after": "cursor: the last entry's id", "limit": "1 to 200"}
     entries = list[EntryView]
     person = "/api/v1/people/{person}/member"
@@ -88,6 +106,9 @@ def member_operations(services: Services, desk: Desk) -> list[Operation]:
         Operation(
             "GET", "/api/v1/member/entries", "Own entries", list_entries, SIGNED_IN, answer=entries, query=paging
         ),
+        Operation("GET", "/api/v1/mall", "What can be had for points", list_mall, SIGNED_IN, answer=mall),
+        Operation("PUT", "/api/v1/mall/{sku}", "Into the mall", set_mall_item, MERCHANT, MallItemBody, mall),
+        Operation("DELETE", "/api/v1/mall/{sku}", "Out of the mall", end_mall_item, MERCHANT, answer=mall),
         Operation("POST", "/api/v1/member/sign-in", "Sign in for the day", sign_in, SIGNED_IN, answer=SignInAnswer),
         Operation(
             "GET", person, "A person's membership", read_persons_member, STAFF, answer=MemberAnswer, within="people"

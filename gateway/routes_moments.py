@@ -107,8 +107,7 @@ def _draws(services: Services, desk: MomentsDesk) -> list[Operation]:
 
     async def prove_draw(call: Call) -> Any:
         proof = await moments.proof(call.path["draw"])
-        tickets = [{"ticket": ticket, "place": place, "amount": amount} for ticket, place, amount in proof.tickets]
-        return {"algorithm": ALGORITHM, "draw": proof.draw, "tickets": tickets}
+        return {"algorithm": ALGORITHM, "draw": proof.draw, "tickets": proof.tickets}
 
     async def read_entry(call: Call) -> Any:
         entry = await moments.entry(call.path["draw"], call.who.person)

@@ -166,6 +166,7 @@ class DeliveryBody(Body, kw_only=True):
     phone: Annotated[str, Meta(min_length=5, max_length=21)]
     address: Annotated[str, Meta(max_length=ADDRESS_CHARACTERS_MAX)] = ""
     outlet: Annotated[str, Meta(max_length=64, description="the store to pick it up from")] = ""
+    station: Annotated[str, Meta(max_length=64, description="a pickup station; empty: the shop itself")] = ""
 
 
 class OrderBody(Body, kw_only=True):
@@ -177,6 +178,7 @@ class OrderBody(Body, kw_only=True):
     points: Spend = 0
     stored: Spend = 0
     delivery: DeliveryBody | None = None
+    mall: Annotated[bool, Meta(description="have the one line for the points that it costs in the mall")] = False
 
 
 class RefundLineBody(Body, kw_only=True):
@@ -414,6 +416,22 @@ class PriceStep(Struct):
     why: str
 
 
+class PresaleView(Struct):
+    """A presale's two orders; ``part`` says which of them this is. The balance is paid from ``opens`` to ``until``.
+
+    ``missed`` is what becomes of the deposit otherwise; ``ended`` when it was decided about.
+    """
+
+    part: str
+    deposit_order: str
+    balance_order: str | None
+    deposit: int
+    opens: int
+    until: int
+    missed: str
+    ended: int | None
+
+
 class OrderView(Struct):
     order: str
     room: str
@@ -440,6 +458,7 @@ class OrderView(Struct):
     points: int = 0
     due: int = 0
     coupons: list[str] = []
+    presale: PresaleView | None = None
 
 
 class OrderAnswer(Struct):

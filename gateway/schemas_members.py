@@ -176,6 +176,29 @@ class QuoteBody(Body, kw_only=True):
     coupons: Annotated[list[Id], Meta(max_length=5)] | None = None
     points: Spend | bool = 0
     stored: Spend | bool = 0
+    mall: bool = False
+
+
+class MallItemBody(Body, kw_only=True):
+    """``points`` and ``cash`` 分 a unit; at most ``per_person`` units each (0: no limit)."""
+
+    points: Annotated[int, Meta(ge=1, le=1_000_000)]
+    cash: Price = 1
+    per_person: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+
+
+class MallItemView(Struct):
+    """What can be had for points; ``price`` is what it costs on the shelf, ``left`` the free units."""
+
+    sku: str
+    product: str
+    title: str
+    image: str
+    points: int
+    cash: int
+    price: int
+    left: int
+    per_person: int
 
 
 class QuoteLineView(Struct):

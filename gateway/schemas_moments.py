@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from commerce.domain.draw import ENTER_S_MAX, WINNERS_MAX, WORD_CHARACTERS_MAX
+from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.rhythm import RULE_CHARACTERS_MAX
 from commerce.domain.sale import COUNTDOWN_S_MAX, HOLD_S_MAX
 from commerce.domain.team import TEAM_S_MAX, TEAM_SIZE_MAX
@@ -31,6 +32,8 @@ class SaleBody(Body, kw_only=True):
     """``mode`` says to whom units go: who comes first (rush), a draw among who entered for ``enter_s``, or teams.
 
     A team has ``team_size`` seats to fill within ``team_s``; with ``team_winners`` a lottery chooses so many of them.
+    With a ``deposit`` it is a presale: the rest of the price is paid from ``balance_from`` to ``balance_until``, and
+    ``balance_missed`` says what becomes of the deposit of who does not.
     """
 
     sku: Id
@@ -45,6 +48,10 @@ class SaleBody(Body, kw_only=True):
     team_size: Annotated[int, Meta(ge=0, le=TEAM_SIZE_MAX)] = 0
     team_winners: Annotated[int, Meta(ge=0, le=TEAM_SIZE_MAX)] = 0
     team_s: Annotated[int, Meta(ge=0, le=TEAM_S_MAX)] = 0
+    deposit: Annotated[int, Meta(ge=0, le=AMOUNT_MAX, description="分 a unit that are paid first; 0: no presale")] = 0
+    balance_from: Millis = 0
+    balance_until: Millis = 0
+    balance_missed: Literal["keep", "refund"] = "refund"
 
 
 class StartBody(Body, kw_only=True):
@@ -137,6 +144,10 @@ class SaleView(Struct):
     team_size: int = 0
     team_winners: int = 0
     team_s: int = 0
+    deposit: int = 0
+    balance_from: int | None = None
+    balance_until: int | None = None
+    balance_missed: str = ""
 
 
 class PlanView(Struct):
@@ -192,11 +203,15 @@ class DrawView(Struct):
 
 
 class TicketView(Struct):
-    """A ticket in order of entry; ``place`` (from 0) and 分 of a share are the winners'."""
+    """A ticket in order of entry; ``place`` (from 0) and 分 of a share are the winners'.
+
+    A ``void`` one is the second of a person who had entered under two names: it cannot win.
+    """
 
     ticket: str
     place: int | None
     amount: int
+    void: bool
 
 
 class ProofAnswer(Struct):

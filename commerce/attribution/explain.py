@@ -96,9 +96,12 @@ def _credits(decision: Mapping[str, Any], pick: int, names: Names) -> list[str]:
         if credit is None:
             said.append((f"{label[0]}：无人。", f"For {label[1]}: nobody.")[pick])
             continue
-        who, rule = names(credit["issuer"], role), _words(_RULES, str(credit["rule"]), pick)
+        who, rule = names(credit["issuer"], role), _words({**_RULES_OF_CREDITS, **_RULES}, str(credit["rule"]), pick)
         said.append((f"{label[0]}：{who}，依据{rule}。", f"For {label[1]}: {who}, as {rule}.")[pick])
     return said
+
+
+_RULES_OF_CREDITS = {"station": ("自提点团长", "who leads the pickup station")}
 
 
 def _words(table: Mapping[str, tuple[str, str]], text: str, pick: int) -> str:

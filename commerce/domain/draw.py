@@ -15,7 +15,7 @@ person's: the list is public for that, and each person is told their own ticket.
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
@@ -61,6 +61,16 @@ class DrawRow:
     announced: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One entry as it is published: ``place`` (from 0) and 分 are the winners'; a ``void`` one cannot win."""
+
+    ticket: str
+    place: int | None
+    amount: int
+    void: bool
+
+
 def draw_state(draw: DrawRow, now_ms: int) -> str:
     """Where a draw is: soon, open, closed (its result is due at once), drawn or void."""
     if draw.voided_ms is not None:
@@ -93,10 +103,11 @@ def draw_key(seed: bytes, tickets: Sequence[str]) -> bytes:
     return sha256(seed + root).digest()
 
 
-def ranking(seed: bytes, tickets: Sequence[str]) -> list[str]:
-    """All tickets, the winners first."""
+def ranking(seed: bytes, tickets: Sequence[str], void: Container[str] = ()) -> list[str]:
+    """The tickets, the winners first. Void ones are in the key like all others, and cannot win."""
     key = draw_key(seed, tickets)
-    return sorted(tickets, key=lambda ticket: hmac.digest(key, ticket.encode("ascii"), "sha256"))
+    good = (ticket for ticket in tickets if ticket not in void)
+    return sorted(good, key=lambda ticket: hmac.digest(key, ticket.encode("ascii"), "sha256"))
 
 
 def shares(seed: bytes, tickets: Sequence[str], pool: int, parts: int, least: int) -> list[int]:

@@ -12,7 +12,7 @@ goods.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 LINES_MAX = 50
@@ -145,14 +145,16 @@ def sum_lines(lines: Iterable[WantedLine]) -> list[WantedLine]:
 class Delivery:
     """How the buyer wants the goods: ``method`` express (to an address) or pickup (fetched with a code).
 
-    ``outlet`` is the store where it is picked up; empty: as the shop says.
+    ``outlet`` is the store where it is picked up, empty: as the shop says; ``station`` the pickup station of a leader,
+    empty: the shop itself. Neither is part of the representation, by which requests of before are known.
     """
 
     method: str
     name: str
     phone: str
     address: str = ""
-    outlet: str = ""
+    outlet: str = field(default="", repr=False)
+    station: str = field(default="", repr=False)
 
 
 def delivery_fault(delivery: Delivery) -> str | None:
@@ -169,6 +171,10 @@ def delivery_fault(delivery: Delivery) -> str | None:
         return "only what is picked up has a store"
     if delivery.method == "pickup" and delivery.address:
         return "what is picked up has no address"
+    if delivery.station and delivery.outlet:
+        return "goods are fetched at a store or at a station"
+    if delivery.station and delivery.method != "pickup":
+        return "what is sent is not fetched at a station"
     return None
 
 

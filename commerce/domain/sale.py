@@ -11,6 +11,8 @@ state is a function of the row and the time, so nobody has to be awake for a sal
 from dataclasses import dataclass
 from enum import StrEnum
 
+from commerce.domain.presale import Presale
+
 COUNTDOWN_S_MAX = 300
 LENGTH_S_MAX = 24 * 3600
 HOLD_S_MAX = 1800
@@ -48,6 +50,7 @@ class SaleTerms:
 
     ``enter_ms`` is how long a draw takes entries. A team has ``team_size`` seats and ``team_ms`` to fill them;
     ``team_winners`` of them get the goods (0: all). With ``live_only`` the price is for who is here while it is live.
+    A ``presale`` has its units ordered by a deposit.
     """
 
     mode: SaleMode = SaleMode.RUSH
@@ -56,6 +59,7 @@ class SaleTerms:
     team_size: int = 0
     team_winners: int = 0
     team_ms: int = 0
+    presale: Presale | None = None
 
 
 FIRST_COME = SaleTerms()
@@ -100,6 +104,10 @@ class SaleRow:
     team_size: int = 0
     team_winners: int = 0
     team_ms: int = 0
+    deposit: int = 0
+    balance_from_ms: int | None = None
+    balance_until_ms: int | None = None
+    balance_missed: str = ""
 
 
 def state_of(sale: SaleRow, now_ms: int) -> SaleState:

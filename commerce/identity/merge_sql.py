@@ -55,6 +55,8 @@ MOVED = (
     Moved("payment_gift", "payment"),
     Moved("pos_receipt", "id"),
     Moved("distributor", "person"),
+    Moved("pass_", "id"),
+    Moved("station", "id"),
     Moved("commission", "id"),
     Moved("withdrawal", "id"),
     # Of two who are both bound the elder's binding stands.

@@ -29,7 +29,9 @@ export async function recompute({ draw, tickets }) {
     "sign",
   ]);
   const sign = async (text) => hex(await crypto.subtle.sign("HMAC", key, ascii(text)));
-  const scored = await Promise.all(tickets.map(async (entry) => [await sign(entry.ticket), entry]));
+  // A void ticket is in the root, and cannot win.
+  const good = tickets.filter((entry) => !entry.void);
+  const scored = await Promise.all(good.map(async (entry) => [await sign(entry.ticket), entry]));
   scored.sort(([a], [b]) => (a < b ? -1 : 1));
   const parts = draw.pool ? await shares(draw, sign) : [];
   const won = tickets.filter((entry) => entry.place !== null).length;
@@ -94,7 +96,8 @@ function ticketLine(entry) {
   const won = entry.place !== null;
   const worth = entry.amount ? ` ${money(entry.amount)}` : "";
   const place = won && ` · ${t("proof.place", { n: entry.place + 1 })}${worth}`;
-  return h("li", { data: { won: String(won) } }, h("code", {}, entry.ticket), place);
+  const second = entry.void && ` · ${t("proof.void")}`;
+  return h("li", { data: { won: String(won) } }, h("code", {}, entry.ticket), place, second);
 }
 
 function texts() {

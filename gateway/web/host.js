@@ -28,6 +28,7 @@ import { mustSignIn, signIn, signOut, staffApi } from "./session.js";
 import { SiyuHub } from "./siyu.js";
 import { RoomStore } from "./store.js";
 import { ChatView } from "./view_chat.js";
+import { PASSES, till } from "./view_passes.js";
 
 const STATS_MS = 3000;
 const MUTE_S = 600;
@@ -37,6 +38,7 @@ const SURE_MS = 4000;
 addStrings(HOST);
 addStrings(HOST_ROOM);
 addStrings(MOMENTS);
+addStrings(PASSES);
 
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const BASE = `/rooms/${encodeURIComponent(ROOM)}`;
@@ -101,6 +103,7 @@ function start() {
     drops: $("drops"),
     onPlanned: () => plans.read(),
   });
+  till({ api, store, terms: $("pass-terms"), use: $("pass-use"), list: $("pass-list"), last: $("pass-last") });
   streamKeys({
     api,
     base: BASE,

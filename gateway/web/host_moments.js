@@ -4,6 +4,7 @@ import { rows } from "./api.js";
 import { h, put, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { clock, money, onLanguage, t, when } from "./i18n.js";
+import { presaleLine, presaleOf } from "./presale.js";
 
 /** Ended draws that stay listed. */
 const ENDED_SHOWN = 3;
@@ -26,13 +27,24 @@ export function momentFields() {
     field("host.liveOnly", { name: "live_only", options: yesNo, "data-testid": "sale-live-only" }),
     field("host.opens", { name: "opens", options: choices("opens", ["now", "at", "each"]), "data-testid": "sale-opens" }),
     field("host.at", { name: "at", type: "datetime-local", "data-testid": "sale-at" }),
+    yuanField("host.deposit", "deposit", { value: "0", min: "0", "data-testid": "sale-deposit" }),
+    field("host.balanceFrom", { name: "balance_from", type: "datetime-local", "data-testid": "sale-balance-from" }),
+    field("host.balanceUntil", { name: "balance_until", type: "datetime-local", "data-testid": "sale-balance-until" }),
+    field("host.balanceMissed", { name: "balance_missed", options: choices("missed", ["refund", "keep"]) }),
     field("host.rule", { name: "rule", value: MON_WED_FRI, wide: true, maxlength: 200, "data-testid": "sale-rule" }),
   ];
 }
 
 /** Show the fields that the chosen way needs, and no others. */
 export function wireMomentFields(form) {
+  const { elements } = form;
+  const once = () => elements.mode.value !== "team" && elements.opens.value !== "each";
+  const presale = () => once() && fen(form, "deposit") > 0;
   const needs = {
+    deposit: once,
+    balance_from: presale,
+    balance_until: presale,
+    balance_missed: presale,
     enter_s: () => form.elements.mode.value === "draw",
     team_size: () => form.elements.mode.value === "team",
     team_winners: () => form.elements.mode.value === "team",
@@ -62,6 +74,13 @@ export function momentBody(form) {
     body.team_winners = whole(form, "team_winners");
     body.team_s = whole(form, "team_h") * 3600;
   }
+  if (!elements.deposit.disabled && fen(form, "deposit") > 0) {
+    const at = (name) => new Date(elements[name].value).getTime() || 0;
+    body.deposit = fen(form, "deposit");
+    body.balance_from = at("balance_from");
+    body.balance_until = at("balance_until");
+    body.balance_missed = elements.balance_missed.value;
+  }
   if (body.opens === "at") body.at = new Date(elements.at.value).getTime() || 0;
   if (body.opens === "each") body.rule = elements.rule.value.trim();
   return body;
@@ -70,6 +89,7 @@ export function momentBody(form) {
 /** Below a sale's bar: who waits, who wants to be reminded, how its groups fill up. */
 export function saleDetail(store, sale) {
   const parts = [];
+  if (sale.deposit) parts.push(presaleLine(presaleOf(sale)));
   if (sale.live_only) parts.push(t("sale.liveOnly"));
   if (sale.reserved) parts.push(t("sale.reserved", { n: sale.reserved }));
   if (sale.waiting) parts.push(t("sale.waiting", { n: sale.waiting }));

@@ -18,6 +18,8 @@ import { drawMarket, fillMarket } from "./merchant_market.js";
 import { drawStores, fillStores } from "./merchant_stores.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
+import { MALL, mallForm } from "./mall.js";
+import { STATIONS, stationForm } from "./stations.js";
 import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
 import { drawRules, fillRules } from "./merchant_rules.js";
@@ -45,10 +47,14 @@ addStrings(PEOPLE);
 addStrings(ORG);
 addStrings(CRM);
 addStrings(BOOKS);
+addStrings(MALL);
+addStrings(STATIONS);
 
 const api = staffApi();
 const view = boardView(api, period, refresh);
 const program = programForm(api, $("program-form"));
+const stations = stationForm(api, $("station-form"), $("stations"));
+const mall = mallForm(api, $("mall-form"), $("mall"));
 const state = {
   days: recall("local", "siyu.period", 7),
   board: null,
@@ -75,6 +81,8 @@ async function load() {
   ]);
   Object.assign(state, { board, links: rows(links, "links"), rooms: rows(rooms, "rooms") });
   await program.load();
+  await mall.load(state.rooms);
+  await stations.load();
   $("console").hidden = false;
   draw();
   await drawGuide(api, await drawOrg(api, since, until), state.rooms);

@@ -2,6 +2,7 @@
 
 import { h, icon, picture, put } from "./dom.js";
 import { clock, money, t } from "./i18n.js";
+import { presaleLine, presaleOf } from "./presale.js";
 
 /** How long a caught, emptied or ended coupon stays in sight. */
 const TICKET_LINGER_MS = 5000;
@@ -250,7 +251,7 @@ export class SaleCard {
       h(
         "article.sale",
         { "data-testid": "sale-card", data: { sale: sale.sale, state } },
-        h("div.sale-head", {}, h("span.sale-tag", {}, icon("bolt"), t("sale.tag")), this.label, this.time),
+        h("div.sale-head", {}, h("span.sale-tag", {}, icon("bolt"), t(sale.deposit ? "presale.tag" : "sale.tag")), this.label, this.time),
         h(
           "div.sale-row",
           {},
@@ -266,6 +267,7 @@ export class SaleCard {
               sale.list_price > sale.price && h("s", {}, money(sale.list_price)),
               h("small.faint", {}, limit),
             ),
+            sale.deposit ? h("small", { "data-testid": "presale" }, presaleLine(presaleOf(sale))) : null,
             h("span.stock-row", {}, this.bar, this.left),
           ),
           this.button(sale, state),
@@ -289,7 +291,7 @@ export class SaleCard {
       const disabled = this.busy || !wish.act;
       return h("button.grab", { type: "button", "data-testid": "sale-wish", disabled, on: press }, wish.text);
     }
-    const texts = { open: "sale.grab", countdown: "sale.wait", scheduled: "sale.wait" };
+    const texts = { open: sale.deposit ? "presale.grab" : "sale.grab", countdown: "sale.wait", scheduled: "sale.wait" };
     const text = this.busy ? "sale.grabbing" : texts[state] || `sale.${state}`;
     const disabled = state !== "open" || this.busy;
     return h(

@@ -9,6 +9,7 @@
 import { rows } from "./api.js";
 import { h, icon, picture, put, sheet, toast } from "./dom.js";
 import { clock, explain, knows, money, t } from "./i18n.js";
+import { presaleNote, presaleOf } from "./presale.js";
 import { newKey, OUTCOME_UNKNOWN } from "./siyu.js";
 import { fitting } from "./store.js";
 import { price, worth } from "./view_cards.js";
@@ -23,15 +24,18 @@ export class Checkout {
    * @param {{hub: import("./siyu.js").SiyuHub, api: import("./api.js").Api, room: string,
    *   onOrdered: (order: any, hold: any) => void, onPaid: (order: any, hold: any) => void,
    *   onGone: (hold: any) => void}} shop
-   * @param {{items: any[], hold?: any, order?: any}} what `items`: sku, title, image, price, version, quantity each;
-   *   `hold`: {hold, quantity, price, expires}; `order`: one that waits for payment
+   * @param {{items: any[], hold?: any, order?: any, mall?: boolean}} what `items`: sku, title, image, price, version, quantity each;
+   *   `hold`: {hold, quantity, price, expires}; `order`: one that waits for payment;
+   *   `mall`: the one item is had for points
    */
-  constructor(shop, { items, hold = null, order = null }) {
+  constructor(shop, { items, hold = null, order = null, mall = false }) {
     Object.assign(this, shop);
     this.items = items.map((item) => ({ ...item, quantity: item.quantity || 1 }));
     if (hold) Object.assign(this.items[0], { quantity: hold.quantity, price: hold.price });
     this.hold = hold;
     this.order = order;
+    this.mall = mall;
+    this.presale = presaleOf(items[0], hold?.quantity);
     this.coupons = [];
     /** @type {string[]|null} null: the server chooses the best */
     this.chosen = null;
@@ -64,6 +68,16 @@ export class Checkout {
       this.ask();
     }
     this.loadOffers();
+    if (!order) this.loadStations();
+  }
+
+  /** Where goods can be fetched: without the list there is the shop itself. */
+  async loadStations() {
+    try {
+      this.delivery.offer(rows(await this.api.get("/stations"), "stations"));
+    } catch (error) {
+      console.info("stations:", error.message);
+    }
   }
 
   /** The ways to pay here; the sandbox, which pays at once, has none to choose from. */
@@ -101,6 +115,7 @@ export class Checkout {
 
   basket() {
     const lines = this.items.map(({ sku, quantity, version }) => ({ sku, quantity, version }));
+    if (this.mall) return { lines, mall: true };
     return this.hold ? { hold: this.hold.hold } : { lines };
   }
 
@@ -162,10 +177,11 @@ export class Checkout {
       this.window.body,
       this.expires() && h("p.held-left", {}, t("order.left"), " ", this.left),
       this.items.map((item) => this.itemRow(item)),
-      this.order ? null : this.couponRow(),
+      this.order || this.presale || this.mall ? null : this.couponRow(),
       this.order ? null : this.purseRows(),
       this.order ? null : this.delivery.element,
       steps(this.order?.steps || this.quote?.steps || []),
+      presaleNote(this.presale),
       h("p.total", {}, h("span", {}, t("order.total")), price(this.amount(), "price.big")),
       this.offers.length > 1 ? this.offerRow() : null,
       this.button,
@@ -349,7 +365,7 @@ export class Checkout {
   createFields() {
     const delivery = this.order ? null : this.delivery.read();
     if (delivery === false) return null;
-    const fields = { key: this.orderKey, ...this.basket(), ...this.spend };
+    const fields = { key: this.orderKey, ...this.basket(), ...(this.mall ? {} : this.spend) };
     if (delivery) fields.delivery = delivery;
     return fields;
   }
@@ -388,8 +404,10 @@ export class Checkout {
         h("strong", {}, t("order.paid")),
         price(this.order.amount, "price.big"),
         code ? h("span.pickup-code", { "data-testid": "pickup-code" }, t("order.pickupCode", { code })) : null,
+        this.order.delivery?.day ? h("span.faint", {}, t("station.fetch", this.order.delivery)) : null,
         h("span.faint.mono", {}, `${t("order.number")} ${this.order.order}`),
       ),
+      presaleNote(this.presale),
       steps(this.order.steps || []),
       h("button.primary.wide", { type: "button", on: { click: () => this.window.close() } }, t("order.done")),
     );

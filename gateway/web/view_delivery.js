@@ -25,21 +25,38 @@ export class Delivery {
       h("label.coupon-row", { data: { field: name } }, h("span", {}, t(`delivery.${name}`)), field),
     );
     this.place = h("div", { hidden: true }, stores.element);
+    this.station = h("select", { "data-testid": "delivery-station" }, h("option", { value: "" }, t("station.shop")));
+    this.where = h("label.coupon-row", {}, h("span", {}, t("station.where")), this.station);
     this.element = h(
       "div.delivery",
       {},
       h("label.coupon-row", {}, h("span", {}, t("delivery.title")), this.method),
+      this.where,
       this.rows,
       this.place,
     );
-    this.method.addEventListener("change", () => this.show());
+    for (const choice of [this.method, this.station]) choice.addEventListener("change", () => this.show());
+    this.show();
+  }
+
+  /** Where goods can be fetched, and on which day; a station that is full cannot be chosen. */
+  offer(stations) {
+    const open = stations.filter((one) => one.open);
+    this.stations = open.length > 0;
+    for (const one of open) {
+      const text = one.left > 0 ? t("station.option", one) : t("station.full", one);
+      this.station.append(h("option", { value: one.station, disabled: one.left <= 0 }, text));
+    }
     this.show();
   }
 
   show() {
     const method = this.method.value;
-    this.place.hidden = method !== "pickup";
-    if (method === "pickup" && !this.asked) {
+    const pickup = method === "pickup";
+    this.where.hidden = !pickup || !this.stations;
+    // Fetched from a leader it is not fetched from a store.
+    this.place.hidden = !pickup || Boolean(this.station.value);
+    if (pickup && !this.asked) {
       this.asked = true;
       this.stores.load().catch((error) => {
         // Without the list the shop says where, as before.
@@ -67,7 +84,9 @@ export class Delivery {
       }
     }
     remember("session", KEPT, filled);
-    const outlet = method === "pickup" ? this.stores.chosen : "";
+    if (method !== "pickup") return filled;
+    if (this.station.value) return { ...filled, station: this.station.value };
+    const outlet = this.stores.chosen;
     return outlet ? { ...filled, outlet } : filled;
   }
 }

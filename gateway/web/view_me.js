@@ -4,35 +4,45 @@ import { rows } from "./api.js";
 import { h, put, sheet, toast } from "./dom.js";
 import { explain, money, t, when } from "./i18n.js";
 import { invoiceButton } from "./view_invoice.js";
+import { mallRow } from "./mall.js";
+import { presaleNote, tooEarly } from "./presale.js";
 import { price, worthTag } from "./view_cards.js";
 import { earnings } from "./view_earn.js";
-import { privacy } from "./view_privacy.js";
-import { memberCode } from "./view_stores.js";
 import { returnButton } from "./view_notice.js";
+import { passRow } from "./view_passes.js";
+import { privacy } from "./view_privacy.js";
+import { ledStations } from "./stations.js";
+import { memberCode } from "./view_stores.js";
 import { walletCard } from "./view_wallet.js";
 
 /**
  * Open the sheet and load it.
- * @param {{api: import("./api.js").Api, pay: (order: any) => void}} options
+ * @param {{api: import("./api.js").Api, pay: (order: any) => void, now: () => number,
+ *   exchange: (item: any) => void}} options
  */
-export async function openMine({ api, pay }) {
+export async function openMine({ api, pay, now, exchange }) {
   const window = sheet({ title: t("me.title"), testid: "me-sheet", closeLabel: t("common.close") });
   put(window.body, h("p.empty", {}, t("common.loading")));
 
   async function load() {
     try {
-      const [orders, coupons, member] = await Promise.all([
+      const [orders, coupons, member, passes, mall, stations] = await Promise.all([
         api.get("/orders"),
         api.get("/coupons"),
         api.get("/member"),
+        api.get("/passes"),
+        api.get("/mall"),
+        api.get("/stations"),
       ]);
-      draw(rows(orders, "orders"), rows(coupons, "coupons"), member);
+      draw(rows(orders, "orders"), rows(coupons, "coupons"), member, rows(passes, "passes"), rows(mall, "mall"), rows(stations, "stations"));
     } catch (error) {
       put(window.body, h("p.empty", {}, explain(error)));
     }
   }
 
   async function cancel(order) {
+    const lost = order.presale?.part === "balance" && order.presale.missed === "keep";
+    if (lost && !globalThis.confirm(t("presale.giveUp"))) return;
     try {
       await api.post(`/orders/${encodeURIComponent(order.order)}/cancel`);
     } catch (error) {
@@ -46,12 +56,22 @@ export async function openMine({ api, pay }) {
     pay(order);
   }
 
-  function draw(orders, coupons, member) {
+  function takeOut(item) {
+    window.close();
+    exchange(item);
+  }
+
+  function draw(orders, coupons, member, passes, mall, stations) {
     put(
       window.body,
       walletCard(api, member, load),
+      ledStations(api, stations, now()),
+      mall.length ? [h("h3", {}, t("mall.title")), mall.map((item) => mallRow(item, member.points, takeOut))] : null,
+      passes.length ? [h("h3", {}, t("pass.mine")), passes.map(passRow)] : null,
       h("h3", {}, t("me.orders")),
-      orders.length ? orders.map((order) => orderRow(api, order, payNow, cancel, load)) : h("p.empty", {}, t("me.noOrders")),
+      orders.length
+        ? orders.map((order) => orderRow(api, order, payNow, cancel, load, now()))
+        : h("p.empty", {}, t("me.noOrders")),
       h("h3", {}, t("me.coupons")),
       coupons.length ? coupons.map(couponRow) : h("p.empty", {}, t("me.noCoupons")),
       memberCode(api),
@@ -63,7 +83,14 @@ export async function openMine({ api, pay }) {
   await load();
 }
 
-function orderRow(api, order, pay, cancel, again) {
+const PARTS = { deposit: "presale.partDeposit", balance: "presale.partBalance" };
+
+function part(order) {
+  return order.presale ? [t(PARTS[order.presale.part])] : [];
+}
+
+function orderRow(api, order, pay, cancel, again, now) {
+  const early = tooEarly(order, now);
   return h(
     "article.mine-order",
     { "data-testid": "my-order", data: { status: order.status } },
@@ -71,10 +98,12 @@ function orderRow(api, order, pay, cancel, again) {
       "div",
       {},
       h("strong", {}, (order.lines || []).map((line) => `${line.title} × ${line.quantity}`).join("、")),
-      h("span.faint", {}, `${when(order.created)} · ${t(`status.${order.status}`)}`),
+      h("span.faint", {}, [...part(order), when(order.created), t(`status.${order.status}`)].join(" · ")),
+      order.presale?.part === "balance" && order.status === "pending" ? presaleNote({ ...order.presale, balance: order.due }) : null,
       order.delivery?.code && order.fulfilment === "open"
         ? h("span.pickup-code", {}, t("order.pickupCode", { code: order.delivery.code }))
         : null,
+      order.delivery?.day ? h("span.faint", {}, t("station.fetch", order.delivery)) : null,
     ),
     price(order.amount),
     order.status === "pending" &&
@@ -82,7 +111,9 @@ function orderRow(api, order, pay, cancel, again) {
         "span.mine-actions",
         {},
         h("button.quiet", { type: "button", on: { click: () => cancel(order) } }, t("me.cancel")),
-        h("button.buy", { type: "button", on: { click: () => pay(order) } }, t("me.pay")),
+        early
+          ? h("small", { "data-testid": "balance-later" }, t("presale.notYet", { time: when(order.presale.opens) }))
+          : h("button.buy", { type: "button", on: { click: () => pay(order) } }, t("me.pay")),
       ),
     invoiceButton(api, order),
     returnButton(api, order, again),

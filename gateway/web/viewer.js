@@ -17,6 +17,7 @@ import { hearts } from "./view_hearts.js";
 import { openMine } from "./view_me.js";
 import { watchPopups } from "./view_popup.js";
 import { openShop, openTerms } from "./view_notice.js";
+import { PASSES } from "./view_passes.js";
 import { openReplays, readShows } from "./view_replay.js";
 import { openShare } from "./view_share.js";
 import { DrawCard, TeamCard, Wishes } from "./view_moments.js";
@@ -24,6 +25,8 @@ import { drawShelf, markLeft } from "./view_shelf.js";
 import { welcome } from "./view_wallet.js";
 import { STEPS, VIEWER } from "./viewer_strings.js";
 import { recall, remember } from "./memory.js";
+import { MALL } from "./mall.js";
+import { STATIONS } from "./stations.js";
 import { MOMENTS } from "./moments_strings.js";
 
 /** What the host says; sales and coupons are a race and wait for nobody's picture. */
@@ -33,6 +36,9 @@ const TICK_MS = 250;
 addStrings(VIEWER);
 addStrings(STEPS);
 addStrings(MOMENTS);
+addStrings(PASSES);
+addStrings(MALL);
+addStrings(STATIONS);
 
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const REPLAY = new URLSearchParams(location.search).get("replay");
@@ -293,6 +299,11 @@ function checkOut(items) {
   new Checkout(shop(), { items });
 }
 
+/** Something of the points mall: an order whose points are set. */
+function exchange(item) {
+  new Checkout(shop(), { items: [item], mall: true });
+}
+
 function addToCart(card) {
   if (card.variants?.length) chooseVariant(card, { buy: (item) => checkOut([item]), add: intoCart });
   else intoCart(itemOf(card));
@@ -533,7 +544,7 @@ function wireButtons(floating) {
     floating.tap();
     hub?.like();
   });
-  $("me").addEventListener("click", () => openMine({ api, pay: payOrder }));
+  $("me").addEventListener("click", () => openMine({ api, pay: payOrder, now: () => hub.now(), exchange }));
   $("shop").addEventListener("click", () => openShop(api, ROOM));
   $("share").addEventListener("click", share);
   $("language").addEventListener("click", toggleLanguage);

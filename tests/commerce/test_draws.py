@@ -101,7 +101,7 @@ async def test_a_sale_by_draw_gives_its_units_to_who_the_published_seed_says(any
         proof = await world.shop.moments.proof(sale.draw)
         assert proof.draw.seed is not None and proof.draw.commitment == promised.commitment
         assert commitment(bytes.fromhex(proof.draw.seed)) == promised.commitment
-        order = ranking(bytes.fromhex(proof.draw.seed), [ticket for ticket, _, _ in proof.tickets])
+        order = ranking(bytes.fromhex(proof.draw.seed), [one.ticket for one in proof.tickets])
         of = {entry.ticket: person for entry, person in zip(entered, people, strict=False)}
         winners = [of[ticket] for ticket in order[:2]]
         assert given_holds(await world.told(), "draw") == winners
@@ -199,8 +199,8 @@ async def test_a_red_packet_gives_coupons_that_sum_to_no_more_than_its_pool(anyw
         assert len({event.person for event in coupons}) == 4
         proof = await world.shop.moments.proof(draw.draw)
         assert proof.draw.seed is not None
-        seed, tickets = bytes.fromhex(proof.draw.seed), [ticket for ticket, _, _ in proof.tickets]
-        places = {place: (ticket, amount) for ticket, place, amount in proof.tickets if place is not None}
+        seed, tickets = bytes.fromhex(proof.draw.seed), [one.ticket for one in proof.tickets]
+        places = {one.place: (one.ticket, one.amount) for one in proof.tickets if one.place is not None}
         expected = zip(ranking(seed, tickets), shares(seed, tickets, 1_000, 4, 50), strict=False)
         assert [places[n] for n in range(4)] == list(expected)
         # It is spent like any coupon.

@@ -1,6 +1,7 @@
 """Two persons become one and two again: limits only tighten, nothing is lost, a number joins only whom it should."""
 
 import asyncio
+import hmac
 import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,13 +11,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from commerce.domain.draw import draw_key
+from commerce.domain.sale import SaleMode, SaleTerms
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
 from commerce.events import HoldGiven
 from commerce.identity.aliases import Aliases
 from commerce.identity.phone import Vault, masked, read_phone
 from commerce.identity.rules import REVERIFY_MS, Known, Phone, Verdict, judge
 from commerce.identity.service import Identities
-from tests.commerce.shop_world import MERCHANT, ROOM, World, shop_world
+from commerce.moments import Offer
+from tests.commerce.shop_world import MERCHANT, ROOM, SKU, World, shop_world
 
 KEY = b"the key of the tests' vault, long"
 ANN, BO = "13800138022", "+8613911112222"
@@ -119,6 +123,37 @@ async def test_who_waits_twice_and_is_one_is_served_once(place: Place) -> None:
     await world.shop.sweep()
     assert [event.person for event in await world.told() if isinstance(event, HoldGiven)] == [elder]
     assert (await world.shop.sale(sale)).left == 1
+
+
+@pytest.mark.parametrize("kind", ["sale", "packet"])
+async def test_two_who_entered_a_draw_and_are_one_can_win_once(place: Place, kind: str) -> None:
+    world, moments = place.world, place.world.shop.moments
+    if kind == "sale":
+        await world.shop.stock_up(MERCHANT, SKU, 9)
+        offer = Offer(SKU, 990, 0, 9, 1, 300, 600, SaleTerms(SaleMode.DRAW, enter_ms=30_000))
+        sale = await world.shop.start_sale(MERCHANT, (await moments.create_sale(MERCHANT, ROOM, offer)).sale, 0)
+        draw = sale.draw
+    else:
+        draw = (await moments.open_packet(MERCHANT, ROOM, "red", 900, 9, 30, least=10)).draw
+    assert draw is not None
+    elder, younger, other = [await place.person() for _ in range(3)]
+    for person in (younger, other, elder):
+        await moments.enter(MERCHANT, ROOM, person, draw)
+    entry = (await place.identities.merge(MERCHANT, elder, younger, "boss", "the same face")).merged
+    world.clock.advance(30_000)
+    await world.shop.sweep()
+    proof = await moments.proof(draw)
+    assert [(ticket.void, ticket.place is None) for ticket in proof.tickets] == [(True, True), *[(False, False)] * 2]
+    good = [ticket.ticket for ticket in proof.tickets if not ticket.void]
+    assert proof.draw.seed is not None
+    key = draw_key(bytes.fromhex(proof.draw.seed), [ticket.ticket for ticket in proof.tickets])
+    ranked = sorted(good, key=lambda ticket: hmac.digest(key, ticket.encode(), "sha256"))
+    assert [ticket.place for ticket in proof.tickets if not ticket.void] == [ranked.index(one) for one in good]
+    if kind == "sale":
+        won = [event.person for event in await world.told() if isinstance(event, HoldGiven)]
+        assert sorted(won) == sorted([elder, other])
+    assert entry is not None
+    await place.identities.undo(MERCHANT, entry, "boss")
 
 
 async def test_what_both_bought_is_one_persons_and_the_payment_goes_on(place: Place) -> None:

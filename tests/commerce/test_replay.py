@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from commerce.audit_sql import audit
+from commerce.domain.member import Program
 from commerce.replay_sql import REPLAYS, replay
 from gateway.cli import main
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, START_MS, shop_world
@@ -20,6 +21,10 @@ FORGED = {
     "drops by their coupons": "UPDATE drop_ SET issued = issued + 1",
     "refunded money by refunds": "UPDATE orders SET refunded = refunded + 1 WHERE refunded > 0",
     "money of orders by the providers' notices": "UPDATE payment_event SET amount = amount - 1 WHERE kind = 'paid'",
+    "accounts by their entries: bounded": "UPDATE account SET balance = balance + 1 WHERE kind = 'budget'",
+    "accounts by their entries: unbounded": "UPDATE account SET balance = balance + 1 WHERE kind = 'budget_source'",
+    "lots of points by what each account has of them": "UPDATE points_lot SET left_units = left_units - 1",
+    "commission of orders by the entries of its cost": "UPDATE commission SET reversed = reversed + 1",
 }
 BROKEN = {
     "merchants: what belongs": "UPDATE payment SET merchant = 'm2'",
@@ -51,7 +56,18 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
             order = await world.shop.create_order(MERCHANT, ROOM, "one", "o", hold=held.hold, coupon=coupon.coupon)
             await world.shop.pay_order(MERCHANT, "one", order.order, "p")
             await world.shop.aftersale.refund(MERCHANT, "boss", order.order, "r", amount=700)
-            await world.shop.stock_up(MERCHANT, OTHER_SKU, 3)
+            await world.shop.members.set_program(MERCHANT, "boss", Program(yuan_points=1))
+            await world.shop.members.fund_budget(MERCHANT, "boss", "guide", 5_000, "b")
+            distributor = f"INSERT INTO distributor VALUES ('{MERCHANT}', 'dora', 'dora', NULL, '', 'active', 1)"
+            rate = f"INSERT INTO commission_rate VALUES ('{MERCHANT}', 'shop', '', 1000, 0)"
+            await world.store.write(lambda db: (db.exec_driver_sql(distributor), db.exec_driver_sql(rate)))
+            await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
+            credit = {"credits": {"distributor": {"issuer": "dora"}}}
+            brought = await world.shop.create_order(
+                MERCHANT, ROOM, "four", "o", lines=[(OTHER_SKU, 2)], decision=credit
+            )
+            await world.shop.pay_order(MERCHANT, "four", brought.order, "p")
+            await world.shop.aftersale.refund(MERCHANT, "boss", brought.order, "r2", lines=[(OTHER_SKU, 1)])
             await world.shop.create_order(MERCHANT, ROOM, "three", "o", lines=[(OTHER_SKU, 2)])
 
     asyncio.run(live())

@@ -1,6 +1,8 @@
 """The rush: holds against stock, limits, keys, clocks and queues."""
 
 import asyncio
+import gc
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from commerce.errors import Busy, CommerceError, Conflict, Invalid, NotFound, Re
 from commerce.events import HoldExpired, SaleChanged, StockChanged
 from commerce.ledger import HoldGranted
 from commerce.ledger_sql import GroupCommitLedger
+from commerce.payments import OUTSIDE_CALLS_MAX
 from tests.commerce.shop_world import MERCHANT, ROOM, SKU, World, shop_world
 
 
@@ -318,3 +321,39 @@ async def test_the_sweeper_runs_by_itself(place: Path | str) -> None:
         async with asyncio.timeout(60):
             while not any(isinstance(event, HoldExpired) for event in await world.told()):
                 await asyncio.sleep(0.01)
+
+
+async def test_a_sweep_that_finds_no_room_among_the_calls_outside_comes_later(place: Path | str) -> None:
+    async with shop_world(place) as world:
+        assert isinstance(world, World)
+        sale = await world.sale(1, 1, hold_s=1)
+        await world.hold(sale.sale, "one", key="k")
+        world.clock.advance(1_000)
+        answered = asyncio.Event()
+
+        async def slow() -> None:
+            await answered.wait()
+
+        assert all(world.shop.payments.call(f"call {n}", slow) for n in range(OUTSIDE_CALLS_MAX))
+        world.shop._sweep_s = 0.01
+        loop = asyncio.get_running_loop()
+        world.shop._timer = loop.call_later(0, world.shop._tick)
+        await asyncio.sleep(0.05)
+        answered.set()
+        async with asyncio.timeout(60):
+            while not any(isinstance(event, HoldExpired) for event in await world.told()):
+                await asyncio.sleep(0.01)
+
+
+async def test_a_call_that_ends_before_it_began_leaves_nothing_unawaited(place: Path | str) -> None:
+    async with shop_world(place) as world:
+
+        async def never() -> None:
+            raise AssertionError("it was not to begin")
+
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            assert world.shop.payments.call("one", never)
+            await world.shop.payments.close()
+            gc.collect()
+        assert [str(one.message) for one in warned if "never awaited" in str(one.message)] == []

@@ -20,10 +20,14 @@ import commerce.tables_compliance
 import commerce.tables_goods
 import commerce.tables_identity
 import commerce.tables_ledger
+import commerce.tables_mall
 import commerce.tables_members
 import commerce.tables_moments
 import commerce.tables_org
+import commerce.tables_passes
 import commerce.tables_people
+import commerce.tables_presale
+import commerce.tables_stations
 import commerce.tables_traffic
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, open_store, sqlite_engine
@@ -41,6 +45,11 @@ assert commerce.tables_books
 assert commerce.tables_compliance
 assert commerce.tables_moments
 assert commerce.tables_board
+assert commerce.tables_mall
+assert commerce.tables_moments
+assert commerce.tables_passes
+assert commerce.tables_presale
+assert commerce.tables_stations
 assert commerce.tables_identity
 assert commerce.tables_people
 assert commerce.tables_traffic

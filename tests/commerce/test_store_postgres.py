@@ -25,10 +25,14 @@ import commerce.tables_compliance
 import commerce.tables_goods
 import commerce.tables_identity
 import commerce.tables_ledger
+import commerce.tables_mall
 import commerce.tables_members
 import commerce.tables_moments
 import commerce.tables_org
+import commerce.tables_passes
 import commerce.tables_people
+import commerce.tables_presale
+import commerce.tables_stations
 import commerce.tables_traffic
 from commerce import holds_sql, outbox_follow_sql, outbox_sql, sales_sql
 from commerce.attribution.touches_sql import open_touch_log
@@ -61,7 +65,11 @@ assert commerce.tables_members
 assert commerce.tables_goods
 assert commerce.tables_books
 assert commerce.tables_compliance
+assert commerce.tables_mall
 assert commerce.tables_moments
+assert commerce.tables_passes
+assert commerce.tables_presale
+assert commerce.tables_stations
 assert commerce.tables_people
 
 PATIENCE_S = 30

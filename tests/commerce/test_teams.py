@@ -179,7 +179,7 @@ async def test_a_lottery_group_draws_its_winners_and_refunds_the_others(place: P
             await world.shop.sweep()
         proof = await world.shop.moments.proof(promised)
         assert proof.draw.seed is not None and len(proof.tickets) == 4
-        lucky = ranking(bytes.fromhex(proof.draw.seed), [ticket for ticket, _, _ in proof.tickets])[0]
+        lucky = ranking(bytes.fromhex(proof.draw.seed), [one.ticket for one in proof.tickets])[0]
         status = {person: (await world.shop.order(MERCHANT, order)).status for person, order in orders.items()}
         assert sorted(status.values()) == ["paid", "refunded", "refunded", "refunded"]
         winner = next(person for person in orders if status[person] == "paid")

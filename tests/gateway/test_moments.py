@@ -86,6 +86,30 @@ async def test_a_live_only_price_is_refused_while_nobody_is_live(tmp_path: Path)
         assert status == 201 and held["price"] == 990
 
 
+async def test_a_presale_runs_through_the_api_from_deposit_to_balance(tmp_path: Path) -> None:
+    async with rig(tmp_path) as app:
+        app.clock.stop()
+        times = {"balance_from": app.clock() + 60_000, "balance_until": app.clock() + 86_400_000}
+        body = {"sku": await sku_of(app), "price": 990, "total": 2, "deposit": 100, "balance_missed": "keep", **times}
+        bad = await staff(app, "POST", "/sales", body | {"deposit": 990}, status=400)
+        assert (bad["code"], bad["field"]) == ("invalid", "deposit")
+        sale = await staff(app, "POST", "/sales", body, status=201)
+        await staff(app, "POST", f"/sales/{sale['sale']}/start", {"countdown_s": 0})
+        token = (await app.guest())["token"]
+        _, held = await viewer(app, token, f"/sales/{sale['sale']}/holds", key="k")
+        asked = {"room": app.shop.room, "hold": held["hold"]}
+        assert (await app.call("POST", "/quotes", asked, token=token)).json()["due"] == 100
+        order = (await app.call("POST", "/orders", asked, token=token, key="o")).json()["order"]
+        paid = (await app.call("POST", f"/orders/{order['order']}/pay", {}, token=token, key="p")).json()["order"]
+        assert (paid["status"], paid["presale"]["part"]) == ("paid", "deposit")
+        rest = f"/orders/{paid['presale']['balance_order']}"
+        early = await app.call("POST", f"{rest}/pay", {}, token=token, key="q")
+        assert (early.status_code, early.json()["opens"]) == (422, times["balance_from"])
+        app.clock.ahead_ms += 60_000
+        done = (await app.call("POST", f"{rest}/pay", {}, token=token, key="q")).json()["order"]
+        assert (done["status"], done["amount"], done["discount"]) == ("paid", 890, 100)
+
+
 async def test_a_sale_by_draw_runs_through_the_api_and_can_be_recomputed_from_it(tmp_path: Path) -> None:
     async with rig(tmp_path) as app:
         app.clock.stop()
