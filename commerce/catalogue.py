@@ -31,7 +31,7 @@ from commerce.catalogue_views import (
 from commerce.catalogue_writes import Clock, mint_id
 from commerce.domain.ids import id_time_ms
 from commerce.domain.offer import OFFER_AHEAD_MS_MAX
-from commerce.errors import Busy, Invalid, Refused
+from commerce.errors import Invalid, Refused
 from commerce.passwords import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, Hashing, Passwords
 from commerce.store_sql import Store
 
@@ -481,7 +481,5 @@ class Catalogue(Prices):
         """List a merchant's coupon templates, newest first, at most 200."""
         return await self._store.read(lambda db: sql.templates(db, merchant))
 
-
     def _room_changed(self, view: RoomView, now_ms: int) -> RoomChanged:
         return RoomChanged(mint_id(now_ms), view.merchant, view.id, now_ms, view)
-

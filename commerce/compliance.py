@@ -157,8 +157,8 @@ class Compliance:
             raise Invalid("number is that of an identity document: 6 to 20 digits and letters", field="number")
         now_ms = self._clock()
         sealed = self._vault.seal(orjson.dumps([clean, code]).decode(), f"{_BOUND}/{merchant}")
-        row = {"id": mint_id(now_ms), "merchant": merchant, "room": room, "sealed": sealed, "staff": staff}
-        row |= {"shown": f"{clean[:1]}** {code[:2]}…{code[-2:]}", "now": now_ms}
+        row: dict[str, Any] = {"id": mint_id(now_ms), "merchant": merchant, "room": room, "sealed": sealed}
+        row |= {"staff": staff, "shown": f"{clean[:1]}** {code[:2]}…{code[-2:]}", "now": now_ms}
 
         def change(db: Any) -> list[dict[str, Any]]:
             room_row(db, room, merchant)

@@ -29,9 +29,13 @@ _ORDER = text("SELECT * FROM orders WHERE id = :id")
 _LINE = text("SELECT sku, quantity FROM order_line WHERE order_id = :id")
 _NEW_ORDER = text(
     "INSERT INTO orders (id, merchant, room, person, status, goods, discount, amount, steps, decision, card,"
-    " entered_ms, created_ms, expires_ms, delivery, presale) SELECT :id, merchant, room, person, 'pending', :goods,"
-    " :discount, :amount, :steps, decision, card, entered_ms, :now, :expires, delivery, id FROM orders"
+    " entered_ms, created_ms, expires_ms, delivery, presale, node) SELECT :id, merchant, room, person, 'pending',"
+    " :goods, :discount, :amount, :steps, decision, card, entered_ms, :now, :expires, delivery, id, node FROM orders"
     " WHERE id = :deposit"
+)
+_NEW_CREDITS = text(
+    "INSERT INTO order_credit (order_id, model, link, issuer, role, channel)"
+    " SELECT :id, model, link, issuer, role, channel FROM order_credit WHERE order_id = :deposit"
 )
 _NEW_LINE = text(
     "INSERT INTO order_line (order_id, n, hold, sale, product, sku, title, quantity, price, list_price, discount)"
@@ -73,6 +77,7 @@ def deposit_paid(batch: Batch, row: Row[Any]) -> bool:
         now=batch.now_ms,
         expires=expires_ms,
     )
+    batch.run(_NEW_CREDITS, id=balance, deposit=row.id)
     batch.run(_NEW_LINE, id=balance, deposit=row.id, price=presale.price, discount=row.amount)
     batch.run(_HAND_ON, id=balance, deposit=row.id, expires=expires_ms)
     batch.run(_GIVE_BALANCE, id=balance, deposit=row.id, expires=expires_ms)

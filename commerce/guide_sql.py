@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from commerce.accounts_sql import balance
 from commerce.drops_sql import start_drop
-from commerce.errors import Refused
+from commerce.errors import CommerceError, Refused
 from commerce.ledger import Claim, CouponGranted, StartDrop
 from commerce.ledger_batch_sql import Batch
 from commerce.ledger_hot_sql import run_claims
@@ -58,8 +58,9 @@ def give_coupon(batch: Batch, command: GiveCoupon) -> CouponGranted:
     )
     claim = Claim(command.merchant, command.room, command.person, drop.drop, command.key, "", WAY)
     [granted] = run_claims(batch, [claim])
-    if not isinstance(granted, CouponGranted):
+    if isinstance(granted, CommerceError):
         raise granted
+    assert isinstance(granted, CouponGranted)
     batch.run(_CLOSE, id=drop.drop, now=batch.now_ms)
     batch.remember(command.merchant, command.issuer, ROUTE, command.key, command.hash, granted.coupon)
     return granted

@@ -18,8 +18,8 @@ from commerce.events import OrderCancelled, OrderCreated, OrderView
 from commerce.holds_sql import Taking, expire_due, holds_of_order, release_holds, take_units
 from commerce.ledger import ORDER_HOLD_MS, CancelOrder, CreateOrder
 from commerce.ledger_batch_sql import Batch, as_rows
-from commerce.outlets_sql import picks_up
 from commerce.mall_sql import exchange_of, write_exchange
+from commerce.outlets_sql import picks_up
 from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
 from commerce.stations_sql import give_place, leader_of, take_place
 from commerce.views_sql import order_view

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from commerce import (
     drops_sql,
     fulfilment_sql,
-    guide_sql,
     goods_sql,
+    guide_sql,
     members_sql,
     moments_sql,
     orders_sql,

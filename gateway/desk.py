@@ -137,7 +137,6 @@ class Desk:
         if not theirs:
             raise NotFound("no such issuer")
 
-
     def touch(
         self, who: Claims, room_id: str | None, kind: str, sku: str | None, token: str | None
     ) -> Awaitable[TouchResult] | None:

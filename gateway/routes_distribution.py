@@ -313,7 +313,7 @@ def _customers(services: Services) -> list[Operation]:
         await distribution.bind(call.who.merchant, call.path["person"], body.issuer, body.role, body.reason)
         return Empty()
 
-    async def hand_over(call: Call) -> CountAnswer:
+    async def hand_over(call: Call) -> HandOverAnswer:
         body: HandOverBody = call.body
         own_guides(call.who, body.role, body.of, body.to)
         done = await distribution.hand_over(call.who.merchant, body.role, body.of, body.to, body.reason)

@@ -245,7 +245,7 @@ def _open(
     *,
     handed: bool = False,
 ) -> None:
-    row = {"id": binding, "merchant": merchant, "person": person, "issuer": issuer, "role": role, "link": link}
-    row |= {"channel": channel, "why": why, "handed": handed}
+    row: dict[str, Any] = {"id": binding, "merchant": merchant, "person": person, "issuer": issuer, "role": role}
+    row |= {"link": link, "channel": channel, "why": why, "handed": handed}
     days = {"valid_days": rule.valid_days, "protection_days": rule.protection_days}
     db.execute(_OPEN, {**row, **days, "renews": rule.renew, "now": now_ms})

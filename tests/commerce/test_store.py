@@ -14,9 +14,9 @@ import commerce.tables_access
 import commerce.tables_accounts
 import commerce.tables_aftersale
 import commerce.tables_board
-import commerce.tables_crm
 import commerce.tables_books
 import commerce.tables_compliance
+import commerce.tables_crm
 import commerce.tables_goods
 import commerce.tables_identity
 import commerce.tables_ledger

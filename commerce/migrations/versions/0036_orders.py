@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0036"
-down_revision: str | None = "0039"
+down_revision: str | None = "0035c"
 branch_labels: str | None = None
 depends_on: str | None = None
 
