@@ -176,7 +176,7 @@ const MORE = {
     text("m.o.url", "url", { type: "url", placeholder: "https://" }),
     countField("m.o.perDay", "per_day", { value: "1", max: "100" }),
     countField("m.o.all", "total", { value: "3", max: "100" }),
-    countField("m.o.days", "days", { value: "7", max: "365" }),
+    countField("m.o.days", "lasts", { value: "7", max: "365" }),
   ],
   broadcast: () => [
     field("m.o.channel", { name: "channel", options: CHANNELS.map((one) => [one, word(one)]) }),
@@ -210,7 +210,7 @@ async function makePopup(api, form, condition) {
     condition,
     per_day: whole(form, "per_day"),
     total: Math.max(whole(form, "total"), whole(form, "per_day")),
-    until_ms: Date.now() + whole(form, "days") * DAY_MS,
+    until_ms: Date.now() + whole(form, "lasts") * DAY_MS,
   });
 }
 
