@@ -37,6 +37,8 @@ REST = 9
 """After a reckoning is rested so many times as long as it took: a big shop's must not keep a reader busy."""
 FULL_MS = 3_600_000
 """Every merchant with rules is reckoned so often, as days go by without events."""
+KEEP_MS = 600_000
+"""How far the log was counted is written at least so often; what a restart then counts again changes nothing."""
 PASSES_MAX = 50
 """Queries of one rule in one reckoning; what is left is done in the next."""
 PREVIEW_PEOPLE = 20
@@ -56,6 +58,8 @@ class Crm:
         self._clock = clock
         self._dirty: set[str] = set()
         self._full_ms = 0
+        self._upto_ms: int | None = None
+        self._kept_ms = 0
         self._merged_ms = 0
         self._after: list[After] = []
         self._task: asyncio.Task[None] | None = None
@@ -121,16 +125,23 @@ class Crm:
     async def _count(self) -> None:
         """Count the log as far as it is settled."""
         await self._touches.flushed(1.0)
-        upto_ms = await self._store.read(days_sql.upto)
+        upto_ms = self._upto_ms or await self._store.read(days_sql.upto)
         first_ms = await self._touches.report(days_sql.first) if upto_ms is None else None
         while (reading := days_sql.next_reading(upto_ms, first_ms, self._clock())) is not None:
             rows = await self._touches.report(lambda db, reading=reading: days_sql.counts(db, reading))  # type: ignore[misc]
-            for start in range(0, max(1, len(rows)), DAYS_WRITTEN_MAX):
-                part = rows[start : start + DAYS_WRITTEN_MAX]
-                end = reading.until_ms if start + DAYS_WRITTEN_MAX >= len(rows) else None
-                await self._store.write(lambda db, part=part, end=end: days_sql.put(db, part, end))  # type: ignore[misc]
+            # Where nothing happened, nothing is written.
+            if rows or reading.until_ms - self._kept_ms >= KEEP_MS:
+                await self._keep(rows, reading.until_ms)
             self._dirty |= {row["merchant"] for row in rows}
-            upto_ms = reading.until_ms
+            self._upto_ms = upto_ms = reading.until_ms
+
+    async def _keep(self, rows: Sequence[Row], until_ms: int) -> None:
+        """Write counted days, and with the last of them how far the log was counted."""
+        for start in range(0, max(1, len(rows)), DAYS_WRITTEN_MAX):
+            part = rows[start : start + DAYS_WRITTEN_MAX]
+            end = until_ms if start + DAYS_WRITTEN_MAX >= len(rows) else None
+            await self._store.write(lambda db, part=part, end=end: days_sql.put(db, part, end))  # type: ignore[misc]
+        self._kept_ms = until_ms
 
     async def _reckon(self, merchant: str) -> None:
         """Stages first, as rules may ask for them."""
