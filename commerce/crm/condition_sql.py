@@ -19,9 +19,11 @@ PEOPLE = (
 """Everybody of a merchant who goes on."""
 PAID = "status NOT IN ('pending', 'cancelled', 'refunded')"
 
+# Summed by the id of then first: one look into the alias table a person, not one a day.
 _DAYS = (
-    "SELECT coalesce(a.person, d.person) AS who, sum(d.n) AS n FROM person_day AS d"
-    " LEFT JOIN person_alias AS a ON a.alias = d.person WHERE d.merchant = :merchant"
+    "SELECT coalesce(a.person, g.person) AS who, sum(g.n) AS n FROM (SELECT d.person, sum(d.n) AS n"
+    " FROM person_day AS d WHERE d.merchant = :merchant{more} GROUP BY d.person) AS g"
+    " LEFT JOIN person_alias AS a ON a.alias = g.person"
 )
 _MEASURES = {
     "orders": f"SELECT person AS who, count(*) AS n FROM orders WHERE merchant = :merchant AND {PAID}",
@@ -97,11 +99,11 @@ def _compile(made: Compiled, condition: Condition) -> str:
 
 def _figure(made: Compiled, figure: Figure) -> str:
     if figure.kind == "event":
-        query, group = _DAYS, "coalesce(a.person, d.person)"
-        query += f" AND d.kind = {made.put(figure.of)}" if figure.of != "any" else ""
-        query += f" AND d.room = {made.put(figure.room)}" if figure.room else ""
+        more = f" AND d.kind = {made.put(figure.of)}" if figure.of != "any" else ""
+        more += f" AND d.room = {made.put(figure.room)}" if figure.room else ""
         if figure.span.days is not None:
-            query += f" AND d.day > {made.put(day_number(made.now_ms) - figure.span.days)}"
+            more += f" AND d.day > {made.put(day_number(made.now_ms) - figure.span.days)}"
+        query, group = _DAYS.format(more=more), "coalesce(a.person, g.person)"
     else:
         group = "o.person" if figure.kind == "bought" else "person"
         query = _MEASURES[figure.of] if figure.kind == "measure" else _BOUGHT

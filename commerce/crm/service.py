@@ -10,8 +10,8 @@ reckoned follows from what is stored, so a crash loses nothing and two processes
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import orjson
 
@@ -28,14 +28,19 @@ from commerce.store_sql import Store
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Row = dict[str, Any]
 
 READ_S = 5.0
 """How often the log is counted and what changed is reckoned."""
+REST = 9
+"""After a reckoning is rested so many times as long as it took: a big shop's must not keep a reader busy."""
 FULL_MS = 3_600_000
 """Every merchant with rules is reckoned so often, as days go by without events."""
-PASSES_MAX = 400
-"""Transactions of one rule in one reckoning; what is left is done in the next."""
+KEEP_MS = 600_000
+"""How far the log was counted is written at least so often; what a restart then counts again changes nothing."""
+PASSES_MAX = 50
+"""Queries of one rule in one reckoning; what is left is done in the next."""
 PREVIEW_PEOPLE = 20
 PAGE_MAX = 200
 DAYS_WRITTEN_MAX = 500
@@ -53,6 +58,8 @@ class Crm:
         self._clock = clock
         self._dirty: set[str] = set()
         self._full_ms = 0
+        self._upto_ms: int | None = None
+        self._kept_ms = 0
         self._merged_ms = 0
         self._after: list[After] = []
         self._task: asyncio.Task[None] | None = None
@@ -105,27 +112,36 @@ class Crm:
                 log.warning("merchant %s is reckoned later: %r", merchant, error)
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            began_s = loop.time()
             try:
                 await self.reckon()
             except Exception:
                 # Nothing is lost by it: what is reckoned follows from what is stored.
                 log.exception("customers were not reckoned, trying again")
-            await asyncio.sleep(READ_S)
+            await asyncio.sleep(max(READ_S, REST * (loop.time() - began_s)))
 
     async def _count(self) -> None:
         """Count the log as far as it is settled."""
         await self._touches.flushed(1.0)
-        upto_ms = await self._store.read(days_sql.upto)
+        upto_ms = self._upto_ms or await self._store.read(days_sql.upto)
         first_ms = await self._touches.report(days_sql.first) if upto_ms is None else None
         while (reading := days_sql.next_reading(upto_ms, first_ms, self._clock())) is not None:
             rows = await self._touches.report(lambda db, reading=reading: days_sql.counts(db, reading))  # type: ignore[misc]
-            for start in range(0, max(1, len(rows)), DAYS_WRITTEN_MAX):
-                part = rows[start : start + DAYS_WRITTEN_MAX]
-                end = reading.until_ms if start + DAYS_WRITTEN_MAX >= len(rows) else None
-                await self._store.write(lambda db, part=part, end=end: days_sql.put(db, part, end))  # type: ignore[misc]
+            # Where nothing happened, nothing is written.
+            if rows or reading.until_ms - self._kept_ms >= KEEP_MS:
+                await self._keep(rows, reading.until_ms)
             self._dirty |= {row["merchant"] for row in rows}
-            upto_ms = reading.until_ms
+            self._upto_ms = upto_ms = reading.until_ms
+
+    async def _keep(self, rows: Sequence[Row], until_ms: int) -> None:
+        """Write counted days, and with the last of them how far the log was counted."""
+        for start in range(0, max(1, len(rows)), DAYS_WRITTEN_MAX):
+            part = rows[start : start + DAYS_WRITTEN_MAX]
+            end = until_ms if start + DAYS_WRITTEN_MAX >= len(rows) else None
+            await self._store.write(lambda db, part=part, end=end: days_sql.put(db, part, end))  # type: ignore[misc]
+        self._kept_ms = until_ms
 
     async def _reckon(self, merchant: str) -> None:
         """Stages first, as rules may ask for them."""
@@ -133,9 +149,9 @@ class Crm:
         terms = await self.terms(merchant)
         for _ in range(PASSES_MAX):
             rows = await self._store.read(lambda db: tags_sql.moved(db, merchant, terms))
-            if rows:
-                await self._store.write(lambda db, rows=rows: tags_sql.write_stages(db, merchant, rows, now_ms))  # type: ignore[misc]
-            if len(rows) < tags_sql.WRITTEN_MAX:
+            for part in _parts(rows):
+                await self._store.write(lambda db, part=part: tags_sql.write_stages(db, merchant, part, now_ms))  # type: ignore[misc]
+            if len(rows) < tags_sql.FOUND_MAX:
                 break
         for rule in await self._store.read(lambda db: tags_sql.rules(db, merchant)):
             condition = read_condition(orjson.loads(rule["condition"]))
@@ -149,11 +165,11 @@ class Crm:
         now_ms = self._clock()
         for _ in range(PASSES_MAX):
             people = await self._store.read(lambda db: find(db, merchant, tag, condition, now_ms))
-            if people:
+            for part in _parts(people):
                 await self._store.write(
-                    lambda db, people=people: tags_sql.write_tags(db, merchant, tag, people, now_ms, on=on)  # type: ignore[misc]
+                    lambda db, part=part: tags_sql.write_tags(db, merchant, tag, part, now_ms, on=on)  # type: ignore[misc]
                 )
-            if len(people) < tags_sql.WRITTEN_MAX:
+            if len(people) < tags_sql.FOUND_MAX:
                 break
 
     # --- terms -----------------------------------------------------------------------------------------------------
@@ -279,6 +295,11 @@ class Crm:
     def new_id(self) -> str:
         """An id of this moment."""
         return new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+
+
+def _parts(found: Sequence[T]) -> list[Sequence[T]]:
+    """What is written in one transaction each."""
+    return [found[start : start + tags_sql.WRITTEN_MAX] for start in range(0, len(found), tags_sql.WRITTEN_MAX)]
 
 
 def checked(condition: Any) -> Condition:

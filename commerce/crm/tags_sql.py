@@ -22,6 +22,8 @@ TAGS_MAX = 200
 RULES_MAX = 50
 """Tags that follow a condition: each costs a query every time that something happened in the shop."""
 SEGMENTS_MAX = 200
+FOUND_MAX = 20_000
+"""Differences that one query brings back."""
 WRITTEN_MAX = 500
 """Rows of one transaction of ours: some ten milliseconds, in which no hold is decided."""
 
@@ -175,7 +177,7 @@ def missing(db: Connection, merchant: str, tag: str, condition: Condition, now_m
         " AND t.tag = :tag) ORDER BY p.id LIMIT :limit"
     )
     query, values = everybody(condition, now_ms, "p.id", unless)
-    return list(db.execute(query, {"merchant": merchant, "tag": tag, "limit": WRITTEN_MAX, **values}).scalars())
+    return list(db.execute(query, {"merchant": merchant, "tag": tag, "limit": FOUND_MAX, **values}).scalars())
 
 
 def surplus(db: Connection, merchant: str, tag: str, condition: Condition, now_ms: int) -> list[str]:
@@ -185,13 +187,13 @@ def surplus(db: Connection, merchant: str, tag: str, condition: Condition, now_m
         f"SELECT p.id {PEOPLE} AND p.id IN (SELECT person FROM person_tag WHERE merchant = :merchant AND tag = :tag)"
         f" AND NOT ({made.where}) ORDER BY p.id LIMIT :limit"
     )
-    asked = {"merchant": merchant, "tag": tag, "limit": WRITTEN_MAX, **made.values}
+    asked = {"merchant": merchant, "tag": tag, "limit": FOUND_MAX, **made.values}
     return list(db.execute(query, asked).scalars())
 
 
 def moved(db: Connection, merchant: str, terms: CrmTerms) -> list[Row]:
     """Some of those whose stage of life is another than what is written: id and stage."""
-    asked = {"merchant": merchant, "loyal": terms.loyal_orders, "fan": terms.fan_days, "limit": WRITTEN_MAX}
+    asked = {"merchant": merchant, "loyal": terms.loyal_orders, "fan": terms.fan_days, "limit": FOUND_MAX}
     return [dict(row) for row in db.execute(_MOVED, asked).mappings()]
 
 

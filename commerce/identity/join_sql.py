@@ -277,9 +277,9 @@ _ERASE = (
         "UPDATE orders SET delivery = NULL WHERE merchant = :merchant AND person = :person"
         " AND status IN ('done', 'refunded', 'cancelled')"
     ),
-    text(f"DELETE FROM person_tag WHERE person IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant
-    text(f"DELETE FROM person_day WHERE person IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant
-    text(f"DELETE FROM person_stage WHERE person IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant
+    text(f"DELETE FROM person_tag WHERE merchant = :merchant AND person IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant
+    text(f"DELETE FROM person_day WHERE merchant = :merchant AND person IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant
+    text(f"DELETE FROM person_stage WHERE merchant = :merchant AND person IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant
     text(
         "UPDATE message SET body = '{}', state = CASE WHEN state = 'waiting' THEN 'dropped' ELSE state END"
         " WHERE merchant = :merchant AND person = :person"

@@ -2,8 +2,8 @@
 
 Kinds: ``guest`` (a random value that the browser keeps), ``device`` (an anonymous device; it never joins two persons),
 ``wechat`` (``appid:openid``, exact), ``wecom`` (``corpid:external_userid``, exact). Phone numbers are another matter
-(A17): they are encrypted, with a keyed hash. Guest and device values work like keys to the
-person, so only their hash is stored.
+(A17): they are encrypted, with a keyed hash. Guest and device values work like keys to the person, so only their hash
+is stored.
 
 Unknown visitors are written in batches: a room that fills up costs one transaction for hundreds of them.
 """

@@ -80,8 +80,8 @@ export function inWords(condition) {
 
 /** The form that tries a condition, and keeps it as a segment or as a tag's rule. */
 export function fillCrm(api, form) {
-  const rows = h("div", { "data-testid": "condition" });
-  const found = h("p", { role: "status", "data-testid": "preview" });
+  const rows = h("div.whole-row", { "data-testid": "condition" });
+  const found = h("p.whole-row", { role: "status", "data-testid": "preview" });
   const condition = conditionForm(rows);
   put(
     form,

@@ -136,20 +136,20 @@ const MADE = { automation: makeAutomation, popup: makePopup, broadcast: makeBroa
 
 /** The form that makes an automation, a pop-up or a broadcast. */
 export function fillOutreach(api, form) {
-  const rows = h("div", { "data-testid": "outreach-condition" });
+  const rows = h("div.whole-row", { "data-testid": "outreach-condition" });
   const condition = conditionForm(rows);
   const what = field("m.o.what", {
     name: "what",
     "data-testid": "outreach-what",
     options: Object.keys(MADE).map((one) => [one, t(`m.o.${one}`)]),
   });
-  const more = h("div.form-grid");
+  const more = h("div.form-grid.whole-row");
   const fill = () => put(more, MORE[form.elements.what.value]());
   put(
     form,
     what,
     field("m.col.name", { name: "name", required: true, maxlength: 60, "data-testid": "outreach-name" }),
-    h("b", {}, t("m.o.whom")),
+    h("b.whole-row", {}, t("m.o.whom")),
     rows,
     more,
     h("button.primary", { type: "submit", "data-testid": "outreach-make", "data-t": "m.o.make" }, t("m.o.make")),
@@ -176,7 +176,7 @@ const MORE = {
     text("m.o.url", "url", { type: "url", placeholder: "https://" }),
     countField("m.o.perDay", "per_day", { value: "1", max: "100" }),
     countField("m.o.all", "total", { value: "3", max: "100" }),
-    countField("m.o.days", "days", { value: "7", max: "365" }),
+    countField("m.o.days", "lasts", { value: "7", max: "365" }),
   ],
   broadcast: () => [
     field("m.o.channel", { name: "channel", options: CHANNELS.map((one) => [one, word(one)]) }),
@@ -210,7 +210,7 @@ async function makePopup(api, form, condition) {
     condition,
     per_day: whole(form, "per_day"),
     total: Math.max(whole(form, "total"), whole(form, "per_day")),
-    until_ms: Date.now() + whole(form, "days") * DAY_MS,
+    until_ms: Date.now() + whole(form, "lasts") * DAY_MS,
   });
 }
 

@@ -241,6 +241,7 @@ async def test_a_log_that_was_not_read_for_days_is_caught_up_and_read_twice_chan
         days = "SELECT n FROM person_day ORDER BY day"
         assert [row.n for row in await here.world.query(days)] == [2, 2, 2]
         await here.world.store.write(lambda db: db.exec_driver_sql("DELETE FROM crm_cursor"))
+        here.crm = Crm(here.world.store, here.touches, clock=here.world.clock)
         await here.reckon()
         assert [row.n for row in await here.world.query(days)] == [2, 2, 2]
 
