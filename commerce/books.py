@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from commerce import books_sql as sql
+from commerce import catalogue_checks as check
 from commerce.catalogue_sql import sku as sku_row
 from commerce.catalogue_writes import mint_id
 from commerce.changes import WHY_CHARACTERS_MAX
@@ -147,11 +148,13 @@ class Books:
         if now_ms < until_ms + CLOSE_GRACE_MS:
             raise Refused("not_open", "a day can be closed an hour after its end")
 
+        # Nothing of those days changes any more: they can be added up outside the turn of those who write.
+        balances = await self._store.read(lambda db: sql.read_balances(db, merchant, until_ms))
+
         def change(db: Any) -> dict[str, Any]:
             closes = sql.read_closes(db, merchant)
             if any(row["until_ms"] >= until_ms for row in closes):
                 raise Refused("already", f"the books are closed through {closes[0]['through']}")
-            balances = sql.read_balances(db, merchant, until_ms)
             sql.close(db, merchant, through, until_ms, balances, staff, now_ms)
             return sql.read_closes(db, merchant)[0]
 
@@ -170,12 +173,11 @@ class Books:
             raise Invalid("a correction moves from one account to another", field="credit")
         if not 0 < amount <= AMOUNT_MAX:
             raise Invalid("an amount is at least 1 分", field="amount")
-        if not 0 < len(why.strip()) <= WHY_CHARACTERS_MAX:
-            raise Invalid(f"say why in 1 to {WHY_CHARACTERS_MAX} characters", field="why")
+        reason = check.words(why, "why", WHY_CHARACTERS_MAX)
         now_ms = self._clock()
         at_ms = now_ms if not day else min(now_ms, self._span(day, day)[1] - 1)
         row = {"id": mint_id(now_ms), "merchant": merchant, "debit": debit, "credit": credit, "amount": amount}
-        row |= {"why": why.strip(), "staff": staff, "at": at_ms, "now": now_ms}
+        row |= {"why": reason, "staff": staff, "at": at_ms, "now": now_ms}
 
         def change(db: Any) -> dict[str, Any]:
             open_ms = max((closed["until_ms"] for closed in sql.read_closes(db, merchant)), default=0)

@@ -37,6 +37,16 @@ def detail(value: str) -> str:
     return clean
 
 
+def words(value: str, field: str, most: int, *, empty: bool = False) -> str:
+    """Check what a person writes: at most ``most`` characters, of several lines if need be, and not nothing."""
+    clean = _text(value, field).strip()
+    if len(clean) > most or not (clean or empty):
+        raise Invalid(f"{field} has {0 if empty else 1} to {most} characters", field=field)
+    if _CONTROL.search(clean.replace("\n", "").replace("\r", "").replace("\t", "")):
+        raise Invalid(f"{field} must have no control characters", field=field)
+    return clean
+
+
 def image(value: str, field: str = "image") -> str:
     """Check a picture's address: empty, a path from ``/``, or http(s), at most 500 characters.
 

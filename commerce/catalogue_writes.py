@@ -40,7 +40,11 @@ class CatalogueWrites:
         shown = list(products)
 
         def change(db: Transaction) -> tuple[None, list[CatalogueEvent]]:
-            return None, [event for product in shown for event in self._showing(db, merchant, product)]
+            events: list[CatalogueEvent] = []
+            for product in shown:
+                on_sale = sql.product(db, merchant, product).on_shelf
+                events += self._showing(db, merchant, product, on_sale=on_sale)
+            return None, events
 
         await self._write(change)
 

@@ -107,7 +107,7 @@ class Compliance:
             "merchant": merchant,
             "company": check.title(company, "company"),
             "number": code,
-            "address": _text(address, "address", REASON_CHARACTERS_MAX, empty=True),
+            "address": check.words(address, "address", REASON_CHARACTERS_MAX, empty=True),
             "image": check.image(image),
             "permits": orjson.dumps(shown).decode(),
             "staff": staff,
@@ -129,7 +129,7 @@ class Compliance:
 
     async def set_basis(self, merchant: str, sku: str, basis: str) -> None:
         """Write what a SKU's struck-through price stands on. Raises NotFound, Invalid."""
-        words = _text(basis, "list_basis", 60)
+        words = check.words(basis, "list_basis", 60)
 
         def change(db: Any) -> None:
             sku_row(db, merchant, sku)
@@ -173,7 +173,7 @@ class Compliance:
 
     async def open_host(self, merchant: str, identifier: str, staff: str, reason: str) -> dict[str, str]:
         """Name and number of a record in clear, written down with who asked and why. Raises NotFound, Invalid."""
-        why, now_ms = _text(reason, "reason", REASON_CHARACTERS_MAX), self._clock()
+        why, now_ms = check.words(reason, "reason", REASON_CHARACTERS_MAX), self._clock()
 
         def change(db: Any) -> str:
             row = sql.host(db, merchant, identifier)
@@ -234,7 +234,7 @@ class Compliance:
         now_ms = self._clock()
         row = {"id": mint_id(now_ms), "merchant": merchant, "order": order, "person": person, "now": now_ms}
         row |= {"lines": orjson.dumps([list(line) for line in lines]).decode()}
-        row |= {"reason": _text(reason, "reason", REASON_CHARACTERS_MAX, empty=True)}
+        row |= {"reason": check.words(reason, "reason", REASON_CHARACTERS_MAX, empty=True)}
 
         def change(db: Any) -> None:
             exceptions = sql.returns_of(db, order, [sku for sku, _ in lines])
@@ -265,7 +265,7 @@ class Compliance:
         row = await self._store.read(lambda db: sql.return_request(db, merchant, identifier))
         if row.state != "asked":
             raise Refused("already", f"the return is {row.state}")
-        words = _text(answer, "answer", REASON_CHARACTERS_MAX, empty=accept)
+        words = check.words(answer, "answer", REASON_CHARACTERS_MAX, empty=accept)
         refund: RefundView | None = None
         if accept:
             lines = [(sku, units) for sku, units in orjson.loads(row.lines)]
@@ -294,8 +294,8 @@ class Compliance:
             "merchant": merchant,
             "person": person,
             "kind": kind,
-            "text": _text(text, "text", TEXT_CHARACTERS_MAX),
-            "contact": _text(contact, "contact", 60, empty=True),
+            "text": check.words(text, "text", TEXT_CHARACTERS_MAX),
+            "contact": check.words(contact, "contact", 60, empty=True),
             "room": room or None,
             "order": order or None,
             "now": now_ms,
@@ -320,7 +320,7 @@ class Compliance:
     async def answer(self, merchant: str, complaint: str, staff: str, words: str) -> None:
         """Answer a complaint, once. Raises NotFound, Invalid."""
         row = {"id": complaint, "merchant": merchant, "staff": staff, "now": self._clock()}
-        row |= {"answer": _text(words, "answer", 1_000)}
+        row |= {"answer": check.words(words, "answer", 1_000)}
         await self._store.write(lambda db: sql.answer(db, **row))
 
     # Takedowns
@@ -334,8 +334,8 @@ class Compliance:
         """
         now_ms = self._clock()
         row = {"id": mint_id(now_ms), "merchant": merchant, "kind": kind, "ref": ref, "staff": staff, "now": now_ms}
-        row |= {"reason": _text(reason, "reason", REASON_CHARACTERS_MAX)}
-        row |= {"basis": _text(basis, "basis", REASON_CHARACTERS_MAX, empty=True)}
+        row |= {"reason": check.words(reason, "reason", REASON_CHARACTERS_MAX)}
+        row |= {"basis": check.words(basis, "basis", REASON_CHARACTERS_MAX, empty=True)}
 
         def change(db: Any) -> None:
             product_row(db, merchant, ref) if kind == "product" else room_row(db, ref, merchant)
@@ -356,10 +356,3 @@ class Compliance:
     async def takedowns(self, merchant: str, before: str | None, limit: int) -> list[dict[str, Any]]:
         """Takedowns, newest first."""
         return await self._store.read(lambda db: sql.takedowns(db, merchant, before, limit))
-
-
-def _text(value: str, field: str, most: int, *, empty: bool = False) -> str:
-    clean = value.strip()
-    if len(clean) > most or not (clean or empty):
-        raise Invalid(f"{field} has {0 if empty else 1} to {most} characters", field=field)
-    return clean

@@ -6,6 +6,7 @@ Reads run on reader threads; a sheet is taken in by the ledger, in one transacti
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from commerce import catalogue_checks as check
 from commerce import changes_sql, goods_sql
 from commerce.catalogue_writes import CatalogueWrites
 from commerce.changes import WHY_CHARACTERS_MAX
@@ -55,11 +56,10 @@ class Goods:
         why: str,
         try_only: bool,
     ) -> GoodsReport:
-        if not 0 < len(why.strip()) <= WHY_CHARACTERS_MAX:
-            raise Invalid(f"say why in 1 to {WHY_CHARACTERS_MAX} characters: it stays with each change", field="why")
+        reason = check.words(why, "why", WHY_CHARACTERS_MAX)
         if not 0 < len(rows) + len(faults) <= ROWS_MAX:
             raise Invalid(f"1 to {ROWS_MAX} lines of goods", field="rows")
-        command = ImportGoods(merchant, staff, why.strip(), tuple(rows), tuple(faults), try_only)
+        command = ImportGoods(merchant, staff, reason, tuple(rows), tuple(faults), try_only)
         report = await self._ledger.submit(command)
         assert isinstance(report, GoodsReport)
         if report.written:

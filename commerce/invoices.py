@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from commerce import catalogue_checks as check
 from commerce import invoices_sql as sql
 from commerce.errors import CommerceError, Invalid, NotFound
 from commerce.events import Event, OrderRefunded
@@ -41,9 +42,7 @@ class Invoices:
 
         Repeats give the same. ``person``: the buyer who asks. Raises NotFound, Refused (not_open, already), Invalid.
         """
-        name, number = title.strip(), tax_number.strip().upper()
-        if not 0 < len(name) <= TITLE_CHARACTERS_MAX:
-            raise Invalid(f"title has 1 to {TITLE_CHARACTERS_MAX} characters", field="title")
+        name, number = check.words(title, "title", TITLE_CHARACTERS_MAX), tax_number.strip().upper()
         if number and not _TAX_NUMBER.fullmatch(number):
             raise Invalid("a tax number has 15 to 20 digits and capital letters", field="tax_number")
         now_ms, issuer = self._clock(), self._issuer.name
@@ -85,18 +84,20 @@ class Invoices:
             raise NotFound("this invoice is not issued yet")
         return row.number, bytes(row.document), row.media_type
 
-    async def retry(self) -> int:
-        """Ask for all that was asked for and is not there; how many are still not."""
-        for invoice in await self._store.read(sql.unfinished):
+    async def retry(self, merchant: str) -> int:
+        """Ask for all of a shop's that was asked for and is not there; how many are still not."""
+        for invoice in await self._store.read(lambda db: sql.unfinished(db, merchant=merchant)):
             await self._issue(invoice)
-        return len(await self._store.read(sql.unfinished))
+        return len(await self._store.read(lambda db: sql.unfinished(db, merchant=merchant)))
 
     async def _settle(self, order: str) -> None:
         """Issue what an order needs: its blue invoice, and the red ones of its refunds."""
+        if not await self._store.read(lambda db: sql.invoiced(db, order)):
+            return
         async with self._one_by_one:
             now_ms = self._clock()
             await self._store.write(lambda db: sql.ask_reds(db, order, now_ms))
-        for invoice in await self._store.read(lambda db: sql.unfinished(db, order)):
+        for invoice in await self._store.read(lambda db: sql.unfinished(db, order=order)):
             await self._issue(invoice)
 
     async def _issue(self, invoice: str) -> None:

@@ -41,7 +41,8 @@ _ISSUED = text(
 )
 _FAILED = text("UPDATE invoice SET error = :error WHERE id = :id AND state = 'asked'")
 _UNFINISHED = text(
-    "SELECT id FROM invoice WHERE state = 'asked' AND (:order = '' OR order_id = :order) ORDER BY id LIMIT :limit"
+    "SELECT id FROM invoice WHERE state = 'asked' AND (:order = '' OR order_id = :order)"
+    " AND (:merchant = '' OR merchant = :merchant) ORDER BY id LIMIT :limit"
 )
 _LISTED = text(
     "SELECT id, order_id, refund, kind, state, issuer, number, title, tax_number, amount, tax, error, created_ms,"
@@ -196,9 +197,15 @@ def keep_failure(db: Connection, invoice: str, error: str) -> None:
     db.execute(_FAILED, {"id": invoice, "error": error[:200]})
 
 
-def unfinished(db: Connection, order: str = "") -> list[str]:
-    """Invoices (of one order) that were asked for and are not there, oldest first: blue ones before their red ones."""
-    return list(db.execute(_UNFINISHED, {"order": order, "limit": UNFINISHED_MAX}).scalars())
+def invoiced(db: Connection, order: str) -> bool:
+    """Whether an order has an invoice, or is to have one."""
+    return db.execute(_BLUE, {"order": order}).first() is not None
+
+
+def unfinished(db: Connection, *, merchant: str = "", order: str = "") -> list[str]:
+    """Invoices (of one shop or order) that were asked for and are not there: blue ones before their red ones."""
+    asked = {"order": order, "merchant": merchant, "limit": UNFINISHED_MAX}
+    return list(db.execute(_UNFINISHED, asked).scalars())
 
 
 def listed(db: Connection, merchant: str, order: str, before: str | None, limit: int) -> list[dict[str, Any]]:

@@ -454,10 +454,8 @@ async def open_application(
     Raises ``StoreError``, ``SecretError``, ``OSError``.
     """
     settings.data.mkdir(parents=True, exist_ok=True)
-    secrets = open_secrets(settings.data)
-    store = open_store(settings.database)
-    catalogue = Catalogue(store, clock=clock)
-    touches = open_touch_log(settings.database, clock=clock)
+    secrets, store = open_secrets(settings.data), open_store(settings.database)
+    catalogue, touches = Catalogue(store, clock=clock), open_touch_log(settings.database, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
     shop, end_payments = open_shop(settings, store, secrets, clock)
     traffic = await open_traffic(settings, store, touches, catalogue, shop, secrets, clock)
@@ -474,19 +472,8 @@ async def open_application(
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
     shopside = open_shopside(store, shop, catalogue, rooms, secrets, clock)
     clients = Clients(settings)
-    hub = open_hub(
-        settings,
-        partial(authenticate, tokens, rooms),
-        desk,
-        shop,
-        audit,
-        bans,
-        personal,
-        review,
-        shopside.archive,
-        clients,
-        clock,
-    )
+    stores = (audit, bans, personal, review, shopside.archive)
+    hub = open_hub(settings, partial(authenticate, tokens, rooms), desk, shop, *stores, clients, clock)
     services = Services(
         settings=settings,
         clock=clock,

@@ -148,8 +148,8 @@ def invoice_operations(services: Services) -> list[Operation]:
         headers["content-disposition"] = f'attachment; filename="invoice-{number}.xml"'
         return Response(document, 200, headers, media_type)
 
-    async def retry_invoices(_call: Call) -> InvoiceRetryAnswer:
-        return InvoiceRetryAnswer(await invoices.retry())
+    async def retry_invoices(call: Call) -> InvoiceRetryAnswer:
+        return InvoiceRetryAnswer(await invoices.retry(call.who.merchant))
 
     of_order, path = "/api/v1/orders/{id}/invoice", "/api/v1/invoices"
     paging = {"after": "cursor: the last invoice's id", "limit": "1 to 200"}

@@ -20,7 +20,9 @@ Seconds = Annotated[int, Meta(ge=1, le=86_400)]
 Label = Annotated[str, Meta(max_length=60)]
 Link = Annotated[str, Meta(max_length=500)]
 Token = Annotated[str, Meta(max_length=64)]
-Why = Annotated[str, Meta(max_length=200, description="the reason, kept in the trail of manual changes")]
+Why = Annotated[
+    str, Meta(max_length=200, pattern=r"^[^\x00-\x1f]*$", description="the reason, kept in the trail of manual changes")
+]
 Millis = Annotated[int, Meta(ge=0, le=10**15, description="Unix milliseconds")]
 
 

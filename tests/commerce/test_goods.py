@@ -241,6 +241,9 @@ async def test_the_rooms_that_show_goods_hear_of_a_sheet(quick: Sheets) -> None:
     await quick.world.shop.told()
     [*_, last] = [event for event in heard if isinstance(event, ShelfChanged)]
     assert (last.shelf[0].price, last.shelf[0].stock) == (5_500, 12)
+    await quick.catalogue.pin(MERCHANT, ROOM, "p1")
+    await quick.take(HEAD + f"p1,tea p1,{SKU},,,,,,no\r\n")
+    assert await quick.world.query("SELECT product FROM pin") == []
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ async def test_what_went_back_before_or_was_paid_with_nothing_is_not_invoiced(wo
     [blue] = await invoices.ask(MERCHANT, order.order, "小雨", "")
     assert blue["amount"] == order.amount - given.amount
     await settled(world)
-    await invoices.retry()
+    await invoices.retry(MERCHANT)
     assert len(await invoices.of_order(MERCHANT, order.order)) == 1
     await world.shop.stock_up(MERCHANT, OTHER_SKU, 1)
     unpaid = await world.shop.create_order(MERCHANT, ROOM, "two", "u", lines=[(OTHER_SKU, 1)])
@@ -105,7 +105,7 @@ async def test_an_issuer_that_is_away_is_asked_again_under_the_same_id(tmp_path:
         assert (asked["state"], asked["error"]) == ("asked", "the tax office sleeps")
         with pytest.raises(NotFound):
             await invoices.document(MERCHANT, asked["id"])
-        assert await invoices.retry() == 0
+        assert await invoices.retry(MERCHANT) == 0
         assert issuer.asked == [asked["id"]] * 2
         assert (await invoices.document(MERCHANT, asked["id"]))[0] == "26990000000000000001"
 

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, text
 
 from gateway.cli import main
 from tests.harness import LiveServer, live_server
+from tests.integration.buyers import buying
 from tests.integration.test_upkeep import refused, siyu
 from tests.postgres import Cluster
 
@@ -105,6 +106,23 @@ def test_a_backup_of_a_live_shop_goes_back_into_either_engine(
     assert rows(empty, f"SELECT count(*) FROM product WHERE id = '{product}'") == [(1,)]
     # Numbers go on where they were: the next event is not told under the number of an old one.
     assert rows(empty, "SELECT nextval('outbox_seq_seq') > max(seq) FROM outbox") == [(True,)]
+
+
+def test_a_backup_while_orders_go_on_has_all_that_was_paid_before_it(
+    server: LiveServer, tmp_path: Path, address: str, empty: str
+) -> None:
+    data = ("--data", str(server.data))
+    with buying(server) as state:
+        state.more(3)
+        before = set(state.paid)
+        copy = tmp_path / "busy.db"
+        assert run("backup", *data, *on(address), str(copy)).returncode == 0
+        state.more(1)
+    there = ("--data", str(tmp_path / "server"), *on(empty))
+    assert run("restore", *there, str(copy)).returncode == 0
+    audit = json.loads(run("audit", *there, "--json").stdout)
+    assert all(finding["ok"] for finding in audit), audit
+    assert before <= {str(row[0]) for row in rows(empty, "SELECT id FROM orders WHERE paid_ms IS NOT NULL")}
 
 
 def test_a_viewer_buys_from_a_shop_in_postgres(server: LiveServer, address: str) -> None:

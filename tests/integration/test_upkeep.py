@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.harness import LiveServer, free_port, live_server
+from tests.integration.buyers import buying
 from tests.integration.outsiders import PATIENCE_S, publishing, wait_until
 from tests.outside import need
 
@@ -152,6 +153,24 @@ def test_a_backup_of_a_server_on_air_serves_again_elsewhere(server: LiveServer, 
         assert touches(data) == touches(server.data) > 0
     finally:
         assert other.stop() == 0
+
+
+def test_a_backup_while_orders_go_on_has_all_that_was_paid_before_it_and_audits_clean(
+    server: LiveServer, tmp_path: Path
+) -> None:
+    with buying(server) as state:
+        for number in range(2):
+            state.more(3)
+            before = set(state.paid)
+            copy, data = tmp_path / f"{number}.db", tmp_path / f"again-{number}"
+            assert server.run("backup", str(copy)).returncode == 0
+            assert siyu("restore", "--data", str(data), str(copy)).returncode == 0
+            findings = json.loads(siyu("audit", "--data", str(data), "--json").stdout)
+            assert all(finding["ok"] for finding in findings), findings
+            with contextlib.closing(sqlite3.connect(data / "shop.db")) as database:
+                there = {row[0] for row in database.execute("SELECT id FROM orders WHERE paid_ms IS NOT NULL")}
+            assert before <= there
+        state.more(1)
 
 
 def test_what_is_not_there_cannot_be_restored_or_audited(tmp_path: Path) -> None:
