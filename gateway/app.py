@@ -70,7 +70,7 @@ from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
-from gateway.routes_members import coupon_operations, goods_operations, member_operations
+from gateway.routes_members import coupon_operations, goods_operations, mall_operations, member_operations
 from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_passes import pass_operations
@@ -346,6 +346,7 @@ def _operations(
         *coupon_operations(services, desk),
         *goods_operations(services, desk),
         *webhook_operations(services),
+        *mall_operations(services),
         *pass_operations(services),
         *station_operations(services),
         *people_operations(services, desk, addresses),
