@@ -166,7 +166,7 @@ def _people(connection: Any) -> None:
 
 TestOrdersMachine = OrdersMachine.TestCase
 TestOrdersMachine.settings = settings(
-    max_examples=2, stateful_step_count=20, deadline=None, derandomize=False, suppress_health_check=QUIET
+    max_examples=2, stateful_step_count=15, deadline=None, derandomize=False, suppress_health_check=QUIET
 )
 
 
