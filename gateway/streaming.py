@@ -63,9 +63,9 @@ AUTHORIZE_S = 5.0
 PULL_WAIT_S = 10.0
 """A WHEP offer waits so long for a stream that has to be pulled first, as other viewers wait for a host."""
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
-HOST_CODECS = {False: (Codec.H264,), True: (Codec.H264, Codec.VP8)}
+HOST_CODECS = {False: (Codec.H264,), True: (Codec.H264, Codec.VP8, Codec.AV1)}
 """Of WebRTC hosts, by whether there is a transcoder. VP8 is what every browser has (RFC 7742 section 5): WebRTC viewers
-get it as it came, the others re-encoded."""
+get it as it came, and AV1 if they have it; the others get it re-encoded."""
 RENDITION_WAIT_S = 5.0
 """How long a WebRTC viewer waits for the first picture of a rendition: a key frame and what decoding it takes."""
 
@@ -297,16 +297,16 @@ class Streaming:
     def _rtmp_source(self, room: str) -> str:
         return self._rendition(room, None, everywhere=False) or room
 
-    async def _prepare_webrtc(self, room: str) -> None:
-        """Wait until a room can be played over WebRTC, where that takes a rendition."""
+    async def _prepare_webrtc(self, room: str, offer: str) -> None:
+        """Wait until a room can be played by the viewer of this offer, where that takes a rendition."""
         relay = self._directory.find(room)
         if self.renditions is None or not self._settings.transcode or relay is None:
             return
-        if needs_rendition(relay):
+        if needs_rendition(relay, offer):
             await self.renditions.webrtc(room, RENDITION_WAIT_S)
 
-    def _webrtc_safe(self, relay: Relay) -> Relay | None:
-        if self.renditions is None or not needs_rendition(relay):
+    def _webrtc_safe(self, relay: Relay, offer: str) -> Relay | None:
+        if self.renditions is None or not needs_rendition(relay, offer):
             return None
         made = self._directory.find(relay.room + SEPARATOR + WEBRTC.name)
         return made if made is not None and made.playing else None
