@@ -54,7 +54,6 @@ class Exchange:
 
     line: Line
     points: int
-    per_person: int
 
     @property
     def purse(self) -> Purse:
@@ -119,7 +118,7 @@ def exchange_of(
     if have < points:
         raise Refused("insufficient", "there are not that many points", left=have)
     priced = PricedLine(item.sku, units, item.points * POINT_FEN + item.cash)
-    return Exchange(replace(line, priced=priced), points, item.per_person)
+    return Exchange(replace(line, priced=priced), points)
 
 
 def write_exchange(batch: Batch, merchant: str, order: str, exchange: Exchange) -> None:

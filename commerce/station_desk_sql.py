@@ -64,7 +64,7 @@ def set_station(batch: Batch, command: SetStation) -> StationView:
 
 
 def hand_over(batch: Batch, command: HandOver) -> OrderView:
-    """Give the goods of the order with this code to who came. Raises NotFound, Refused (forbidden code, not_open)."""
+    """Give the goods of the order with this code to who came. Raises NotFound, Refused (bad_code, not_open)."""
     leader = leader_of(batch, command.merchant, command.station)
     if command.person is not None and command.person != leader:
         # Who does not lead it learns nothing of it.

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, Row, text
 
 from commerce.domain.station import fetch_day
@@ -37,8 +38,8 @@ _OF_ORDER = text(
 _COUNT = text("UPDATE station_order SET counted = :counted WHERE order_id = :order AND counted <> :counted")
 _FREE = text("SELECT day, orders FROM station_day WHERE station = :station AND day = :day")
 _TO_FETCH = text(
-    "SELECT s.order_id, s.day, o.status, o.fulfilment, coalesce(p.name, '') AS name FROM station_order AS s"
-    " JOIN orders AS o ON o.id = s.order_id LEFT JOIN person AS p ON p.id = o.person WHERE s.station = :station"
+    "SELECT s.order_id, s.day, o.fulfilment, o.delivery FROM station_order AS s JOIN orders AS o ON o.id = s.order_id"
+    " WHERE s.station = :station"
     " AND s.day = :day AND o.status IN ('paid', 'fulfilled', 'done', 'partly_refunded')"
     " ORDER BY s.order_id LIMIT :limit"
 )
@@ -117,5 +118,6 @@ def read_to_fetch(connection: Connection, station: str, day: str) -> list[Statio
     for row in rows:
         lines = connection.execute(_LINES, {"order": row.order_id})
         goods = tuple(f"{line.title} × {line.quantity}" for line in lines)
-        made.append(StationOrderView(row.order_id, row.day, row.name, goods, row.fulfilment != "open"))
+        name = str(orjson.loads(row.delivery)["name"])
+        made.append(StationOrderView(row.order_id, row.day, name, goods, row.fulfilment != "open"))
     return made

@@ -83,6 +83,28 @@ def member_operations(services: Services, desk: Desk) -> list[Operation]:
         terms = asdict(call.body) | {"tiers": [asdict(tier) for tier in call.body.tiers]}
         return await members.set_program(call.who.merchant, call.who.person, program_of(terms))
 
+    paging = {"after": "cursor: the last entry's id", "limit": "1 to 200"}
+    entries = list[EntryView]
+    person = "/api/v1/people/{person}/member"
+    return [
+        Operation("GET", "/api/v1/member", "Own membership", read_member, SIGNED_IN, answer=MemberAnswer),
+        Operation(
+            "GET", "/api/v1/member/entries", "Own entries", list_entries, SIGNED_IN, answer=entries, query=paging
+        ),
+        Operation("POST", "/api/v1/member/sign-in", "Sign in for the day", sign_in, SIGNED_IN, answer=SignInAnswer),
+        Operation(
+            "GET", person, "A person's membership", read_persons_member, STAFF, answer=MemberAnswer, within="people"
+        ),
+        Operation("POST", "/api/v1/quotes", "Price a basket", quote, SIGNED_IN, QuoteBody, QuoteAnswer),
+        Operation("GET", "/api/v1/program", "Terms of membership", read_program, SIGNED_IN, answer=ProgramAnswer),
+        Operation("PUT", "/api/v1/program", "Set the terms", set_program, MERCHANT, ProgramBody, ProgramAnswer),
+    ]
+
+
+def mall_operations(services: Services) -> list[Operation]:
+    """Operations on the points mall."""
+    members = services.shop.members
+
     async def list_mall(call: Call) -> Any:
         return await members.mall(call.who.merchant)
 
@@ -98,24 +120,10 @@ def member_operations(services: Services, desk: Desk) -> list[Operation]:
         return await members.mall(call.who.merchant)
 
     mall = list[MallItemView]
-    paging = {"after": "cursor: the last entry's id", "limit": "1 to 200"}
-    entries = list[EntryView]
-    person = "/api/v1/people/{person}/member"
     return [
-        Operation("GET", "/api/v1/member", "Own membership", read_member, SIGNED_IN, answer=MemberAnswer),
-        Operation(
-            "GET", "/api/v1/member/entries", "Own entries", list_entries, SIGNED_IN, answer=entries, query=paging
-        ),
         Operation("GET", "/api/v1/mall", "What can be had for points", list_mall, SIGNED_IN, answer=mall),
         Operation("PUT", "/api/v1/mall/{sku}", "Into the mall", set_mall_item, MERCHANT, MallItemBody, mall),
         Operation("DELETE", "/api/v1/mall/{sku}", "Out of the mall", end_mall_item, MERCHANT, answer=mall),
-        Operation("POST", "/api/v1/member/sign-in", "Sign in for the day", sign_in, SIGNED_IN, answer=SignInAnswer),
-        Operation(
-            "GET", person, "A person's membership", read_persons_member, STAFF, answer=MemberAnswer, within="people"
-        ),
-        Operation("POST", "/api/v1/quotes", "Price a basket", quote, SIGNED_IN, QuoteBody, QuoteAnswer),
-        Operation("GET", "/api/v1/program", "Terms of membership", read_program, SIGNED_IN, answer=ProgramAnswer),
-        Operation("PUT", "/api/v1/program", "Set the terms", set_program, MERCHANT, ProgramBody, ProgramAnswer),
     ]
 
 

@@ -20,20 +20,21 @@ function ledStation(api, station, now) {
   const path = `/stations/${encodeURIComponent(station.station)}`;
   const list = h("div", {});
   const day = h("select", { "aria-label": t("station.day") }, DAYS.map((n) => h("option", {}, dayOf(now + n * DAY_MS))));
-  const form = h("form.form-grid", { "data-testid": "hand-over" });
+  const form = h("form", { "data-testid": "hand-over" });
+  const code = h("input", { name: "code", required: true, pattern: "[0-9]{6}", inputmode: "numeric", autocomplete: "off", "data-testid": "hand-over-code" });
   put(
     form,
-    field("station.code", { name: "code", required: true, pattern: "[0-9]{6}", inputmode: "numeric", "data-testid": "hand-over-code" }),
-    h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "hand-over-send" }, t("station.handOver"))),
+    h("label.coupon-row", {}, h("span", {}, t("station.code")), code),
+    h("button.primary.wide", { type: "submit", "data-testid": "hand-over-send" }, t("station.handOver")),
   );
   const load = async () => {
     const orders = rows(await api.get(`${path}/orders?day=${day.value}`), "orders");
     put(list, orders.length ? orders.map(waiting) : h("p.empty", {}, t("station.nothing")));
   };
   onSend(form, async () => {
-    const done = await api.post(`${path}/handovers`, { code: form.elements.code.value });
+    const done = await api.post(`${path}/handovers`, { code: code.value });
     toast(t("station.given", { name: done.name, goods: done.goods.join("、") }), "good");
-    form.elements.code.value = "";
+    code.value = "";
     await load();
   });
   const look = () => load().catch((error) => put(list, h("p.empty", {}, error.message)));
@@ -93,7 +94,7 @@ export function stationForm(api, form, list) {
     if (chosen) await api.request("PUT", `/stations/${encodeURIComponent(chosen)}`, body);
     else await api.post("/stations", body);
     chosen = "";
-    form.reset();
+    for (const input of [name, address, leader]) input.value = "";
     await draw();
     toast(t("station.saved"), "good");
   });

@@ -46,8 +46,8 @@ async def test_an_exchange_takes_points_and_a_unit_together_and_a_refund_returns
         assert [item.left for item in await world.shop.members.mall(MERCHANT)] == [3]
 
 
-async def test_points_for_one_unit_do_not_buy_two_at_once(anywhere: Path | str) -> None:
-    async with shop_world(anywhere) as world:
+async def test_points_for_one_unit_do_not_buy_two_at_once(tmp_path: Path) -> None:
+    async with shop_world(tmp_path) as world:
         await open_mall(world)
         tried = await asyncio.gather(*(exchange(world, key=f"o{n}") for n in range(4)), return_exceptions=True)
         assert [one.code for one in tried if isinstance(one, Refused)] == ["insufficient"] * 3

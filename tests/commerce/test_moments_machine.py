@@ -4,28 +4,21 @@ What the audit cannot know is held against a plain model: who may win, whose tur
 group that failed are back.
 """
 
-import asyncio
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
 from commerce.audit_sql import audit_all
 from commerce.domain.sale import SaleMode, SaleTerms
-from commerce.errors import CommerceError
-from commerce.events import Event, HoldGiven
+from commerce.events import HoldGiven
 from commerce.ledger_moments import Entered, Seated
 from commerce.moments import Offer
-from commerce.payment_sandbox import SandboxProvider
-from commerce.shop import Shop
-from commerce.store_sql import open_store
-from tests.commerce.shop_world import MERCHANT, ROOM, SKU, ManualClock, seed_catalogue
-from tests.commerce.test_ledger_machine import QUIET, template
+from tests.commerce.loop_machine import LoopMachine, on_postgres
+from tests.commerce.shop_world import MERCHANT, ROOM, SKU
+from tests.commerce.test_ledger_machine import QUIET
 from tests.postgres import Cluster
 
 STOCK, TOTAL, SIZE, HOLD_S, TEAM_S, ENTER_S = 12, 3, 2, 60, 300, 60
@@ -33,54 +26,17 @@ PEOPLE = ("ann", "bo", "cy", "di")
 people = st.sampled_from(PEOPLE)
 
 
-class MomentsMachine(RuleBasedStateMachine):
+class MomentsMachine(LoopMachine):
     """A sale by draw with its line, a bag, and a lottery group buy, on one SKU."""
-
-    processes = 1
 
     def __init__(self) -> None:
         super().__init__()
-        where = self.make()
-        self.loop = asyncio.new_event_loop()
-        self.clock = ManualClock()
-        self.provider = SandboxProvider(b"s", clock=self.clock, deliveries=0)
-        self.stores = [open_store(where, synchronous="OFF") for _ in range(self.processes)]
-        self.shops = [Shop(store, clock=self.clock, provider=self.provider, sweep_s=0) for store in self.stores]
-        self.events: list[Event] = []
-        for shop in self.shops:
-            self.loop.run_until_complete(shop.start(self.loop))
-        self.shops[0].listen(self.events.append)
-        self.calls = self.keys = 0
         self.steered = False
         # draw → people, in the order of their entries
         self.entered: dict[str, list[str]] = {}
         self.waiting: list[str] = []
         self.seats: list[tuple[str, Seated]] = []
         self.orders: dict[str, tuple[str, str]] = {}
-
-    def make(self) -> Path | str:
-        """A seeded database of this example's own."""
-        self.folder = Path(tempfile.mkdtemp(prefix="moments-machine-"))
-        shutil.copyfile(template() / "shop.db", self.folder / "shop.db")
-        return self.folder
-
-    def do(self, call: Any) -> Any:
-        """The result of ``call`` with the next process's shop, or the code of its refusal."""
-        self.calls += 1
-        shop = self.shops[self.calls % len(self.shops)]
-        shop.ledger._latches.clear()
-
-        async def run() -> Any:
-            try:
-                return await call(shop)
-            except CommerceError as error:
-                return error.code
-
-        return self.loop.run_until_complete(run())
-
-    def key(self) -> str:
-        self.keys += 1
-        return f"k{self.keys}"
 
     @initialize()
     def open(self) -> None:
@@ -208,14 +164,6 @@ class MomentsMachine(RuleBasedStateMachine):
                 assert row.person in self.entered[row.draw]
         assert {row.status for row in kept} <= {"refunded", "cancelled"}
 
-    def teardown(self) -> None:
-        for shop in self.shops:
-            self.loop.run_until_complete(shop.close())
-        for store in self.stores:
-            store.close()
-        self.loop.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
 
 TestMomentsMachine = MomentsMachine.TestCase
 TestMomentsMachine.settings = settings(
@@ -227,24 +175,8 @@ TestMomentsMachine.settings = settings(
     ("examples", "steps"), [(1, 15), pytest.param(100, 40, marks=pytest.mark.soak)], ids=["short", "long"]
 )
 def test_shows_on_two_processes_keep_the_books_right(cluster: Cluster, examples: int, steps: int) -> None:
-    name = cluster.database()
-
-    class TwoProcesses(MomentsMachine):
-        """The same, but every other command goes to another process."""
-
-        processes = 2
-
-        def make(self) -> str:
-            self.folder = Path(name)
-            cluster.empty(name)
-            store = open_store(cluster.address(name))
-            with store.writer.begin() as connection:
-                seed_catalogue(connection)
-            store.close()
-            return cluster.address(name)
-
     limits = settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=QUIET)
-    run_state_machine_as_test(TwoProcesses, settings=limits)
+    run_state_machine_as_test(on_postgres(MomentsMachine, cluster), settings=limits)
 
 
 @pytest.mark.soak

@@ -58,8 +58,8 @@ async def test_a_pass_is_used_as_often_as_was_paid_for_and_its_order_is_done_the
         assert tuple(row) == (0, 1)
 
 
-async def test_what_is_left_of_a_pass_is_refunded_and_the_pass_ends(anywhere: Path | str) -> None:
-    async with shop_world(anywhere) as world:
+async def test_what_is_left_of_a_pass_is_refunded_and_the_pass_ends(tmp_path: Path) -> None:
+    async with shop_world(tmp_path) as world:
         order = await bought(world, quantity=2)
         one, other = await passes(world)
         await use(world, one, 3)
@@ -82,8 +82,8 @@ async def test_an_order_that_is_refunded_whole_takes_its_passes_along(tmp_path: 
         assert await code_of(use(world, (await passes(world))[0])) == "already"
 
 
-async def test_a_ticket_is_good_at_its_event_alone_and_expires_after_it(anywhere: Path | str) -> None:
-    async with shop_world(anywhere) as world:
+async def test_a_ticket_is_good_at_its_event_alone_and_expires_after_it(tmp_path: Path) -> None:
+    async with shop_world(tmp_path) as world:
         begins, ends = START_MS + DAY_MS, START_MS + 2 * DAY_MS
         await bought(world, PassTerms(1, from_ms=begins, until_ms=ends, place="hall 3"), quantity=2)
         one, other = await passes(world)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from commerce.domain.presale import BALANCE_DAYS_MAX, DAY_MS, Missed, Presale
+from commerce.domain.presale import BALANCE_DAYS_MAX, DAY_MS, Missed, Presale, presale_fault
 from commerce.domain.sale import SaleMode, SaleTerms
 from commerce.errors import Invalid, Refused
 from commerce.events import OrderView, SaleView
@@ -110,9 +110,9 @@ async def test_a_deposit_nobody_pays_frees_its_unit_and_makes_no_balance(tmp_pat
 
 @pytest.mark.parametrize(("missed", "effect"), [(Missed.KEEP, "paid"), (Missed.REFUND, "refund")])
 async def test_balance_money_that_comes_late_counts_while_the_deposit_stands(
-    anywhere: Path | str, missed: Missed, effect: str
+    tmp_path: Path, missed: Missed, effect: str
 ) -> None:
-    async with shop_world(anywhere, hold_back=True) as world:
+    async with shop_world(tmp_path, hold_back=True) as world:
         sale = await presale(world, missed, from_ms=0)
         hold = await world.hold(sale.sale, "ann", key="h")
         order = await world.shop.create_order(MERCHANT, ROOM, "ann", "o", hold=hold.hold)
@@ -162,16 +162,19 @@ async def test_a_merge_takes_both_orders_of_a_presale_along(tmp_path: Path) -> N
         ("balance_from", Presale(1, UNTIL_MS, UNTIL_MS)),
     ],
 )
-async def test_terms_that_cannot_be_kept_are_refused(tmp_path: Path, field: str, offered: Presale) -> None:
+def test_terms_that_cannot_be_kept_are_refused(field: str, offered: Presale) -> None:
+    fault = presale_fault(offered, PRICE, START_MS)
+    assert fault is not None and fault[0] == field
+
+
+async def test_a_group_buy_or_a_deposit_over_the_price_is_no_presale(tmp_path: Path) -> None:
     async with shop_world(tmp_path) as world:
         await world.shop.stock_up(MERCHANT, SKU, 1)
-        for mode, at in ((SaleMode.RUSH, field), (SaleMode.TEAM, "deposit")):
-            terms = SaleTerms(mode, presale=offered)
-            if mode is SaleMode.TEAM:
-                terms = SaleTerms(mode, team_size=2, team_ms=60_000, presale=offered)
+        group = SaleTerms(SaleMode.TEAM, team_size=2, team_ms=60_000, presale=Presale(1, 0, UNTIL_MS))
+        for terms in (group, SaleTerms(presale=Presale(PRICE, 0, UNTIL_MS))):
             with pytest.raises(Invalid) as caught:
                 await world.shop.moments.create_sale(MERCHANT, ROOM, Offer(SKU, PRICE, 0, 1, 1, 60, 60, terms))
-            assert caught.value.extra["field"] == at
+            assert caught.value.extra["field"] == "deposit"
 
 
 async def test_a_deposit_takes_no_coupon_and_stands_alone(tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ async def test_a_day_takes_so_many_orders_and_a_place_that_is_left_is_another_s(
         assert (await world.shop.stations.all(MERCHANT))[0].left == 2
 
 
-async def test_the_leader_hands_over_by_the_code_alone_and_once(anywhere: Path | str) -> None:
-    async with shop_world(anywhere) as world:
+async def test_the_leader_hands_over_by_the_code_alone_and_once(tmp_path: Path) -> None:
+    async with shop_world(tmp_path) as world:
         leader = await Place(world).person()
         stations = world.shop.stations
         station = (await opened(world, leader)).station

@@ -26,7 +26,7 @@ async def test_an_order_is_fetched_at_its_station_by_code_from_its_leader(tmp_pa
         day = order["delivery"]["day"]
         assert (await app.call("GET", f"{base}/orders?day={day}", token=buyer["token"])).status_code == 404
         [waits] = (await app.call("GET", f"{base}/orders?day={day}", token=leader["token"])).json()
-        assert (waits["order"], waits["fetched"]) == (order["order"], False)
+        assert (waits["order"], waits["name"], waits["fetched"]) == (order["order"], "Bo", False)
         code = {"code": order["delivery"]["code"]}
         assert (await app.call("POST", f"{base}/handovers", code, token=buyer["token"])).status_code == 404
         given = await app.call("POST", f"{base}/handovers", code, token=leader["token"])
