@@ -109,10 +109,10 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def shop_world(where: Path | str, **provider: Any) -> AsyncIterator[World]:
-    """An open shop without a sweeper; the audit is clean when it closes."""
+async def shop_world(where: Path | str, *, synchronous: str = "FULL", **provider: Any) -> AsyncIterator[World]:
+    """An open shop without a sweeper; the audit is clean when it closes. ``synchronous``: as of ``open_store``."""
     clock = ManualClock()
-    store = open_store(where)
+    store = open_store(where, synchronous=synchronous)
     try:
         await store.write(seed_catalogue)
         sandbox = SandboxProvider(b"sandbox-secret", clock=clock, callback_delay_s=0.01, **provider)
