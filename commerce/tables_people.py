@@ -218,6 +218,20 @@ ban = Table(
     Column("devices", Text, nullable=False, server_default=""),
 )
 
+# What staff did in a room; an entry outlives the room it is about.
+staff_action = Table(
+    "staff_action",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("room", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False, index=True),
+    Column("by", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("person", Text),
+    Column("detail", Text, nullable=False),
+    Index("ix_staff_action_room", "room", "id"),
+)
+
 # What single people were told in a room (``box`` is ROOM/PERSON): rows stay for some days after they were read, so
 # that an event that is told again is known.
 personal = Table(

@@ -23,6 +23,7 @@ from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.market import Market
 from commerce.personal_sql import PersonalEvents
+from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
 from gateway.api import Api, Call, Operation, openapi
@@ -136,7 +137,8 @@ class Application:
         )
         self._following = _following(services, bridge, self.streaming)
         if worker is not None:
-            worker.attach(self.streaming.webrtc_routes.own_sessions(), self.figures)
+            own = [*self.streaming.webrtc_routes.own_sessions(), services.media.own_picture()]
+            worker.attach(own, self.figures)
         self.reports = StreamReports(services, self.streaming)
         self.bills = BillFetcher(services.shop.reconciliation)
         self.gate = Gate(
@@ -158,7 +160,7 @@ class Application:
         self.asgi = Starlette(
             routes=[
                 *api.routes(),
-                *services.media.routes(doors.refuse),
+                *services.media.routes(doors.refuse, None if worker is None else worker.ask_owner),
                 *self._probes(contract),
                 *self.streaming.routes(),
                 *page_routes(services.rooms, addresses),
@@ -248,6 +250,7 @@ class Application:
         yield "hosts", HostFigures(self.doors.hosts_refused)
         yield "publish_hook", services.publish_hook.stats()
         yield "review", services.review.stats()
+        yield "room_audit", services.audit.stats()
         yield "webhooks", services.sender.stats()
         yield "media_events", services.media_events.stats()
         yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands)
@@ -272,6 +275,7 @@ class Application:
         services.market.start()
         await services.media_events.start()
         services.room_events.start()
+        services.audit.start()
         services.room_figures.start()
         services.directory.listen(services.media_events.stream)
         services.media.listen(services.media_events.show)
@@ -308,6 +312,7 @@ class Application:
             services.room_events.close,
             services.room_figures.close,
             services.hub.close,
+            services.audit.close,
             services.directory.close,
             services.media.close,
             services.media_events.close,
@@ -421,9 +426,11 @@ async def open_application(
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
     access = await open_access(store, secrets, tokens, rooms, directory, clock)
-    media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock)
+    sweeps = seat is None or seat.welcome.worker == 0
+    media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock, sweeps=sweeps)
     desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
-    audit, bans, personal = RoomAudit(), Bans(store, clock=clock), PersonalEvents(store, clock=clock)
+    audit = RoomAudit(StaffActions(store, clock=clock), clock=clock)
+    bans, personal = Bans(store, clock=clock), PersonalEvents(store, clock=clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
     clients = Clients(settings)

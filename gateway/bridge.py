@@ -39,7 +39,6 @@ from commerce.events import (
 )
 from commerce.shop import Shop
 from gateway.answers import order_answer
-from gateway.audit import RoomAudit
 from gateway.clips import ClipRequest
 from gateway.desk import stream_view
 from gateway.encode import plain
@@ -61,6 +60,9 @@ SHELF_MERGE_S = 1.0
 SHELF_READ_TIMEOUT_S = 5.0
 # A host's clock and ours drift apart by some milliseconds a minute: who joins late maps by a fresh pair.
 CLOCK_REFRESH_S = 10.0
+CLOCK_JITTER_MS = 1_000
+"""How far two readings of a media clock may differ by the host's uneven sending alone: the clock stands at the newest
+picture, which comes up to a few of them late; a clock that is further back began anew."""
 
 # After these there may be more or fewer units to sell than before.
 MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, OrderCancelled, OrderRefunded)
@@ -100,9 +102,10 @@ class Explained:
 class RoomState:
     """What a room's snapshot says beside chat: pins, shelf, sales and drops by id."""
 
-    __slots__ = ("draws", "drops", "explained", "pins", "sales", "shelf", "teams")
+    __slots__ = ("_told", "draws", "drops", "explained", "pins", "sales", "shelf", "teams")
 
     def __init__(self) -> None:
+        self._told = (0, 0)
         self.explained: Explained | None = None
         self.pins: list[dict[str, Any]] = []
         self.shelf: list[dict[str, Any]] = []
@@ -110,6 +113,15 @@ class RoomState:
         self.drops: dict[str, dict[str, Any]] = {}
         self.draws: dict[str, dict[str, Any]] = {}
         self.teams: dict[str, dict[str, Any]] = {}
+
+    def moment(self, now_ms: int, media_ms: int) -> int:
+        """The media time to tell of an event at `now_ms`: not before that of an event which came before it."""
+        before_ms, told_ms = self._told
+        if now_ms >= before_ms:
+            if 0 < told_ms - media_ms <= CLOCK_JITTER_MS:
+                media_ms = told_ms
+            self._told = (now_ms, media_ms)
+        return media_ms
 
     def put(self, kind: dict[str, dict[str, Any]], key: str, view: dict[str, Any]) -> list[dict[str, Any]]:
         """Replace one entry and give the section, the oldest ended entries left out."""
@@ -157,7 +169,6 @@ class Bridge:
         clips: ClipCutter,
         clock: Callable[[], int],
         bans: Bans,
-        audit: RoomAudit,
         live_only: set[str],
     ) -> None:
         """``live_only`` is kept up to date with the sales whose price is for who is here while it is live."""
@@ -173,7 +184,6 @@ class Bridge:
         self._attribution = attribution
         self._rooms = rooms
         self._bans = bans
-        self._audit = audit
         self._states: dict[str, RoomState] = {}
         self._due: dict[str, asyncio.TimerHandle] = {}
         self._turns: dict[str, asyncio.TimerHandle] = {}
@@ -248,7 +258,6 @@ class Bridge:
         """Take a room that is over from the hub."""
         if self._states.pop(room, None) is not None:
             self._hub.close_room(room)
-            self._audit.forget(room)
 
     def _open(self, room: Room, state: RoomState, bans: Sequence[Ban] = ()) -> None:
         self._states[room.id] = state
@@ -351,7 +360,9 @@ class Bridge:
     def _media_ms(self, room: str, now_ms: int) -> int | None:
         """The stream's media clock at the time of an event, some milliseconds ago; None while nobody is live."""
         info = self._directory.info(room)
-        return max(0, info.media_clock_ms - max(0, self._clock() - now_ms)) if info.live else None
+        if not info.live:
+            return None
+        return self._states[room].moment(now_ms, max(0, info.media_clock_ms - max(0, self._clock() - now_ms)))
 
     def _note(self, sale: SaleView) -> None:
         if sale.live_only and sale.state not in ENDED:
@@ -446,6 +457,9 @@ class Bridge:
         pins = [plain(card) for card in event.pins]
         state.pins = pins
         if event.card is not None:
+            if event.card.media_ms is not None:
+                # Its time was read when it was pinned; what comes after it is not told as before it.
+                state.moment(event.now_ms, event.card.media_ms)
             message = {"t": "pin", "card": plain(event.card), "media_ms": event.card.media_ms}
         else:
             message = {"t": "unpin", "product": event.unpinned, "media_ms": self._media_ms(event.room, event.now_ms)}

@@ -166,9 +166,6 @@ def refuse_unavailable(settings: Settings) -> None:
         for name, why in NOT_AT_AN_EDGE.items():
             if getattr(settings, name):
                 raise SettingsError(f"--{name.replace('_', '-')} does not go with --origin: {why}; leave it out")
-    if settings.workers > 1 and settings.record:
-        text = "--record with --workers > 1: the workers would write into one folder; record with one process"
-        raise SettingsError(text)
     if settings.workers > 1 and settings.origin is None and not (settings.database_url and settings.redis_url):
         raise SettingsError(
             "--workers > 1 needs PostgreSQL (--database-url) and Redis (--redis-url), as SQLite and the in-process bus "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,8 @@ BRIEF = "max-age=10"
 
 Refuse = Callable[[str, Any], Problem | None]
 """(room, ASGI scope) → why the bearer of the request's token may not watch; None when they may."""
+AskOwner = Callable[[str, Request], Awaitable[Response | None]]
+"""(room, request) → what the worker that has the room's host answers; None when that is this one, or it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Media:
     thumbnails: Thumbnails
     public: bool
     """Whether anybody may watch: then a shared cache may keep the files."""
+    is_live: Callable[[str], bool]
+    """Whether a room has a host, here or at another worker."""
 
     async def start(self) -> None:
         """Find what was recorded, then follow the streams. Raises ``OSError``."""
@@ -77,10 +81,12 @@ class Media:
     # — what clients see —
 
     def picture_url(self, room: str) -> str:
-        """The address of the room's newest picture, of this show or the last; empty when there is none."""
-        if self.thumbnails.latest(room) is not None or self._covered(room) is not None:
-            return f"/live/{room}.jpg"
-        return ""
+        """The address of the room's newest picture, of this show or the last; empty when there is none.
+
+        A host that is live at another worker has one ten seconds from its start at the latest.
+        """
+        here = self.thumbnails.latest(room) is not None or self._covered(room) is not None
+        return f"/live/{room}.jpg" if here or self.is_live(room) else ""
 
     def _covered(self, room: str) -> Show | None:
         return next((show for show in self.recorder.shows(room) if show.cover), None)
@@ -102,13 +108,27 @@ class Media:
 
     # — addresses —
 
-    def routes(self, refuse: Refuse) -> list[BaseRoute]:
-        """``/live/ROOM.jpg``, ``/replay/ROOM/SHOW/FILE`` and ``/clips/ID.mp4``; ``refuse`` checks play tokens."""
+    def own_picture(self) -> Route:
+        """``/live/ROOM.jpg`` for other workers: the picture of a host that is here."""
+
+        async def picture(request: Request) -> Response:
+            return self._picture(request.path_params["room"])
+
+        return Route("/live/{room}.jpg", picture)
+
+    def routes(self, refuse: Refuse, ask_owner: AskOwner | None) -> list[BaseRoute]:
+        """``/live/ROOM.jpg``, ``/replay/ROOM/SHOW/FILE`` and ``/clips/ID.mp4``.
+
+        ``refuse`` checks play tokens; ``ask_owner`` has the worker with the room's host answer.
+        """
 
         async def picture(request: Request) -> Response:
             room = request.path_params["room"]
             refused = refuse(room, request.scope)
-            return problem_response(refused) if refused is not None else self._picture(room)
+            if refused is not None:
+                return problem_response(refused)
+            told = None if ask_owner is None else await ask_owner(room, request)
+            return told if told is not None and told.status_code == 200 else self._picture(room)
 
         async def replay(request: Request) -> Response:
             room, name, file = (request.path_params[part] for part in ("room", "show", "file"))
@@ -171,11 +191,25 @@ class Media:
 
 
 def open_media(
-    settings: Settings, *, directory: Directory, catalogue: Catalogue, rooms: Rooms, clock: Callable[[], int]
+    settings: Settings,
+    *,
+    directory: Directory,
+    catalogue: Catalogue,
+    rooms: Rooms,
+    clock: Callable[[], int],
+    sweeps: bool,
 ) -> Media:
-    """Wire it for one server; nothing starts yet."""
+    """Wire it for one server; nothing starts yet. ``sweeps``: of several workers, the one that removes old shows."""
     limits = RecordLimits(keep_days=settings.record_keep_days, disk=DiskLimits(min_free_bytes=settings.record_min_free))
-    recorder = Recorder(directory, settings.data / "recordings", clock=clock, record=settings.record, limits=limits)
+    recorder = Recorder(
+        directory,
+        settings.data / "recordings",
+        clock=clock,
+        record=settings.record,
+        shared=settings.workers > 1,
+        sweeps=sweeps,
+        limits=limits,
+    )
     replay = Replay(recorder)
     clips = Clips(
         folder=settings.data / "clips",
@@ -187,4 +221,5 @@ def open_media(
         keep_days=settings.record_keep_days,
         min_free_bytes=settings.record_min_free,
     )
-    return Media(recorder, replay, clips, Thumbnails(directory, clock=clock), not settings.play_auth)
+    thumbnails = Thumbnails(directory, clock=clock)
+    return Media(recorder, replay, clips, thumbnails, not settings.play_auth, lambda room: directory.info(room).live)

@@ -140,7 +140,6 @@ def open_bridge(services: Services, bans: Bans) -> Bridge:
         clips=services.media.clips,
         clock=services.clock,
         bans=bans,
-        audit=services.audit,
         live_only=services.desk.live_only,
     )
 

@@ -11,13 +11,12 @@ from chat.errors import TokenRefused
 from chat.message import TOKEN_CHARS_MAX, JoinRequest, parse_since
 from chat.schemas import PolledRoom
 from gateway.api import SIGNED_IN, Call, Operation, page_limit
-from gateway.audit import ENTRIES_MAX
 from gateway.auth import HOST_ROLES
 from gateway.client import CORS_HEADERS
 from gateway.desk import Desk
 from gateway.errors import Problem
 from gateway.members import member_of
-from gateway.schemas import AuditAnswer, Empty, KickBody, MessageBody, ViewersAnswer
+from gateway.schemas import AuditAnswer, AuditView, Empty, KickBody, MessageBody, ViewersAnswer
 from gateway.services import Services
 
 CLIENT_CHARACTERS_MAX = 64
@@ -52,10 +51,16 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
 
     async def read_audit(call: Call) -> AuditAnswer:
         room = desk.run(call.who, call.path["room"])
-        return AuditAnswer(items=services.audit.newest(room.id, page_limit(call, most=ENTRIES_MAX)))  # type: ignore[arg-type]
+        limit = page_limit(call)
+        found = await services.audit.newest(room.id, call.query.get("after", ""), limit)
+        items = [
+            AuditView(one.id, one.at_ms, one.room, dict(one.by), one.action, one.person, dict(one.detail))
+            for one in found
+        ]
+        return AuditAnswer(items, next=found[-1].id if len(found) == limit else None)
 
     path = "/api/v1/rooms/{room}"
-    pages = {"limit": f"1 to {ENTRIES_MAX}, 50 when not given"}
+    pages = {"after": "cursor: the last entry's id", "limit": "1 to 200, 50 when not given"}
     return [
         _commands(services, desk),
         _poll(services),

@@ -75,7 +75,7 @@ class WebRtcRoutes:
         doors: Doors,
         enter: Enter,
         address: Callable[[Request], str],
-        prepare: Callable[[str], Awaitable[None]],
+        prepare: Callable[[str, str], Awaitable[None]],
         playing: Callable[[str], AbstractAsyncContextManager[None]],
         fleet: Fleet | None = None,
     ) -> None:
@@ -185,7 +185,7 @@ class WebRtcRoutes:
         await self._play_pass(wish)
         offer = await _offer(request)
         async with self._playing(asked):
-            await self._prepare(asked)
+            await self._prepare(asked, offer)
             # Once more: offer and stream took their time, in which the token may have been revoked.
             found = await self._play_pass(wish)
             accepted = self._whep.join(asked, offer, client=client, reached=self._reached(request))

@@ -530,6 +530,7 @@ class ViewersAnswer(Struct):
 class AuditView(Struct):
     """What somebody of the staff did; ``at`` is Unix milliseconds, ``person`` whom it was done to."""
 
+    entry: str
     at: int
     room: str
     by: dict[str, str]
@@ -539,9 +540,10 @@ class AuditView(Struct):
 
 
 class AuditAnswer(Struct):
-    """The newest entries, newest first."""
+    """Entries, newest first; ``next`` is the cursor for ``?after=``, null at the end."""
 
     items: list[AuditView]
+    next: str | None = None
 
 
 class StatsAnswer(Struct):

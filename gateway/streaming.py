@@ -63,9 +63,9 @@ AUTHORIZE_S = 5.0
 PULL_WAIT_S = 10.0
 """A WHEP offer waits so long for a stream that has to be pulled first, as other viewers wait for a host."""
 _JSON = {"content-type": "application/json", "cache-control": "no-store"}
-HOST_CODECS = {False: (Codec.H264,), True: (Codec.H264, Codec.VP8)}
+HOST_CODECS = {False: (Codec.H264,), True: (Codec.H264, Codec.VP8, Codec.AV1)}
 """Of WebRTC hosts, by whether there is a transcoder. VP8 is what every browser has (RFC 7742 section 5): WebRTC viewers
-get it as it came, the others re-encoded."""
+get it as it came, and AV1 if they have it; the others get it re-encoded."""
 RENDITION_WAIT_S = 5.0
 """How long a WebRTC viewer waits for the first picture of a rendition: a key frame and what decoding it takes."""
 
@@ -175,7 +175,7 @@ class Streaming:
             admitted = await doors.play(wish_of(room, request.scope))
             if isinstance(admitted, Problem):
                 return problem_response(admitted)
-            name = self._rendition(room, query.get("rendition"), h264_only=True)
+            name = self._rendition(room, query.get("rendition"), everywhere=True)
             if name is None:
                 return problem_response(NO_RENDITION)
             client = _client_address(self._clients, request)
@@ -249,7 +249,7 @@ class Streaming:
         admitted = self._doors.glance(wish)
         if isinstance(admitted, Problem):
             return None
-        name = self._rendition(room, query.get("rendition", [None])[0], h264_only=file.endswith(".mp4"))
+        name = self._rendition(room, query.get("rendition", [None])[0], everywhere=file.endswith(".mp4"))
         if name is None:
             return None
         low_delay = query.get("delay", [""])[0] == "low"
@@ -278,10 +278,11 @@ class Streaming:
 
     # — renditions —
 
-    def _rendition(self, room: str, asked: str | None, *, h264_only: bool) -> str | None:
+    def _rendition(self, room: str, asked: str | None, *, everywhere: bool) -> str | None:
         """Name the relay that has what a viewer asks for; None when there is no such rendition.
 
-        ``h264_only``: the format carries nothing else: a room of another codec is played re-encoded, where that is on.
+        ``everywhere``: the format is for players of every kind: a room of another codec than H.264 is played
+        re-encoded, where that is on.
         """
         if asked:
             return None if self.renditions is None else self.renditions.watch(room, asked)
@@ -289,23 +290,23 @@ class Streaming:
         if self.renditions is None or not self._settings.transcode or relay is None or relay.video is None:
             return room
         codec = relay.video.codec
-        if codec is Codec.H264 or not (h264_only or codec is Codec.VP8):
+        if codec is Codec.H264 or not (everywhere or codec is Codec.VP8):
             return room
         return self.renditions.watch(room, WEBRTC.name) or room
 
     def _rtmp_source(self, room: str) -> str:
-        return self._rendition(room, None, h264_only=False) or room
+        return self._rendition(room, None, everywhere=False) or room
 
-    async def _prepare_webrtc(self, room: str) -> None:
-        """Wait until a room can be played over WebRTC, where that takes a rendition."""
+    async def _prepare_webrtc(self, room: str, offer: str) -> None:
+        """Wait until a room can be played by the viewer of this offer, where that takes a rendition."""
         relay = self._directory.find(room)
         if self.renditions is None or not self._settings.transcode or relay is None:
             return
-        if needs_rendition(relay):
+        if needs_rendition(relay, offer):
             await self.renditions.webrtc(room, RENDITION_WAIT_S)
 
-    def _webrtc_safe(self, relay: Relay) -> Relay | None:
-        if self.renditions is None or not needs_rendition(relay):
+    def _webrtc_safe(self, relay: Relay, offer: str) -> Relay | None:
+        if self.renditions is None or not needs_rendition(relay, offer):
             return None
         made = self._directory.find(relay.room + SEPARATOR + WEBRTC.name)
         return made if made is not None and made.playing else None

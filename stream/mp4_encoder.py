@@ -1,12 +1,12 @@
 """A stream's packets as fragmented MP4, for progressive MP4 and for HLS.
 
-Only H.264 and AAC are carried; a track of another codec is left out.
+H.264, HEVC and AV1 are carried, and AAC; a track of another codec is left out.
 """
 
 from typing import Final
 
 from stream.packet import Codec, Kind, Packet
-from stream.protocol import aac, fmp4, h264
+from stream.protocol import aac, codecs, fmp4
 from stream.relay import Source
 
 AUDIO_DRIFT_MS_MAX: Final = 60
@@ -17,6 +17,9 @@ LAST_TICKS_MAX: Final = 500 * TICKS_PER_MS
 """How long a last frame lasts at most: what passes before a stand-in shows the next one, and some."""
 LAST_FRAME_TICKS: Final = 40 * TICKS_PER_MS
 """How long a last frame lasts when nothing tells: 25 frames a second."""
+
+FORMS: Final = {Codec.H264: fmp4.AVC, Codec.HEVC: fmp4.HEVC, Codec.AV1: fmp4.AV1}
+"""Pictures that can be carried. Of VP9 the configuration does not tell the size, of VP8 there is none."""
 
 
 class Mp4Encoder:
@@ -104,26 +107,27 @@ class Mp4Encoder:
         self._parts.append(self._init)
 
     def _configure(self, packet: Packet) -> None:
-        if packet.codec is Codec.H264:
+        if packet.codec in FORMS and codecs.describe(packet)[1] is not None:
             self._video = packet
         elif packet.codec is Codec.AAC:
             self._audio = packet
 
     def _describe(self) -> None:
         video = audio = None
-        codecs = []
+        names = []
         if self._video is not None:
-            avc = h264.parse_avcc(self._video.data)
-            video = fmp4.VideoTrack(self._video.data, avc.width, avc.height)
-            codecs.append(avc.codec)
+            name, size = codecs.describe(self._video)
+            assert size is not None
+            video = fmp4.VideoTrack(FORMS[self._video.codec], self._video.data, *size)
+            names.append(name)
         if self._audio is not None:
             sound = aac.parse_asc(self._audio.data)
             audio = fmp4.AudioTrack(self._audio.data, sound.rate, sound.channels)
-            codecs.append(sound.codec)
+            names.append(sound.codec)
             if sound.rate != self.rate:
                 self.rate, self._sound_next = sound.rate, None
         self._init = fmp4.init_segment(video, audio)
-        self.content_type = f'video/mp4; codecs="{", ".join(codecs)}"'
+        self.content_type = f'video/mp4; codecs="{", ".join(names)}"'
 
     def _sound_time(self, dts_ms: int) -> int:
         told = dts_ms * self.rate // 1000

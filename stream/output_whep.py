@@ -158,8 +158,8 @@ class WhepOutput:
         self, directory: Directory, transport: WebRtcTransport, *, clock: Clock, limits: WhepLimits | None = None
     ) -> None:
         self.limits = limits or WhepLimits()
-        self.substitute: Callable[[Relay], Relay | None] | None = None
-        """Gives the relay to play instead of one that WebRTC cannot carry, if there is one."""
+        self.substitute: Callable[[Relay, str], Relay | None] | None = None
+        """Gives the relay to play instead of one that the viewer of an offer cannot get, if there is one."""
         self.totals = WhepTotals()
         self._directory = directory
         self._transport = transport
@@ -191,7 +191,7 @@ class WhepOutput:
         if relay is None or not relay.playing:
             raise OfferRefused(409, "not_live", "the room is not live", retry_ms=NOT_LIVE_RETRY_MS)
         if self.substitute is not None:
-            relay = self.substitute(relay) or relay
+            relay = self.substitute(relay, text) or relay
         codec, profile = _check_playable(relay)
         if self._per_room.get(room, 0) >= self.limits.viewers_per_room_max:
             raise OfferRefused(503, "room_full", "too many WebRTC viewers in this room: play FLV or MP4", 5_000)

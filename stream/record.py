@@ -20,7 +20,8 @@ from stream.mp4_encoder import Mp4Encoder
 from stream.packet import Packet
 from stream.protocol import fmp4
 from stream.protocol.recording import Init, Part
-from stream.recorder_disk import AppendFile, Disk, DiskLimits, InitSegment, OutFile, Show, find_shows
+from stream.record_folder import Name, RecordFolder
+from stream.recorder_disk import AppendFile, Disk, DiskLimits, InitSegment, OutFile, Show
 from stream.relay import Source
 from stream.window import Window, Windows
 
@@ -30,6 +31,8 @@ PART_MS: Final = 500
 """Media time of a part: what a SIGKILL may cost; two writes a second and room cost nothing."""
 SWEEP_S: Final = 60.0
 """How often shows past their time are looked for."""
+FOLLOW_S: Final = 2.0
+"""How often shows of other processes are looked for, where several record into one folder."""
 DAY_MS: Final = 86_400_000
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What may become a folder's name."""
@@ -79,7 +82,7 @@ class RecordStats:
     dropped_parts: int = 0
     dropped_bytes: int = 0
     failed: int = 0
-    """Streams that cannot be recorded: no H.264 and no AAC."""
+    """Streams that cannot be recorded: neither a picture that MP4 carries here, nor AAC."""
 
 
 class _Tape:
@@ -96,6 +99,10 @@ class _Tape:
         self._gap = True
 
     def on_start(self, now_ms: int) -> None:
+        if not self._recorder.hosts(self.relay.room):
+            # The host came back at another process, which records it.
+            asyncio.get_running_loop().call_soon(self._recorder.leave, self)
+            return
         encoder = Mp4Encoder(self.relay)
         if not encoder.tracks:
             self._recorder.figures.failed += 1
@@ -161,7 +168,10 @@ class _Tape:
 
 
 class Recorder:
-    """Records every live room between `start` and `close`, and knows all shows there are."""
+    """Records every live room between `start` and `close`, and knows all shows there are.
+
+    `shared`: other processes record into the same folder; `sweeps`: whether this one removes what is past its time.
+    """
 
     def __init__(
         self,
@@ -170,6 +180,8 @@ class Recorder:
         *,
         clock: Clock,
         record: bool = True,
+        shared: bool = False,
+        sweeps: bool = True,
         limits: RecordLimits | None = None,
         open_file: Callable[[Path], OutFile] = AppendFile,
         free_bytes: Callable[[Path], int] | None = None,
@@ -181,6 +193,12 @@ class Recorder:
         self._directory = directory
         self._clock = clock
         self._record = record
+        self._shared = shared
+        self._sweeps = sweeps
+        self._lying = RecordFolder(folder, self.disk.stats, shared=shared)
+        self._own: set[Name] = set()
+        """Shows that this process recorded."""
+        self._following: asyncio.Task[None] | None = None
         self._tapes: dict[str, _Tape] = {}
         self._shows: dict[tuple[str, str], Show] = {}
         self._rooms: dict[str, list[Show]] = {}
@@ -193,18 +211,22 @@ class Recorder:
 
     async def start(self) -> None:
         """Find the shows there are, close those that a crash left open, then record. Raises OSError."""
-        found = await asyncio.to_thread(find_shows, self.folder, self.disk.stats)
-        for show in found:
-            self._add(show)
+        await self._scan()
         self.disk.start()
         if self._record:
             self._directory.listen(self._on_stream)
-        self._sweep()
+        if self._shared:
+            self._following = asyncio.get_running_loop().create_task(self._follow(), name="record-follow")
+        if self._sweeps:
+            self._sweep()
 
     async def close(self) -> None:
         """End the shows under way and write all that is queued."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
         now_ms = self._clock()
         for tape in tuple(self._tapes.values()):
             tape.relay.detach(tape)
@@ -249,6 +271,15 @@ class Recorder:
 
     # — what the tapes call —
 
+    def hosts(self, room: str) -> bool:
+        """Whether the room's host is at this process."""
+        return self._directory.hosted(room) is not None
+
+    def leave(self, tape: _Tape) -> None:
+        """End what a tape records."""
+        tape.relay.detach(tape)
+        tape.on_close(self._clock())
+
     def put(self, tape: _Tape, data: bytes, part: Part, init: InitSegment, fresh: bool, now_ms: int) -> bool:
         """Take a part; False when it was dropped."""
         if tape.show is None:
@@ -281,6 +312,7 @@ class Recorder:
         # A name of its own even where the clock stands still.
         self._newest_ms = named_ms = max(now_ms, self._newest_ms + 1)
         show = Show(room, show_name(named_ms), now_ms)
+        self._own.add((room, show.show))
         self._add(show)
         self._tell(ShowStarted(room, show.show, now_ms))
         return show
@@ -297,7 +329,34 @@ class Recorder:
 
     def _add(self, show: Show) -> None:
         self._shows[(show.room, show.show)] = show
-        self._rooms.setdefault(show.room, []).append(show)
+        shows = self._rooms.setdefault(show.room, [])
+        shows.append(show)
+        if len(shows) > 1 and show.show < shows[-2].show:
+            shows.sort(key=lambda known: known.show)
+
+    def _forget(self, show: Show) -> None:
+        self._own.discard((show.room, show.show))
+        del self._shows[(show.room, show.show)]
+        self._rooms[show.room].remove(show)
+
+    async def _follow(self) -> None:
+        """Hear of what other processes record, and of what they remove."""
+        while True:
+            await asyncio.sleep(FOLLOW_S)
+            try:
+                await self._scan()
+            except OSError as error:
+                logger.warning("recordings of other processes cannot be read: %s", error)
+
+    async def _scan(self) -> None:
+        """Raises OSError."""
+        found, gone = await asyncio.to_thread(self._lying.scan, self._own)
+        for show in found:
+            self._add(show)
+        for name in gone:
+            show_gone = self._shows.get(name)
+            if show_gone is not None:
+                self._forget(show_gone)
 
     def _sweep(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
@@ -313,8 +372,7 @@ class Recorder:
             left = sorted((show for show in over if show not in gone), key=lambda show: show.started_ms)
             gone += left[:excess]
         for show in gone:
-            del self._shows[(show.room, show.show)]
-            self._rooms[show.room].remove(show)
+            self._forget(show)
             self.disk.put_delete(show)
         if gone:
             logger.info("recordings past their time were removed", extra={"fields": {"shows": len(gone)}})

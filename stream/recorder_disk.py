@@ -1,4 +1,4 @@
-"""The recordings' side of the disk: one thread that appends, and what is found there after a crash.
+"""The recordings' side of the disk: one thread that appends.
 
 The loop puts jobs into a queue bounded in bytes and never waits; a part that finds it full is dropped and counted by
 the caller. The thread writes each part's bytes, then its line of the index, so a SIGKILL loses what was still in the
@@ -8,6 +8,7 @@ much. The little and often also keeps a sync of the ledger on the same disk from
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shutil
@@ -20,8 +21,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from stream.protocol import recording
-from stream.protocol.fmp4 import boxes
-from stream.protocol.recording import COVER_FILE, INDEX_FILE, End, Index, Init, Part, init_file, media_file
+from stream.protocol.recording import COVER_FILE, INDEX_FILE, End, Init, Part, init_file, media_file
 
 logger = logging.getLogger("siyu.record")
 
@@ -29,10 +29,6 @@ SPACE_CHECK_S: Final = 1.0
 """How often the room on the disk is looked at: at 1 GB/s a second still lies far within the reserve."""
 RETRY_S: Final = 10.0
 """After an error of the disk recording rests this long."""
-TAIL_BYTES: Final = 4_096
-"""The last line of an index lies within so much of its end."""
-CHECKED_PARTS: Final = 64
-"""Parts at the end of an unfinished show that are looked into: a power cut may leave a file longer than its data."""
 CLOSE_WAIT_S: Final = 10.0
 """How long the end of the server waits for the queue to be written."""
 
@@ -61,6 +57,12 @@ class AppendFile:
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            # Other processes see by it that the file is being written; the kernel lets it go with ours.
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._descriptor)
+            raise
 
     def write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -437,99 +439,3 @@ def write_whole(path: Path, data: bytes) -> None:
     finally:
         os.close(descriptor)
     part.replace(path)
-
-
-# — what lies there —
-
-
-def find_shows(folder: Path, stats: DiskStats) -> list[Show]:
-    """All shows in the recordings' folder; those that a crash left open are closed, empty ones removed."""
-    found: list[Show] = []
-    if not folder.is_dir():
-        return found
-    for room in sorted(path for path in folder.iterdir() if path.is_dir()):
-        for place in sorted(path for path in room.iterdir() if path.is_dir()):
-            try:
-                show = _find_show(place, stats)
-            except (OSError, ValueError) as error:
-                logger.error("a recording cannot be read: %s", error, extra={"fields": {"folder": place.name}})
-                continue
-            if show is not None:
-                found.append(show)
-    return found
-
-
-def _find_show(place: Path, stats: DiskStats) -> Show | None:
-    path = place / INDEX_FILE
-    if not path.exists():
-        shutil.rmtree(place)
-        return None
-    with path.open("rb") as file:
-        head = file.read(TAIL_BYTES)
-        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        tail = file.read()
-    index = recording.parse_summary(head, tail) or _recover(place, stats)
-    if index is None or index.end is None:
-        return None
-    end = index.end
-    return Show(
-        room=place.parent.name,
-        show=place.name,
-        started_ms=index.wall_ms,
-        ended_ms=end.wall_ms,
-        length_ms=end.length_ms,
-        bytes=end.bytes,
-        from_ms=end.from_ms,
-        to_ms=end.to_ms,
-        cover=(place / COVER_FILE).exists(),
-    )
-
-
-def _recover(place: Path, stats: DiskStats) -> Index | None:
-    """Close a show that a crash left open: keep what the index names and the files hold."""
-    data = (place / INDEX_FILE).read_bytes()
-    try:
-        index = recording.parse_index(data)[0]
-    except ValueError:
-        # Not even its first line was written.
-        shutil.rmtree(place)
-        return None
-    index.parts = _whole_parts(place, index.parts)
-    if not index.parts:
-        shutil.rmtree(place)
-        return None
-    if index.end is None:
-        index.end = index.ended(index.last_wall_ms())
-        write_whole(place / INDEX_FILE, recording.index_bytes(index))
-        stats.recovered += 1
-        fields = {"room": place.parent.name, "show": place.name, "length_ms": index.end.length_ms}
-        logger.info("a recording was closed after a crash", extra={"fields": fields})
-    return index
-
-
-def _whole_parts(place: Path, parts: list[Part]) -> list[Part]:
-    """The parts before the first one that the files do not hold."""
-    sizes: dict[int, int] = {}
-    inits: dict[int, bool] = {}
-    for at, part in enumerate(parts):
-        if part.file not in sizes:
-            path = place / media_file(part.file)
-            sizes[part.file] = path.stat().st_size if path.exists() else 0
-        if part.init not in inits:
-            inits[part.init] = (place / init_file(part.init)).exists()
-        whole = part.at + part.size <= sizes[part.file] and inits[part.init]
-        if whole and at >= len(parts) - CHECKED_PARTS:
-            whole = _is_media(place / media_file(part.file), part)
-        if not whole:
-            return parts[:at]
-    return parts
-
-
-def _is_media(path: Path, part: Part) -> bool:
-    with path.open("rb") as file:
-        file.seek(part.at)
-        data = file.read(part.size)
-    try:
-        return all(name in {b"moof", b"mdat"} for name, _, _ in boxes(data))
-    except ValueError:
-        return False

@@ -15,6 +15,8 @@ from stream.directory import Clock, Directory, DirectoryFull
 from stream.packet import Codec, Kind, Packet
 from stream.relay import SEPARATOR, Relay
 from stream.transcode_video import KEY_MS_WEBRTC, Made, Rendition, VideoTranscoder
+from stream.webrtc_sdp import takes
+from stream.webrtc_video import SDP_NAMES
 
 WEBRTC: Final = Rendition("rtc", 1080, KEY_MS_WEBRTC)
 """What WebRTC carries: H.264 without B-frames, a key frame each 2 s."""
@@ -230,9 +232,13 @@ class Renditions:
                 self.forget(job)
 
 
-def needs_rendition(relay: Relay) -> bool:
-    """Whether WebRTC cannot carry a room's picture as it is."""
+def needs_rendition(relay: Relay, offer: str) -> bool:
+    """Whether the WebRTC viewer of this offer cannot get a room's picture as it is. Raises OfferRefused."""
     if relay.video is None:
         return False
     reordered = any(packet.kind is Kind.VIDEO and packet.cts_ms for packet in relay.gop)
-    return relay.video.codec not in (Codec.H264, Codec.VP8) or reordered
+    if reordered:
+        return True
+    if relay.video.codec is Codec.AV1:
+        return not takes(offer, SDP_NAMES[Codec.AV1])
+    return relay.video.codec not in (Codec.H264, Codec.VP8)

@@ -66,7 +66,8 @@ class Replay:
         self._lists = ThreadPoolExecutor(1, thread_name_prefix="replay")
         self._cutter = ThreadPoolExecutor(1, thread_name_prefix="clip")
         self._waiting = 0
-        self._indexes: OrderedDict[Path, tuple[Index, int]] = OrderedDict()
+        self._indexes: OrderedDict[Path, tuple[Index, int, int]] = OrderedDict()
+        """By folder: what the index says, how far it is read, and which file it was (see `_index`)."""
 
     def close(self) -> None:
         """End the threads; a clip under way is finished."""
@@ -117,16 +118,20 @@ class Replay:
             return None
 
     def _index(self, place: Path) -> Index:
-        """The index of a show, read on from where it was; on the playlists' thread only."""
+        """The index of a show, read on from where it was; on the playlists' thread only.
+
+        Whoever closes a show that a crash left open writes its index anew.
+        """
         known = self._indexes.pop(place, None)
         with (place / INDEX_FILE).open("rb") as file:
-            if known is None:
+            inode = os.fstat(file.fileno()).st_ino
+            if known is None or known[2] != inode:
                 index, good = recording.parse_index(file.read())
             else:
-                index, good = known
+                index, good, _ = known
                 file.seek(good)
                 good += recording.extend_index(index, file.read())
-        self._indexes[place] = index, good
+        self._indexes[place] = index, good, inode
         if len(self._indexes) > INDEXES_MAX:
             self._indexes.popitem(last=False)
         return index

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from stream.directory import Clock, Directory, StreamEvent, StreamStarted, StreamStopped
-from stream.packet import Codec, Kind, Packet
-from stream.thumbnail_av import BrokenPicture, decode_jpeg
+from stream.packet import Kind, Packet
+from stream.thumbnail_av import DECODERS, BrokenPicture, decode_jpeg
 
 logger = logging.getLogger("siyu.thumbnail")
 
@@ -109,7 +109,7 @@ class Thumbnails:
         relay = self._directory.find(room)
         if relay is None or not relay.playing or not relay.live:
             return None
-        if relay.video is None or relay.video.codec is not Codec.H264:
+        if relay.video is None or relay.video.codec not in DECODERS:
             return None
         info = relay.info()
         if (info.width or 0) * (info.height or 0) > PIXELS_MAX:
@@ -123,7 +123,7 @@ class Thumbnails:
         started_s = time.monotonic()
         loop = asyncio.get_running_loop()
         try:
-            jpeg = await loop.run_in_executor(self._thread, decode_jpeg, config.data, key.data)
+            jpeg = await loop.run_in_executor(self._thread, decode_jpeg, config.codec, config.data, key.data)
         except BrokenPicture as error:
             self._stats.broken += 1
             logger.info("no thumbnail: %s", error, extra={"fields": {"room": room}})

@@ -1,15 +1,16 @@
-"""One H.264 key frame to a small JPEG, by PyAV. Runs on a worker's thread; the decoder frees the interpreter's lock."""
+"""One key frame to a small JPEG, by PyAV. Runs on a worker's thread; the decoder frees the interpreter's lock."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Final
+from typing import Final, cast
 
 import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from stream.errors import PeerError
+from stream.packet import Codec
 
 WIDTH: Final = 320
 HEIGHT_MAX: Final = 1024
@@ -19,17 +20,20 @@ QUALITIES: Final = (4, 8, 14, 22, 31)
 """FFmpeg's quantiser scale for MJPEG, best first; 31 is its coarsest."""
 
 
+DECODERS: Final = {Codec.H264: "h264", Codec.HEVC: "hevc", Codec.AV1: "libdav1d"}
+
+
 class BrokenPicture(PeerError):
     """The key frame cannot be decoded."""
 
 
-def decode_jpeg(avcc: bytes, frame: bytes) -> bytes:
-    """Decode a key frame (length-prefixed NAL units after the avcC record) to a JPEG of width 320, at most 60 kB.
+def decode_jpeg(codec: Codec, record: bytes, frame: bytes) -> bytes:
+    """Decode a key frame to a JPEG of width 320, at most 60 kB.
 
-    Raises BrokenPicture.
+    `codec`: one of DECODERS; `record`: its avcC, hvcC or av1C. Raises BrokenPicture.
     """
     try:
-        picture = _decode(avcc, frame)
+        picture = _decode(codec, record, frame)
         width, height = WIDTH, max(2, round(picture.height * WIDTH / picture.width / 2) * 2)
         if height > HEIGHT_MAX:
             width, height = max(2, round(WIDTH * HEIGHT_MAX / height / 2) * 2), HEIGHT_MAX
@@ -43,11 +47,11 @@ def decode_jpeg(avcc: bytes, frame: bytes) -> bytes:
     raise BrokenPicture("the picture does not fit")
 
 
-def _decode(avcc: bytes, frame: bytes) -> VideoFrame:
-    decoder = VideoCodecContext.create("h264", "r")
+def _decode(codec: Codec, record: bytes, frame: bytes) -> VideoFrame:
+    decoder = cast(VideoCodecContext, VideoCodecContext.create(DECODERS[codec], "r"))
     # More threads would hold the frame back and wake the whole machine for one picture.
     decoder.thread_count = 1
-    decoder.extradata = avcc
+    decoder.extradata = record
     pictures = decoder.decode(av.Packet(frame)) or decoder.decode(None)
     if not pictures or pictures[0].width < 2 or pictures[0].height < 2:
         raise BrokenPicture("the key frame holds no picture")

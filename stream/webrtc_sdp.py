@@ -105,6 +105,12 @@ def offers_video(text: str) -> bool:
     return VIDEO in sent or AUDIO not in sent
 
 
+def takes(text: str, name: str) -> bool:
+    """Whether the viewer that offers `text` can be sent a picture of this codec (not H.264). Raises OfferRefused."""
+    media = [media for media in parse_offer(text).media if media.kind == VIDEO and media.port]
+    return any(_direction_fits(one, sending=True) and _other(one, name) is not None for one in media)
+
+
 def agree(
     text: str,
     *,

@@ -1,14 +1,13 @@
 """What WebRTC does with pictures codec by codec: packets of the room to RTP payloads, frames out of RTP to packets.
 
-H.264 goes both ways, VP8 as well (a host that has no H.264, where that is let in), AV1 to viewers only (an Enhanced
-RTMP host's). Nothing is encoded anew.
+H.264 goes both ways, VP8 and AV1 as well (of a host that has no H.264, where that is let in). Nothing is encoded anew.
 """
 
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from stream.packet import Codec, Kind, Packet
-from stream.protocol import h264, rtp, rtp_av1, rtp_vp8
+from stream.protocol import av1, h264, rtp, rtp_av1, rtp_vp8
 
 SENT: Final = (Codec.H264, Codec.VP8, Codec.AV1)
 """What WHEP viewers can be sent."""
@@ -139,5 +138,32 @@ class Vp8In(VideoIn):
         return [Packet(Kind.VIDEO, Codec.VP8, dts_ms, 0, frame.key, False, frame.units[0])]
 
 
-TAKEN: Final[dict[Codec, Callable[[], VideoIn]]] = {Codec.H264: H264In, Codec.VP8: Vp8In}
+class Av1In(VideoIn):
+    """OBUs with their sizes, and an av1C record of the sequence header."""
+
+    codec = Codec.AV1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._record = b""
+
+    def depacketizer(self) -> rtp.Depacketizer:
+        """AV1's."""
+        return rtp_av1.Av1Depacketizer()
+
+    def packets(self, frame: rtp.Frame, dts_ms: int) -> list[Packet]:
+        """The sequence header stays in its key frame; it comes as a configuration as well."""
+        out = []
+        if frame.key:
+            header = next(unit for unit in frame.units if av1.kind_of(unit) == av1.SEQUENCE_HEADER)
+            record = av1.make_av1c(header)
+            if record != self._record:
+                self._record = record
+                out.append(Packet(Kind.VIDEO, Codec.AV1, dts_ms, 0, True, True, record))
+        data = b"".join(map(av1.sized, frame.units))
+        out.append(Packet(Kind.VIDEO, Codec.AV1, dts_ms, 0, frame.key, False, data))
+        return out
+
+
+TAKEN: Final[dict[Codec, Callable[[], VideoIn]]] = {Codec.H264: H264In, Codec.VP8: Vp8In, Codec.AV1: Av1In}
 """What WHIP hosts can send, if they are let."""

@@ -229,7 +229,7 @@ export class ReplayPlayer {
 
 /**
  * @param {Uint8Array} init an init segment
- * @returns {string} its codecs (RFC 6381), read from its sample entries: avcC's profile and level, AAC's object type
+ * @returns {string} its codecs (RFC 6381), read from its sample entries: the records' profile, level and what follows
  */
 function codecsOf(init) {
   const found = [];
@@ -237,9 +237,34 @@ function codecsOf(init) {
   if (avc >= 0) found.push(`avc1.${[...init.slice(avc + 5, avc + 8)].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`);
   if (find(init, "mp4a") >= 0) found.push("mp4a.40.2");
   if (find(init, "Opus") >= 0) found.push("opus");
-  if (find(init, "hvcC") >= 0) found.push("hvc1.1.6.L120.B0");
-  if (find(init, "av1C") >= 0) found.push("av01.0.08M.08");
+  const hevc = find(init, "hvcC");
+  if (hevc >= 0) found.push(hevcOf(init.slice(hevc + 4, hevc + 17)));
+  const av1 = find(init, "av1C");
+  if (av1 >= 0) found.push(av1Of(init.slice(av1 + 4, av1 + 8)));
   return found.join(", ");
+}
+
+/** @param {Uint8Array} record the beginning of an hvcC (ISO/IEC 14496-15 annex E.3) */
+function hevcOf(record) {
+  const space = ["", "A", "B", "C"][record[1] >> 6];
+  let flags = 0;
+  for (let bit = 0; bit < 32; bit += 1) flags = flags * 2 + ((record[5 - (bit >> 3)] >> (bit & 7)) & 1);
+  const constraints = [...record.slice(6, 12)];
+  while (constraints.length && !constraints[constraints.length - 1]) constraints.pop();
+  const hex = (number) => number.toString(16).toUpperCase();
+  return [
+    `hvc1.${space}${record[1] & 31}`,
+    hex(flags),
+    `${record[1] & 32 ? "H" : "L"}${record[12]}`,
+    ...constraints.map(hex),
+  ].join(".");
+}
+
+/** @param {Uint8Array} record an av1C (AV1 codec ISO media file format binding, section 5) */
+function av1Of(record) {
+  const two = (number) => String(number).padStart(2, "0");
+  const depth = record[2] & 64 ? (record[2] & 32 ? 12 : 10) : 8;
+  return `av01.${record[1] >> 5}.${two(record[1] & 31)}${record[2] & 128 ? "H" : "M"}.${two(depth)}`;
 }
 
 function find(bytes, name) {

@@ -48,7 +48,7 @@ class Inner:
         *,
         node: str,
         clock: Clock,
-        sessions: Sequence[BaseRoute],
+        own: Sequence[BaseRoute],
         metrics: Callable[[], bytes],
     ) -> None:
         self._cluster = cluster
@@ -70,7 +70,7 @@ class Inner:
             return problem_response(Problem(404, "not_live", "this worker does not have the room", retry_ms=1_000))
 
         self._asgi = Starlette(
-            routes=[Route("/metrics", figures), Route("/live/{file}", live), *sessions],
+            routes=[Route("/metrics", figures), *own, Route("/live/{file}", live)],
             exception_handlers={404: not_found, 405: not_allowed, 500: broken},
         )
         self._http: HttpServer | None = None

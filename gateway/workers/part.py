@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute
 from gateway.claiming import ClaimingDoors
 from gateway.config import Settings
 from gateway.doors import Doors
+from gateway.errors import Problem
 from gateway.metrics import Figures, render_metrics
 from gateway.workers.cluster import Cluster, Elsewhere, Link, socket_path
 from gateway.workers.exposition import merge
@@ -72,8 +73,8 @@ class WorkerPart:
         self._figures: Callable[[], Figures] = tuple
         self._inner: Inner | None = None
 
-    def attach(self, sessions: Sequence[BaseRoute], figures: Callable[[], Figures]) -> None:
-        """Take the routes of WebRTC sessions, and what /metrics shows of this worker."""
+    def attach(self, own: Sequence[BaseRoute], figures: Callable[[], Figures]) -> None:
+        """Take the routes of what only this worker has (sessions, pictures), and what /metrics shows of it."""
         self._figures = figures
         self._inner = Inner(
             self._settings,
@@ -81,7 +82,7 @@ class WorkerPart:
             self._directory,
             node=self.doors.node,
             clock=self._clock,
-            sessions=sessions,
+            own=own,
             metrics=self._own_metrics,
         )
 
@@ -103,6 +104,17 @@ class WorkerPart:
     def is_elsewhere(self, room: str) -> bool:
         """Whether a room can be pulled."""
         return self.cluster.is_elsewhere(room)
+
+    async def ask_owner(self, room: str, request: Request) -> Response | None:
+        """What the worker with the room answers; None when that is nobody, or this one, or it cannot be asked."""
+        owner = self.cluster.owners.get(room, self.number)
+        if owner == self.number:
+            return None
+        try:
+            return await self.forward(owner, request)
+        except Problem as problem:
+            logger.info("worker %d does not answer for room %s: %s", owner, room, problem.code)
+            return None
 
     async def forward(self, worker: int, request: Request) -> Response:
         """Have another worker answer. Raises ``Problem``."""

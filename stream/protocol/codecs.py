@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from stream.packet import Codec, Packet
-from stream.protocol import aac, h264
+from stream.protocol import aac, av1, h264
 from stream.protocol.bits import Bits
 from stream.protocol.h264 import RECORD_BYTES_MAX
 
@@ -22,7 +22,6 @@ Size = tuple[int, int]
 
 _HEVC_SPS: Final = 33
 _HEVC_ARRAYS_MAX: Final = 8
-_OBU_SEQUENCE: Final = 1
 
 
 def describe_hevc(record: bytes) -> tuple[str, Size | None]:
@@ -108,47 +107,15 @@ def describe_av1(record: bytes) -> tuple[str, Size | None]:
     depth = (12 if record[2] & 0x20 else 10) if record[2] & 0x40 else 8
     size = None
     unit = record[4:]
-    if len(unit) > 2 and unit[0] >> 3 & 0x0F == _OBU_SEQUENCE:
+    if len(unit) > 2 and av1.kind_of(unit) == av1.SEQUENCE_HEADER:
         at = 2 if unit[0] & 4 else 1
         if unit[0] & 2:
             while at < len(unit) and unit[at] & 0x80:  # obu_size is LEB128
                 at += 1
             at += 1
-        size = _av1_size(unit[at:])
+        header = av1.parse_sequence_header(unit[at:])
+        size = _checked(header.width, header.height)
     return f"av01.{profile}.{level:02d}{tier}.{depth:02d}", size
-
-
-def _av1_size(header: bytes) -> Size:
-    """Read max_frame_width and max_frame_height of a sequence header (section 5.5.1)."""
-    bits = Bits(header)
-    bits.skip(4)
-    if bits.take(1):  # reduced_still_picture_header
-        bits.skip(5)
-    else:
-        _skip_av1_operating_points(bits)
-    width_bits, height_bits = bits.take(4) + 1, bits.take(4) + 1
-    return _checked(bits.take(width_bits) + 1, bits.take(height_bits) + 1)
-
-
-def _skip_av1_operating_points(bits: Bits) -> None:
-    decoder_model, delay_bits = 0, 0
-    if bits.take(1):  # timing_info_present_flag
-        bits.skip(64)
-        if bits.take(1):
-            bits.unsigned()
-        decoder_model = bits.take(1)
-        if decoder_model:
-            delay_bits = bits.take(5) + 1
-            bits.skip(32 + 5 + 5)
-    display_delay = bits.take(1)
-    for _ in range(bits.take(5) + 1):
-        bits.skip(12)
-        if bits.take(5) > 7:
-            bits.skip(1)
-        if decoder_model and bits.take(1):
-            bits.skip(2 * delay_bits + 1)
-        if display_delay and bits.take(1):
-            bits.skip(4)
 
 
 def describe_vp9(record: bytes) -> tuple[str, None]:

@@ -1,7 +1,8 @@
 """Fragmented MP4 for Media Source: an init segment, then fragments of one `moof` and one `mdat`.
 
-Sources: ISO/IEC 14496-12 (boxes; the section is beside each), 14496-14 (esds), 14496-15 (avc1), W3C "ISO BMFF Byte
-Stream Format" for what Media Source wants: default-base-is-moof, a tfdt in each traf, movie durations of 0.
+Sources: ISO/IEC 14496-12 (boxes; the section is beside each), 14496-14 (esds), 14496-15 (avc1, hvc1), AV1 codec ISO
+media file format binding 2.2 (av01), W3C "ISO BMFF Byte Stream Format" for what Media Source wants:
+default-base-is-moof, a tfdt in each traf, movie durations of 0.
 """
 
 import struct
@@ -23,11 +24,18 @@ _OTHER_SAMPLE: Final = 0x01010000
 _MATRIX: Final = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
 
 
+AVC: Final = (b"avc1", b"avcC")
+HEVC: Final = (b"hvc1", b"hvcC")
+"""With its parameter sets in the record alone, as Apple's players want it."""
+AV1: Final = (b"av01", b"av1C")
+
+
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """H.264 picture: the avcC record and the size in pixels."""
+    """Picture: names of its sample entry and of the record's box, the record, and the size in pixels."""
 
-    avcc: bytes
+    form: tuple[bytes, bytes]
+    record: bytes
     width: int
     height: int
 
@@ -115,10 +123,11 @@ def _trak(track: int, timescale: int, size: tuple[int, int], handler: bytes, med
 
 def _video_trak(video: VideoTrack) -> bytes:
     # 12.1.3 VisualSampleEntry: 72 dpi, one frame a sample, depth 24.
+    name, record = video.form
     entry = box(
-        b"avc1",
+        name,
         struct.pack(">6xH16xHHIIIH32xHh", 1, video.width, video.height, 0x480000, 0x480000, 0, 1, 24, -1),
-        box(b"avcC", video.avcc),
+        box(record, video.record),
     )
     media = _full(b"vmhd", 0, 1, bytes(8))
     return _trak(VIDEO_TRACK, VIDEO_TIMESCALE, (video.width, video.height), b"vide", media, entry)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.stage import DESK, GONE, NO_PICTURE, Person, Theatre, wait_until
+from tests.e2e.stage import DESK, GONE, NO_PICTURE, NO_SESSION, Person, Theatre, wait_until
 from tests.harness import LiveServer, live_server
 
 pytestmark = pytest.mark.browser
@@ -29,7 +29,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 @pytest.fixture
 def house(browser: Browser, empty: LiveServer) -> Iterator[Theatre]:
     theatre = Theatre(browser, empty)
-    theatre.watch.expect(NO_PICTURE)
+    theatre.watch.expect(NO_PICTURE, NO_SESSION)
     yield theatre
     theatre.close()
     assert theatre.watch.unexpected() == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.bridge import RoomState
 from tests.gateway.rig import rig
 
 
@@ -32,3 +33,15 @@ async def test_a_room_is_told_what_is_left_on_its_shelf_after_an_order(
             while not [event for event in told if event["t"] == "left"]:
                 await asyncio.sleep(0.02)
         assert told[-1]["left"][sku] == 118
+
+
+def test_a_moments_media_time_is_never_before_that_of_an_earlier_moment() -> None:
+    state = RoomState()
+    assert state.moment(1_000, 14_294) == 14_294
+    # The host sends unevenly: its newest picture is up to a few of them late.
+    assert state.moment(1_100, 14_292) == 14_294
+    assert state.moment(1_200, 14_390) == 14_390
+    # An event that is told late was before.
+    assert state.moment(1_150, 14_340) == 14_340
+    # A room whose clock began anew.
+    assert state.moment(9_000, 120) == 120

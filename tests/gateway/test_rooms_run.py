@@ -157,10 +157,15 @@ def test_the_audit_trail_has_what_staff_did_by_either_door(own: LiveServer) -> N
     assert [item["action"] for item in items] == ["kick", "announce", "unpin", "pin_product"]
     assert (items[0]["person"], items[0]["by"]["role"]) == (guest["person"], "host")
     assert items[3]["detail"]["product"] == product
-    assert len(own.call("GET", f"{room}/audit?limit=2", token=host).json()["items"]) == 2
+    page = own.call("GET", f"{room}/audit?limit=3", token=host).json()
+    rest = own.call("GET", f"{room}/audit?limit=3&after={page['next']}", token=host).json()
+    assert page["items"] + rest["items"] == items and rest["next"] is None
     logged = [json.loads(line) for line in own.log().splitlines() if '"siyu.audit"' in line]
     assert [line["message"] for line in logged] == ["pin_product", "unpin", "announce", "kick"]
     assert logged[-1]["person"] == guest["person"] and logged[-1]["level"] == "info"
+    assert own.stop() == 0
+    own.start()
+    assert own.call("GET", f"{room}/audit", token=host).json()["items"] == items
 
 
 def test_what_is_for_staff_is_refused_to_viewers_and_to_other_rooms(server: LiveServer) -> None:

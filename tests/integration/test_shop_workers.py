@@ -31,7 +31,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         redis = redis_server.RedisServer(folder)
         redis.start()
         stack.callback(redis.kill)
-        flags = ["--workers", str(WORKERS), "--redis-url", redis.url, "--drain-s", "8"]
+        flags = ["--workers", str(WORKERS), "--redis-url", redis.url, "--drain-s", "8", "--record"]
         environment = {"SIYU_DATABASE_URL": cluster.address(cluster.database())}
         server = LiveServer(folder / "data", flags=flags, environment=environment)
         server.start()
@@ -59,6 +59,37 @@ def read(socket: ClientConnection, wanted: dict[str, Any]) -> dict[str, Any]:
                 found: dict[str, Any] = event
                 return found
     raise AssertionError(f"never came: {wanted}")
+
+
+def test_a_show_and_its_picture_are_those_of_every_worker(shop: LiveServer) -> None:
+    def anywhere(path: str) -> list[httpx.Response]:
+        """What a dozen connections get: any worker may take one."""
+        return [httpx.get(f"{shop.base}{path}", timeout=PATIENCE_S) for _ in range(12)]
+
+    host = publish(shop.publish_url, gop=25)
+
+    def listed() -> list[dict[str, Any]]:
+        """The show as each answer has it."""
+        answers = [answer.json()["items"] for answer in anywhere(f"/api/v1/rooms/{shop.room}/shows")]
+        return [show for shows in answers for show in shows]
+
+    try:
+        wait_until(lambda: len(shows := listed()) == 12 and min(one["length_ms"] for one in shows) > 5_000, "the show")
+        (name,) = {show["show"] for show in listed()}
+        wait_until(
+            lambda: (
+                {(a.status_code, a.headers["content-type"]) for a in anywhere(f"/live/{shop.room}.jpg")}
+                == {(200, "image/jpeg")}
+            ),
+            "its picture",
+        )
+    finally:
+        end(host)
+    address = f"/replay/{shop.room}/{name}/"
+    texts = anywhere(f"{address}index.m3u8")
+    assert all("#EXTINF" in text.text for text in texts)
+    media = anywhere(f"{address}init-0.mp4")
+    assert {answer.status_code for answer in media} == {200} and len({answer.content for answer in media}) == 1
 
 
 def test_hosts_viewers_and_chat_meet_whichever_worker_they_are_at(shop: LiveServer) -> None:

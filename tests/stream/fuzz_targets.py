@@ -188,10 +188,15 @@ def stun_checks(data: bytes) -> None:
 
 def rtp_host(data: bytes) -> None:
     """Datagrams of a WHIP host, decrypted: RTP and RTCP, in any order."""
-    _run(_host(data))
+    _run(_host(data, "H264"))
 
 
-async def _host(data: bytes) -> None:
+def rtp_host_av1(data: bytes) -> None:
+    """The same of one that sends AV1."""
+    _run(_host(data, "AV1"))
+
+
+async def _host(data: bytes, codec: str) -> None:
     now = [START_MS]
 
     def clock() -> int:
@@ -199,7 +204,8 @@ async def _host(data: bytes) -> None:
 
     directory = Directory(clock)
     ingest = WhipIngest(directory, WebRtcTransport(clock=clock), clock=clock)
-    offer = agree(OFFERS[0].decode(), sending=False, profile=None)
+    # The last one is a browser's, which has every codec.
+    offer = agree(OFFERS[-1].decode(), sending=False, profile=None, codecs=[codec])
     video = offer.track(VIDEO_TRACK)
     assert video is not None
     host = WhipHost(ingest, "room", video, offer.track(AUDIO_TRACK), clock())
@@ -359,6 +365,7 @@ TARGETS = {
     ),
     "flv": Target(flv_bodies, (_bodies(), _bodies()[:2_000], *_codecs())),
     "stun": Target(stun_checks, tuple(data for kind, data in CAPTURED if kind == 2)),
+    "rtp-host-av1": Target(rtp_host_av1, (_rows({0: 0, 1: 1}), _rows({0: 2}), _rows({1: 1}))),
     "rtp-host": Target(rtp_host, (_rows({0: 0, 1: 1}), _rows({0: 2}), _rows({1: 1}))),
     "rtcp-viewer": Target(rtcp_viewer, (_rows({3: 0}),)),
     "rtcp": Target(rtcp_reports, tuple(data for kind, data in CAPTURED if kind in (1, 3))),

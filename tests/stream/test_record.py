@@ -21,7 +21,7 @@ from stream.record import DAY_MS, Recorder, RecordLimits, ShowEnded, ShowEvent, 
 from stream.recorder_disk import AppendFile, DiskLimits, Show
 from stream.replay import ClipFile, ClipRefused, Replay, cut_clip
 from tests.stream.media import Clip
-from tests.stream.stage import Stage, clock_ms
+from tests.stream.stage import Host, Stage, clock_ms
 
 
 @asynccontextmanager
@@ -132,7 +132,7 @@ async def test_what_the_index_names_and_the_disk_lost_is_left_out(stage: Stage, 
 
 
 async def test_a_folder_without_anything_to_play_is_removed(stage: Stage, tmp_path: Path) -> None:
-    for name, content in (("a", None), ("b", b""), ("c", recording.head_line("room", "c", 1))):
+    for name, content in (("a", None), ("b", b""), ("c", recording.head_line("room", "c", 1)), ("d", b'{"v":1,"ro')):
         (tmp_path / "room" / name).mkdir(parents=True)
         if content is not None:
             (tmp_path / "room" / name / INDEX_FILE).write_bytes(content)
@@ -377,3 +377,64 @@ async def test_a_room_whose_name_is_no_folder_s_is_not_recorded(stage: Stage, cl
         await stage.feed(stage.publish("../room"), clip.looped(3))
         assert recorder.stats().recording == 0
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_another_process_records_is_listed_while_it_grows_and_left_to_it(
+    stage: Stage, clip: Clip, tmp_path: Path
+) -> None:
+    async with recording_of(stage, tmp_path, shared=True) as here:
+        publication = stage.publish()
+        await stage.feed(publication, clip.looped(4))
+        await until(lambda: here.disk.stats.parts and not here.disk.stats.queued_bytes)
+        async with recording_of(stage, tmp_path, shared=True, record=False, sweeps=False) as there:
+            (show,) = there.shows("room")
+            assert show.ended_ms is None and there.disk.stats.recovered == 0
+            length_ms, replay = show.length_ms, Replay(there)
+            assert length_ms == here.shows("room")[0].length_ms > 0
+            text = await replay.playlist(show, {})
+            assert text is not None and "PLAYLIST-TYPE:EVENT" in text
+            await stage.feed(publication, clip.looped(4), shift_ms=4_000)
+            await until(lambda: show.length_ms > length_ms)
+            stage.directory.close()
+            await until(lambda: show.ended_ms is not None)
+            (own,) = here.shows("room")
+            assert (show.show, show.length_ms, show.bytes) == (own.show, round(own.length_ms), own.bytes)
+            text = await replay.playlist(show, {})
+            assert text is not None and text.endswith("ENDLIST\n")
+            replay.close()
+            # Gone here, gone there.
+            here.limits = RecordLimits(keep_days=1)
+            here.expire(clock_ms() + 2 * DAY_MS)
+            await until(lambda: there.shows("room") == [])
+
+
+async def test_of_a_shared_folder_what_a_crash_left_open_is_closed_by_whoever_finds_it(
+    stage: Stage, clip: Clip, tmp_path: Path
+) -> None:
+    async with recording_of(stage, tmp_path / "live") as recorder:
+        await stage.feed(stage.publish(), clip.looped(4))
+        await until(lambda: recorder.disk.stats.queued_bytes == 0)
+        kept_ms = recorder.shows("room")[0].length_ms
+        shared = tmp_path / "shared"
+        # Another process is about to write its first line.
+        (shared / "room" / "begun").mkdir(parents=True)
+        async with recording_of(stage, shared, shared=True, record=False) as there:
+            assert there.shows("room") == []
+            shutil.copytree(tmp_path / "live" / "room", shared / "room", dirs_exist_ok=True)
+            await until(lambda: there.shows("room"))
+            assert there.shows("room")[0].length_ms == round(kept_ms) and there.disk.stats.recovered == 1
+            assert (shared / "room" / "begun").is_dir()
+
+
+async def test_a_show_ends_where_the_host_no_longer_is(stage: Stage, clip: Clip, tmp_path: Path) -> None:
+    async with recording_of(stage, tmp_path) as recorder:
+        publication = stage.publish()
+        await stage.feed(publication, clip.looped(4))
+        publication.end("lost", clock_ms())
+        pulled = stage.directory.publish_pulled("room", Host(), clock_ms())
+        await stage.feed(pulled, clip.looped(4), shift_ms=10_000)
+        await until(lambda: recorder.current("room") is None)
+        (show,) = recorder.shows("room")
+        assert show.ended_ms is not None
+        await until(lambda: recorder.disk.stats.queued_bytes == 0)
+        assert abs(show.length_ms - 4_000) < 100

@@ -334,10 +334,10 @@ async def test_the_ladder_names_what_is_lower_than_the_room(clip: Clip) -> None:
 
 
 async def test_webrtc_gets_a_rendition_of_a_host_with_b_frames(room: Room) -> None:
-    assert needs_rendition(room.publication.relay)
+    assert needs_rendition(room.publication.relay, "")
     waiting = asyncio.create_task(room.renditions.webrtc("room", 40))
     await asyncio.sleep(0)
     room.send()
     relay = await waiting
     assert relay is not None and relay.playing
-    assert not needs_rendition(relay)
+    assert not needs_rendition(relay, "")

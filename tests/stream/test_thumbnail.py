@@ -8,7 +8,7 @@ import io
 import av
 import pytest
 
-from stream.packet import Kind
+from stream.packet import Codec, Kind
 from stream.thumbnail import Picture, Thumbnails
 from stream.thumbnail_av import BrokenPicture, decode_jpeg
 from tests.stream.media import Clip, make_clip
@@ -24,7 +24,7 @@ def first_key(clip: Clip) -> tuple[bytes, bytes]:
     ("size", "small"), [((320, 240), (320, 240)), ((642, 362), (320, 180)), ((64, 512), (128, 1024))]
 )
 def test_a_key_frame_becomes_a_small_jpeg(size: tuple[int, int], small: tuple[int, int]) -> None:
-    jpeg = decode_jpeg(*first_key(make_clip(1, size)))
+    jpeg = decode_jpeg(Codec.H264, *first_key(make_clip(1, size)))
     assert jpeg.startswith(b"\xff\xd8\xff") and len(jpeg) <= 60_000
     with av.open(io.BytesIO(jpeg), "r") as container:
         frame = next(container.decode(video=0))
@@ -36,7 +36,7 @@ def test_a_key_frame_becomes_a_small_jpeg(size: tuple[int, int], small: tuple[in
 @pytest.mark.parametrize("frame", [b"", b"\0\0\0\x05\x65\x00\x00\x00\x00", bytes(300)])
 def test_a_broken_key_frame_is_the_host_s_fault(clip: Clip, frame: bytes) -> None:
     with pytest.raises(BrokenPicture):
-        decode_jpeg(first_key(clip)[0], frame)
+        decode_jpeg(Codec.H264, first_key(clip)[0], frame)
 
 
 async def test_a_live_room_has_a_picture_of_its_last_key_frame(stage: Stage, clip: Clip) -> None:
