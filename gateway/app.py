@@ -21,8 +21,8 @@ from chat.message import JoinRequest, parse_since
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
-from commerce.market import Market
 from commerce.personal_sql import PersonalEvents
+from commerce.shop import Shop
 from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
@@ -48,6 +48,7 @@ from gateway.members import member_of
 from gateway.metrics import Figures, HostFigures, LedgerFigures, render_metrics
 from gateway.nodes import Nodes
 from gateway.opening import (
+    Traffic,
     authenticate,
     open_access,
     open_bridge,
@@ -88,6 +89,7 @@ from gateway.services import Services
 from gateway.stream_reports import StreamReports
 from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.workers.part import Seat, WorkerPart, pull_limits
+from stream.directory import Directory
 from stream.ingest_pull import Puller
 
 logger = logging.getLogger("siyu.app")
@@ -401,6 +403,13 @@ def _worker_part(seat: Seat, services: Services, doors: ShopDoors, nodes: Nodes 
     return WorkerPart(seat, services.settings, services.directory, doors, clock=services.clock, nodes=nodes)
 
 
+def _desk(
+    rooms: Rooms, catalogue: Catalogue, shop: Shop, traffic: Traffic, directory: Directory, clock: Callable[[], int]
+) -> Desk:
+    attribution = traffic.attribution
+    return Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
+
+
 async def open_application(
     settings: Settings,
     *,
@@ -420,15 +429,14 @@ async def open_application(
     touches = open_touch_log(settings.database, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
     shop, end_payments = open_shop(settings, store, secrets, clock)
-    traffic = await open_traffic(settings, store, touches, shop, secrets, clock)
-    attribution = traffic.attribution
+    traffic = await open_traffic(settings, store, touches, shop, catalogue, secrets, clock)
     tokens = Tokens(secrets.key("tokens"), ttl_s=settings.token_ttl_s, clock=clock, now_person=shop.aliases.now)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     directory = open_directory(settings, clock, open_slate(settings))
     access = await open_access(store, secrets, tokens, rooms, directory, clock)
     sweeps = seat is None or seat.welcome.worker == 0
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock, sweeps=sweeps)
-    desk = Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
+    desk = _desk(rooms, catalogue, shop, traffic, directory, clock)
     audit = RoomAudit(StaffActions(store, clock=clock), clock=clock)
     bans, personal = Bans(store, clock=clock), PersonalEvents(store, clock=clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
@@ -446,7 +454,6 @@ async def open_application(
         catalogue=catalogue,
         shop=shop,
         **traffic._asdict(),
-        market=Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         directory=directory,
         hub=hub,
         desk=desk,

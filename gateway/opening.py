@@ -13,11 +13,13 @@ from commerce.access_sql import StreamAccess
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import TouchLog
 from commerce.bans_sql import Bans
+from commerce.catalogue import Catalogue
 from commerce.distribution import Distribution
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
 from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
+from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
@@ -152,6 +154,7 @@ class Traffic(NamedTuple):
     identities: Identities
     privacy: Privacy
     pos: Pos
+    market: Market
     distribution: Distribution
     wechat: WechatApi
 
@@ -174,7 +177,13 @@ def open_transfers(
 
 
 async def open_traffic(
-    settings: Settings, store: Store, touches: TouchLog, shop: Shop, secrets: Secrets, clock: Callable[[], int]
+    settings: Settings,
+    store: Store,
+    touches: TouchLog,
+    shop: Shop,
+    catalogue: Catalogue,
+    secrets: Secrets,
+    clock: Callable[[], int],
 ) -> Traffic:
     vault = Vault(secrets.key("people"))
     identities = Identities(store, shop.ledger, shop.aliases, vault, clock=clock)
@@ -186,6 +195,7 @@ async def open_traffic(
         identities,
         Privacy(store, shop.ledger, vault, clock=clock),
         Pos(store, shop.ledger, vault, secret=secrets.key("pos"), clock=clock),
+        Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         Distribution(
             store,
             shop.ledger,

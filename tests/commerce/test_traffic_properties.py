@@ -36,7 +36,7 @@ async def chain(market: Market, person: str, survivors: dict[str, str]) -> list[
         seen.append(above)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (1, 2))])
 async def test_recruiters_and_shares_have_no_cycle_whatever_is_enrolled_merged_and_shared(
     market: Market, seed: int
 ) -> None:
@@ -111,7 +111,7 @@ async def test_a_decision_is_the_same_after_everything_that_could_have_changed_i
     assert [row.person for row in rows] == [ann]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (1, 2))])
 async def test_commission_stays_under_its_cap_and_is_nothing_after_a_full_refund(market: Market, seed: int) -> None:
     draw = random.Random(seed)
     await market.distribution.set_terms(MERCHANT, {"levels": 2, "cap_percent": 15}, "boss")

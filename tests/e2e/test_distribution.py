@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.stage import DESK, Theatre
+from tests.e2e.stage import DESK, Person, Theatre
 from tests.e2e.test_purchase import receipt
 from tests.harness import live_server
 
@@ -24,6 +24,17 @@ def theatre(browser: Browser, tmp_path: Path) -> Iterator[Theatre]:
         house = Theatre(browser, server)
         yield house
         house.close()
+
+
+def own_data(viewer: Person) -> None:
+    """The viewer agrees to something, and has a code for the till."""
+    viewer.page.keyboard.press("Escape")
+    viewer.press("me")
+    viewer.press("mydata-open")
+    viewer.press("consent-marketing", granted="false")
+    expect(viewer.see("consent-marketing", granted="true")).to_be_visible()
+    viewer.press("member-code-open")
+    expect(viewer.see("member-code").locator("img")).to_be_visible()
 
 
 def test_a_poster_brings_a_buyer_and_the_statement_shows_what_came_and_went(theatre: Theatre) -> None:
@@ -89,13 +100,7 @@ def test_a_poster_brings_a_buyer_and_the_statement_shows_what_came_and_went(thea
     fen.press("earn-open")
     expect(fen.see("my-earning")).to_contain_text("¥5.90 − ¥5.90")
     expect(fen.see("earn-frozen")).to_have_text("¥0")
-    viewer.page.keyboard.press("Escape")
-    viewer.press("me")
-    viewer.press("mydata-open")
-    viewer.press("consent-marketing", granted="false")
-    expect(viewer.see("consent-marketing", granted="true")).to_be_visible()
-    viewer.press("member-code-open")
-    expect(viewer.see("member-code").locator("img")).to_be_visible()
+    own_data(viewer)
     touches = call("GET", "/board")["by_link"]
     assert [one["entries"] for one in touches if one["token"] == link["token"]] == [1]
     audit = server.run("audit", check=False)
