@@ -17,7 +17,7 @@ from commerce.commissions import Cleared, ClearHold, DecideWithdrawal, Release, 
 from commerce.domain.commission import BP, SCOPES, Rate, Terms, terms_of
 from commerce.domain.ids import ENTROPY_BYTES, new_ids
 from commerce.domain.money import AMOUNT_MAX
-from commerce.errors import CommerceError, Invalid
+from commerce.errors import CommerceError, Invalid, NotFound
 from commerce.identity.merge_sql import survivor
 from commerce.ledger import KEY_CHARACTERS_MAX, Ledger, fingerprint
 from commerce.store_sql import Store
@@ -139,6 +139,13 @@ class Distribution:
         """List distributors."""
         start = after or distribution_sql.FIRST_PAGE
         return await self._store.read(lambda db: distribution_sql.page(db, merchant, start, limit))
+
+    async def own(self, merchant: str, person: str) -> dict[str, Any] | None:
+        """A person as distributor, if they are one."""
+        try:
+            return await self._store.read(lambda db: distribution_sql.one(db, merchant, survivor(db, person)))
+        except NotFound:
+            return None
 
     async def active(self, merchant: str, person: str) -> bool:
         """Whether a person is an active distributor."""

@@ -21,8 +21,8 @@ from chat.message import JoinRequest, parse_since
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
-from commerce.market import Market
 from commerce.personal_sql import PersonalEvents
+from commerce.shop import Shop
 from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
@@ -47,6 +47,7 @@ from gateway.members import member_of
 from gateway.metrics import Figures, HostFigures, LedgerFigures, render_metrics
 from gateway.nodes import Nodes
 from gateway.opening import (
+    Traffic,
     authenticate,
     open_access,
     open_bridge,
@@ -102,6 +103,7 @@ from gateway.services import Services
 from gateway.stream_reports import StreamReports
 from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.workers.part import Seat, WorkerPart, pull_limits
+from stream.directory import Directory
 from stream.ingest_pull import Puller
 
 logger = logging.getLogger("siyu.app")
@@ -442,6 +444,13 @@ def _worker_part(seat: Seat, services: Services, doors: ShopDoors, nodes: Nodes 
     return WorkerPart(seat, services.settings, services.directory, doors, clock=services.clock, nodes=nodes)
 
 
+def _desk(
+    rooms: Rooms, catalogue: Catalogue, shop: Shop, traffic: Traffic, directory: Directory, clock: Callable[[], int]
+) -> Desk:
+    attribution = traffic.attribution
+    return Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
+
+
 async def open_application(
     settings: Settings,
     *,
@@ -485,7 +494,6 @@ async def open_application(
         shop=shop,
         **shopside._asdict(),
         **traffic._asdict(),
-        market=Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         directory=directory,
         hub=hub,
         desk=desk,

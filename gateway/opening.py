@@ -28,6 +28,7 @@ from commerce.identity.phone import Vault
 from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
 from commerce.invoices import Invoices
+from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
 from commerce.payment import PaymentProvider
@@ -206,6 +207,7 @@ class Traffic(NamedTuple):
     messenger: Messenger
     privacy: Privacy
     pos: Pos
+    market: Market
     distribution: Distribution
     org: Organisation
     wechat: WechatApi
@@ -263,6 +265,7 @@ async def open_traffic(
         messenger,
         Privacy(store, shop.ledger, vault, clock=clock),
         Pos(store, shop.ledger, vault, secret=secrets.key("pos"), clock=clock),
+        Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         Distribution(
             store,
             shop.ledger,

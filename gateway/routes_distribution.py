@@ -119,8 +119,13 @@ def _distributors(services: Services) -> list[Operation]:
             await distribution.enrol(who.merchant, who.person, body.name, parent=body.parent, approved=False)
         )
 
+    async def read_own_distributor(call: Call) -> DistributorAnswer:
+        row = await distribution.own(call.who.merchant, call.who.person)
+        return DistributorAnswer(call.who.person, "", None, "", "none", 0) if row is None else _distributor(row)
+
     path, one = "/api/v1/distributors", "/api/v1/distributors/{person}"
     return [
+        Operation("GET", "/api/v1/me/distributor", "What I am", read_own_distributor, VIEWER, answer=DistributorAnswer),
         Operation("POST", path, "Make a distributor", enrol, MERCHANT, EnrolBody, DistributorAnswer, 201),
         Operation("GET", path, "The distributors", list_distributors, MERCHANT, answer=Page, query=PAGING),
         Operation("PATCH", one, "State or level", change_distributor, MERCHANT, DistributorBody, DistributorAnswer),

@@ -87,6 +87,8 @@ class DistributorBody(Body, kw_only=True):
 
 
 class DistributorAnswer(Struct):
+    """``state``: applied, active, disabled; of oneself also none."""
+
     person: str
     name: str
     parent: str | None

@@ -42,12 +42,10 @@ const state = (name) => (knows(`earn.state.${name}`) ? t(`earn.state.${name}`) :
 export function earnings(api) {
   const place = h("div", { "data-testid": "earnings" });
   const load = async () => {
-    try {
-      put(place, drawn(api, await api.get("/me/commission"), load));
-    } catch (error) {
-      if (error.status !== 404) throw error;
-      put(place, applying(api));
-    }
+    const me = await api.get("/me/distributor");
+    if (me.state === "none") put(place, applying(api));
+    else if (me.state === "applied") put(place, h("p", {}, t("earn.applied")));
+    else put(place, drawn(api, await api.get("/me/commission"), load));
   };
   return h("section", {}, doer(t("earn.open"), load, { className: "quiet", "data-testid": "earn-open" }), place);
 }
@@ -63,7 +61,7 @@ function applying(api) {
   );
   onSend(form, async () => {
     await api.post("/me/distributor", { name: name.value.trim() });
-    put(form, h("p", {}, t("earn.applied")));
+    put(form, h("p", { "data-testid": "earn-applied" }, t("earn.applied")));
   });
   return form;
 }

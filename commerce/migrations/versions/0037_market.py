@@ -15,6 +15,7 @@ def upgrade() -> None:
     _privacy()
     _pos()
     _market()
+    _market_orders()
 
 
 def _pos() -> None:
@@ -161,6 +162,9 @@ def _market() -> None:
     op.create_index("ix_market_grant_supplier", "market_grant", ["supplier", "id"], unique=False)
     op.create_index("ix_market_grant_channel", "market_grant", ["channel", "id"], unique=False)
     op.create_index("ux_market_grant_sku", "market_grant", ["listed_sku"], unique=True)
+
+
+def _market_orders() -> None:
     op.create_table(
         "drop_order",
         sa.Column("id", sa.String(length=64), nullable=False),
