@@ -22,7 +22,6 @@ from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.personal_sql import PersonalEvents
-from commerce.shop import Shop
 from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
@@ -47,7 +46,6 @@ from gateway.members import member_of
 from gateway.metrics import Figures, HostFigures, LedgerFigures, render_metrics
 from gateway.nodes import Nodes
 from gateway.opening import (
-    Traffic,
     authenticate,
     open_access,
     open_bridge,
@@ -103,7 +101,6 @@ from gateway.services import Services
 from gateway.stream_reports import StreamReports
 from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.workers.part import Seat, WorkerPart, pull_limits
-from stream.directory import Directory
 from stream.ingest_pull import Puller
 
 logger = logging.getLogger("siyu.app")
@@ -367,6 +364,19 @@ def _operations(
         *stream_operations(services, desk, addresses, reports),
         *hub_operations(services, desk),
         *figure_operations(services, desk),
+        *_selling(services),
+        *_customers(services, addresses),
+        *show_operations(services.media, services.rooms, desk),
+        *access_operations(services, streaming, addresses),
+        *hook_operations(services),
+        *review_operations(services, desk),
+    ]
+
+
+def _selling(services: Services) -> list[Operation]:
+    """Goods, orders, money and books."""
+    desk = services.desk
+    return [
         *moments_operations(services),
         *order_operations(services, desk),
         *payment_operations(services, desk),
@@ -387,6 +397,13 @@ def _operations(
         *mall_operations(services),
         *pass_operations(services),
         *station_operations(services),
+    ]
+
+
+def _customers(services: Services, addresses: Addresses) -> list[Operation]:
+    """Who comes, who brought them, whose customers they are, and what they are told."""
+    desk = services.desk
+    return [
         *people_operations(services, desk, addresses),
         *board_operations(services),
         *code_operations(services, addresses),
@@ -401,10 +418,6 @@ def _operations(
         *outreach_operations(services),
         *automation_operations(services, desk),
         *contact_operations(services),
-        *show_operations(services.media, services.rooms, desk),
-        *access_operations(services, streaming, addresses),
-        *hook_operations(services),
-        *review_operations(services, desk),
     ]
 
 
@@ -442,13 +455,6 @@ def _puller(services: Services, nodes: Nodes | None) -> Puller | None:
 
 def _worker_part(seat: Seat, services: Services, doors: ShopDoors, nodes: Nodes | None) -> WorkerPart:
     return WorkerPart(seat, services.settings, services.directory, doors, clock=services.clock, nodes=nodes)
-
-
-def _desk(
-    rooms: Rooms, catalogue: Catalogue, shop: Shop, traffic: Traffic, directory: Directory, clock: Callable[[], int]
-) -> Desk:
-    attribution = traffic.attribution
-    return Desk(rooms=rooms, catalogue=catalogue, shop=shop, attribution=attribution, directory=directory, clock=clock)
 
 
 async def open_application(

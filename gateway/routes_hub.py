@@ -49,18 +49,7 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
         await hub.order(room.id, member_of(call.who), "kick", {"person": body.person, "reason": body.reason})
         return Empty()
 
-    async def read_audit(call: Call) -> AuditAnswer:
-        room = desk.run(call.who, call.path["room"])
-        limit = page_limit(call)
-        found = await services.audit.newest(room.id, call.query.get("after", ""), limit)
-        items = [
-            AuditView(one.id, one.at_ms, one.room, dict(one.by), one.action, one.person, dict(one.detail))
-            for one in found
-        ]
-        return AuditAnswer(items, next=found[-1].id if len(found) == limit else None)
-
     path = "/api/v1/rooms/{room}"
-    pages = {"after": "cursor: the last entry's id", "limit": "1 to 200, 50 when not given"}
     return [
         _commands(services, desk),
         _poll(services),
@@ -87,16 +76,31 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
             Empty,
             by_hub=True,
         ),
-        Operation(
-            "GET",
-            path + "/audit",
-            "What staff did, newest first",
-            read_audit,
-            HOST_ROLES,
-            answer=AuditAnswer,
-            query=pages,
-        ),
+        _audit(services, desk),
     ]
+
+
+def _audit(services: Services, desk: Desk) -> Operation:
+    async def read_audit(call: Call) -> AuditAnswer:
+        room = desk.run(call.who, call.path["room"])
+        limit = page_limit(call)
+        found = await services.audit.newest(room.id, call.query.get("after", ""), limit)
+        items = [
+            AuditView(one.id, one.at_ms, one.room, dict(one.by), one.action, one.person, dict(one.detail))
+            for one in found
+        ]
+        return AuditAnswer(items, next=found[-1].id if len(found) == limit else None)
+
+    pages = {"after": "cursor: the last entry's id", "limit": "1 to 200, 50 when not given"}
+    return Operation(
+        "GET",
+        "/api/v1/rooms/{room}/audit",
+        "What staff did, newest first",
+        read_audit,
+        HOST_ROLES,
+        answer=AuditAnswer,
+        query=pages,
+    )
 
 
 # What stands for the hub's close codes where a room cannot be polled.
