@@ -8,46 +8,10 @@ from alembic.migration import MigrationContext
 from sqlalchemy import CheckConstraint, MetaData, inspect, text
 from sqlalchemy.exc import IntegrityError
 
-import commerce.tables_access
-import commerce.tables_accounts
-import commerce.tables_aftersale
-import commerce.tables_board
-import commerce.tables_books
-import commerce.tables_compliance
-import commerce.tables_crm
-import commerce.tables_goods
-import commerce.tables_identity
-import commerce.tables_ledger
-import commerce.tables_market
-import commerce.tables_members
-import commerce.tables_moments
-import commerce.tables_org
-import commerce.tables_people
-import commerce.tables_pos
-import commerce.tables_traffic
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, sqlite_engine
-from commerce.tables import metadata
 from commerce.tables_touches import touches_metadata
-
-assert commerce.tables_ledger
-assert commerce.tables_people
-assert commerce.tables_access
-assert commerce.tables_aftersale
-assert commerce.tables_moments
-assert commerce.tables_org
-assert commerce.tables_board
-assert commerce.tables_crm
-assert commerce.tables_identity
-assert commerce.tables_traffic
-assert commerce.tables_accounts
-assert commerce.tables_market
-assert commerce.tables_members
-assert commerce.tables_moments
-assert commerce.tables_pos
-assert commerce.tables_goods
-assert commerce.tables_books
-assert commerce.tables_compliance
+from tests.schema import metadata
 
 
 @pytest.mark.parametrize(

@@ -10,49 +10,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
-import commerce.tables_access
-import commerce.tables_accounts
-import commerce.tables_aftersale
-import commerce.tables_board
-import commerce.tables_books
-import commerce.tables_compliance
-import commerce.tables_crm
-import commerce.tables_goods
-import commerce.tables_identity
-import commerce.tables_ledger
-import commerce.tables_mall
-import commerce.tables_members
-import commerce.tables_moments
-import commerce.tables_org
-import commerce.tables_passes
-import commerce.tables_people
-import commerce.tables_presale
-import commerce.tables_stations
-import commerce.tables_traffic
 from commerce.errors import StoreError
 from commerce.store_sql import migrate, open_store, sqlite_engine
-from commerce.tables import metadata
-
-assert commerce.tables_ledger
-assert commerce.tables_access
-assert commerce.tables_aftersale
-assert commerce.tables_org
-assert commerce.tables_crm
-assert commerce.tables_accounts
-assert commerce.tables_members
-assert commerce.tables_goods
-assert commerce.tables_books
-assert commerce.tables_compliance
-assert commerce.tables_moments
-assert commerce.tables_board
-assert commerce.tables_mall
-assert commerce.tables_moments
-assert commerce.tables_passes
-assert commerce.tables_presale
-assert commerce.tables_stations
-assert commerce.tables_identity
-assert commerce.tables_people
-assert commerce.tables_traffic
+from tests.schema import metadata
 
 
 def test_models_and_migrations_agree(tmp_path: Path) -> None:

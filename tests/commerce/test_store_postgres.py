@@ -15,25 +15,6 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import CheckConstraint, Connection, TextClause, inspect, text
 
-import commerce.tables_access
-import commerce.tables_accounts
-import commerce.tables_aftersale
-import commerce.tables_board
-import commerce.tables_books
-import commerce.tables_compliance
-import commerce.tables_crm
-import commerce.tables_goods
-import commerce.tables_identity
-import commerce.tables_ledger
-import commerce.tables_mall
-import commerce.tables_members
-import commerce.tables_moments
-import commerce.tables_org
-import commerce.tables_passes
-import commerce.tables_people
-import commerce.tables_presale
-import commerce.tables_stations
-import commerce.tables_traffic
 from commerce import holds_sql, outbox_follow_sql, outbox_sql, sales_sql
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.audit_sql import audit
@@ -48,29 +29,10 @@ from commerce.payment_sandbox import SandboxProvider
 from commerce.postgres_sql import check_server, postgres_engine, shown
 from commerce.shop import Shop
 from commerce.store_sql import check_schema, migrate, open_store, read_engine
-from commerce.tables import metadata
 from commerce.tables_touches import touches_metadata
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, ManualClock, crash, seed_catalogue
 from tests.postgres import Cluster
-
-assert commerce.tables_ledger
-assert commerce.tables_aftersale
-assert commerce.tables_org
-assert commerce.tables_board
-assert commerce.tables_crm
-assert commerce.tables_identity
-assert commerce.tables_traffic
-assert commerce.tables_accounts
-assert commerce.tables_members
-assert commerce.tables_goods
-assert commerce.tables_books
-assert commerce.tables_compliance
-assert commerce.tables_mall
-assert commerce.tables_moments
-assert commerce.tables_passes
-assert commerce.tables_presale
-assert commerce.tables_stations
-assert commerce.tables_people
+from tests.schema import metadata
 
 PATIENCE_S = 30
 
