@@ -43,7 +43,7 @@ ROLES = ("merchant", "host", "assistant", "guide", "distributor", "viewer")
 LINKS_CACHED_MAX = 10_000  # a room has few hot links; about 5 MB when full
 LINKS_PAGE_MAX = 200
 MINT_TRIES = 4  # ids tried for one link: that all are taken by chance happens to one in 10¹⁶
-FLUSH_WAIT_S = 1.0  # an order does not wait longer for the log; it is then judged on what is written
+FLUSH_WAIT_S = 1.0  # an order does not wait longer for the log; what waits there is judged from memory
 PERIOD_MS_MAX = 400 * 86_400_000  # a year and its neighbour month; beyond it is an export, not a board
 BOARD_ORDERS_MAX = 200
 BOARD_MODELS = (*(model.value for model in Model), *CREDITED)
@@ -337,10 +337,13 @@ class Attribution:
 
         ids, bindings, terms = await self._store.read(bound)
         window_ms = terms.window_days * DAY_MS if self._window_ms is None else self._window_ms
+        # Before those in the file are read: what is written meanwhile is in one of them at least.
+        queued = self._touches.waiting(merchant, ids, now_ms - window_ms, now_ms)
         found, omitted = await self._touches.read(
             lambda db: touches_sql.candidates(db, merchant, ids, now_ms, window_ms)
         )
-        touches = [replace(touch, issuer=self._now_person(touch.issuer)) for touch in found]
+        every = {touch.touch: touch for touch in (*found, *queued)}.values()
+        touches = [replace(touch, issuer=self._now_person(touch.issuer)) for touch in every]
         roots: dict[str, Root] = {}
         inactive: frozenset[str] = frozenset()
         if touches:

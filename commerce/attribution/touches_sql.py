@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +118,8 @@ class TouchLog:
         self._reads_waiting = 0
         self._changed = threading.Condition()
         self._queue: deque[Row] = deque()
+        self._writing: list[Row] = []
+        """The batch that was taken from the queue and is not known to be written."""
         self._recorded = self._refused = self._written = self._lost = 0
         self._waiters: list[tuple[int, Callable[[], None]]] = []
         self._closing = False
@@ -164,6 +166,16 @@ class TouchLog:
         done = threading.Event()
         self._when_written(done.set)
         return done.wait(timeout_s)
+
+    def waiting(self, merchant: str, persons: Container[str], since_ms: int, until_ms: int) -> list[TouchCandidate]:
+        """The touches with a link of some persons (all ids of one) between two times that wait to be written.
+
+        One that is being written may be among them and in the file as well: they have the same id.
+        """
+        with self._changed:
+            rows = [row for row in (*self._writing, *self._queue) if row[3] in persons and row[2] == merchant]
+        named = (dict(zip(COLUMNS, row, strict=True)) for row in rows if since_ms <= row[1] <= until_ms)
+        return [_candidate(**touch) for touch in named if touch["link"] is not None]
 
     async def flushed(self, timeout_s: float) -> bool:
         """Wait on the loop until all that was recorded is written; says whether that came in time."""
@@ -236,6 +248,7 @@ class TouchLog:
         while batch := self._next_batch():
             written = self._write(batch)
             with self._changed:
+                self._writing = []
                 self._written += len(batch) if written else 0
                 self._lost += 0 if written else len(batch)
                 done = self._written + self._lost
@@ -250,7 +263,8 @@ class TouchLog:
             self._changed.wait_for(
                 lambda: self._closing or self._waiters or len(self._queue) >= BATCH_TOUCHES_MAX, LINGER_S
             )
-            return [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_TOUCHES_MAX))]
+            self._writing = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_TOUCHES_MAX))]
+            return self._writing
 
     def _write(self, batch: Sequence[Row]) -> bool:
         for attempt in range(1, WRITE_TRIES + 1):
@@ -350,12 +364,24 @@ def candidates(
     if len(found) == CANDIDATES_MAX:
         found |= {row.id: row for row in db.execute(_OLDEST, {**asked, "since": now_ms - window_ms})}
         omitted = db.execute(_COUNT, asked).scalar_one() - len(found)
-    return [
-        TouchCandidate(
-            row.id, row.ms, row.link, row.issuer, row.role, row.channel, row.root, row.depth, problem=row.reason
-        )
-        for row in found.values()
-    ], omitted
+    return [_candidate(**row._asdict()) for row in found.values()], omitted
+
+
+def _candidate(
+    *,
+    id: str,
+    ms: int,
+    link: str,
+    issuer: str,
+    role: str,
+    channel: str,
+    root: str,
+    depth: int,
+    reason: str | None,
+    **_more: object,
+) -> TouchCandidate:
+    """A row's columns, by their names."""
+    return TouchCandidate(id, ms, link, issuer, role, channel, root, depth, problem=reason)
 
 
 def entries(db: Connection, merchant: str, persons: Sequence[str], room: str, since_ms: int, until_ms: int) -> Entries:

@@ -1,6 +1,8 @@
 """Links, share tree, touches and decisions through the service, on real files."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -268,3 +270,25 @@ async def test_a_link_whose_id_is_taken_gets_another(shop: Shop, monkeypatch: py
     links = [await shop.attribution.mint_link(mine, mine, "merchant", channel=name) for name in ("a", "b", "c")]
     assert len({one.link.id for one in links}) == 3
     assert all(one.link.root == one.link.id for one in links)
+
+
+async def test_an_order_counts_what_its_buyer_did_while_the_log_waits_for_its_disk(tmp_path: Path) -> None:
+    async with open_shop(tmp_path) as shop:
+        buyer = await newcomer(shop, "buyer")
+        seller, other = await newcomer(shop, "seller"), await newcomer(shop, "other")
+        first = await shop.attribution.mint_link(shop.mine.id, other, "distributor", shop.room.id)
+        last = await shop.attribution.mint_link(shop.mine.id, seller, "distributor", shop.room.id)
+        await shop.attribution.touch_token(shop.mine.id, first.token, buyer, "room_entry", room=shop.room.id)
+        await shop.touches.flushed(10)
+        with closing(sqlite3.connect(tmp_path / "touches.db", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            shop.clock.advance(1_000)
+            await shop.attribution.touch_token(shop.mine.id, last.token, buyer, "room_entry", room=shop.room.id)
+            decision = await shop.attribution.decide(shop.mine.id, buyer, shop.clock())
+            assert shop.touches.stats().written == 1
+            holder.execute("ROLLBACK")
+        assert decision.winner is not None and decision.winner.issuer == seller
+        assert [loser.credit.issuer for loser in decision.losers] == [other]
+        assert await shop.touches.flushed(10)
+        again = await shop.attribution.decide(shop.mine.id, buyer, shop.clock())
+        assert again.winner == decision.winner and again.losers == decision.losers
