@@ -11,18 +11,15 @@ import asyncio
 import dataclasses
 import logging
 import secrets
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from chat.audit import AuditEntry
 from commerce.domain.ids import ENTROPY_BYTES, new_id
-from commerce.errors import CommerceError
 from commerce.staff_actions_sql import StaffAction, StaffActions
+from gateway.write_behind import WriteBehind
 
 logger = logging.getLogger("siyu.audit")
 
-INTERVAL_S = 0.5
 WAITING_MAX = 10_000
 """Entries waiting for the database: staff of a hundred rooms for some minutes; about 10 MB."""
 BATCH_MAX = 500
@@ -31,37 +28,15 @@ WRITTEN_WAIT_S = 3.0
 """Who reads the trail waits so long for what was done just before."""
 
 
-@dataclass(slots=True)
-class RoomAuditStats:
-    """Figures for metrics."""
-
-    queued: int = 0
-    written: int = 0
-    dropped: int = 0
-
-
 class RoomAudit:
     """Keeps what staff did."""
 
     def __init__(self, actions: StaffActions, *, clock: Callable[[], int]) -> None:
         self._actions = actions
         self._clock = clock
-        self._waiting: deque[StaffAction] = deque()
         self._newest_ms = 0
-        self._turn = asyncio.Lock()
-        self._stats = RoomAuditStats()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Write until ``close``."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="room-audit")
-
-    async def close(self) -> None:
-        """Write what waits, and end."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            await self._flush()
+        self._rows = WriteBehind(actions.put, what="the audit trail", waiting_max=WAITING_MAX, batch_max=BATCH_MAX)
+        self.start, self.close, self.stats = self._rows.start, self._rows.close, self._rows.stats
 
     def __call__(self, entry: AuditEntry) -> None:
         """Log an entry and queue it for the database."""
@@ -69,15 +44,10 @@ class RoomAudit:
         # The log's own line has time and level; the room's moment is a field of another name.
         fields["at_ms"] = fields.pop("at")
         logger.info("%s", entry.action, extra={"fields": fields})
-        if len(self._waiting) >= WAITING_MAX:
-            self._stats.dropped += 1
-            return
         # Ids sort by time; two of a millisecond keep their order.
         self._newest_ms = named_ms = max(entry.at, self._newest_ms + 1)
         number = new_id(named_ms, secrets.token_bytes(ENTROPY_BYTES))
-        self._waiting.append(
-            StaffAction(number, entry.room, entry.at, entry.by, entry.action, entry.person, entry.detail)
-        )
+        self._rows.append(StaffAction(number, entry.room, entry.at, entry.by, entry.action, entry.person, entry.detail))
 
     async def newest(self, room: str, after: str, limit: int) -> list[StaffAction]:
         """A room's entries of all servers, newest first; with ``after`` those before that one.
@@ -86,31 +56,7 @@ class RoomAudit:
         """
         try:
             async with asyncio.timeout(WRITTEN_WAIT_S):
-                await self._flush()
+                await self._rows.flush()
         except TimeoutError:
-            logger.warning("the audit trail is read while %d entries wait to be written", len(self._waiting))
+            logger.warning("the audit trail is read while %d entries wait to be written", self.stats().queued)
         return await self._actions.newest(room, after, limit)
-
-    def stats(self) -> RoomAuditStats:
-        """Figures for metrics."""
-        self._stats.queued = len(self._waiting)
-        return self._stats
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(INTERVAL_S)
-            await self._flush()
-
-    async def _flush(self) -> None:
-        """Write what waits; what cannot be written waits on."""
-        async with self._turn:
-            while self._waiting:
-                batch = [self._waiting[at] for at in range(min(BATCH_MAX, len(self._waiting)))]
-                try:
-                    await self._actions.put(batch)
-                except CommerceError as error:
-                    logger.warning("the audit trail waits for the database: %s", error)
-                    return
-                for _ in batch:
-                    self._waiting.popleft()
-                self._stats.written += len(batch)

@@ -11,20 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from chat.review import Line
 from commerce.compliance import Compliance
 from commerce.domain.ids import ENTROPY_BYTES, new_id
-from commerce.errors import CommerceError
+from commerce.errors import CommerceError, StoreError
 from gateway.rooms import Rooms
+from gateway.write_behind import WriteBehind
 
 logger = logging.getLogger("siyu.app")
 
-INTERVAL_S = 0.5
 WAITING_MAX = 20_000
 """Lines waiting for the database: a room at its cap of 200 a second for a minute and a half, some 10 MB."""
 BATCH_MAX = 1_000
@@ -32,15 +29,6 @@ BATCH_MAX = 1_000
 REREAD_S = 30.0
 """How long another process may go on by switches that were changed here."""
 FORGET_S = 3_600.0
-
-
-@dataclass(slots=True)
-class ArchiveStats:
-    """Figures for metrics."""
-
-    queued: int = 0
-    written: int = 0
-    dropped: int = 0
 
 
 class ChatArchive:
@@ -51,15 +39,17 @@ class ChatArchive:
         self._rooms = rooms
         self._clock = clock
         self._keeping: set[str] = set()
-        self._waiting: deque[dict[str, Any]] = deque()
         self._newest_ms = 0
-        self._turn = asyncio.Lock()
-        self._stats = ArchiveStats()
+        self._lines = WriteBehind(
+            compliance.keep_lines, what="chat that has to be kept", waiting_max=WAITING_MAX, batch_max=BATCH_MAX
+        )
+        self.flush, self.stats = self._lines.flush, self._lines.stats
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Read the switches, and write until ``close``."""
         await self.reread()
+        self._lines.start()
         self._task = asyncio.get_running_loop().create_task(self._run(), name="chat-archive")
 
     async def close(self) -> None:
@@ -67,7 +57,7 @@ class ChatArchive:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-            await self.flush()
+        await self._lines.close()
 
     async def reread(self) -> None:
         """Learn which shops keep their chat."""
@@ -79,15 +69,10 @@ class ChatArchive:
         room = self._rooms.find(line.room)
         if room is None or room.merchant not in self._keeping:
             return
-        if len(self._waiting) >= WAITING_MAX:
-            if self._stats.dropped % BATCH_MAX == 0:
-                logger.error("chat that has to be kept is lost: the database does not take it")
-            self._stats.dropped += 1
-            return
         # Ids sort by time; two of a millisecond keep their order.
         self._newest_ms = named_ms = max(line.now_ms, self._newest_ms + 1)
         member = line.member
-        self._waiting.append(
+        self._lines.append(
             {
                 "id": new_id(named_ms, secrets.token_bytes(ENTROPY_BYTES)),
                 "merchant": room.merchant,
@@ -100,37 +85,15 @@ class ChatArchive:
             }
         )
 
-    def stats(self) -> ArchiveStats:
-        """Figures for metrics."""
-        self._stats.queued = len(self._waiting)
-        return self._stats
-
-    async def flush(self) -> None:
-        """Write what waits; what cannot be written waits on."""
-        async with self._turn:
-            while self._waiting:
-                batch = [self._waiting[at] for at in range(min(BATCH_MAX, len(self._waiting)))]
-                try:
-                    await self._compliance.keep_lines(batch)
-                except CommerceError as error:
-                    logger.warning("chat that has to be kept waits for the database: %s", error)
-                    return
-                for _ in batch:
-                    self._waiting.popleft()
-                self._stats.written += len(batch)
-
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        reread_s, forget_s = loop.time() + REREAD_S, loop.time() + FORGET_S
+        forget_s = loop.time() + FORGET_S
         while True:
-            await asyncio.sleep(INTERVAL_S)
-            await self.flush()
+            await asyncio.sleep(REREAD_S)
             try:
-                if loop.time() >= reread_s:
-                    reread_s = loop.time() + REREAD_S
-                    await self.reread()
+                await self.reread()
                 if loop.time() >= forget_s:
                     forget_s = loop.time() + FORGET_S
                     await self._compliance.forget_lines()
-            except CommerceError as error:
+            except (CommerceError, StoreError) as error:
                 logger.warning("the switches of shops could not be read: %s", error)

@@ -11,6 +11,7 @@ from commerce.staff_actions_sql import StaffAction, StaffActions
 from commerce.store_sql import Store, open_store
 from gateway import audit as trail
 from gateway.audit import RoomAudit
+from gateway.write_behind import WriteBehind
 
 
 class Troubled(StaffActions):
@@ -59,3 +60,19 @@ async def test_what_is_over_the_bound_is_counted(tmp_path: Path) -> None:
         assert audit.stats().written == trail.WAITING_MAX
     finally:
         store.close()
+
+
+async def test_a_row_that_the_database_does_not_take_holds_up_no_other() -> None:
+    kept: list[str] = []
+
+    async def put(rows: Sequence[str]) -> None:
+        if "poison" in rows:
+            raise ValueError("no such row")
+        kept.extend(rows)
+
+    rows = WriteBehind[str](put, what="rows", waiting_max=10, batch_max=2)
+    for row in ("a", "b", "poison", "d", "e"):
+        rows.append(row)
+    await rows.flush()
+    assert kept == ["a", "b", "e"]
+    assert (rows.stats().queued, rows.stats().written, rows.stats().dropped) == (0, 3, 2)
