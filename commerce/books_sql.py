@@ -9,8 +9,9 @@ Debits are positive. What each source books (accounts in domain/chart.py):
     payment     1012 at the provider              2205 contract liability
     refund      2205                              2241.01 owed            (money's part, when it is booked)
     given back  2241.01                           1012
-    entry       points, stored value, commission: by ``PLACES``
+    entry       points, stored value, commission, others' goods: by ``PLACES``
     handed over 2205, coupons 6001.02/03          6001.01 sales without tax, 2221.01 tax
+    kept        2205                              6301    (a deposit whose balance did not come)
     taken back  6001.04, 2221.01                  2205                    (a refund after the handing over)
     fee         6603.01                           1012
     correction  as its writer says
@@ -25,9 +26,11 @@ import orjson
 from sqlalchemy import Connection, text
 
 from commerce.domain.chart import (
+    CLAIMS,
     CONTRACT,
     FEES,
     GUIDE_COUPONS,
+    KEPT,
     PLACES,
     PROVIDER,
     REFUNDS,
@@ -52,13 +55,15 @@ RATED = (
     f"SELECT l.order_id, l.n, l.sku, l.title, l.quantity, l.price, l.discount, {_RATE} AS rate"
     " FROM order_line AS l JOIN orders AS o ON o.id = l.order_id"
 )
+# The deposit is money for the goods as well, and no discount on them.
+_WHOLE = RATED.replace(" l.discount,", " CASE WHEN o.presale <> o.id THEN 0 ELSE l.discount END AS discount,")
 _SUM = "CAST(coalesce(sum({}), 0) AS bigint)"
 _COUPONS_OF = "CASE WHEN k.issuer {} '' THEN c.amount ELSE 0 END"
 _WITH = (
     "WITH done AS (SELECT o.*, coalesce(o.fulfilled_ms, o.done_ms) AS due_ms FROM orders AS o"
     " WHERE o.merchant = :merchant AND o.kind = 'goods' AND o.paid_ms IS NOT NULL"
     " AND coalesce(o.fulfilled_ms, o.done_ms) < :until),"
-    f" tax AS (SELECT l.order_id, {_SUM.format(LINE_TAX)} AS tax FROM ({RATED}"
+    f" tax AS (SELECT l.order_id, {_SUM.format(LINE_TAX)} AS tax FROM ({_WHOLE}"
     " WHERE o.merchant = :merchant AND o.kind = 'goods' AND o.paid_ms IS NOT NULL"
     " AND coalesce(o.fulfilled_ms, o.done_ms) < :until) AS l GROUP BY l.order_id),"
     " back AS (SELECT r.id, r.order_id, r.created_ms, r.amount, r.points, CAST(sum(r.amount) OVER"
@@ -73,6 +78,7 @@ _WITH = (
     " sold AS (SELECT d.id, d.due_ms, d.goods, d.amount + d.points * {0} AS worth, coalesce(tax.tax, 0) AS tax,"
     " coalesce(early.amount + early.points * {0}, 0) AS early,"
     " coalesce(tax.tax, 0) * coalesce(early.amount, 0) / d.amount AS early_tax, coalesce(off.shop, 0) AS shop,"
+    " CASE WHEN d.presale <> d.id THEN d.discount ELSE 0 END AS deposit,"
     " coalesce(off.guide, 0) AS guide FROM done AS d LEFT JOIN tax ON tax.order_id = d.id"
     " LEFT JOIN early ON early.order_id = d.id LEFT JOIN off ON off.order_id = d.id),"
     " late AS (SELECT back.id, back.created_ms, back.order_id, back.amount + back.points * {0} AS worth,"
@@ -115,7 +121,11 @@ def _parts() -> Iterable[str]:
     yield from _both("given back", "r.done_ms", f"'{REFUNDS}'", f"{provider}r.provider", owed, *refund)
     places = " ".join(f"WHEN '{kind}' THEN '{place}'" for kind, place in PLACES.items())
     kinds = ", ".join(f"'{kind}'" for kind in PLACES)
-    worth = f"-e.amount * CASE e.unit WHEN 'points' THEN {POINT_FEN} ELSE 1 END"
+    claims = ", ".join(f"'{kind}'" for kind in sorted(CLAIMS))
+    worth = (
+        f"e.amount * CASE WHEN e.kind IN ({claims}) THEN 1 ELSE -1 END"
+        f" * CASE e.unit WHEN 'points' THEN {POINT_FEN} ELSE 1 END"
+    )
     yield _posting(
         "entry", "e.created_ms", f"CASE e.kind {places} END", worth, "e.id", "e.ref", "entry AS e",
         f"e.merchant = :merchant AND e.kind IN ({kinds})",
@@ -126,9 +136,14 @@ def _parts() -> Iterable[str]:
         (RETURNS, "early - early_tax"),
         (SHOP_COUPONS, "shop"),
         (GUIDE_COUPONS, "guide"),
-        (CONTRACT, "worth - early"),
+        (CONTRACT, "worth + deposit - early"),
     ):
         yield _posting("handed over", "due_ms", f"'{account}'", amount, "id", "id", "sold")
+    yield from _both(
+        "kept", "s.ended_ms", f"'{CONTRACT}'", f"'{KEPT}'", f"o.amount + o.points * {POINT_FEN}", "s.id", "s.id",
+        "presale AS s JOIN orders AS o ON o.id = s.id JOIN orders AS b ON b.id = s.balance",
+        "s.merchant = :merchant AND o.refunded = 0 AND b.status = 'cancelled'",
+    )  # fmt: skip
     for account, amount in ((RETURNS, "worth - tax"), (TAX, "tax"), (CONTRACT, "-worth")):
         yield _posting("taken back", "created_ms", f"'{account}'", amount, "id", "order_id", "late")
     yield from _both(

@@ -146,7 +146,7 @@ def buyer_operations(services: Services) -> list[Operation]:
     compliance = services.compliance
 
     def whose(call: Call) -> str:
-        return "" if call.who.role in HOST_ROLES else call.who.person
+        return "" if call.who.role in HOST_ROLES and call.who.reach is None else call.who.person
 
     async def ask_return(call: Call) -> Any:
         body: ReturnBody = call.body

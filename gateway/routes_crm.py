@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET
@@ -83,26 +84,34 @@ def _tags(services: Services) -> list[Operation]:
 def _people(services: Services) -> list[Operation]:
     crm = services.crm
 
+    async def require(call: Call) -> None:
+        """Raises ``NotFound`` for a customer of another part of the shop."""
+        await services.org.require_person(call.who.merchant, call.path["person"], call.who.reach)
+
     def shown(row: dict[str, Any]) -> ProfileAnswer:
         tags = [PersonTagView(one["tag"], one["kind"], one["staff"], one["since_ms"]) for one in row["tags"]]
         return ProfileAnswer(row["person"], row["stage"], row["stage_since"], tags)
 
     async def read_profile(call: Call) -> ProfileAnswer:
+        await require(call)
         return shown(await crm.profile(call.who.merchant, call.path["person"]))
 
     async def give_tag(call: Call) -> ProfileAnswer:
+        await require(call)
         who, path = call.who, call.path
         return shown(await crm.mark(who.merchant, path["person"], path["tag"], who.person, on=True))
 
     async def take_tag(call: Call) -> ProfileAnswer:
+        await require(call)
         who, path = call.who, call.path
         return shown(await crm.mark(who.merchant, path["person"], path["tag"], who.person, on=False))
 
     person = "/api/v1/people/{person}"
+    people = partial(Operation, within="people")
     return [
-        Operation("GET", f"{person}/profile", "Stage and tags", read_profile, STAFF, answer=ProfileAnswer),
-        Operation("PUT", f"{person}/tags/{{tag}}", "Give a tag", give_tag, STAFF, answer=ProfileAnswer),
-        Operation("DELETE", f"{person}/tags/{{tag}}", "Take a tag", take_tag, STAFF, answer=ProfileAnswer),
+        people("GET", f"{person}/profile", "Stage and tags", read_profile, STAFF, answer=ProfileAnswer),
+        people("PUT", f"{person}/tags/{{tag}}", "Give a tag", give_tag, STAFF, answer=ProfileAnswer),
+        people("DELETE", f"{person}/tags/{{tag}}", "Take a tag", take_tag, STAFF, answer=ProfileAnswer),
     ]
 
 

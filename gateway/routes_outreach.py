@@ -37,7 +37,7 @@ def outreach_operations(services: Services) -> list[Operation]:
 def _messages(services: Services) -> list[Operation]:
     outreach = services.outreach
 
-    async def send_message(call: Call) -> Empty:
+    async def message_person(call: Call) -> Empty:
         body: MessageBody = call.body
         who, key = call.who, f"staff/{call.who.person}/{call_key(call)}"
         await outreach.queue(who.merchant, call.path["person"], body.channel, body.purpose, key, body.body)
@@ -57,7 +57,7 @@ def _messages(services: Services) -> list[Operation]:
     paging = {"after": "cursor: the last message", "limit": "1 to 200", "person": "only to this person"}
     send, grants = "/api/v1/people/{person}/messages", "/api/v1/me/message-grants"
     return [
-        Operation("POST", send, "Tell a person something", send_message, MERCHANT, MessageBody, Empty, 202),
+        Operation("POST", send, "Tell a person something", message_person, MERCHANT, MessageBody, Empty, 202),
         Operation("GET", "/api/v1/messages", "The journal", list_messages, MERCHANT, answer=Page, query=paging),
         Operation("POST", grants, "One more of each", grant_messages, VIEWER, GrantBody, dict[str, int]),
     ]

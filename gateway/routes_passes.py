@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import segno
@@ -23,7 +24,7 @@ def pass_operations(services: Services) -> list[Operation]:
     """Operations on passes."""
     passes = services.shop.passes
 
-    async def set_terms(call: Call) -> Any:
+    async def set_pass_terms(call: Call) -> Any:
         body: PassTermsBody = call.body
         terms = PassTerms(body.uses, body.days, body.opens, body.until, body.place)
         return await passes.set_terms(call.who.merchant, call.who.person, call.path["sku"], terms)
@@ -39,11 +40,16 @@ def pass_operations(services: Services) -> list[Operation]:
         return [_answer(one, own=True) for one in await passes.of_person(call.who.merchant, call.who.person)]
 
     async def read_pass(call: Call) -> Any:
-        return _answer(await passes.by_code(call.who.merchant, call.path["code"]))
+        found = await passes.by_code(call.who.merchant, call.path["code"])
+        await services.org.require_order(call.who.merchant, found.order, call.who.reach)
+        return _answer(found)
 
     async def use_pass(call: Call) -> Any:
         body: PassUseBody = call.body
         who = call.who
+        if who.reach is not None:
+            found = await passes.by_code(who.merchant, body.code)
+            await services.org.require_order(who.merchant, found.order, who.reach)
         return _answer(await passes.use(who.merchant, who.person, body.code, body.units, body.place, call_key(call)))
 
     async def refund_pass(call: Call) -> Any:
@@ -51,10 +57,13 @@ def pass_operations(services: Services) -> list[Operation]:
         return {"refund": await passes.refund(who.merchant, who.person, card, call_key(call), call.body.reason)}
 
     base = "/api/v1/passes"
+    till = partial(Operation, within="orders")
     return [
         Operation("GET", base, "Own passes, newest first", list_passes, SIGNED_IN, answer=list[PassAnswer]),
         Operation("GET", base + "/terms", "SKUs sold as passes", list_terms, SIGNED_IN, answer=list[PassTermsView]),
-        Operation("PUT", base + "/terms/{sku}", "Sell a SKU as passes", set_terms, HOSTS, PassTermsBody, PassTermsView),
+        Operation(
+            "PUT", base + "/terms/{sku}", "Sell a SKU as passes", set_pass_terms, HOSTS, PassTermsBody, PassTermsView
+        ),
         Operation(
             "DELETE",
             base + "/terms/{sku}",
@@ -63,8 +72,8 @@ def pass_operations(services: Services) -> list[Operation]:
             HOSTS,
             answer=list[PassTermsView],
         ),
-        Operation("POST", base + "/uses", "Use a pass by its code", use_pass, HOSTS, PassUseBody, PassAnswer, 201),
-        Operation("GET", base + "/codes/{code}", "The pass with a code", read_pass, HOSTS, answer=PassAnswer),
+        till("POST", base + "/uses", "Use a pass by its code", use_pass, HOSTS, PassUseBody, PassAnswer, 201),
+        till("GET", base + "/codes/{code}", "The pass with a code", read_pass, HOSTS, answer=PassAnswer),
         Operation(
             "POST",
             base + "/{card}/refund",

@@ -34,7 +34,7 @@ def station_operations(services: Services) -> list[Operation]:
         day = call.query.get("day", "")
         return await stations.to_fetch(call.who.merchant, call.path["station"], day, _leader(call.who))
 
-    async def hand_over(call: Call) -> Any:
+    async def hand_over_at_station(call: Call) -> Any:
         body: HandOverBody = call.body
         station, who = call.path["station"], call.who
         order = await stations.hand_over(who.merchant, station, body.code, _leader(who))
@@ -54,7 +54,13 @@ def station_operations(services: Services) -> list[Operation]:
             "GET", one + "/orders", "What is fetched there", list_station_orders, SIGNED_IN, answer=orders, query=day
         ),
         Operation(
-            "POST", one + "/handovers", "Hand over by code", hand_over, SIGNED_IN, HandOverBody, StationOrderAnswer
+            "POST",
+            one + "/handovers",
+            "Hand over by code",
+            hand_over_at_station,
+            SIGNED_IN,
+            HandOverBody,
+            StationOrderAnswer,
         ),
     ]
 
@@ -65,7 +71,7 @@ def _terms(body: StationBody) -> StationTerms:
 
 def _leader(who: Claims) -> str | None:
     """As whom somebody acts at a station: staff as the shop (None), everybody else as who they are."""
-    return None if who.role in HOST_ROLES else who.person
+    return None if who.role in HOST_ROLES and who.reach is None else who.person
 
 
 def _answer(view: StationView, who: Claims) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 PROVIDER = "1012"
 """Money at payment providers, one account each: ``1012.NAME``."""
 BANK, CONTRACT, PRINCIPAL, BONUS, POINTS = "1002", "2205", "2204.01", "2204.02", "2204.03"
-REFUNDS, COMMISSION, TAX = "2241.01", "2241.02", "2221.01"
+REFUNDS, COMMISSION, TAX, INCOME_TAX = "2241.01", "2241.02", "2221.01", "2221.02"
+SUPPLIERS, CHANNELS, SUPPLY_COST, SUPPLIED, KEPT = "2202", "1122", "6401.01", "6001.05", "6301"
 SALES, SHOP_COUPONS, GUIDE_COUPONS, RETURNS = "6001.01", "6001.02", "6001.03", "6001.04"
 BONUS_COST, POINTS_COST, COMMISSION_COST, FEES, OTHER = "6601.01", "6601.02", "6601.03", "6603.01", "6711"
 
@@ -35,17 +36,23 @@ class ChartAccount:
 CHART = (
     ChartAccount(BANK, "银行存款", "bank", "asset"),
     ChartAccount(PROVIDER, "其他货币资金—支付平台", "at payment providers", "asset"),
+    ChartAccount(CHANNELS, "应收账款—渠道商", "owed by those who sell our goods", "asset"),
+    ChartAccount(SUPPLIERS, "应付账款—供货商", "owed for others' goods that we sold", "liability"),
     ChartAccount(PRINCIPAL, "预收—储值本金", "stored value, principal", "liability"),
     ChartAccount(BONUS, "预收—储值赠送", "stored value, bonus", "liability"),
     ChartAccount(POINTS, "预收—会员积分", "points", "liability"),
     ChartAccount(CONTRACT, "合同负债", "paid, not handed over", "liability"),
     ChartAccount(TAX, "应交税费—增值税（销项）", "value added tax on sales", "liability"),
+    ChartAccount(INCOME_TAX, "应交税费—代扣个人所得税", "income tax withheld from commission", "liability"),
     ChartAccount(REFUNDS, "其他应付款—应退货款", "refunds booked, not yet given", "liability"),
     ChartAccount(COMMISSION, "其他应付款—应付佣金", "commission owed", "liability"),
     ChartAccount(SALES, "主营业务收入", "sales", "revenue"),
     ChartAccount(SHOP_COUPONS, "主营业务收入—商家优惠券", "coupons at the shop's cost", "revenue"),
     ChartAccount(GUIDE_COUPONS, "主营业务收入—导购预算优惠券", "coupons out of guides' budgets", "revenue"),
     ChartAccount(RETURNS, "主营业务收入—销售退回", "sales given back", "revenue"),
+    ChartAccount(SUPPLIED, "主营业务收入—供货", "goods sold through others", "revenue"),
+    ChartAccount(KEPT, "营业外收入—没收定金", "deposits kept", "revenue"),
+    ChartAccount(SUPPLY_COST, "主营业务成本—供货", "others' goods that were sold", "expense"),
     ChartAccount(BONUS_COST, "销售费用—储值赠送", "bonus on stored value", "expense"),
     ChartAccount(POINTS_COST, "销售费用—积分", "points given", "expense"),
     ChartAccount(COMMISSION_COST, "销售费用—分销佣金", "commission", "expense"),
@@ -76,8 +83,17 @@ PLACES: Mapping[str, str] = {
     "commission_available": COMMISSION,
     "commission_leaving": COMMISSION,
     "commission_paid": BANK,
+    "commission_tax": INCOME_TAX,
+    "supply_owed": SUPPLIERS,
+    "supply_cost": SUPPLY_COST,
+    "supply_paid": BANK,
+    "supply_due": CHANNELS,
+    "supply_income": SUPPLIED,
+    "supply_received": BANK,
 }
 """Kind of entry → account; what comes to it is credited. Both sides of a transfer are here, so each adds up to 0."""
+CLAIMS = frozenset({"supply_due", "supply_income", "supply_received"})
+"""Kinds that count what others owe the shop: there what comes is debited."""
 MEMO = frozenset({"budget", "budget_reserved", "budget_source", "coupon_cost"})
 LIABILITIES: Mapping[str, tuple[str, ...]] = {
     code: tuple(kind for kind, place in PLACES.items() if place == code) for code in (PRINCIPAL, BONUS, POINTS)

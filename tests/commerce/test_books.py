@@ -15,7 +15,7 @@ from commerce.audit_sql import audit
 from commerce.books import Book, Books, book_csv, chart_csv
 from commerce.domain.accounts import KINDS
 from commerce.domain.bill import Bill, BillLine
-from commerce.domain.chart import MEMO, PLACES, account_fault
+from commerce.domain.chart import CLAIMS, MEMO, PLACES, account_fault
 from commerce.domain.day import DAY_MS, day_of
 from commerce.domain.member import Program
 from commerce.errors import Invalid, Refused
@@ -236,3 +236,4 @@ async def test_a_correction_needs_two_accounts_of_the_chart_an_amount_and_a_reas
 
 def test_every_kind_of_entry_has_its_place_in_the_chart() -> None:
     assert set(KINDS) == set(PLACES) | MEMO
+    assert set(PLACES) >= CLAIMS

@@ -81,7 +81,8 @@ async def test_an_order_explains_its_price(anywhere: Path | str) -> None:
         sale = await world.sale()
         held = await world.hold(sale.sale, "one", 2, key="k")
         coupon = await coupon_of(world, "one", amount=1_000, threshold=10_000)
-        decision = {"winner": "link1", "losers": [{"link": "link2", "why": "older"}]}
+        winner = {"link": "link1", "issuer": "ann", "role": "guide", "channel": "wechat"}
+        decision = {"winner": winner, "losers": [{"link": "link2", "why": "older"}]}
         order = await order_of(world, "one", hold=held.hold, coupon=coupon.coupon, decision=decision, entered_ms=5)
         assert (order.goods, order.discount, order.amount) == (2 * PRICE, 1_000, 9_000)
         assert [(step["step"], step["amount"]) for step in order.steps] == [

@@ -214,6 +214,7 @@ VALUES: dict[str, object] = {
     **dict.fromkeys(("id", "answer", "hash", "writer", "provider", "order", "body", "type"), "x"),
     **dict.fromkeys(("now", "grace", "before", "price", "amount", "threshold", "expires_ms", "limit", "high"), 500),
     "missing": "[7]",
+    "tag": "x",
 }
 
 

@@ -38,12 +38,14 @@ FIELDS = {
     "id": "order",
 }
 """Fields of bodies and parts of paths that are called otherwise than what they name."""
-UNTOLD = ("outbox", "request", "org_tree", "alembic_version", "personal", "personal_box", "ban")
+SUMS = ("person_day", "person_stage")
+"""What the server reckons by itself of what happened before."""
+UNTOLD = ("outbox", "request", "org_tree", "alembic_version", "personal", "personal_box", "ban", "staff_action", *SUMS)
 """Tables of notes and counters, which hold nothing of whom they are about; and whom a room of one's own keeps out."""
 GOODS = ("product", "sku")
 """Goods are the merchant's, and any room may sell them; what they are and cost is not any room's to say."""
-PUBLIC = {"GET /api/v1/links/{token}/code", "GET /api/v1/links/{token}/poster"}
-"""A link's token is printed on a wall: whoever has it may print it again."""
+PUBLIC = {"GET /api/v1/links/{token}/code", "GET /api/v1/links/{token}/poster", "PUT /api/v1/tags/{tag}"}
+"""A link's token is printed on a wall: whoever has it may print it again; a tag of a name is each merchant's own."""
 
 
 @dataclass(frozen=True)
