@@ -12,6 +12,7 @@ import { drawCrm, fillCrm } from "./merchant_crm.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
 import { drawGoods, fillGoods } from "./merchant_goods.js";
 import { drawGuide } from "./merchant_guide.js";
+import { drawJump } from "./merchant_jump.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
 import { drawMarket, fillMarket } from "./merchant_market.js";
@@ -88,6 +89,7 @@ async function load() {
   await drawGuide(api, await drawOrg(api, since, until), state.rooms);
   if (!board.part) await view.load(board);
   await drawOwners();
+  drawJump();
 }
 
 /** Customers and distribution are for the role `merchant` alone; others do not see the panels. */

@@ -4,6 +4,7 @@ export const MERCHANT = {
   "m.board": ["私域看板", "Private-traffic board"],
   "m.language": ["English", "中文"],
   "m.period": ["时间", "Period"],
+  "m.jump": ["本页内容", "On this page"],
   "m.day1": ["今天", "Today"],
   "m.day7": ["近 7 天", "7 days"],
   "m.day30": ["近 30 天", "30 days"],

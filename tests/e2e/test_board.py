@@ -46,6 +46,9 @@ def test_every_figure_of_the_board_opens_to_its_rows(theatre: Theatre, tmp_path:
     board = theatre.person(DESK)
     board.sign_in("/merchant", server.seed["logins"]["merchant"])
     page = board.page
+    # The page is long: a row of links leads to each of its panels.
+    page.locator('[data-testid="jump"] button', has_text="门店与收银").click()
+    expect(page.locator('[data-testid="stores-panel"]')).to_be_in_viewport()
     page.locator('[data-testid="factor-traffic"]').click()
     expect(page.locator('[data-testid="figure-row"]')).to_contain_text("小雨")
     page.keyboard.press("Escape")
