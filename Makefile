@@ -33,7 +33,7 @@ demo: runtime ## run it all on this machine: server, shop, a synthetic host and 
 test: ## install what the tests need, then run all of them but the soak
 	@sh tools/debian-packages.sh test
 	@$(MAKE) --no-print-directory dev
-	$(BIN)/python -m pytest -m "not soak" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -m "not soak" -n $(JOBS) --dist loadfile $(ARGS)
 
 check: dev ## lint, format, types, import laws, tidiness
 	$(BIN)/ruff check .
