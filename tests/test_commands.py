@@ -53,7 +53,7 @@ def test_ci_runs_what_the_readme_shows_and_nothing_else() -> None:
         ("demo", ".venv/bin/siyu demo --quick"),
         ("bench", ".venv/bin/siyu bench --quick"),
         ("load", ".venv/bin/python -m loadtest --quick"),
-        ("test", '.venv/bin/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder --quick'),
+        ("test", '.venv/bin/python -m pytest -m "not soak" -n 2 --dist loadfile --quick'),
         ("soak", ".venv/bin/python -m pytest -m soak --quick"),
     ],
 )
