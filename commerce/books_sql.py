@@ -41,8 +41,6 @@ from commerce.domain.chart import (
 )
 from commerce.domain.pricing import POINT_FEN
 
-ENTRIES_PAGE_MAX = 500
-
 _RATE = (
     "coalesce((SELECT t.basis_points FROM sku_tax AS t WHERE t.merchant = o.merchant AND t.sku = l.sku"
     " AND t.from_ms <= o.paid_ms ORDER BY t.from_ms DESC LIMIT 1),"

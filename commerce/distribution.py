@@ -1,6 +1,5 @@
 """Distribution as the gateway asks: terms, distributors, rates, statements, withdrawals, whose customer somebody is."""
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +16,10 @@ from commerce.commissions import Cleared, ClearHold, DecideWithdrawal, Release, 
 from commerce.domain.commission import BP, SCOPES, Rate, Terms, terms_of
 from commerce.domain.ids import ENTROPY_BYTES, new_ids
 from commerce.domain.money import AMOUNT_MAX
-from commerce.errors import CommerceError, Invalid, NotFound
+from commerce.errors import Invalid, NotFound
 from commerce.identity.merge_sql import survivor
 from commerce.ledger import KEY_CHARACTERS_MAX, Ledger, fingerprint
+from commerce.periodic import Periodic
 from commerce.store_sql import Store
 from commerce.transfer import TransferProvider
 from commerce.transfers import Transfers
@@ -55,19 +55,17 @@ class Distribution:
         self._ledger = ledger
         self._binder = binder
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
+        self._chores = Periodic(self._look, RELEASE_S, what="commission that is due")
 
     # --- life ------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to release what is out of its refund window."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._chores.start()
 
     async def close(self) -> None:
         """Release no more; a transfer that is under way is asked about after the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._chores.close()
         await self.transfers.aclose()
 
     async def release(self) -> int:
@@ -78,14 +76,9 @@ class Distribution:
             count, more = count + released.count, released.more
         return count
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(RELEASE_S)
-            try:
-                await self.release()
-                await self.transfers.chase()
-            except CommerceError as error:
-                log.warning("commission was not released or paid and will be a minute later: %r", error)
+    async def _look(self) -> None:
+        await self.release()
+        await self.transfers.chase()
 
     # --- terms, distributors, rates --------------------------------------------------------------------------------
 

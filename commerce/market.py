@@ -3,7 +3,6 @@
 Every method names the merchant that asks; what is another's is found only through a grant between the two.
 """
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from commerce.market_sql import (
     SettleSupply,
     SupplySettled,
 )
+from commerce.periodic import Periodic
 from commerce.store_sql import Store
 
 T = TypeVar("T")
@@ -67,25 +67,15 @@ class Market:
         self._catalogue = catalogue
         self._aftersale = aftersale
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
+        self._chores = Periodic(self.book, BOOK_S, what="the books of channels and suppliers")
 
     def start(self) -> None:
         """Keep the books of both sides up to date."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._chores.start()
 
     async def close(self) -> None:
         """Stop; what is not booked yet is by the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(BOOK_S)
-            try:
-                await self.book()
-            except CommerceError as error:
-                log.warning("what channels owe was not booked and will be later: %r", error)
+        await self._chores.close()
 
     async def book(self) -> int:
         """Bring both sides' books up to date; how many orders changed them."""

@@ -8,7 +8,6 @@ their shop's time are forgotten once an hour. Erasing a person leaves them: the 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from collections.abc import Callable
 from chat.review import Line
 from commerce.compliance import Compliance
 from commerce.domain.ids import ENTROPY_BYTES, new_id
-from commerce.errors import CommerceError, StoreError
+from commerce.periodic import Periodic
 from gateway.rooms import Rooms
 from gateway.write_behind import WriteBehind
 
@@ -28,7 +27,7 @@ BATCH_MAX = 1_000
 """Lines of one transaction."""
 REREAD_S = 30.0
 """How long another process may go on by switches that were changed here."""
-FORGET_S = 3_600.0
+FORGET_EVERY_MS = 3_600_000
 
 
 class ChatArchive:
@@ -44,19 +43,18 @@ class ChatArchive:
             compliance.keep_lines, what="chat that has to be kept", waiting_max=WAITING_MAX, batch_max=BATCH_MAX
         )
         self.flush, self.stats = self._lines.flush, self._lines.stats
-        self._task: asyncio.Task[None] | None = None
+        self._reading = Periodic(self._reread_and_forget, REREAD_S, what="which shops keep their chat")
+        self._forget_ms = 0
 
     async def start(self) -> None:
         """Read the switches, and write until ``close``."""
         await self.reread()
         self._lines.start()
-        self._task = asyncio.get_running_loop().create_task(self._run(), name="chat-archive")
+        self._reading.start()
 
     async def close(self) -> None:
         """Write what waits, and end."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._reading.close()
         await self._lines.close()
 
     async def reread(self) -> None:
@@ -85,15 +83,9 @@ class ChatArchive:
             }
         )
 
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        forget_s = loop.time() + FORGET_S
-        while True:
-            await asyncio.sleep(REREAD_S)
-            try:
-                await self.reread()
-                if loop.time() >= forget_s:
-                    forget_s = loop.time() + FORGET_S
-                    await self._compliance.forget_lines()
-            except (CommerceError, StoreError) as error:
-                logger.warning("the switches of shops could not be read: %s", error)
+    async def _reread_and_forget(self) -> None:
+        await self.reread()
+        now_ms = self._clock()
+        if now_ms >= self._forget_ms:
+            await self._compliance.forget_lines()
+            self._forget_ms = now_ms + FORGET_EVERY_MS

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from commerce.catalogue import Catalogue
 from commerce.identity.service import Identities
+from commerce.periodic import Periodic
 from gateway.access import Access
 from gateway.rooms import Room, Rooms
 
@@ -54,17 +55,15 @@ class Following:
         self._shown = shown
         self._expel_viewers = expel_viewers
         self._identities = identities
-        self._task: asyncio.Task[None] | None = None
+        self._reading = Periodic(self._read, REREAD_S, what="what other processes changed")
 
     def start(self) -> None:
         """Begin to follow."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._reading.start()
 
     async def close(self) -> None:
         """Follow no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._reading.close()
 
     async def read(self) -> None:
         """Read once, and do what follows from what changed."""
@@ -89,12 +88,10 @@ class Following:
         for again in self._reread:
             await again()
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(REREAD_S)
-            try:
-                async with asyncio.timeout(READ_TIMEOUT_S):
-                    await self.read()
-            except Exception:
-                # The database may be away for a while; what is known holds until it is back.
-                logger.warning("what other processes changed could not be read, trying again", exc_info=True)
+    async def _read(self) -> None:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                await self.read()
+        except Exception:
+            # The database may be away for a while; what is known holds until it is back.
+            logger.warning("what other processes changed could not be read, trying again", exc_info=True)

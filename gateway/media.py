@@ -48,8 +48,8 @@ class Media:
     thumbnails: Thumbnails
     public: bool
     """Whether anybody may watch: then a shared cache may keep the files."""
-    is_live: Callable[[str], bool]
-    """Whether a room has a host, here or at another worker."""
+    is_elsewhere: Callable[[str], bool]
+    """Whether a room's host is live at another worker, which has its picture."""
 
     async def start(self) -> None:
         """Find what was recorded, then follow the streams. Raises ``OSError``."""
@@ -86,7 +86,7 @@ class Media:
         A host that is live at another worker has one ten seconds from its start at the latest.
         """
         here = self.thumbnails.latest(room) is not None or self._covered(room) is not None
-        return f"/live/{room}.jpg" if here or self.is_live(room) else ""
+        return f"/live/{room}.jpg" if here or self.is_elsewhere(room) else ""
 
     def _covered(self, room: str) -> Show | None:
         return next((show for show in self.recorder.shows(room) if show.cover), None)
@@ -222,4 +222,8 @@ def open_media(
         min_free_bytes=settings.record_min_free,
     )
     thumbnails = Thumbnails(directory, clock=clock)
-    return Media(recorder, replay, clips, thumbnails, not settings.play_auth, lambda room: directory.info(room).live)
+
+    def is_elsewhere(room: str) -> bool:
+        return directory.hosted(room) is None and directory.info(room).live
+
+    return Media(recorder, replay, clips, thumbnails, not settings.play_auth, is_elsewhere)

@@ -20,8 +20,6 @@ from gateway.errors import Problem
 from gateway.tencent import BUSY, STALE_TOKEN, TencentDoor
 
 STATE_CHARACTERS_MAX = 30
-RECEIVERS_MAX = 10_000
-TEXT_BYTES_MAX = 4_000
 TOO_MANY = frozenset({45009, 45033})
 """Calls a minute, or at once."""
 WRONG_CORP = frozenset({40013, 40001, 40091, 60011, 60020})

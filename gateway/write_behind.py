@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from commerce.errors import CommerceError, StoreError
+from commerce.periodic import Periodic
 
 logger = logging.getLogger("siyu.app")
 
@@ -44,18 +45,16 @@ class WriteBehind(Generic[T]):
         self._waiting: deque[T] = deque()
         self._turn = asyncio.Lock()
         self._stats = WriteBehindStats()
-        self._task: asyncio.Task[None] | None = None
+        self._writing = Periodic(self.flush, INTERVAL_S, what=what)
 
     def start(self) -> None:
         """Write until ``close``."""
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=self._what)
+        self._writing.start()
 
     async def close(self) -> None:
         """Write what waits, and end."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            await self.flush()
+        await self._writing.close()
+        await self.flush()
 
     def append(self, row: T) -> None:
         """Queue a row; over the bound it is dropped and counted, and the log says so once in a while."""
@@ -89,8 +88,3 @@ class WriteBehind(Generic[T]):
                     self._stats.written += len(batch)
                 for _ in batch:
                     self._waiting.popleft()
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(INTERVAL_S)
-            await self.flush()

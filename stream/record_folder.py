@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import shutil
 import time
 from collections.abc import Container
@@ -138,7 +139,8 @@ class RecordFolder:
         """A show that another process is writing."""
         index, good = recording.parse_index(file.read())
         show = Show(place.parent.name, place.name, index.wall_ms)
-        other = self._others[(show.room, show.show)] = _Other(show, index, good, path_inode(place))
+        inode = os.fstat(file.fileno()).st_ino
+        other = self._others[(show.room, show.show)] = _Other(show, index, good, inode)
         _bring_up(other, place)
         return show
 
@@ -146,11 +148,12 @@ class RecordFolder:
         """Read on what another process writes."""
         place = self._folder / name[0] / name[1]
         try:
-            if path_inode(place) != other.file:
-                other.index, other.good = recording.parse_index((place / INDEX_FILE).read_bytes())
-                other.file = path_inode(place)
-            else:
-                with (place / INDEX_FILE).open("rb") as file:
+            with (place / INDEX_FILE).open("rb") as file:
+                inode = os.fstat(file.fileno()).st_ino
+                if inode != other.file:
+                    other.index, other.good = recording.parse_index(file.read())
+                    other.file = inode
+                else:
                     file.seek(other.good)
                     other.good += recording.extend_index(other.index, file.read())
         except (OSError, ValueError):
@@ -159,11 +162,6 @@ class RecordFolder:
         _bring_up(other, place)
         if other.index.end is not None:
             del self._others[name]
-
-
-def path_inode(place: Path) -> int:
-    """Which file a show's index is."""
-    return (place / INDEX_FILE).stat().st_ino
 
 
 def _ends(path: Path) -> tuple[bytes, bytes]:

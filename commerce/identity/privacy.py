@@ -6,7 +6,6 @@ account. Of the first the shop forgets those things and takes back consent to be
 second it erases, at once or when the last order has ended.
 """
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping
@@ -16,12 +15,13 @@ import orjson
 
 from commerce.callback_crypt import CallbackError, CallbackKeys, open_message, open_text
 from commerce.domain.ids import ENTROPY_BYTES, new_id
-from commerce.errors import CommerceError, Invalid, NotFound, Refused
+from commerce.errors import Invalid, NotFound, Refused
 from commerce.identity import dossier_sql, privacy_sql
 from commerce.identity.join import REASON_CHARACTERS_MAX
 from commerce.identity.phone import Vault, read_phone
 from commerce.identity.privacy_sql import WORDS, CloseAccount, Forget, Forgotten
 from commerce.ledger import Ledger
+from commerce.periodic import Periodic
 from commerce.store_sql import Store
 
 log = logging.getLogger(__name__)
@@ -53,25 +53,15 @@ class Privacy:
         self._ledger = ledger
         self._vault = vault
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
+        self._chores = Periodic(self.finish_erasures, CHORES_S, what="erasures that wait", first_s=0.0)
 
     def start(self) -> None:
         """Look after erasures that wait."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._chores.start()
 
     async def close(self) -> None:
         """Stop; what waits is looked after by the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.finish_erasures()
-            except CommerceError as error:
-                log.warning("erasures that wait will be tried again: %r", error)
-            await asyncio.sleep(CHORES_S)
+        await self._chores.close()
 
     async def finish_erasures(self) -> int:
         """Erase whose last order has ended; how many were."""

@@ -73,7 +73,8 @@ function period() {
   return { since: today - (state.days - 1) * DAY_MS, until: now + 60000 };
 }
 
-async function load() {
+/** @param {boolean} all also what changes only when somebody changes it: terms, goods, books, customers */
+async function load(all = true) {
   const { since, until } = period();
   const [board, links, rooms] = await Promise.all([
     boardOrPart(api, `since=${since}&until=${until}`),
@@ -81,14 +82,16 @@ async function load() {
     api.get("/rooms"),
   ]);
   Object.assign(state, { board, links: rows(links, "links"), rooms: rows(rooms, "rooms") });
-  await program.load();
-  await mall.load(state.rooms);
-  await stations.load();
+  if (all) {
+    await program.load();
+    await mall.load(state.rooms);
+    await stations.load();
+  }
   $("console").hidden = false;
   draw();
   await drawGuide(api, await drawOrg(api, since, until), state.rooms);
   if (!board.part) await view.load(board);
-  await drawOwners();
+  if (all) await drawOwners();
   drawJump();
 }
 
@@ -140,9 +143,9 @@ async function open() {
   }
 }
 
-async function refresh() {
+async function refresh(all = true) {
   try {
-    await load();
+    await load(all);
   } catch (error) {
     if (mustSignIn(error)) signOut();
     else toast(explain(error), "error");
@@ -490,7 +493,7 @@ function main() {
   fillForms();
   translatePage();
   $("export").addEventListener("click", exportBoard);
-  $("refresh").addEventListener("click", refresh);
+  $("refresh").addEventListener("click", () => refresh());
   $("language").addEventListener("click", toggleLanguage);
   $("sign-out").addEventListener("click", signOut);
   // What was written down for a language is asked for anew.
@@ -501,7 +504,8 @@ function main() {
     if (state.board) refresh();
   });
   new ResizeObserver(() => state.board && view.draw()).observe($("funnel"));
-  setInterval(() => state.board && !document.hidden && !document.querySelector("input:focus") && refresh(), REFRESH_MS);
+  const idle = () => state.board && !document.hidden && !document.querySelector("input:focus");
+  setInterval(() => idle() && refresh(false), REFRESH_MS);
   open();
 }
 

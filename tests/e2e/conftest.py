@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.e2e.stage import CHROMIUM, CHROMIUM_FLAGS, PATIENCE_MS, Host, Theatre, publishing
+from tests.e2e.stage import CHROMIUM, CHROMIUM_FLAGS, NO_PICTURE, PATIENCE_MS, Host, Theatre, publishing
 from tests.harness import LiveServer, live_server
 
 # The scope is the folder and not the session: Playwright's loop must be gone when other tests run theirs.
@@ -47,7 +47,19 @@ def host(server: LiveServer) -> Iterator[Host]:
 @pytest.fixture
 def theatre(browser: Browser, server: LiveServer, host: Host) -> Iterator[Theatre]:
     """People on ``server`` while ``host`` is on air; what their pages complained of fails the test."""
+    yield from _play(browser, server)
+
+
+@pytest.fixture
+def own_theatre(browser: Browser, tmp_path: Path) -> Iterator[Theatre]:
+    """People on a server of their own, with nobody on air, for what counts the whole shop."""
+    with live_server(tmp_path) as server:
+        yield from _play(browser, server, NO_PICTURE)
+
+
+def _play(browser: Browser, server: LiveServer, *expected: str) -> Iterator[Theatre]:
     house = Theatre(browser, server)
+    house.watch.expect(*expected)
     yield house
     house.close()
     unexpected = house.watch.unexpected()

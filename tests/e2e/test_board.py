@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from tests.e2e.stage import DESK, Theatre
-from tests.harness import live_server
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def theatre(browser: Browser, tmp_path: Path) -> Iterator[Theatre]:
-    """On a server of its own: other tests of the folder count the shop's whole turnover."""
-    with live_server(tmp_path) as server:
-        house = Theatre(browser, server)
-        yield house
-        house.close()
-
-
-def test_every_figure_of_the_board_opens_to_its_rows(theatre: Theatre, tmp_path: Path) -> None:
-    server = theatre.server
+def test_every_figure_of_the_board_opens_to_its_rows(own_theatre: Theatre, tmp_path: Path) -> None:
+    server = own_theatre.server
     boss = server.seed["merchant_token"]
 
     def call(method: str, path: str, body: Any = None, *, token: str = boss, key: str | None = None) -> Any:
@@ -43,7 +32,7 @@ def test_every_figure_of_the_board_opens_to_its_rows(theatre: Theatre, tmp_path:
     )
     call("POST", f"/orders/{order['order']['order']}/pay", {}, token=guest["token"], key="p")
 
-    board = theatre.person(DESK)
+    board = own_theatre.person(DESK)
     board.sign_in("/merchant", server.seed["logins"]["merchant"])
     page = board.page
     # The page is long: a row of links leads to each of its panels.

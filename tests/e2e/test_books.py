@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from tests.e2e.stage import DESK, Theatre
 from tests.e2e.test_purchase import receipt
-from tests.harness import live_server
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def theatre(browser: Browser, tmp_path: Path) -> Iterator[Theatre]:
-    """On a server of its own: the books are those of the whole shop."""
-    with live_server(tmp_path) as server:
-        house = Theatre(browser, server)
-        yield house
-        house.close()
-
-
-def test_an_order_is_invoiced_and_found_again_behind_the_figures_of_the_books(theatre: Theatre) -> None:
-    honey = theatre.server.seed["products"][1]
-    viewer = theatre.person(DESK, name="小雨")
-    viewer.enter(theatre.room)
+def test_an_order_is_invoiced_and_found_again_behind_the_figures_of_the_books(own_theatre: Theatre) -> None:
+    honey = own_theatre.server.seed["products"][1]
+    viewer = own_theatre.person(DESK, name="小雨")
+    viewer.enter(own_theatre.room)
     viewer.page.locator(f'#side-shelf [data-product="{honey["product"]}"] [data-testid="shelf-buy"]').click()
     viewer.press("pay")
     order = receipt(viewer)
@@ -39,8 +27,8 @@ def test_an_order_is_invoiced_and_found_again_behind_the_figures_of_the_books(th
     viewer.press("invoice-ask")
     expect(viewer.see("invoice", state="issued")).to_contain_text("思语科技")
 
-    board = theatre.person(DESK)
-    board.sign_in("/merchant", theatre.server.seed["logins"]["merchant"])
+    board = own_theatre.person(DESK)
+    board.sign_in("/merchant", own_theatre.server.seed["logins"]["merchant"])
     row = board.see("book-row", account="1012.sandbox")
     expect(row).to_be_visible()
     row.locator('[data-testid="book-entries"]').click()

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from tests.e2e.stage import DESK, PATIENCE_MS, PHONE, Theatre
-from tests.harness import live_server
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def theatre(browser: Browser, tmp_path: Path) -> Iterator[Theatre]:
-    """On a server of its own: its customers are counted."""
-    with live_server(tmp_path) as server:
-        house = Theatre(browser, server)
-        yield house
-        house.close()
-
-
-def test_a_segment_is_tried_and_kept_and_a_popup_made_on_the_board_shows_itself_in_the_room(theatre: Theatre) -> None:
-    server = theatre.server
-    viewer = theatre.person(PHONE, name="小雨")
+def test_a_segment_is_tried_and_kept_and_a_popup_made_on_the_board_shows_itself_in_the_room(
+    own_theatre: Theatre,
+) -> None:
+    server = own_theatre.server
+    viewer = own_theatre.person(PHONE, name="小雨")
     viewer.enter(f"/r/{server.room}")
 
-    board = theatre.person(DESK)
+    board = own_theatre.person(DESK)
     board.sign_in("/merchant", server.seed["logins"]["merchant"])
     board.press("crm-open")
     form = board.see("crm-form")

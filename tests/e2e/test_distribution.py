@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from tests.e2e.stage import DESK, Person, Theatre
 from tests.e2e.test_purchase import receipt
-from tests.harness import live_server
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def theatre(browser: Browser, tmp_path: Path) -> Iterator[Theatre]:
-    """On a server of its own: other tests of the folder count the shop's whole turnover."""
-    with live_server(tmp_path) as server:
-        house = Theatre(browser, server)
-        yield house
-        house.close()
 
 
 def own_data(viewer: Person) -> None:
@@ -37,8 +25,8 @@ def own_data(viewer: Person) -> None:
     expect(viewer.see("member-code").locator("img")).to_be_visible()
 
 
-def test_a_poster_brings_a_buyer_and_the_statement_shows_what_came_and_went(theatre: Theatre) -> None:
-    server = theatre.server
+def test_a_poster_brings_a_buyer_and_the_statement_shows_what_came_and_went(own_theatre: Theatre) -> None:
+    server = own_theatre.server
     boss, honey = server.seed["merchant_token"], server.seed["products"][1]
 
     def call(method: str, path: str, body: Any = None, *, token: str = boss, key: str | None = None) -> Any:
@@ -48,8 +36,8 @@ def test_a_poster_brings_a_buyer_and_the_statement_shows_what_came_and_went(thea
         return answer.json()
 
     call("PUT", "/distribution/rates", {"scope": "shop", "first_bp": 1_000})
-    fen = theatre.person(name="阿芬")
-    fen.enter(theatre.room)
+    fen = own_theatre.person(name="阿芬")
+    fen.enter(own_theatre.room)
     fen.press("me")
     fen.press("earn-open")
     fen.see("earn-name").fill("阿芬")
@@ -57,7 +45,7 @@ def test_a_poster_brings_a_buyer_and_the_statement_shows_what_came_and_went(thea
     expect(fen.see("earn-applied")).to_be_visible()
     fen.page.keyboard.press("Escape")
 
-    board = theatre.person(DESK)
+    board = own_theatre.person(DESK)
     board.sign_in("/merchant", server.seed["logins"]["merchant"])
     board.see("distributor-row", state="applied").locator('[data-testid="distributor-turn"]').click()
     distributor = board.see("distributor-row", state="active")
@@ -76,7 +64,7 @@ def test_a_poster_brings_a_buyer_and_the_statement_shows_what_came_and_went(thea
     assert saved.value.path().read_bytes().startswith(b"\x89PNG")
     board.page.keyboard.press("Escape")
 
-    viewer = theatre.person(DESK, name="小雨")
+    viewer = own_theatre.person(DESK, name="小雨")
     viewer.enter(f"{url}&q=1")
     viewer.page.locator(f'#side-shelf [data-product="{honey["product"]}"] [data-testid="shelf-buy"]').click()
     viewer.press("pay")

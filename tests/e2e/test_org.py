@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from tests.e2e.stage import DESK, Theatre
-from tests.harness import live_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak]
 GUIDE = {"login": "chen-e2e", "password": "a long password"}
 
 
-@pytest.fixture
-def theatre(browser: Browser, tmp_path: Path) -> Iterator[Theatre]:
-    with live_server(tmp_path) as server:
-        house = Theatre(browser, server)
-        yield house
-        house.close()
-
-
-def test_a_tree_is_made_on_the_page_and_a_guide_sees_their_part_and_gives_a_coupon(theatre: Theatre) -> None:
-    server = theatre.server
+def test_a_tree_is_made_on_the_page_and_a_guide_sees_their_part_and_gives_a_coupon(own_theatre: Theatre) -> None:
+    server = own_theatre.server
     boss = server.seed["merchant_token"]
 
     def call(method: str, path: str, body: Any = None, *, token: str = boss, key: str | None = None) -> Any:
@@ -35,7 +24,7 @@ def test_a_tree_is_made_on_the_page_and_a_guide_sees_their_part_and_gives_a_coup
         assert answer.status_code < 300, answer.text
         return answer.json()
 
-    board = theatre.person(DESK)
+    board = own_theatre.person(DESK)
     board.sign_in("/merchant", server.seed["logins"]["merchant"])
     panel = board.page.locator('[data-testid="org-panel"]')
 
@@ -67,7 +56,7 @@ def test_a_tree_is_made_on_the_page_and_a_guide_sees_their_part_and_gives_a_coup
     call("PUT", f"/org/rooms/{server.room}", {"node": store})
     call("POST", "/budgets", {"issuer": member["staff"], "amount": 5_000}, key="fund")
 
-    guide = theatre.person(DESK)
+    guide = own_theatre.person(DESK)
     guide.sign_in("/merchant", GUIDE)
     expect(guide.see("budget-free")).to_have_text("¥50")
     expect(guide.page.locator("#figures")).to_be_hidden()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from gateway.media import Media
 from stream.directory import Publication
+from stream.packet import Kind
 from tests.gateway.rig import Rig, rig
 from tests.stream.media import Clip, make_clip
 from tests.stream.stage import Host
@@ -183,6 +185,18 @@ async def test_clips_past_their_time_go_with_their_files(live: Rig, clip: Clip) 
     assert await media_of(live).clips.expire() == 1
     assert await clips(live) == []
     assert list((media_of(live).clips.folder / live.shop.room).iterdir()) == []
+
+
+async def test_a_picture_has_an_address_only_where_somebody_has_the_picture(live: Rig, clip: Clip) -> None:
+    media, room, directory = media_of(live), live.shop.room, live.application.services.directory
+    directory.elsewhere(room, replace(directory.info(room), live=True), live.clock())
+    # The worker that has the host is asked for it.
+    assert media.picture_url(room) == f"/live/{room}.jpg"
+    directory.elsewhere(room, None, live.clock())
+    publication = directory.publish(room, Host(), live.clock())
+    for packet in clip.only(Kind.AUDIO):
+        publication.push(packet, live.clock())
+    assert directory.info(room).live and media.picture_url(room) == ""
 
 
 async def test_shows_are_listed_with_their_replay_and_thumbnail(live: Rig, clip: Clip) -> None:
