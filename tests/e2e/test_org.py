@@ -15,6 +15,8 @@ GUIDE = {"login": "chen-e2e", "password": "a long password"}
 
 
 def test_a_tree_is_made_on_the_page_and_a_guide_sees_their_part_and_gives_a_coupon(own_theatre: Theatre) -> None:
+    # A guide's page asks once for what is about the whole shop, and is told.
+    own_theatre.watch.expect(r"status of 403")
     server = own_theatre.server
     boss = server.seed["merchant_token"]
 
