@@ -32,8 +32,8 @@ export class Delivery {
       {},
       h("label.coupon-row", {}, h("span", {}, t("delivery.title")), this.method),
       this.where,
-      this.rows,
       this.place,
+      this.rows,
     );
     for (const choice of [this.method, this.station]) choice.addEventListener("change", () => this.show());
     this.show();

@@ -7,7 +7,8 @@ import { addStrings, t } from "./i18n.js";
 const WHERE_TIMEOUT_MS = 8000;
 
 addStrings({
-  "stores.any": ["门店与商家约定", "The store is as agreed with the shop"],
+  "stores.store": ["门店", "Store"],
+  "stores.any": ["与商家约定", "As agreed with the shop"],
   "stores.near": ["按距离排序", "Nearest first"],
   "stores.km": ["{km} 公里", "{km} km"],
   "stores.code": ["出示会员码", "My code for the till"],
@@ -26,7 +27,12 @@ export class Stores {
   constructor(api) {
     this.api = api;
     this.select = h("select", { "data-testid": "pickup-store" });
-    this.element = h("div.coupon-row", { hidden: true }, this.select, doer(t("stores.near"), () => this.sort()));
+    this.element = h(
+      "div",
+      { hidden: true },
+      h("label.coupon-row", {}, h("span", {}, t("stores.store")), this.select),
+      h("div.coupon-row", {}, h("span"), doer(t("stores.near"), () => this.sort(), { className: "quiet" })),
+    );
   }
 
   async load(query = "") {
