@@ -6,8 +6,10 @@ most of the receiver's work inside the sender's call, so the server pays for it;
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +23,10 @@ WAIT_S = 90.0
 """Longest wait for a child's next word: a measurement takes seconds."""
 GOODBYE_S = 10.0
 """What a child that has said all gets to end."""
+SHOW_S = 1.0
+"""What a silent child gets to write down where it stands."""
+
+_SHOW = signal.SIGUSR1
 
 
 class BenchError(RuntimeError):
@@ -96,13 +102,19 @@ class Child:
         return self._pipe.poll()
 
     def receive(self) -> Any:
-        """Wait for the child's next word. Raises BenchError when it ends or stays silent instead."""
+        """Wait for the child's next word. Raises BenchError when it ends or stays silent instead.
+
+        Where the threads of a silent one stand is written to the standard error.
+        """
         try:
             if self._pipe.poll(self._wait_s):
                 return self._pipe.recv()
         except (EOFError, ConnectionResetError):
             raise BenchError(f"{self._name} ended early; its own words stand above") from None
-        raise BenchError(f"{self._name} said nothing for {self._wait_s:.0f} s")
+        if self._process.pid is not None:
+            os.kill(self._process.pid, _SHOW)
+            self._process.join(SHOW_S)
+        raise BenchError(f"{self._name} said nothing for {self._wait_s:g} s")
 
 
 def told(pipe: Connection) -> bool:
@@ -111,6 +123,7 @@ def told(pipe: Connection) -> bool:
 
 
 def _run(pipe: Connection, cpus: set[int] | None, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    faulthandler.register(_SHOW, all_threads=True)
     if cpus:
         os.sched_setaffinity(0, cpus)
     # As a server does once it is up (`gateway.server.freeze_start_up`).

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import time
+from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from gateway.bench.marked_stream import Seen, Sent, unit
 from gateway.bench.outside_play import node_viewers, others
 from gateway.bench.people import ROOM_PEOPLE, person
-from gateway.bench.process import BenchError
+from gateway.bench.process import BenchError, Child
 from gateway.bench.report import Baseline, Figure, Goal, Report, as_data, as_table, number
 from gateway.bench.rtmp_wire import chunks, message
 from gateway.bench.run import NAMES, run_benchmarks
@@ -148,6 +150,16 @@ def test_a_measurement_that_goes_wrong_once_is_made_again(
     monkeypatch.setattr("gateway.bench.run.benchmark", lambda _name: shaky)
     assert run_benchmarks(["fanout"], as_json=False, environment=TINY) == 0
     assert "the machine stalled; measuring again" in capsys.readouterr().err
+
+
+def stands_still(_pipe: Connection) -> None:
+    time.sleep(60)
+
+
+def test_of_a_child_that_stays_silent_is_shown_where_it_stands(capfd: pytest.CaptureFixture[str]) -> None:
+    with Child(stands_still, wait_s=5) as child, pytest.raises(BenchError, match="stands_still said nothing for 5 s"):
+        child.receive()
+    assert "in stands_still" in capfd.readouterr().err
 
 
 def measured(name: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

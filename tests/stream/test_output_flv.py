@@ -9,7 +9,7 @@ import av
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import amf0
 from tests.stream.media import Clip, packets, tags
-from tests.stream.stage import Stage
+from tests.stream.stage import Stage, clock_ms
 
 
 async def test_a_viewer_gets_every_frame_from_the_first_key_frame_on(stage: Stage, clip: Clip) -> None:
@@ -67,7 +67,7 @@ async def test_the_header_names_only_the_tracks_that_there_are(stage: Stage, cli
     await stage.until_viewers(1)
     publication = stage.publish()
     video = clip.only(Kind.VIDEO)
-    now_ms = 10_000
+    now_ms = clock_ms()
     for packet in video[:30]:
         publication.push(packet, now_ms)
         now_ms += 100
@@ -83,7 +83,7 @@ async def test_a_room_with_sound_alone_plays_as_sound_alone(stage: Stage, clip: 
     viewing = asyncio.create_task(stage.get("/room.flv"))
     await stage.until_viewers(1)
     publication = stage.publish()
-    now_ms = 10_000
+    now_ms = clock_ms()
     sound = clip.only(Kind.AUDIO)
     for packet in sound:
         publication.push(packet, now_ms)
