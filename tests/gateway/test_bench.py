@@ -157,7 +157,7 @@ def stands_still(_pipe: Connection) -> None:
 
 
 def test_of_a_child_that_stays_silent_is_shown_where_it_stands(capfd: pytest.CaptureFixture[str]) -> None:
-    with Child(stands_still, wait_s=5) as child, pytest.raises(BenchError, match="stands_still said nothing for 5 s"):
+    with Child(stands_still, wait_s=4) as child, pytest.raises(BenchError, match="stands_still said nothing for 4 s"):
         child.receive()
     assert "in stands_still" in capfd.readouterr().err
 
