@@ -51,6 +51,24 @@ def test_a_poll_is_put_voted_on_and_ended(theatre: Theatre, console: Person) -> 
     expect(console.see("poll-start")).to_be_visible()
 
 
+def test_where_only_followers_may_write_a_viewer_follows_and_sends_by_one_button(
+    theatre: Theatre, console: Person
+) -> None:
+    mei = theatre.person(PHONE, name="小美")
+    mei.enter(theatre.room)
+    console.see("rule-audience").select_option("followers")
+    expect(console.see("rule-audience")).to_have_value("followers")
+    mei.say("有货吗")
+    expect(mei.page.locator("#toast")).to_contain_text("关注店铺后可以发言")
+    layout = mei.page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
+    assert layout[0] <= layout[1], "the page is wider than the screen"
+    mei.press("toast-way")
+    expect(console.read("有货吗")).to_be_visible()
+    expect(mei.see("chat-input")).to_have_value("")
+    console.see("rule-audience").select_option("everyone")
+    expect(console.see("rule-audience")).to_have_value("everyone")
+
+
 @pytest.mark.soak
 def test_a_question_waits_for_its_answer_which_all_read(theatre: Theatre, console: Person) -> None:
     mei, lin = theatre.person(name="小美"), theatre.person(name="小林")
