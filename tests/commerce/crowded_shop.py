@@ -220,7 +220,7 @@ async def _orders(desk: Desk, names: Names) -> None:
 async def _moments(desk: Desk, names: Names) -> None:
     moments, now = desk.shop.moments, desk.clock()
     plan = Offer(SKU, 1_000, 0, 1, 1, HOLD_S, 600)
-    names["plan"] = (await moments.create_plan(MERCHANT, ROOM, "FREQ=DAILY;BYHOUR=10", plan)).plan
+    names["plan"] = (await moments.create_plan(MERCHANT, ROOM, "FREQ=DAILY;BYHOUR=10;BYMINUTE=0", plan)).plan
     names["soon"] = (await moments.create_sale(MERCHANT, ROOM, Offer(SKU, 1_000, 0, 1, 1, HOLD_S, 600))).sale
     await moments.start_at(MERCHANT, names["soon"], now + 600_000)
     team = SaleTerms(SaleMode.TEAM, team_size=2, team_winners=1, team_ms=300_000)
@@ -406,7 +406,7 @@ _simple("take_refund", lambda d, n: d.do(TakeRefund(MERCHANT, "till", "B1", "R1"
 # --- moments ---------------------------------------------------------------------------------------------------------
 
 _simple("create_plan", lambda d, n: d.shop.moments.create_plan(
-    MERCHANT, ROOM, "FREQ=WEEKLY;BYDAY=MO;BYHOUR=10", Offer(SKU, 990, 0, 1, 1, HOLD_S, 600)
+    MERCHANT, ROOM, "FREQ=WEEKLY;BYDAY=MO;BYHOUR=10;BYMINUTE=0", Offer(SKU, 990, 0, 1, 1, HOLD_S, 600)
 ))  # fmt: skip
 _simple("end_plan", lambda d, n: d.shop.moments.end_plan(MERCHANT, n["plan"]))
 _simple("remind", lambda d, n: d.shop.moments.remind(MERCHANT, ROOM, "bo", n["soon"]))

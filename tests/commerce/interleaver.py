@@ -46,7 +46,6 @@ class Gate:
     def __init__(self) -> None:
         self.waiting: list[Step] = []
         self.open = False
-        self.commands: list[type] = []
         self.done: set[type] = set()
 
     def of(self, actor: str) -> list[Step]:
@@ -70,7 +69,7 @@ class Gate:
     def guard(self, shop: Shop, store: Store) -> None:
         """Stand before a shop's ledger, its store, and the calls that its events set off."""
         ledger: Any = shop.ledger
-        ledger._queue.put = self._queue(ledger._queue.put)
+        ledger._queue = HeldQueue(self, ledger._queue)
         store._run = self._transaction(store)  # type: ignore[method-assign]
         call = shop.payments.call
 
@@ -80,25 +79,6 @@ class Gate:
             return context.run(call, name, work)
 
         shop.payments.call = called  # type: ignore[method-assign]
-
-    def _queue(self, put: Callable[[Any], None]) -> Callable[[Any], None]:
-        def held(item: Any) -> None:
-            command, future = item
-            if not isinstance(future, asyncio.Future):
-                put(item)
-                return
-            self.commands.append(type(command))
-            step = Step(ACTOR.get(), type(command).__name__, False, lambda: put(item))
-
-            def decided(_: Any) -> None:
-                if not future.cancelled() and future.exception() is None:
-                    self.done.add(type(command))
-                step.finished.set()
-
-            future.add_done_callback(decided)
-            self.hold(step)
-
-        return held
 
     def _transaction(self, store: Store) -> Any:
         run = store._run
@@ -114,6 +94,32 @@ class Gate:
                 step.finished.set()
 
         return held
+
+
+class HeldQueue:
+    """The ledger's queue, behind the gate."""
+
+    def __init__(self, gate: Gate, queue: Any) -> None:
+        self._gate = gate
+        self._put = queue.put
+        self.get = queue.get
+        self.get_nowait = queue.get_nowait
+
+    def put(self, item: Any) -> None:
+        """Hold a command back until its turn; what ends the thread goes through."""
+        command, future = item
+        if not isinstance(future, asyncio.Future):
+            self._put(item)
+            return
+        step = Step(ACTOR.get(), type(command).__name__, False, lambda: self._put(item))
+
+        def decided(_: Any) -> None:
+            if not future.cancelled() and future.exception() is None:
+                self._gate.done.add(type(command))
+            step.finished.set()
+
+        future.add_done_callback(decided)
+        self._gate.hold(step)
 
 
 @dataclass(slots=True)
