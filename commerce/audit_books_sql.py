@@ -24,6 +24,15 @@ _HELD = text(
 
 GOODS = (
     Check(
+        "deposits: kept is what was neither given back nor counts for goods",
+        "SELECT count(*) AS entries, CAST(coalesce(sum(amount), 0) AS bigint) AS kept FROM kept_deposit",
+        "SELECT p.id, k.kept, d.amount, d.refunded, b.status FROM presale AS p JOIN orders AS d ON d.id = p.id"
+        " LEFT JOIN orders AS b ON b.id = p.balance LEFT JOIN (SELECT deposit, min(merchant) AS merchant,"
+        " sum(amount) AS kept FROM kept_deposit GROUP BY deposit) AS k ON k.deposit = p.id"
+        " WHERE coalesce(k.kept, 0) <> CASE WHEN p.ended_ms IS NOT NULL AND b.status = 'cancelled'"
+        " THEN d.amount - d.refunded ELSE 0 END OR k.merchant <> p.merchant",
+    ),
+    Check(
         "manual changes: of goods that are there, of their own merchant",
         "SELECT count(*) AS changes, count(DISTINCT staff) AS people FROM manual_change",
         "SELECT c.id, c.sku, c.merchant FROM manual_change AS c LEFT JOIN sku AS k ON k.id = c.sku"

@@ -11,7 +11,8 @@ Debits are positive. What each source books (accounts in domain/chart.py):
     given back  2241.01                           1012
     entry       points, stored value, commission, others' goods: by ``PLACES``
     handed over 2205, coupons 6001.02/03          6001.01 sales without tax, 2221.01 tax
-    kept        2205                              6301    (a deposit whose balance did not come)
+    kept        2205                              6301    (a deposit whose balance did not come; the other way round,
+                                                          when it came after all or the deposit goes back)
     taken back  6001.04, 2221.01                  2205                    (a refund after the handing over)
     fee         6603.01                           1012
     correction  as its writer says
@@ -138,9 +139,8 @@ def _parts() -> Iterable[str]:
     ):
         yield _posting("handed over", "due_ms", f"'{account}'", amount, "id", "id", "sold")
     yield from _both(
-        "kept", "s.ended_ms", f"'{CONTRACT}'", f"'{KEPT}'", f"o.amount + o.points * {POINT_FEN}", "s.id", "s.id",
-        "presale AS s JOIN orders AS o ON o.id = s.id JOIN orders AS b ON b.id = s.balance",
-        "s.merchant = :merchant AND o.refunded = 0 AND b.status = 'cancelled'",
+        "kept", "k.at_ms", f"'{CONTRACT}'", f"'{KEPT}'", "k.amount", "k.id", "k.deposit", "kept_deposit AS k",
+        "k.merchant = :merchant",
     )  # fmt: skip
     for account, amount in ((RETURNS, "worth - tax"), (TAX, "tax"), (CONTRACT, "-worth")):
         yield _posting("taken back", "created_ms", f"'{account}'", amount, "id", "order_id", "late")

@@ -12,13 +12,15 @@ from commerce.deadlines_sql import arm
 from commerce.domain.order import OrderStatus
 from commerce.domain.pricing import PricedLine, Step, price_order
 from commerce.errors import Refused
-from commerce.events import OrderCreated
+from commerce.events import BalanceDue, OrderCreated
 from commerce.ledger import ORDER_HOLD_MS
 from commerce.ledger_batch_sql import Batch
 from commerce.views_sql import order_view
 
 DUE = "presale"
 """The kind of a presale's deadline; its subject is the deposit's order."""
+OPENS = "balance"
+"""The kind of the moment from which a balance can be paid; its subject is the deposit's order."""
 
 _INSERT = text(
     "INSERT INTO presale (id, merchant, sale, price, from_ms, until_ms, missed)"
@@ -47,6 +49,10 @@ _GIVE_BALANCE = text("UPDATE presale SET balance = :id, until_ms = :expires WHER
 # Where the goods go is told by the order that they belong to.
 _NO_DELIVERY = text("UPDATE orders SET delivery = NULL WHERE id = :id")
 _REOPEN = text("UPDATE presale SET ended_ms = NULL WHERE id = :id")
+_KEPT = text("SELECT CAST(coalesce(sum(amount), 0) AS bigint) FROM kept_deposit WHERE deposit = :deposit")
+_KEEP = text(
+    "INSERT INTO kept_deposit (id, merchant, deposit, amount, at_ms) VALUES (:id, :merchant, :deposit, :amount, :now)"
+)
 
 
 def open_deposit(batch: Batch, order: str, sale: str, price: int) -> None:
@@ -86,6 +92,10 @@ def deposit_paid(batch: Batch, row: Row[Any]) -> bool:
     assert made is not None
     view = order_view(batch.connection, made)
     batch.emit(OrderCreated(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
+    if presale.from_ms > batch.now_ms:
+        arm(batch, OPENS, row.id, presale.from_ms)
+    else:
+        balance_opens(batch, row.id)
     return True
 
 
@@ -108,6 +118,40 @@ def retake_balance(batch: Batch, row: Row[Any]) -> None:
     if deposit.refunded:
         raise Refused("gone", "the deposit went back")
     batch.run(_REOPEN, id=deposit.id)
+    give_up(batch, deposit, deposit.amount)
+
+
+def keep(batch: Batch, deposit: Row[Any]) -> None:
+    """What is left of a deposit is the shop's."""
+    _enter(batch, deposit, deposit.amount - deposit.refunded - _kept(batch, deposit))
+
+
+def give_up(batch: Batch, deposit: Row[Any], most: int) -> None:
+    """Up to ``most`` 分 of a kept deposit are the buyer's again: for the goods after all, or as they go back.
+
+    It is an entry of this moment: the period in which the deposit was kept may be closed.
+    """
+    _enter(batch, deposit, -min(most, _kept(batch, deposit)))
+
+
+def _kept(batch: Batch, deposit: Row[Any]) -> int:
+    return int(batch.run(_KEPT, deposit=deposit.id).scalar_one())
+
+
+def _enter(batch: Batch, deposit: Row[Any], amount: int) -> None:
+    if amount:
+        row = {"id": batch.mint(), "merchant": deposit.merchant, "deposit": deposit.id}
+        batch.run(_KEEP, amount=amount, now=batch.now_ms, **row)
+
+
+def balance_opens(batch: Batch, deposit: str) -> None:
+    """From now on the balance can be paid: remind who owes it."""
+    row = batch.one(_ORDER, id=deposit)
+    balance = None if row is None else open_balance(batch, row)
+    if balance is None:
+        return
+    view = order_view(batch.connection, balance)
+    batch.emit(BalanceDue(batch.mint(), balance.merchant, balance.room, batch.now_ms, balance.person, view))
 
 
 def balance_ended(batch: Batch, row: Row[Any]) -> None:

@@ -374,6 +374,14 @@ class SaleSoon(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BalanceDue(Event):
+    """The rest of a presale's price can be paid from now on, by ``order``."""
+
+    person: str
+    order: OrderView
+
+
+@dataclass(frozen=True, slots=True)
 class HoldGiven(Event):
     """A person got a hold without asking just now: ``why`` is waiting (units came back) or draw (they won it)."""
 
@@ -416,6 +424,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         OrderFulfilled,
         OrderDone,
         SaleSoon,
+        BalanceDue,
         HoldGiven,
         DrawChanged,
         TeamChanged,

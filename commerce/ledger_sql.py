@@ -33,6 +33,7 @@ from commerce.draws_sql import run_entries
 from commerce.errors import Busy, CommerceError
 from commerce.events import Event
 from commerce.holds_sql import LostHold
+from commerce.identity.aliases import Aliases
 from commerce.ledger import (
     BATCH_REQUESTS_MAX,
     BATCH_ROWWISE_MAX,
@@ -66,7 +67,8 @@ class GroupCommitLedger:
     """A ``Ledger`` on one writing connection of a store. ``handlers`` maps each row-wise command's type to its rule.
 
     ``on_finish`` writes what else belongs to the events of a batch, in its transaction.
-    ``now_person`` says who goes on for a person who was merged away: commands count for that one.
+    ``now_person`` says who goes on for a person who was merged away: commands count for that one, and are looked at
+    again when they are decided.
     ``on_events`` is called on the loop, after the answers of the batch, with the events that it committed. With
     ``database_time`` a shared database's clock decides; ``now`` follows it between batches.
     """
@@ -99,6 +101,8 @@ class GroupCommitLedger:
         self._database_time = database_time
         self._ahead_ms = 0
         self._numbers = count(1)
+        # The writer's own, as of its last batch; begun anew when a batch was taken back.
+        self._aliases = Aliases()
         self.batches = 0
         self.commands = 0
 
@@ -131,10 +135,7 @@ class GroupCommitLedger:
             raise RuntimeError("the ledger was not started")
         if type(command) not in _HOT and type(command) not in self._handlers:
             raise TypeError(f"the ledger has no rule for {type(command).__name__}")
-        person = getattr(command, "person", None)
-        if person is not None and (goes_on := self._now_person(person)) != person:
-            change = structs.replace if isinstance(command, Struct) else replace
-            command = change(command, person=goes_on)
+        command = _of_person(command, self._now_person)
         future = loop.create_future()
         refused = self._refuse(command)
         if refused is not None:
@@ -234,6 +235,7 @@ class GroupCommitLedger:
                     done.append(self._transact(connection, commands, number))
             except DBAPIError as error:
                 connection.rollback()
+                self._aliases = Aliases()
                 if connection_lost(error):
                     log.warning("the connection to the database was lost: %s", error.orig)
                     if self._resolve(connection, number):
@@ -244,6 +246,7 @@ class GroupCommitLedger:
                     raise
             except BaseException:
                 connection.rollback()
+                self._aliases = Aliases()
                 raise
             else:
                 break
@@ -254,6 +257,7 @@ class GroupCommitLedger:
         merchants = merchants_of(commands) if self._store.shared else None
         stored_ms = turns.take(connection, merchants)
         batch = Batch(connection, self._now(stored_ms), self._on_finish, turns.writer)
+        self._aliases.read(connection)
         results = self._decide(batch, commands)
         outcome = batch.finish()
         turns.sign(connection, number, batch.now_ms)
@@ -300,6 +304,7 @@ class GroupCommitLedger:
     def _decide(self, batch: Batch, commands: Sequence[Any]) -> list[Any]:
         results: list[Any] = []
         start = 0
+        commands = self._as_now(commands)
         while start < len(commands):
             kind = type(commands[start])
             end = start + 1
@@ -309,8 +314,15 @@ class GroupCommitLedger:
                 results += self._segment(batch, _HOT[kind], commands[start:end])
             else:
                 results.append(self._rowwise(batch, self._handlers[kind], commands[start]))
+                if getattr(results[-1], "aliases", None):
+                    self._aliases.learn(results[-1].aliases)
+                    commands = self._as_now(commands)
             start = end
         return results
+
+    def _as_now(self, commands: Sequence[Any]) -> Sequence[Any]:
+        """The commands as of who goes on by now: between asking and deciding, another process too may have merged."""
+        return [_of_person(command, self._aliases.now) for command in commands] if self._aliases else commands
 
     def _segment(self, batch: Batch, run: Callable[[Batch, Any], list[Any]], commands: Sequence[Any]) -> list[Any]:
         events = len(batch.events)
@@ -365,6 +377,15 @@ class GroupCommitLedger:
                 future.set_result(result)
         if outcome.events:
             self._on_events(outcome.events)
+
+
+def _of_person(command: Any, now: Callable[[str], str]) -> Any:
+    """The command for who goes on for its person."""
+    person = getattr(command, "person", None)
+    if person is None or (goes_on := now(person)) == person:
+        return command
+    change = structs.replace if isinstance(command, Struct) else replace
+    return change(command, person=goes_on)
 
 
 def _unable(error: Exception) -> CommerceError:

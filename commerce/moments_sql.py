@@ -45,6 +45,7 @@ DEADLINES: Mapping[str, Meet] = {
     automations_sql.DUE: automations_sql.runs_due,
     passes_sql.DUE: pass_uses_sql.pass_due,
     deposits_sql.DUE: presales_sql.presale_due,
+    deposits_sql.OPENS: deposits_sql.balance_opens,
 }
 
 

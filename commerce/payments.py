@@ -266,7 +266,8 @@ class Payments:
 
     async def _forget(self, payment: str) -> None:
         _, name = await self._whose(payment)
-        await self.named(name).close(payment)
+        # Perhaps it was paid, and the notice is lost, or nobody was there to hear it.
+        await self._end(self.named(name), payment)
 
     async def _give_back(self, request: RefundRequest) -> None:
         """Ask the provider for a refund; when it never will, write that down."""

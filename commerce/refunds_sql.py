@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import wallet_sql
-from commerce.deposits_sql import balance_ended, open_balance
+from commerce.deposits_sql import balance_ended, give_up, open_balance
 from commerce.domain.order import STATUS_AFTER, Fulfilment, OrderStatus, Step, refuse_step
 from commerce.domain.refund import TRIES_MAX, PaidLine, Refundable, RefundPart, back_off_ms, decide_refund
 from commerce.drops_sql import coupons_return
@@ -94,6 +94,8 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
     if back:
         _return_units(batch, row, refund, decided.parts, command.stock)
     batch.run(_GIVE, id=row.id, amount=decided.amount, status=str(STATUS_AFTER[status, step]))
+    if row.presale == row.id:
+        give_up(batch, row, decided.amount)
     if decided.rest:
         refund_seats(batch, row.id)
         balance_ended(batch, row)

@@ -1,4 +1,7 @@
-"""Presales: which two orders belong together, and by which rule. The terms of a sale are in its own row."""
+"""Presales: which two orders belong together, by which rule, and which deposits are kept.
+
+The terms of a sale are in its own row.
+"""
 
 from sqlalchemy import CheckConstraint, Column, Index, String, Table
 
@@ -24,4 +27,18 @@ presale = Table(
     CheckConstraint("missed IN ('keep', 'refund')", name="missed"),
     CheckConstraint("ended_ms IS NULL OR balance IS NOT NULL", name="ended"),
     Index("uq_presale_balance", "balance", unique=True),
+)
+
+# Entries, never changed: what is kept, and (below 0) what is given up again, each at its own moment.
+kept_deposit = Table(
+    "kept_deposit",
+    metadata,
+    id_column("id", primary_key=True),
+    id_column("merchant"),
+    id_column("deposit"),
+    amount_column("amount"),
+    ms_column("at_ms"),
+    CheckConstraint("amount <> 0", name="amount"),
+    Index("ix_kept_deposit_deposit", "deposit"),
+    Index("ix_kept_deposit_merchant", "merchant", "at_ms"),
 )

@@ -21,6 +21,7 @@ from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import PinChanged, RoomChanged, ShelfChanged
 from commerce.events import (
+    BalanceDue,
     CouponClaimed,
     DrawChanged,
     DropChanged,
@@ -72,7 +73,7 @@ MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, 
 
 OrderEvent = OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderDone | OrderRefunded
 
-PersonalEvent = CouponClaimed | HoldGiven | SaleSoon | OrderEvent
+PersonalEvent = CouponClaimed | HoldGiven | SaleSoon | BalanceDue | OrderEvent
 
 
 class Shows(Protocol):
@@ -149,6 +150,8 @@ def personal_message(event: Any) -> dict[str, Any] | None:
         return {"t": "order", "order": order_answer(event.order)}
     if isinstance(event, SaleSoon):
         return {"t": "reminder", "sale": plain(event.sale)}
+    if isinstance(event, BalanceDue):
+        return {"t": "balance", "order": order_answer(event.order)}
     if isinstance(event, HoldGiven):
         given = {name: getattr(event, name) for name in ("hold", "sale", "quantity", "price", "expires", "why")}
         return {"t": "hold", **given}
@@ -208,6 +211,7 @@ class Bridge:
             HoldExpired: lambda _: None,
             HoldGiven: self._tell_person,
             SaleSoon: self._tell_person,
+            BalanceDue: self._tell_person,
             DrawChanged: self._draw,
             TeamChanged: self._team,
         }

@@ -212,6 +212,11 @@ class ReminderEvent(Struct, tag_field="t", tag="reminder"):
     a: int
 
 
+class BalanceEvent(Struct, tag_field="t", tag="balance"):
+    order: OrderView
+    a: int
+
+
 class ErrorBody(Struct):
     """What was refused; some codes add fields of their own."""
 
@@ -281,6 +286,7 @@ EVENTS: dict[str, type[Struct]] = {
     "team": TeamEvent,
     "hold": HoldEvent,
     "reminder": ReminderEvent,
+    "balance": BalanceEvent,
 }
 CLOSES: dict[CloseCode, str] = {
     CloseCode.INTERNAL: "our mistake",

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from sqlalchemy import Connection
+
 from commerce.identity import merge_sql
 from commerce.store_sql import Store
 
@@ -31,9 +33,20 @@ class Aliases:
             else:
                 self._person[alias] = person
 
+    def read(self, db: Connection) -> None:
+        """Take in what changed since the last time, all of it at first."""
+        self._take(merge_sql.aliases_since(db, self._since_ms))
+
     async def follow(self, store: Store) -> None:
-        """Read what changed since the last time, all of it at first."""
-        since_ms = self._seen_ms - OVERLAP_MS
-        changed, newest_ms = await store.read(lambda db: merge_sql.aliases_since(db, since_ms))
+        """The same from a store."""
+        since_ms = self._since_ms
+        self._take(await store.read(lambda db: merge_sql.aliases_since(db, since_ms)))
+
+    @property
+    def _since_ms(self) -> int:
+        return self._seen_ms - OVERLAP_MS
+
+    def _take(self, found: tuple[Mapping[str, str], int]) -> None:
+        changed, newest_ms = found
         self.learn(changed)
         self._seen_ms = max(self._seen_ms, newest_ms)

@@ -23,6 +23,7 @@ export const MOMENTS = {
   "presale.partDeposit": ["定金", "Deposit"],
   "presale.partBalance": ["尾款", "Balance"],
   "presale.notYet": ["{time} 开始付尾款", "Balance from {time}"],
+  "presale.open": ["尾款可以支付了，在“我的”中付", "The balance can be paid now, under “Mine”"],
   "presale.giveUp": ["取消后定金不退，确定吗？", "The deposit is kept if you cancel. Are you sure?"],
   "step.deposit": ["已付定金", "Deposit paid"],
   "host.deposit": ["预售定金（0 为不预售）", "Deposit (0: no presale)"],

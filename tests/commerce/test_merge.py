@@ -70,6 +70,22 @@ async def place(anywhere: Path | str) -> AsyncIterator[Place]:
         yield Place(world)
 
 
+async def test_a_request_of_before_a_merge_that_is_decided_after_it_counts_for_the_elder(place: Place) -> None:
+    sale = (await place.world.sale(total=10, per_person=1)).sale
+    elder, younger = await place.person(), await place.person()
+    await place.world.hold(sale, elder, key="k")
+    merged = asyncio.ensure_future(place.identities.merge(MERCHANT, elder, younger, "boss", "one"))
+    await asyncio.sleep(0)
+    late = place.world.hold(sale, younger, key="late")
+    with pytest.raises(Refused, match="limit"):
+        await late
+    await merged
+    # Another process that has not heard of the merge yet.
+    place.world.shop.aliases = Aliases()
+    with pytest.raises(Refused, match="limit"):
+        await place.world.hold(sale, younger, key="later")
+
+
 async def test_a_merged_person_has_used_what_both_had(place: Place) -> None:
     sale = (await place.world.sale(total=10, per_person=2)).sale
     elder, younger = await place.person(), await place.person()

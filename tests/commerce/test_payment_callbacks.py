@@ -31,6 +31,11 @@ class Till:
     name: str
     there: Any
 
+    @property
+    def down(self) -> Any:
+        """What a provider answers that cannot be asked now."""
+        return (500, "SYSTEM_ERROR") if self.name == "wechat" else ("20000", "aop.unknow-error")
+
     def pays(self, payment: str, number: str | None = None, **other: Any) -> SignedMessage:
         return self.there.pay(payment, number, **other)  # type: ignore[no-any-return]
 
@@ -172,6 +177,7 @@ async def test_a_callback_after_cancel_takes_the_units_anew_while_they_are_there
     async with till(tmp_path, name) as at:
         order, payment = await at.pending(total=1)
         message = at.pays(payment)
+        at.there.failures.append(at.down)
         await at.world.shop.cancel_order(MERCHANT, "one", order.order)
         await at.world.shop.payments.idle()
         assert [(await at.deliver(message)).effect for _ in range(5)] == ["paid"] + ["repeat"] * 4
@@ -185,7 +191,9 @@ async def test_a_callback_after_cancel_whose_units_are_gone_gives_the_money_back
     async with till(tmp_path, name) as at:
         order, payment = await at.pending(total=1)
         message = at.pays(payment)
+        at.there.failures.append(at.down)
         await at.world.shop.cancel_order(MERCHANT, "one", order.order)
+        await at.world.shop.payments.idle()
         [sale] = await at.world.query("SELECT id FROM sale")
         await at.world.hold(sale.id, "two", key="k")
         assert [(await at.deliver(message)).effect for _ in range(5)] == ["refund"] + ["repeat"] * 4
@@ -220,7 +228,7 @@ async def test_a_provider_that_fails_while_it_is_asked_releases_nothing(tmp_path
         order, payment = await at.pending(total=1)
         at.pays(payment)
         at.world.clock.advance(300_000)
-        at.there.failures.append((500, "SYSTEM_ERROR") if name == "wechat" else ("20000", "aop.unknow-error"))
+        at.there.failures.append(at.down)
         for _ in range(2):
             at.world.shop.payments.follow(await at.world.shop.sweep())
             await at.world.shop.payments.idle()

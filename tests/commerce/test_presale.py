@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from commerce.books import Books
+from commerce.domain.chart import KEPT
+from commerce.domain.day import day_of
 from commerce.domain.presale import BALANCE_DAYS_MAX, DAY_MS, Missed, Presale, presale_fault
 from commerce.domain.sale import SaleMode, SaleTerms
 from commerce.errors import Invalid, Refused
-from commerce.events import OrderView, SaleView
+from commerce.events import BalanceDue, OrderView, SaleView
 from commerce.moments import Offer
 from tests.commerce.shop_world import MERCHANT, ROOM, SKU, START_MS, World, shop_world
 from tests.commerce.test_merge import Place
@@ -128,6 +131,89 @@ async def test_balance_money_that_comes_late_counts_while_the_deposit_stands(
         assert [(await settle(world, late)).effect for _ in range(2)] == [effect, "repeat"]
         status = (await world.shop.order(MERCHANT, balance.order)).status
         assert status == ("paid" if effect == "paid" else "cancelled")
+
+
+async def test_who_owes_a_balance_is_reminded_once_when_it_opens(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
+        balance = await deposit(world, await presale(world))
+
+        async def reminded() -> list[str]:
+            return [event.order.order for event in await world.told() if isinstance(event, BalanceDue)]
+
+        await settle_down(world)
+        assert await reminded() == []
+        world.clock.now_ms = FROM_MS
+        await settle_down(world)
+        assert await reminded() == [balance.order]
+        world.clock.advance(DAY_MS)
+        await settle_down(world)
+        assert await reminded() == [balance.order]
+
+
+async def test_a_balance_that_was_given_up_is_nothing_to_be_reminded_of(tmp_path: Path) -> None:
+    async with shop_world(tmp_path) as world:
+        balance = await deposit(world, await presale(world))
+        await world.shop.cancel_order(MERCHANT, "ann", balance.order)
+        world.clock.now_ms = FROM_MS
+        await settle_down(world)
+        assert not [event for event in await world.told() if isinstance(event, BalanceDue)]
+
+
+async def kept(world: World) -> dict[str, int]:
+    """What each day says of deposits kept, as it reads now."""
+    books = Books(world.store, clock=world.clock)
+    days = [day_of(START_MS + day * DAY_MS) for day in range((world.clock() - START_MS) // DAY_MS + 1)]
+    found = {day: await books.book(MERCHANT, day) for day in days}
+    sides = {
+        day: [(one.credit, one.debit) for one in book.accounts if one.account == KEPT] for day, book in found.items()
+    }
+    return {day: side[0][0] - side[0][1] for day, side in sides.items() if side and side[0] != (0, 0)}
+
+
+async def closed(world: World) -> None:
+    """The books of all days that are over are closed."""
+    world.clock.advance(2 * DAY_MS)
+    await Books(world.store, clock=world.clock).close(MERCHANT, day_of(world.clock() - DAY_MS), "boss")
+
+
+async def test_a_kept_deposit_that_counts_after_all_is_corrected_in_the_open_period(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
+        sale = await presale(world, from_ms=0)
+        hold = await world.hold(sale.sale, "ann", key="h")
+        order = await world.shop.create_order(MERCHANT, ROOM, "ann", "o", hold=hold.hold)
+        await settle(world, notice(world, await started(world, order, "ann"), DEPOSIT))
+        first = await world.shop.order(MERCHANT, order.order)
+        assert first.presale is not None and first.presale.balance_order is not None
+        balance = await world.shop.order(MERCHANT, first.presale.balance_order)
+        payment = await started(world, balance, "ann", key="rest")
+        await world.shop.cancel_order(MERCHANT, "ann", balance.order)
+        await settle_down(world)
+        then = {day_of(world.clock()): DEPOSIT}
+        assert await kept(world) == then
+        await closed(world)
+        assert (await settle(world, notice(world, payment, PRICE - DEPOSIT, number="t2"))).effect == "paid"
+        assert await kept(world) == {**then, day_of(world.clock()): -DEPOSIT}
+
+
+async def test_a_kept_deposit_that_is_given_back_is_corrected_in_the_open_period(tmp_path: Path) -> None:
+    async with shop_world(tmp_path) as world:
+        balance = await deposit(world, await presale(world))
+        assert balance.presale is not None
+        first = balance.presale.deposit_order
+        refund = world.shop.aftersale.refund
+        await refund(MERCHANT, "boss", first, "r0", amount=300, reason="late")
+        world.clock.now_ms = UNTIL_MS
+        await settle_down(world)
+        then = {day_of(world.clock()): DEPOSIT - 300}
+        assert await kept(world) == then
+        await closed(world)
+        await refund(MERCHANT, "boss", first, "r1", amount=200, reason="kind")
+        await settle_down(world)
+        assert await kept(world) == {**then, day_of(world.clock()): -200}
+        await closed(world)
+        await refund(MERCHANT, "boss", first, "r2", reason="kind")
+        await settle_down(world)
+        assert sum((await kept(world)).values()) == 0
 
 
 async def test_who_gets_the_deposit_back_owes_no_balance(tmp_path: Path) -> None:

@@ -167,6 +167,21 @@ async def test_a_due_order_with_a_started_payment_waits_for_the_provider_s_word(
         assert (await world.shop.order(MERCHANT, order.order)).status == "paid"
 
 
+async def test_money_of_which_no_notice_came_is_asked_for_when_its_order_ends(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True, deliveries=0) as world:
+        _, order = await pending(world)
+        payment = await started(world, order)
+        assert world.provider.pay(payment) is not None
+        # Nobody was there to sweep: the order is long past the time in which its provider is asked first.
+        world.clock.advance(86_400_000)
+        world.shop.payments.follow(await world.shop.sweep())
+        await world.shop.told()
+        await world.shop.payments.idle()
+        assert (await world.shop.order(MERCHANT, order.order)).status == "cancelled"
+        [row] = await world.query("SELECT state, amount FROM refund WHERE order_id = :o", o=order.order)
+        assert (row.state, row.amount) == ("requested", order.amount)
+
+
 async def test_a_due_order_nobody_paid_is_closed_at_the_provider_first(anywhere: Path | str) -> None:
     async with shop_world(anywhere, hold_back=True) as world:
         sale, order = await pending(world, total=1)
@@ -202,9 +217,12 @@ async def test_late_money_that_can_buy_nothing_goes_back(anywhere: Path | str, g
         coupon = await world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "k")
         sale, order = await pending(world, total=2, per_person=2, coupon=coupon.coupon)
         payment = await started(world, order)
-        world.provider._transactions[payment].state = "paid"
         message = notice(world, payment, order.amount)
         await world.shop.cancel_order(MERCHANT, "one", order.order)
+        await world.told()
+        await world.shop.payments.idle()
+        # Asked, it knew of nothing yet; and it took the money after it had been told to close.
+        world.provider._transactions[payment].state = "paid"
         if gone == "units":
             await world.hold(sale.sale, "two", 2, key="k")
         elif gone == "sale":

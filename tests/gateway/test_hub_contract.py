@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import re
+import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -198,6 +199,20 @@ async def run_the_moments(host: Visitor, ann: Visitor, sku: str) -> None:
     offer = (await host.ask("sale.create", **groups))["sale"]["sale"]
     await host.ask("sale.start", sale=offer, countdown_s=0)
     await ann.ask("team.join", sale=offer, key="t")
+    await owe_a_balance(host, ann, sku)
+
+
+async def owe_a_balance(host: Visitor, ann: Visitor, sku: str) -> None:
+    """A presale whose balance can be paid a moment after its deposit."""
+    now_ms = time.time_ns() // 1_000_000
+    terms = {"deposit": 1, "balance_from": now_ms + 2_000, "balance_until": now_ms + 3_600_000}
+    presale = (await host.ask("sale.create", sku=sku, price=3, total=1, per_person=1, **terms))["sale"]["sale"]
+    await host.ask("sale.start", sale=presale, countdown_s=0)
+    hold = (await ann.ask("sale.hold", sale=presale, quantity=1, key="presale"))["hold"]
+    order = (await ann.ask("order.create", hold=hold, key="deposit"))["order"]["order"]
+    await ann.ask("order.pay", order=order, key="deposit")
+    due = await ann.event("balance")
+    assert due["order"]["presale"]["part"] == "balance"
     await ann.event("team")
     await ann.ask("follow", on=True)
 

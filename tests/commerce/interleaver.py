@@ -1,0 +1,214 @@
+"""A deterministic interleaver: operations on one shop, cut at every transaction boundary and run in every order.
+
+    operation A ──▶ ┌──────────────────────┐ waiting steps: one transaction each, named by who asked for it
+    operation B ──▶ │ Gate: the ledger's   │ ──▶ a schedule lets one step at a time through, to its commit
+    what follows ─▶ │ queue, Store._run    │
+                    └──────────────────────┘
+A command waits after it was submitted and before it is decided, so what was looked up for it is as old as it can be. A
+reading transaction is a step, too. What an operation's events set off (calls to providers) is the third actor,
+``after``. Steps of reading transactions alone commute: their order is not tried.
+
+``explore`` runs an example anew for each order that there is, by depth first search over the choices made so far.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass, field
+from typing import Any
+
+from commerce.errors import CommerceError
+from commerce.shop import Shop
+from commerce.store_sql import Store
+
+ACTOR: ContextVar[str] = ContextVar("actor", default="")
+AFTER = "after"
+STEP_S = 60.0
+"""How long one step may take on a machine that stands still."""
+STEPS_MAX = 60
+"""Steps of one run: more is an operation that never ends."""
+
+
+@dataclass(slots=True)
+class Step:
+    """A transaction that somebody wants to begin."""
+
+    actor: str
+    what: str
+    reads: bool
+    go: Callable[[], None]
+    finished: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Gate:
+    """Holds every transaction of the actors back until it is let through; without an actor nothing is held back."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Step] = []
+        self.open = False
+        self.done: set[type] = set()
+
+    def of(self, actor: str) -> list[Step]:
+        """Steps of an actor that wait."""
+        return [step for step in self.waiting if step.actor == actor]
+
+    def hold(self, step: Step) -> None:
+        """Let a step wait for its turn."""
+        if self.open or not step.actor:
+            step.go()
+        else:
+            self.waiting.append(step)
+
+    async def let(self, step: Step) -> None:
+        """Let one through and wait until it is over."""
+        self.waiting.remove(step)
+        step.go()
+        async with asyncio.timeout(STEP_S):
+            await step.finished.wait()
+
+    def guard(self, shop: Shop, store: Store) -> None:
+        """Stand before a shop's ledger, its store, and the calls that its events set off."""
+        ledger: Any = shop.ledger
+        ledger._queue = HeldQueue(self, ledger._queue)
+        store._run = self._transaction(store)  # type: ignore[method-assign]
+        call = shop.payments.call
+
+        def called(name: str, work: Any) -> bool:
+            context = copy_context()
+            context.run(ACTOR.set, AFTER)
+            return context.run(call, name, work)
+
+        shop.payments.call = called  # type: ignore[method-assign]
+
+    def _transaction(self, store: Store) -> Any:
+        run = store._run
+
+        async def held(executor: Any, engine: Any, work: Any) -> Any:
+            turn = asyncio.Event()
+            step = Step(ACTOR.get(), getattr(work, "__qualname__", "?"), engine is store.reader, turn.set)
+            self.hold(step)
+            await turn.wait()
+            try:
+                return await run(executor, engine, work)
+            finally:
+                step.finished.set()
+
+        return held
+
+
+class HeldQueue:
+    """The ledger's queue, behind the gate."""
+
+    def __init__(self, gate: Gate, queue: Any) -> None:
+        self._gate = gate
+        self._put = queue.put
+        self.get = queue.get
+        self.get_nowait = queue.get_nowait
+
+    def put(self, item: Any) -> None:
+        """Hold a command back until its turn; what ends the thread goes through."""
+        command, future = item
+        if not isinstance(future, asyncio.Future):
+            self._put(item)
+            return
+        step = Step(ACTOR.get(), type(command).__name__, False, lambda: self._put(item))
+
+        def decided(_: Any) -> None:
+            if not future.cancelled() and future.exception() is None:
+                self._gate.done.add(type(command))
+            step.finished.set()
+
+        future.add_done_callback(decided)
+        self._gate.hold(step)
+
+
+@dataclass(slots=True)
+class Run:
+    """What one order of steps did: who went at each choice, who else could have gone, and each actor's answers."""
+
+    chosen: list[str] = field(default_factory=list)
+    others: list[tuple[str, ...]] = field(default_factory=list)
+    answers: dict[str, Any] = field(default_factory=dict)
+    trace: list[str] = field(default_factory=list)
+
+
+Operation = Callable[[], Awaitable[Any]]
+
+
+async def answer_of(operation: Operation) -> Any:
+    """What an operation gives, or its refusal."""
+    try:
+        return await operation()
+    except CommerceError as error:
+        return error
+
+
+class Stage:
+    """Runs actors on gated shops, one step after the other. ``calm`` waits until events were told of."""
+
+    def __init__(self, gate: Gate, shops: Sequence[Shop], calm: Callable[[], Awaitable[None]]) -> None:
+        self._gate = gate
+        self._shops = shops
+        self._calm = calm
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+
+    def enter(self, actor: str, operation: Operation) -> None:
+        """Begin an operation: it runs to its first transaction."""
+        context = copy_context()
+        context.run(ACTOR.set, actor)
+        loop = asyncio.get_running_loop()
+        self._tasks[actor] = loop.create_task(answer_of(operation), context=context)
+
+    async def leave(self, actor: str) -> None:
+        """The operation's process is gone: nothing more of it is done; what was committed stays."""
+        task = self._tasks.pop(actor)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        self._gate.waiting = [step for step in self._gate.waiting if step.actor != actor]
+
+    async def settle(self) -> None:
+        """Wait until everybody is at the gate or through."""
+        await self._calm()
+        async with asyncio.timeout(STEP_S):
+            while not self._still():
+                await asyncio.sleep(0)
+
+    def _still(self) -> bool:
+        calls = [call for shop in self._shops for call in shop.payments._calls.values() if not call.done()]
+        if len(self._gate.of(AFTER)) < len(calls):
+            return False
+        return all(task.done() or self._gate.of(actor) for actor, task in self._tasks.items())
+
+    async def play(self, prefix: Sequence[str] = ()) -> Run:
+        """Let step after step through: by ``prefix`` first, then always the first who can."""
+        run = Run()
+        for _ in range(STEPS_MAX):
+            await self.settle()
+            ready = {step.actor: step for step in reversed(self._gate.waiting)}
+            if not ready:
+                break
+            first, *rest = sorted(ready)
+            if rest and not all(step.reads for step in ready.values()):
+                if len(run.chosen) < len(prefix):
+                    first = prefix[len(run.chosen)]
+                run.chosen.append(first)
+                run.others.append(tuple(name for name in sorted(ready) if name != first))
+            step = ready[first]
+            run.trace.append(f"{step.actor}: {step.what}")
+            await self._gate.let(step)
+        else:
+            raise AssertionError(f"no end after {STEPS_MAX} steps: {run.trace}")
+        run.answers = {actor: task.result() for actor, task in self._tasks.items()}
+        return run
+
+
+def explore(example: Callable[[Sequence[str]], Run]) -> Iterator[Run]:
+    """Run ``example`` with every order of its steps; it begins anew each time and obeys the choices given."""
+    waiting: list[tuple[str, ...]] = [()]
+    while waiting:
+        prefix = waiting.pop()
+        run = example(prefix)
+        assert tuple(run.chosen[: len(prefix)]) == prefix, "an example is not the same twice"
+        yield run
+        for place in range(len(prefix), len(run.chosen)):
+            waiting += [(*run.chosen[:place], other) for other in run.others[place]]
