@@ -42,6 +42,8 @@ class Basket:
     stored: int = 0
     delivery: Delivery | None = None
     mall: bool = False
+    outlet: str = ""
+    """The store that hands it over, where only a price is asked for."""
 
     @property
     def every_coupon(self) -> tuple[str, ...]:
@@ -98,7 +100,7 @@ def order_command(
     # The attribution may differ between a request and its repeat; what is bought, and how it is paid, may not.
     where: tuple[object, ...] = () if basket.delivery is None else (basket.delivery,)
     if basket.delivery is not None:
-        where = (*where, *filter(None, (basket.delivery.outlet, basket.delivery.station)))
+        where = (*where, *filter(None, (basket.delivery.outlet, basket.delivery.station, basket.delivery.place)))
     spends = (basket.points, basket.stored) if basket.points or basket.stored else ()
     lines = orjson.dumps(body).decode()
     mall = ("mall",) if basket.mall else ()
@@ -136,6 +138,7 @@ def drop_command(
     valid_s: int,
     template: str | None,
     more: DropTerms,
+    outlets: Sequence[str] = (),
 ) -> StartDrop:
     """The command that begins a drop or a giving. Raises Invalid."""
     within(amount, 1, AMOUNT_MAX, "amount")
@@ -164,6 +167,7 @@ def drop_command(
         audience=more.audience,
         issuer=more.issuer,
         way=more.way,
+        outlets=tuple(dict.fromkeys(outlets)),
     )
 
 
