@@ -53,13 +53,17 @@ class Basket:
 
 @dataclass(frozen=True, slots=True)
 class DropTerms:
-    """The finer terms of a drop: a percentage, the stack group, for whom, out of whose budget, by which way."""
+    """The finer terms of a drop: a percentage, the stack group, for whom, out of whose budget, by which way.
+
+    ``outlets``: the stores where its coupons count; none: where those of its template do, else everywhere.
+    """
 
     percent: int = 0
     stack: str = ""
     audience: str = "all"
     issuer: str = ""
     way: str = "drop"
+    outlets: tuple[str, ...] = ()
 
 
 def wanted_lines(lines: Iterable[WantedLine | Sequence[Any]]) -> tuple[WantedLine, ...]:
@@ -138,7 +142,6 @@ def drop_command(
     valid_s: int,
     template: str | None,
     more: DropTerms,
-    outlets: Sequence[str] = (),
 ) -> StartDrop:
     """The command that begins a drop or a giving. Raises Invalid."""
     within(amount, 1, AMOUNT_MAX, "amount")
@@ -167,7 +170,7 @@ def drop_command(
         audience=more.audience,
         issuer=more.issuer,
         way=more.way,
-        outlets=tuple(dict.fromkeys(outlets)),
+        outlets=tuple(dict.fromkeys(more.outlets)),
     )
 
 

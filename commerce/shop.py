@@ -329,14 +329,10 @@ class Shop:
         valid_s: int,
         template: str | None = None,
         more: DropTerms | None = None,
-        outlets: Sequence[str] = (),
     ) -> DropView:
-        """Begin a coupon drop, or a giving, now; with ``outlets`` its coupons count in these stores alone.
-
-        Without them they count where those of its template do. Raises Invalid, NotFound.
-        """
+        """Begin a coupon drop, or a giving, now. Raises Invalid, NotFound (a store)."""
         terms = (title, reason, amount, threshold, total, per_person, seconds, valid_s, template)
-        command = drop_command(merchant, room, *terms, DropTerms() if more is None else more, outlets)
+        command = drop_command(merchant, room, *terms, DropTerms() if more is None else more)
         view = await self._do(command, DropView)
         self._alarm(view.ends)
         return view

@@ -344,7 +344,7 @@ def delivery_of(body: DeliveryBody) -> Delivery:
 
 def drop_terms(body: CouponTermsBody, way: str = "drop") -> DropTerms:
     """The finer terms of a coupon, as commerce takes them."""
-    return DropTerms(body.percent, body.stack, body.audience, body.issuer, way)
+    return DropTerms(body.percent, body.stack, body.audience, body.issuer, way, tuple(body.outlets))
 
 
 def offer_of(body: SaleBody | PlanBody, list_price: int) -> Offer:

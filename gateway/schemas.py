@@ -139,6 +139,9 @@ class CouponTermsBody(Body, kw_only=True):
     stack: Annotated[str, Meta(max_length=GROUP_CHARACTERS_MAX, description="groups combine; empty stands alone")] = ""
     audience: Annotated[str, Meta(pattern=AUDIENCE_PATTERN, description="all, new, tier:1 to 9 or tag:NAME")] = "all"
     issuer: Annotated[str, Meta(max_length=64, description="whose budget it is promised out of")] = ""
+    outlets: Annotated[list[Id], Meta(max_length=100, description="counts in these stores; none: in all")] = field(
+        default_factory=list
+    )
 
 
 class DropBody(CouponTermsBody, kw_only=True):

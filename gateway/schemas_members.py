@@ -158,6 +158,7 @@ class TemplateAnswer(Struct):
     stack: str
     audience: str
     issuer: str
+    outlets: list[str]
 
 
 class GivingBody(TemplateBody, kw_only=True):

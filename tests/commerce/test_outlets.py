@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from commerce.basket import Basket
+from commerce.basket import Basket, DropTerms
 from commerce.changes import Hand
 from commerce.domain.offer import SHOP_VERSIONS_MAX, OwnPrice, ShelfPrice, price_in_store
 from commerce.domain.order import Delivery, WantedLine
@@ -353,7 +353,7 @@ async def test_a_coupon_of_certain_stores_counts_there_alone(stores: Stores) -> 
     for outlet in (stores.north, stores.south):
         await stores.stock(outlet, 9)
     drop = await stores.shop.start_drop(
-        MERCHANT, ROOM, "北店开业", "开业", 1_000, 0, 5, 5, 60, 3_600, outlets=(stores.north,)
+        MERCHANT, ROOM, "北店开业", "开业", 1_000, 0, 5, 5, 60, 3_600, more=DropTerms(outlets=(stores.north,))
     )
     coupons = [(await stores.shop.claim_coupon(MERCHANT, ROOM, "ann", drop.drop, f"c{n}")).coupon for n in range(2)]
     for elsewhere in (
@@ -368,7 +368,7 @@ async def test_a_coupon_of_certain_stores_counts_there_alone(stores: Stores) -> 
         quote = await stores.shop.members.quote(MERCHANT, ROOM, "ann", basket, best=True, points=False, stored=False)
         assert quote.coupons == chosen
     with pytest.raises(NotFound):
-        await stores.shop.start_drop(MERCHANT, ROOM, "x", "x", 1, 0, 1, 1, 60, 60, outlets=("nosuch",))
+        await stores.shop.start_drop(MERCHANT, ROOM, "x", "x", 1, 0, 1, 1, 60, 60, more=DropTerms(outlets=("nosuch",)))
 
 
 # --- what must always be true ----------------------------------------------------------------------------------------
