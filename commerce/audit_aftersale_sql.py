@@ -81,11 +81,12 @@ AFTER_SALE = (
     ),
     Check(
         "stock: the journal's entries add up to each SKU's row",
-        "SELECT count(*) AS entries FROM stock_entry",
+        "SELECT count(*) AS entries FROM stock_entry WHERE outlet = ''",
         "SELECT t.sku, t.free, t.sold, t.shipped, e.free AS free_by_entries, e.sold AS sold_by_entries,"
         " e.shipped AS shipped_by_entries FROM stock AS t LEFT JOIN (SELECT sku, max(merchant) AS merchant,"
         " sum(received) AS received, sum(adjusted) AS adjusted, sum(free) AS free, sum(held) AS held,"
-        " sum(sold) AS sold, sum(shipped) AS shipped, sum(quarantined) AS quarantined FROM stock_entry GROUP BY sku)"
+        " sum(sold) AS sold, sum(shipped) AS shipped, sum(quarantined) AS quarantined FROM stock_entry"
+        " WHERE outlet = '' GROUP BY sku)"
         " AS e ON e.sku = t.sku WHERE coalesce(e.received, 0) <> t.received OR coalesce(e.adjusted, 0) <> t.adjusted"
         " OR coalesce(e.free, 0) <> t.free OR coalesce(e.held, 0) <> t.held OR coalesce(e.sold, 0) <> t.sold"
         " OR coalesce(e.shipped, 0) <> t.shipped OR coalesce(e.quarantined, 0) <> t.quarantined"

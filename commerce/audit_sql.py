@@ -15,6 +15,7 @@ from commerce.audit_books_sql import BOOKS, GOODS, recompute_books
 from commerce.audit_commission_sql import COMMISSION
 from commerce.audit_members_sql import MEMBERS
 from commerce.audit_moments_sql import MOMENTS, RECOMPUTED, recompute_draws
+from commerce.audit_outlets_sql import OUTLETS
 from commerce.audit_passes_sql import PASSES
 from commerce.audit_scope_sql import SCOPE
 from commerce.ledger import PAYMENT_GRACE_MS
@@ -63,10 +64,13 @@ _CHECKS = (
         "SELECT coalesce(sum(held), 0) AS held, coalesce(sum(sold), 0) AS sold FROM stock",
         "SELECT t.sku, t.held, t.sold, coalesce(s.reserved, 0) + coalesce(h.held, 0) AS held_by_parts,"
         " coalesce(h.sold, 0) AS sold_by_holds, coalesce(r.returned, 0) AS returned FROM stock AS t"
-        " LEFT JOIN (SELECT sku, sum(returned) AS returned FROM refund_line GROUP BY sku) AS r ON r.sku = t.sku"
+        " LEFT JOIN (SELECT b.sku, sum(b.returned) AS returned FROM refund_line AS b JOIN order_line AS l"
+        " ON l.order_id = b.order_id AND l.n = b.n JOIN hold AS o ON o.id = l.hold WHERE o.outlet IS NULL"
+        " GROUP BY b.sku) AS r ON r.sku = t.sku"
         " LEFT JOIN (SELECT sku, sum(free + held) AS reserved FROM sale GROUP BY sku) AS s ON s.sku = t.sku"
         " LEFT JOIN (SELECT sku, sum(CASE WHEN state = 'held' AND sale IS NULL THEN quantity ELSE 0 END) AS held,"
-        " sum(CASE WHEN state = 'sold' THEN quantity ELSE 0 END) AS sold FROM hold GROUP BY sku) AS h"
+        " sum(CASE WHEN state = 'sold' THEN quantity ELSE 0 END) AS sold FROM hold"
+        " WHERE outlet IS NULL GROUP BY sku) AS h"
         " ON h.sku = t.sku WHERE t.held <> coalesce(s.reserved, 0) + coalesce(h.held, 0)"
         " OR t.sold + t.shipped <> coalesce(h.sold, 0) - coalesce(r.returned, 0)",
     ),
@@ -189,6 +193,7 @@ _CHECKS = (
     *MOMENTS,
     *GOODS,
     *PASSES,
+    *OUTLETS,
     Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",
@@ -199,7 +204,8 @@ _CHECKS = (
         " LEFT JOIN withdrawal AS w ON q.route = 'withdraw' AND w.id = q.answer AND w.person = q.person"
         " LEFT JOIN coupon AS g ON q.route = 'guide_coupon' AND g.id = q.answer AND g.issuer = q.person"
         " LEFT JOIN pass_use AS u ON q.route = 'pass.use' AND u.id = q.answer AND u.staff = q.person"
-        " WHERE q.route <> 'budget' AND g.id IS NULL AND u.id IS NULL"
+        " LEFT JOIN stock_transfer AS m ON q.route = 'stock.move' AND m.id = q.answer AND m.staff = q.person"
+        " WHERE q.route <> 'budget' AND g.id IS NULL AND u.id IS NULL AND m.id IS NULL"
         " AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
     ),
     Check(

@@ -42,6 +42,8 @@ class Basket:
     stored: int = 0
     delivery: Delivery | None = None
     mall: bool = False
+    outlet: str = ""
+    """The store that hands it over, where only a price is asked for."""
 
     @property
     def every_coupon(self) -> tuple[str, ...]:
@@ -51,13 +53,17 @@ class Basket:
 
 @dataclass(frozen=True, slots=True)
 class DropTerms:
-    """The finer terms of a drop: a percentage, the stack group, for whom, out of whose budget, by which way."""
+    """The finer terms of a drop: a percentage, the stack group, for whom, out of whose budget, by which way.
+
+    ``outlets``: the stores where its coupons count; none: where those of its template do, else everywhere.
+    """
 
     percent: int = 0
     stack: str = ""
     audience: str = "all"
     issuer: str = ""
     way: str = "drop"
+    outlets: tuple[str, ...] = ()
 
 
 def wanted_lines(lines: Iterable[WantedLine | Sequence[Any]]) -> tuple[WantedLine, ...]:
@@ -98,7 +104,7 @@ def order_command(
     # The attribution may differ between a request and its repeat; what is bought, and how it is paid, may not.
     where: tuple[object, ...] = () if basket.delivery is None else (basket.delivery,)
     if basket.delivery is not None:
-        where = (*where, *filter(None, (basket.delivery.outlet, basket.delivery.station)))
+        where = (*where, *filter(None, (basket.delivery.outlet, basket.delivery.station, basket.delivery.place)))
     spends = (basket.points, basket.stored) if basket.points or basket.stored else ()
     lines = orjson.dumps(body).decode()
     mall = ("mall",) if basket.mall else ()
@@ -164,6 +170,7 @@ def drop_command(
         audience=more.audience,
         issuer=more.issuer,
         way=more.way,
+        outlets=tuple(dict.fromkeys(more.outlets)),
     )
 
 

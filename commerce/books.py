@@ -120,7 +120,7 @@ class Books:
             raise Invalid(f"more than {ENTRIES_MAX} movements: ask for fewer days", field="through")
         units = ("received", "adjusted", "free", "held", "sold", "shipped", "quarantined")
         return _sheet(
-            ("time", "sku", "title", "kind", "ref", *units),
+            ("time", "sku", "title", "kind", "ref", *units, "outlet"),
             (
                 (
                     rfc3339(row["created_ms"]),
@@ -129,6 +129,7 @@ class Books:
                     row["kind"],
                     row["ref"],
                     *(row[name] for name in units),
+                    row["outlet_name"],
                 )
                 for row in rows
             ),

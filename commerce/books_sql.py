@@ -189,7 +189,9 @@ _RATES = text(
 )
 _STOCK = text(
     "SELECT e.id, e.sku, coalesce(p.title, '') AS title, coalesce(k.name, '') AS name, e.kind, e.ref, e.received,"
-    " e.adjusted, e.free, e.held, e.sold, e.shipped, e.quarantined, e.created_ms FROM stock_entry AS e"
+    " e.adjusted, e.free, e.held, e.sold, e.shipped, e.quarantined, e.created_ms,"
+    " e.outlet, coalesce(x.name, '') AS outlet_name FROM stock_entry AS e"
+    " LEFT JOIN outlet AS x ON x.id = e.outlet"
     " LEFT JOIN sku AS k ON k.id = e.sku LEFT JOIN product AS p ON p.id = k.product WHERE e.merchant = :merchant"
     " AND e.created_ms >= :since AND e.created_ms < :until AND (:sku = '' OR e.sku = :sku) AND e.id > :after"
     " ORDER BY e.id LIMIT :limit"

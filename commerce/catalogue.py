@@ -473,6 +473,7 @@ class Catalogue(Prices):
             stack=terms.stack,
             audience=terms.audience,
             issuer=terms.issuer,
+            outlets=tuple(dict.fromkeys(terms.outlets)),
         )
         await self._insert(lambda db: sql.insert_template(db, template, now_ms))
         return template

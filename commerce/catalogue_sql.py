@@ -21,6 +21,7 @@ from commerce.catalogue_views import (
 )
 from commerce.domain.offer import VERSIONS_OF_AN_OFFER, price_at
 from commerce.errors import NotFound, Refused
+from commerce.outlet_coupons_sql import bind_template, of_templates
 
 Transaction: TypeAlias = Connection
 """The open transaction that callers pass through without knowing SQLAlchemy."""
@@ -336,7 +337,7 @@ def unpin(db: Connection, room_id: str, product_id: str) -> bool:
 
 
 def insert_template(db: Connection, template: CouponTemplate, now_ms: int) -> None:
-    """Write a coupon template."""
+    """Write a coupon template. Raises ``NotFound`` for a store that is not the merchant's."""
     merchant(db, template.merchant)
     db.execute(
         text(
@@ -362,6 +363,7 @@ def insert_template(db: Connection, template: CouponTemplate, now_ms: int) -> No
             "issuer": template.issuer,
         },
     )
+    bind_template(db, template.merchant, template.id, template.outlets)
 
 
 def templates(db: Connection, merchant_id: str) -> list[CouponTemplate]:
@@ -374,7 +376,8 @@ def templates(db: Connection, merchant_id: str) -> list[CouponTemplate]:
         ),
         {"merchant": merchant_id, "limit": PRODUCTS_PAGE_MAX},
     )
-    return [CouponTemplate(*row) for row in found]
+    bound = of_templates(db, merchant_id)
+    return [CouponTemplate(*row, tuple(bound.get(row.id, ()))) for row in found]
 
 
 def add_variant(db: Connection, merchant_id: str, product_id: str, view: VariantView) -> None:

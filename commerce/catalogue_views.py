@@ -215,7 +215,10 @@ class ClipView:
 
 @dataclass(frozen=True, slots=True)
 class CouponTemplate:
-    """What a coupon drop can be started from; ``valid_s`` counts from the claim."""
+    """What a coupon drop can be started from; ``valid_s`` counts from the claim.
+
+    ``outlets``: the stores where its coupons count, none: everywhere.
+    """
 
     id: str
     merchant: str
@@ -230,6 +233,7 @@ class CouponTemplate:
     stack: str = ""
     audience: str = "all"
     issuer: str = ""
+    outlets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

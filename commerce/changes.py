@@ -16,9 +16,13 @@ class Hand:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One figure of a SKU: ``what`` is price, list_price, offer (分) or stock (units); None where there is none."""
+    """One figure of a SKU: ``what`` is price, list_price, offer (分) or stock (units); None where there is none.
+
+    ``outlet`` is the store that it is about, empty: the shop.
+    """
 
     sku: str
     what: str
     before: int | None
     after: int | None
+    outlet: str = ""

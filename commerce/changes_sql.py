@@ -14,13 +14,14 @@ from commerce.changes import WHY_CHARACTERS_MAX, Change, Hand
 CHANGES_PAGE_MAX = 200
 
 _NOTE = text(
-    "INSERT INTO manual_change (id, merchant, sku, what, before, after, staff, why, import_run, created_ms)"
-    " VALUES (:id, :merchant, :sku, :what, :before, :after, :staff, :why, :run, :now)"
+    "INSERT INTO manual_change (id, merchant, sku, what, before, after, staff, why, import_run, created_ms,"
+    " outlet) VALUES (:id, :merchant, :sku, :what, :before, :after, :staff, :why, :run, :now, :outlet)"
 )
 _READ = text(
     "SELECT c.id, c.sku, coalesce(p.title, '') AS title, coalesce(k.name, '') AS variant, c.what, c.before, c.after,"
-    " c.staff, coalesce(s.name, '') AS name, coalesce(s.login, '') AS login, c.why, c.import_run, c.created_ms"
-    " FROM manual_change AS c LEFT JOIN sku AS k ON k.id = c.sku LEFT JOIN product AS p ON p.id = k.product"
+    " c.staff, coalesce(s.name, '') AS name, coalesce(s.login, '') AS login, c.why, c.import_run, c.created_ms,"
+    " c.outlet, coalesce(o.name, '') AS outlet_name FROM manual_change AS c LEFT JOIN outlet AS o ON o.id = c.outlet"
+    " LEFT JOIN sku AS k ON k.id = c.sku LEFT JOIN product AS p ON p.id = k.product"
     " LEFT JOIN staff AS s ON s.id = c.staff WHERE c.merchant = :merchant AND c.id < :before"
     " AND (:sku = '' OR c.sku = :sku) ORDER BY c.id DESC LIMIT :limit"
 )
@@ -39,7 +40,9 @@ def note(db: Connection, merchant: str, by: Hand, changes: Sequence[Change], ids
         db.execute(
             _NOTE,
             [
-                {**same, "id": one, "sku": made.sku, "what": made.what, "before": made.before, "after": made.after}
+                same
+                | {"id": one, "sku": made.sku, "what": made.what, "outlet": made.outlet}
+                | {"before": made.before, "after": made.after}
                 for made, one in zip(changes, ids, strict=True)
             ],
         )

@@ -31,8 +31,10 @@ _ORDER = text("SELECT * FROM orders WHERE id = :id")
 _LINE = text("SELECT sku, quantity FROM order_line WHERE order_id = :id")
 _NEW_ORDER = text(
     "INSERT INTO orders (id, merchant, room, person, status, goods, discount, amount, steps, decision, card,"
-    " entered_ms, created_ms, expires_ms, delivery, presale, node) SELECT :id, merchant, room, person, 'pending',"
-    " :goods, :discount, :amount, :steps, decision, card, entered_ms, :now, :expires, delivery, id, node FROM orders"
+    " entered_ms, created_ms, expires_ms, delivery, presale, node, outlet) SELECT :id, merchant, room, person,"
+    " 'pending',"
+    " :goods, :discount, :amount, :steps, decision, card, entered_ms, :now, :expires, delivery, id, node,"
+    " outlet FROM orders"
     " WHERE id = :deposit"
 )
 _NEW_CREDITS = text(

@@ -19,6 +19,7 @@ from commerce.ledger import Claim, CloseDrop, CouponGranted, StartDrop
 from commerce.ledger_batch_sql import Batch
 from commerce.ledger_hot_sql import run_claims
 from commerce.ledger_members import BudgetView, FundBudget
+from commerce.outlet_coupons_sql import bind_drop
 from commerce.views_sql import drop_view
 
 _INSERT_DROP = text(
@@ -51,7 +52,7 @@ GIVINGS_MAX = 20
 
 
 def start_drop(batch: Batch, command: StartDrop) -> DropView:
-    """Begin a coupon drop or a giving now."""
+    """Begin a coupon drop or a giving now. Raises NotFound for a store that is not the shop's."""
     drop = batch.mint()
     audience, for_tag = audience_columns(command.audience)
     batch.run(
@@ -77,6 +78,7 @@ def start_drop(batch: Batch, command: StartDrop) -> DropView:
         issuer=command.issuer,
         way=command.way,
     )
+    bind_drop(batch.connection, command.merchant, drop, command.template, command.outlets)
     batch.drop_moved(drop)
     return drop_view(batch.drops([drop])[drop], batch.now_ms)
 

@@ -23,9 +23,10 @@ from commerce.stock_sql import move_stock
 from commerce.views_sql import order_view
 
 _UNITS = text(
-    "SELECT l.sku, sum(l.quantity - coalesce(r.returned, 0)) AS units FROM order_line AS l LEFT JOIN"
+    "SELECT l.sku, coalesce(h.outlet, '') AS outlet, sum(l.quantity - coalesce(r.returned, 0)) AS units"
+    " FROM order_line AS l LEFT JOIN hold AS h ON h.id = l.hold LEFT JOIN"
     " (SELECT n, sum(returned) AS returned FROM refund_line WHERE order_id = :order GROUP BY n) AS r ON r.n = l.n"
-    " WHERE l.order_id = :order GROUP BY l.sku ORDER BY l.sku"
+    " WHERE l.order_id = :order GROUP BY l.sku, coalesce(h.outlet, '') ORDER BY 2, 1"
 )
 _SEND = text(
     "UPDATE orders SET fulfilment = :fulfilment, status = :status, delivery = :delivery, fulfilled_ms = :now"
@@ -66,7 +67,8 @@ def fulfil(batch: Batch, command: Fulfil) -> OrderView:
     if not units:
         raise Refused("not_open", "all of its units came back", order=row.id)
     for line in units:
-        move_stock(batch, row.merchant, line.sku, "shipped", row.id, sold=-line.units, shipped=line.units)
+        gone = {"sold": -line.units, "shipped": line.units}
+        move_stock(batch, row.merchant, line.sku, "shipped", row.id, outlet=line.outlet, **gone)
     after = {
         "fulfilment": str(GOODS_AFTER[goods, command.step]),
         "status": str(STATUS_AFTER[status, command.step]),

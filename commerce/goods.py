@@ -71,7 +71,8 @@ class Goods:
         rows = await self.rows(merchant, limit=GOODS_MAX + 1)
         if len(rows) > GOODS_MAX:
             raise Invalid(f"more than {GOODS_MAX} goods: page through /api/v1/goods", field="format")
-        return write_sheet(rows)
+        names = await self._store.read(lambda db: goods_sql.store_names(db, merchant))
+        return write_sheet(rows, list(names.values()))
 
     async def rows(self, merchant: str, after: str = "", limit: int = 50) -> list[GoodsRow]:
         """Goods as lines of a sheet, by age, those after the SKU id ``after``."""

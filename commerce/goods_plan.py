@@ -15,7 +15,10 @@ from commerce.goods_sheet import GoodsRow, RowFault
 
 @dataclass(frozen=True, slots=True)
 class KnownSku:
-    """A SKU as it is: ``stock`` is what is free, in units; ``kind`` goods, stored or slot."""
+    """A SKU as it is: ``stock`` is what is free, in units, ``stores`` what is in stores by their ids.
+
+    ``kind`` is goods, stored or slot.
+    """
 
     sku: str
     product: str
@@ -29,6 +32,7 @@ class KnownSku:
     stock: int
     counted: bool
     kind: str
+    stores: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,13 @@ class RowResult:
 class Plan:
     """What is to be written; nothing of it when there are faults.
 
-    ``skus`` has the state wanted of each SKU that is new or changes, ``stock`` the units wanted free of those counted.
-    Keys of what is new are the codes of the sheet; of what is there, our ids.
+    ``skus`` has the state wanted of each SKU that is new or changes, ``stock`` the units wanted free of those counted,
+    by SKU and store (empty: the warehouse). Keys of what is new are the codes of the sheet; of what is there, our ids.
     """
 
     products: dict[str, KnownProduct] = field(default_factory=dict)
     skus: dict[str, KnownSku] = field(default_factory=dict)
-    stock: dict[str, int] = field(default_factory=dict)
+    stock: dict[tuple[str, str], int] = field(default_factory=dict)
     results: list[RowResult] = field(default_factory=list)
 
     @property
@@ -94,7 +98,11 @@ class _Fault(Exception):
 class Planner:
     """Decides line by line; a later line sees what an earlier one will have done."""
 
-    def __init__(self, products: Iterable[KnownProduct], skus: Iterable[KnownSku]) -> None:
+    def __init__(
+        self, products: Iterable[KnownProduct], skus: Iterable[KnownSku], stores: Mapping[str, str] | None = None
+    ) -> None:
+        """``stores``: ids of the stores that keep stock, by their ids and by the names that only one has."""
+        self._stores = stores or {}
         self._products = _by_name((one.product, one.code, one) for one in products)
         self._skus: dict[str, KnownSku] = {}
         self._variants: dict[str, dict[str, str]] = {}
@@ -155,9 +163,7 @@ class Planner:
         self._skus[row.sku] = sku
         self.plan.skus[row.sku] = sku
         moved = [Moved("price", "", str(sku.price))]
-        if row.stock:
-            self.plan.stock[row.sku] = self._units(row.stock, sku.grams)
-            moved.append(Moved("stock", "0", str(row.stock)))
+        moved += self._counted(row, sku, sku.grams)
         return RowResult(row.line, row.sku, "created", tuple(moved))
 
     def _name(self, sku: KnownSku, name: str) -> None:
@@ -222,16 +228,28 @@ class Planner:
         return replace(new, price=price, list_price=listed, version=old.version + (price != old.price))
 
     def _counted(self, row: GoodsRow, old: KnownSku, grams: int) -> list[Moved]:
-        if row.stock is None:
+        moved = self._count("stock", (old.sku, ""), row.stock, row.seen, old.stock, grams)
+        for one in row.outlets:
+            column, outlet = f"stock@{one.outlet}", self._stores.get(one.outlet)
+            if outlet is None:
+                raise _Fault(column, "no store of this name keeps stock of its own, or two have this name: use its id")
+            moved += self._count(column, (old.sku, outlet), one.stock, one.seen, old.stores.get(outlet, 0), grams)
+        return moved
+
+    def _count(
+        self, column: str, key: tuple[str, str], stock: int | None, seen: int | None, units: int, grams: int
+    ) -> list[Moved]:
+        if stock is None:
             return []
-        weight = grams or 1
-        now = old.stock * weight
-        if row.stock == now or (row.seen is not None and row.stock == row.seen):
+        now = units * (grams or 1)
+        if stock == now or (seen is not None and stock == seen):
             return []
-        if row.seen is not None and row.seen != now:
-            raise _Fault("stock", f"{row.seen} were there when this sheet was written and {now} are now: count again")
-        self.plan.stock[old.sku] = self._units(row.stock, grams)
-        return [Moved("stock", str(now), str(row.stock))]
+        if seen is not None and seen != now:
+            raise _Fault(column, f"{seen} were there when this sheet was written and {now} are now: count again")
+        if key in self.plan.stock:
+            raise _Fault(column, "the store is named twice in this line")
+        self.plan.stock[key] = self._units(stock, grams)
+        return [Moved(column, str(now), str(stock))]
 
     @staticmethod
     def _units(stock: int, grams: int) -> int:

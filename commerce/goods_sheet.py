@@ -1,6 +1,9 @@
 """A sheet of goods (CSV): one line per SKU, read and written so that it can go to a spreadsheet and back.
 
 The first line names the columns, in English or Chinese, in any order; an empty cell leaves a figure as it is.
+Beside them there may be, for a store that keeps stock of its own, ``stock@NAME`` and ``seen@NAME`` (库存@店名):
+NAME is the store's name, or its id where two have one name.
+
 ``product`` and ``sku`` are the merchant's own codes, or our ids: lines with the same ``product`` are variants of one
 product. Money is in yuan with at most two decimals. ``unit`` is ``piece``, or the weight of one unit (``500g``): then
 ``stock`` is in whole grams, and the price is for one unit.
@@ -13,7 +16,7 @@ else changed the figure since (goods_plan). So taking the same file in twice cha
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -33,6 +36,8 @@ GRAMS_MAX = 1_000_000
 """A tonne in one unit."""
 STOCK_GRAMS_MAX = 10**13
 """``UNITS_MAX`` units of ``GRAMS_MAX``."""
+OUTLETS_MAX = 500
+"""Stores of one shop."""
 CODE = re.compile(r"[0-9A-Za-z][0-9A-Za-z._/#+-]{0,63}")
 RETURNS = ("seven_days", "custom", "perishable", "digital", "press", "agreed")
 
@@ -62,6 +67,15 @@ _WORDS = {"1": True, "yes": True, "true": True, "是": True, "0": False, "no": F
 
 
 @dataclass(frozen=True, slots=True)
+class StoreCount:
+    """What a line says of one store (by name or id): ``stock`` and ``seen`` as in a row."""
+
+    outlet: str
+    stock: int | None = None
+    seen: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GoodsRow:
     """One line: ``None`` leaves a figure as it is. Money in 分, ``grams`` of one unit (0: by the piece).
 
@@ -85,6 +99,7 @@ class GoodsRow:
     media: tuple[str, ...] | None = None
     detail: str | None = None
     on_shelf: bool | None = None
+    outlets: tuple[StoreCount, ...] = ()
     id: str = ""
 
 
@@ -110,6 +125,20 @@ def _code(value: Any, field: str) -> str:
     if not CODE.fullmatch(text):
         raise Invalid(f"{field} is a code of 1 to 64 letters, digits and . _ / # + -", field=field)
     return text
+
+
+def _stores(value: Iterable[Mapping[str, Any]]) -> tuple[StoreCount, ...]:
+    made = []
+    for one in value:
+        where = check.words(one.get("outlet", ""), "outlet", 64)
+        counts = {name: one.get(name) for name in ("stock", "seen")}
+        for name, units in counts.items():
+            if units is not None:
+                check.whole(units, f"{name}@{where}", 0, STOCK_GRAMS_MAX)
+        made.append(StoreCount(where, **counts))
+    if len(made) > OUTLETS_MAX or len({one.outlet for one in made}) < len(made):
+        raise Invalid(f"a line names each of at most {OUTLETS_MAX} stores once", field="outlets")
+    return tuple(made)
 
 
 def _line(field: str, most: int) -> Callable[[str], str]:
@@ -149,6 +178,7 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "media": _media,
     "detail": check.detail,
     "on_shelf": bool,
+    "outlets": _stores,
 }
 
 
@@ -174,7 +204,7 @@ def _decode(raw: bytes) -> str:
 
 
 def _columns(heading: list[str]) -> list[str]:
-    names = [_NAMES.get(cell.strip().lower(), "") for cell in heading]
+    names = [_NAMES.get(cell.strip().lower(), "") or _of_store(cell) for cell in heading]
     unknown = [cell for cell, name in zip(heading, names, strict=True) if not name]
     if unknown or len(set(names)) != len(names):
         raise Invalid(
@@ -185,6 +215,13 @@ def _columns(heading: list[str]) -> list[str]:
             "the first line names the columns, product (商品编码) and sku (规格编码) among them", field="file"
         )
     return names
+
+
+def _of_store(cell: str) -> str:
+    """``stock@NAME`` or ``seen@NAME`` of a heading; empty when it is none."""
+    what, at, where = _bare(cell).partition("@")
+    name = _NAMES.get(what.strip().lower(), "")
+    return f"{name}@{where.strip()}" if at and name in ("stock", "seen") and where.strip() else ""
 
 
 def _rows(reader: Any, columns: list[str]) -> tuple[list[GoodsRow], list[RowFault]]:
@@ -201,7 +238,13 @@ def _rows(reader: Any, columns: list[str]) -> tuple[list[GoodsRow], list[RowFaul
             continue
         given = {name: _bare(cell) for name, cell in zip(columns, cells, strict=True) if cell.strip()}
         try:
-            rows.append(check_row(line, {_FIELD.get(name, name): _value(name, text) for name, text in given.items()}))
+            figures = {_FIELD.get(name, name): _value(name, text) for name, text in given.items() if "@" not in name}
+            stores: dict[str, dict[str, Any]] = {}
+            for name, text in given.items():
+                what, at, where = name.partition("@")
+                if at:
+                    stores.setdefault(where, {"outlet": where})[what] = _value(what, text)
+            rows.append(check_row(line, figures | ({"outlets": stores.values()} if stores else {})))
         except Invalid as error:
             faults.append(RowFault(line, str(error.extra.get("field", "")), error.message))
     return rows, faults
@@ -246,13 +289,16 @@ def _grams(text: str) -> int:
     return int(match[1]) * (1 if match[2].lower() in ("g", "克") else 1_000)
 
 
-def write_sheet(rows: Iterable[GoodsRow]) -> str:
-    """The file of some goods, as ``read_sheet`` reads it."""
+def write_sheet(rows: Iterable[GoodsRow], stores: Sequence[str] = ()) -> str:
+    """The file of some goods, as ``read_sheet`` reads it, with two columns for each of ``stores``."""
     sheet = io.StringIO()
     writer = csv.writer(sheet, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
+    columns = [safe_cell(f"{what}@{store}") for store in stores for what in ("stock", "seen")]
+    writer.writerow([*COLUMNS, *columns])
     for row in rows:
-        writer.writerow([_cell(name, row) for name in COLUMNS])
+        there = {one.outlet: one for one in row.outlets}
+        counts = [getattr(there.get(store), what, None) for store in stores for what in ("stock", "seen")]
+        writer.writerow([*(_cell(name, row) for name in COLUMNS), *("" if n is None else str(n) for n in counts)])
     return sheet.getvalue()
 
 

@@ -1,6 +1,7 @@
 """Goods by the sheet: read for an export, and taken in inside the ledger's transaction, all of it or nothing."""
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,9 +14,9 @@ from commerce.changes_sql import note
 from commerce.compliance_sql import check_basis, check_up
 from commerce.domain.ids import ENTROPY_BYTES, id_time_ms, new_id
 from commerce.goods_plan import KnownProduct, KnownSku, Plan, Planner, RowResult, count_outcomes
-from commerce.goods_sheet import GoodsRow, RowFault
+from commerce.goods_sheet import GoodsRow, RowFault, StoreCount
 from commerce.ledger_batch_sql import Batch
-from commerce.stock_sql import move_stock
+from commerce.stock_sql import free_at, move_stock, open_place
 
 GOODS_MAX = 20_000
 """SKUs in one export: some megabytes."""
@@ -59,8 +60,11 @@ _SKU_DETAIL = text(
     "INSERT INTO sku_detail (sku, merchant, code, grams, list_basis) VALUES (:id, :merchant, :code, :grams,"
     " :list_basis) ON CONFLICT (sku) DO UPDATE SET grams = excluded.grams, list_basis = excluded.list_basis"
 )
-_NEW_STOCK = text("INSERT INTO stock (sku, merchant) VALUES (:id, :merchant) ON CONFLICT (sku) DO NOTHING")
-_FREE = text("SELECT free, received, adjusted FROM stock WHERE sku = :id")
+_COUNTED = text("SELECT 1 FROM stock_entry WHERE sku = :id AND outlet = :outlet AND merchant = :merchant LIMIT 1")
+_STORES = text("SELECT id, name FROM outlet WHERE merchant = :merchant AND stocked AND closed_ms IS NULL ORDER BY id")
+_IN_STORES = text("SELECT outlet, sku, free FROM outlet_stock WHERE sku IN :skus").bindparams(
+    bindparam("skus", expanding=True)
+)
 _RUN = text(
     "INSERT INTO goods_import (id, merchant, staff, why, lines, report, created_ms)"
     " VALUES (:id, :merchant, :staff, :why, :lines, :report, :now)"
@@ -119,7 +123,24 @@ def _plan(db: Connection, command: ImportGoods) -> Plan:
     products = [known_product(row) for row in db.execute(_PRODUCTS, named)]
     asked = {"names": _some(row.sku for row in rows), "products": _some(one.product for one in products)}
     skus = [known_sku(row) for row in db.execute(_SKUS, {"merchant": command.merchant, **asked})]
-    return Planner(products, skus).run(rows, command.faults)
+    skus = _with_stores(db, skus) if any(row.outlets for row in rows) else skus
+    return Planner(products, skus, stores_by_name(db, command.merchant)).run(rows, command.faults)
+
+
+def stores_by_name(db: Connection, merchant: str) -> dict[str, str]:
+    """Ids of the stores that keep stock, by their ids and by the names that one of them alone has."""
+    rows = db.execute(_STORES, {"merchant": merchant}).all()
+    names = Counter(row.name for row in rows)
+    return {row.name: row.id for row in rows if names[row.name] == 1} | {row.id: row.id for row in rows}
+
+
+def _with_stores(db: Connection, skus: Iterable[KnownSku]) -> list[KnownSku]:
+    """SKUs with what of them is in stores."""
+    known = list(skus)
+    there: dict[str, dict[str, int]] = {}
+    for row in db.execute(_IN_STORES, {"skus": _some(one.sku for one in known)}):
+        there.setdefault(row.sku, {})[row.outlet] = row.free
+    return [replace(one, stores=there.get(one.sku, {})) for one in known]
 
 
 def _some(names: Iterable[str]) -> list[str]:
@@ -151,16 +172,17 @@ def _write(batch: Batch, command: ImportGoods, plan: Plan, by: Hand) -> tuple[st
     check_up(batch.connection, command.merchant, on_sale)
     made = _write_products(batch, command.merchant, plan, there)
     skus, changes = _write_skus(batch, command.merchant, plan, there, made)
-    for key, units in sorted(plan.stock.items()):
-        changes.append(_count(batch, command, skus.get(key, key), units))
+    for (key, outlet), units in sorted(plan.stock.items()):
+        changes.append(_count(batch, command, skus.get(key, key), outlet, units))
     note(batch.connection, command.merchant, by, changes, [batch.mint() for _ in changes], batch.now_ms)
-    counted = {known.product for known in there.values() if known.sku in plan.stock}
+    moved = {sku for sku, _ in plan.stock}
+    counted = {known.product for known in there.values() if known.sku in moved}
     return tuple(sorted({made.get(one, one) for one in touched | counted}))
 
 
 def _existing(db: Connection, merchant: str, plan: Plan, touched: set[str]) -> dict[str, KnownSku]:
     """The SKUs that are there of all that the plan names, by our ids."""
-    asked = {"names": _some([*plan.skus, *plan.stock]), "products": _some(touched)}
+    asked = {"names": _some([*plan.skus, *(sku for sku, _ in plan.stock)]), "products": _some(touched)}
     return {row.id: known_sku(row) for row in db.execute(_SKUS, {"merchant": merchant, **asked})}
 
 
@@ -226,14 +248,16 @@ def id_time_ms_or_0(identifier: str) -> int:
         return 0
 
 
-def _count(batch: Batch, command: ImportGoods, sku: str, units: int) -> Change:
-    """Let so many units be free: received by a SKU that never had any, else an adjustment."""
-    batch.run(_NEW_STOCK, id=sku, merchant=command.merchant)
-    row = batch.connection.execute(_FREE, {"id": sku}).one()
-    kind = "adjusted" if row.received or row.adjusted else "received"
-    moved = {kind: units - row.free, "free": units - row.free}
-    assert move_stock(batch, command.merchant, sku, kind, command.why, **moved)
-    return Change(sku, "stock", row.free, units)
+def _count(batch: Batch, command: ImportGoods, sku: str, outlet: str, units: int) -> Change:
+    """Let so many units be free in a place: received by a SKU that never had any there, else an adjustment."""
+    open_place(batch, command.merchant, sku, "")
+    open_place(batch, command.merchant, sku, outlet)
+    free = free_at(batch, sku, outlet)
+    counted = batch.one(_COUNTED, id=sku, outlet=outlet, merchant=command.merchant) is not None
+    kind = "adjusted" if counted else "received"
+    moved = {kind: units - free, "free": units - free}
+    assert move_stock(batch, command.merchant, sku, kind, command.why, outlet=outlet, **moved)
+    return Change(sku, "stock", free, units, outlet)
 
 
 def read_goods(db: Connection, merchant: str, after: str, limit: int) -> list[GoodsRow]:
@@ -241,15 +265,28 @@ def read_goods(db: Connection, merchant: str, after: str, limit: int) -> list[Go
     skus = [known_sku(row) for row in db.execute(_ALL_SKUS, {"merchant": merchant, "after": after, "limit": limit})]
     asked = {"merchant": merchant, "products": _some(one.product for one in skus)}
     products = {row.id: known_product(row) for row in db.execute(_THEIR_PRODUCTS, asked)}
-    return [_row(line, one, products[one.product]) for line, one in enumerate(skus, 2)]
+    names = store_names(db, merchant)
+    skus = _with_stores(db, skus) if names else skus
+    return [_row(line, one, products[one.product], names) for line, one in enumerate(skus, 2)]
 
 
-def _row(line: int, sku: KnownSku, product: KnownProduct) -> GoodsRow:
-    stock = sku.stock * (sku.grams or 1)
+def store_names(db: Connection, merchant: str) -> dict[str, str]:
+    """What a sheet calls the stores that keep stock, by their ids: names that one of them alone has, or their ids."""
+    known = stores_by_name(db, merchant)
+    return {outlet: outlet for outlet in known.values()} | {
+        outlet: name for name, outlet in known.items() if name != outlet
+    }
+
+
+def _row(line: int, sku: KnownSku, product: KnownProduct, stores: Mapping[str, str]) -> GoodsRow:
+    weight = sku.grams or 1
+    stock = sku.stock * weight
+    units = {name: sku.stores.get(outlet, 0) * weight for outlet, name in stores.items()}
+    counts = tuple(StoreCount(name, there, there) for name, there in units.items())
     return GoodsRow(
         line, product.code or product.product, sku.code or sku.sku, product.title, sku.name, sku.price,
         sku.list_price, sku.list_basis, sku.grams, stock, stock, sku.version, product.returns, product.image,
-        product.media, product.detail, product.on_shelf, sku.sku,
+        product.media, product.detail, product.on_shelf, counts, sku.sku,
     )  # fmt: skip
 
 

@@ -29,8 +29,9 @@ _TAKE_SALE = text("UPDATE sale SET free = free - :units, held = held + :units WH
 _LOWER_QUOTA = text("UPDATE quota SET used = used - :units WHERE scope = :scope AND person = :person")
 _QUOTA = text("SELECT used FROM quota WHERE scope = :scope AND person = :person")
 _INSERT = text(
-    "INSERT INTO hold (id, merchant, sale, sku, person, quantity, price, expires_ms, state, order_id)"
-    " VALUES (:id, :merchant, :sale, :sku, :person, :quantity, :price, :expires_ms, 'held', :order)"
+    "INSERT INTO hold (id, merchant, sale, sku, person, quantity, price, expires_ms, state, order_id,"
+    " outlet)"
+    " VALUES (:id, :merchant, :sale, :sku, :person, :quantity, :price, :expires_ms, 'held', :order, :outlet)"
 )
 _OF_ORDER = text("SELECT * FROM hold WHERE order_id = :order AND state = 'held'")
 
@@ -41,7 +42,7 @@ class LostHold(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Taking:
-    """Units to take for an order: of a sale, or of the SKU's free stock when ``sale`` is None."""
+    """Units to take for an order: of a sale, or of the free stock of ``outlet`` (empty: the warehouse)."""
 
     merchant: str
     person: str
@@ -49,6 +50,7 @@ class Taking:
     sku: str
     quantity: int
     price: int
+    outlet: str = ""
 
 
 def holds_of_order(batch: Batch, order: str) -> Sequence[Row[Any]]:
@@ -59,38 +61,38 @@ def holds_of_order(batch: Batch, order: str) -> Sequence[Row[Any]]:
 def sell_holds(batch: Batch, holds: Sequence[Row[Any]]) -> None:
     """held → sold for all of them, which are one order's. Raises LostHold when one is not held any more."""
     _end(batch, holds, "sold")
-    skus: Counter[tuple[str, str, str]] = Counter()
+    skus: Counter[tuple[str, str, str, str]] = Counter()
     sales: Counter[str] = Counter()
     for hold in holds:
-        skus[hold.merchant, hold.sku, hold.order_id] += hold.quantity
+        skus[hold.outlet or "", hold.merchant, hold.sku, hold.order_id] += hold.quantity
         if hold.sale is not None:
             sales[hold.sale] += hold.quantity
     for sale, units in sorted(sales.items()):
         batch.run(_SELL_SALE, id=sale, units=units)
         batch.sale_moved(sale)
-    for (merchant, sku, order), units in sorted(skus.items()):
-        move_stock(batch, merchant, sku, "sold", order, held=-units, sold=units)
+    for (outlet, merchant, sku, order), units in sorted(skus.items()):
+        move_stock(batch, merchant, sku, "sold", order, outlet=outlet, held=-units, sold=units)
 
 
 def release_holds(batch: Batch, holds: Sequence[Row[Any]], state: str) -> None:
     """held → released or expired; units go back to their open sale or to free stock, and quotas are credited."""
     _end(batch, holds, state)
-    skus: Counter[tuple[str, str, str]] = Counter()
+    skus: Counter[tuple[str, str, str, str]] = Counter()
     sales: Counter[tuple[str, str, str]] = Counter()
     quotas: Counter[tuple[str, str]] = Counter()
     for hold in holds:
         if hold.sale is None:
-            skus[hold.merchant, hold.sku, hold.order_id or ""] += hold.quantity
+            skus[hold.outlet or "", hold.merchant, hold.sku, hold.order_id or ""] += hold.quantity
         else:
             sales[hold.sale, hold.merchant, hold.sku] += hold.quantity
             quotas[hold.sale, hold.person] += hold.quantity
     for (sale, merchant, sku), units in sorted(sales.items()):
         if not batch.run(_FREE_SALE, id=sale, units=units).rowcount:
             batch.run(_RETURN_SALE, id=sale, units=units)
-            skus[merchant, sku, sale] += units
+            skus["", merchant, sku, sale] += units
         batch.sale_moved(sale)
-    for (merchant, sku, ref), units in sorted(skus.items()):
-        move_stock(batch, merchant, sku, "released", ref, held=-units, free=units)
+    for (outlet, merchant, sku, ref), units in sorted(skus.items()):
+        move_stock(batch, merchant, sku, "released", ref, outlet=outlet, held=-units, free=units)
     lowered = [{"scope": scope, "person": person, "units": units} for (scope, person), units in sorted(quotas.items())]
     batch.run_many(_LOWER_QUOTA, lowered)
     for row in batch.sales({sale for sale, _, _ in sales}).values():
@@ -110,8 +112,9 @@ def take_units(batch: Batch, taking: Taking, order: str, expires_ms: int) -> str
     """Take units for an order outside the fast path; the new hold's id. Raises Refused (sold_out, limit, closed …)."""
     if taking.sale is None:
         units = taking.quantity
-        if not move_stock(batch, taking.merchant, taking.sku, "held", order, free=-units, held=units):
-            raise Refused("sold_out", "not that many are left", sku=taking.sku)
+        what, place = (taking.merchant, taking.sku, "held", order), taking.outlet
+        if not move_stock(batch, *what, outlet=place, free=-units, held=units):
+            raise Refused("sold_out", "not that many are left" + (" in this store" if place else ""), sku=taking.sku)
     else:
         _take_of_sale(batch, taking, taking.sale)
     identifier = batch.mint()
@@ -126,6 +129,7 @@ def take_units(batch: Batch, taking: Taking, order: str, expires_ms: int) -> str
         price=taking.price,
         expires_ms=expires_ms,
         order=order,
+        outlet=taking.outlet or None,
     )
     return identifier
 

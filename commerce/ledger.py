@@ -113,7 +113,10 @@ class CouponGranted(Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class StockUp:
-    """Receive units of a SKU (``adjust`` False) or correct a count (True, may be negative); ``by`` None: a program."""
+    """Receive units of a SKU (``adjust`` False) or correct a count (True, may be negative); ``by`` None: a program.
+
+    ``outlet``: in the stock of a store.
+    """
 
     merchant: str
     sku: str
@@ -121,6 +124,7 @@ class StockUp:
     adjust: bool
     reason: str = "received"
     by: Hand | None = None
+    outlet: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +176,7 @@ class SteerSale:
 
 @dataclass(frozen=True, slots=True)
 class StartDrop:
-    """Begin a coupon drop now."""
+    """Begin a coupon drop now; with ``outlets`` its coupons count for what one of these stores hands over."""
 
     merchant: str
     room: str
@@ -190,6 +194,7 @@ class StartDrop:
     audience: str = "all"
     issuer: str = ""
     way: str = "drop"
+    outlets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from commerce.holds_sql import Taking, expire_due, holds_of_order, release_holds
 from commerce.ledger import ORDER_HOLD_MS, CancelOrder, CreateOrder
 from commerce.ledger_batch_sql import Batch, as_rows
 from commerce.mall_sql import exchange_of, write_exchange
-from commerce.outlets_sql import picks_up
+from commerce.outlets_sql import Handing, hands_over
 from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
 from commerce.stations_sql import give_place, leader_of, take_place
 from commerce.views_sql import order_view
@@ -34,9 +34,10 @@ _UNLOCK_COUPON = text(
 )
 _INSERT_ORDER = text(
     "INSERT INTO orders (id, merchant, room, person, status, goods, discount, amount, coupon, steps, decision, card,"
-    " entered_ms, created_ms, expires_ms, delivery, kind, stored, bonus, points, node, presale) VALUES (:id, :merchant,"
+    " entered_ms, created_ms, expires_ms, delivery, kind, stored, bonus, points, node, presale, outlet)"
+    " VALUES (:id, :merchant,"
     " :room, :person, 'pending', :goods, :discount, :amount, :coupon, :steps, :decision, :card, :entered_ms, :now,"
-    " :expires_ms, :delivery, :kind, :stored, :bonus, :points, :node, :presale)"
+    " :expires_ms, :delivery, :kind, :stored, :bonus, :points, :node, :presale, :outlet)"
 )
 _INSERT_COUPON = text("INSERT INTO order_coupon (order_id, n, coupon, amount) VALUES (:order, :n, :coupon, :amount)")
 _INSERT_LINE = text(
@@ -50,6 +51,8 @@ _CANCEL = text(
 )
 _STARTED = text("SELECT id FROM payment WHERE order_id = :order AND state = 'started'")
 _CLOSE_PAYMENTS = text("UPDATE payment SET state = 'closed' WHERE order_id = :order AND state IN ('started')")
+
+_ADDRESS = frozenset({"method", "name", "phone", "address"})
 
 LINE_TITLE_CHARACTERS_MAX = 200
 PICKUP_CODE_DIGITS = 6
@@ -68,13 +71,14 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
     """Make a pending order.
 
     Raises NotFound, Invalid, Conflict, or Refused (gone, already, price_changed, sold_out, coupon_invalid,
-    insufficient).
+    insufficient, way, too_far, closed).
     """
     stored = batch.replay(command.merchant, command.person, "order", command.key, command.hash)
     if stored is not None:
         return order_view(batch.connection, find_order(batch, command.merchant, stored))
     if command.hold is None and not command.lines:
         raise Invalid("an order needs a hold or lines")
+    handing = hands_over(batch.connection, command.merchant, command.delivery, batch.now_ms)
     order = batch.mint()
     expires_ms = batch.now_ms + ORDER_HOLD_MS
     lines: list[Line] = []
@@ -92,32 +96,35 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
         write_exchange(batch, command.merchant, order, exchange)
         lines.append(exchange.line)
     else:
-        lines += lines_of_skus(batch.connection, command.merchant, command.lines, batch.now_ms)
+        lines += lines_of_skus(batch.connection, command.merchant, command.lines, batch.now_ms, handing.stock)
     fault = lines_fault(lines, command.coupons, bool(command.points or command.stored))
     if fault is not None:
         raise Invalid(fault, field="lines")
     check_stored_room(batch, command.merchant, command.person, lines)
-    lines = [line if line.hold is not None else _take(batch, command, line, order, expires_ms) for line in lines]
+    taken = (handing.stock, order, expires_ms)
+    lines = [line if line.hold is not None else _take(batch, command, line, *taken) for line in lines]
     command, delivery = _delivered(batch, command, order, lines)
-    price = _price(batch, command, lines, order, None if exchange is None else exchange.purse)
-    _insert(batch, command, order, lines, price, expires_ms, delivery)
+    price = _price(batch, command, lines, order, handing, None if exchange is None else exchange.purse)
+    _insert(batch, command, order, lines, price, expires_ms, delivery, handing)
     batch.remember(command.merchant, command.person, "order", command.key, command.hash, order)
     view = order_view(batch.connection, find_order(batch, command.merchant, order))
     batch.emit(OrderCreated(batch.mint(), command.merchant, command.room, batch.now_ms, command.person, view))
     return view
 
 
-def _take(batch: Batch, command: CreateOrder, line: Line, order: str, expires_ms: int) -> Line:
+def _take(batch: Batch, command: CreateOrder, line: Line, outlet: str, order: str, expires_ms: int) -> Line:
     units = line.priced
-    taking = Taking(command.merchant, command.person, None, units.sku, units.quantity, units.price)
+    taking = Taking(command.merchant, command.person, None, units.sku, units.quantity, units.price, outlet)
     return replace(line, hold=take_units(batch, taking, order, expires_ms))
 
 
-def _price(batch: Batch, command: CreateOrder, lines: list[Line], order: str, purse: Purse | None) -> Price:
+def _price(
+    batch: Batch, command: CreateOrder, lines: list[Line], order: str, handing: Handing, purse: Purse | None
+) -> Price:
     priced = [line.priced for line in lines]
     goods = sum(line.quantity * line.price for line in priced)
     who = (batch.connection, command.merchant, command.person)
-    coupons = find_coupons(*who, command.coupons, goods, batch.now_ms)
+    coupons = find_coupons(*who, command.coupons, goods, batch.now_ms, handing.outlet)
     price = price_order(priced, coupons, purse or purse_of(*who, command.points, command.stored))
     for coupon, took in price.coupons:
         if not took:
@@ -135,6 +142,7 @@ def _insert(
     price: Price,
     expires_ms: int,
     delivery: str | None,
+    handing: Handing,
 ) -> None:
     bonus = hold_spending(batch, command.merchant, command.person, order, price)
     stored = any(line.kind == "stored" for line in lines)
@@ -159,7 +167,8 @@ def _insert(
         stored=price.stored,
         bonus=sum(line.bonus * line.priced.quantity for line in lines) if stored else bonus,
         points=price.points,
-        node=command.node,
+        node=command.node or handing.node,
+        outlet=handing.outlet,
         presale=order if any(line.presale_price for line in lines) else None,
     )
     batch.run_many(INSERT_CREDIT, order_credits(order, command.decision))
@@ -194,11 +203,7 @@ def _delivered(batch: Batch, command: CreateOrder, order: str, lines: list[Line]
     wanted = command.delivery
     if wanted is None:
         return command, None
-    fields: dict[str, Any] = {key: value for key, value in asdict(wanted).items() if key not in ("outlet", "station")}
-    if wanted.outlet:
-        if not picks_up(batch.connection, command.merchant, wanted.outlet):
-            raise NotFound("no such store to pick it up from", field="outlet")
-        fields["outlet"] = wanted.outlet
+    fields = {key: value for key, value in asdict(wanted).items() if key in _ADDRESS or (key != "station" and value)}
     if wanted.station:
         if any(line.presale_price for line in lines):
             raise Invalid("a presale is not fetched at a station: its day is not known yet", field="delivery")

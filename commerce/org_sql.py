@@ -33,6 +33,7 @@ _IN_USE = text(
     "SELECT EXISTS (SELECT 1 FROM org_node WHERE parent = :id AND closed_ms IS NULL)"
     " OR EXISTS (SELECT 1 FROM org_member WHERE node = :id AND left_ms IS NULL)"
     " OR EXISTS (SELECT 1 FROM org_room WHERE node = :id)"
+    " OR EXISTS (SELECT 1 FROM outlet WHERE node = :id AND closed_ms IS NULL)"
 )
 _IS_ABOVE = text("SELECT 1 FROM org_above WHERE node = :node AND above = :above")
 # A subtree leaves all that was above it and comes under all that is above its new parent.

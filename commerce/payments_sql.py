@@ -54,7 +54,10 @@ _RELOCK_COUPON = text(
     " WHERE id = :id AND state = 'unused' AND expires_ms > :created AND merchant = :merchant AND person = :person"
 )
 _COUPONS = text("SELECT coupon FROM order_coupon WHERE order_id = :order ORDER BY n")
-_LINES = text("SELECT * FROM order_line WHERE order_id = :order ORDER BY n")
+_LINES = text(
+    "SELECT l.*, coalesce(h.outlet, '') AS outlet FROM order_line AS l LEFT JOIN hold AS h ON h.id = l.hold"
+    " WHERE l.order_id = :order ORDER BY l.n"
+)
 _MOVE_LINE = text("UPDATE order_line SET hold = :hold WHERE order_id = :order AND n = :n")
 
 
@@ -195,7 +198,7 @@ def _give_back(batch: Batch, payment: Row[Any], row: Row[Any], reason: str) -> s
 def _retake(batch: Batch, row: Row[Any]) -> None:
     """Take a cancelled order's units and coupon anew, at the price that was paid. Raises CommerceError when gone."""
     for line in batch.run(_LINES, order=row.id).all():
-        taking = Taking(row.merchant, row.person, line.sale, line.sku, line.quantity, line.price)
+        taking = Taking(row.merchant, row.person, line.sale, line.sku, line.quantity, line.price, line.outlet)
         hold = take_units(batch, taking, row.id, row.expires_ms)
         batch.run(_MOVE_LINE, hold=hold, order=row.id, n=line.n)
     retake_balance(batch, row)

@@ -2,15 +2,18 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
+
+import orjson
 
 from commerce import catalogue_checks as check
 from commerce import outlets_sql, pos_sql
 from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.order import ADDRESS_CHARACTERS_MAX
-from commerce.domain.pos import Receipt, member_code, nearest, read_member_code
+from commerce.domain.outlet import OutletTerms, terms_fault
+from commerce.domain.pos import LINES_MAX, Receipt, member_code, nearest, read_member_code
 from commerce.errors import Invalid, NotFound
 from commerce.identity.phone import Vault, read_phone
 from commerce.ledger import Ledger
@@ -52,23 +55,28 @@ class Pos:
     # --- stores ----------------------------------------------------------------------------------------------------
 
     async def add(
-        self, merchant: str, name: str, address: str, phone: str, lat_e6: int, lng_e6: int, *, pickup: bool
+        self,
+        merchant: str,
+        name: str,
+        address: str,
+        phone: str,
+        lat_e6: int,
+        lng_e6: int,
+        *,
+        pickup: bool = True,
+        terms: OutletTerms | None = None,
+        node: str = "",
     ) -> tuple[str, str]:
-        """Add a store; its id, and the key of its till, which is not shown again. Raises Invalid, Refused (limit)."""
-        where = address.strip()
-        if not 0 < len(where) <= ADDRESS_CHARACTERS_MAX or not where.isprintable():
-            raise Invalid(f"an address has 1 to {ADDRESS_CHARACTERS_MAX} characters", field="address")
+        """Add a store; its id, and the key of its till, which is not shown again. Raises Invalid, Refused (limit).
+
+        ``terms``: all that it offers; without them it hands over what is picked up, or (``pickup`` False) nothing.
+        """
         now_ms, key = self._clock(), secrets.token_urlsafe(KEY_BYTES)
         outlet = new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES))
-        row: dict[str, Any] = {"id": outlet, "merchant": merchant, "address": where}
-        row |= {"name": check.title(name, "name"), "phone": phone, "lat_e6": lat_e6, "lng_e6": lng_e6}
-        row |= {"pickup": pickup, "key_digest": _digest(key), "now": now_ms}
+        row = outlet_row(name, address, phone, (lat_e6, lng_e6), terms or OutletTerms(pickup=pickup), node)
+        row |= {"id": outlet, "merchant": merchant, "key_digest": _digest(key), "now": now_ms}
         await self._store.write(lambda db: outlets_sql.add(db, **row))
         return outlet, key
-
-    async def close_outlet(self, merchant: str, outlet: str) -> None:
-        """Close a store. Raises NotFound."""
-        await self._store.write(lambda db: outlets_sql.close(db, merchant, outlet, self._clock()))
 
     async def outlets(self, merchant: str, here: tuple[int, int] | None = None) -> list[dict[str, Any]]:
         """The open stores, with ``distance`` in metres and the nearest first when it is said where from."""
@@ -123,9 +131,26 @@ class Pos:
         )
         return await self._view(command)
 
-    async def refund(self, till: Till, number: str, receipt: str, amount: int, refunded_ms: int) -> ReceiptView:
-        """Take a refund at the till. Raises Invalid, NotFound, Conflict, Refused (over_refund), Busy."""
-        return await self._view(TakeRefund(till.merchant, till.outlet, number, receipt, amount, refunded_ms))
+    async def refund(
+        self,
+        till: Till,
+        number: str,
+        receipt: str,
+        amount: int,
+        refunded_ms: int,
+        lines: Sequence[tuple[str, int]] = (),
+        stock: str = "sellable",
+    ) -> ReceiptView:
+        """Take a refund at the till, with the goods (article, units) that came back.
+
+        Raises Invalid, NotFound, Conflict, Refused (over_refund), Busy.
+        """
+        if len(lines) > LINES_MAX or any(count < 1 for _, count in lines):
+            raise Invalid(f"at most {LINES_MAX} lines of one unit or more", field="lines")
+        if stock not in ("sellable", "quarantine"):
+            raise Invalid("stock is sellable or quarantine", field="stock")
+        asked = (number, receipt, amount, refunded_ms, tuple(lines), stock)
+        return await self._view(TakeRefund(till.merchant, till.outlet, *asked))
 
     async def member(self, till: Till, buyer: Buyer, at_ms: int) -> str:
         """Who stands at the till. Raises Invalid, NotFound."""
@@ -146,6 +171,20 @@ class Pos:
         done = await self._ledger.submit(command)
         assert isinstance(done, ReceiptView)
         return done
+
+
+def outlet_row(
+    name: str, address: str, phone: str, place: tuple[int, int], terms: OutletTerms, node: str
+) -> dict[str, Any]:
+    """What somebody wrote about a store, as its columns. Raises Invalid."""
+    where = address.strip()
+    if not 0 < len(where) <= ADDRESS_CHARACTERS_MAX or not where.isprintable():
+        raise Invalid(f"an address has 1 to {ADDRESS_CHARACTERS_MAX} characters", field="address")
+    fault = terms_fault(terms)
+    if fault is not None:
+        raise Invalid(fault[1], field=fault[0])
+    row = asdict(terms) | {"hours": orjson.dumps(terms.hours).decode(), "address": where, "node": node}
+    return row | {"name": check.title(name, "name"), "phone": phone, "lat_e6": place[0], "lng_e6": place[1]}
 
 
 def _digest(key: str) -> str:

@@ -24,6 +24,7 @@ from commerce.identity.merge_sql import survivor
 from commerce.ledger import fingerprint
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import rank, standing
+from commerce.pos_units_sql import give_units, take_units
 from commerce.wallet_sql import read_program
 
 LIST_MAX = 500
@@ -45,7 +46,10 @@ class TakeReceipt:
 
 @dataclass(frozen=True, slots=True)
 class TakeRefund:
-    """A refund at the till: ``number`` is its own, ``receipt`` that of the sale."""
+    """A refund at the till: ``number`` is its own, ``receipt`` that of the sale.
+
+    ``lines`` (article, units) came back into the store, as ``stock`` says: sellable or quarantine.
+    """
 
     merchant: str
     outlet: str
@@ -53,6 +57,8 @@ class TakeRefund:
     receipt: str
     amount: int
     refunded_ms: int
+    lines: tuple[tuple[str, int], ...] = ()
+    stock: str = "sellable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,7 @@ def take_receipt(batch: Batch, command: TakeReceipt) -> ReceiptView:
         sold_ms=receipt.sold_ms,
         now=batch.now_ms,
     )
+    take_units(batch, merchant, command.outlet, identifier, receipt.lines)
     if person is not None:
         _earn(batch, merchant, person, identifier, receipt)
     return _view(batch, _found(batch, command.outlet, receipt.number), again=False)
@@ -164,7 +171,8 @@ def take_refund(batch: Batch, command: TakeRefund) -> ReceiptView:
     fault = time_fault(command.refunded_ms, batch.now_ms)
     if fault is not None or command.amount <= 0:
         raise Invalid(fault or "amount is at least 1 分", field="refund")
-    body = fingerprint(command.receipt, command.amount, command.refunded_ms)
+    goods = (*command.lines, command.stock) if command.lines else ()
+    body = fingerprint(command.receipt, command.amount, command.refunded_ms, *goods)
     known = batch.one(_REFUND, outlet=command.outlet, number=command.number)
     row = _found(batch, command.outlet, command.receipt)
     if known is not None:
@@ -173,9 +181,10 @@ def take_refund(batch: Batch, command: TakeRefund) -> ReceiptView:
         return _view(batch, row, again=True)
     if command.amount > row.amount - row.refunded:
         raise Refused("over_refund", "that is more than is left to refund", left=row.amount - row.refunded)
+    refund = batch.mint()
     batch.run(
         _INSERT_REFUND,
-        id=batch.mint(),
+        id=refund,
         merchant=command.merchant,
         outlet=command.outlet,
         number=command.number,
@@ -186,6 +195,8 @@ def take_refund(batch: Batch, command: TakeRefund) -> ReceiptView:
         now=batch.now_ms,
     )
     batch.run(_GIVE, id=row.id, amount=command.amount)
+    if command.lines:
+        give_units(batch, row.merchant, row.id, refund, command.lines, command.stock)
     if row.person is not None:
         order = SimpleNamespace(id=row.id, merchant=row.merchant, person=row.person, amount=row.amount)
         points_sql.reverse(batch, cast(Row[Any], order), row.refunded, row.refunded + command.amount)

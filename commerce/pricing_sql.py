@@ -3,14 +3,14 @@
 The same functions price an order (in the ledger's transaction) and a quote (on a reader).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, text
 
 from commerce.domain.coupon import unusable
-from commerce.domain.offer import price_at
+from commerce.domain.offer import OwnPrice, price_at, price_in_store
 from commerce.domain.order import LINES_MAX, WantedLine, sum_lines
 from commerce.domain.pricing import CouponTerms, PricedLine, best_coupons, stack_fault
 from commerce.domain.sale import QUANTITY_MAX
@@ -27,6 +27,12 @@ _COUPONS = text("SELECT * FROM coupon WHERE id IN :ids AND merchant = :merchant 
 _HAND = text(
     "SELECT * FROM coupon WHERE merchant = :merchant AND person = :person AND state = 'unused' AND expires_ms > :now"
     " ORDER BY expires_ms LIMIT :limit"
+)
+_OWN = text("SELECT * FROM outlet_price WHERE outlet = :outlet AND sku IN :skus").bindparams(
+    bindparam("skus", expanding=True)
+)
+_BOUND = text("SELECT drop_id, outlet FROM drop_outlet WHERE drop_id IN :drops").bindparams(
+    bindparam("drops", expanding=True)
 )
 _HOLD = text("SELECT * FROM hold WHERE id = :id")
 _SALE = text(
@@ -77,8 +83,13 @@ def line_of_hold(
     return line, hold.expires_ms
 
 
-def lines_of_skus(connection: Connection, merchant: str, lines: Sequence[WantedLine], now_ms: int) -> list[Line]:
-    """One line per SKU at its price now. Raises Invalid, NotFound, Refused (gone, closed, price_changed)."""
+def lines_of_skus(
+    connection: Connection, merchant: str, lines: Sequence[WantedLine], now_ms: int, outlet: str = ""
+) -> list[Line]:
+    """One line per SKU at its price now, in a store when one is named.
+
+    Raises Invalid, NotFound, Refused (gone, closed, price_changed).
+    """
     wanted = sum_lines(lines)
     if len(lines) > LINES_MAX or any(not 0 < line.quantity <= QUANTITY_MAX for line in wanted):
         raise Invalid(f"an order has up to {LINES_MAX} lines of 1 to {QUANTITY_MAX} units")
@@ -87,6 +98,7 @@ def lines_of_skus(connection: Connection, merchant: str, lines: Sequence[WantedL
     rows = as_rows(line.sku for line in wanted)
     found = connection.execute(TEXTS[connection.dialect.name].prices, {"rows": rows, "merchant": merchant})
     prices = {row.id: row for row in found}
+    own = own_prices(connection, outlet, list(prices)) if outlet else {}
     made = []
     for line in wanted:
         row = prices.get(line.sku)
@@ -94,14 +106,26 @@ def lines_of_skus(connection: Connection, merchant: str, lines: Sequence[WantedL
             raise NotFound("no such product", sku=line.sku)
         if not row.on_shelf:
             raise Refused("gone", "the product is off the shelf", sku=line.sku)
-        made.append(_line(row, line, now_ms))
+        made.append(_line(row, line, own.get(line.sku), now_ms))
     return made
 
 
-def _line(row: Row[Any], line: WantedLine, now_ms: int) -> Line:
+def own_prices(connection: Connection, outlet: str, skus: Sequence[str]) -> dict[str, OwnPrice]:
+    """What a store asks for SKUs, where it has prices or offers of its own."""
+    found = connection.execute(_OWN, {"outlet": outlet, "skus": ["", *skus]})
+    return {row.sku: own_price(row) for row in found}
+
+
+def own_price(row: Row[Any]) -> OwnPrice:
+    """A row of ``outlet_price`` as the pricing function takes it."""
+    return OwnPrice(row.price, row.offer_price, row.offer_from_ms, row.offer_until_ms, row.version)
+
+
+def _line(row: Row[Any], line: WantedLine, own: OwnPrice | None, now_ms: int) -> Line:
     if row.slot_ms is not None and row.slot_ms <= now_ms:
         raise Refused("closed", "this time has begun: it cannot be booked any more", sku=line.sku)
-    now = price_at(row.price, row.version, row.offer_price, row.offer_from_ms, row.offer_until_ms, now_ms)
+    shop = price_at(row.price, row.version, row.offer_price, row.offer_from_ms, row.offer_until_ms, now_ms)
+    now = price_in_store(shop, own, now_ms)
     if line.version is not None and line.version != now.version:
         raise Refused("price_changed", "the price has changed", sku=line.sku, price=now.price, version=now.version)
     title = f"{row.title} {row.name}".strip()
@@ -127,9 +151,12 @@ def lines_fault(lines: Sequence[Line], coupons: Sequence[object], spends: bool) 
 
 
 def find_coupons(
-    connection: Connection, merchant: str, person: str, ids: Sequence[str], goods: int, now_ms: int
+    connection: Connection, merchant: str, person: str, ids: Sequence[str], goods: int, now_ms: int, outlet: str = ""
 ) -> list[CouponTerms]:
-    """The coupons of an order worth ``goods`` 分 that are in the person's hand. Raises NotFound, Refused."""
+    """The coupons of an order worth ``goods`` 分 that are in the person's hand. Raises NotFound, Refused.
+
+    Coupons of certain stores are good for what one of these hands over (``outlet``).
+    """
     if not ids:
         return []
     asked = {"ids": list(ids), "merchant": merchant, "person": person}
@@ -141,6 +168,11 @@ def find_coupons(
         why = unusable(row.state, row.expires_ms, row.threshold, goods, now_ms)
         if why is not None:
             raise Refused("coupon_invalid", why, coupon=coupon)
+    elsewhere = _elsewhere(connection, rows.values(), outlet)
+    if elsewhere:
+        raise Refused(
+            "coupon_invalid", "this coupon counts in certain stores: choose one of them", coupon=min(elsewhere)
+        )
     terms = [coupon_terms(rows[coupon]) for coupon in ids]
     why = stack_fault(terms)
     if why is not None:
@@ -148,11 +180,23 @@ def find_coupons(
     return terms
 
 
-def choose_coupons(connection: Connection, merchant: str, person: str, goods: int, now_ms: int) -> list[CouponTerms]:
+def choose_coupons(
+    connection: Connection, merchant: str, person: str, goods: int, now_ms: int, outlet: str = ""
+) -> list[CouponTerms]:
     """The best choice of what is in a person's hand for goods worth ``goods`` 分."""
     asked = {"merchant": merchant, "person": person, "now": now_ms, "limit": HAND_MAX}
     rows = [row for row in connection.execute(_HAND, asked) if row.threshold <= goods]
-    return best_coupons(goods, (coupon_terms(row) for row in rows))
+    elsewhere = _elsewhere(connection, rows, outlet)
+    return best_coupons(goods, (coupon_terms(row) for row in rows if row.id not in elsewhere))
+
+
+def _elsewhere(connection: Connection, coupons: Collection[Row[Any]], outlet: str) -> set[str]:
+    """Those of some coupons that count in certain stores, none of which is ``outlet``."""
+    drops = {row.drop_id for row in coupons}
+    bound: dict[str, set[str]] = {}
+    for row in connection.execute(_BOUND, {"drops": ["", *sorted(drops)]}):
+        bound.setdefault(row.drop_id, set()).add(row.outlet)
+    return {row.id for row in coupons if outlet not in bound.get(row.drop_id, {outlet})}
 
 
 def coupon_terms(row: Row[Any]) -> CouponTerms:

@@ -12,6 +12,7 @@ from commerce.domain.pricing import CouponTerms, Price, Purse, price_order
 from commerce.errors import Invalid
 from commerce.ledger_members import BudgetView
 from commerce.mall_sql import exchange_of
+from commerce.outlets_sql import stock_of
 from commerce.pricing_sql import Line, choose_coupons, find_coupons, line_of_hold, lines_fault, lines_of_skus
 from commerce.wallet_sql import purse_of, read_program
 
@@ -88,15 +89,16 @@ def read_quote(
     lines = [] if basket.hold is None else [line_of_hold(connection, merchant, room, person, basket.hold, now_ms)[0]]
     if basket.mall:
         return _read_exchange(connection, merchant, person, basket, now_ms)
-    lines += lines_of_skus(connection, merchant, basket.lines, now_ms)
+    outlet = basket.outlet if basket.delivery is None else basket.delivery.outlet
+    lines += lines_of_skus(connection, merchant, basket.lines, now_ms, stock_of(connection, merchant, outlet))
     priced = [line.priced for line in lines]
     goods = sum(line.quantity * line.price for line in priced)
     plain = lines_fault(lines, ("",), True) is not None
     coupons: list[CouponTerms] = []
     if best and not plain:
-        coupons = choose_coupons(connection, merchant, person, goods, now_ms)
+        coupons = choose_coupons(connection, merchant, person, goods, now_ms, outlet)
     elif not best:
-        coupons = find_coupons(connection, merchant, person, basket.every_coupon, goods, now_ms)
+        coupons = find_coupons(connection, merchant, person, basket.every_coupon, goods, now_ms, outlet)
     fault = lines_fault(lines, coupons, bool(basket.points or basket.stored))
     if fault is not None:
         raise Invalid(fault, field="lines")

@@ -1,8 +1,9 @@
 """Which orders and customers lie within somebody's reach, as conditions for statements of other modules.
 
-An order is of the subtree that it counts for and of the subtree that its room belongs to: whoever ran the show ships
-what it sold. A customer is their guide's; one whom no guide has is known where they bought. Each condition wants
-``:merchant``, ``:reach_node`` and ``:reach_room``; orders are called ``o``, persons ``p``, links ``l``.
+An order is of the subtree that it counts for, of that which its room belongs to (whoever ran the show ships what it
+sold), and of that of the store which hands it over. A customer is their guide's; one whom no guide has is known where
+they bought. Each condition wants ``:merchant``, ``:reach_node`` and ``:reach_room``; orders are called ``o``, persons
+``p``, links ``l``.
 """
 
 from sqlalchemy import Connection, text
@@ -10,9 +11,13 @@ from sqlalchemy import Connection, text
 from commerce.domain.org import Reach
 
 ROOMS_REACHED = "SELECT r.room FROM org_room AS r JOIN org_above AS a ON a.node = r.node WHERE a.above = :reach_node"
+OUTLETS_REACHED = (
+    "SELECT x.id FROM outlet AS x JOIN org_above AS a ON a.node = x.node"
+    " WHERE x.merchant = :merchant AND a.above = :reach_node"
+)
 ORDER_REACHED = (
     "(o.node IN (SELECT node FROM org_above WHERE above = :reach_node) OR o.room = :reach_room"  # noqa: S608 - constants
-    f" OR o.room IN ({ROOMS_REACHED}))"
+    f" OR o.room IN ({ROOMS_REACHED}) OR o.outlet IN ({OUTLETS_REACHED}))"
 )
 _OF_GUIDES = (
     "SELECT b.person FROM binding AS b JOIN org_member AS m ON m.staff = b.issuer"

@@ -35,6 +35,10 @@ _LINES = text(
     " LEFT JOIN refund_line AS r ON r.order_id = l.order_id AND r.n = l.n WHERE l.order_id = :order"
     " GROUP BY l.n, l.sku, l.quantity, l.price, l.discount ORDER BY l.n"
 )
+_PLACES = text(
+    "SELECT l.n, coalesce(h.outlet, '') AS outlet FROM order_line AS l LEFT JOIN hold AS h ON h.id = l.hold"
+    " WHERE l.order_id = :order"
+)
 _SETTLED = text("SELECT * FROM payment WHERE order_id = :order AND state = 'settled'")
 _INSERT = text(
     "INSERT INTO refund (id, merchant, order_id, payment, staff, provider, kind, amount, state, stock, reason, tries,"
@@ -190,14 +194,15 @@ def _ask(batch: Batch, row: Row[Any], refund: str, payment: str, amount: int, pa
 
 
 def _return_units(batch: Batch, row: Row[Any], refund: str, parts: tuple[RefundPart, ...], stock: str) -> None:
-    """Units from where the order left them (sold, or shipped) to free or quarantined."""
-    units: Counter[str] = Counter()
+    """Units from where the order left them (sold, or shipped) to free or quarantined, of the store they came from."""
+    outlets = {line.n: str(line.outlet) for line in batch.run(_PLACES, order=row.id)}
+    units: Counter[tuple[str, str]] = Counter()
     for part in parts:
-        units[part.sku] += part.quantity
+        units[outlets[part.n], part.sku] += part.quantity
     place = "sold" if row.fulfilment == Fulfilment.OPEN else "shipped"
     to = "free" if stock == "sellable" else "quarantined"
-    for sku, count in sorted(units.items()):
-        move_stock(batch, row.merchant, sku, "returned", refund, **{place: -count, to: count})
+    for (outlet, sku), count in sorted(units.items()):
+        move_stock(batch, row.merchant, sku, "returned", refund, outlet=outlet, **{place: -count, to: count})
 
 
 def book_late(batch: Batch, row: Row[Any], payment: Row[Any], amount: int, reason: str) -> None:

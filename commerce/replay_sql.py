@@ -50,8 +50,16 @@ REPLAYS = (
     Replay(
         "stock by its journal",
         COUNTERS,
-        f"SELECT sku AS key, created_ms AS at, {_STOCK} FROM stock_entry ORDER BY created_ms, id",
+        f"SELECT sku AS key, created_ms AS at, {_STOCK} FROM stock_entry WHERE outlet = '' ORDER BY created_ms, id",
         f"SELECT sku AS key, {_STOCK} FROM stock",
+        ("free", "held", "sold", "shipped", "quarantined"),
+    ),
+    Replay(
+        "stock of stores by its journal",
+        COUNTERS,
+        f"SELECT outlet || '/' || sku AS key, created_ms AS at, {_STOCK} FROM stock_entry WHERE outlet <> ''"
+        " ORDER BY created_ms, id",
+        f"SELECT outlet || '/' || sku AS key, {_STOCK} FROM outlet_stock",
         ("free", "held", "sold", "shipped", "quarantined"),
     ),
     Replay(

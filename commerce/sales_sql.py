@@ -32,16 +32,17 @@ from commerce.ledger_batch_sql import Batch, as_rows
 from commerce.members_sql import sweep_points
 from commerce.orders_sql import reclaim
 from commerce.outbox_sql import adopt
+from commerce.outlets_sql import stocked
 from commerce.refunds_sql import take_due
 from commerce.reminders_sql import DUE as REMIND
 from commerce.reminders_sql import REMIND_MS
-from commerce.stock_sql import move_stock
+from commerce.stock_sql import move_stock, open_place
 from commerce.units_sql import close_sale, reopen_sale
 from commerce.views_sql import sale_view
 from commerce.waiting_sql import serve
 
 _STOCK = text("SELECT * FROM stock WHERE sku = :sku")
-_NEW_STOCK = text("INSERT INTO stock (sku, merchant) VALUES (:sku, :merchant) ON CONFLICT (sku) DO NOTHING")
+_STOCK_THERE = text("SELECT * FROM outlet_stock WHERE outlet = :outlet AND sku = :sku")
 _INSERT_SALE = text(
     "INSERT INTO sale (id, merchant, room, product, sku, title, image, price, list_price, total, free, per_person,"
     " hold_ms, length_ms, created_ms, announced, mode, live_only, enter_ms, team_size, team_winners, team_ms, plan,"
@@ -75,21 +76,25 @@ FORGET_MAX = 2_000
 
 def stock_up(batch: Batch, command: StockUp) -> StockView:
     """Receive or adjust units. Raises NotFound for another merchant's SKU, Refused (sold_out) below zero."""
-    batch.run(_NEW_STOCK, sku=command.sku, merchant=command.merchant)
+    outlet = stocked(batch.connection, command.merchant, command.outlet)
+    # A store has goods that the shop has: the warehouse's row says whose they are.
+    open_place(batch, command.merchant, command.sku, "")
     _stock(batch, command.merchant, command.sku)
+    if outlet:
+        open_place(batch, command.merchant, command.sku, outlet)
     kind = "adjusted" if command.adjust else "received"
     units = {kind: command.quantity, "free": command.quantity}
-    if not move_stock(batch, command.merchant, command.sku, kind, command.reason, **units):
+    if not move_stock(batch, command.merchant, command.sku, kind, command.reason, outlet=outlet, **units):
         raise Refused("sold_out", "not that many units are free to be taken away")
-    row = _stock(batch, command.merchant, command.sku)
+    row = _stock(batch, command.merchant, command.sku, outlet)
     if command.by is not None:
-        change = Change(row.sku, "stock", row.free - command.quantity, row.free)
+        change = Change(row.sku, "stock", row.free - command.quantity, row.free, outlet)
         note(batch.connection, command.merchant, command.by, [change], [batch.mint()], batch.now_ms)
     return StockView(row.sku, row.received, row.adjusted, row.free, row.held, row.sold, row.shipped, row.quarantined)
 
 
-def _stock(batch: Batch, merchant: str, sku: str) -> Row[Any]:
-    row = batch.one(_STOCK, sku=sku)
+def _stock(batch: Batch, merchant: str, sku: str, outlet: str = "") -> Row[Any]:
+    row = batch.one(_STOCK_THERE, outlet=outlet, sku=sku) if outlet else batch.one(_STOCK, sku=sku)
     if row is None or row.merchant != merchant:
         raise NotFound("no such stock")
     return row
@@ -99,8 +104,8 @@ def create_sale(batch: Batch, command: CreateSale) -> SaleView:
     """Set units aside for a sale. Raises NotFound, Refused (sold_out) when fewer are free."""
     _stock(batch, command.merchant, command.sku)
     sale, terms = batch.mint(), command.terms
-    units = {"free": -command.total, "held": command.total}
-    if not move_stock(batch, command.merchant, command.sku, "reserved", sale, **units):
+    merchant, total = command.merchant, command.total
+    if not move_stock(batch, merchant, command.sku, "reserved", sale, free=-total, held=total):
         raise Refused("sold_out", "not that many units are free")
     batch.run(
         _INSERT_SALE,

@@ -18,6 +18,7 @@ from commerce import (
     members_sql,
     moments_sql,
     orders_sql,
+    outlet_desk_sql,
     pass_uses_sql,
     payments_sql,
     refunds_sql,
@@ -75,6 +76,7 @@ from commerce.members import Members
 from commerce.moments import Moments, Offer
 from commerce.outbox_follow_sql import OutboxFollower
 from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
+from commerce.outlets import Outlets
 from commerce.passes import Passes
 from commerce.payment import PaymentProvider
 from commerce.payments import Payments
@@ -130,6 +132,7 @@ class Shop:
             **goods_sql.HANDLERS,
             **pass_uses_sql.HANDLERS,
             **station_desk_sql.HANDLERS,
+            **outlet_desk_sql.HANDLERS,
             SetMallItem: set_item,
         }
         self.ledger = GroupCommitLedger(
@@ -149,6 +152,7 @@ class Shop:
         self.members = Members(store, self.ledger, clock=self._clock)
         self.passes = Passes(store, self.ledger, clock=self._clock)
         self.stations = Stations(store, self.ledger, clock=self._clock)
+        self.outlets = Outlets(store, self.ledger, clock=self._clock)
         self.moments = Moments(store, self.ledger, clock=self._clock, steer=self._steer)
         self._dispatcher.answer(self.payments.act)
         self._follower = OutboxFollower(store, self._dispatcher.follow) if store.shared else None
@@ -326,7 +330,7 @@ class Shop:
         template: str | None = None,
         more: DropTerms | None = None,
     ) -> DropView:
-        """Begin a coupon drop, or a giving, now. Raises Invalid."""
+        """Begin a coupon drop, or a giving, now. Raises Invalid, NotFound (a store)."""
         terms = (title, reason, amount, threshold, total, per_person, seconds, valid_s, template)
         command = drop_command(merchant, room, *terms, DropTerms() if more is None else more)
         view = await self._do(command, DropView)

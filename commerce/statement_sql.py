@@ -54,7 +54,7 @@ _UNITS = {
     "held": "sum(CASE WHEN kind IN ('held', 'reserved') THEN held ELSE 0 END)",
     "released": "sum(CASE WHEN kind IN ('released', 'unreserved') THEN -held ELSE 0 END)",
     "sold": "sum(CASE WHEN kind = 'sold' THEN sold ELSE 0 END)",
-    "shipped": "sum(CASE WHEN kind = 'shipped' THEN shipped ELSE 0 END)",
+    "shipped": "sum(CASE WHEN kind IN ('shipped', 'till') THEN shipped ELSE 0 END)",
     "returned": "sum(CASE WHEN kind = 'returned' THEN free + quarantined ELSE 0 END)",
 }
 # What an upgrade carried over is a balance, not a movement of the day.

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from commerce.tables import metadata
-from commerce.tables_ledger import amount_column, count_column, id_column, ms_column
+from commerce.tables_ledger import amount_column, count_column, id_column, ms_column, word_column
 
 refund = Table(
     "refund",
@@ -114,6 +114,8 @@ stock_entry = Table(
     count_column("shipped"),
     count_column("quarantined"),
     ms_column("created_ms"),
+    # Whose stock moved; empty: the warehouse's.
+    word_column("outlet", 64),
     CheckConstraint("received + adjusted - shipped = free + held + sold + quarantined", name="equation"),
     Index("ix_stock_entry_merchant", "merchant", "created_ms"),
 )

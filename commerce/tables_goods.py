@@ -52,6 +52,8 @@ manual_change = Table(
     word_column("why", 200),
     id_column("import_run", nullable=True),
     ms_column("created_ms"),
+    # The store whose price or stock it is; empty: the shop's.
+    word_column("outlet", 64),
     CheckConstraint("what IN ('price', 'list_price', 'offer', 'stock')", name="what"),
     Index("ix_manual_change_merchant_id", "merchant", "id"),
     Index("ix_manual_change_sku", "sku", "id"),

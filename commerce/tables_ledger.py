@@ -151,6 +151,8 @@ hold = Table(
     Column("key", String(64), nullable=True),
     Column("hash", String(64), nullable=True),
     id_column("earlier", nullable=True),
+    # The store whose stock they are; NULL: the warehouse's, as all units of a sale.
+    id_column("outlet", nullable=True),
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("state IN ('held', 'sold', 'released', 'expired')", name="state"),
     Index("ix_hold_due", "expires_ms", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
@@ -283,6 +285,8 @@ orders = Table(
     word_column("node", 64),
     # The deposit's order of a presale: of the deposit itself, and of the balance.
     id_column("presale", nullable=True),
+    # The store that hands it over; empty: none in particular.
+    word_column("outlet", 64),
     CheckConstraint("bonus >= 0", name="bonus"),
     CheckConstraint("kind IN ('goods', 'stored')", name="kind"),
     CheckConstraint("stored >= 0 AND stored <= amount", name="stored"),
@@ -309,6 +313,13 @@ orders = Table(
     Index("ix_orders_person", "merchant", "person", "id"),
     Index("ix_orders_room", "merchant", "room", "id"),
     Index("ix_orders_node", "node", "id", sqlite_where=text("node <> ''"), postgresql_where=text("node <> ''")),
+    Index(
+        "ix_orders_outlet",
+        "outlet",
+        "id",
+        sqlite_where=text("outlet <> ''"),
+        postgresql_where=text("outlet <> ''"),
+    ),
     Index(
         "ix_orders_due",
         "expires_ms",

@@ -1,9 +1,9 @@
 """Tables of stores and their tills: outlets, sellers' codes, receipts and refunds as tills told of them."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, CheckConstraint, Column, Index, Integer, String, Table, Text, false, text
 
 from commerce.tables import metadata
-from commerce.tables_ledger import amount_column, id_column, ms_column, word_column
+from commerce.tables_ledger import amount_column, count_column, id_column, ms_column, word_column
 
 outlet = Table(
     "outlet",
@@ -21,8 +21,18 @@ outlet = Table(
     Column("key_digest", String(64), nullable=False),
     ms_column("created_ms"),
     ms_column("closed_ms", nullable=True),
+    # Ways of handing over beside ``pickup``; whether it keeps stock of its own.
+    Column("express", Boolean, nullable=False, server_default=false()),
+    Column("courier", Boolean, nullable=False, server_default=false()),
+    Column("stocked", Boolean, nullable=False, server_default=false()),
+    count_column("radius_m", 5_000),
+    # JSON: seven pairs of minutes from Monday on, or none: always open.
+    Column("hours", Text, nullable=False, server_default=text("'[]'")),
+    # The organisation's node that runs it; empty: the merchant's own.
+    word_column("node", 64),
     CheckConstraint("lat_e6 BETWEEN -90000000 AND 90000000 AND lng_e6 BETWEEN -180000000 AND 180000000", name="place"),
     Index("ix_outlet_merchant", "merchant", "id"),
+    Index("ix_outlet_node", "node", "id"),
     Index("ux_outlet_key", "key_digest", unique=True),
 )
 

@@ -86,6 +86,7 @@ from gateway.routes_members import coupon_operations, goods_operations, mall_ope
 from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_org import org_operations
+from gateway.routes_outlets import outlet_operations
 from gateway.routes_outreach import outreach_operations
 from gateway.routes_passes import pass_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
@@ -411,6 +412,7 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *identity_operations(services),
         *privacy_operations(services),
         *pos_operations(services),
+        *outlet_operations(services),
         *market_operations(services),
         *distribution_operations(services),
         *org_operations(services),

@@ -299,16 +299,26 @@ class Desk:
             decision=decision,
             entered_ms=entries.first_ms,
             card=next((card.product for card in pins if card.explaining), None),
-            delivery=None if basket.delivery is None else Delivery(**asdict(basket.delivery)),
+            delivery=None if basket.delivery is None else delivery_of(basket.delivery),
             node=self._org.node_for(room.merchant, room.id, decision),
         )
 
     async def order_to_run(self, who: Claims, order: str) -> OrderView:
-        """The order, for one who may run the room that it was made in. Raises ``Problem`` 403, ``NotFound``."""
+        """The order, for one who may run the room that it was made in, or the store that hands it over.
+
+        Raises ``Problem`` 403, ``NotFound``.
+        """
         view = await self._shop.order(who.merchant, order)
-        if not who.may_run(view.room, who.merchant):
+        if not who.may_run(view.room, who.merchant) and not await self._hands_over(who, view):
             raise Problem(403, "forbidden", "only the room's host and the shop's staff may do this")
         return view
+
+    async def _hands_over(self, who: Claims, order: OrderView) -> bool:
+        """Whether an account runs the store that hands an order over."""
+        outlet = (order.delivery or {}).get("outlet")
+        if not outlet or who.scope is None or who.reach is None or who.scope.gone or not who.scope.right.runs:
+            return False
+        return outlet in await self._shop.outlets.reached(who.merchant, who.reach)
 
     async def pay(self, who: Claims, order: str, key: str, way: Way) -> Paying:
         payments = self._shop.payments
@@ -321,9 +331,20 @@ class Desk:
         return stream_view(self._directory.info(room_id), self._clock())
 
 
+def delivery_of(body: DeliveryBody) -> Delivery:
+    """How the buyer wants the goods, as commerce takes it."""
+    given = asdict(body)
+    lat, lng = given.pop("lat"), given.pop("lng")
+    return Delivery(
+        **given,
+        lat_e6=None if lat is None else round(lat * 1e6),
+        lng_e6=None if lng is None else round(lng * 1e6),
+    )
+
+
 def drop_terms(body: CouponTermsBody, way: str = "drop") -> DropTerms:
     """The finer terms of a coupon, as commerce takes them."""
-    return DropTerms(body.percent, body.stack, body.audience, body.issuer, way)
+    return DropTerms(body.percent, body.stack, body.audience, body.issuer, way, tuple(body.outlets))
 
 
 def offer_of(body: SaleBody | PlanBody, list_price: int) -> Offer:

@@ -42,7 +42,7 @@ def sheet_operations(services: Services) -> list[Operation]:
 
     async def import_goods_rows(call: Call) -> Any:
         body: GoodsImportBody = call.body
-        rows = [msgspec.structs.asdict(row) for row in body.rows]
+        rows = [msgspec.to_builtins(row) for row in body.rows]
         who = call.who
         return await goods.import_rows(who.merchant, who.person, rows, body.why, try_only=body.try_only)
 

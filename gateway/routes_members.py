@@ -65,6 +65,7 @@ def member_operations(services: Services, desk: Desk) -> list[Operation]:
             points=0 if isinstance(body.points, bool) else body.points,
             stored=0 if isinstance(body.stored, bool) else body.stored,
             mall=body.mall,
+            outlet=body.outlet,
         )
         return await members.quote(
             room.merchant,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any
 
 import segno
 
@@ -13,15 +12,13 @@ from commerce.domain.pos import Receipt, ReceiptLine
 from commerce.errors import CommerceError, Refused
 from commerce.pos import Buyer, Till
 from commerce.pos_sql import ReceiptView
-from gateway.api import ANYONE, SIGNED_IN, Call, Operation, query_ms
+from gateway.api import ANYONE, Call, Operation, query_ms
 from gateway.auth import TokenError
 from gateway.encode import plain
 from gateway.errors import Problem
 from gateway.schemas import Empty
 from gateway.schemas_pos import (
     MemberCodeAnswer,
-    OutletAnswer,
-    OutletBody,
     PickupAnswer,
     PickupBody,
     ReceiptBody,
@@ -30,6 +27,7 @@ from gateway.schemas_pos import (
     SoldView,
     TillAnswer,
     TillBody,
+    TillRefundBody,
     TillResult,
     VisitAnswer,
     VisitBody,
@@ -40,74 +38,21 @@ MERCHANT = frozenset({"merchant"})
 VIEWER = frozenset({"viewer", "guest"})
 TILL_BYTES_MAX = 512 * 1024
 """A hundred receipts of some lines each."""
-WHERE = {"lat": "degrees: the nearest first, with ``lng``", "lng": "degrees"}
 
 
 def pos_operations(services: Services) -> list[Operation]:
-    """Operations under /api/v1/outlets and /api/v1/pos."""
-    return [*_outlets(services), *_sellers(services), *_tills(services)]
+    """Operations under /api/v1/pos."""
+    return [*_members(services), *_sellers(services), *_tills(services)]
 
 
-def _outlet(row: dict[str, Any], key: str | None = None) -> OutletAnswer:
-    return OutletAnswer(
-        row["id"],
-        row["name"],
-        row["address"],
-        row["phone"],
-        row["lat_e6"] / 1e6,
-        row["lng_e6"] / 1e6,
-        bool(row["pickup"]),
-        row.get("distance"),
-        key,
-    )
-
-
-def _degrees(call: Call, name: str, most: float) -> int | None:
-    text = call.query.get(name)
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = most + 1
-    # Written so that NaN fails, too.
-    if not -most <= value <= most:
-        raise Problem(400, "invalid", f"{name} is degrees from -{most:.0f} to {most:.0f}")
-    return round(value * 1e6)
-
-
-def _outlets(services: Services) -> list[Operation]:
+def _members(services: Services) -> list[Operation]:
     pos = services.pos
-
-    async def list_outlets(call: Call) -> list[OutletAnswer]:
-        lat, lng = _degrees(call, "lat", 90), _degrees(call, "lng", 180)
-        if (lat is None) != (lng is None):
-            raise Problem(400, "invalid", "lat and lng belong together")
-        here = None if lat is None or lng is None else (lat, lng)
-        return [_outlet(row) for row in await pos.outlets(call.who.merchant, here)]
-
-    async def add_outlet(call: Call) -> OutletAnswer:
-        body: OutletBody = call.body
-        lat, lng = round(body.lat * 1e6), round(body.lng * 1e6)
-        outlet, key = await pos.add(
-            call.who.merchant, body.name, body.address, body.phone, lat, lng, pickup=body.pickup
-        )
-        (row,) = [one for one in await pos.outlets(call.who.merchant) if one["id"] == outlet]
-        return _outlet(row, key)
-
-    async def close_outlet(call: Call) -> Empty:
-        await pos.close_outlet(call.who.merchant, call.path["outlet"])
-        return Empty()
 
     async def read_member_code(call: Call) -> MemberCodeAnswer:
         code = pos.code_of(call.who.person)
         return MemberCodeAnswer(code, segno.make(code, error="m").svg_data_uri(scale=6, border=4))
 
-    path = "/api/v1/outlets"
     return [
-        Operation("GET", path, "The stores", list_outlets, SIGNED_IN, answer=list[OutletAnswer], query=WHERE),
-        Operation("POST", path, "Add a store", add_outlet, MERCHANT, OutletBody, OutletAnswer, 201),
-        Operation("DELETE", f"{path}/{{outlet}}", "Close a store", close_outlet, MERCHANT, answer=Empty),
         Operation(
             "GET", "/api/v1/me/member-code", "To show at the till", read_member_code, VIEWER, answer=MemberCodeAnswer
         ),
@@ -173,16 +118,17 @@ def _tills(services: Services) -> list[Operation]:
         till, body = await _till(services, call), call.body
         # One after another, in the till's order: a refund may follow its sale in the same request.
         receipts = [await _told(one.number, _sell(till, one)) for one in body.receipts]
-        refunds = [
-            await _told(one.number, pos.refund(till, one.number, one.receipt, one.amount, one.refunded))
-            for one in body.refunds
-        ]
+        refunds = [await _told(one.number, _refund(till, one)) for one in body.refunds]
         return TillAnswer(receipts, refunds)
 
     def _sell(till: Till, one: ReceiptBody) -> Awaitable[ReceiptView]:
         lines = tuple(ReceiptLine(line.article, line.title, line.quantity, line.amount) for line in one.lines)
         receipt = Receipt(one.number, one.amount, one.sold, lines, one.staff_code)
         return pos.sell(till, receipt, Buyer(one.member, one.phone, one.name, one.join))
+
+    def _refund(till: Till, one: TillRefundBody) -> Awaitable[ReceiptView]:
+        lines = [(line.article, line.quantity) for line in one.lines]
+        return pos.refund(till, one.number, one.receipt, one.amount, one.refunded, lines, one.stock)
 
     async def take_visit(call: Call) -> VisitAnswer:
         till, body = await _till(services, call), call.body

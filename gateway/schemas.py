@@ -139,6 +139,9 @@ class CouponTermsBody(Body, kw_only=True):
     stack: Annotated[str, Meta(max_length=GROUP_CHARACTERS_MAX, description="groups combine; empty stands alone")] = ""
     audience: Annotated[str, Meta(pattern=AUDIENCE_PATTERN, description="all, new, tier:1 to 9 or tag:NAME")] = "all"
     issuer: Annotated[str, Meta(max_length=64, description="whose budget it is promised out of")] = ""
+    outlets: Annotated[list[Id], Meta(max_length=100, description="counts in these stores; none: in all")] = field(
+        default_factory=list
+    )
 
 
 class DropBody(CouponTermsBody, kw_only=True):
@@ -159,14 +162,19 @@ class OrderLineBody(Body, kw_only=True):
 
 
 class DeliveryBody(Body, kw_only=True):
-    """How the buyer wants the goods: ``express`` to an address, or ``pickup`` with a code that the buyer is told."""
+    """How the buyer wants the goods: ``express`` or ``courier`` to an address, or ``pickup`` with a code that is told.
 
-    method: Literal["express", "pickup"]
+    A courier goes from a store to ``lat`` and ``lng`` (degrees, GCJ-02).
+    """
+
+    method: Literal["express", "pickup", "courier"]
     name: Name
     phone: Annotated[str, Meta(min_length=5, max_length=21)]
     address: Annotated[str, Meta(max_length=ADDRESS_CHARACTERS_MAX)] = ""
-    outlet: Annotated[str, Meta(max_length=64, description="the store to pick it up from")] = ""
+    outlet: Annotated[str, Meta(max_length=64, description="the store that hands it over")] = ""
     station: Annotated[str, Meta(max_length=64, description="a pickup station; empty: the shop itself")] = ""
+    lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    lng: Annotated[float, Meta(ge=-180, le=180)] | None = None
 
 
 class OrderBody(Body, kw_only=True):

@@ -75,6 +75,8 @@ class StockEntryView(Struct):
     sold: int
     shipped: int
     quarantined: int
+    outlet: str
+    outlet_name: str
     created_ms: Millis
 
 

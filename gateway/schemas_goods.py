@@ -10,12 +10,20 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from commerce.changes import WHY_CHARACTERS_MAX
-from commerce.goods_sheet import CODE, GRAMS_MAX, MEDIA_MAX, ROWS_MAX, STOCK_GRAMS_MAX
+from commerce.goods_sheet import CODE, GRAMS_MAX, MEDIA_MAX, OUTLETS_MAX, ROWS_MAX, STOCK_GRAMS_MAX
 from gateway.schemas_base import Body, Link, Millis, Price, Title
 
 Code = Annotated[str, Meta(pattern=f"^{CODE.pattern}$", description="the merchant's own code, or our id")]
 Amount = Annotated[int, Meta(ge=0, le=STOCK_GRAMS_MAX, description="units; grams of goods by weight")]
 Returns = Literal["seven_days", "custom", "perishable", "digital", "press", "agreed"]
+
+
+class StoreCountBody(Body, kw_only=True):
+    """What is free in one store, by its name or id; ``seen`` as exported."""
+
+    outlet: Annotated[str, Meta(min_length=1, max_length=64)]
+    stock: Amount | None = None
+    seen: Amount | None = None
 
 
 class GoodsLineBody(Body, kw_only=True):
@@ -37,6 +45,7 @@ class GoodsLineBody(Body, kw_only=True):
     media: Annotated[list[Link], Meta(max_length=MEDIA_MAX)] | None = None
     detail: Annotated[str, Meta(max_length=5_000)] | None = None
     on_shelf: bool | None = None
+    outlets: Annotated[list[StoreCountBody], Meta(max_length=OUTLETS_MAX)] | None = None
 
 
 class GoodsImportBody(Body, kw_only=True):
@@ -74,6 +83,12 @@ class GoodsReportAnswer(Struct):
     products: list[str]
 
 
+class StoreCountView(Struct):
+    outlet: str
+    stock: int
+    seen: int
+
+
 class GoodsLineView(Struct):
     """A SKU as a line of a sheet; ``id`` is ours."""
 
@@ -94,6 +109,7 @@ class GoodsLineView(Struct):
     media: list[str]
     detail: str
     on_shelf: bool
+    outlets: list[StoreCountView]
 
 
 class GoodsPage(Struct):
@@ -130,6 +146,8 @@ class ChangeView(Struct):
     what: Literal["price", "list_price", "offer", "stock"]
     before: int | None
     after: int | None
+    outlet: str
+    outlet_name: str
     staff: str
     name: str
     login: str

@@ -158,6 +158,7 @@ class TemplateAnswer(Struct):
     stack: str
     audience: str
     issuer: str
+    outlets: list[str]
 
 
 class GivingBody(TemplateBody, kw_only=True):
@@ -177,6 +178,7 @@ class QuoteBody(Body, kw_only=True):
     points: Spend | bool = 0
     stored: Spend | bool = 0
     mall: bool = False
+    outlet: Annotated[str, Meta(max_length=64, description="the store that hands it over")] = ""
 
 
 class MallItemBody(Body, kw_only=True):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from commerce.domain.order import ADDRESS_CHARACTERS_MAX
 from commerce.domain.pos import LINES_MAX, NUMBER_CHARACTERS_MAX
 from commerce.pos import CODE_CHARACTERS_MAX
 from gateway.schemas import Body, Id, Name, Price
@@ -17,31 +16,6 @@ Number = Annotated[str, Meta(min_length=1, max_length=NUMBER_CHARACTERS_MAX)]
 SellerCode = Annotated[str, Meta(min_length=1, max_length=CODE_CHARACTERS_MAX)]
 Phone = Annotated[str, Meta(max_length=32)]
 Moment = Annotated[int, Meta(ge=0, le=1 << 44, description="Unix milliseconds, by the till's clock")]
-
-
-class OutletBody(Body, kw_only=True):
-    """A store; ``lat`` and ``lng`` in degrees (GCJ-02, as Chinese maps show them)."""
-
-    name: Name
-    address: Annotated[str, Meta(min_length=1, max_length=ADDRESS_CHARACTERS_MAX)]
-    phone: Annotated[str, Meta(max_length=21)] = ""
-    lat: Annotated[float, Meta(ge=-90, le=90)]
-    lng: Annotated[float, Meta(ge=-180, le=180)]
-    pickup: bool = True
-
-
-class OutletAnswer(Struct):
-    """``distance`` is metres, when it was said where from. ``key`` is the till's, told once."""
-
-    outlet: str
-    name: str
-    address: str
-    phone: str
-    lat: float
-    lng: float
-    pickup: bool
-    distance: int | None = None
-    key: str | None = None
 
 
 class SellerBody(Body, kw_only=True):
@@ -101,13 +75,20 @@ class ReceiptBody(Body, kw_only=True):
     join: bool = False
 
 
+class BackBody(Body, kw_only=True):
+    article: Annotated[str, Meta(max_length=64)]
+    quantity: Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
 class TillRefundBody(Body, kw_only=True):
-    """A refund of a sale; ``number`` is its own."""
+    """A refund of a sale; ``number`` is its own. ``lines`` came back into the store's stock, as ``stock`` says."""
 
     number: Number
     receipt: Number
     amount: Price
     refunded: Moment
+    lines: Annotated[list[BackBody], Meta(max_length=LINES_MAX)] = field(default_factory=list)
+    stock: Literal["sellable", "quarantine"] = "sellable"
 
 
 class TillBody(Body, kw_only=True):

@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+WAYS = ("express", "pickup", "courier")
+"""How goods come to their buyer."""
 LINES_MAX = 50
 """Lines in one order: a basket, not a purchase list."""
 NAME_CHARACTERS_MAX = 40
@@ -143,10 +145,11 @@ def sum_lines(lines: Iterable[WantedLine]) -> list[WantedLine]:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How the buyer wants the goods: ``method`` express (to an address) or pickup (fetched with a code).
+    """How the buyer wants the goods: ``method`` express or courier (to an address), or pickup (fetched with a code).
 
-    ``outlet`` is the store where it is picked up, empty: as the shop says; ``station`` the pickup station of a leader,
-    empty: the shop itself. Neither is part of the representation, by which requests of before are known.
+    ``outlet`` is the store that hands over, empty: as the shop says; ``station`` the pickup station of a leader, empty:
+    the shop itself; ``lat_e6`` and ``lng_e6`` where a courier goes (degrees × 10⁶). None of them is part of the
+    representation, by which requests of before are known.
     """
 
     method: str
@@ -155,20 +158,27 @@ class Delivery:
     address: str = ""
     outlet: str = field(default="", repr=False)
     station: str = field(default="", repr=False)
+    lat_e6: int | None = field(default=None, repr=False)
+    lng_e6: int | None = field(default=None, repr=False)
+
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """Where a courier goes."""
+        return None if self.lat_e6 is None or self.lng_e6 is None else (self.lat_e6, self.lng_e6)
 
 
 def delivery_fault(delivery: Delivery) -> str | None:
     """What is wrong with a delivery, as a sentence, or None."""
-    if delivery.method not in ("express", "pickup"):
-        return "method is express or pickup"
+    if delivery.method not in WAYS:
+        return f"method is one of {', '.join(WAYS)}"
     if not _fits(delivery.name, NAME_CHARACTERS_MAX):
         return f"a name has 1 to {NAME_CHARACTERS_MAX} characters"
     if not _PHONE.fullmatch(delivery.phone):
         return "a phone number has 5 to 20 digits, spaces and hyphens, with + in front when it is foreign"
-    if delivery.method == "express" and not _fits(delivery.address, ADDRESS_CHARACTERS_MAX):
+    if delivery.method != "pickup" and not _fits(delivery.address, ADDRESS_CHARACTERS_MAX):
         return f"an address has 1 to {ADDRESS_CHARACTERS_MAX} characters"
-    if delivery.method == "express" and delivery.outlet:
-        return "only what is picked up has a store"
+    if delivery.method == "courier" and not (delivery.outlet and delivery.place):
+        return "a courier goes from a store to a place: send outlet, lat and lng"
     if delivery.method == "pickup" and delivery.address:
         return "what is picked up has no address"
     if delivery.station and delivery.outlet:

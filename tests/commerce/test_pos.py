@@ -189,8 +189,8 @@ async def test_a_closed_store_and_another_merchants_key_open_nothing(stores: Sto
     with pytest.raises(NotFound):
         await stores.pos.sell(theirs, stores.receipt("R2"), Buyer(code=stores.pos.code_of(ann)))
     with pytest.raises(NotFound):
-        await stores.pos.close_outlet("m2", stores.till.outlet)
-    await stores.pos.close_outlet("m2", theirs.outlet)
+        await stores.world.shop.outlets.close("m2", stores.till.outlet)
+    await stores.world.shop.outlets.close("m2", theirs.outlet)
     with pytest.raises(NotFound):
         await stores.pos.till(key)
 

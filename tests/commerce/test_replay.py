@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
+from commerce import outlets_sql
 from commerce.audit_sql import audit
 from commerce.domain.member import Program
+from commerce.domain.order import Delivery
+from commerce.domain.outlet import OutletTerms
+from commerce.pos import outlet_row
 from commerce.replay_sql import REPLAYS, replay
 from gateway.cli import main
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, START_MS, shop_world
 
 FORGED = {
     "stock by its journal": "UPDATE stock SET free = free + 1, received = received + 1",
+    "stock of stores by its journal": "UPDATE outlet_stock SET free = free + 1, received = received + 1",
     "sales by their holds": "UPDATE sale SET held = held + 1, free = free - 1",
     "limits per person by holds and coupons": "UPDATE quota SET used = used + 1",
     "drops by their coupons": "UPDATE drop_ SET issued = issued + 1",
@@ -35,6 +40,10 @@ BROKEN = {
     "share tree": "INSERT INTO link (id, merchant, issuer, role, room, sku, channel, campaign, parent, root, depth,"
     " created_ms) VALUES ('a', 'm1', 'p', 'viewer', '', '', '', '', NULL, 'a', 0, 1),"
     " ('b', 'm1', 'p', 'viewer', '', '', '', '', 'a', 'b', 3, 1)",
+    "stores: the journal's entries": "UPDATE stock_entry SET free = 9, adjusted = 9 WHERE kind = 'moved' AND free > 0",
+    "stores: counters equal": "UPDATE hold SET outlet = NULL WHERE outlet IS NOT NULL",
+    "stores: a transfer is": "UPDATE stock_transfer SET quantity = quantity + 1",
+    "stores: stock, prices": "UPDATE outlet SET merchant = 'm2'",
     "personal events": "INSERT INTO personal_box (box, last, acked) VALUES ('r/p', 1, 2)",
 }
 
@@ -69,6 +78,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
             await world.shop.pay_order(MERCHANT, "four", brought.order, "p")
             await world.shop.aftersale.refund(MERCHANT, "boss", brought.order, "r2", lines=[(OTHER_SKU, 1)])
             await world.shop.create_order(MERCHANT, ROOM, "three", "o", lines=[(OTHER_SKU, 2)])
+            terms = outlet_row("北店", "北路 1 号", "", (0, 0), OutletTerms(stocked=True), "")
+            made = {**terms, "id": "north", "merchant": MERCHANT, "key_digest": "x", "now": 0}
+            await world.store.write(lambda db: outlets_sql.add(db, **made))
+            await world.shop.outlets.transfer(MERCHANT, "boss", OTHER_SKU, 3, "", "north", "why", "m")
+            delivery = Delivery("pickup", "Ann", "13800138000", outlet="north")
+            await world.shop.create_order(MERCHANT, ROOM, "five", "o", lines=[(OTHER_SKU, 2)], delivery=delivery)
 
     asyncio.run(live())
     return folder

@@ -114,7 +114,9 @@ async def _trade(world: World, side: Dealer, name: str) -> None:
     plan = sale | {"rule": "FREQ=DAILY;BYHOUR=20;BYMINUTE=0"}
     link = await done("POST", "/links", {"room": room, "channel": f"渠道{name}"}, token=side.tokens["guide"])
     key = await done("POST", f"{base}/keys", {"name": f"密钥{name}"}, token=host)
+    outlet = await _outlet(world, side, name, card["sku"])
     side.ids |= {
+        "outlet": outlet,
         "room": room,
         "product": card["product"],
         "sku": card["sku"],
@@ -132,3 +134,17 @@ async def _trade(world: World, side: Dealer, name: str) -> None:
     await services.shop.members.fund_budget(live.shop.merchant, "boss", side.staff["guide"], 5_000, f"fund-{room}")
     side.marks |= {f"客户{name}", f"收货人{name}", f"地址{name}路一号", f"密钥{name}", f"渠道{name}"}
     side.marks |= {side.ids[mark] for mark in ("person", "order", "refund", "key", "token")}
+
+
+async def _outlet(world: World, side: Dealer, name: str, sku: str) -> str:
+    """A store of the dealer's own with stock, a price, and a unit that moved; its id."""
+    done, boss = world.done, world.live.shop.merchant_token
+    store = {"name": f"实体店{name}", "address": f"{name}街", "lat": 31.2, "lng": 121.4, "stocked": True}
+    outlet = (await done("POST", "/outlets", store | {"node": side.store}, token=boss))["outlet"]
+    await done("POST", f"/outlets/{outlet}/stock", {"sku": sku, "quantity": 7}, token=side.tokens["owner"])
+    price = {"price": 900, "why": f"改价{name}"}
+    await done("PUT", f"/outlets/{outlet}/prices/{sku}", price, token=side.tokens["manager"])
+    move = {"sku": sku, "quantity": 1, "source": outlet, "target": "", "why": f"调拨{name}"}
+    await done("POST", "/stock/moves", move, token=boss, key=f"move-{outlet}")
+    side.marks |= {f"调拨{name}", f"改价{name}"}
+    return str(outlet)
