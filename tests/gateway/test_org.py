@@ -275,3 +275,40 @@ async def test_a_wecom_contact_moves_twice_in_ninety_days_and_once_more_when_the
     assert await hand(*pair) == {"count": 0, "kept": 1}
     left = await world.done("POST", f"/org/members/{pair[0]}/leave", {"heir": second}, token=boss)
     assert left == {"customers": 1}
+
+
+async def test_a_stores_people_steer_their_own_store_and_hand_over_what_is_fetched_there(world: World) -> None:
+    """Stock, prices, transfers and orders of a dealer's store; those of the other dealer are not there for them."""
+    live, mine, theirs, boss = world.live, world.mine, world.theirs, world.live.shop.merchant_token
+    owner, outlet, sku = mine.tokens["owner"], mine.ids["outlet"], mine.ids["sku"]
+    stores = {one["outlet"]: one["mine"] for one in await world.done("GET", "/outlets", token=owner)}
+    assert (stores[outlet], stores[theirs.ids["outlet"]]) == (True, False)
+    [row] = (await world.done("GET", f"/outlets/{outlet}/stock", token=owner))["items"]
+    assert (row["free"], row["price"]) == (6, 900)
+    second = {"name": "二店", "address": "二街", "lat": 31.2, "lng": 121.4, "stocked": True, "node": mine.store}
+    other = (await world.done("POST", "/outlets", second, token=boss))["outlet"]
+    move = {"sku": sku, "quantity": 1, "source": outlet, "target": other, "why": "x"}
+    assert (await world.done("POST", "/stock/moves", move, token=owner, key="k"))["there"] == 1
+    for place in ("", theirs.ids["outlet"]):
+        assert await refused(world, "POST", "/stock/moves", move | {"target": place}, token=owner, key="n") == (
+            404,
+            "not_found",
+        )
+    assert await refused(world, "GET", "/stock/moves", token=owner) == (403, "outside")
+    assert await refused(world, "PATCH", f"/outlets/{outlet}", {"node": mine.dealer}, token=owner) == (403, "outside")
+    await world.done("PATCH", f"/outlets/{outlet}", {"phone": "021"}, token=owner)
+    for role, status in (("readonly", 403), ("accountant", 403), ("host", 403)):
+        count = {"sku": sku, "quantity": 1}
+        assert (await refused(world, "POST", f"/outlets/{outlet}/stock", count, token=mine.tokens[role]))[0] == status
+    # Sold in the other dealer's room, fetched in this one's store: both reach it, and it counts for who sold it.
+    buyer = theirs.tokens["viewer"]
+    delivery = {"method": "pickup", "name": "Ann", "phone": "13800138000", "outlet": outlet}
+    lines = {"room": theirs.ids["room"], "lines": [{"sku": sku, "quantity": 1}], "delivery": delivery}
+    order = (await world.done("POST", "/orders", lines, token=buyer, key="fetch"))["order"]
+    assert order["amount"] == 900
+    await world.done("POST", f"/orders/{order['order']}/pay", token=buyer, key="pay")
+    assert order["order"] in [one["order"] for one in (await world.done("GET", "/orders", token=owner))["items"]]
+    code = (await world.done("GET", f"/orders/{order['order']}", token=buyer))["order"]["delivery"]["code"]
+    handed = await world.done("POST", f"/orders/{order['order']}/pickup", {"code": code}, token=owner)
+    assert handed["order"]["status"] == "fulfilled"
+    assert not [one for one in audit(live.application.services.settings.database) if not one.ok]
