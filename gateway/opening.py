@@ -239,6 +239,7 @@ async def open_traffic(
     touches: TouchLog,
     catalogue: Catalogue,
     shop: Shop,
+    rooms: Rooms,
     secrets: Secrets,
     clock: Callable[[], int],
 ) -> Traffic:
@@ -247,7 +248,9 @@ async def open_traffic(
     await identities.follow()
     org = Organisation(store, catalogue, clock=clock)
     await org.load()
-    attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
+    attribution = Attribution(
+        store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now, host_of=rooms.host_of
+    )
     wechat, wecom = WechatApi(settings.wechat_api, clock=clock), WecomApi(settings.wecom_api, clock=clock)
     people = People(store, touches, clock=clock)
     crm, outreach = Crm(store, touches, clock=clock), Outreach(store, vault, clock=clock)
