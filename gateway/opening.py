@@ -267,7 +267,7 @@ async def open_traffic(
         Contacts(store, outreach, identities, people, attribution, wecom, clock=clock),
         messenger,
         Privacy(store, shop.ledger, vault, clock=clock),
-        Pos(store, shop.ledger, vault, secret=secrets.key("pos"), clock=clock),
+        Pos(store, shop.ledger, vault, attribution, secret=secrets.key("pos"), clock=clock),
         Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         Distribution(
             store,

@@ -26,6 +26,7 @@ import { MERCHANT } from "./merchant_strings.js";
 import { drawRules, fillRules } from "./merchant_rules.js";
 import { ORG } from "./merchant_strings_org.js";
 import { BOARD } from "./merchant_strings_board.js";
+import { drawComplaints } from "./merchant_complaints.js";
 import { BOOKS } from "./merchant_strings_books.js";
 import { CRM } from "./merchant_strings_crm.js";
 import { PEOPLE } from "./merchant_strings_people.js";
@@ -91,7 +92,10 @@ async function load(all = true) {
   draw();
   await drawGuide(api, await drawOrg(api, since, until), state.rooms);
   if (!board.part) await view.load(board);
-  if (all) await drawOwners();
+  if (all) {
+    await drawComplaints(api);
+    await drawOwners();
+  }
   drawJump();
 }
 
