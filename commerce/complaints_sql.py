@@ -37,7 +37,8 @@ _FOUND = (
     "SELECT c.id, c.person, c.room, c.order_id, c.node, n.name AS node_name, c.kind, c.text, c.contact, c.state,"
     f" c.answer, c.staff, c.created_ms, c.due_ms, c.answered_ms, CASE WHEN {_LATE} THEN 1 ELSE 0 END AS overdue"
     " FROM complaint AS c LEFT JOIN org_node AS n ON n.id = c.node WHERE c.merchant = :merchant"
-    " AND (:person = '' OR c.person = :person) AND (:kind = '' OR c.kind = :kind) AND c.id < :before"
+    " AND (:id = '' OR c.id = :id) AND (:person = '' OR c.person = :person) AND (:kind = '' OR c.kind = :kind)"
+    " AND c.id < :before"
 )
 _STATES = {
     "": "",
@@ -74,7 +75,7 @@ def complain(db: Connection, most: int, **row: Any) -> None:
 
 
 def complaints(db: Connection, reach: Reach | None, state: str, **asked: Any) -> list[dict[str, Any]]:
-    """Complaints of a state, newest first; of a part when there is a ``reach``."""
+    """Complaints of a state, newest first; of a part when there is a ``reach``, one alone by its ``id``."""
     narrowed, more = _within(reach)
     query = text(f"{_FOUND}{_STATES[state]}{narrowed} ORDER BY c.id DESC LIMIT :limit")
     asked["before"] = asked["before"] or "~"

@@ -310,7 +310,7 @@ class Compliance:
             complaints_sql.complain(db, COMPLAINTS_OPEN_MAX, **row, due=due)
 
         await self._store.write(change)
-        return (await self.complaints(merchant, person, limit=1))[0]
+        return (await self.complaints(merchant, person, limit=1, identifier=row["id"]))[0]
 
     async def complaints(
         self,
@@ -322,12 +322,13 @@ class Compliance:
         *,
         kind: str = "",
         reach: Reach | None = None,
+        identifier: str = "",
     ) -> list[dict[str, Any]]:
         """Complaints, newest first: one's own, a part's (``reach``) or all. Raises Invalid for no such state."""
         if state and state not in complaints_sql.STATES:
             raise Invalid(f"state is one of {', '.join(complaints_sql.STATES)}", field="state")
         asked = {"merchant": merchant, "person": person, "kind": kind, "before": before, "limit": limit}
-        now_ms = self._clock()
+        asked["id"], now_ms = identifier, self._clock()
         return await self._store.read(lambda db: complaints_sql.complaints(db, reach, state, **asked, now=now_ms))
 
     async def complaint_sums(

@@ -83,7 +83,7 @@ class BroadcastView(Struct):
 class MessageView(Struct):
     """``why`` says what put it off or ended it; ``number`` is the provider's.
 
-    ``outcome``, of what WeCom took, once it is known: delivered, no_friend, had_another (that day), untapped (by staff).
+    ``outcome``, of what WeCom took, once it is known: delivered, no_friend, had_another (that day) or untapped.
     """
 
     message: str

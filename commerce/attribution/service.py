@@ -17,6 +17,7 @@ from commerce.attribution import (
     bindings_sql,
     board,
     board_sql,
+    guide_statement_sql,
     insight,
     insight_sql,
     links_sql,
@@ -28,6 +29,7 @@ from commerce.attribution.bindings_sql import Claim
 from commerce.attribution.board_rows import BoardRows
 from commerce.attribution.credits import CREDITED, Case, Root
 from commerce.attribution.decision import DAY_MS, Binding, Decision, Model
+from commerce.attribution.guide_statement_sql import GuideStatement
 from commerce.attribution.links import Link, LinkView
 from commerce.attribution.links_sql import Transaction
 from commerce.attribution.touch import WITHIN, Entries, Touch, kind_of, short
@@ -364,6 +366,15 @@ class Attribution:
         """Who came back, by the week of their first paid order: ``insight.cohorts``."""
         found = await self._store.read(lambda db: insight_sql.cohorts(db, merchant, until_ms))
         return insight.cohorts(found)
+
+    async def guide_statement(
+        self, merchant: str, guide: str, since_ms: int, until_ms: int, before: str, limit: int
+    ) -> GuideStatement:
+        """What a guide is credited with in a period. Raises ``Invalid``."""
+        board_period(merchant, since_ms, until_ms)
+        return await self._store.read(
+            lambda db: guide_statement_sql.read(db, merchant, guide, since_ms, until_ms, before or "~", limit)
+        )
 
     def stats(self) -> TouchLogStats:
         """Give the touch log's counts."""

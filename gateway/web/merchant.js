@@ -90,7 +90,7 @@ async function load(all = true) {
   }
   $("console").hidden = false;
   draw();
-  await drawGuide(api, await drawOrg(api, since, until), state.rooms);
+  await drawGuide(api, await drawOrg(api, since, until), state.rooms, { since, until });
   if (!board.part) await view.load(board);
   if (all) {
     await drawComplaints(api);
