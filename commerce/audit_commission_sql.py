@@ -40,6 +40,17 @@ COMMISSION = (
         " OR (o.status = 'pending' AND max(CASE WHEN c.state <> 'pending' THEN 1 ELSE 0 END) = 1)",
     ),
     Check(
+        "commission: a sale at a till pays less than it cost, and nothing when it was given back; each has its sale",
+        "SELECT count(DISTINCT c.order_id) AS receipts FROM commission AS c JOIN pos_receipt AS r ON r.id = c.order_id",
+        "SELECT c.order_id, sum(c.amount - c.reversed) AS left_over, r.amount FROM commission AS c"
+        " JOIN pos_receipt AS r ON r.id = c.order_id GROUP BY c.order_id, r.amount, r.refunded"
+        " HAVING sum(c.amount) > r.amount OR (r.refunded = r.amount AND sum(c.amount - c.reversed) <> 0)"
+        " OR max(CASE WHEN c.state = 'pending' THEN 1 ELSE 0 END) = 1"
+        " UNION ALL SELECT c.order_id, c.amount, 0 FROM commission AS c WHERE NOT EXISTS"
+        " (SELECT 1 FROM orders AS o WHERE o.id = c.order_id) AND NOT EXISTS"
+        " (SELECT 1 FROM pos_receipt AS r WHERE r.id = c.order_id)",
+    ),
+    Check(
         "withdrawals: what was paid and withheld is on the shop's accounts, and every transfer has one who makes it",
         "SELECT count(*) AS withdrawals,"
         " coalesce(sum(CASE WHEN state = 'paid' THEN amount - tax ELSE 0 END), 0) AS paid,"

@@ -1,6 +1,8 @@
 """The clips' statements: each function runs inside the caller's transaction, and names the merchant where one acts."""
 
-from sqlalchemy import Connection, RowMapping, text
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, RowMapping, bindparam, text
 
 from commerce.catalogue_views import ClipView
 from commerce.errors import NotFound
@@ -11,6 +13,10 @@ _CLIP = (
     "SELECT c.id, c.merchant, c.room, c.product, p.title, c.show, c.start_ms, c.end_ms, c.length_ms, c.bytes, c.file,"
     " c.created_ms FROM clip c JOIN product p ON p.id = c.product"
 )
+_EXPLAINING = text(
+    "SELECT id FROM clip WHERE merchant = :merchant AND id IN :clips"
+    " AND product IN (SELECT product FROM sku WHERE id IN :skus)"
+).bindparams(bindparam("clips", expanding=True), bindparam("skus", expanding=True))
 
 
 def insert(db: Connection, clip: ClipView) -> None:
@@ -43,6 +49,12 @@ def one(db: Connection, clip: str) -> ClipView:
     if row is None:
         raise NotFound("there is no such clip")
     return _view(row)
+
+
+def explaining(db: Connection, merchant: str, clips: Sequence[str], skus: Sequence[str]) -> set[str]:
+    """Those of some clips that explain a product of which one of these SKUs is."""
+    found = db.execute(_EXPLAINING, {"merchant": merchant, "clips": list(clips), "skus": list(skus)})
+    return set(found.scalars())
 
 
 def of_room(db: Connection, room: str, after: str, limit: int) -> list[ClipView]:

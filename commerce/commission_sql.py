@@ -7,7 +7,8 @@ refunded       pending, frozen or available ─▶ shop's cost, in proportion; a
 What is taken out of ``available`` is in withdrawals_sql.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -65,9 +66,41 @@ _DELIVERIES = text(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Sold:
+    """What was sold, as far as it earns: an order, or a till's receipt. ``bonus`` 分 of it were the shop's own gift."""
+
+    order: str
+    buyer: str
+    lines: Sequence[SoldLine]
+    bonus: int = 0
+    delivery: str | None = None
+
+
 def book(batch: Batch, merchant: str, order: OrderView) -> None:
     """Write what an order earns its distributor and who recruited them, by the rates of this moment."""
-    credit = ((order.decision or {}).get("credits") or {}).get("distributor")
+    if not _credited(order.decision):
+        return
+    bought = batch.run(_BONUS, order=order.order).one()
+    lines = [SoldLine(n, line.sku, line.quantity * line.price - line.discount) for n, line in enumerate(order.lines)]
+    sold = Sold(order.order, order.person, lines, bought.bonus, bought.delivery)
+    _book(batch, merchant, order.decision, sold)
+
+
+def book_receipt(batch: Batch, merchant: str, decision: Mapping[str, Any] | None, sold: Sold, sold_ms: int) -> None:
+    """Write what a sale at a till earns: it is paid, and its refund window runs since the till sold it."""
+    if _credited(decision):
+        _book(batch, merchant, decision, sold)
+        _freeze(batch, merchant, sold.order, sold_ms)
+
+
+def _credited(decision: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Whom a decision credits as distributor."""
+    return ((decision or {}).get("credits") or {}).get("distributor")
+
+
+def _book(batch: Batch, merchant: str, decision: Mapping[str, Any] | None, sold: Sold) -> None:
+    credit = _credited(decision)
     if not credit:
         return
     db, person = batch.connection, survivor(batch.connection, credit["issuer"])
@@ -75,15 +108,13 @@ def book(batch: Batch, merchant: str, order: OrderView) -> None:
     if own is None or own["state"] != "active":
         return
     terms = bindings_sql.terms(db, merchant)
-    parent = _parent(batch, merchant, own["parent"], order.person)
+    parent = _parent(batch, merchant, own["parent"], sold.buyer)
     rates = {(row.scope, row.target): _rate(row) for row in batch.run(_RATES, merchant=merchant)}
-    bought = batch.run(_BONUS, order=order.order).one()
-    lines = [SoldLine(n, line.sku, line.quantity * line.price - line.discount) for n, line in enumerate(order.lines)]
     level = None if parent is None else str(parent["level"])
-    found = earnings(lines, bought.bonus, rates, terms, own["level"], parent_level=level)
+    found = earnings(sold.lines, sold.bonus, rates, terms, own["level"], parent_level=level)
     if not found:
         return
-    held = _suspicion(batch, merchant, person, terms, bought.delivery)
+    held = _suspicion(batch, merchant, person, terms, sold.delivery)
     legs = []
     for one in found:
         who = person if one.level == 1 or parent is None else str(parent["person"])
@@ -91,7 +122,7 @@ def book(batch: Batch, merchant: str, order: OrderView) -> None:
             _INSERT,
             id=batch.mint(),
             merchant=merchant,
-            order=order.order,
+            order=sold.order,
             n=one.n,
             person=who,
             level=one.level,
@@ -104,7 +135,7 @@ def book(batch: Batch, merchant: str, order: OrderView) -> None:
             now=batch.now_ms,
         )
         legs += [Leg(SHOP, "commission_cost", -one.amount), Leg(who, "commission_pending", one.amount)]
-    move(batch, merchant, "commission", order.order, legs)
+    move(batch, merchant, "commission", sold.order, legs)
 
 
 def _rate(row: Row[Any]) -> Rate:
@@ -147,9 +178,12 @@ def cancel(batch: Batch, merchant: str, order: str) -> None:
 def freeze(batch: Batch, merchant: str, view: OrderView, paid_ms: int) -> None:
     """The money is there: it is theirs when the refund window is over. An order that came back from cancelled is
     booked anew."""
-    order = view.order
-    if batch.run(_FORGET_VOID, order=order).rowcount:
+    if batch.run(_FORGET_VOID, order=view.order).rowcount:
         book(batch, merchant, view)
+    _freeze(batch, merchant, view.order, paid_ms)
+
+
+def _freeze(batch: Batch, merchant: str, order: str, paid_ms: int) -> None:
     rows = batch.run(_OF_ORDER, order=order).all()
     release_ms = paid_ms + bindings_sql.terms(batch.connection, merchant).freeze_days * DAY_MS if rows else 0
     legs = []
@@ -169,6 +203,12 @@ def refund(batch: Batch, merchant: str, order: OrderView) -> None:
     by_line = {row.n: int(row.amount) for row in batch.run(_BY_LINE, order=order.order)}
     back = refunded_lines(paid, by_line, order.refunded)
     _reverse(batch, merchant, order.order, lambda row: row.amount - kept(row.amount, row.paid, back.get(row.n, 0)))
+
+
+def refund_receipt(batch: Batch, merchant: str, receipt: str, paid: Mapping[int, int], refunded: int) -> None:
+    """Take back what was earned of what a till gave back: it tells of an amount, which is shared over the lines."""
+    back = refunded_lines(paid, {}, refunded)
+    _reverse(batch, merchant, receipt, lambda row: row.amount - kept(row.amount, row.paid, back.get(row.n, 0)))
 
 
 def _reverse(

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from commerce import catalogue_checks as check
+from commerce import complaints_sql
 from commerce import compliance_sql as sql
 from commerce.aftersale import AfterSale
 from commerce.catalogue import Catalogue
@@ -18,6 +19,7 @@ from commerce.catalogue_sql import product as product_row
 from commerce.catalogue_sql import room as room_row
 from commerce.catalogue_sql import sku as sku_row
 from commerce.catalogue_writes import mint_id
+from commerce.domain.org import Reach
 from commerce.domain.policy import DAY_MS, Policy, policy_fault, return_fault
 from commerce.errors import Invalid, Refused
 from commerce.events import RefundView
@@ -305,23 +307,42 @@ class Compliance:
             if room:
                 room_row(db, room, merchant)
             due = now_ms + sql.policy(db, merchant).complaints_days * DAY_MS
-            sql.complain(db, COMPLAINTS_OPEN_MAX, **row, due=due)
+            complaints_sql.complain(db, COMPLAINTS_OPEN_MAX, **row, due=due)
 
         await self._store.write(change)
-        return (await self.complaints(merchant, person, limit=1))[0]
+        return (await self.complaints(merchant, person, limit=1, identifier=row["id"]))[0]
 
     async def complaints(
-        self, merchant: str, person: str = "", state: str = "", before: str | None = None, limit: int = 50
+        self,
+        merchant: str,
+        person: str = "",
+        state: str = "",
+        before: str | None = None,
+        limit: int = 50,
+        *,
+        kind: str = "",
+        reach: Reach | None = None,
+        identifier: str = "",
     ) -> list[dict[str, Any]]:
-        """Complaints, newest first."""
-        asked = {"merchant": merchant, "person": person, "state": state, "before": before, "limit": limit}
-        return await self._store.read(lambda db: sql.complaints(db, **asked))
+        """Complaints, newest first: one's own, a part's (``reach``) or all. Raises Invalid for no such state."""
+        if state and state not in complaints_sql.STATES:
+            raise Invalid(f"state is one of {', '.join(complaints_sql.STATES)}", field="state")
+        asked = {"merchant": merchant, "person": person, "kind": kind, "before": before, "limit": limit}
+        asked["id"], now_ms = identifier, self._clock()
+        return await self._store.read(lambda db: complaints_sql.complaints(db, reach, state, **asked, now=now_ms))
 
-    async def answer(self, merchant: str, complaint: str, staff: str, words: str) -> None:
+    async def complaint_sums(
+        self, merchant: str, since_ms: int, until_ms: int, reach: Reach | None = None
+    ) -> list[dict[str, Any]]:
+        """What was told in a period, by the node that it counts for; the most overdue first."""
+        asked = {"merchant": merchant, "since": since_ms, "until": until_ms, "now": self._clock()}
+        return await self._store.read(lambda db: complaints_sql.sums(db, reach, **asked))
+
+    async def answer(self, merchant: str, complaint: str, staff: str, words: str, reach: Reach | None = None) -> None:
         """Answer a complaint, once. Raises NotFound, Invalid."""
         row = {"id": complaint, "merchant": merchant, "staff": staff, "now": self._clock()}
         row |= {"answer": check.words(words, "answer", 1_000)}
-        await self._store.write(lambda db: sql.answer(db, **row))
+        await self._store.write(lambda db: complaints_sql.answer(db, reach, **row))
 
     # Takedowns
 

@@ -92,22 +92,6 @@ _DECIDE_RETURN = text(
     "UPDATE return_request SET state = :state, answer = :answer, staff = :staff, refund = :refund, decided_ms = :now"
     " WHERE id = :id AND state = 'asked'"
 )
-_COMPLAIN = text(
-    "INSERT INTO complaint (id, merchant, person, room, order_id, kind, text, contact, state, created_ms, due_ms)"
-    " VALUES (:id, :merchant, :person, :room, :order, :kind, :text, :contact, 'open', :now, :due)"
-)
-_COMPLAINTS = text(
-    "SELECT id, person, room, order_id, kind, text, contact, state, answer, staff, created_ms, due_ms, answered_ms"
-    " FROM complaint WHERE merchant = :merchant AND (:person = '' OR person = :person)"
-    " AND (:state = '' OR state = :state) AND id < :before ORDER BY id DESC LIMIT :limit"
-)
-_OPEN_COMPLAINTS = text(
-    "SELECT count(*) FROM complaint WHERE merchant = :merchant AND person = :person AND state = 'open'"
-)
-_ANSWER = text(
-    "UPDATE complaint SET state = 'answered', answer = :answer, staff = :staff, answered_ms = :now"
-    " WHERE id = :id AND merchant = :merchant AND state = 'open'"
-)
 _TAKE_DOWN = text(
     "INSERT INTO takedown (id, merchant, kind, ref, reason, basis, staff, created_ms)"
     " VALUES (:id, :merchant, :kind, :ref, :reason, :basis, :staff, :now)"
@@ -255,25 +239,6 @@ def returns(db: Connection, **asked: Any) -> list[dict[str, Any]]:
 def decide_return(db: Connection, **row: Any) -> bool:
     """Write the shop's answer; False when it was answered before."""
     return bool(db.execute(_DECIDE_RETURN, row).rowcount)
-
-
-def complain(db: Connection, most: int, **row: Any) -> None:
-    """Write a complaint. Raises Refused (limit) when so many of this person are open."""
-    who = {"merchant": row["merchant"], "person": row["person"]}
-    if int(db.execute(_OPEN_COMPLAINTS, who).scalar_one()) >= most:
-        raise Refused("limit", f"{most} of your complaints wait for an answer")
-    db.execute(_COMPLAIN, row)
-
-
-def complaints(db: Connection, **asked: Any) -> list[dict[str, Any]]:
-    """Complaints, newest first."""
-    return [dict(row) for row in db.execute(_COMPLAINTS, {**asked, "before": asked["before"] or "~"}).mappings()]
-
-
-def answer(db: Connection, **row: Any) -> None:
-    """Answer a complaint. Raises NotFound when it is not there, or answered."""
-    if not db.execute(_ANSWER, row).rowcount:
-        raise NotFound("no such open complaint")
 
 
 def take_down(db: Connection, **row: Any) -> None:

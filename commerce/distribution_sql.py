@@ -1,7 +1,9 @@
 """Distributors, rates, commission and withdrawals as they are read and, rarely, written outside the ledger."""
 
+from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, text
 
 from commerce.accounts_sql import balances
@@ -36,17 +38,20 @@ _DROP_RATE = text("DELETE FROM commission_rate WHERE merchant = :merchant AND sc
 _RATES = text(
     "SELECT scope, target, first_bp, second_bp FROM commission_rate WHERE merchant = :merchant ORDER BY scope, target"
 )
+# Of a sale at a till: its receipt's number and lines.
+_EARNED = (
+    "SELECT c.*, l.title, r.number, r.lines FROM commission AS c LEFT JOIN order_line AS l ON l.order_id = c.order_id"
+    " AND l.n = c.n LEFT JOIN pos_receipt AS r ON r.id = c.order_id"
+)
 _ROWS = text(
-    "SELECT c.*, l.title FROM commission AS c JOIN order_line AS l ON l.order_id = c.order_id AND l.n = c.n"
-    " WHERE c.merchant = :merchant AND c.person = :person AND c.id < :before ORDER BY c.id DESC LIMIT :limit"
+    f"{_EARNED} WHERE c.merchant = :merchant AND c.person = :person AND c.id < :before ORDER BY c.id DESC LIMIT :limit"
 )
 _SUMS = text(
     "SELECT state, count(*) AS lines, coalesce(sum(amount), 0) AS amount, coalesce(sum(reversed), 0) AS reversed"
     " FROM commission WHERE merchant = :merchant AND person = :person GROUP BY state ORDER BY state"
 )
 _HELD = text(
-    "SELECT c.*, l.title FROM commission AS c JOIN order_line AS l ON l.order_id = c.order_id AND l.n = c.n"
-    " WHERE c.merchant = :merchant AND c.held <> '' AND c.state <> 'void' ORDER BY c.id DESC LIMIT :limit"
+    f"{_EARNED} WHERE c.merchant = :merchant AND c.held <> '' AND c.state <> 'void' ORDER BY c.id DESC LIMIT :limit"
 )
 _WITHDRAWALS = text(
     "SELECT * FROM withdrawal WHERE merchant = :merchant AND (:person = '' OR person = :person) AND id < :before"
@@ -114,14 +119,25 @@ def statement(db: Connection, merchant: str, person: str, before: str, limit: in
         "distributor": one(db, merchant, person),
         "balances": balances(db, merchant, person, BALANCES),
         "sums": [dict(row) for row in db.execute(_SUMS, who).mappings()],
-        "rows": [dict(row) for row in db.execute(_ROWS, {**who, "before": before, "limit": limit}).mappings()],
+        "rows": [_titled(row) for row in db.execute(_ROWS, {**who, "before": before, "limit": limit}).mappings()],
         "withdrawals": withdrawals(db, merchant, person, FIRST_PAGE, LIST_MAX),
     }
 
 
+def _titled(row: Mapping[str, Any]) -> Row:
+    """A line as a statement names it: what was ordered, or what the till printed."""
+    found = dict(row)
+    number, lines = found.pop("number"), found.pop("lines")
+    if number is not None:
+        printed = orjson.loads(lines)
+        line = printed[found["n"]] if printed else {}
+        found["title"] = line.get("title") or line.get("article") or number
+    return {**found, "receipt": number or ""}
+
+
 def held(db: Connection, merchant: str) -> list[Row]:
     """Commission that waits for somebody to look at it."""
-    return [dict(row) for row in db.execute(_HELD, {"merchant": merchant, "limit": LIST_MAX}).mappings()]
+    return [_titled(row) for row in db.execute(_HELD, {"merchant": merchant, "limit": LIST_MAX}).mappings()]
 
 
 def withdrawals(db: Connection, merchant: str, person: str, before: str, limit: int) -> list[Row]:

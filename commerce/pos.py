@@ -10,11 +10,14 @@ import orjson
 
 from commerce import catalogue_checks as check
 from commerce import outlets_sql, pos_sql
+from commerce.attribution.links_sql import Transaction
+from commerce.attribution.service import Attribution
 from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.order import ADDRESS_CHARACTERS_MAX
 from commerce.domain.outlet import OutletTerms, terms_fault
 from commerce.domain.pos import LINES_MAX, Receipt, member_code, nearest, read_member_code
 from commerce.errors import Invalid, NotFound
+from commerce.identity.merge_sql import survivor
 from commerce.identity.phone import Vault, read_phone
 from commerce.ledger import Ledger
 from commerce.pos_sql import ReceiptView, TakeReceipt, TakeRefund
@@ -43,12 +46,25 @@ class Buyer:
 
 
 class Pos:
-    """For all merchants of one database. ``secret`` makes member codes; ``clock`` gives Unix milliseconds."""
+    """For all merchants of one database. ``secret`` makes member codes; ``clock`` gives Unix milliseconds.
 
-    def __init__(self, store: Store, ledger: Ledger, vault: Vault, *, secret: bytes, clock: Callable[[], int]) -> None:
+    ``attribution`` judges who brought a buyer.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        vault: Vault,
+        attribution: Attribution,
+        *,
+        secret: bytes,
+        clock: Callable[[], int],
+    ) -> None:
         self._store = store
         self._ledger = ledger
         self._vault = vault
+        self._attribution = attribution
         self._secret = secret
         self._clock = clock
 
@@ -126,10 +142,25 @@ class Pos:
             e164 = read_phone(buyer.phone)
             digest = self._vault.digest(till.merchant, e164)
             sealed = self._vault.seal_phone(till.merchant, e164)
+        decision = await self._judged(till.merchant, person, digest, receipt.sold_ms)
         command = TakeReceipt(
-            till.merchant, till.outlet, receipt, person, digest, sealed, buyer.name.strip(), buyer.join
+            till.merchant, till.outlet, receipt, person, digest, sealed, buyer.name.strip(), buyer.join, decision
         )
         return await self._view(command)
+
+    async def _judged(self, merchant: str, person: str | None, digest: str, sold_ms: int) -> dict[str, Any] | None:
+        """Who brought a buyer, as of the sale; None of somebody who is not known."""
+
+        def known(db: Transaction) -> str | None:
+            found = person or (pos_sql.by_phone(db, merchant, digest) if digest else None)
+            return None if found is None else survivor(db, found)
+
+        buyer = await self._store.read(known)
+        return None if buyer is None else await self._attribution.decision_json(merchant, buyer, sold_ms)
+
+    async def explained(self, merchant: str, receipt: str) -> dict[str, Any] | None:
+        """Who was credited for a receipt, as it was judged; None when nobody was. Raises NotFound."""
+        return await self._store.read(lambda db: pos_sql.decision(db, merchant, receipt))
 
     async def refund(
         self,

@@ -2,9 +2,11 @@
 
 The money is the till's: nothing of it moves here. What a member bought in a store counts for the tier as what they
 bought in a room does, and earns points by the terms of the day on which it was sold; a refund at the till takes them
-back in proportion. A receipt's number is its key in its store: told again it answers as before.
+back in proportion. Whoever brought the buyer is credited as with any order, and the seller whose code is on the receipt
+if nobody did. A receipt's number is its key in its store: told again it answers as before.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from types import SimpleNamespace
@@ -12,12 +14,16 @@ from typing import Any, cast
 
 import orjson
 from sqlalchemy import Connection, Row, text
+from sqlalchemy.exc import DataError, IntegrityError
 
-from commerce import points_sql
+from commerce import commission_sql, points_sql
+from commerce.attribution import bindings_sql
+from commerce.attribution.bindings_sql import Claim
+from commerce.domain.commission import SoldLine
 from commerce.domain.day import DAY_MS
 from commerce.domain.member import points_for
 from commerce.domain.pos import Receipt, receipt_fault, time_fault
-from commerce.errors import Conflict, Invalid, NotFound, Refused
+from commerce.errors import CommerceError, Conflict, Invalid, NotFound, Refused
 from commerce.identity.join import ImportMembers, MemberRow
 from commerce.identity.join_sql import import_members
 from commerce.identity.merge_sql import survivor
@@ -27,12 +33,17 @@ from commerce.members_sql import rank, standing
 from commerce.pos_units_sql import give_units, take_units
 from commerce.wallet_sql import read_program
 
+log = logging.getLogger(__name__)
+
 LIST_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
 class TakeReceipt:
-    """A till's sale. The buyer: ``person``, or whoever has the phone ``digest``; ``join`` makes a stranger a member."""
+    """A till's sale. The buyer: ``person``, or whoever has the phone ``digest``; ``join`` makes a stranger a member.
+
+    ``decision`` says who brought them, as of the sale; None of somebody who is not known yet.
+    """
 
     merchant: str
     outlet: str
@@ -42,6 +53,7 @@ class TakeReceipt:
     sealed: str = ""
     name: str = ""
     join: bool = False
+    decision: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +89,9 @@ class ReceiptView:
 
 _RECEIPT = text("SELECT * FROM pos_receipt WHERE outlet = :outlet AND number = :number")
 _INSERT = text(
-    "INSERT INTO pos_receipt (id, merchant, outlet, number, hash, person, seller, amount, refunded, lines, sold_ms,"
-    " received_ms) VALUES (:id, :merchant, :outlet, :number, :hash, :person, :seller, :amount, 0, :lines, :sold_ms,"
-    " :now)"
+    "INSERT INTO pos_receipt (id, merchant, outlet, number, hash, person, seller, amount, refunded, lines, decision,"
+    " sold_ms, received_ms) VALUES (:id, :merchant, :outlet, :number, :hash, :person, :seller, :amount, 0, :lines,"
+    " :decision, :sold_ms, :now)"
 )
 _REFUND = text("SELECT * FROM pos_refund WHERE outlet = :outlet AND number = :number")
 _INSERT_REFUND = text(
@@ -115,6 +127,7 @@ def take_receipt(batch: Batch, command: TakeReceipt) -> ReceiptView:
         if seller is None:
             raise NotFound("no seller has this code", field="staff_code")
     person = _buyer(batch, command)
+    decision = None if person is None else _with_seller(batch, command, person, seller)
     identifier = batch.mint()
     batch.run(
         _INSERT,
@@ -127,12 +140,14 @@ def take_receipt(batch: Batch, command: TakeReceipt) -> ReceiptView:
         seller=seller,
         amount=receipt.amount,
         lines=lines,
+        decision=None if decision is None else orjson.dumps(decision).decode(),
         sold_ms=receipt.sold_ms,
         now=batch.now_ms,
     )
     take_units(batch, merchant, command.outlet, identifier, receipt.lines)
     if person is not None:
         _earn(batch, merchant, person, identifier, receipt)
+        _credit(batch, merchant, person, identifier, receipt, decision)
     return _view(batch, _found(batch, command.outlet, receipt.number), again=False)
 
 
@@ -154,6 +169,44 @@ def _buyer(batch: Batch, command: TakeReceipt) -> str | None:
         )
         found = batch.run(_OWNER, merchant=merchant, digest=command.digest).scalar_one_or_none()
     return None if found is None else str(found)
+
+
+def _with_seller(batch: Batch, command: TakeReceipt, person: str, seller: str | None) -> Mapping[str, Any] | None:
+    """The decision with the seller in their own role, if it credits nobody in that; nobody sells to themselves."""
+    decision, merchant = command.decision, command.merchant
+    if seller is None:
+        return decision
+    for role in ("distributor", "guide"):
+        claim = Claim(merchant, person, seller, role, "", "store")
+        taken = ((decision or {}).get("credits") or {}).get(role)
+        if taken or bindings_sql.refused(batch.connection, claim, seller, person) is not None:
+            continue
+        credit = {"issuer": seller, "link": "", "channel": "store", "source": "till", "rule": "till"}
+        credits = {**((decision or {}).get("credits") or {}), role: {**credit, "ms": command.receipt.sold_ms}}
+        return {**(decision or _nobody(command.receipt.sold_ms)), "credits": credits}
+    return decision
+
+
+def _nobody(sold_ms: int) -> dict[str, Any]:
+    """The decision on a buyer of whom nothing was known."""
+    return {"model": "default", "winner": None, "rule": "no valid candidate", "losers": [], "models": {}} | {
+        "decided_ms": sold_ms, "window_ms": 0, "omitted": 0
+    }  # fmt: skip
+
+
+def _credit(
+    batch: Batch, merchant: str, person: str, identifier: str, receipt: Receipt, decision: Mapping[str, Any] | None
+) -> None:
+    """Book what a sale means for who brought its buyer. What cannot be booked is logged, and the sale stands."""
+    sold = [SoldLine(n, receipt_line.article, receipt_line.amount) for n, receipt_line in enumerate(receipt.lines)]
+    lines = sold or [SoldLine(0, "", receipt.amount)]
+    try:
+        with batch.connection.begin_nested():
+            bindings_sql.renew(batch.connection, merchant, person, receipt.sold_ms)
+            whole = commission_sql.Sold(identifier, person, lines)
+            commission_sql.book_receipt(batch, merchant, decision, whole, receipt.sold_ms)
+    except (CommerceError, ValueError, IntegrityError, DataError):
+        log.exception("commission of receipt %s was not booked", identifier)
 
 
 def _earn(batch: Batch, merchant: str, person: str, identifier: str, receipt: Receipt) -> None:
@@ -201,6 +254,8 @@ def take_refund(batch: Batch, command: TakeRefund) -> ReceiptView:
         order = SimpleNamespace(id=row.id, merchant=row.merchant, person=row.person, amount=row.amount)
         points_sql.reverse(batch, cast(Row[Any], order), row.refunded, row.refunded + command.amount)
         rank(batch, row.merchant, row.person, read_program(batch.connection, row.merchant))
+        amounts = {n: line["amount"] for n, line in enumerate(orjson.loads(row.lines))} or {0: row.amount}
+        commission_sql.refund_receipt(batch, row.merchant, row.id, amounts, row.refunded + command.amount)
     return _view(batch, _found(batch, command.outlet, command.receipt), again=False)
 
 
@@ -218,6 +273,7 @@ def _view(batch: Batch, row: Row[Any], *, again: bool) -> ReceiptView:
 
 # --- outside the ledger ----------------------------------------------------------------------------------------------
 
+_DECISION = text("SELECT decision FROM pos_receipt WHERE merchant = :merchant AND id = :id")
 _SET_CODE = text(
     "INSERT INTO pos_code (merchant, code, issuer, name, created_ms) VALUES (:merchant, :code, :issuer, :name, :now)"
     " ON CONFLICT (merchant, code) DO NOTHING"
@@ -236,6 +292,15 @@ _SUMS = text(
     " AS c ON c.merchant = r.merchant AND c.issuer = r.seller WHERE r.merchant = :merchant AND r.sold_ms >= :since"
     " AND r.sold_ms < :until GROUP BY r.outlet, o.name, r.seller, c.name ORDER BY r.outlet, r.seller"
 )
+
+
+def decision(db: Connection, merchant: str, receipt: str) -> dict[str, Any] | None:
+    """Who was credited for a receipt. Raises NotFound."""
+    found = db.execute(_DECISION, {"merchant": merchant, "id": receipt}).one_or_none()
+    if found is None:
+        raise NotFound("no such receipt")
+    read: dict[str, Any] | None = None if found.decision is None else orjson.loads(found.decision)
+    return read
 
 
 def by_phone(db: Connection, merchant: str, digest: str) -> str | None:

@@ -94,6 +94,8 @@ complaint = Table(
     id_column("person"),
     id_column("room", nullable=True),
     id_column("order_id", nullable=True),
+    # The organisation's node that it counts for, as it was when it was told; empty: the merchant's own.
+    word_column("node", 64),
     Column("kind", String(12), nullable=False),
     Column("text", Text, nullable=False),
     word_column("contact", 60),
@@ -107,6 +109,7 @@ complaint = Table(
     CheckConstraint("state IN ('open', 'answered')", name="state"),
     CheckConstraint("(state = 'answered') = (answered_ms IS NOT NULL)", name="answered"),
     Index("ix_complaint_merchant", "merchant", "id"),
+    Index("ix_complaint_person", "merchant", "person", "id"),
 )
 
 takedown = Table(

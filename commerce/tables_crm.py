@@ -277,3 +277,31 @@ wecom_contact = Table(
     ms_column("ended_ms", nullable=True),
     sqlite_with_rowid=False,
 )
+
+# What became of a mass message at WeCom: asked for until it is known, or nobody would send it any more.
+wecom_delivery = Table(
+    "wecom_delivery",
+    metadata,
+    id_column("message", primary_key=True),
+    id_column("merchant"),
+    # The task at WeCom and the member of staff whose it is; who the customer is there, while that is asked for.
+    Column("number", String(128), nullable=False),
+    id_column("sender"),
+    word_column("external", 64),
+    Column("outcome", String(12), nullable=False),
+    count_column("asks"),
+    ms_column("ask_ms", nullable=True),
+    CheckConstraint("(outcome = 'waiting') = (ask_ms IS NOT NULL)", name="ask"),
+    CheckConstraint(
+        "outcome IN ('waiting', 'delivered', 'no_friend', 'had_another', 'untapped')",
+        name="outcome",
+    ),
+    Index(
+        "ix_wecom_delivery_ask",
+        "ask_ms",
+        sqlite_where=text("ask_ms IS NOT NULL"),
+        postgresql_where=text("ask_ms IS NOT NULL"),
+    ),
+    Index("ix_wecom_delivery_task", "merchant", "number", "sender"),
+    sqlite_with_rowid=False,
+)

@@ -61,6 +61,8 @@ pos_receipt = Table(
     amount_column("amount"),
     amount_column("refunded"),
     Column("lines", Text, nullable=False),
+    # Who brought the buyer, judged when the till told of the sale, as of when it was made.
+    Column("decision", Text, nullable=True),
     # The till's time, and ours: a till may be offline for days.
     ms_column("sold_ms"),
     ms_column("received_ms"),

@@ -34,6 +34,9 @@ touch = Table(
     Column("evidence", Text, nullable=False),
     Column("reason", Text, nullable=True),
     Column("campaign", Text, nullable=False, server_default=text("''")),
+    # Who hosted the room then, and the explanation that was watched.
+    Column("host", Text, nullable=False, server_default=text("''")),
+    Column("clip", Text, nullable=False, server_default=text("''")),
     Index("ix_touch_merchant_person_ms", "merchant", "person", "ms"),
     Index("ix_touch_merchant_ms", "merchant", "ms", "kind", "person"),
     Index(

@@ -477,9 +477,9 @@ async def open_application(
     catalogue, touches = Catalogue(store, clock=clock), open_touch_log(settings.database, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
     shop, end_payments = open_shop(settings, store, secrets, clock)
-    traffic = await open_traffic(settings, store, touches, catalogue, shop, secrets, clock)
-    tokens = open_tokens(settings, secrets, shop, traffic.org, clock)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
+    traffic = await open_traffic(settings, store, touches, catalogue, shop, rooms, secrets, clock)
+    tokens = open_tokens(settings, secrets, shop, traffic.org, clock)
     directory = open_directory(settings, clock, open_slate(settings))
     access = await open_access(store, secrets, tokens, rooms, directory, clock)
     sweeps = seat is None or seat.welcome.worker == 0

@@ -88,6 +88,7 @@ class TouchCommand(Struct):
     kind: str
     sku: Id | None = None
     token: Token | None = None
+    clip: Id | None = None
 
 
 class ProductCommand(Struct):
@@ -211,7 +212,7 @@ def hub_commands(desk: Desk, audit: AuditTrail) -> dict[str, Handler]:
     def touch(context: CommandContext, command: Mapping[str, Any]) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
         asked = parse(TouchCommand, command)
         try:
-            looked_up = desk.touch(claims_of(context), context.room, asked.kind, asked.sku, asked.token)
+            looked_up = desk.touch(claims_of(context), context.room, asked.kind, asked.sku, asked.token, asked.clip)
         except (CommerceError, Problem) as error:
             raise refusal(error) from error
         return {} if looked_up is None else _nothing_after(looked_up)

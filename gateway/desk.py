@@ -44,7 +44,7 @@ from gateway.schemas import (
 from gateway.schemas_moments import PlanBody, SaleBody, StartBody
 from stream.directory import Directory
 
-CLIENT_TOUCH_KINDS = frozenset({"card_click", "share_open", "scan", "ad_click"})
+CLIENT_TOUCH_KINDS = frozenset({"card_click", "share_open", "scan", "ad_click", "clip_view"})
 """What a client may say of itself; entries and claims are recorded by the server."""
 
 
@@ -138,19 +138,31 @@ class Desk:
             raise NotFound("no such issuer")
 
     def touch(
-        self, who: Claims, room_id: str | None, kind: str, sku: str | None, token: str | None
+        self, who: Claims, room_id: str | None, kind: str, sku: str | None, token: str | None, clip: str | None = None
     ) -> Awaitable[TouchResult] | None:
-        """Log what a person says they did: at once, or by what is given, when a token has to be looked up first.
+        """Log what a person says they did: at once, or by what is given when a token or clip is to be looked up first.
 
         Raises ``Problem`` 400/403/404 and ``Invalid``.
         """
         if kind not in CLIENT_TOUCH_KINDS:
             raise Problem(400, "invalid", "kind is one of " + ", ".join(sorted(CLIENT_TOUCH_KINDS)))
+        if (kind == "clip_view") != (clip is not None):
+            raise Problem(400, "invalid", "a clip_view names its clip, and nothing else does")
         room = self.entered(who, room_id).id if room_id else ""
+        if clip is not None:
+            return self._watched(who, room, sku, token, clip)
         if token:
             return self._attribution.touch_token(who.merchant, token, who.person, kind, room=room, sku=sku)
         self._attribution.record(Touch(who.merchant, who.person, TouchKind(kind), room=room, sku=short(sku, "sku")))
         return None
+
+    async def _watched(self, who: Claims, room: str, sku: str | None, token: str | None, clip: str) -> TouchResult:
+        """Log that somebody watched an explanation. Raises ``NotFound`` when it is none of the shop's."""
+        if (await self._catalogue.clip(clip)).merchant != who.merchant:
+            raise NotFound("there is no such clip")
+        return await self._attribution.touch_token(
+            who.merchant, token, who.person, "clip_view", room=room, sku=sku, clip=clip
+        )
 
     async def pin(self, who: Claims, room_id: str, body: PinBody) -> None:
         room = self.run(who, room_id)
@@ -283,7 +295,8 @@ class Desk:
         show_ms = self._directory.info(room.id).since_ms or 0
         entries = await self._attribution.entries(room.merchant, who.person, room.id, show_ms, now_ms)
         pins = await self._catalogue.pins(room.id)
-        decision = await self._attribution.decision_json(room.merchant, who.person, now_ms)
+        skus = [line.sku for line in basket.lines]
+        decision = await self._attribution.decision_json(room.merchant, who.person, now_ms, room=room.id, skus=skus)
         return await self._shop.create_order(
             room.merchant,
             room.id,

@@ -2,7 +2,7 @@
 
 A provider's limit makes a message wait as long as it says; a fault of the network or the account makes it wait ever
 longer, six times; a refusal for this person ends it. WeCom's mass messages are put together by sender and text, as each
-is a task for a member of staff.
+is a task for a member of staff; what became of it is asked for afterwards.
 """
 
 from __future__ import annotations
@@ -108,12 +108,27 @@ class Messenger:
                     group.create_task(send(batch))
         return count
 
+    async def ask_results(self) -> int:
+        """Ask WeCom what became of mass messages; of how many that was news. One that fails is asked again later."""
+        news = 0
+        for task in await self._outreach.tasks():
+            try:
+                account = await self._outreach.account(task.merchant, "wecom")
+                corp = WecomCorp(account["corpid"], account["secret"])
+                outcomes = await self._wecom.send_result(corp, task.number, task.sender)
+            except (Problem, CommerceError) as error:
+                logger.warning("what became of task %s at WeCom is asked later: %s", task.number, error)
+                continue
+            news += await self._outreach.told(task, outcomes)
+        return news
+
     async def _run(self) -> None:
         while True:
             self._wake.clear()
             wait_s = IDLE_S
             try:
                 await self.work()
+                await self.ask_results()
                 next_ms = await self._outreach.next_due()
                 if next_ms is not None:
                     wait_s = min(IDLE_S, max(0.05, (next_ms - self._clock()) / 1000))

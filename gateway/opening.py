@@ -256,6 +256,7 @@ async def open_traffic(
     touches: TouchLog,
     catalogue: Catalogue,
     shop: Shop,
+    rooms: Rooms,
     secrets: Secrets,
     clock: Callable[[], int],
 ) -> Traffic:
@@ -264,7 +265,9 @@ async def open_traffic(
     await identities.follow()
     org = Organisation(store, catalogue, clock=clock)
     await org.load()
-    attribution = Attribution(store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now)
+    attribution = Attribution(
+        store, touches, secret=secrets.key("links"), clock=clock, now_person=shop.aliases.now, host_of=rooms.host_of
+    )
     wechat, wecom = WechatApi(settings.wechat_api, clock=clock), WecomApi(settings.wecom_api, clock=clock)
     people = People(store, touches, clock=clock)
     crm, outreach = Crm(store, touches, clock=clock), Outreach(store, vault, clock=clock)
@@ -281,7 +284,7 @@ async def open_traffic(
         Contacts(store, outreach, identities, people, attribution, wecom, clock=clock),
         messenger,
         Privacy(store, shop.ledger, vault, clock=clock),
-        Pos(store, shop.ledger, vault, secret=secrets.key("pos"), clock=clock),
+        Pos(store, shop.ledger, vault, attribution, secret=secrets.key("pos"), clock=clock),
         Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         Distribution(
             store,

@@ -40,6 +40,11 @@ class Rooms:
     def find(self, room: str) -> Room | None:
         return self._rooms.get(room)
 
+    def host_of(self, room: str) -> str:
+        """Who hosts a room now; empty when nobody is named, or there is no such room."""
+        found = self._rooms.get(room)
+        return "" if found is None else found.host
+
     def get(self, room: str) -> Room:
         """The room. Raises ``Problem`` 404."""
         found = self._rooms.get(room)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from commerce.attribution.ad_list import ROWS_MAX
 from commerce.attribution.board import TABLES, Period, board_csv, table_csv
+from commerce.attribution.board_rows_sql import ORDERED, TOUCHED
 from commerce.attribution.insight import cohorts_table, models_table
 from commerce.attribution.reach import day_ms, day_of
 from commerce.attribution.service import BOARD_MODELS, board_period
@@ -125,9 +126,9 @@ def _rows(services: Services, asked: Any) -> list[Operation]:
     paging = {"after": "cursor: the last row's id", "limit": "1 to 200", **FORMAT}
     key = {"key": "the value of the dimension; empty for none"}
     traffic = {"step": "visit (default), entry, click"}
-    traffic |= {"dimension": "link, issuer, channel, campaign, room, reason, shared; everybody when left out"}
+    traffic |= {"dimension": f"{', '.join(one for one in TOUCHED if one)}; everybody when left out"}
     sales = {"state": "all (default), paid, repeat"}
-    sales |= {"dimension": "link, issuer, channel, campaign, room; all when left out"}
+    sales |= {"dimension": f"{', '.join(one for one in ORDERED if one)}; all when left out"}
     cohort = {"week": "Unix ms within the week of the first order", "later": "weeks after it", "until": PERIOD["until"]}
     return [
         Operation(

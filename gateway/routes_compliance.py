@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from msgspec.structs import asdict
 
+from commerce.complaints_sql import STATES
+from commerce.domain.day import DAY_MS
 from commerce.domain.policy import Policy
 from gateway.answers import page_of
-from gateway.api import ANYONE, SIGNED_IN, Call, Operation, page_limit, query_ms
+from gateway.api import ANYONE, SIGNED_IN, STAFF, Call, Operation, page_limit, query_ms
 from gateway.auth import HOST_ROLES
 from gateway.schemas import Empty
 from gateway.schemas_books import RefundView
@@ -18,6 +21,7 @@ from gateway.schemas_compliance import (
     ChatLinePage,
     ComplaintBody,
     ComplaintPage,
+    ComplaintSums,
     ComplaintView,
     HostBody,
     HostClearAnswer,
@@ -41,6 +45,7 @@ from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
 FOR_EVER_MS = 10**14
+SUMS_MS = 90 * DAY_MS
 PAGING = {"after": "cursor: the last row's id", "limit": "1 to 200"}
 
 
@@ -169,16 +174,27 @@ def buyer_operations(services: Services) -> list[Operation]:
         return await compliance.complain(call.who.merchant, call.who.person, *terms)
 
     async def list_complaints(call: Call) -> Any:
-        limit, query = page_limit(call), call.query
-        asked = (call.who.merchant, whose(call), query.get("state", ""), query.get("after"), limit)
-        return page_of(await compliance.complaints(*asked), limit)
+        limit, query, who = page_limit(call), call.query, call.who
+        mine = "" if who.staff else who.person
+        asked = (who.merchant, mine, query.get("state", ""), query.get("after"), limit)
+        reach = who.reach if who.staff else None
+        return page_of(await compliance.complaints(*asked, kind=query.get("kind", ""), reach=reach), limit)
+
+    async def read_complaint_sums(call: Call) -> Any:
+        until_ms = query_ms(call, "until", services.clock() + 1)
+        since_ms = query_ms(call, "since", until_ms - SUMS_MS)
+        return await compliance.complaint_sums(call.who.merchant, since_ms, until_ms, call.who.reach)
 
     async def answer_complaint(call: Call) -> Empty:
-        await compliance.answer(call.who.merchant, call.path["complaint"], call.who.person, call.body.answer)
+        who = call.who
+        await compliance.answer(who.merchant, call.path["complaint"], who.person, call.body.answer, who.reach)
         return Empty()
 
     returns, complaints = "/api/v1/returns", "/api/v1/complaints"
     listed = {**PAGING, "state": "only in this state"}
+    people = partial(Operation, within="people")
+    told = {**PAGING, "state": f"only {', '.join(STATES)}", "kind": "only complaint, report or praise"}
+    period = {"since": "Unix ms, 90 days before until", "until": "Unix ms, now when left out"}
     decide, ask = f"{returns}/{{return}}", "/api/v1/orders/{id}/returns"
     refund = dict[str, RefundView | None]
     return [
@@ -186,8 +202,15 @@ def buyer_operations(services: Services) -> list[Operation]:
         Operation("GET", returns, "Returns", list_returns, SIGNED_IN, answer=ReturnPage, query=listed),
         Operation("POST", decide, "Answer a return", decide_return, MERCHANT, ReturnDecisionBody, refund),
         Operation("POST", complaints, "Complain", complain, SIGNED_IN, ComplaintBody, ComplaintView, 201),
-        Operation("GET", complaints, "Complaints", list_complaints, SIGNED_IN, answer=ComplaintPage, query=listed),
-        Operation(
-            "POST", f"{complaints}/{{complaint}}/answer", "Answer", answer_complaint, MERCHANT, AnswerBody, Empty
+        people("GET", complaints, "Complaints", list_complaints, SIGNED_IN, answer=ComplaintPage, query=told),
+        people(
+            "GET",
+            f"{complaints}/sums",
+            "Complaints by node",
+            read_complaint_sums,
+            STAFF,
+            answer=list[ComplaintSums],
+            query=period,
         ),
+        people("POST", f"{complaints}/{{complaint}}/answer", "Answer", answer_complaint, MERCHANT, AnswerBody, Empty),
     ]

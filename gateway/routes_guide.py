@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from commerce.attribution.board import table_csv
+from commerce.attribution.reach import day_ms, day_of
 from gateway.answers import coupon_answer
-from gateway.api import Call, Operation, call_key, page_limit
+from gateway.api import Call, Operation, call_key, page_limit, query_ms
 from gateway.desk import Desk
 from gateway.encode import plain
+from gateway.routes_board import FILE_ROWS_MAX, FORMAT, LAST_DAYS, PERIOD, csv_file, wants_csv
 from gateway.schemas import CouponAnswer, Page
-from gateway.schemas_guide import GivenView, GuideCouponBody
+from gateway.schemas_guide import CreditedView, GivenView, GuideCouponBody, GuideStatementAnswer
 from gateway.schemas_members import BudgetAnswer
 from gateway.services import Services
 
@@ -48,10 +51,35 @@ def guide_operations(services: Services, desk: Desk) -> list[Operation]:
         rows = await members.given(call.who.merchant, call.who.person, call.query.get("after"), limit)
         return Page(items=[plain(_given(row)) for row in rows], next=rows[-1]["id"] if len(rows) == limit else None)
 
+    async def read_guide_statement(call: Call) -> Any:
+        query, who, now_ms = call.query, call.who, services.clock()
+        limit = FILE_ROWS_MAX if wants_csv(call) else page_limit(call)
+        since_ms = query_ms(call, "since", day_ms(day_of(now_ms) - LAST_DAYS + 1))
+        until_ms = query_ms(call, "until", now_ms + 1)
+        found = await services.attribution.guide_statement(
+            who.merchant, who.person, since_ms, until_ms, query.get("after", ""), limit
+        )
+        if wants_csv(call):
+            return csv_file("statement", table_csv(found.rows))
+        items = [CreditedView(**row) for row in found.rows]
+        after = items[-1].order if len(items) == limit else None
+        return GuideStatementAnswer(found.orders, found.paid, found.amount, found.refunded, items, after)
+
+    period = {**PERIOD, "after": "cursor: the last order's id", "limit": "1 to 200", **FORMAT}
     budget, coupons = "/api/v1/guide/budget", "/api/v1/guide/coupons"
     paging = {"after": "cursor: the last coupon's id", "limit": "1 to 200"}
     return [
         Operation("GET", budget, "My budget", read_own_budget, GUIDE, answer=BudgetAnswer, within="node"),
+        Operation(
+            "GET",
+            "/api/v1/guide/statement",
+            "What I am credited with",
+            read_guide_statement,
+            GUIDE,
+            answer=GuideStatementAnswer,
+            query=period,
+            within="people",
+        ),
         Operation("GET", coupons, "What I gave", list_given_coupons, GUIDE, answer=Page, query=paging, within="people"),
         Operation(
             "POST",

@@ -77,6 +77,7 @@ def _shown(row: dict[str, Any]) -> MessageView:
         row["created_ms"],
         row["next_ms"] if row["state"] == "waiting" else None,
         row["done_ms"],
+        row["outcome"],
     )
 
 

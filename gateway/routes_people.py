@@ -51,7 +51,7 @@ def people_operations(services: Services, desk: Desk, addresses: Addresses) -> l
 
     async def create_touch(call: Call) -> Empty:
         body: TouchBody = call.body
-        looked_up = desk.touch(call.who, body.room, body.kind, body.sku, body.token)
+        looked_up = desk.touch(call.who, body.room, body.kind, body.sku, body.token, body.clip)
         if looked_up is not None:
             await looked_up
         return Empty()

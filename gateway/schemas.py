@@ -232,6 +232,7 @@ class TouchBody(Body, kw_only=True):
     room: Id | None = None
     sku: Id | None = None
     token: Token | None = None
+    clip: Id | None = None
 
 
 class Empty(Struct):

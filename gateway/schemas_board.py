@@ -107,6 +107,20 @@ class RoomRow(Counts, kw_only=True):
     host: str | None
 
 
+class HostRow(Counts, kw_only=True):
+    """What was sold in their rooms while they hosted them."""
+
+    host: str | None
+
+
+class ClipRow(Counts, kw_only=True):
+    """``visits`` watched it; the orders are of its product, by who had watched it within a day before."""
+
+    clip: str | None
+    title: str | None
+    room: str | None
+
+
 class CampaignRow(Counts, kw_only=True):
     """``roi``: sold and not given back, over the cost; null without a cost."""
 
@@ -147,6 +161,8 @@ class BoardAnswer(Struct):
     by_issuer: list[IssuerRow]
     by_channel: list[ChannelRow]
     by_room: list[RoomRow]
+    by_host: list[HostRow]
+    by_clip: list[ClipRow]
     by_campaign: list[CampaignRow]
     tree: list[TreeRow]
 

@@ -185,12 +185,14 @@ class ComplaintBody(Body, kw_only=True):
 
 
 class ComplaintView(Struct):
-    """``due_ms`` is when it has to be answered."""
+    """``due_ms`` is when it has to be answered; praise is never ``overdue``. ``node``: whose; empty: the shop's."""
 
     id: str
     person: str
     room: str | None
     order_id: str | None
+    node: str
+    node_name: str | None
     kind: str
     text: str
     contact: str
@@ -200,6 +202,21 @@ class ComplaintView(Struct):
     created_ms: Millis
     due_ms: Millis
     answered_ms: int | None
+    overdue: bool
+
+
+class ComplaintSums(Struct):
+    """What a node was told in a period: ``late`` were answered after their time, all together after ``waited_ms``."""
+
+    node: str
+    name: str | None
+    told: int
+    praise: int
+    open: int
+    overdue: int
+    answered: int
+    late: int
+    waited_ms: Millis
 
 
 class ComplaintPage(Struct):

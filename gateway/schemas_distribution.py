@@ -98,7 +98,10 @@ class DistributorAnswer(Struct):
 
 
 class EarningView(Struct):
-    """One line of an order and one level: ``amount`` less ``reversed`` is theirs; ``held`` says why it waits."""
+    """One line of an order and one level: ``amount`` less ``reversed`` is theirs; ``held`` says why it waits.
+
+    Of a sale at a till ``order`` is the receipt's id and ``receipt`` its number there; else that is empty.
+    """
 
     commission: str
     order: str
@@ -113,6 +116,7 @@ class EarningView(Struct):
     held: str
     release: int | None
     created: int
+    receipt: str = ""
 
 
 class WithdrawalView(Struct):

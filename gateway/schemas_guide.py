@@ -35,3 +35,28 @@ class GivenView(Struct):
     order: str | None
     expires: int
     created: int
+
+
+class CreditedView(Struct):
+    """An order that is this guide's: ``rule`` says by what, ``channel`` where the link was."""
+
+    order: str
+    person: str
+    name: str
+    amount: int
+    refunded: int
+    status: str
+    created: int
+    rule: str
+    channel: str
+
+
+class GuideStatementAnswer(Struct):
+    """A period: orders, paid ones, their amount, what was given back of it; ``items`` newest first."""
+
+    orders: int
+    paid: int
+    amount: int
+    refunded: int
+    items: list[CreditedView]
+    next: str | None

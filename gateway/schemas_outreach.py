@@ -65,7 +65,10 @@ class BroadcastAnswer(Struct):
 
 
 class BroadcastView(Struct):
-    """``counts``: messages by state (waiting, sent, failed), those never sent by cause (no_consent, cap …)."""
+    """``counts``: messages by state (waiting, sent, failed), those never sent by cause (no_consent, cap …).
+
+    Of those that WeCom took what became of them (delivered, no_friend, had_another, untapped) once it is known.
+    """
 
     broadcast: str
     name: str
@@ -78,7 +81,10 @@ class BroadcastView(Struct):
 
 
 class MessageView(Struct):
-    """``why`` says what put it off or ended it; ``number`` is the provider's."""
+    """``why`` says what put it off or ended it; ``number`` is the provider's.
+
+    ``outcome``, of what WeCom took, once it is known: delivered, no_friend, had_another (that day) or untapped.
+    """
 
     message: str
     person: str
@@ -92,6 +98,7 @@ class MessageView(Struct):
     created: int
     next: int | None
     done: int | None
+    outcome: str
 
 
 class GrantBody(Body, kw_only=True):

@@ -4,10 +4,11 @@
     contact way          POST /cgi-bin/externalcontact/add_contact_way      a code to add staff by; ``state`` ≤ 30
     a customer           GET  /cgi-bin/externalcontact/get                  name, unionid, who added them, ``state``
     mass message         POST /cgi-bin/externalcontact/add_msg_template     for ≤ 10,000 customers of one sender
+    what became of it    POST /cgi-bin/externalcontact/get_groupmsg_send_result   by task and sender, in pages
 
 A mass message is a task: WeCom shows it to the member of staff, who sends it with one tap; a customer gets at most one
 a day from a member and four a month from a corporation (status 3 of the send result). Source:
-developer.work.weixin.qq.com/document/path/91039, 92114, 92135, 92572.
+developer.work.weixin.qq.com/document/path/91039, 92114, 92135, 92572, 93338.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ WRONG_CORP = frozenset({40013, 40001, 40091, 60011, 60020})
 """A corp id, secret or address that WeCom does not know, or no right to it."""
 NO_CONTACT = frozenset({84061, 40096, 41048, 41050})
 """Not a customer (any more), or of nobody who was named."""
+OUTCOMES = {1: "delivered", 2: "no_friend", 3: "had_another"}
+"""Statuses of a send result; 0 is not sent yet."""
+RESULTS_PAGE = 500
+RESULT_PAGES_MAX = 40
+"""Twice the customers of a task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,27 @@ class WecomApi:
         answer = await self._ask(corp, "POST", "/cgi-bin/externalcontact/add_msg_template", json=asked)
         failed = answer.get("fail_list") or []
         return str(answer.get("msgid") or ""), frozenset(str(one) for one in failed)
+
+    async def send_result(self, corp: WecomCorp, number: str, sender: str) -> dict[str, str]:
+        """What became of a mass message of one sender: the outcome by customer, those not sent yet left out.
+
+        Raises ``Problem``.
+        """
+        found: dict[str, str] = {}
+        asked: dict[str, Any] = {"msgid": number, "userid": sender, "limit": RESULTS_PAGE, "cursor": ""}
+        for _ in range(RESULT_PAGES_MAX):
+            answer = await self._ask(corp, "POST", "/cgi-bin/externalcontact/get_groupmsg_send_result", json=asked)
+            rows = answer.get("send_list")
+            if not isinstance(rows, list):
+                raise self._door.unreadable()
+            for row in rows:
+                outcome = OUTCOMES.get(row.get("status")) if isinstance(row, dict) else None
+                if outcome is not None:
+                    found[self._text(row, "external_userid")] = outcome
+            asked["cursor"] = answer.get("next_cursor") or ""
+            if not asked["cursor"]:
+                break
+        return found
 
     async def _ask(self, corp: WecomCorp, method: str, path: str, **request: Any) -> dict[str, Any]:
         async def fetch(_fresh: bool) -> dict[str, Any]:

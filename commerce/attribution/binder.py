@@ -1,7 +1,7 @@
 """Makes those who come by a distributor's or guide's link their customers, without a viewer waiting for it.
 
 A room that fills up by one link is hundreds of claims a second and few writes: claims wait in a bounded queue, are
-written in batches in one transaction each, and a claim that was made a moment ago is not made again.
+written in batches in one transaction each, and the claim that a person's last link made a moment ago is not made again.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ BATCH_MAX = 200
 """One transaction of some 50 ms."""
 RECENT_MAX = 20_000
 """Claims remembered so that opening a card of the same link again asks the database nothing."""
+RECENT_MS = 600_000
+"""For so long: a binding may lapse, or be handed to another, and the same link counts anew."""
 
 
 class Binder:
@@ -34,22 +36,25 @@ class Binder:
         self._store = store
         self._clock = clock
         self._waiting: list[tuple[Claim, int]] = []
-        self._recent: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._recent: OrderedDict[tuple[str, str], tuple[str, int]] = OrderedDict()
+        """Who claimed a person in a role last, and when."""
         self._writer: asyncio.Task[None] | None = None
         self.refused = 0
 
     def claim(self, claim: Claim) -> None:
         """Queue a claim; never waits."""
-        key = (claim.person, claim.issuer, claim.role)
-        if not claim.registered and key in self._recent:
+        key, now_ms = (claim.person, claim.role), self._clock()
+        issuer, at_ms = self._recent.get(key, ("", 0))
+        if not claim.registered and issuer == claim.issuer and now_ms < at_ms + RECENT_MS:
             return
         if len(self._waiting) >= WAITING_MAX:
             self.refused += 1
             return
-        self._recent[key] = None
+        self._recent[key] = (claim.issuer, now_ms)
+        self._recent.move_to_end(key)
         if len(self._recent) > RECENT_MAX:
             self._recent.popitem(last=False)
-        self._waiting.append((claim, self._clock()))
+        self._waiting.append((claim, now_ms))
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write())
 

@@ -37,7 +37,8 @@ _CLOSE = text(
 )
 _RENEW = text(
     "UPDATE binding SET renewed_ms = :now WHERE merchant = :merchant AND person = :person AND closed_ms IS NULL"
-    " AND renews AND (valid_days = -1 OR renewed_ms + CAST(valid_days AS bigint) * 86400000 > :now)"
+    " AND renews AND renewed_ms < :now"
+    " AND (valid_days = -1 OR renewed_ms + CAST(valid_days AS bigint) * 86400000 > :now)"
 )
 _CUSTOMERS = text(
     "SELECT b.id, b.person, b.link, b.channel, (SELECT count(*) FROM binding AS h WHERE h.merchant = b.merchant"

@@ -16,11 +16,13 @@ The JSON shape, money in 分, times in Unix milliseconds, ``null`` for "nobody" 
     by_link     [{link, token, issuer, issuer_name, role, channel, …counts}]
     by_issuer   [{issuer, name, role, …counts}]                by_channel  [{channel, …counts}]
     by_room     [{room, title, host, …counts}]                 by_campaign [{campaign, …counts, cost, roi}]
+    by_host     [{host, …counts}]                              by_clip     [{clip, title, room, …counts}]
     tree        [{link, token, parent, root, depth, issuer, issuer_name, role, channel, room, …counts}]
 
-The counts are ``visits, entries, clicks`` (persons), ``orders, paid, amount, refunded``. ``roi`` is what was sold and
-not given back over the cost, null without a cost. Tables have the largest 500 rows each; the tree has the links of
-``by_link`` and all above them.
+The counts are ``visits, entries, clicks`` (persons), ``orders, paid, amount, refunded``. A host has what was sold in
+their rooms while they were theirs; a clip what was bought of its product by who had watched it within a day before, and
+its ``visits`` are those who watched. ``roi`` is what was sold and not given back over the cost, null without a cost.
+Tables have the largest 500 rows each; the tree has the links of ``by_link`` and all above them.
 """
 
 import csv
@@ -114,6 +116,8 @@ class Traffic:
     by_channel: Sequence[Visits]
     by_campaign: Sequence[Visits]
     by_room: Sequence[Visits]
+    by_host: Sequence[Visits]
+    by_clip: Sequence[Visits]
     series: Sequence[StepVisits]
 
 
@@ -165,6 +169,8 @@ class Sales:
     by_channel: Sequence[Sold]
     by_campaign: Sequence[Sold]
     by_room: Sequence[Sold]
+    by_host: Sequence[Sold]
+    by_clip: Sequence[Sold]
     series: Sequence[StepSold]
     rooms: Mapping[str, tuple[str, str]]
     costs: Mapping[str, int]
@@ -174,6 +180,11 @@ def tree_links(traffic: Traffic, sales: Sales) -> list[str]:
     """Name the links that the board shows."""
     rows: tuple[Visits | Sold, ...] = (*traffic.by_link, *sales.by_link)
     return sorted({row.key for row in rows if row.key} | {order.link for order in sales.latest if order.link})
+
+
+def clips_shown(traffic: Traffic, sales: Sales) -> list[str]:
+    """Name the clips that the board shows."""
+    return sorted({row.key for row in (*traffic.by_clip, *sales.by_clip) if row.key})
 
 
 def people_named(traffic: Traffic, sales: Sales, nodes: Iterable[Link]) -> list[str]:
@@ -191,8 +202,9 @@ def compose(
     nodes: Sequence[Link],
     names: Mapping[str, str],
     tokens: Mapping[str, str],
+    clips: Mapping[str, tuple[str, str]],
 ) -> dict[str, Any]:
-    """Put the board together in the module's JSON shape."""
+    """Put the board together in the module's JSON shape; ``clips`` are product and room by clip."""
     return {
         "since": period.since_ms,
         "until": period.until_ms,
@@ -223,12 +235,17 @@ def compose(
         "rejected": dict(traffic.rejected),
         "series": _series(period, traffic, sales),
         "orders": [order_row(order, names) for order in sales.latest],
-        **_tables(traffic, sales, nodes, names, tokens),
+        **_tables(traffic, sales, nodes, names, tokens, clips),
     }
 
 
 def _tables(
-    traffic: Traffic, sales: Sales, nodes: Sequence[Link], names: Mapping[str, str], tokens: Mapping[str, str]
+    traffic: Traffic,
+    sales: Sales,
+    nodes: Sequence[Link],
+    names: Mapping[str, str],
+    tokens: Mapping[str, str],
+    clips: Mapping[str, tuple[str, str]],
 ) -> dict[str, Any]:
     links = _totals(traffic.by_link, sales.by_link)
     return {
@@ -241,6 +258,8 @@ def _tables(
         ),
         "by_channel": _table(_totals(traffic.by_channel, sales.by_channel), lambda row: {"channel": row["key"]}),
         "by_room": _table(_totals(traffic.by_room, sales.by_room), lambda row: _room(row["key"], sales.rooms)),
+        "by_host": _table(_totals(traffic.by_host, sales.by_host), lambda row: {"host": row["key"]}),
+        "by_clip": _table(_totals(traffic.by_clip, sales.by_clip), lambda row: _clip(row["key"], clips)),
         "by_campaign": _campaigns(traffic, sales),
         "tree": [_node(link, links.get(link.id), names, tokens) for link in nodes],
     }
@@ -249,6 +268,12 @@ def _tables(
 def _room(room: Key, rooms: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
     title, host = rooms.get(room or "", (None, None))
     return {"room": room, "title": title, "host": host}
+
+
+def _clip(clip: Key, clips: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """A clip is removed after some time; what it brought stays."""
+    title, room = clips.get(clip or "", (None, None))
+    return {"clip": clip, "title": title, "room": room}
 
 
 def _campaigns(traffic: Traffic, sales: Sales) -> list[dict[str, Any]]:
@@ -310,6 +335,8 @@ TABLES = {
     "by_issuer": "issuer",
     "by_channel": "channel",
     "by_room": "room",
+    "by_host": "host",
+    "by_clip": "clip",
     "by_campaign": "campaign",
     "by_link": "token",
 }

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from commerce.attribution.ad_list import AdCost, day_text
 from commerce.attribution.board import BoardOrder, Period
 from commerce.attribution.board_sql import OF_PERIOD, PAID, latest
+from commerce.attribution.credits import SHOWN
 from commerce.attribution.insight_sql import BOUGHT
 
 _STEPS: Mapping[str, str] = {
@@ -24,6 +25,7 @@ _TOUCHED: Mapping[str, str] = {
     "channel": f"{_VALID} AND channel = :key",
     "campaign": f"{_VALID} AND link IS NOT NULL AND campaign = :key",
     "room": " AND room = :key",
+    **{name: f" AND {name} = :key" for name in SHOWN},
     "reason": " AND reason = :key",
     "shared": f"{_VALID} AND link IS NOT NULL AND (depth > 0 OR role = 'viewer') AND issuer <> person",
 }
@@ -34,6 +36,11 @@ _ORDERED: Mapping[str, str] = {
     "channel": " AND coalesce(c.channel, '') = :key",
     "campaign": " AND c.link IN (SELECT id FROM link WHERE merchant = :merchant AND campaign = :key)",
     "room": " AND o.room = :key",
+    **{
+        name: " AND EXISTS (SELECT 1 FROM order_credit AS s WHERE s.order_id = o.id"
+        f" AND s.model = '{name}' AND s.issuer = :key)"
+        for name in SHOWN
+    },
 }
 _STATES: Mapping[str, str] = {
     "all": "",

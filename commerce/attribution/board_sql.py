@@ -6,7 +6,7 @@ period are a range of the primary key, as ids begin with their time, with whom t
 (``order_credits_sql.py``). No query brings back rows per touch or order, only totals and one page of orders.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from commerce.attribution.board import (
     Traffic,
     Visits,
 )
+from commerce.attribution.credits import SHOWN
 from commerce.attribution.reach import SHANGHAI_MS, day_of
 from commerce.domain.ids import time_prefix
 
@@ -57,6 +58,11 @@ _TRAFFIC_BY: Mapping[str, str] = {
     " AND link IS NOT NULL AND campaign <> '' GROUP BY campaign",
     "room": f"SELECT room AS key, NULL AS issuer, '' AS role, '' AS channel, {_PERSONS} {_PERIOD} AND room <> ''"
     " GROUP BY room",
+    **{
+        name: f"SELECT {name} AS key, NULL AS issuer, '' AS role, '' AS channel, {_PERSONS} {_PERIOD}"
+        f" AND {name} <> '' GROUP BY {name}"
+        for name in SHOWN
+    },
 }
 _CREDITED = "FROM orders AS o LEFT JOIN order_credit AS c ON c.order_id = o.id AND c.model = :model"
 # Stored value is not merchandise: it counts when it is spent. All this is in ix_orders_board.
@@ -72,6 +78,11 @@ _SALES = text(
     f"SELECT c.link, c.issuer, c.role, c.channel, {_SOLD} {CREDITED_OF_PERIOD}"
     " GROUP BY c.link, c.issuer, c.role, c.channel"
 )
+# Whom the room of an order was, and what had been watched of what was bought: beside whoever brought the buyer.
+_SHOWN_SALES = text(
+    f"SELECT s.model, s.issuer, {_SOLD} FROM order_credit AS s JOIN orders AS o ON o.id = s.order_id {_ORDERS}"
+    " AND s.order_id >= :lowest AND s.order_id < :highest AND s.model IN ('host', 'clip') GROUP BY s.model, s.issuer"
+)
 _ROOM_SALES = text(f"SELECT o.room, {_SOLD} {OF_PERIOD} GROUP BY o.room")
 _BUYERS = text(
     "SELECT count(*) AS buyers, coalesce(sum(CASE WHEN paid > 0 THEN 1 ELSE 0 END), 0) AS payers,"
@@ -83,6 +94,10 @@ _SOLD_STEPS = text(f"SELECT {_STEP} AS step, {_SOLD} {OF_PERIOD} GROUP BY {_STEP
 _CAMPAIGNS = text("SELECT id, campaign FROM link WHERE id IN :ids AND campaign <> ''").bindparams(
     bindparam("ids", expanding=True)
 )
+_CLIPS = text(
+    "SELECT c.id, p.title, c.room FROM clip AS c JOIN product AS p ON p.id = c.product"
+    " WHERE c.merchant = :merchant AND c.id IN :ids"
+).bindparams(bindparam("ids", expanding=True))
 _ROOMS = text("SELECT id, title, host_name FROM room WHERE merchant = :merchant")
 _COSTS = text(
     "SELECT campaign, sum(cost) AS cost FROM ad_cost WHERE merchant = :merchant AND day >= :first AND day <= :last"
@@ -121,6 +136,8 @@ def traffic_of_rows(db: Connection, period: Period) -> Traffic:
         by_channel=by["channel"],
         by_campaign=by["campaign"],
         by_room=by["room"],
+        by_host=by["host"],
+        by_clip=by["clip"],
         series=_steps(db, period),
     )
 
@@ -151,6 +168,7 @@ def sales(db: Connection, period: Period, orders_limit: int) -> Sales:
     found = db.execute(_SALES, asked).all()
     campaigns = _campaigns(db, {row.link for row in found if row.link})
     people = db.execute(_BUYERS, asked).one()
+    shown = db.execute(_SHOWN_SALES, asked).all()
     costs = {"merchant": period.merchant, "first": day_of(period.since_ms), "last": day_of(period.until_ms - 1)}
     return Sales(
         orders=sum(row.orders for row in found),
@@ -166,6 +184,8 @@ def sales(db: Connection, period: Period, orders_limit: int) -> Sales:
         by_channel=_sold(found, lambda row: row.channel or None, ("channel",)),
         by_campaign=_sold(found, lambda row: campaigns.get(row.link), ()),
         by_room=_sold(db.execute(_ROOM_SALES, asked).all(), lambda row: row.room, ()),
+        by_host=_sold([row for row in shown if row.model == "host"], lambda row: row.issuer, ()),
+        by_clip=_sold([row for row in shown if row.model == "clip"], lambda row: row.issuer, ()),
         series=[
             StepSold(row.step, row.orders, row.paid, row.amount)
             for row in db.execute(_SOLD_STEPS, {**asked, "unit": period.unit_ms})
@@ -173,6 +193,13 @@ def sales(db: Connection, period: Period, orders_limit: int) -> Sales:
         rooms={row.id: (row.title, row.host_name) for row in db.execute(_ROOMS, {"merchant": period.merchant})},
         costs={row.campaign: row.cost for row in db.execute(_COSTS, costs)},
     )
+
+
+def clips(db: Connection, merchant: str, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Product and room of some clips; those that were removed are left out."""
+    if not ids:
+        return {}
+    return {row.id: (row.title, row.room) for row in db.execute(_CLIPS, {"merchant": merchant, "ids": list(ids)})}
 
 
 def _campaigns(db: Connection, links: Iterable[str]) -> dict[str, str]:

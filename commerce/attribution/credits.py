@@ -11,6 +11,8 @@ from typing import Any
 from commerce.attribution.decision import Binding, Decision, Model, TouchCandidate, decide
 
 CREDITED = ("distributor", "guide")
+SHOWN = ("host", "clip")
+"""Credited beside them for what was shown: who hosted the room, and the explanation that the buyer had watched."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,10 +98,16 @@ def _credits(decision: Mapping[str, Any], pick: int, names: Names) -> list[str]:
             continue
         who, rule = names(credit["issuer"], role), _words({**_RULES_OF_CREDITS, **_RULES}, str(credit["rule"]), pick)
         said.append((f"{label[0]}：{who}，依据{rule}。", f"For {label[1]}: {who}, as {rule}.")[pick])
+    host = (decision.get("credits") or {}).get("host")
+    if host is not None:
+        said.append((f"直播间主播：{host['issuer']}。", f"The room's host: {host['issuer']}.")[pick])
     return said
 
 
-_RULES_OF_CREDITS = {"station": ("自提点团长", "who leads the pickup station")}
+_RULES_OF_CREDITS = {
+    "station": ("自提点团长", "who leads the pickup station"),
+    "till": ("收银小票上的员工码", "the seller's code on the receipt"),
+}
 
 
 def _words(table: Mapping[str, tuple[str, str]], text: str, pick: int) -> str:

@@ -21,7 +21,7 @@ _CREDITED = text(
     f" sum(CASE WHEN {PAID} THEN 1 ELSE 0 END) AS paid, sum(CASE WHEN {PAID} THEN o.amount ELSE 0 END) AS amount,"
     " sum(o.refunded) AS refunded FROM order_credit AS c JOIN orders AS o ON o.id = c.order_id"
     " WHERE c.order_id >= :lowest AND c.order_id < :highest AND o.merchant = :merchant AND o.kind = 'goods'"
-    " GROUP BY c.model, c.issuer"
+    " AND c.model NOT IN ('host', 'clip') GROUP BY c.model, c.issuer"
 )
 _ALL = text(
     f"SELECT count(*) AS orders, coalesce(sum(CASE WHEN {PAID} THEN 1 ELSE 0 END), 0) AS paid,"

@@ -6,7 +6,7 @@ FIRST to LAST everybody has exactly one day in the run whose day before lies in 
 
     different people = sum of persons over the cells with FIRST <= day <= LAST and before < FIRST
 
-That holds for each key (everybody, a link, an issuer, a channel, a campaign, a room) and each step of the funnel by
+That holds for each key (everybody, a link, an issuer, a channel, a campaign, a room, a host, a clip) and each step by
 itself. A cell (key, step, day, before) is one number, however many came. Days are the shop's, Asia/Shanghai.
 """
 
@@ -75,6 +75,8 @@ class Met:
     depth: int
     reason: str | None
     campaign: str
+    host: str = ""
+    clip: str = ""
 
 
 @dataclass(slots=True)
@@ -110,6 +112,10 @@ def _keys(touch: Met, steps: int) -> list[tuple[Key, int]]:
     found = [(_key(merchant, "all", ""), steps)]
     if touch.room:
         found.append((_key(merchant, "room", touch.room), steps))
+    if touch.host:
+        found.append((_key(merchant, "host", touch.host), steps))
+    if touch.clip:
+        found.append((_key(merchant, "clip", touch.clip), steps))
     if touch.reason is not None:
         found.append((_key(merchant, "reason", touch.reason), TOUCHES))
         return found

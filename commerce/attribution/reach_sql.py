@@ -68,7 +68,8 @@ _DAYS = text(
 )
 _EMPTY = text("SELECT NOT EXISTS (SELECT 1 FROM reach_key) AND EXISTS (SELECT 1 FROM touch)")
 _LOG = text(
-    "SELECT id, ms, merchant, person, kind, channel, room, link, issuer, role, depth, reason, campaign FROM touch"
+    "SELECT id, ms, merchant, person, kind, channel, room, link, issuer, role, depth, reason, campaign,"
+    " host, clip FROM touch"
     " WHERE id > :after ORDER BY id LIMIT :limit"
 )
 
@@ -178,7 +179,7 @@ def traffic(db: Connection, period: Period, first: int, last: int) -> Traffic:
     """What the days ``first`` to ``last`` brought; ``db`` is the log's."""
     asked = {"merchant": period.merchant, "first": first, "last": last}
     by: dict[str, list[Visits]] = {
-        name: [] for name in ("all", "shared", "link", "issuer", "channel", "campaign", "room")
+        name: [] for name in ("all", "shared", "link", "issuer", "channel", "campaign", "room", "host", "clip")
     }
     rejected: dict[str, int] = {}
     for row in db.execute(_READ, asked):
@@ -203,6 +204,8 @@ def traffic(db: Connection, period: Period, first: int, last: int) -> Traffic:
         by_channel=by["channel"],
         by_campaign=by["campaign"],
         by_room=by["room"],
+        by_host=by["host"],
+        by_clip=by["clip"],
         series=days(db, period.merchant, first, last),
     )
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from commerce import clips_sql
 from commerce.attribution import (
     bindings_sql,
     board,
     board_sql,
+    guide_statement_sql,
     insight,
     insight_sql,
     links_sql,
@@ -27,9 +29,10 @@ from commerce.attribution.bindings_sql import Claim
 from commerce.attribution.board_rows import BoardRows
 from commerce.attribution.credits import CREDITED, Case, Root
 from commerce.attribution.decision import DAY_MS, Binding, Decision, Model
+from commerce.attribution.guide_statement_sql import GuideStatement
 from commerce.attribution.links import Link, LinkView
 from commerce.attribution.links_sql import Transaction
-from commerce.attribution.touch import Entries, Touch, kind_of, short
+from commerce.attribution.touch import WITHIN, Entries, Touch, kind_of, short
 from commerce.attribution.touches_sql import TouchLog, TouchLogStats
 from commerce.domain.commission import Terms
 from commerce.domain.org import Reach
@@ -48,6 +51,7 @@ PERIOD_MS_MAX = 400 * 86_400_000  # a year and its neighbour month; beyond it is
 BOARD_ORDERS_MAX = 200
 BOARD_MODELS = (*(model.value for model in Model), *CREDITED)
 """Whose judgement a board can follow: a model of the decision, or one role's own credit."""
+CLIP_WINDOW_MS = DAY_MS  # an explanation that was watched longer ago did not sell today's order
 TOKEN_CHARACTERS_READ = 64  # a longer one is no token of ours and is not worth hashing
 
 
@@ -65,7 +69,7 @@ class Attribution:
 
     ``secret`` keys the tokens (16 bytes or more) and must outlive every printed code. ``allow_self`` lets a buyer's
     own link win; None leaves both to the merchant's terms. ``now_person`` says who goes on for a person who was merged.
-    ``clock`` gives Unix milliseconds.
+    ``host_of`` says who hosts a room. ``clock`` gives Unix milliseconds.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Attribution:
         window_ms: int | None = None,
         allow_self: bool | None = None,
         now_person: Callable[[str], str] = str,
+        host_of: Callable[[str], str] = lambda _room: "",
     ) -> None:
         if len(secret) < token.SECRET_BYTES_MIN:
             raise ValueError(f"the token secret needs at least {token.SECRET_BYTES_MIN} bytes")
@@ -88,6 +93,7 @@ class Attribution:
         self._window_ms = window_ms
         self._allow_self = allow_self
         self._now_person = now_person
+        self._host_of = host_of
         self.binder = Binder(store, clock=clock)
         self.rows = BoardRows(store, touches, clock=clock)
         self._cache: OrderedDict[str, Link] = OrderedDict()
@@ -187,6 +193,8 @@ class Attribution:
 
     def record(self, touch: Touch) -> str | None:
         """Log a touch without a token; never blocks. Gives its id, or ``None`` when the queue is full."""
+        if touch.room and not touch.host:
+            touch = replace(touch, host=self._host_of(touch.room))
         return self._touches.record(touch)
 
     async def touch_token(
@@ -200,11 +208,13 @@ class Attribution:
         room: str | None = None,
         sku: str | None = None,
         channel: str | None = None,
+        clip: str = "",
         registered: bool = False,
     ) -> TouchResult:
         """Log that ``person`` came to ``merchant`` with a token, or without one (``None`` or empty).
 
         A good link of a distributor or guide may make the person theirs (A7); ``registered``: they became a member.
+        ``clip`` is the explanation that they watched, if that is what they did.
         A forged, lapsed or foreign token is a touch with a reason and no link: never an error for the viewer. Raises
         ``Invalid`` only for a kind, room, SKU or channel of wrong form.
         """
@@ -216,12 +226,15 @@ class Attribution:
             short(room, "room"),
             short(sku, "sku"),
             evidence=evidence or {},
+            clip=clip,
         )
         if not given:
             return TouchResult(self.record(plain), None, None)
         link, reason = await self._resolve(given)
         if link is not None and link.merchant != merchant:
             link, reason = None, "foreign_merchant"
+        if reason is not None and plain.kind in WITHIN:
+            return TouchResult(self.record(plain), None, reason)
         if link is None:
             return TouchResult(self.record(replace(plain, reason=reason)), None, reason)
         touch = replace(
@@ -257,12 +270,39 @@ class Attribution:
         return (await self._case(merchant, person, now_ms, bindings)).judge(chosen)
 
     async def decision_json(
-        self, merchant: str, person: str, now_ms: int, bindings: tuple[Binding, ...] = ()
+        self,
+        merchant: str,
+        person: str,
+        now_ms: int,
+        bindings: tuple[Binding, ...] = (),
+        *,
+        room: str = "",
+        skus: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Give what is stored with the order: the default decision, under ``models`` whom the others would credit, and
         under ``credits`` the distributor's and the guide's. All judge one and the same reading of the log.
+
+        Of an order in a ``room`` of ``skus`` the host is credited, too, and the explanation of one of these that the
+        person watched last, within a day.
         """
-        return (await self._case(merchant, person, now_ms, bindings)).to_json()
+        decision = (await self._case(merchant, person, now_ms, bindings)).to_json()
+        shown = {"host": self._host_of(room), "clip": await self._watched(merchant, person, now_ms, skus)}
+        blank = {"link": "", "channel": "", "ms": now_ms}
+        decision["credits"] |= {name: {"issuer": one, "rule": name, **blank} for name, one in shown.items() if one}
+        return decision
+
+    async def _watched(self, merchant: str, person: str, now_ms: int, skus: Sequence[str]) -> str:
+        """The explanation of one of these SKUs that a person watched last; empty when there is none."""
+        if not skus:
+            return ""
+        ids = await self._store.read(lambda db: aliases_of(db, person))
+        span = (now_ms - CLIP_WINDOW_MS, now_ms)
+        waiting = self._touches.waiting(merchant, ids, *span)
+        clips = await self._touches.read(lambda db: touches_sql.watched(db, merchant, ids, *span, waiting))
+        if not clips:
+            return ""
+        explained = await self._store.read(lambda db: clips_sql.explaining(db, merchant, clips, skus))
+        return next((clip for clip in clips if clip in explained), "")
 
     async def names(self, merchant: str, ids: Sequence[str]) -> dict[str, str]:
         """The names behind ids of staff, persons and the merchant itself."""
@@ -280,7 +320,10 @@ class Attribution:
         end_ms = self._clock() if until_ms is None else until_ms
         await self._touches.flushed(FLUSH_WAIT_S)
         ids = await self._store.read(lambda db: aliases_of(db, person))
-        return await self._touches.read(lambda db: touches_sql.entries(db, merchant, ids, room, since_ms, end_ms))
+        # Before the file is read: what is written meanwhile is in one of them at least.
+        waiting = self._touches.waiting(merchant, ids, since_ms, end_ms)
+        found = await self._touches.read(lambda db: touches_sql.entries(db, merchant, ids, room, since_ms, end_ms))
+        return touches_sql.with_waiting(found, waiting, room)
 
     async def board(
         self, merchant: str, since_ms: int, until_ms: int, orders_limit: int = 50, model: str = Model.DEFAULT
@@ -298,15 +341,16 @@ class Attribution:
             self._touches.report(lambda db: board_sql.traffic(db, period, self._clock())),
             self._store.read(lambda db: board_sql.sales(db, period, orders_limit)),
         )
-        ids = board.tree_links(traffic, sales)
+        ids, clips = board.tree_links(traffic, sales), board.clips_shown(traffic, sales)
 
-        def tree(db: Transaction) -> tuple[list[Link], dict[str, str]]:
+        def tree(db: Transaction) -> tuple[list[Link], dict[str, str], dict[str, tuple[str, str]]]:
             nodes = links_sql.with_ancestors(db, merchant, ids, board.TREE_NODES_MAX)
-            return nodes, links_sql.names(db, merchant, board.people_named(traffic, sales, nodes))
+            names = links_sql.names(db, merchant, board.people_named(traffic, sales, nodes))
+            return nodes, names, board_sql.clips(db, merchant, clips)
 
-        nodes, names = await self._store.read(tree)
+        nodes, names, explained = await self._store.read(tree)
         tokens = {link.id: token.mint(link.id, self._secret) for link in nodes}
-        return board.compose(period, traffic, sales, nodes, names, tokens)
+        return board.compose(period, traffic, sales, nodes, names, tokens, explained)
 
     async def models(self, merchant: str, since_ms: int, until_ms: int) -> dict[str, Any]:
         """Whom each model and each role credits, side by side: ``insight.models``. Raises ``Invalid``."""
@@ -323,6 +367,15 @@ class Attribution:
         found = await self._store.read(lambda db: insight_sql.cohorts(db, merchant, until_ms))
         return insight.cohorts(found)
 
+    async def guide_statement(
+        self, merchant: str, guide: str, since_ms: int, until_ms: int, before: str, limit: int
+    ) -> GuideStatement:
+        """What a guide is credited with in a period. Raises ``Invalid``."""
+        board_period(merchant, since_ms, until_ms)
+        return await self._store.read(
+            lambda db: guide_statement_sql.read(db, merchant, guide, since_ms, until_ms, before or "~", limit)
+        )
+
     def stats(self) -> TouchLogStats:
         """Give the touch log's counts."""
         return self._touches.stats()
@@ -338,7 +391,7 @@ class Attribution:
         ids, bindings, terms = await self._store.read(bound)
         window_ms = terms.window_days * DAY_MS if self._window_ms is None else self._window_ms
         # Before those in the file are read: what is written meanwhile is in one of them at least.
-        queued = self._touches.waiting(merchant, ids, now_ms - window_ms, now_ms)
+        queued = touches_sql.waiting_candidates(self._touches.waiting(merchant, ids, now_ms - window_ms, now_ms))
         found, omitted = await self._touches.read(
             lambda db: touches_sql.candidates(db, merchant, ids, now_ms, window_ms)
         )

@@ -26,13 +26,19 @@ class TouchKind(StrEnum):
     AD_CLICK = "ad_click"
     COUPON = "coupon"
     STORE_VISIT = "store_visit"
+    CLIP_VIEW = "clip_view"
+
+
+WITHIN = frozenset({TouchKind.CARD_CLICK, TouchKind.CLIP_VIEW})
+"""What is done in a room carries the link that its person came by; how that one was bad was said when they came."""
 
 
 @dataclass(frozen=True, slots=True)
 class Touch:
     """One row of the log; ``link`` with its issuer, role, root and depth as they were then.
 
-    ``reason`` says why the token gave no attribution. ``evidence`` is anything JSON-ready up to 2 KB.
+    ``reason`` says why the token gave no attribution. ``evidence`` is anything JSON-ready up to 2 KB. ``host`` is who
+    hosted the room then, ``clip`` the explanation that was watched.
     """
 
     merchant: str
@@ -49,6 +55,8 @@ class Touch:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
     campaign: str = ""
+    host: str = ""
+    clip: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,8 @@ Clock = Callable[[], int]
 Asked = dict[str, object]
 Row = tuple[Any, ...]
 """A touch in the order of ``COLUMNS``."""
+Waiting = dict[str, Any]
+"""A touch by the names of ``COLUMNS``."""
 
 TOUCHES_QUEUED_MAX = 20_000  # some seconds of a room filling up; about 10 MB
 BATCH_TOUCHES_MAX = 1_000  # one transaction of some 10 ms
@@ -50,6 +52,7 @@ RETRY_PAUSE_S = 0.2
 CLOSE_WAIT_S = 10.0
 READS_WAITING_MAX = 1_000
 CANDIDATES_MAX = 100  # touches judged for one order, the newest; the stored decision says how many were left out
+WATCHED_MAX = 20  # explanations that one order may come from, the newest
 LOOK_BACK_MS = 30 * 86_400_000  # so that a touch just outside the window is explained, too
 
 MIGRATIONS = "commerce.migrations_touches"
@@ -57,7 +60,7 @@ MIGRATIONS = "commerce.migrations_touches"
 _LOG = logging.getLogger(__name__)
 COLUMNS = (
     *("id", "ms", "merchant", "person", "kind", "channel", "room", "sku"),
-    *("link", "issuer", "role", "root", "depth", "evidence", "reason", "campaign"),
+    *("link", "issuer", "role", "root", "depth", "evidence", "reason", "campaign", "host", "clip"),
 )
 _NUMBERS = frozenset({"ms", "depth"})
 _FIELDS = ", ".join(
@@ -78,6 +81,9 @@ _OLDEST = text(
 ).bindparams(_PERSONS)
 _COUNT = text(f"SELECT count(*) FROM touch {_OWN} AND link IS NOT NULL").bindparams(_PERSONS)
 _ENTRIES = text(f"SELECT min(ms), max(ms) FROM touch {_OWN} AND kind = 'room_entry' AND room = :room").bindparams(
+    _PERSONS
+)
+_WATCHED = text(f"SELECT ms, clip FROM touch {_OWN} AND clip <> '' ORDER BY ms DESC, id DESC LIMIT :limit").bindparams(
     _PERSONS
 )
 _USES = text(
@@ -150,6 +156,8 @@ class TouchLog:
             evidence_text(touch.evidence) if touch.evidence else "{}",
             touch.reason,
             touch.campaign,
+            touch.host,
+            touch.clip,
         )
         with self._changed:
             if self._closing or len(self._queue) >= self._queue_max:
@@ -167,15 +175,14 @@ class TouchLog:
         self._when_written(done.set)
         return done.wait(timeout_s)
 
-    def waiting(self, merchant: str, persons: Container[str], since_ms: int, until_ms: int) -> list[TouchCandidate]:
-        """The touches with a link of some persons (all ids of one) between two times that wait to be written.
+    def waiting(self, merchant: str, persons: Container[str], since_ms: int, until_ms: int) -> list[Waiting]:
+        """The touches of some persons (all ids of one) between two times, both included, that wait to be written.
 
         One that is being written may be among them and in the file as well: they have the same id.
         """
         with self._changed:
             rows = [row for row in (*self._writing, *self._queue) if row[3] in persons and row[2] == merchant]
-        named = (dict(zip(COLUMNS, row, strict=True)) for row in rows if since_ms <= row[1] <= until_ms)
-        return [_candidate(**touch) for touch in named if touch["link"] is not None]
+        return [dict(zip(COLUMNS, row, strict=True)) for row in rows if since_ms <= row[1] <= until_ms]
 
     async def flushed(self, timeout_s: float) -> bool:
         """Wait on the loop until all that was recorded is written; says whether that came in time."""
@@ -290,8 +297,8 @@ def append(db: Connection, reach: Reach, batch: Sequence[Row]) -> None:
 
 
 def _met(row: Row) -> Met:
-    _, ms, merchant, person, kind, channel, room, _, link, issuer, role, _, depth, _, reason, campaign = row
-    return Met(ms, merchant, person, kind, channel, room, link, issuer, role, depth, reason, campaign)
+    _, ms, merchant, person, kind, channel, room, _, link, issuer, role, _, depth, _, reason, campaign, host, clip = row
+    return Met(ms, merchant, person, kind, channel, room, link, issuer, role, depth, reason, campaign, host, clip)
 
 
 def touch_log_path(where: Path | str) -> Path:
@@ -348,6 +355,11 @@ def touch_engine(where: Path | str) -> Engine:
     return sqlite_engine(touch_log_path(where), writing=True, synchronous="NORMAL", pool_size=1)
 
 
+def waiting_candidates(waiting: Iterable[Waiting]) -> list[TouchCandidate]:
+    """Those of the touches that wait which carry a link."""
+    return [_candidate(**touch) for touch in waiting if touch["link"] is not None]
+
+
 def candidates(
     db: Connection, merchant: str, persons: Sequence[str], now_ms: int, window_ms: int
 ) -> tuple[list[TouchCandidate], int]:
@@ -389,6 +401,23 @@ def entries(db: Connection, merchant: str, persons: Sequence[str], room: str, si
     asked = {"merchant": merchant, "persons": list(persons), "room": room, "since": since_ms, "until": until_ms}
     first_ms, last_ms = db.execute(_ENTRIES, asked).one()
     return Entries(first_ms, last_ms)
+
+
+def with_waiting(found: Entries, waiting: Iterable[Waiting], room: str) -> Entries:
+    """The first and last entry, of those that were read and those that wait to be written."""
+    entered = [touch["ms"] for touch in waiting if touch["kind"] == "room_entry" and touch["room"] == room]
+    entered += [ms for ms in (found.first_ms, found.last_ms) if ms is not None]
+    return Entries(min(entered), max(entered)) if entered else found
+
+
+def watched(
+    db: Connection, merchant: str, persons: Sequence[str], since_ms: int, until_ms: int, waiting: Iterable[Waiting]
+) -> list[str]:
+    """The explanations that a person watched between two times, the last one first; ``waiting`` to be written, too."""
+    asked: Asked = {"merchant": merchant, "persons": list(persons), "since": since_ms, "until": until_ms}
+    rows = [(row.ms, row.clip) for row in db.execute(_WATCHED, {**asked, "limit": WATCHED_MAX})]
+    rows += [(touch["ms"], touch["clip"]) for touch in waiting if touch["clip"]]
+    return list(dict.fromkeys(clip for _, clip in sorted(rows, reverse=True)))[:WATCHED_MAX]
 
 
 def uses(db: Connection, merchant: str, links: Sequence[str]) -> dict[str, int]:

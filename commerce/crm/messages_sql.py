@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, text
 
-from commerce.crm import policy_sql
+from commerce.crm import policy_sql, results_sql
 from commerce.domain.day import DAY_MS
 from commerce.domain.outreach import GOOD_MS, TRIES_MAX, CrmTerms, Standing, drop_cause, waits_until_ms
 from commerce.errors import NotFound
@@ -78,8 +78,9 @@ _JOURNAL = text(
     " WHERE merchant = :merchant AND id < :before AND (:person = '' OR person = :person) ORDER BY id DESC LIMIT :limit"
 )
 _COUNTS = text(
-    "SELECT state, why, count(*) AS n FROM message WHERE merchant = :merchant AND key >= :low AND key < :high"
-    " GROUP BY state, why"
+    "SELECT m.state, m.why, d.outcome, count(*) AS n FROM message AS m LEFT JOIN wecom_delivery AS d"
+    " ON d.message = m.id WHERE m.merchant = :merchant AND m.key >= :low AND m.key < :high"
+    " GROUP BY m.state, m.why, d.outcome"
 )
 
 
@@ -175,8 +176,10 @@ def _openids(db: Connection, merchant: str, keys: Sequence[Sequence[str]]) -> li
 
 
 def done(db: Connection, message: Due, number: str, now_ms: int) -> None:
-    """It was taken by the provider, who calls it ``number``."""
+    """It was taken by the provider, who calls it ``number``; what WeCom's staff make of it is asked later."""
     _end(db, message.id, "sent", "", now_ms, number)
+    if message.channel == "wecom" and number:
+        results_sql.enter(db, message.id, message.merchant, number, message.sender, message.address, now_ms)
 
 
 def refused(db: Connection, message: Due, why: str, now_ms: int) -> None:
@@ -232,13 +235,19 @@ def next_due(db: Connection) -> int | None:
 def journal(db: Connection, merchant: str, person: str, before: str, limit: int) -> list[Row]:
     """Messages, newest first; ``person`` empty for everybody's."""
     asked = {"merchant": merchant, "person": person, "before": before, "limit": limit}
-    return [dict(row) for row in db.execute(_JOURNAL, asked).mappings()]
+    found = [dict(row) for row in db.execute(_JOURNAL, asked).mappings()]
+    became = results_sql.outcomes(db, [row["id"] for row in found])
+    return [{**row, "outcome": became.get(row["id"], "")} for row in found]
 
 
 def counts(db: Connection, merchant: str, prefix: str) -> dict[str, int]:
-    """How many messages whose keys begin with a prefix are in which state, those written off by cause."""
+    """How many messages whose keys begin with a prefix are in which state: those written off by cause, those that were
+    sent by what became of them where that is known.
+    """
     found: dict[str, int] = {}
     for row in db.execute(_COUNTS, {"merchant": merchant, "low": f"{prefix}/", "high": f"{prefix}0"}):
         name = row.why if row.state == "dropped" else row.state
+        if name == "sent" and row.outcome not in (None, "waiting"):
+            name = row.outcome
         found[name] = found.get(name, 0) + int(row.n)
     return found

@@ -12,8 +12,9 @@ import orjson
 
 from commerce.attribution.links_sql import Transaction
 from commerce.catalogue_checks import title
-from commerce.crm import accounts_sql, messages_sql, tags_sql
+from commerce.crm import accounts_sql, messages_sql, results_sql, tags_sql
 from commerce.crm.messages_sql import Due
+from commerce.crm.results_sql import Task
 from commerce.crm.service import checked
 from commerce.domain.condition import read_condition
 from commerce.domain.ids import ENTROPY_BYTES, new_id, new_ids
@@ -81,6 +82,15 @@ class Outreach:
     async def done(self, message: Due, number: str) -> None:
         """The provider took it."""
         await self._store.write(lambda db: messages_sql.done(db, message, number, self._clock()))
+
+    async def tasks(self) -> list[Task]:
+        """The tasks at WeCom that are to be asked for now."""
+        now_ms = self._clock()
+        return await self._store.write(lambda db: results_sql.claim(db, now_ms))
+
+    async def told(self, task: Task, outcomes: Mapping[str, str]) -> int:
+        """WeCom says what became of a task's messages; of how many that was news."""
+        return await self._store.write(lambda db: results_sql.told(db, task, outcomes))
 
     async def refused(self, message: Due, why: str) -> None:
         """The provider takes it for nobody."""

@@ -27,6 +27,7 @@ SEED = 20_261_122
 TOUCHES_PER_ORDER = 30
 LOSERS = 8
 """Candidates that lost, in each stored decision."""
+HOSTS = 13
 CHANNELS = ("wechat", "poster", "wecom", "douyin", "")
 
 _ORDER = text(
@@ -75,7 +76,12 @@ def touches(random: Random, made: list[MadeLink], merchant: str, start_ms: int, 
         yield (
             *(identifier, ms, merchant, person, kind, channel, room, "", token),
             *(issuer, role, root, depth, "{}", None, "ad" if channel == "douyin" else ""),
+            *(_host(room), f"c{room[-2:]}" if kind == "card_click" and number % 20 == 0 else ""),
         )
+
+
+def _host(room: str) -> str:
+    return f"host {int(room[1:]) % HOSTS}"
 
 
 def _by(link: MadeLink) -> tuple[str, str, str, str, str, int]:
@@ -107,7 +113,8 @@ def _write_orders(shop: Engine, random: Random, after: list[Row]) -> int:
         brief = None if link is None else {name: winner[name] for name in ("link", "issuer", "role", "channel")}
         models = dict.fromkeys(("default", "binding_first", "last_touch", "first_touch"), brief)
         decision = {"winner": brief and winner, "rule": "last valid touch within 7 days", "losers": [lost] * LOSERS}
-        decision |= {"models": models, "credits": {role: brief} if role in ("guide", "distributor") else {}}
+        credited = {role: brief} if role in ("guide", "distributor") else {}
+        decision |= {"models": models, "credits": {**credited, "host": {"issuer": _host(room)}}}
         order = new_id(ms + 1, random.randbytes(ENTROPY_BYTES))
         status = "paid" if random.random() < 0.9 else "cancelled"
         rows.append(

@@ -26,6 +26,7 @@ import { MERCHANT } from "./merchant_strings.js";
 import { drawRules, fillRules } from "./merchant_rules.js";
 import { ORG } from "./merchant_strings_org.js";
 import { BOARD } from "./merchant_strings_board.js";
+import { drawComplaints } from "./merchant_complaints.js";
 import { BOOKS } from "./merchant_strings_books.js";
 import { CRM } from "./merchant_strings_crm.js";
 import { PEOPLE } from "./merchant_strings_people.js";
@@ -89,9 +90,12 @@ async function load(all = true) {
   }
   $("console").hidden = false;
   draw();
-  await drawGuide(api, await drawOrg(api, since, until), state.rooms);
+  await drawGuide(api, await drawOrg(api, since, until), state.rooms, { since, until });
   if (!board.part) await view.load(board);
-  if (all) await drawOwners();
+  if (all) {
+    await drawComplaints(api);
+    await drawOwners();
+  }
   drawJump();
 }
 
@@ -196,26 +200,24 @@ function choose(days) {
 
 function drawFigures() {
   const { board } = state;
-  const figure = (label, value, testid, small = "") =>
+  const figure = (label, value, testid, open, small = "") =>
     h(
-      "div.figure",
-      {},
+      "button.figure",
+      { type: "button", on: { click: open } },
       h("span.faint", {}, t(label)),
       h("strong.num", { "data-testid": testid }, value),
       small && h("small.faint", {}, small),
     );
+  const orders = (state) => () => view.openOrders(t(state === "all" ? "m.orders" : "m.paid"), { state });
+  const shared = () => view.openPeople(t("m.kfactorHint"), { step: "entry", dimension: "shared" });
+  const paid = t("m.paidOf", { n: board.orders_total?.paid ?? 0 });
   put(
     $("figures"),
-    figure("m.gmv", money(board.gmv || 0), "gmv"),
-    figure(
-      "m.orders",
-      String(board.orders_total?.all ?? 0),
-      "orders-total",
-      t("m.paidOf", { n: board.orders_total?.paid ?? 0 }),
-    ),
-    figure("m.basket", money(board.basket || 0), "basket"),
-    figure("m.conversion", `${((board.conversion || 0) * 100).toFixed(1)}%`, "conversion"),
-    figure("m.kfactor", (board.k_factor || 0).toFixed(2), "k-factor", t("m.kfactorHint")),
+    figure("m.gmv", money(board.gmv || 0), "gmv", orders("paid")),
+    figure("m.orders", String(board.orders_total?.all ?? 0), "orders-total", orders("all"), paid),
+    figure("m.basket", money(board.basket || 0), "basket", orders("paid")),
+    figure("m.conversion", `${((board.conversion || 0) * 100).toFixed(1)}%`, "conversion", orders("paid")),
+    figure("m.kfactor", (board.k_factor || 0).toFixed(2), "k-factor", shared, t("m.kfactorHint")),
   );
 }
 

@@ -10,9 +10,9 @@ import { fetched, save } from "./merchant_poster.js";
 const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
 /** Steps of the funnel that are orders, by the state of the rows behind them. */
 const STATES = { order: "all", paid: "paid", repeat: "repeat" };
-const TABLES = ["by_room", "guide", "distributor", "by_issuer", "by_channel", "by_campaign"];
+const TABLES = ["by_room", "by_host", "guide", "distributor", "by_issuer", "by_channel", "by_clip", "by_campaign"];
 /** The table's dimension in the rows' addresses, and the field that names a row. */
-const KEYS = { by_room: "room", by_issuer: "issuer", by_channel: "channel", by_campaign: "campaign", guide: "issuer", distributor: "issuer" };
+const KEYS = { by_room: "room", by_host: "host", by_clip: "clip", by_issuer: "issuer", by_channel: "channel", by_campaign: "campaign", guide: "issuer", distributor: "issuer" };
 const MODELS = ["default", "binding_first", "last_touch", "first_touch"];
 const ROWS_SHOWN = 50;
 const TABLE_ROWS_SHOWN = 20;
@@ -190,9 +190,13 @@ export function boardView(api, period, reload) {
   function countsTable(table, rows, model) {
     const most = Math.max(1, ...rows.map((row) => row.amount));
     const ads = table === "by_campaign";
-    const heads = ["name", "entries", "clicks", "orders", "amount", ...(ads ? ["cost", "roi"] : [])];
+    const clips = table === "by_clip";
+    // Who watches an explanation is in the room already.
+    const heads = ["name", ...(clips ? ["watched"] : ["entries", "clicks"]), "orders", "amount", ...(ads ? ["cost", "roi"] : [])];
     const named = {
       by_room: (row) => [row.title || row.room, row.host].filter(Boolean).join(" · "),
+      by_host: (row) => row.host,
+      by_clip: (row) => row.title || t("b.clipGone", { id: row.clip.slice(-6) }),
       by_channel: (row) => row.channel || t("m.noChannel"),
       by_campaign: (row) => row.campaign,
     };
@@ -209,8 +213,9 @@ export function boardView(api, period, reload) {
         "tr",
         { "data-testid": "count-row", data: { key } },
         cell("name", h("strong", {}, name(row))),
-        cell("entries", opener(String(row.entries), people("entry"))),
-        cell("clicks", opener(String(row.clicks), people("click"))),
+        clips && cell("watched", opener(String(row.visits), people("visit"))),
+        !clips && cell("entries", opener(String(row.entries), people("entry"))),
+        !clips && cell("clicks", opener(String(row.clicks), people("click"))),
         cell("orders", opener(`${row.paid}/${row.orders}`, sold)),
         cell("amount", opener(money(row.amount), sold), bar),
         ads && cell("cost", row.cost ? money(row.cost) : "—"),

@@ -1,18 +1,22 @@
-/** A guide's own coupons: what is left of the budget, one coupon for one customer, and what became of those given. */
+/** What a guide is credited with, and a guide's own coupons: what is left of the budget, one coupon for one customer, and what became of those given. */
 
-import { $, h, put, toast } from "./dom.js";
-import { countField, fen, field, onSend, whole, yuanField } from "./forms.js";
+import { $, h, put, sheet, toast } from "./dom.js";
+import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { knows, lang, money, t, when } from "./i18n.js";
+import { fetched, save } from "./merchant_poster.js";
 import { newKey } from "./siyu.js";
+import { table } from "./tables.js";
 
 const SHOWN = 50;
 
 /** Draw the panel for an account that sits as a guide; it stays away for all others. */
-export async function drawGuide(api, seat, rooms) {
+export async function drawGuide(api, seat, rooms, { since, until }) {
   const panel = $("guide-panel");
   panel.hidden = seat.role !== "guide" || !seat.node;
   if (panel.hidden) return;
-  const [budget, given, people] = await Promise.all([
+  const asked = new URLSearchParams({ since, until });
+  const [statement, budget, given, people] = await Promise.all([
+    api.get(`/guide/statement?${asked}&limit=${SHOWN}`),
     api.get("/guide/budget"),
     api.get(`/guide/coupons?limit=${SHOWN}`),
     api.get(`/people?limit=${SHOWN}`),
@@ -21,13 +25,23 @@ export async function drawGuide(api, seat, rooms) {
     h("div.figure", {}, h("span.faint", {}, t(label)), h("strong.num", { "data-testid": testid }, money(value)));
   put(
     $("guide"),
+    h("div.panel-tools", {}, h("h3", {}, t("m.credited")), doer(t("b.csv"), () => download(api, asked), { "data-testid": "guide-csv" })),
+    h(
+      "div.figures",
+      {},
+      figure("m.creditedSold", statement.amount, "credited-sold"),
+      figure("m.creditedBack", statement.refunded, "credited-back"),
+      figure("m.creditedNet", statement.amount - statement.refunded, "credited-net"),
+    ),
+    creditedTable(api, statement.items),
+    h("h3", {}, t("m.ownCoupons")),
     h("div.figures", {}, figure("m.budgetFree", budget.free, "budget-free"), figure("m.budgetReserved", budget.reserved, "budget-reserved")),
     givenTable(given.items),
   );
   const place = $("guide-form");
   // Half a form is not thrown away by the next look at the figures.
   const shown = [lang(), ...people.items.map((one) => one.person), ...rooms.map((room) => room.room)].join(" ");
-  if (place.dataset.of !== shown) fillForm(api, place, people.items, rooms, () => drawGuide(api, seat, rooms));
+  if (place.dataset.of !== shown) fillForm(api, place, people.items, rooms, () => drawGuide(api, seat, rooms, { since, until }));
   place.dataset.of = shown;
 }
 
@@ -69,6 +83,34 @@ function fillForm(api, form, people, rooms, again) {
     form.elements.amount.value = "";
     await again();
   });
+}
+
+async function download(api, asked) {
+  save(await fetched(api, `/guide/statement?${asked}&format=csv`), "statement.csv");
+}
+
+/** The orders that are this guide's; each is explained in words where somebody asks. */
+function creditedTable(api, orders) {
+  if (!orders.length) return h("p.empty", {}, t("m.noCredited"));
+  const cell = (label, ...content) => h("td", { "data-label": t(label) }, content);
+  const heads = ["m.col.time", "m.customer", "m.col.amount", "m.col.status", "m.why"];
+  const row = (one) =>
+    h(
+      "tr",
+      { "data-testid": "credited-row", data: { order: one.order } },
+      cell("m.col.time", when(one.created)),
+      cell("m.customer", one.name || `…${one.person.slice(-6)}`, h("span.faint", {}, one.channel && ` ${one.channel}`)),
+      cell("m.col.amount", h("strong.num", {}, money(one.amount)), one.refunded > 0 && ` − ${money(one.refunded)}`),
+      cell("m.col.status", h("span.chip", {}, t(`status.${one.status}`))),
+      cell("m.why", doer(t("m.inWords"), () => inWords(api, one), { "data-testid": "credited-why" })),
+    );
+  return h("div.table-frame", {}, table(heads, orders.map(row)));
+}
+
+async function inWords(api, one) {
+  const { sentences } = await api.get(`/orders/${one.order}/explanation?lang=${lang()}`);
+  const window = sheet({ title: t("m.inWords"), testid: "credited-words", closeLabel: t("common.close") });
+  put(window.body, h("ul.plain", {}, sentences.map((text) => h("li", {}, text))));
 }
 
 function givenTable(coupons) {

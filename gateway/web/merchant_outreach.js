@@ -96,7 +96,7 @@ export async function drawOutreach(api) {
         "li",
         { "data-testid": "message-row" },
         h("span", {}, `${when(one.created)} · ${word(one.channel)} · …${one.person.slice(-6)}`),
-        h("span.chip", { title: one.why }, one.state === "dropped" ? word(one.why) : word(one.state)),
+        h("span.chip", { title: one.why }, one.state === "dropped" ? word(one.why) : word(one.outcome || one.state)),
       ),
     ),
   );

@@ -1,4 +1,4 @@
-/** What the regulator asks: switches, the licence, who hosts, returns and complaints to answer, takedowns. */
+/** What the regulator asks: switches, the licence, who hosts, returns to answer, takedowns. */
 
 import { $, h, put, toast } from "./dom.js";
 import { countField, doer, field, onSend, whole } from "./forms.js";
@@ -15,9 +15,8 @@ const ROWS_SHOWN = 20;
 
 /** Draw what waits for an answer, and the records. */
 export async function drawRules(api) {
-  const [returns, complaints, downs, hosts] = await Promise.all([
+  const [returns, downs, hosts] = await Promise.all([
     api.get(`/returns?limit=${ROWS_SHOWN}`),
-    api.get(`/complaints?limit=${ROWS_SHOWN}`),
     api.get(`/takedowns?limit=${ROWS_SHOWN}`),
     api.get("/hosts"),
   ]);
@@ -26,7 +25,6 @@ export async function drawRules(api) {
   put(
     $("rules"),
     section("m.r.returns", ["m.col.time", "m.col.order", "m.g.why", "m.col.status", ""], returns.items.map((one) => returnRow(api, one, again))),
-    section("m.r.complaints", ["m.col.time", "m.r.kind", "m.r.text", "m.col.status", ""], complaints.items.map((one) => complaintRow(api, one, again))),
     section("m.r.takedowns", ["m.col.time", "m.r.kind", "m.r.ref", "m.g.why", ""], downs.items.map((one) => takedownRow(api, one, again))),
     section("m.r.hosts", ["m.col.time", "m.room", "m.col.name", ""], hosts.map((one) => hostRow(api, one))),
   );
@@ -55,25 +53,6 @@ function returnRow(api, one, again) {
         doer(t("m.r.refuse"), () => decide(false)),
       ],
     ),
-  );
-}
-
-function complaintRow(api, one, again) {
-  const reply = async () => {
-    const answer = prompt(t("m.r.reply"));
-    if (!answer) return;
-    await api.post(`/complaints/${one.id}/answer`, { answer });
-    await again();
-  };
-  const due = one.state === "open" ? t("m.r.due", { time: when(one.due_ms) }) : one.answer;
-  return h(
-    "tr",
-    { "data-testid": "complaint-row", data: { state: one.state } },
-    cell("m.col.time", when(one.created_ms)),
-    cell("m.r.kind", t(`m.r.${one.kind}`)),
-    cell("m.r.text", one.text, one.contact && h("span.faint", {}, ` ${one.contact}`)),
-    cell("m.col.status", due),
-    h("td.cell-toggle", {}, one.state === "open" && doer(t("m.r.answer"), reply, { "data-testid": "complaint-answer" })),
   );
 }
 

@@ -43,6 +43,7 @@ addStrings(STATIONS);
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const REPLAY = new URLSearchParams(location.search).get("replay");
 const SCENE = new URLSearchParams(location.search).get("s");
+const CLIP_ID = /\/clips\/([^/.]+)\.mp4/;
 const store = new RoomStore();
 const api = new Api();
 const holds = new Map(Object.entries(recall("session", `siyu.holds.${ROOM}`, {})));
@@ -278,8 +279,11 @@ function checkoutHold(hold) {
 }
 
 /** What a person looked at and shared is part of who brought whom; a report that fails costs the person nothing. */
-function report(kind, sku) {
-  hub.command("touch", sku ? { kind, sku } : { kind }).catch((error) => console.info("touch:", error.message));
+function report(kind, sku, clip) {
+  // Who brought them is asked of what they look at, not of what they share.
+  const came = SCENE && sku ? { token: SCENE.slice(0, 64) } : {};
+  const what = { kind, ...(sku && { sku }), ...(clip && { clip }), ...came };
+  hub.command("touch", what).catch((error) => console.info("touch:", error.message));
 }
 
 function buy(card) {
@@ -324,7 +328,7 @@ function checkOutCart() {
 
 /** The host's explanation of a product once more, cut from the recording; the live sound rests meanwhile. */
 function watchClip(card) {
-  report("card_click", card.sku);
+  report("clip_view", card.sku, card.clip.match(CLIP_ID)?.[1]);
   const live = $("player");
   const muted = live.muted;
   live.muted = true;

@@ -27,13 +27,20 @@ async def enter(shop: Shop, person: str, link: LinkView | None, *, click: bool =
 async def order(shop: Shop, person: str, amount: int, status: str, *, merchant: str | None = None) -> str:
     """Write an order as the ledger does, with the decision of this moment."""
     shop.clock.advance(1)
-    now_ms = shop.clock()
     whose = merchant or shop.mine.id
-    decision = await shop.attribution.decision_json(whose, person, now_ms)
+    decision = await shop.attribution.decision_json(whose, person, shop.clock())
+    return await write_order(shop, whose, shop.room.id, person, status, amount, decision)
+
+
+async def write_order(
+    shop: Shop, merchant: str, room: str, person: str, status: str, amount: int, decision: dict[str, Any]
+) -> str:
+    """Write an order of this moment with whom it credits."""
+    now_ms = shop.clock()
     row = {
         "id": new_id(now_ms, now_ms.to_bytes(7, "big")),
-        "merchant": whose,
-        "room": shop.room.id,
+        "merchant": merchant,
+        "room": room,
         "person": person,
         "status": status,
         "amount": amount,

@@ -205,6 +205,10 @@ async def test_a_complaint_is_answered_once_within_its_days_and_nobody_floods_th
     assert flood.value.code == "limit"
     with pytest.raises(NotFound):
         await compliance.complain(MERCHANT, "two", "complaint", "x", "", "", "not-theirs")
+    # Praise waits for no answer, and keeps nobody from complaining.
+    for n in range(COMPLAINTS_OPEN_MAX):
+        await compliance.complain(MERCHANT, "two", "praise", f"{n}", "", "", "")
+    assert (await compliance.complain(MERCHANT, "two", "complaint", "x", "", "", ""))["kind"] == "complaint"
 
 
 async def test_what_was_taken_down_stays_down_until_that_is_lifted(office: Office) -> None:

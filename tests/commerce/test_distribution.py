@@ -26,8 +26,15 @@ class Market:
 
     def __init__(self, world: World, touches: TouchLog) -> None:
         self.world = world
-        aliases = world.shop.aliases
-        self.attribution = Attribution(world.store, touches, secret=SECRET, clock=world.clock, now_person=aliases.now)
+        self.hosts: dict[str, str] = {}
+        self.attribution = Attribution(
+            world.store,
+            touches,
+            secret=SECRET,
+            clock=world.clock,
+            now_person=world.shop.aliases.now,
+            host_of=lambda room: self.hosts.get(room, ""),
+        )
         self.distribution = Distribution(world.store, world.shop.ledger, self.attribution.binder, clock=world.clock)
         self._orders = 0
 
@@ -50,7 +57,7 @@ class Market:
     async def order(self, person: str, quantity: int = 1, sku: str = "k1", room: str = ROOM, **more: Any) -> Any:
         self._orders += 1
         await self.world.shop.stock_up(MERCHANT, sku, quantity)
-        decision = await self.attribution.decision_json(MERCHANT, person, self.world.clock())
+        decision = await self.attribution.decision_json(MERCHANT, person, self.world.clock(), room=room)
         key = f"o{self._orders}"
         return await self.world.shop.create_order(
             MERCHANT, room, person, key, lines=[(sku, quantity, None)], decision=decision, **more
@@ -239,7 +246,6 @@ async def test_a_protected_customer_is_not_taken_by_a_later_link_and_an_unprotec
     await market.comes_by(buyer, eve)
     assert (await market.order(buyer)).decision["credits"]["distributor"]["issuer"] == ann
     market.world.clock.advance(4 * DAY_MS)
-    market.attribution.binder.forget()
     await market.comes_by(buyer, eve)
     bindings = await market.distribution.bindings(MERCHANT, buyer)
     assert [(one["issuer"], one["closed_why"]) for one in bindings] == [(eve, None), (ann, "another's link")]
@@ -342,3 +348,24 @@ def test_what_went_back_is_shared_over_the_lines_to_the_last_fen(paid: list[int]
     back = refunded_lines(whole, by_line, refunded)
     assert sum(back.values()) == refunded
     assert all(by_line.get(n, 0) <= back[n] <= whole[n] for n in whole)
+
+
+async def test_who_comes_back_by_an_earlier_link_is_taken_over_again(market: Market) -> None:
+    ann, ben, buyer = await market.distributor("ann"), await market.distributor("ben"), await market.person("bo")
+    await market.distribution.set_terms(MERCHANT, {"bind": "override"}, "boss")
+    for issuer in (ann, ben, ann):
+        await market.comes_by(buyer, issuer)
+        await market.attribution.binder.flushed(60)
+        market.world.clock.advance(1)
+    assert [one["issuer"] for one in await market.distribution.bindings(MERCHANT, buyer)] == [ann, ben, ann]
+
+
+async def test_a_binding_that_lapsed_is_made_anew_by_the_same_link(market: Market) -> None:
+    ann, buyer = await market.distributor("ann"), await market.person("bo")
+    await market.distribution.set_terms(MERCHANT, {"valid_days": 1}, "boss")
+    await market.comes_by(buyer, ann)
+    await market.attribution.binder.flushed(60)
+    market.world.clock.advance(2 * DAY_MS)
+    await market.comes_by(buyer, ann)
+    found = await market.distribution.bindings(MERCHANT, buyer)
+    assert [(one["issuer"], one["closed_ms"] is None) for one in found] == [(ann, True), (ann, False)]

@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from commerce.attribution.service import Attribution
+from commerce.attribution.touches_sql import open_touch_log
+from commerce.distribution import Distribution
 from commerce.domain.member import Program, Tier
 from commerce.domain.order import Delivery
 from commerce.domain.pos import (
@@ -40,7 +43,14 @@ class Stores(Place):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.pos = Pos(world.store, world.shop.ledger, Vault(KEY), secret=b"pos", clock=world.clock)
+        self.touches = open_touch_log(world.store.where, clock=world.clock)
+        aliases = world.shop.aliases
+        self.attribution = Attribution(
+            world.store, self.touches, secret=b"links of the tests", clock=world.clock, now_person=aliases.now
+        )
+        ledger, vault = world.shop.ledger, Vault(KEY)
+        self.pos = Pos(world.store, ledger, vault, self.attribution, secret=b"pos", clock=world.clock)
+        self.distribution = Distribution(world.store, ledger, self.attribution.binder, clock=world.clock)
 
     async def open(self) -> None:
         outlet, key = await self.pos.add(MERCHANT, "南京路店", "南京路 1 号", "", 31_234_567, 121_474_000, pickup=True)
@@ -68,6 +78,8 @@ async def stores(anywhere: Path | str) -> AsyncIterator[Stores]:
         stores = Stores(world)
         await stores.open()
         yield stores
+        await stores.attribution.binder.close()
+        stores.touches.close()
 
 
 async def test_a_sale_in_the_store_is_the_same_persons_and_earns_as_one_in_the_room(stores: Stores) -> None:

@@ -37,9 +37,11 @@ def touch(number: int, day: int, second: int, person: str, kind: str, link: int,
     token, issuer, role, channel, depth, campaign = (None, "", "", "", 0, "") if not link else LINKS[link - 1]
     if reason:
         token = None
+    # A room has one host by day and another by night; who clicks has watched an explanation.
+    host, clip = f"{room}-{second // 43_200}" if room else "", f"c{link}" if kind == "card_click" else ""
     return (
         *(f"{number:020}", ms, "m", person, kind, channel, room, "", token),
-        *(issuer, role, token or "", depth, "{}", reason, campaign),
+        *(issuer, role, token or "", depth, "{}", reason, campaign, host, clip),
     )
 
 

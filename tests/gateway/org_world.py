@@ -113,6 +113,8 @@ async def _trade(world: World, side: Dealer, name: str) -> None:
     drop = {"title": f"券{name}", "reason": "店庆", "amount": 100, "threshold": 0, "total": 5, "seconds": 600}
     plan = sale | {"rule": "FREQ=DAILY;BYHOUR=20;BYMINUTE=0"}
     link = await done("POST", "/links", {"room": room, "channel": f"渠道{name}"}, token=side.tokens["guide"])
+    told = {"text": f"投诉{name}", "contact": f"联系{name}", "order": number}
+    complaint = await done("POST", "/complaints", told, token=buyer["token"])
     key = await done("POST", f"{base}/keys", {"name": f"密钥{name}"}, token=host)
     outlet = await _outlet(world, side, name, card["sku"])
     side.ids |= {
@@ -129,11 +131,14 @@ async def _trade(world: World, side: Dealer, name: str) -> None:
         "token": link["token"],
         "key": key["key"],
         "issuer": side.staff["guide"],
+        "complaint": complaint["id"],
     }
     side.tokens["viewer"] = buyer["token"]
     await services.shop.members.fund_budget(live.shop.merchant, "boss", side.staff["guide"], 5_000, f"fund-{room}")
-    side.marks |= {f"客户{name}", f"收货人{name}", f"地址{name}路一号", f"密钥{name}", f"渠道{name}"}
-    side.marks |= {side.ids[mark] for mark in ("person", "order", "refund", "key", "token")}
+    side.marks |= {f"{word}{name}" for word in ("客户", "收货人", "密钥", "渠道", "投诉", "联系")} | {
+        f"地址{name}路一号"
+    }
+    side.marks |= {side.ids[mark] for mark in ("person", "order", "refund", "key", "token", "complaint")}
 
 
 async def _outlet(world: World, side: Dealer, name: str, sku: str) -> str:

@@ -94,6 +94,36 @@ async def test_a_list_of_costs_is_taken_in_whole_or_reported_row_by_row(live: Ri
     assert (row["cost"], row["roi"]) == (1_000, round(row["amount"] / 1_000, 4))
 
 
+async def test_only_a_clip_of_the_shop_is_watched_and_what_is_sold_after_it_stands_under_it(live: Rig) -> None:
+    shop, services = live.shop, live.application.services
+    terms: dict[str, Any] = {"show": "s1", "start_ms": 0, "end_ms": 9, "length_ms": 9, "size": 9}
+    for clip, of in (("mine", shop), ("theirs", live.other)):
+        product = str(of.products[1]["product"])
+        await services.catalogue.add_clip(clip, of.merchant, of.room, product, file=f"{clip}.mp4", **terms)
+    guest = await live.guest(name="小雨")
+
+    async def watched(body: dict[str, Any]) -> int:
+        answer = await live.call("POST", "/touches", {"room": shop.room, **body}, token=guest["token"])
+        return answer.status_code
+
+    assert await watched({"kind": "clip_view", "clip": "theirs"}) == 404
+    assert await watched({"kind": "clip_view"}) == 400
+    assert await watched({"kind": "card_click", "clip": "mine"}) == 400
+    assert await watched({"kind": "clip_view", "clip": "mine", "sku": shop.products[1]["sku"]}) == 202
+    await bought(live, guest, "o1")
+    board = await get(live, "/board")
+    assert [(one["clip"], one["visits"], one["paid"]) for one in board["by_clip"]] == [("mine", 1, 1)]
+    [host] = board["by_host"]
+    assert (host["entries"], host["paid"], host["amount"]) == (1, 1, board["gmv"])
+    for dimension, key in (("clip", "mine"), ("host", host["host"])):
+        for rows in (f"people?dimension={dimension}&key={key}", f"orders?dimension={dimension}&key={key}"):
+            assert len((await get(live, f"/board/{rows}"))["items"]) == 1, rows
+        file = await live.client.get(
+            f"/api/v1/board?format=csv&table=by_{dimension}", headers={"authorization": f"Bearer {shop.merchant_token}"}
+        )
+        assert key in file.text
+
+
 @pytest.mark.parametrize(
     "path",
     [

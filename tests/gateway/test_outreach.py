@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from commerce.crm.results_sql import ASKS_MAX, FIRST_ASK_MS, MOST_ASK_MS
 from commerce.domain.day import DAY_MS, OFFSET_MS
 from gateway.sms import SmsAccount, sign_request
 from tests.gateway import sms_stand_in as sms_module
@@ -242,6 +243,60 @@ async def test_a_broadcast_goes_to_a_segment_as_one_task_for_each_sender(town: T
     [task] = town.wecom.tasks
     assert (task["sender"], task["external_userid"], task["text"]) == ("guide1", ["ext0"], {"content": "今晚八点开播"})
     assert task["attachments"] == [{"msgtype": "link", "link": {"title": "直播间", "url": text["url"]}}]
+
+
+async def contacts(town: Town, *numbers: str) -> list[str]:
+    """Customers who agreed to be written to, each a contact of ``guide1`` at WeCom."""
+    identities = town.live.application.services.identities
+    store = town.live.application.services.crm._store
+    merchant, people = town.live.shop.merchant, []
+    for n, number in enumerate(numbers):
+        person = await town.customer(number, consents=True)
+        await identities.show_key(merchant, person["person"], "wecom", f"{wecom_module.CORPID}:ext{n}")
+        town.wecom.know(f"ext{n}")
+        insert = (
+            'INSERT INTO wecom_contact (merchant, external, "user", added_ms)'
+            f" VALUES ('{merchant}', 'ext{n}', 'guide1', 1)"
+        )
+        await store.write(lambda db, insert=insert: db.exec_driver_sql(insert))  # type: ignore[misc]
+        people.append(person["person"])
+    return people
+
+
+async def test_what_became_of_a_mass_message_is_asked_for_until_it_is_known(town: Town) -> None:
+    people = await contacts(town, "13800138022", "13911112222", "13711112222", "13611112222")
+    body = {"name": "开播", "condition": {"has": "wecom"}, "channel": "wecom", "body": {"text": "今晚八点"}}
+    await town.done("POST", "/broadcasts", body, status=201)
+    await town.work()
+
+    async def counts() -> dict[str, int]:
+        [listed] = await town.done("GET", "/broadcasts")
+        found: dict[str, int] = listed["counts"]
+        return found
+
+    messenger = town.live.application.services.messenger
+    assert await messenger.ask_results() == 0  # staff have not seen it yet
+    town.live.clock.ahead_ms += FIRST_ASK_MS + 1
+    town.wecom.results = {"ext0": 1, "ext1": 2, "ext2": 3}
+    town.wecom.errors = [-1] * 5
+    await messenger.ask_results()
+    assert await counts() == {"sent": 4}
+    town.wecom.errors = []
+    town.live.clock.ahead_ms += 2 * FIRST_ASK_MS + 1
+    assert await messenger.ask_results() == 3
+    assert await counts() == {"delivered": 1, "no_friend": 1, "had_another": 1, "sent": 1}
+    journal = (await town.done("GET", "/messages"))["items"]
+    told = {one["person"]: (one["state"], one["outcome"]) for one in journal}
+    assert [told[person] for person in people] == [
+        ("sent", "delivered"), ("sent", "no_friend"), ("sent", "had_another"), ("sent", "")
+    ]  # fmt: skip
+    for _ in range(ASKS_MAX):
+        town.live.clock.ahead_ms += MOST_ASK_MS + 1
+        await messenger.ask_results()
+    assert await counts() == {"delivered": 1, "no_friend": 1, "had_another": 1, "untapped": 1}
+    store = town.live.application.services.crm._store
+    left = await store.read(lambda db: db.exec_driver_sql("SELECT DISTINCT external FROM wecom_delivery").all())
+    assert [tuple(row) for row in left] == [("",)]  # who they are at WeCom is forgotten
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,15 @@ async def test_a_person_sees_all_that_is_held_and_who_looked(live: Rig) -> None:
     await done(live, "POST", "/me/consents", {"purpose": "marketing", "granted": True}, token=guest["token"])
     person = await done(live, "GET", f"/people/{guest['person']}", token=boss)
     assert person["minor"] is False
+    await done(live, "PUT", "/tags/茶友", {}, token=boss)
+    await done(live, "PUT", f"/people/{guest['person']}/tags/茶友", {}, token=boss)
+    note = {"channel": "sms", "purpose": "service", "body": {"template": "SMS_1", "params": {"code": "1234"}}}
+    answer = await live.call("POST", f"/people/{guest['person']}/messages", note, token=boss, key="m")
+    assert answer.status_code == 202, answer.text
     mine = await done(live, "GET", "/me/data", token=guest["token"])
+    assert [row["tag"] for row in mine["held"]["person_tag"]] == ["茶友"]
+    [message] = mine["held"]["message"]
+    assert (message["channel"], json.loads(message["body"])) == ("sms", note["body"]) and "key" not in message
     assert {"person", "identity", "consent", "privacy_log"} <= mine["held"].keys() and mine["left_out"] == {}
     log = await done(live, "GET", "/me/privacy-log", token=guest["token"])
     assert {row["action"] for row in log["items"]} == {"export", "open"} and "by" not in log["items"][0]

@@ -1,6 +1,7 @@
 """A stand-in for WeCom's server API that keeps its documented rules: tokens that lapse, limits, tasks for senders.
 
-developer.work.weixin.qq.com/document/path/91039 (token), 92114 (customer), 92135 (mass message), 92572 (contact way).
+developer.work.weixin.qq.com/document/path/91039 (token), 92114 (customer), 92135 (mass message), 92572 (contact way),
+93338 (what became of a mass message).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ class WecomStandIn:
         self.ways: list[dict[str, Any]] = []
         self.tasks: list[dict[str, Any]] = []
         self.errors: list[int] = []
+        self.results: dict[str, int] = {}
+        """Status of a send result by customer; who is not here was not sent anything yet."""
         self.asked: list[str] = []
         self.token = 0
         self.base = ""
@@ -65,6 +68,18 @@ class WecomStandIn:
         self.tasks.append({**body, "external_userid": sorted(known)})
         failed = [one for one in body["external_userid"] if one not in known]
         return {"msgid": f"msg{len(self.tasks)}", "fail_list": failed}
+
+    def _get_groupmsg_send_result(self, asked: Asked) -> dict[str, Any]:
+        """One customer a page, so that whoever asks has to go on."""
+        body = asked.json
+        number = int(body["msgid"].removeprefix("msg")) if body["msgid"].startswith("msg") else 0
+        if not 0 < number <= len(self.tasks) or self.tasks[number - 1]["sender"] != body["userid"]:
+            return {"errcode": 41064, "errmsg": "invalid msgid"}
+        customers, at = self.tasks[number - 1]["external_userid"], int(body.get("cursor") or 0)
+        row: dict[str, Any] = {"external_userid": customers[at], "userid": body["userid"]}
+        row["status"] = self.results.get(customers[at], 0)
+        more = {"next_cursor": str(at + 1)} if at + 1 < len(customers) else {}
+        return {"send_list": [row], **more}
 
     def know(self, external: str, *, unionid: str = "", name: str = "", user: str = "guide1", state: str = "") -> None:
         """A customer whom a member of staff has."""

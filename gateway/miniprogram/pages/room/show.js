@@ -102,7 +102,7 @@ export class Show {
    * @param {string} [sku]
    */
   report(kind, sku) {
-    const touched = this.hub.command("touch", sku ? { kind, sku } : { kind });
+    const touched = this.hub.command("touch", sku ? { kind, sku, ...(this.scene && { token: this.scene }) } : { kind });
     touched.catch((error) => console.info("touch:", error.message));
   }
 
