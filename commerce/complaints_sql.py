@@ -42,7 +42,7 @@ _FOUND = (
 )
 _STATES = {
     "": "",
-    "open": " AND c.state = 'open'",
+    "open": " AND c.state = 'open' AND c.kind <> 'praise'",
     "answered": " AND c.state = 'answered'",
     "overdue": f" AND {_LATE}",
 }

@@ -291,7 +291,7 @@ class Compliance:
         if order:
             await self._shop.order(merchant, order, person)
         now_ms = self._clock()
-        row = {
+        row: dict[str, Any] = {
             "id": mint_id(now_ms),
             "merchant": merchant,
             "person": person,

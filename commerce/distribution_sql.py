@@ -1,10 +1,9 @@
 """Distributors, rates, commission and withdrawals as they are read and, rarely, written outside the ledger."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 
 from commerce.accounts_sql import balances
 from commerce.domain.commission import Rate
@@ -124,7 +123,7 @@ def statement(db: Connection, merchant: str, person: str, before: str, limit: in
     }
 
 
-def _titled(row: Mapping[str, Any]) -> Row:
+def _titled(row: RowMapping) -> Row:
     """A line as a statement names it: what was ordered, or what the till printed."""
     found = dict(row)
     number, lines = found.pop("number"), found.pop("lines")

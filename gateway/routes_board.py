@@ -24,6 +24,8 @@ COSTS_BYTES_MAX = ROWS_MAX * 200
 """A line of a day, a campaign and a cost."""
 FILE_ROWS_MAX = 20_000
 """Rows of one file; ``after`` goes on from there."""
+FILES = (*TABLES, "series", "tree", "orders")
+"""What of the board is a file of its own."""
 LAST_DAYS = 30
 """Shown when nobody says which; whole days are read from sums."""
 PERIOD = {
@@ -47,13 +49,14 @@ def board_operations(services: Services) -> list[Operation]:
 
     async def read_board(call: Call) -> Any:
         period, table = asked(call), call.query.get("table", "")
-        if table and table not in TABLES:
-            raise Problem(400, "invalid", f"table is one of {', '.join(TABLES)}")
+        if table and table not in FILES:
+            raise Problem(400, "invalid", f"table is one of {', '.join(FILES)}")
         as_csv = wants_csv(call)
         board = await attribution.board(period.merchant, period.since_ms, period.until_ms, model=period.model)
         if not as_csv:
             return board
-        return csv_file("board", table_csv(board[table]) if table else board_csv(board))
+        rows = board["series"]["rows"] if table == "series" else board.get(table)
+        return csv_file("board", table_csv(rows) if table else board_csv(board))
 
     async def read_models(call: Call) -> Any:
         period, as_csv = asked(call), wants_csv(call)
@@ -66,7 +69,7 @@ def board_operations(services: Services) -> list[Operation]:
         return csv_file("cohorts", table_csv(cohorts_table(found))) if as_csv else {"cohorts": found}
 
     period = {**PERIOD, **FORMAT}
-    tables = {"table": f"of the CSV, all when left out: {', '.join(TABLES)}"}
+    tables = {"table": f"of the CSV, all when left out: {', '.join(FILES)}"}
     return [
         Operation(
             "GET",

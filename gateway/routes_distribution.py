@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -364,7 +363,7 @@ def _customers(services: Services) -> list[Operation]:
     ]
 
 
-async def _decision(services: Services, who: Claims, asked: str) -> Mapping[str, Any]:
+async def _decision(services: Services, who: Claims, asked: str) -> dict[str, Any]:
     """What was judged of an order, or of a sale at a till, which counts for no part of the organisation.
 
     Raises ``NotFound``.
@@ -377,7 +376,7 @@ async def _decision(services: Services, who: Claims, asked: str) -> Mapping[str,
         return await services.pos.explained(who.merchant, asked) or {}
     if who.staff:
         await services.org.require_order(who.merchant, asked, who.reach)
-    return order.decision or {}
+    return dict(order.decision or {})
 
 
 def _shanghai(ms: int) -> str:

@@ -134,7 +134,8 @@ class WecomApi:
             if not isinstance(rows, list):
                 raise self._door.unreadable()
             for row in rows:
-                outcome = OUTCOMES.get(row.get("status")) if isinstance(row, dict) else None
+                status = row.get("status") if isinstance(row, dict) else None
+                outcome = OUTCOMES.get(status) if isinstance(status, int) else None
                 if outcome is not None:
                     found[self._text(row, "external_userid")] = outcome
             asked["cursor"] = answer.get("next_cursor") or ""

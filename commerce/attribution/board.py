@@ -184,7 +184,8 @@ def tree_links(traffic: Traffic, sales: Sales) -> list[str]:
 
 def clips_shown(traffic: Traffic, sales: Sales) -> list[str]:
     """Name the clips that the board shows."""
-    return sorted({row.key for row in (*traffic.by_clip, *sales.by_clip) if row.key})
+    rows: tuple[Visits | Sold, ...] = (*traffic.by_clip, *sales.by_clip)
+    return sorted({row.key for row in rows if row.key})
 
 
 def people_named(traffic: Traffic, sales: Sales, nodes: Iterable[Link]) -> list[str]:

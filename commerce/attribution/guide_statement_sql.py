@@ -42,7 +42,8 @@ def read(
     asked = {"merchant": merchant, "guide": guide, "lowest": time_prefix(since_ms), "highest": time_prefix(until_ms)}
     sums = db.execute(_SUMS, asked).one()
     found = db.execute(_ORDERS, {**asked, "before": before, "limit": limit}).mappings()
-    return GuideStatement(sums.orders, sums.paid, int(sums.amount), int(sums.refunded), tuple(map(_row, found)))
+    rows = tuple(_row(dict(row)) for row in found)
+    return GuideStatement(sums.orders, sums.paid, int(sums.amount), int(sums.refunded), rows)
 
 
 def _row(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -431,6 +431,7 @@ function drawTree() {
     put($("tree"), h("p.empty", {}, t("m.treeEmpty")));
     return;
   }
+  put($("tree-csv"), view.file("tree"));
   const chosen = chosenNodes(nodes);
   const words = {
     shop: t("m.shop"),

@@ -56,6 +56,9 @@ export function boardView(api, period, reload) {
 
   const csv = (path, name) => doer(t("b.csv"), () => download(path, name), { "data-testid": `csv-${name}` });
 
+  /** A part of the board as a file. */
+  const file = (table) => csv(`/board?${query({ format: "csv", table })}`, table);
+
   const openPeople = (title, more) => openRows(title, "/board/people", more, PERSON_COLUMNS);
   const openOrders = (title, more) => openRows(title, "/board/orders", more, ORDER_COLUMNS);
 
@@ -123,7 +126,7 @@ export function boardView(api, period, reload) {
     const say = (row) => t("b.stepSays", { at: short(row.at), entries: row.entries, paid: row.paid, sum: money(row.amount) });
     put(
       place,
-      h("p.legend", {}, h("span.key-bar", {}, t("b.entered")), h("span.key-line", {}, t("b.sold"))),
+      h("div.panel-tools", {}, h("p.legend", {}, h("span.key-bar", {}, t("b.entered")), h("span.key-line", {}, t("b.sold"))), file("series")),
       timeline(steps, Math.max(280, place.clientWidth), {
         people: (n) => compact(n),
         money: (fen) => `¥${compact(fen / 100)}`,
@@ -180,9 +183,9 @@ export function boardView(api, period, reload) {
       );
     const role = table === "guide" || table === "distributor";
     const rows = role ? credited(table) : state.board[table];
-    const file = role ? `/board?${query({ format: "csv", model: table, table: "by_issuer" })}` : `/board?${query({ format: "csv", table })}`;
+    const address = role ? `/board?${query({ format: "csv", model: table, table: "by_issuer" })}` : `/board?${query({ format: "csv", table })}`;
     put($("tabs"), TABLES.map(tab));
-    put($("tables-csv"), csv(file, table));
+    put($("tables-csv"), csv(address, table));
     put($("tables"), rows.length ? countsTable(table, rows.slice(0, TABLE_ROWS_SHOWN), role ? table : "default") : h("p.empty", {}, t("b.noRows")));
     $("costs-form").parentElement.hidden = table !== "by_campaign";
   }
@@ -267,7 +270,7 @@ export function boardView(api, period, reload) {
   }
 
   fillCosts(api, reload);
-  return { load, draw, openOrders, openPeople };
+  return { load, draw, file, openOrders, openPeople };
 }
 
 const PERSON_COLUMNS = {

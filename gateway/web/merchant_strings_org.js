@@ -39,7 +39,7 @@ export const ORG = {
   "node.store": ["门店", "Store"],
   "node.guide": ["导购", "Guide"],
   "node.closed": ["已关闭", "Closed"],
-  "m.guidePanel": ["我的优惠券", "My coupons"],
+  "m.guidePanel": ["我的业绩与优惠券", "What I sell and give"],
   "m.credited": ["我的业绩", "What I am credited with"],
   "m.creditedSold": ["成交", "Sold"],
   "m.creditedBack": ["已退", "Given back"],

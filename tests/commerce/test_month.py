@@ -11,7 +11,7 @@ import pytest
 
 from commerce.attribution.insight_sql import week_of
 from commerce.attribution.reach import day_ms
-from commerce.attribution.touches_sql import open_touch_log
+from commerce.attribution.touches_sql import TouchLog, open_touch_log
 from commerce.crm.service import Crm
 from commerce.domain.member import Program, Tier
 from commerce.identity.phone import Vault
@@ -54,7 +54,7 @@ TAGS: dict[str, tuple[str, Any]] = {
 }
 SIZES = [
     pytest.param("first", 40, 5, 3, 3, 0.5, id="small"),
-    pytest.param("override", 40, 5, 3, 3, 0.5, id="small, whoever comes last takes over"),
+    pytest.param("override", 40, 5, 3, 3, 0.5, id="small, whoever comes last takes over", marks=pytest.mark.soak),
     pytest.param("first", 50_000, 200, 100, 40, 0.03, id="50,000 people", marks=pytest.mark.soak),
 ]
 
@@ -279,7 +279,7 @@ async def test_a_month_comes_out_as_the_model_says(
         touches.close()
 
 
-async def touches_written(touches: Any) -> bool:
+async def touches_written(touches: TouchLog) -> bool:
     """All that was told is in the log, however slow the disk; nothing was refused."""
     assert await touches.flushed(60)
     stats = touches.stats()

@@ -122,6 +122,10 @@ async def test_only_a_clip_of_the_shop_is_watched_and_what_is_sold_after_it_stan
             f"/api/v1/board?format=csv&table=by_{dimension}", headers={"authorization": f"Bearer {shop.merchant_token}"}
         )
         assert key in file.text
+    for table, columns in (("series", "at,visits,entries"), ("tree", ""), ("orders", "order,person,name")):
+        path = f"/api/v1/board?format=csv&table={table}"
+        file = await live.client.get(path, headers={"authorization": f"Bearer {shop.merchant_token}"})
+        assert file.status_code == 200 and columns in file.text, table
 
 
 @pytest.mark.parametrize(
