@@ -16,6 +16,7 @@ from commerce.audit_commission_sql import COMMISSION
 from commerce.audit_members_sql import MEMBERS
 from commerce.audit_moments_sql import MOMENTS, RECOMPUTED, recompute_draws
 from commerce.audit_passes_sql import PASSES
+from commerce.audit_purchases_sql import COSTS
 from commerce.audit_scope_sql import SCOPE
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
@@ -189,6 +190,7 @@ _CHECKS = (
     *MOMENTS,
     *GOODS,
     *PASSES,
+    *COSTS,
     Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",
@@ -199,7 +201,9 @@ _CHECKS = (
         " LEFT JOIN withdrawal AS w ON q.route = 'withdraw' AND w.id = q.answer AND w.person = q.person"
         " LEFT JOIN coupon AS g ON q.route = 'guide_coupon' AND g.id = q.answer AND g.issuer = q.person"
         " LEFT JOIN pass_use AS u ON q.route = 'pass.use' AND u.id = q.answer AND u.staff = q.person"
-        " WHERE q.route <> 'budget' AND g.id IS NULL AND u.id IS NULL"
+        " LEFT JOIN purchase_delivery AS d ON q.route LIKE 'purchase.%' AND d.id = q.answer AND d.staff = q.person"
+        " LEFT JOIN processing_run AS x ON q.route = 'processing' AND x.id = q.answer AND x.staff = q.person"
+        " WHERE q.route <> 'budget' AND g.id IS NULL AND u.id IS NULL AND d.id IS NULL AND x.id IS NULL"
         " AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
     ),
     Check(

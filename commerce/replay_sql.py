@@ -49,10 +49,10 @@ def _kinds(*, bounded: bool) -> str:
 REPLAYS = (
     Replay(
         "stock by its journal",
-        COUNTERS,
-        f"SELECT sku AS key, created_ms AS at, {_STOCK} FROM stock_entry ORDER BY created_ms, id",
-        f"SELECT sku AS key, {_STOCK} FROM stock",
-        ("free", "held", "sold", "shipped", "quarantined"),
+        (*COUNTERS, "cost"),
+        f"SELECT sku AS key, created_ms AS at, {_STOCK}, cost FROM stock_entry ORDER BY created_ms, id",
+        f"SELECT sku AS key, {_STOCK}, cost FROM stock",
+        ("free", "held", "sold", "shipped", "quarantined", "cost"),
     ),
     Replay(
         "sales by their holds",

@@ -52,7 +52,7 @@ manual_change = Table(
     word_column("why", 200),
     id_column("import_run", nullable=True),
     ms_column("created_ms"),
-    CheckConstraint("what IN ('price', 'list_price', 'offer', 'stock')", name="what"),
+    CheckConstraint("what IN ('price', 'list_price', 'offer', 'stock', 'cost')", name="what"),
     Index("ix_manual_change_merchant_id", "merchant", "id"),
     Index("ix_manual_change_sku", "sku", "id"),
 )
