@@ -17,6 +17,7 @@ from commerce.audit_members_sql import MEMBERS
 from commerce.audit_moments_sql import MOMENTS, RECOMPUTED, recompute_draws
 from commerce.audit_outlets_sql import OUTLETS
 from commerce.audit_passes_sql import PASSES
+from commerce.audit_purchases_sql import COSTS
 from commerce.audit_scope_sql import SCOPE
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
@@ -194,6 +195,7 @@ _CHECKS = (
     *GOODS,
     *PASSES,
     *OUTLETS,
+    *COSTS,
     Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",
@@ -205,7 +207,9 @@ _CHECKS = (
         " LEFT JOIN coupon AS g ON q.route = 'guide_coupon' AND g.id = q.answer AND g.issuer = q.person"
         " LEFT JOIN pass_use AS u ON q.route = 'pass.use' AND u.id = q.answer AND u.staff = q.person"
         " LEFT JOIN stock_transfer AS m ON q.route = 'stock.move' AND m.id = q.answer AND m.staff = q.person"
-        " WHERE q.route <> 'budget' AND g.id IS NULL AND u.id IS NULL AND m.id IS NULL"
+        " LEFT JOIN purchase_delivery AS d ON q.route LIKE 'purchase.%' AND d.id = q.answer AND d.staff = q.person"
+        " LEFT JOIN processing_run AS x ON q.route = 'processing' AND x.id = q.answer AND x.staff = q.person"
+        " WHERE q.route <> 'budget' AND g.id IS NULL AND u.id IS NULL AND m.id IS NULL AND d.id IS NULL AND x.id IS NULL"
         " AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
     ),
     Check(

@@ -14,7 +14,16 @@ from commerce import catalogue_checks as check
 from commerce.catalogue_sql import sku as sku_row
 from commerce.catalogue_writes import mint_id
 from commerce.changes import WHY_CHARACTERS_MAX
-from commerce.domain.chart import CHART, MEMO, PROVIDER, TAX_BASIS_POINTS_MAX, ChartAccount, account_fault
+from commerce.domain.chart import (
+    CHART,
+    COST_HEAD,
+    MEMO,
+    PROVIDER,
+    REVENUE_HEAD,
+    TAX_BASIS_POINTS_MAX,
+    ChartAccount,
+    account_fault,
+)
 from commerce.domain.day import day_bounds_ms, day_of, rfc3339
 from commerce.domain.money import AMOUNT_MAX, yuan
 from commerce.errors import Invalid, Refused
@@ -47,7 +56,11 @@ class BookAccount:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """The books of some days. ``debit`` equals ``credit``: every posting has its other side; ``closed``: for good."""
+    """The books of some days. ``debit`` equals ``credit``: every posting has its other side; ``closed``: for good.
+
+    ``revenue`` and ``cost`` are of these days (without tax, after coupons and what came back), and ``margin`` what is
+    between them: the same sums as of ``Books.margins``.
+    """
 
     since: str
     through: str
@@ -55,6 +68,9 @@ class Book:
     accounts: tuple[BookAccount, ...]
     debit: int
     credit: int
+    revenue: int
+    cost: int
+    margin: int
 
 
 class Books:
@@ -74,7 +90,10 @@ class Books:
             accounts = tuple(_account(code, opening, sides) for code in sorted({*opening, *sides}))
             closed = any(row["until_ms"] >= until_ms for row in sql.read_closes(db, merchant))
             debit, credit = (sum(side[n] for side in sides.values()) for n in (0, 1))
-            return Book(since, through or since, closed, accounts, debit, credit)
+            revenue = -_balance(sides, REVENUE_HEAD)
+            cost = _balance(sides, COST_HEAD)
+            figures = (debit, credit, revenue, cost, revenue - cost)
+            return Book(since, through or since, closed, accounts, *figures)
 
         return await self._store.read(read)
 
@@ -106,6 +125,23 @@ class Books:
             ),
         )  # fmt: skip
 
+    async def margins(
+        self, merchant: str, since: str, through: str = "", skip: int = 0, limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """Revenue, cost and margin (分) of each order behind the book's; those of no order are under ''."""
+        since_ms, until_ms = self._span(since, through or since)
+        rows = await self._store.read(lambda db: sql.read_margins(db, merchant, since_ms, until_ms, skip, limit))
+        return [{**row, "margin": row["revenue"] - row["cost"]} for row in rows]
+
+    async def margins_csv(self, merchant: str, since: str, through: str = "") -> str:
+        """The margin of each order of some days as a file. Raises Invalid when there are too many."""
+        rows = await self.margins(merchant, since, through, limit=ENTRIES_MAX + 1)
+        if len(rows) > ENTRIES_MAX:
+            raise Invalid(f"more than {ENTRIES_MAX} orders: ask for fewer days", field="through")
+        amounts = ("revenue", "cost", "margin")
+        lines = ((rfc3339(row["at_ms"]), row["order_id"], *(yuan(row[name]) for name in amounts)) for row in rows)
+        return _sheet(("time", "order", *amounts), lines)
+
     async def stock(
         self, merchant: str, since: str, through: str = "", sku: str = "", after: str = "", limit: int = 50
     ) -> list[dict[str, Any]]:
@@ -120,7 +156,7 @@ class Books:
             raise Invalid(f"more than {ENTRIES_MAX} movements: ask for fewer days", field="through")
         units = ("received", "adjusted", "free", "held", "sold", "shipped", "quarantined")
         return _sheet(
-            ("time", "sku", "title", "kind", "ref", *units, "outlet"),
+            ("time", "sku", "title", "kind", "ref", *units, "cost", "outlet"),
             (
                 (
                     rfc3339(row["created_ms"]),
@@ -129,6 +165,7 @@ class Books:
                     row["kind"],
                     row["ref"],
                     *(row[name] for name in units),
+                    yuan(row["cost"]),
                     row["outlet_name"],
                 )
                 for row in rows
@@ -208,15 +245,20 @@ class Books:
         await self._store.write(change)
 
     def _span(self, since: str, through: str) -> tuple[int, int]:
-        try:
-            (since_ms, _), (last_ms, until_ms) = day_bounds_ms(since), day_bounds_ms(through)
-        except ValueError as error:
-            raise Invalid(str(error), field="day") from error
-        if not 0 <= last_ms - since_ms < DAYS_MAX * 86_400_000:
-            raise Invalid(f"1 to {DAYS_MAX} days, the first before the last", field="through")
-        if since_ms > self._clock():
-            raise Invalid("that day has not begun", field="day")
-        return since_ms, until_ms
+        return day_span(since, through, self._clock())
+
+
+def day_span(since: str, through: str, now_ms: int) -> tuple[int, int]:
+    """From the beginning of one day to the end of another (Unix ms). Raises Invalid for days that cannot be told of."""
+    try:
+        (since_ms, _), (last_ms, until_ms) = day_bounds_ms(since), day_bounds_ms(through)
+    except ValueError as error:
+        raise Invalid(str(error), field="day") from error
+    if not 0 <= last_ms - since_ms < DAYS_MAX * 86_400_000:
+        raise Invalid(f"1 to {DAYS_MAX} days, the first before the last", field="through")
+    if since_ms > now_ms:
+        raise Invalid("that day has not begun", field="day")
+    return since_ms, until_ms
 
 
 def find_account(code: str) -> ChartAccount:
@@ -234,6 +276,11 @@ def _account(code: str, opening: dict[str, int], sides: sql.Sides) -> BookAccoun
     return BookAccount(
         code, found.name, found.english, found.kind, sign * before, debit, credit, sign * after, entries
     )  # fmt: skip
+
+
+def _balance(sides: sql.Sides, head: str) -> int:
+    """Debits less credits of the accounts that begin so."""
+    return sum(side[0] - side[1] for code, side in sides.items() if code.startswith(head))
 
 
 def _check_account(code: str, field: str) -> None:
@@ -269,7 +316,8 @@ def book_csv(book: Book) -> str:
         "",
         sum(one.entries for one in book.accounts),
     )
-    return _sheet(heading, [*lines, total])
+    margin = ("", "毛利", "gross margin", "", "", yuan(book.cost), yuan(book.revenue), yuan(book.margin), "")
+    return _sheet(heading, [*lines, total, margin])
 
 
 def chart_csv() -> str:

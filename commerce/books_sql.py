@@ -15,6 +15,9 @@ Debits are positive. What each source books (accounts in domain/chart.py):
                                                           when it came after all or the deposit goes back)
     taken back  6001.04, 2221.01                  2205                    (a refund after the handing over)
     fee         6603.01                           1012
+    cost        1405 goods on hand                as ``STOCK_PLACES`` says of the movement (6401.02 of what was sold)
+    sent back   2202.01                           6401.02   (what a supplier is no longer owed)
+    paid out    2202.01                           1002
     correction  as its writer says
 """
 
@@ -27,17 +30,24 @@ import orjson
 from sqlalchemy import Connection, text
 
 from commerce.domain.chart import (
+    BANK,
     CLAIMS,
     CONTRACT,
+    COST_HEAD,
     FEES,
+    GOODS,
+    GOODS_COST,
     GUIDE_COUPONS,
     KEPT,
     PLACES,
     PROVIDER,
+    PURCHASES,
     REFUNDS,
     RETURNS,
+    REVENUE_HEAD,
     SALES,
     SHOP_COUPONS,
+    STOCK_PLACES,
     TAX,
 )
 from commerce.domain.pricing import POINT_FEN
@@ -148,9 +158,31 @@ def _parts() -> Iterable[str]:
         "fee", "f.known_ms", f"'{FEES}'", f"{provider}f.provider", "f.fee", "f.number", "''", "provider_fee AS f",
         "f.merchant = :merchant",
     )  # fmt: skip
+    yield from _costs()
     yield from _both(
         "correction", "c.at_ms", "c.debit", "c.credit", "c.amount", "c.id", "''", "book_correction AS c",
         "c.merchant = :merchant",
+    )  # fmt: skip
+
+
+def _costs() -> Iterable[str]:
+    """What goods cost: each movement's value against where its kind stands, and what suppliers are paid."""
+    places = " ".join(f"WHEN '{kind}' THEN '{place}'" for kind, place in STOCK_PLACES.items())
+    kinds = ", ".join(f"'{kind}'" for kind in STOCK_PLACES)
+    order = "coalesce(r.order_id, CASE WHEN m.kind = 'shipped' THEN m.ref ELSE '' END)"
+    # A refund's id is the ref of what it brought back.
+    moved = "stock_entry AS m LEFT JOIN refund AS r ON r.id = m.ref AND m.kind = 'returned'"
+    yield from _both(
+        "cost", "m.created_ms", f"'{GOODS}'", f"CASE m.kind {places} END", "m.cost", "m.id", order, moved,
+        f"m.merchant = :merchant AND m.cost <> 0 AND m.kind IN ({kinds})",
+    )  # fmt: skip
+    yield from _both(
+        "sent back", "b.created_ms", f"'{PURCHASES}'", f"'{GOODS_COST}'", "b.amount", "b.id", "''",
+        "purchase_delivery AS b", "b.merchant = :merchant AND b.kind = 'return'",
+    )  # fmt: skip
+    yield from _both(
+        "paid out", "y.created_ms", f"'{PURCHASES}'", f"'{BANK}'", "y.amount", "y.id", "''",
+        "supplier_payment AS y", "y.merchant = :merchant",
     )  # fmt: skip
 
 
@@ -163,6 +195,13 @@ _BALANCES = text(
 _ENTRIES = text(
     f"{_WITH} SELECT at_ms, account, amount, kind, ref, order_id FROM ({_POSTINGS}) AS posted WHERE amount <> 0"
     " AND (:account = '' OR account = :account) ORDER BY at_ms, kind, ref, account LIMIT :limit OFFSET :skip"
+)
+_MARGIN_SIDE = "CAST(sum(CASE WHEN account LIKE '{}%' THEN {} ELSE 0 END) AS bigint)"
+_MARGINS = text(
+    f"{_WITH} SELECT order_id, min(at_ms) AS at_ms, {_MARGIN_SIDE.format(REVENUE_HEAD, '-amount')} AS revenue,"
+    f" {_MARGIN_SIDE.format(COST_HEAD, 'amount')} AS cost FROM ({_POSTINGS}) AS posted WHERE amount <> 0"
+    f" AND (account LIKE '{REVENUE_HEAD}%' OR account LIKE '{COST_HEAD}%') GROUP BY order_id ORDER BY order_id"
+    " LIMIT :limit OFFSET :skip"
 )
 _CLOSES = text("SELECT through, until_ms, balances, staff, closed_ms FROM book_close WHERE merchant = :merchant")
 _CLOSED = text(
@@ -189,7 +228,7 @@ _RATES = text(
 )
 _STOCK = text(
     "SELECT e.id, e.sku, coalesce(p.title, '') AS title, coalesce(k.name, '') AS name, e.kind, e.ref, e.received,"
-    " e.adjusted, e.free, e.held, e.sold, e.shipped, e.quarantined, e.created_ms,"
+    " e.adjusted, e.free, e.held, e.sold, e.shipped, e.quarantined, e.cost, e.created_ms,"
     " e.outlet, coalesce(x.name, '') AS outlet_name FROM stock_entry AS e"
     " LEFT JOIN outlet AS x ON x.id = e.outlet"
     " LEFT JOIN sku AS k ON k.id = e.sku LEFT JOIN product AS p ON p.id = k.product WHERE e.merchant = :merchant"
@@ -223,6 +262,14 @@ def read_entries(
     asked = {"merchant": merchant, "since": since_ms, "until": until_ms, "account": account}
     found = db.execute(_ENTRIES, {**asked, "skip": skip, "limit": limit}).mappings()
     return [{**row, "amount": int(row["amount"])} for row in found]
+
+
+def read_margins(
+    db: Connection, merchant: str, since_ms: int, until_ms: int, skip: int, limit: int
+) -> list[dict[str, Any]]:
+    """Revenue and cost (分) of each order that some days sold or took back; order '' has what is of none."""
+    asked = {"merchant": merchant, "since": since_ms, "until": until_ms, "skip": skip, "limit": limit}
+    return [dict(row) for row in db.execute(_MARGINS, asked).mappings()]
 
 
 def read_stock(

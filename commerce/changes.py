@@ -16,7 +16,7 @@ class Hand:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One figure of a SKU: ``what`` is price, list_price, offer (分) or stock (units); None where there is none.
+    """One figure of a SKU: ``what`` is price, list_price, offer, cost (分) or stock (units); None where there is none.
 
     ``outlet`` is the store that it is about, empty: the shop.
     """

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from commerce import outlets_sql
 from commerce.changes import Change, Hand
 from commerce.changes_sql import note
+from commerce.domain.cost import moved_value
 from commerce.domain.offer import VERSIONS_OF_AN_OFFER, price_at, price_in_store
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.ledger_batch_sql import Batch
@@ -25,7 +26,7 @@ from commerce.ledger_outlets import (
     TransferView,
 )
 from commerce.pricing_sql import own_price
-from commerce.stock_sql import free_at, move_stock, open_place
+from commerce.stock_sql import free_at, move_stock, on_hand, open_place
 
 _SKU = text("SELECT * FROM sku WHERE id = :sku AND merchant = :merchant")
 _TRANSFER = text(
@@ -68,11 +69,16 @@ def transfer(batch: Batch, command: MoveStock) -> TransferView:
     what = {"merchant": command.merchant, "sku": command.sku}
     if batch.one(_SKU, **what) is None:
         raise NotFound("no such product", sku=command.sku)
-    for place, units in sorted({command.source: -command.quantity, command.target: command.quantity}.items()):
+    for place in (command.source, command.target):
         open_place(batch, command.merchant, command.sku, place)
+    there = on_hand(batch, command.merchant, command.sku, command.source)
+    if there is None or there.free < command.quantity:
+        raise Refused("sold_out", "not that many are free there", sku=command.sku, outlet=command.source)
+    # What left one place at its average came to the other at the same.
+    value = -moved_value(there.units, there.cost, -command.quantity)
+    for place, units, cost in ((command.source, -command.quantity, None), (command.target, command.quantity, value)):
         moved = {"adjusted": units, "free": units}
-        if not move_stock(batch, command.merchant, command.sku, "moved", identifier, outlet=place, **moved):
-            raise Refused("sold_out", "not that many are free there", sku=command.sku, outlet=place)
+        assert move_stock(batch, command.merchant, command.sku, "moved", identifier, outlet=place, cost=cost, **moved)
     batch.run(
         _TRANSFER,
         id=identifier,

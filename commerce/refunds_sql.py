@@ -14,6 +14,7 @@ from sqlalchemy import Row, text
 
 from commerce import wallet_sql
 from commerce.deposits_sql import balance_ended, give_up, open_balance
+from commerce.domain.money import portion
 from commerce.domain.order import STATUS_AFTER, Fulfilment, OrderStatus, Step, refuse_step
 from commerce.domain.refund import TRIES_MAX, PaidLine, Refundable, RefundPart, back_off_ms, decide_refund
 from commerce.drops_sql import coupons_return
@@ -60,6 +61,14 @@ _REFUND = text("SELECT * FROM refund WHERE id = :id")
 _DUE = text(
     "SELECT r.*, p.amount AS paid FROM refund AS r JOIN payment AS p ON p.id = r.payment"
     " WHERE r.state = 'requested' AND r.next_ms <= :now AND r.provider = :provider ORDER BY r.next_ms LIMIT :limit"
+)
+_SENT = text(
+    "SELECT coalesce(sum(shipped), 0) AS units, coalesce(-sum(cost), 0) AS cost FROM stock_entry"
+    " WHERE merchant = :merchant AND created_ms = :at AND kind = 'shipped' AND ref = :order AND sku = :sku"
+)
+_BACK = text(
+    "SELECT coalesce(sum(l.returned), 0) FROM refund_line AS l JOIN refund AS r ON r.id = l.refund"
+    " WHERE l.order_id = :order AND l.sku = :sku AND r.id <> :refund AND r.created_ms >= :at"
 )
 _ASKED = text("UPDATE refund SET tries = tries + 1, next_ms = :next_ms WHERE id = :id")
 _DONE = text(
@@ -201,8 +210,25 @@ def _return_units(batch: Batch, row: Row[Any], refund: str, parts: tuple[RefundP
         units[outlets[part.n], part.sku] += part.quantity
     place = "sold" if row.fulfilment == Fulfilment.OPEN else "shipped"
     to = "free" if stock == "sellable" else "quarantined"
+    earlier = Counter[str]()
     for (outlet, sku), count in sorted(units.items()):
-        move_stock(batch, row.merchant, sku, "returned", refund, outlet=outlet, **{place: -count, to: count})
+        moved = {place: -count, to: count}
+        cost = None if place == "sold" else _cost_back(batch, row, refund, sku, count, earlier[sku])
+        earlier[sku] += count
+        move_stock(batch, row.merchant, sku, "returned", refund, outlet=outlet, cost=cost, **moved)
+
+
+def _cost_back(batch: Batch, row: Row[Any], refund: str, sku: str, count: int, earlier: int) -> int:
+    """分 with which units come back: at what they left for, step by step, so that all of them bring all of it.
+
+    ``earlier`` are units of the SKU that came back by the same refund, to another place.
+    """
+    sent = batch.run(_SENT, merchant=row.merchant, order=row.id, sku=sku, at=row.fulfilled_ms).one()
+    cost, units = int(sent.cost), int(sent.units)
+    before = int(batch.run(_BACK, order=row.id, sku=sku, at=row.fulfilled_ms, refund=refund).scalar_one())
+    # One of the very millisecond in which the goods left may have been of units that had not.
+    before = min(before + earlier, units - count)
+    return portion(cost, before + count, units) - portion(cost, before, units)
 
 
 def book_late(batch: Batch, row: Row[Any], payment: Row[Any], amount: int, reason: str) -> None:

@@ -49,18 +49,19 @@ def _kinds(*, bounded: bool) -> str:
 REPLAYS = (
     Replay(
         "stock by its journal",
-        COUNTERS,
-        f"SELECT sku AS key, created_ms AS at, {_STOCK} FROM stock_entry WHERE outlet = '' ORDER BY created_ms, id",
-        f"SELECT sku AS key, {_STOCK} FROM stock",
-        ("free", "held", "sold", "shipped", "quarantined"),
+        (*COUNTERS, "cost"),
+        f"SELECT sku AS key, created_ms AS at, {_STOCK}, cost FROM stock_entry WHERE outlet = ''"
+        " ORDER BY created_ms, id",
+        f"SELECT sku AS key, {_STOCK}, cost FROM stock",
+        ("free", "held", "sold", "shipped", "quarantined", "cost"),
     ),
     Replay(
         "stock of stores by its journal",
-        COUNTERS,
-        f"SELECT outlet || '/' || sku AS key, created_ms AS at, {_STOCK} FROM stock_entry WHERE outlet <> ''"
+        (*COUNTERS, "cost"),
+        f"SELECT outlet || '/' || sku AS key, created_ms AS at, {_STOCK}, cost FROM stock_entry WHERE outlet <> ''"
         " ORDER BY created_ms, id",
-        f"SELECT outlet || '/' || sku AS key, {_STOCK} FROM outlet_stock",
-        ("free", "held", "sold", "shipped", "quarantined"),
+        f"SELECT outlet || '/' || sku AS key, {_STOCK}, cost FROM outlet_stock",
+        ("free", "held", "sold", "shipped", "quarantined", "cost"),
     ),
     Replay(
         "sales by their holds",

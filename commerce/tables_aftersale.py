@@ -113,11 +113,21 @@ stock_entry = Table(
     count_column("sold"),
     count_column("shipped"),
     count_column("quarantined"),
+    # 分 by which the value of the units on hand changed.
+    Column("cost", BigInteger, nullable=False, server_default=text("0")),
     ms_column("created_ms"),
     # Whose stock moved; empty: the warehouse's.
     word_column("outlet", 64),
     CheckConstraint("received + adjusted - shipped = free + held + sold + quarantined", name="equation"),
     Index("ix_stock_entry_merchant", "merchant", "created_ms"),
+    # What moved value: the books read no other, and the rush writes none.
+    Index(
+        "ix_stock_entry_cost",
+        "merchant",
+        "created_ms",
+        sqlite_where=text("cost <> 0"),
+        postgresql_where=text("cost <> 0"),
+    ),
 )
 
 webhook = Table(

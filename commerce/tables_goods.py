@@ -54,7 +54,7 @@ manual_change = Table(
     ms_column("created_ms"),
     # The store whose price or stock it is; empty: the shop's.
     word_column("outlet", 64),
-    CheckConstraint("what IN ('price', 'list_price', 'offer', 'stock')", name="what"),
+    CheckConstraint("what IN ('price', 'list_price', 'offer', 'stock', 'cost')", name="what"),
     Index("ix_manual_change_merchant_id", "merchant", "id"),
     Index("ix_manual_change_sku", "sku", "id"),
 )

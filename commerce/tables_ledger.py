@@ -64,6 +64,9 @@ stock = Table(
     count_column("sold"),
     count_column("shipped"),
     count_column("quarantined"),
+    # 分 that the units on hand (received + adjusted - shipped) cost.
+    Column("cost", BigInteger, nullable=False, server_default=text("0")),
+    CheckConstraint("cost >= 0", name="cost"),
     CheckConstraint("free >= 0", name="free"),
     CheckConstraint("held >= 0", name="held"),
     CheckConstraint("sold >= 0", name="sold"),

@@ -6,7 +6,7 @@ journal of both is ``stock_entry``, whose ``outlet`` is empty for the warehouse:
 Units on their way into an order are told by ``hold.outlet``, units sold at the till by ``pos_unit``.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, String, Table
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, String, Table, text
 
 from commerce.tables import metadata
 from commerce.tables_ledger import count_column, id_column, ms_column
@@ -24,6 +24,9 @@ outlet_stock = Table(
     count_column("sold"),
     count_column("shipped"),
     count_column("quarantined"),
+    # 分 that the units on hand (received + adjusted - shipped) cost.
+    Column("cost", BigInteger, nullable=False, server_default=text("0")),
+    CheckConstraint("cost >= 0", name="cost"),
     CheckConstraint("free >= 0", name="free"),
     CheckConstraint("held >= 0", name="held"),
     CheckConstraint("sold >= 0", name="sold"),

@@ -93,6 +93,8 @@ from gateway.routes_payments import payment_operations, reconciliation_operation
 from gateway.routes_people import people_operations
 from gateway.routes_pos import pos_operations
 from gateway.routes_privacy import privacy_operations
+from gateway.routes_processing import processing_operations
+from gateway.routes_purchases import purchase_operations
 from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
@@ -389,6 +391,8 @@ def _selling(services: Services) -> list[Operation]:
         *coupon_operations(services, desk),
         *goods_operations(services, desk),
         *sheet_operations(services),
+        *purchase_operations(services),
+        *processing_operations(services),
         *book_operations(services),
         *closing_operations(services),
         *invoice_operations(services),

@@ -38,6 +38,8 @@ from commerce.payment_sandbox import SandboxProvider
 from commerce.payment_wechat import WechatPay
 from commerce.personal_sql import PersonalEvents
 from commerce.pos import Pos
+from commerce.processing import Processing
+from commerce.purchases import Purchases
 from commerce.review_hook_sql import ReviewHooks
 from commerce.room_rules_sql import RoomRules
 from commerce.sandbox_book import SANDBOX_FILE
@@ -186,9 +188,11 @@ def open_bridge(services: Services, bans: Bans, rules: RoomRules) -> Bridge:
 
 
 class ShopSide(NamedTuple):
-    """Sheets of goods, the accountant's books and invoices, what the regulator asks: fields of ``Services``."""
+    """Sheets of goods, purchasing, books and invoices, what the regulator asks: fields of ``Services``."""
 
     goods: Goods
+    purchases: Purchases
+    processing: Processing
     books: Books
     invoices: Invoices
     compliance: Compliance
@@ -204,6 +208,8 @@ def open_shopside(
     compliance = Compliance(store, shop, catalogue, Vault(secrets.key("people")), clock=clock)
     return ShopSide(
         Goods(store, shop.ledger, catalogue),
+        Purchases(store, shop.ledger, catalogue, clock=clock),
+        Processing(store, shop.ledger, catalogue, clock=clock),
         Books(store, clock=clock),
         invoices,
         compliance,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -26,6 +27,7 @@ from gateway.schemas_accounting import (
     InvoicePage,
     InvoiceRetryAnswer,
     InvoiceView,
+    MarginPage,
     PostingPage,
     StockEntryPage,
     TaxRateBody,
@@ -37,6 +39,8 @@ MERCHANT = frozenset({"merchant"})
 ENTRIES_MOST = 500
 SKIP_MAX = 10_000_000
 
+READ = partial(Operation, within="books")
+"""What accountants read as well."""
 DAYS = {"day": "YYYY-MM-DD in Asia/Shanghai, today when left out", "through": "the last day of several"}
 FORM = {"format": "json (default) or csv"}
 
@@ -70,6 +74,14 @@ def book_operations(services: Services) -> list[Operation]:
         rows = await books.stock(merchant, day, through, query.get("sku", ""), query.get("after", ""), limit)
         return page_of(rows, limit)
 
+    async def list_margins(call: Call) -> Any:
+        merchant, day, through = days(call)
+        if _csv(call):
+            return csv_answer(await books.margins_csv(merchant, day, through), f"margin-{day}.csv")
+        skip, limit = _skip(call), page_limit(call, most=ENTRIES_MOST)
+        rows = await books.margins(merchant, day, through, skip, limit)
+        return {"items": rows, "next": skip + limit if len(rows) == limit else None}
+
     async def read_chart(call: Call) -> Any:
         if _csv(call):
             return csv_answer(chart_csv(), "chart.csv")
@@ -78,14 +90,14 @@ def book_operations(services: Services) -> list[Operation]:
     path, paging = "/api/v1/books", {"limit": "1 to 500"}
     postings = {**DAYS, **FORM, **paging, "account": "only this account's", "skip": "how many to leave out"}
     moved = {**DAYS, **FORM, **paging, "sku": "only this SKU's", "after": "cursor: the last entry's id"}
-    stock = f"{path}/stock"
+    stock, margins = f"{path}/stock", f"{path}/margins"
+    sold = {**DAYS, **FORM, **paging, "skip": "how many to leave out"}
     return [
-        Operation("GET", path, "The books of days", read_books, MERCHANT, answer=BookAnswer, query={**DAYS, **FORM}),
-        Operation(
-            "GET", f"{path}/entries", "Postings", list_book_entries, MERCHANT, answer=PostingPage, query=postings
-        ),
-        Operation("GET", stock, "Moved stock", list_stock_entries, MERCHANT, answer=StockEntryPage, query=moved),
-        Operation("GET", f"{path}/chart", "Accounts", read_chart, MERCHANT, answer=list[ChartView], query=FORM),
+        READ("GET", path, "The books of days", read_books, MERCHANT, answer=BookAnswer, query={**DAYS, **FORM}),
+        READ("GET", f"{path}/entries", "Postings", list_book_entries, MERCHANT, answer=PostingPage, query=postings),
+        READ("GET", margins, "Margin by order", list_margins, MERCHANT, answer=MarginPage, query=sold),
+        READ("GET", stock, "Moved stock", list_stock_entries, MERCHANT, answer=StockEntryPage, query=moved),
+        READ("GET", f"{path}/chart", "Accounts", read_chart, MERCHANT, answer=list[ChartView], query=FORM),
     ]
 
 
@@ -115,10 +127,10 @@ def closing_operations(services: Services) -> list[Operation]:
     closes, rates = "/api/v1/books/closes", "/api/v1/tax-rates"
     corrections = "/api/v1/books/corrections"
     return [
-        Operation("GET", closes, "Closed periods", list_closes, MERCHANT, answer=list[CloseView]),
+        READ("GET", closes, "Closed periods", list_closes, MERCHANT, answer=list[CloseView]),
         Operation("POST", closes, "Close a period for good", close_books, MERCHANT, CloseBody, CloseView, 201),
         Operation("POST", corrections, "Correct", correct_books, MERCHANT, CorrectionBody, CorrectionAnswer, 201),
-        Operation("GET", rates, "Rates of tax", list_tax_rates, MERCHANT, answer=list[TaxRateView]),
+        READ("GET", rates, "Rates of tax", list_tax_rates, MERCHANT, answer=list[TaxRateView]),
         Operation("PUT", rates, "Set a rate of tax", set_tax_rate, MERCHANT, TaxRateBody, Empty),
     ]
 

@@ -24,7 +24,7 @@ class BookAccountView(Struct):
     account: str
     name: str
     english: str
-    kind: Literal["asset", "liability", "revenue", "expense"]
+    kind: Literal["asset", "liability", "equity", "revenue", "expense"]
     opening: int
     debit: int
     credit: int
@@ -33,7 +33,10 @@ class BookAccountView(Struct):
 
 
 class BookAnswer(Struct):
-    """The books of some days: a balance is positive on the side on which its account grows."""
+    """The books of some days: a balance is positive on the side on which its account grows.
+
+    ``revenue`` (without tax, after coupons and what came back), ``cost`` and gross ``margin`` are of these days.
+    """
 
     since: str
     through: str
@@ -41,6 +44,9 @@ class BookAnswer(Struct):
     accounts: list[BookAccountView]
     debit: int
     credit: int
+    revenue: int
+    cost: int
+    margin: int
 
 
 class PostingView(Struct):
@@ -75,6 +81,7 @@ class StockEntryView(Struct):
     sold: int
     shipped: int
     quarantined: int
+    cost: int
     outlet: str
     outlet_name: str
     created_ms: Millis
@@ -83,6 +90,23 @@ class StockEntryView(Struct):
 class StockEntryPage(Struct):
     items: list[StockEntryView]
     next: str | None
+
+
+class MarginView(Struct):
+    """What an order was sold for and what its goods cost (分); ``order_id`` '' has what is of no order."""
+
+    order_id: str
+    at_ms: Millis
+    revenue: int
+    cost: int
+    margin: int
+
+
+class MarginPage(Struct):
+    """``next`` is how many to skip for the next page, or null."""
+
+    items: list[MarginView]
+    next: int | None
 
 
 class ChartView(Struct):

@@ -143,7 +143,7 @@ class ChangeView(Struct):
     sku: str
     title: str
     variant: str
-    what: Literal["price", "list_price", "offer", "stock"]
+    what: Literal["price", "list_price", "offer", "stock", "cost"]
     before: int | None
     after: int | None
     outlet: str

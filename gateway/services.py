@@ -23,6 +23,8 @@ from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
 from commerce.pos import Pos
+from commerce.processing import Processing
+from commerce.purchases import Purchases
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
@@ -61,6 +63,8 @@ class Services:
     catalogue: Catalogue
     shop: Shop
     goods: Goods
+    purchases: Purchases
+    processing: Processing
     books: Books
     invoices: Invoices
     compliance: Compliance

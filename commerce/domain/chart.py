@@ -14,13 +14,15 @@ PROVIDER = "1012"
 BANK, CONTRACT, PRINCIPAL, BONUS, POINTS = "1002", "2205", "2204.01", "2204.02", "2204.03"
 REFUNDS, COMMISSION, TAX, INCOME_TAX = "2241.01", "2241.02", "2221.01", "2221.02"
 SUPPLIERS, CHANNELS, SUPPLY_COST, SUPPLIED, KEPT = "2202", "1122", "6401.01", "6001.05", "6301"
+GOODS, WORK, PURCHASES, ESTIMATED, OPENING = "1405", "5001", "2202.01", "2202.02", "4104"
+GOODS_COST, GIVEN_OVER, DIFFERENCES = "6401.02", "6401.03", "6602.01"
 SALES, SHOP_COUPONS, GUIDE_COUPONS, RETURNS = "6001.01", "6001.02", "6001.03", "6001.04"
 BONUS_COST, POINTS_COST, COMMISSION_COST, FEES, OTHER = "6601.01", "6601.02", "6601.03", "6603.01", "6711"
 
 
 @dataclass(frozen=True, slots=True)
 class ChartAccount:
-    """One account: ``kind`` is asset, liability, revenue or expense; ``normal`` the side on which it grows."""
+    """One account: ``kind`` is asset, liability, equity, revenue or expense; ``normal`` the side on which it grows."""
 
     code: str
     name: str
@@ -37,7 +39,11 @@ CHART = (
     ChartAccount(BANK, "银行存款", "bank", "asset"),
     ChartAccount(PROVIDER, "其他货币资金—支付平台", "at payment providers", "asset"),
     ChartAccount(CHANNELS, "应收账款—渠道商", "owed by those who sell our goods", "asset"),
+    ChartAccount(GOODS, "库存商品", "goods on hand", "asset"),
+    ChartAccount(WORK, "生产成本", "goods being processed", "asset"),
     ChartAccount(SUPPLIERS, "应付账款—供货商", "owed for others' goods that we sold", "liability"),
+    ChartAccount(PURCHASES, "应付账款—采购", "owed to suppliers", "liability"),
+    ChartAccount(ESTIMATED, "应付账款—暂估", "goods taken in without a purchase order", "liability"),
     ChartAccount(PRINCIPAL, "预收—储值本金", "stored value, principal", "liability"),
     ChartAccount(BONUS, "预收—储值赠送", "stored value, bonus", "liability"),
     ChartAccount(POINTS, "预收—会员积分", "points", "liability"),
@@ -46,6 +52,7 @@ CHART = (
     ChartAccount(INCOME_TAX, "应交税费—代扣个人所得税", "income tax withheld from commission", "liability"),
     ChartAccount(REFUNDS, "其他应付款—应退货款", "refunds booked, not yet given", "liability"),
     ChartAccount(COMMISSION, "其他应付款—应付佣金", "commission owed", "liability"),
+    ChartAccount(OPENING, "利润分配—期初库存", "cost of opening stock", "equity"),
     ChartAccount(SALES, "主营业务收入", "sales", "revenue"),
     ChartAccount(SHOP_COUPONS, "主营业务收入—商家优惠券", "coupons at the shop's cost", "revenue"),
     ChartAccount(GUIDE_COUPONS, "主营业务收入—导购预算优惠券", "coupons out of guides' budgets", "revenue"),
@@ -53,6 +60,9 @@ CHART = (
     ChartAccount(SUPPLIED, "主营业务收入—供货", "goods sold through others", "revenue"),
     ChartAccount(KEPT, "营业外收入—没收定金", "deposits kept", "revenue"),
     ChartAccount(SUPPLY_COST, "主营业务成本—供货", "others' goods that were sold", "expense"),
+    ChartAccount(GOODS_COST, "主营业务成本—商品", "cost of goods sold", "expense"),
+    ChartAccount(GIVEN_OVER, "主营业务成本—铺货", "cost of goods given to those who sell them", "expense"),
+    ChartAccount(DIFFERENCES, "管理费用—盘盈盘亏", "counted more or less than there was", "expense"),
     ChartAccount(BONUS_COST, "销售费用—储值赠送", "bonus on stored value", "expense"),
     ChartAccount(POINTS_COST, "销售费用—积分", "points given", "expense"),
     ChartAccount(COMMISSION_COST, "销售费用—分销佣金", "commission", "expense"),
@@ -92,6 +102,27 @@ PLACES: Mapping[str, str] = {
     "supply_received": BANK,
 }
 """Kind of entry → account; what comes to it is credited. Both sides of a transfer are here, so each adds up to 0."""
+STOCK_PLACES: Mapping[str, str] = {
+    "purchased": PURCHASES,
+    "sent_back": GOODS_COST,
+    "received": ESTIMATED,
+    "adjusted": DIFFERENCES,
+    "allotted": GIVEN_OVER,
+    "shipped": GOODS_COST,
+    "till": GOODS_COST,
+    "returned": GOODS_COST,
+    "processed": WORK,
+    "yielded": WORK,
+    "valued": OPENING,
+}
+"""Kind of movement of stock → the other side of what it changes in the cost of goods on hand.
+
+What goes back to a supplier leaves at the average and is no longer owed at what it was bought for: the difference stays
+in the cost of goods sold. Goods given over to who sells them cost their owner when they are given. What moves between
+the shop's own places (``moved``) stays where it is in the books.
+"""
+REVENUE_HEAD, COST_HEAD = "6001", "6401"
+"""Gross margin is what was sold less what it cost: the accounts that begin so."""
 CLAIMS = frozenset({"supply_due", "supply_income", "supply_received"})
 """Kinds that count what others owe the shop: there what comes is debited."""
 MEMO = frozenset({"budget", "budget_reserved", "budget_source", "coupon_cost"})

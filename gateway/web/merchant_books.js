@@ -46,6 +46,14 @@ export async function drawBooks(api) {
     book.accounts.length ? table(heads, book.accounts.map(row)) : h("p.empty", {}, t("m.b.empty")),
     h(
       "p.models",
+      { "data-testid": "book-margin" },
+      h("span.chip", {}, `${t("m.b.revenue")} ${money(book.revenue)}`),
+      h("span.chip", {}, `${t("m.b.cost")} ${money(book.cost)}`),
+      h("span.chip", {}, `${t("m.b.margin")} ${money(book.margin)}${book.revenue > 0 ? ` (${((book.margin / book.revenue) * 100).toFixed(1)}%)` : ""}`),
+      doer(t("m.b.margins"), () => openMargins(api), { "data-testid": "margins-open" }),
+    ),
+    h(
+      "p.models",
       { "data-testid": "book-state" },
       h("span.chip", {}, `${t("m.b.debit")} ${money(book.debit)} = ${t("m.b.credit")} ${money(book.credit)}`),
       h("span.chip", {}, closed),
@@ -88,6 +96,23 @@ async function openEntries(api, account) {
   put(window.body, table(["m.col.time", "m.b.source", "m.b.debit", "m.b.credit", "m.col.order"], found.items.map(row)));
 }
 
+/** What each order of the day was sold for, and what its goods cost. */
+async function openMargins(api) {
+  const found = await api.get(`/books/margins?day=${day}&limit=${ENTRIES_SHOWN}`);
+  const window = sheet({ title: t("m.b.margins"), testid: "margins-sheet", closeLabel: t("common.close") });
+  const row = (one) =>
+    h(
+      "tr",
+      { "data-testid": "margin-row", data: { order: one.order_id } },
+      cell("m.col.order", one.order_id ? h("span.mono", {}, `…${one.order_id.slice(-8)}`) : t("m.b.noOrder")),
+      cell("m.b.revenue", money(one.revenue)),
+      cell("m.b.cost", money(one.cost)),
+      cell("m.b.margin", h("strong.num", {}, money(one.margin))),
+    );
+  const heads = ["m.col.order", "m.b.revenue", "m.b.cost", "m.b.margin"];
+  put(window.body, found.items.length ? table(heads, found.items.map(row)) : h("p.empty", {}, t("m.b.empty")));
+}
+
 /** The forms around the books: which day, files, closing, the shop's rate of tax. */
 export function fillBooks(api, form, again) {
   const file = (label, path, name) => doer(t(label), () => download(api, `${path}day=${day}&format=csv`, `${name}-${day}.csv`), { "data-testid": `file-${name}` });
@@ -97,6 +122,7 @@ export function fillBooks(api, form, again) {
     chosen,
     file("m.b.fileBook", "/books?", "books"),
     file("m.b.fileJournal", "/books/entries?", "journal"),
+    file("m.b.fileMargin", "/books/margins?", "margin"),
     file("m.b.fileStock", "/books/stock?", "stock"),
     file("m.b.fileChart", "/books/chart?", "chart"),
     field("m.b.rate", { name: "rate", type: "number", min: "0", max: "20", step: "0.01" }),

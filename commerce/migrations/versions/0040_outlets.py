@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0040"
-down_revision: str | None = "0037"
+down_revision: str | None = "0038"
 branch_labels: str | None = None
 depends_on: str | None = None
 
@@ -52,9 +52,10 @@ def _stock() -> None:
         "outlet_stock",
         *(_id(name) for name in ("outlet", "sku", "merchant")),
         *(_count(name) for name in _COUNTERS),
+        sa.Column("cost", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         *(
             sa.CheckConstraint(f"{name} >= 0", name=op.f(f"ck_outlet_stock_{name}"))
-            for name in ("free", "held", "sold", "shipped", "quarantined")
+            for name in ("free", "held", "sold", "shipped", "quarantined", "cost")
         ),
         sa.CheckConstraint(
             "received + adjusted - shipped = free + held + sold + quarantined", name=op.f("ck_outlet_stock_equation")
