@@ -34,6 +34,7 @@ touch = Table(
     Column("evidence", Text, nullable=False),
     Column("reason", Text, nullable=True),
     Column("campaign", Text, nullable=False, server_default=text("''")),
+    Column("content", Text, nullable=False, server_default=text("''")),
     Index("ix_touch_merchant_person_ms", "merchant", "person", "ms"),
     Index("ix_touch_merchant_ms", "merchant", "ms", "kind", "person"),
     Index(
@@ -44,6 +45,16 @@ touch = Table(
         "person",
         sqlite_where=text("link IS NOT NULL"),
         postgresql_where=text("link IS NOT NULL"),
+    ),
+    # Readings are counted by this alone, and are all that is in it: the other touches do not pay for it.
+    Index(
+        "ix_touch_merchant_content",
+        "merchant",
+        "content",
+        "issuer",
+        "person",
+        sqlite_where=text("content <> '' AND kind = 'content_read'"),
+        postgresql_where=text("content <> '' AND kind = 'content_read'"),
     ),
     sqlite_with_rowid=False,
 )

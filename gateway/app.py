@@ -71,8 +71,10 @@ from gateway.routes_automations import automation_operations
 from gateway.routes_board import board_operations
 from gateway.routes_books import book_operations, closing_operations, invoice_operations
 from gateway.routes_codes import code_operations
+from gateway.routes_communities import community_operations
 from gateway.routes_compliance import buyer_operations, policy_operations, record_operations
 from gateway.routes_contacts import contact_operations
+from gateway.routes_content import content_operations
 from gateway.routes_crm import crm_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
@@ -407,6 +409,8 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *people_operations(services, desk, addresses),
         *board_operations(services),
         *code_operations(services, addresses),
+        *content_operations(services, addresses),
+        *community_operations(services, addresses),
         *identity_operations(services),
         *privacy_operations(services),
         *pos_operations(services),

@@ -9,7 +9,10 @@ from chat.hub import Hub
 from commerce.attribution.service import Attribution
 from commerce.books import Books
 from commerce.catalogue import Catalogue
+from commerce.communities import Communities
 from commerce.compliance import Compliance
+from commerce.contents import Contents
+from commerce.crm.activity import Activity
 from commerce.crm.automations import Automations
 from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
@@ -66,6 +69,9 @@ class Services:
     compliance: Compliance
     archive: ChatArchive
     attribution: Attribution
+    contents: Contents
+    activity: Activity
+    communities: Communities
     people: People
     identities: Identities
     crm: Crm

@@ -26,6 +26,7 @@ class TouchKind(StrEnum):
     AD_CLICK = "ad_click"
     COUPON = "coupon"
     STORE_VISIT = "store_visit"
+    CONTENT_READ = "content_read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Touch:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     reason: str | None = None
     campaign: str = ""
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ MOVED = (
             ("waiter", "sale"),
             ("draw_entry", "draw"),
             ("follower", "merchant"),
+            ("community_member", "community"),
         )
     ),
     Moved(

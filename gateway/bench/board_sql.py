@@ -74,7 +74,7 @@ def touches(random: Random, made: list[MadeLink], merchant: str, start_ms: int, 
         identifier = new_id(ms, random.randbytes(ENTROPY_BYTES))
         yield (
             *(identifier, ms, merchant, person, kind, channel, room, "", token),
-            *(issuer, role, root, depth, "{}", None, "ad" if channel == "douyin" else ""),
+            *(issuer, role, root, depth, "{}", None, "ad" if channel == "douyin" else "", ""),
         )
 
 

@@ -8,6 +8,8 @@ import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage,
 import { recall, remember } from "./memory.js";
 import { boardView } from "./merchant_board.js";
 import { drawBooks, fillBooks } from "./merchant_books.js";
+import { drawCommunities } from "./merchant_communities.js";
+import { drawContents } from "./merchant_content.js";
 import { drawCrm, fillCrm } from "./merchant_crm.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
 import { drawGoods, fillGoods } from "./merchant_goods.js";
@@ -24,6 +26,8 @@ import { STATIONS, stationForm } from "./stations.js";
 import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
 import { drawRules, fillRules } from "./merchant_rules.js";
+import { CONTENT } from "./merchant_strings_content.js";
+import { GROUPS } from "./merchant_strings_groups.js";
 import { ORG } from "./merchant_strings_org.js";
 import { BOARD } from "./merchant_strings_board.js";
 import { BOOKS } from "./merchant_strings_books.js";
@@ -44,6 +48,8 @@ const OWNERS_DRAW = [
 
 addStrings(MERCHANT);
 addStrings(BOARD);
+addStrings(CONTENT);
+addStrings(GROUPS);
 addStrings(PEOPLE);
 addStrings(ORG);
 addStrings(CRM);
@@ -90,6 +96,7 @@ async function load(all = true) {
   $("console").hidden = false;
   draw();
   await drawGuide(api, await drawOrg(api, since, until), state.rooms);
+  if (all) await Promise.all([drawContents(api, state.rooms), drawCommunities(api, state.rooms)]);
   if (!board.part) await view.load(board);
   if (all) await drawOwners();
   drawJump();

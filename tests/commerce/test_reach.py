@@ -39,7 +39,7 @@ def touch(number: int, day: int, second: int, person: str, kind: str, link: int,
         token = None
     return (
         *(f"{number:020}", ms, "m", person, kind, channel, room, "", token),
-        *(issuer, role, token or "", depth, "{}", reason, campaign),
+        *(issuer, role, token or "", depth, "{}", reason, campaign, ""),
     )
 
 
