@@ -65,6 +65,7 @@ from gateway.room_events import RoomEvents
 from gateway.room_figures import RoomFigures
 from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
+from gateway.routes_advice import advice_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_automations import automation_operations
@@ -93,6 +94,7 @@ from gateway.routes_payments import payment_operations, reconciliation_operation
 from gateway.routes_people import people_operations
 from gateway.routes_pos import pos_operations
 from gateway.routes_privacy import privacy_operations
+from gateway.routes_relations import relation_operations
 from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
@@ -292,6 +294,7 @@ class Application:
         services.crm.start()
         services.messenger.start()
         services.privacy.start()
+        services.advice.start()
         services.market.start()
         await services.media_events.start()
         services.room_events.start()
@@ -344,6 +347,7 @@ class Application:
             services.crm.close,
             services.messenger.close,
             services.privacy.close,
+            services.advice.close,
             services.market.close,
             *self._shutters,
         ):
@@ -411,6 +415,8 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *code_operations(services, addresses),
         *content_operations(services, addresses),
         *community_operations(services, addresses),
+        *advice_operations(services, desk, addresses),
+        *relation_operations(services),
         *identity_operations(services),
         *privacy_operations(services),
         *pos_operations(services),

@@ -11,6 +11,7 @@ from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
 from commerce.access_sql import StreamAccess
+from commerce.advice import Advice
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import TouchLog
 from commerce.bans_sql import Bans
@@ -21,6 +22,7 @@ from commerce.compliance import Compliance
 from commerce.contents import Contents
 from commerce.crm.activity import Activity
 from commerce.crm.automations import Automations
+from commerce.crm.notes import Notes
 from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
 from commerce.distribution import Distribution
@@ -204,6 +206,8 @@ class Traffic(NamedTuple):
     contents: Contents
     activity: Activity
     communities: Communities
+    advice: Advice
+    notes: Notes
     people: People
     identities: Identities
     crm: Crm
@@ -266,6 +270,8 @@ async def open_traffic(
         Contents(store, touches, attribution, clock=clock),
         activity,
         Communities(store, touches, attribution, activity, clock=clock),
+        Advice(store, attribution, clock=clock),
+        Notes(store, clock=clock),
         people,
         identities,
         crm,

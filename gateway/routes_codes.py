@@ -47,6 +47,8 @@ def code_operations(services: Services, addresses: Addresses) -> list[Operation]
 
     async def picture_of(call: Call, link: Link, form: str) -> tuple[bytes, str]:
         token = call.path["token"]
+        if form == "mini" and link.content:
+            raise Problem(422, "no_room", "a mini-program's own code leads into a room, and this link to a page")
         if form == "mini":
             app = await services.identities.wechat_app(call.who.merchant)
             if app is None:
@@ -76,21 +78,7 @@ def code_operations(services: Services, addresses: Addresses) -> list[Operation]
         if language not in CALLS:
             raise Problem(400, "invalid", "lang is zh or en")
         link, room = await found(call)
-        if room is None:
-            shown = await _piece(services, call.who.merchant, link.content)
-        else:
-            shown = _goods(room, await _shown(services, room, call.query.get("sku") or link.sku))
-        names = await attribution.names(call.who.merchant, [link.issuer])
-        merchant = await services.catalogue.merchant(call.who.merchant)
-        poster = PosterCard(
-            title=shown.title,
-            price=shown.price,
-            list_price=shown.list_price,
-            sharer=SHARES[language].format(name=names.get(link.issuer) or merchant.name),
-            shop=f"{merchant.name} · {shown.place}" if shown.place else merchant.name,
-            call=(READS if room is None else CALLS)[language],
-            picture=embedded(web_folder(), shown.image),
-        )
+        poster = await _poster(services, call.who.merchant, link, room, call.query.get("sku") or link.sku, language)
         code = data_address(*await picture_of(call, link, code_form))
         return picture_answer(poster_svg(poster, code), "image/svg+xml")
 
@@ -125,6 +113,27 @@ def _goods(room: Room, card: Card | None) -> _Shown:
     if card is None:
         return _Shown(room.title, room.cover, room.title)
     return _Shown(card.title, card.image, room.title, card.price, card.list_price)
+
+
+async def _poster(
+    services: Services, merchant: str, link: Link, room: Room | None, sku: str, language: str
+) -> PosterCard:
+    """What a link's poster says. Raises ``Problem``, NotFound."""
+    if room is None:
+        shown = await _piece(services, merchant, link.content)
+    else:
+        shown = _goods(room, await _shown(services, room, sku))
+    names = await services.attribution.names(merchant, [link.issuer])
+    shop = await services.catalogue.merchant(merchant)
+    return PosterCard(
+        title=shown.title,
+        price=shown.price,
+        list_price=shown.list_price,
+        sharer=SHARES[language].format(name=names.get(link.issuer) or shop.name),
+        shop=f"{shop.name} · {shown.place}" if shown.place else shop.name,
+        call=(READS if room is None else CALLS)[language],
+        picture=embedded(web_folder(), shown.image),
+    )
 
 
 async def _piece(services: Services, merchant: str, content: str) -> _Shown:

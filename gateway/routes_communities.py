@@ -47,7 +47,7 @@ FORMULA = [FormulaPart(part.name, part.points, part.per_day, part.most) for part
 
 def community_operations(services: Services, addresses: Addresses) -> list[Operation]:
     """Operations under /api/v1/communities."""
-    return [*_keeping(services), *_sharing(services, addresses), *_joining(services)]
+    return [*_keeping(services), *_members(services), *_sharing(services, addresses), *_joining(services)]
 
 
 def _keeping(services: Services) -> list[Operation]:
@@ -88,6 +88,38 @@ def _keeping(services: Services) -> list[Operation]:
         items = [_standing(one) for one in found]
         return CommunitiesAnswer(items, items[-1].community if len(items) == limit else None)
 
+    paging = {"after": "cursor", "limit": f"1 to {PAGE_MAX}"}
+    return [
+        Operation(
+            "POST",
+            GROUPS,
+            "Begin a group",
+            create_community,
+            OWNERS,
+            CommunityBody,
+            CommunityView,
+            201,
+            within="people",
+        ),
+        Operation(
+            "GET",
+            GROUPS,
+            "Groups and their stages",
+            list_communities,
+            STAFF,
+            answer=CommunitiesAnswer,
+            query=paging,
+            within="node",
+        ),
+        Operation(
+            "PATCH", ONE, "Change a group", change_community, OWNERS, CommunityChangeBody, Empty, within="people"
+        ),
+    ]
+
+
+def _members(services: Services) -> list[Operation]:
+    communities = services.communities
+
     async def read_community(call: Call) -> CommunityBoard:
         who = call.who
         board = await communities.board(who.merchant, call.path["community"], who.person, who.reach)
@@ -111,34 +143,9 @@ def _keeping(services: Services) -> list[Operation]:
         await communities.set_member(who.merchant, path["community"], who.person, who.reach, path["person"], body.role)
         return Empty()
 
-    paging = {"after": "cursor", "limit": f"1 to {PAGE_MAX}"}
     member = ONE + "/members/{person}"
     return [
-        Operation(
-            "POST",
-            GROUPS,
-            "Begin a group",
-            create_community,
-            OWNERS,
-            CommunityBody,
-            CommunityView,
-            201,
-            within="people",
-        ),
-        Operation(
-            "GET",
-            GROUPS,
-            "Groups and their stages",
-            list_communities,
-            STAFF,
-            answer=CommunitiesAnswer,
-            query=paging,
-            within="node",
-        ),
         Operation("GET", ONE, "A group's board", read_community, OWNERS, answer=CommunityBoard, within="people"),
-        Operation(
-            "PATCH", ONE, "Change a group", change_community, OWNERS, CommunityChangeBody, Empty, within="people"
-        ),
         Operation("PUT", member, "A member's role", set_member, OWNERS, MemberBody, Empty, within="people"),
     ]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chat.hub import Hub
+from commerce.advice import Advice
 from commerce.attribution.service import Attribution
 from commerce.books import Books
 from commerce.catalogue import Catalogue
@@ -14,6 +15,7 @@ from commerce.compliance import Compliance
 from commerce.contents import Contents
 from commerce.crm.activity import Activity
 from commerce.crm.automations import Automations
+from commerce.crm.notes import Notes
 from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
 from commerce.distribution import Distribution
@@ -72,6 +74,8 @@ class Services:
     contents: Contents
     activity: Activity
     communities: Communities
+    advice: Advice
+    notes: Notes
     people: People
     identities: Identities
     crm: Crm

@@ -47,13 +47,17 @@ class Activity:
         return {one: score(found.get(one, Counter()) + Counter({"brought": brought.get(one, 0)})) for one in people}
 
     async def strengths(self, merchant: str, people: Sequence[str]) -> dict[str, Strength]:
-        """How close some persons are to the shop."""
-        scores = await self.of(merchant, people)
-        contacts = await self._store.read(lambda db: activity_sql.contacts(db, merchant, people))
-        return {one: strength(scores.get(one, NOTHING), contact=one in contacts) for one in people}
+        """How close some persons are to the shop; children, and who does not want to be sorted, are left out."""
+        known, contacts = await self._store.read(
+            lambda db: (activity_sql.still(db, merchant, people), activity_sql.contacts(db, merchant, people))
+        )
+        scores = await self.of(merchant, sorted(known))
+        return {one: strength(scores.get(one, NOTHING), contact=one in contacts) for one in known}
 
     async def candidates(self, merchant: str) -> list[Candidate]:
-        """Those who could be asked to speak for the shop, the most active first; never a child."""
+        """Those who could be asked to speak for the shop, the most active first; never a child, nor who does not want
+        to be sorted.
+        """
         now_ms = self._clock()
         today = day_of(now_ms)
         issuers = await self._touches.report(lambda db: reach_sql.issuers(db, merchant, today - WINDOW_DAYS + 1, today))

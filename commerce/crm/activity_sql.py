@@ -42,6 +42,10 @@ _STILL = text(
     "SELECT p.id, p.name FROM person AS p WHERE p.merchant = :merchant AND p.id IN :people"
     " AND NOT EXISTS (SELECT 1 FROM person_alias AS a WHERE a.alias = p.id AND a.person <> p.id)"
     " AND NOT EXISTS (SELECT 1 FROM minor AS m WHERE m.person = p.id)"
+    # The newest word of a person on being sorted, under whatever id it was said.
+    " AND coalesce((SELECT c.granted FROM consent AS c WHERE c.merchant = :merchant AND c.purpose = 'profile'"
+    " AND (c.person = p.id OR c.person IN (SELECT alias FROM person_alias WHERE person = p.id))"
+    " ORDER BY c.id DESC LIMIT 1), true)"
 ).bindparams(bindparam("people", expanding=True))
 _ALIASES = text("SELECT alias, person FROM person_alias WHERE person IN :people").bindparams(
     bindparam("people", expanding=True)
@@ -83,7 +87,7 @@ def _rows(db: Connection, query: str, some: str, asked: Mapping[str, object], pe
 
 
 def still(db: Connection, merchant: str, people: Sequence[str]) -> dict[str, str]:
-    """The names of those of some persons who go on and are no children."""
+    """The names of those of some persons who go on, are no children, and have not said no to being sorted."""
     if not people:
         return {}
     return {row.id: row.name for row in db.execute(_STILL, {"merchant": merchant, "people": list(people)})}

@@ -3,6 +3,7 @@
 import { Api } from "./api.js";
 import { $, copy, h, icon, picture, put, toast } from "./dom.js";
 import { addStrings, explain, lang, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
+import { advice } from "./view_advice.js";
 import { roomPage, SCENE, visit } from "./visitor.js";
 
 addStrings({
@@ -73,6 +74,7 @@ function draw() {
     h("article", {}, paragraphs(content.body)),
     content.goods.length > 0 && h("section.reading-goods", {}, h("h2", {}, t("c.goods")), content.goods.map(goods)),
     h("div", { id: "shared" }),
+    advice(api, content.room),
   );
   put(
     $("foot"),

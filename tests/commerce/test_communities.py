@@ -20,7 +20,6 @@ from commerce.domain.activity import BY_NAME, PARTS, Score, is_candidate, score,
 from commerce.domain.community import (
     ACTIVE_TOTAL,
     LEADER_TOTAL,
-    STAGES,
     Figures,
     Member,
     proposed,
