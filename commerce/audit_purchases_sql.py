@@ -8,16 +8,19 @@ from sqlalchemy import Connection, text
 from commerce.audit_aftersale_sql import Check
 from commerce.domain.chart import GOODS, PURCHASES, WORK
 
+# ruff: noqa: S608 - the queries are constants.
+
 _ON_HAND = "received + adjusted - shipped"
 _KEPT = "sku, merchant, received, adjusted, shipped, cost"
 _PLACES = f"SELECT '' AS outlet, {_KEPT} FROM stock UNION ALL SELECT outlet, {_KEPT} FROM outlet_stock"
 COSTS = (
     Check(
         "costs: what goods on hand cost is what their entries say, and nothing where none is there",
-        f"SELECT coalesce(sum(cost), 0) AS cost FROM ({_PLACES}) AS t",  # noqa: S608
+        f"SELECT coalesce(sum(cost), 0) AS cost FROM ({_PLACES}) AS t",
         f"SELECT t.outlet, t.sku, t.cost, coalesce(e.cost, 0) AS cost_by_entries FROM ({_PLACES}) AS t LEFT JOIN"
         " (SELECT outlet, sku, sum(cost) AS cost FROM stock_entry GROUP BY outlet, sku) AS e"
-        f" ON e.sku = t.sku AND e.outlet = t.outlet WHERE t.cost <> coalesce(e.cost, 0) OR t.cost < 0 OR ({_ON_HAND} = 0 AND t.cost <> 0)"
+        " ON e.sku = t.sku AND e.outlet = t.outlet WHERE t.cost <> coalesce(e.cost, 0) OR t.cost < 0"
+        f" OR ({_ON_HAND} = 0 AND t.cost <> 0)"
         " UNION ALL SELECT outlet, id, cost, 0 FROM stock_entry"
         f" WHERE cost <> 0 AND {_ON_HAND} = 0 AND kind <> 'valued'",
     ),

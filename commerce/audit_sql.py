@@ -209,8 +209,8 @@ _CHECKS = (
         " LEFT JOIN stock_transfer AS m ON q.route = 'stock.move' AND m.id = q.answer AND m.staff = q.person"
         " LEFT JOIN purchase_delivery AS d ON q.route LIKE 'purchase.%' AND d.id = q.answer AND d.staff = q.person"
         " LEFT JOIN processing_run AS x ON q.route = 'processing' AND x.id = q.answer AND x.staff = q.person"
-        " WHERE q.route <> 'budget' AND g.id IS NULL AND u.id IS NULL AND m.id IS NULL AND d.id IS NULL AND x.id IS NULL"
-        " AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
+        " WHERE q.route <> 'budget' AND g.id IS NULL AND u.id IS NULL AND m.id IS NULL AND d.id IS NULL"
+        " AND x.id IS NULL AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
     ),
     Check(
         "outbox: nothing waits for long",

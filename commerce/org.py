@@ -114,6 +114,11 @@ class Organisation:
         seat = self._seats.get(staff)
         return seat is not None and seat.merchant == merchant
 
+    def has_left(self, merchant: str, staff: str) -> bool:
+        """Whether an account had a seat and left."""
+        seat = self._seats.get(staff)
+        return seat is not None and seat.merchant == merchant and seat.left_ms is not None
+
     def has_guide(self, by: Scope | None, merchant: str, staff: str) -> bool:
         """Whether an account is or was a guide of the organisation within ``by``."""
         seat = self._seats.get(staff)

@@ -1,6 +1,6 @@
 """Tables of the board: whom each order credits, as columns, and what advertisements cost."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, String, Table
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, String, Table
 
 from commerce.tables import metadata
 from commerce.tables_ledger import amount_column, id_column, ms_column
@@ -16,6 +16,7 @@ order_credit = Table(
     id_column("issuer"),
     Column("role", String(16), nullable=False),
     Column("channel", String(64), nullable=False),
+    Index("ix_order_credit_link", "link", "model"),
     sqlite_with_rowid=False,
 )
 

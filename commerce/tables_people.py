@@ -187,6 +187,8 @@ link = Table(
     Column("depth", Integer, nullable=False),
     Column("expires_ms", BigInteger, nullable=True),
     Column("created_ms", BigInteger, nullable=False),
+    # What of the library it leads to (tables_content.py).
+    Column("content", Text, nullable=False, server_default=text("''")),
     CheckConstraint("depth >= 0 AND (depth = 0) = (parent IS NULL)", name="depth"),
     Index("ix_link_merchant_id", "merchant", "id"),
     # The same person sharing the same link for the same target again gives the same child.
@@ -198,9 +200,17 @@ link = Table(
         "sku",
         "channel",
         "campaign",
+        "content",
         unique=True,
         sqlite_where=text("parent IS NOT NULL"),
         postgresql_where=text("parent IS NOT NULL"),
+    ),
+    Index(
+        "ix_link_content",
+        "merchant",
+        "content",
+        sqlite_where=text("content <> ''"),
+        postgresql_where=text("content <> ''"),
     ),
 )
 

@@ -37,6 +37,7 @@ touch = Table(
     # Who hosted the room then, and the explanation that was watched.
     Column("host", Text, nullable=False, server_default=text("''")),
     Column("clip", Text, nullable=False, server_default=text("''")),
+    Column("content", Text, nullable=False, server_default=text("''")),
     Index("ix_touch_merchant_person_ms", "merchant", "person", "ms"),
     Index("ix_touch_merchant_ms", "merchant", "ms", "kind", "person"),
     Index(
@@ -47,6 +48,16 @@ touch = Table(
         "person",
         sqlite_where=text("link IS NOT NULL"),
         postgresql_where=text("link IS NOT NULL"),
+    ),
+    # Readings are counted by this alone, and are all that is in it: the other touches do not pay for it.
+    Index(
+        "ix_touch_merchant_content",
+        "merchant",
+        "content",
+        "issuer",
+        "person",
+        sqlite_where=text("content <> '' AND kind = 'content_read'"),
+        postgresql_where=text("content <> '' AND kind = 'content_read'"),
     ),
     sqlite_with_rowid=False,
 )

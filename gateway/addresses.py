@@ -59,6 +59,14 @@ class Addresses:
         """The viewer page, with a share link's token when given."""
         return f"{base}/r/{room}" + (f"?s={quote(scene, safe='')}" if scene else "")
 
+    def content_page(self, base: str, content: str, scene: str | None = None) -> str:
+        """Where a piece of the library is read, with a share link's token when given."""
+        return f"{base}/c/{content}" + (f"?s={quote(scene, safe='')}" if scene else "")
+
+    def group_page(self, base: str, community: str, scene: str | None = None) -> str:
+        """Where people join a community group, with a link's token when given."""
+        return f"{base}/g/{community}" + (f"?s={quote(scene, safe='')}" if scene else "")
+
     def code_page(self, base: str, room: str, scene: str) -> str:
         """What a printed code of a link opens: the viewer page, which then knows that it was scanned."""
         return f"{self.viewer_page(base, room, scene)}&q=1"

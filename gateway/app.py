@@ -66,14 +66,17 @@ from gateway.room_events import RoomEvents
 from gateway.room_figures import RoomFigures
 from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
+from gateway.routes_advice import advice_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_automations import automation_operations
 from gateway.routes_board import board_operations
 from gateway.routes_books import book_operations, closing_operations, invoice_operations
 from gateway.routes_codes import code_operations
+from gateway.routes_communities import community_operations
 from gateway.routes_compliance import buyer_operations, policy_operations, record_operations
 from gateway.routes_contacts import contact_operations
+from gateway.routes_content import content_operations
 from gateway.routes_crm import crm_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
@@ -95,6 +98,7 @@ from gateway.routes_pos import pos_operations
 from gateway.routes_privacy import privacy_operations
 from gateway.routes_processing import processing_operations
 from gateway.routes_purchases import purchase_operations
+from gateway.routes_relations import relation_operations
 from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
@@ -294,6 +298,7 @@ class Application:
         services.crm.start()
         services.messenger.start()
         services.privacy.start()
+        services.advice.start()
         services.market.start()
         await services.media_events.start()
         services.room_events.start()
@@ -346,6 +351,7 @@ class Application:
             services.crm.close,
             services.messenger.close,
             services.privacy.close,
+            services.advice.close,
             services.market.close,
             *self._shutters,
         ):
@@ -413,6 +419,10 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *people_operations(services, desk, addresses),
         *board_operations(services),
         *code_operations(services, addresses),
+        *content_operations(services, addresses),
+        *community_operations(services, addresses),
+        *advice_operations(services, desk, addresses),
+        *relation_operations(services),
         *identity_operations(services),
         *privacy_operations(services),
         *pos_operations(services),

@@ -11,13 +11,18 @@ from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
 from commerce.access_sql import StreamAccess
+from commerce.advice import Advice
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import TouchLog
 from commerce.bans_sql import Bans
 from commerce.books import Books
 from commerce.catalogue import Catalogue
+from commerce.communities import Communities
 from commerce.compliance import Compliance
+from commerce.contents import Contents
+from commerce.crm.activity import Activity
 from commerce.crm.automations import Automations
+from commerce.crm.notes import Notes
 from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
 from commerce.distribution import Distribution
@@ -221,6 +226,11 @@ class Traffic(NamedTuple):
     """Who comes, who is who, whose customer, what that earns, and WeChat's word for it: fields of ``Services``."""
 
     attribution: Attribution
+    contents: Contents
+    activity: Activity
+    communities: Communities
+    advice: Advice
+    notes: Notes
     people: People
     identities: Identities
     crm: Crm
@@ -278,10 +288,16 @@ async def open_traffic(
     people = People(store, touches, clock=clock)
     crm, outreach = Crm(store, touches, clock=clock), Outreach(store, vault, clock=clock)
     automations = Automations(store, shop, clock=clock)
+    activity = Activity(store, touches, clock=clock)
     crm.afterwards(automations.look)
     messenger = Messenger(outreach, identities, wechat, wecom, SmsApi(settings.sms_api, clock=clock), clock=clock)
     return Traffic(
         attribution,
+        Contents(store, touches, attribution, clock=clock),
+        activity,
+        Communities(store, touches, attribution, activity, clock=clock),
+        Advice(store, attribution, clock=clock),
+        Notes(store, clock=clock),
         people,
         identities,
         crm,

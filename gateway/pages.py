@@ -35,7 +35,7 @@ def web_folder() -> Path:
 
 
 def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
-    """The pages of rooms, hosts, merchants and draws, ``/static`` and ``/miniprogram.zip``."""
+    """The pages of rooms, hosts, merchants, draws, content and groups, ``/static`` and ``/miniprogram.zip``."""
     folder = web_folder()
 
     def page(name: str) -> Response:
@@ -64,6 +64,12 @@ def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
         # Which draws there are the page asks the API, like any visitor.
         return page("draw.html")
 
+    async def content(request: Request) -> Response:
+        return page("content.html")
+
+    async def group(request: Request) -> Response:
+        return page("group.html")
+
     async def root(request: Request) -> Response:
         return RedirectResponse("/merchant", 307)
 
@@ -75,6 +81,8 @@ def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
         Route("/merchant", merchant),
         Route("/miniprogram.zip", miniprogram),
         Route("/draw/{draw}", draw),
+        Route("/c/{content}", content),
+        Route("/g/{community}", group),
         Mount("/static", _Static(directory=folder), name="static"),
     ]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from starlette.responses import Response
 
 from commerce.attribution.links import Link
@@ -26,6 +28,7 @@ from gateway.services import Services
 MINI_PAGE = "pages/room/room"
 """Where a mini-program's own code leads; the shop's program reads ``scene`` there."""
 CALLS = {"zh": "扫码进直播间", "en": "Scan to join the live room"}
+READS = {"zh": "扫码阅读", "en": "Scan to read"}
 SHARES = {"zh": "{name} 推荐", "en": "Shared by {name}"}
 
 
@@ -33,20 +36,28 @@ def code_operations(services: Services, addresses: Addresses) -> list[Operation]
     """Operations under /api/v1/links/{token}."""
     attribution = services.attribution
 
-    async def found(call: Call) -> tuple[Link, Room]:
+    async def found(call: Call) -> tuple[Link, Room | None]:
+        """A link, and the room that it leads into: none when it leads to a piece of the library."""
         link = (await attribution.link(call.who.merchant, call.path["token"])).link
+        if link.content:
+            return link, None
         if not link.room:
             raise Problem(422, "no_room", "this link leads into no room: make one of a room")
         return link, services.rooms.get(link.room)
 
-    async def picture_of(call: Call, room: Room, form: str) -> tuple[bytes, str]:
+    async def picture_of(call: Call, link: Link, form: str) -> tuple[bytes, str]:
         token = call.path["token"]
+        if form == "mini" and link.content:
+            raise Problem(422, "no_room", "a mini-program's own code leads into a room, and this link to a page")
         if form == "mini":
             app = await services.identities.wechat_app(call.who.merchant)
             if app is None:
                 raise Problem(422, "no_wechat", "this shop has no mini-program: PUT /api/v1/wechat-app first")
             return await services.wechat.code(app, token, MINI_PAGE), "image/png"
-        url = addresses.code_page(call.base_url, room.id, token)
+        if link.content:
+            url = addresses.content_page(call.base_url, link.content, token)
+        else:
+            url = addresses.code_page(call.base_url, link.room, token)
         if form == "svg":
             return code_svg(url), "image/svg+xml"
         scale = call.query.get("scale", "8")
@@ -58,8 +69,8 @@ def code_operations(services: Services, addresses: Addresses) -> list[Operation]
         form = call.query.get("format", "svg")
         if form not in ("svg", "png", "mini"):
             raise Problem(400, "invalid", "format is svg, png or mini (the mini-program's own code)")
-        _, room = await found(call)
-        return _picture(*await picture_of(call, room, form))
+        link, _ = await found(call)
+        return picture_answer(*await picture_of(call, link, form))
 
     async def read_poster(call: Call) -> Response:
         language = call.query.get("lang", "zh")
@@ -67,21 +78,9 @@ def code_operations(services: Services, addresses: Addresses) -> list[Operation]
         if language not in CALLS:
             raise Problem(400, "invalid", "lang is zh or en")
         link, room = await found(call)
-        card = await _shown(services, room, call.query.get("sku") or link.sku)
-        names = await attribution.names(call.who.merchant, [link.issuer])
-        merchant = await services.catalogue.merchant(call.who.merchant)
-        image = card.image if card is not None else room.cover
-        poster = PosterCard(
-            title=card.title if card is not None else room.title,
-            price=card.price if card is not None else 0,
-            list_price=card.list_price if card is not None else 0,
-            sharer=SHARES[language].format(name=names.get(link.issuer) or merchant.name),
-            shop=f"{merchant.name} · {room.title}",
-            call=CALLS[language],
-            picture=embedded(web_folder(), image),
-        )
-        code = data_address(*await picture_of(call, room, code_form))
-        return _picture(poster_svg(poster, code), "image/svg+xml")
+        poster = await _poster(services, call.who.merchant, link, room, call.query.get("sku") or link.sku, language)
+        code = data_address(*await picture_of(call, link, code_form))
+        return picture_answer(poster_svg(poster, code), "image/svg+xml")
 
     path = "/api/v1/links/{token}"
     forms = {"format": "svg (default), png, or mini: the mini-program's own code", "scale": "pixels a module of a png"}
@@ -99,6 +98,51 @@ def code_operations(services: Services, addresses: Addresses) -> list[Operation]
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a poster shows: a product or the room, or a piece of the library; prices in 分, 0 for none."""
+
+    title: str
+    image: str
+    place: str
+    price: int = 0
+    list_price: int = 0
+
+
+def _goods(room: Room, card: Card | None) -> _Shown:
+    if card is None:
+        return _Shown(room.title, room.cover, room.title)
+    return _Shown(card.title, card.image, room.title, card.price, card.list_price)
+
+
+async def _poster(
+    services: Services, merchant: str, link: Link, room: Room | None, sku: str, language: str
+) -> PosterCard:
+    """What a link's poster says. Raises ``Problem``, NotFound."""
+    if room is None:
+        shown = await _piece(services, merchant, link.content)
+    else:
+        shown = _goods(room, await _shown(services, room, sku))
+    names = await services.attribution.names(merchant, [link.issuer])
+    shop = await services.catalogue.merchant(merchant)
+    return PosterCard(
+        title=shown.title,
+        price=shown.price,
+        list_price=shown.list_price,
+        sharer=SHARES[language].format(name=names.get(link.issuer) or shop.name),
+        shop=f"{shop.name} · {shown.place}" if shown.place else shop.name,
+        call=(READS if room is None else CALLS)[language],
+        picture=embedded(web_folder(), shown.image),
+    )
+
+
+async def _piece(services: Services, merchant: str, content: str) -> _Shown:
+    """A published piece of the library. Raises NotFound."""
+    piece = await services.contents.known(merchant, content)
+    pictures = piece["pictures"]
+    return _Shown(piece["title"], piece["cover"] or (pictures[0] if pictures else ""), piece["category"])
+
+
 async def _shown(services: Services, room: Room, sku: str) -> Card | None:
     """The product that a poster shows: the named one, else what is being explained. Raises ``Problem``."""
     for card in await services.catalogue.shelf(room.id, room.merchant):
@@ -109,7 +153,8 @@ async def _shown(services: Services, room: Room, sku: str) -> Card | None:
     return next((card for card in await services.catalogue.pins(room.id) if card.explaining), None)
 
 
-def _picture(content: bytes, kind: str) -> Response:
+def picture_answer(content: bytes, kind: str) -> Response:
+    """A picture as an answer: kept for some minutes, and nothing in it can run."""
     headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
     # A product's title inside an SVG must never run, should somebody open it by itself.
     headers["content-security-policy"] = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

@@ -28,3 +28,12 @@ Millis = Annotated[int, Meta(ge=0, le=10**15, description="Unix milliseconds")]
 
 class Body(Struct, forbid_unknown_fields=True, kw_only=True):
     """A request body."""
+
+
+class EnterBody(Body, kw_only=True):
+    """Who opens a page: ``device`` is their device's own random name, ``scene`` the token of the link they came by."""
+
+    name: Name | None = None
+    scene: Token | None = None
+    device: Annotated[str, Meta(max_length=64)] | None = None
+    scanned: bool = False

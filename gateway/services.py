@@ -6,11 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chat.hub import Hub
+from commerce.advice import Advice
 from commerce.attribution.service import Attribution
 from commerce.books import Books
 from commerce.catalogue import Catalogue
+from commerce.communities import Communities
 from commerce.compliance import Compliance
+from commerce.contents import Contents
+from commerce.crm.activity import Activity
 from commerce.crm.automations import Automations
+from commerce.crm.notes import Notes
 from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
 from commerce.distribution import Distribution
@@ -70,6 +75,11 @@ class Services:
     compliance: Compliance
     archive: ChatArchive
     attribution: Attribution
+    contents: Contents
+    activity: Activity
+    communities: Communities
+    advice: Advice
+    notes: Notes
     people: People
     identities: Identities
     crm: Crm

@@ -21,6 +21,7 @@ class Link:
     depth: int
     expires_ms: int | None
     created_ms: int
+    content: str = ""
 
     def lapsed(self, now_ms: int) -> bool:
         """Say whether the link no longer counts."""
@@ -47,6 +48,7 @@ class LinkView:
             "sku": link.sku or None,
             "channel": link.channel or None,
             "campaign": link.campaign or None,
+            "content": link.content or None,
             "parent": link.parent,
             "root": link.root,
             "depth": link.depth,

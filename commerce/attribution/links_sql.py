@@ -14,11 +14,13 @@ from commerce.reach_sql import LINK_REACHED, reach_values
 
 Transaction: TypeAlias = Connection
 
-_COLUMNS = "id, merchant, issuer, role, room, sku, channel, campaign, parent, root, depth, expires_ms, created_ms"
+_COLUMNS = (
+    "id, merchant, issuer, role, room, sku, channel, campaign, parent, root, depth, expires_ms, created_ms, content"
+)
 _ONE = text(f"SELECT {_COLUMNS} FROM link WHERE id = :id")
 _CHILD = text(
     f"SELECT {_COLUMNS} FROM link WHERE parent = :parent AND issuer = :issuer AND room = :room AND sku = :sku"
-    " AND channel = :channel AND campaign = :campaign"
+    " AND channel = :channel AND campaign = :campaign AND content = :content"
 )
 _OF_MERCHANT = (
     f"SELECT {_COLUMNS} FROM link AS l WHERE merchant = :merchant AND id < :before"
@@ -28,7 +30,7 @@ _PAGE = text(f"{_OF_MERCHANT} ORDER BY id DESC LIMIT :limit")
 _PAGE_REACHED = text(f"{_OF_MERCHANT} AND {LINK_REACHED} ORDER BY id DESC LIMIT :limit")
 _INSERT = text(
     f"INSERT INTO link ({_COLUMNS}) VALUES (:id, :merchant, :issuer, :role, :room, :sku, :channel, :campaign,"
-    " :parent, :root, :depth, :expires_ms, :created_ms)"
+    " :parent, :root, :depth, :expires_ms, :created_ms, :content)"
 )
 # Upwards from some links to their roots; a parent is always older than its child, so this ends.
 _WITH_ANCESTORS = text(
@@ -79,6 +81,7 @@ def mint(db: Connection, wanted: Link, now_ms: int) -> Link:
         raise NotFound("no such issuer")
     _require(db, "room", wanted.room, wanted.merchant)
     _require(db, "sku", wanted.sku, wanted.merchant)
+    _require(db, "content", wanted.content, wanted.merchant)
     present = child(db, wanted)
     if present is not None and present.lapsed(now_ms):
         renew = text("UPDATE link SET expires_ms = :expires WHERE id = :id")
@@ -152,6 +155,7 @@ def _row(link: Link) -> dict[str, object]:
         "depth": link.depth,
         "expires_ms": link.expires_ms,
         "created_ms": link.created_ms,
+        "content": link.content,
     }
 
 

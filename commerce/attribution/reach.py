@@ -181,3 +181,13 @@ def cells(day: int, taken: dict[Pair, int], present: dict[Pair, Present]) -> tup
                 change[key, step, after, before] -= 1
                 change[key, step, after, day] += 1
     return news, change
+
+
+def key_number(merchant: str, dimension: str, key: str) -> int:
+    """The number of a key, whose rows it leads to."""
+    return _key(merchant, dimension, key).number
+
+
+def person_number(person: str) -> int:
+    """The number under which a person is written."""
+    return _person_number(person)

@@ -6,17 +6,30 @@ number stands for (see ``reach.py``). Written with the touches, they are never b
 writers, one batch of touches at a time is written there.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
 
 from commerce.attribution.board import ROWS_MAX, Period, StepVisits, Traffic, Visits
-from commerce.attribution.reach import STEPS, TOUCHES, Gathered, Met, Pair, Present, cells, gather
+from commerce.attribution.reach import (
+    STEPS,
+    TOUCHES,
+    Gathered,
+    Met,
+    Pair,
+    Present,
+    cells,
+    gather,
+    key_number,
+    person_number,
+)
 from commerce.ledger_text_sql import ROWS
 
 REMEMBERED_MAX = 100_000
 """Keys and persons known to have been seen on the day that is written; about 15 MB. Then it begins anew."""
+PEOPLE_AT_ONCE = 500
+"""Persons whose links are looked at in one statement."""
 REBUILD_TOUCHES = 5_000
 """Touches read and counted at a time when the whole is made from the log."""
 
@@ -66,6 +79,26 @@ _DAYS = text(
     " AND k.dimension = :dimension AND k.key = :key AND c.day >= :first AND c.day <= :last GROUP BY c.day"
     " ORDER BY c.day"
 )
+_FIRST = "c.step = 1 AND c.day >= :first AND c.day <= :last AND c.before < :first"
+_BROUGHT = text(
+    f"SELECT c.key_id, sum(c.persons) AS n FROM reach AS c WHERE c.key_id IN :keys AND {_FIRST} GROUP BY c.key_id"
+).bindparams(bindparam("keys", expanding=True))
+# Whoever opens their own link brought nobody.
+_THEMSELVES = text(
+    "SELECT DISTINCT key_id, person FROM reach_seen WHERE key_id IN :keys AND person IN :persons"
+    " AND day >= :first AND day <= :last"
+).bindparams(bindparam("keys", expanding=True), bindparam("persons", expanding=True))
+_ISSUERS = text(
+    "SELECT k.issuer FROM reach_key AS k WHERE k.merchant = :merchant AND k.dimension = 'issuer'"
+    " AND k.role IN ('viewer', 'distributor') AND EXISTS"
+    " (SELECT 1 FROM reach AS c WHERE c.key_id = k.id AND c.day >= :first AND c.day <= :last)"
+    " ORDER BY k.issuer LIMIT :limit"
+)
+_OF_KEY = text(
+    f"SELECT {_SUMS} FROM reach AS c WHERE c.key_id = :key AND c.day >= :first AND c.day <= :last AND c.before < :first"
+)
+ISSUERS_MAX = 10_000
+"""Customers who share in one month: more are not looked at for candidates."""
 _EMPTY = text("SELECT NOT EXISTS (SELECT 1 FROM reach_key) AND EXISTS (SELECT 1 FROM touch)")
 _LOG = text(
     "SELECT id, ms, merchant, person, kind, channel, room, link, issuer, role, depth, reason, campaign,"
@@ -216,3 +249,40 @@ def days(
     """Different people of each day by itself, of everybody or of one key."""
     asked = {"merchant": merchant, "first": first, "last": last, "dimension": dimension, "key": key}
     return [StepVisits(row.day, row.visits, row.entries, row.clicks) for row in db.execute(_DAYS, asked)]
+
+
+def of_key(db: Connection, merchant: str, dimension: str, key: str, first: int, last: int) -> tuple[int, int, int]:
+    """Different people of one key in a run of days: visits, entries, clicks."""
+    asked = {"key": key_number(merchant, dimension, key), "first": first, "last": last}
+    row = db.execute(_OF_KEY, asked).one()
+    return row.visits, row.entries, row.clicks
+
+
+def brought(db: Connection, merchant: str, ids: Mapping[str, str], first: int, last: int) -> dict[str, int]:
+    """How many different people came by the links of some persons in a run of days, themselves not counted.
+
+    ``ids`` are all ids of these persons, and who has each: who came by the links of two ids of one person is counted
+    with both.
+    """
+    of_person: dict[str, list[str]] = {}
+    for one, who in ids.items():
+        of_person.setdefault(who, []).append(one)
+    people = sorted(of_person)
+    found: dict[str, int] = {}
+    for start in range(0, len(people), PEOPLE_AT_ONCE):
+        part = people[start : start + PEOPLE_AT_ONCE]
+        own = {person_number(one): who for who in part for one in of_person[who]}
+        keys = {key_number(merchant, "issuer", one): who for who in part for one in of_person[who]}
+        asked = {"keys": list(keys), "first": first, "last": last}
+        for row in db.execute(_BROUGHT, asked):
+            found[keys[row.key_id]] = found.get(keys[row.key_id], 0) + int(row.n)
+        for row in db.execute(_THEMSELVES, asked | {"persons": list(own)}):
+            if own[row.person] == keys[row.key_id]:
+                found[own[row.person]] -= 1
+    return {person: n for person, n in found.items() if n}
+
+
+def issuers(db: Connection, merchant: str, first: int, last: int) -> list[str]:
+    """Customers and distributors by whose links somebody came in a run of days."""
+    asked = {"merchant": merchant, "first": first, "last": last, "limit": ISSUERS_MAX}
+    return list(db.execute(_ISSUERS, asked).scalars())

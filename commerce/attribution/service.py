@@ -109,13 +109,14 @@ class Attribution:
         campaign: str | None = None,
         parent_token: str | None = None,
         expires_ms: int | None = None,
+        content: str | None = None,
     ) -> LinkView:
         """Make a link of ``issuer`` (a member of staff, a person, or the merchant), or a child of ``parent_token``.
 
-        A child takes over what is not given (room, SKU, channel, campaign) and never outlives its parent. Sharing the
-        same parent for the same target again gives the same child, and sharing one's own link gives that link.
-        Raises ``NotFound`` for an issuer, room, SKU or parent of another merchant, ``Invalid`` for a bad parent token
-        or a time past, ``Refused("expired")`` when the parent lapsed.
+        A child takes over what is not given (room, SKU, channel, campaign, content) and never outlives its parent.
+        Sharing the same parent for the same target again gives the same child, and sharing one's own link gives that
+        link. Raises ``NotFound`` for an issuer, room, SKU, content or parent of another merchant, ``Invalid`` for a bad
+        parent token or a time past, ``Refused("expired")`` when the parent lapsed.
         """
         if role not in ROLES:
             raise Invalid(f"role must be one of {', '.join(ROLES)}", field="role")
@@ -137,6 +138,7 @@ class Attribution:
             depth=0,
             expires_ms=expires_ms,
             created_ms=now_ms,
+            content=short(content, "content"),
         )
         if parent_token is not None:
             parent = await self._parent(merchant, parent_token, now_ms)
@@ -191,6 +193,10 @@ class Attribution:
             raise NotFound("no such link, or it has lapsed")
         return self._view(link)
 
+    def token_of(self, link: str) -> str:
+        """The token of a link of ours, by its id."""
+        return token.mint(link, self._secret)
+
     def record(self, touch: Touch) -> str | None:
         """Log a touch without a token; never blocks. Gives its id, or ``None`` when the queue is full."""
         if touch.room and not touch.host:
@@ -209,6 +215,7 @@ class Attribution:
         sku: str | None = None,
         channel: str | None = None,
         clip: str = "",
+        content: str | None = None,
         registered: bool = False,
     ) -> TouchResult:
         """Log that ``person`` came to ``merchant`` with a token, or without one (``None`` or empty).
@@ -227,6 +234,7 @@ class Attribution:
             short(sku, "sku"),
             evidence=evidence or {},
             clip=clip,
+            content=short(content, "content"),
         )
         if not given:
             return TouchResult(self.record(plain), None, None)
@@ -249,6 +257,7 @@ class Attribution:
             depth=link.depth,
             reason=reason,
             campaign=link.campaign,
+            content=plain.content or link.content,
         )
         if reason is None and link.role in CREDITED:
             self.binder.claim(Claim(merchant, person, link.issuer, link.role, link.id, link.channel, registered))
@@ -461,8 +470,8 @@ def board_period(merchant: str, since_ms: int, until_ms: int, model: str = Model
     return board.Period(merchant, since_ms, until_ms, model)
 
 
-def _target(link: Link) -> tuple[str, str, str, str]:
-    return link.room, link.sku, link.channel, link.campaign
+def _target(link: Link) -> tuple[str, str, str, str, str]:
+    return link.room, link.sku, link.channel, link.campaign, link.content
 
 
 def _child_of(parent: Link, wanted: Link) -> Link:
@@ -473,6 +482,7 @@ def _child_of(parent: Link, wanted: Link) -> Link:
         sku=wanted.sku or parent.sku,
         channel=wanted.channel or parent.channel,
         campaign=wanted.campaign or parent.campaign,
+        content=wanted.content or parent.content,
         parent=parent.id,
         root=parent.root,
         depth=parent.depth + 1,

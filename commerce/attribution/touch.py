@@ -27,6 +27,7 @@ class TouchKind(StrEnum):
     COUPON = "coupon"
     STORE_VISIT = "store_visit"
     CLIP_VIEW = "clip_view"
+    CONTENT_READ = "content_read"
 
 
 WITHIN = frozenset({TouchKind.CARD_CLICK, TouchKind.CLIP_VIEW})
@@ -57,6 +58,7 @@ class Touch:
     campaign: str = ""
     host: str = ""
     clip: str = ""
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)

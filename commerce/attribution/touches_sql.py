@@ -60,7 +60,7 @@ MIGRATIONS = "commerce.migrations_touches"
 _LOG = logging.getLogger(__name__)
 COLUMNS = (
     *("id", "ms", "merchant", "person", "kind", "channel", "room", "sku"),
-    *("link", "issuer", "role", "root", "depth", "evidence", "reason", "campaign", "host", "clip"),
+    *("link", "issuer", "role", "root", "depth", "evidence", "reason", "campaign", "host", "clip", "content"),
 )
 _NUMBERS = frozenset({"ms", "depth"})
 _FIELDS = ", ".join(
@@ -93,9 +93,18 @@ _SEEN = text(
     "SELECT person, max(ms) AS ms FROM touch WHERE merchant = :merchant AND person IN :persons GROUP BY person"
 ).bindparams(bindparam("persons", expanding=True))
 
+_READS = (
+    "SELECT content, count(*) AS reads, count(DISTINCT person) AS readers FROM touch WHERE merchant = :merchant"
+    " AND content IN :contents AND content <> '' AND kind = 'content_read'"
+)
+_BY_CONTENT = " GROUP BY content"
+_READS_OF_ALL = text(_READS + _BY_CONTENT).bindparams(bindparam("contents", expanding=True))
+_READS_OF_SOME = text(_READS + " AND issuer IN :issuers" + _BY_CONTENT).bindparams(
+    bindparam("contents", expanding=True), bindparam("issuers", expanding=True)
+)
 _OF_PERSONS = text(
-    "SELECT ms, kind, channel, room, sku, link, reason FROM touch WHERE merchant = :merchant AND person IN :persons"
-    " ORDER BY ms DESC, id DESC LIMIT :limit"
+    "SELECT ms, kind, channel, room, sku, content, link, reason FROM touch WHERE merchant = :merchant"
+    " AND person IN :persons ORDER BY ms DESC, id DESC LIMIT :limit"
 ).bindparams(bindparam("persons", expanding=True))
 
 
@@ -158,6 +167,7 @@ class TouchLog:
             touch.campaign,
             touch.host,
             touch.clip,
+            touch.content,
         )
         with self._changed:
             if self._closing or len(self._queue) >= self._queue_max:
@@ -297,7 +307,27 @@ def append(db: Connection, reach: Reach, batch: Sequence[Row]) -> None:
 
 
 def _met(row: Row) -> Met:
-    _, ms, merchant, person, kind, channel, room, _, link, issuer, role, _, depth, _, reason, campaign, host, clip = row
+    (
+        _,
+        ms,
+        merchant,
+        person,
+        kind,
+        channel,
+        room,
+        _,
+        link,
+        issuer,
+        role,
+        _,
+        depth,
+        _,
+        reason,
+        campaign,
+        host,
+        clip,
+        _,
+    ) = row
     return Met(ms, merchant, person, kind, channel, room, link, issuer, role, depth, reason, campaign, host, clip)
 
 
@@ -438,3 +468,17 @@ def of_persons(db: Connection, merchant: str, persons: Sequence[str], limit: int
     """Read the newest touches of some persons."""
     asked = {"merchant": merchant, "persons": list(persons), "limit": limit}
     return [dict(row) for row in db.execute(_OF_PERSONS, asked).mappings()]
+
+
+def reads(
+    db: Connection, merchant: str, contents: Sequence[str], issuers: Sequence[str] | None
+) -> dict[str, tuple[int, int]]:
+    """Count how often some content was read, and by how many; with ``issuers`` what came by their links alone."""
+    if not contents or (issuers is not None and not issuers):
+        return {}
+    asked: Asked = {"merchant": merchant, "contents": list(contents)}
+    if issuers is not None:
+        found = db.execute(_READS_OF_SOME, asked | {"issuers": list(issuers)})
+    else:
+        found = db.execute(_READS_OF_ALL, asked)
+    return {row.content: (row.reads, row.readers) for row in found}

@@ -23,7 +23,17 @@ DEPTH_MAX = 4
 DAYS_MAX = 400
 FIGURE_MAX = 1_000_000_000
 TEXT_CHARACTERS_MAX = 64
-EVENTS = ("any", "room_entry", "card_click", "scan", "share_open", "contact_added", "ad_click", "coupon")
+EVENTS = (
+    "any",
+    "room_entry",
+    "card_click",
+    "scan",
+    "share_open",
+    "contact_added",
+    "ad_click",
+    "coupon",
+    "content_read",
+)
 MEASURES = ("orders", "spent", "refunded")
 STAGES = ("passer", "fan", "customer", "loyal")
 """Life of a customer, in order: came by, wants to hear more, bought, comes back."""

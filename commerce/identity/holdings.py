@@ -62,6 +62,11 @@ HELD = (
     Held("withdrawal", ("person",), KEPT, ("decided_by", "payee", "confirm")),
     Held("ban", ("person",), KEPT, ("by", "devices")),
     Held("room_rule", ("person",), KEPT, ("name", "body")),
+    Held("community_member", ("person",), DELETED),
+    Held("customer_advisor", ("person",), DELETED, ("staff",)),
+    Held("question", ("person",), DELETED, ("advisor", "tried", "choice")),
+    Held("answer", ("person",), DELETED, ("staff",)),
+    Held("visit_note", ("person",), DELETED, ("staff",)),
 )
 
 TELLING_COLUMNS = ("person", "owner")

@@ -287,6 +287,10 @@ _ERASE = (
     text("DELETE FROM minor WHERE person = :person"),
     text("DELETE FROM erasure_due WHERE person = :person"),
     text("DELETE FROM follower WHERE person = :person"),
+    *(
+        text(f"DELETE FROM {table} WHERE person IN ({_ALIASES_AND_SELF})")  # noqa: S608 - constants
+        for table in ("community_member", "customer_advisor", "answer", "question", "visit_note")
+    ),
     text("DELETE FROM reminder WHERE person = :person"),
     text("DELETE FROM sign_in WHERE merchant = :merchant AND person = :person"),
     text("UPDATE distributor SET name = '', state = 'disabled' WHERE merchant = :merchant AND person = :person"),

@@ -75,6 +75,9 @@ MOVED = (
     ),
     # What each was told counts against the caps of the one who goes on.
     Moved("message", "id"),
+    Moved("question", "id"),
+    Moved("visit_note", "id"),
+    Moved("answer", "id", scoped=False),
     Moved(
         "person_tag",
         "tag",
@@ -93,6 +96,8 @@ MOVED = (
             ("waiter", "sale"),
             ("draw_entry", "draw"),
             ("follower", "merchant"),
+            ("community_member", "community"),
+            ("customer_advisor", "merchant"),
         )
     ),
     Moved(

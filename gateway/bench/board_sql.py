@@ -76,7 +76,7 @@ def touches(random: Random, made: list[MadeLink], merchant: str, start_ms: int, 
         yield (
             *(identifier, ms, merchant, person, kind, channel, room, "", token),
             *(issuer, role, root, depth, "{}", None, "ad" if channel == "douyin" else ""),
-            *(_host(room), f"c{room[-2:]}" if kind == "card_click" and number % 20 == 0 else ""),
+            *(_host(room), f"c{room[-2:]}" if kind == "card_click" and number % 20 == 0 else "", ""),
         )
 
 

@@ -11,6 +11,7 @@ const PARTS = {
   room_entry: { event: "room_entry" },
   card_click: { event: "card_click" },
   share_open: { event: "share_open" },
+  content_read: { event: "content_read" },
   contact_added: { event: "contact_added" },
   any: { event: "any" },
   orders: { measure: "orders" },

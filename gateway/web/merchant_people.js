@@ -4,6 +4,7 @@ import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field } from "./forms.js";
 import { explain, knows, t, when } from "./i18n.js";
 import { personTags } from "./merchant_crm.js";
+import { drawCandidates, relations } from "./merchant_relations.js";
 import { cell, table } from "./tables.js";
 
 const PEOPLE_SHOWN = 20;
@@ -35,6 +36,7 @@ export async function drawPeople(api) {
         )
       : h("p.empty", {}, "—"),
   );
+  await drawCandidates(api);
   put($("conflicts"), conflicts.items.length ? conflictTable(api, conflicts.items, again) : null);
   return true;
 }
@@ -79,6 +81,7 @@ async function openPerson(api, id, again) {
   put(
     window.body,
     h("p", {}, whole, " ", person.phone && doer(t("m.look"), look)),
+    relations(api, path),
     tags,
     h("b", {}, t("m.col.keys")),
     h("ul.plain", {}, person.identities.map((key) => line(word("kind", key.kind), h("span.faint", {}, when(key.since))))),

@@ -87,6 +87,7 @@ export const CRM = {
   "m.c.ad_click": ["点广告次数", "Clicked an ad"],
   "m.c.coupon": ["领券次数", "Took a coupon"],
   "m.c.contact_added": ["加企业微信", "Added on WeCom"],
+  "m.c.content_read": ["阅读内容次数", "Read our content"],
   "m.c.any": ["任何来访", "Any visit"],
   "m.c.orders": ["付款订单数", "Paid orders"],
   "m.c.spent": ["消费（元）", "Spent (yuan)"],

@@ -3,6 +3,7 @@
 import { rows } from "./api.js";
 import { h, put, sheet, toast } from "./dom.js";
 import { explain, money, t, when } from "./i18n.js";
+import { advice } from "./view_advice.js";
 import { invoiceButton } from "./view_invoice.js";
 import { mallRow } from "./mall.js";
 import { presaleNote, tooEarly } from "./presale.js";
@@ -12,15 +13,16 @@ import { returnButton } from "./view_notice.js";
 import { passRow } from "./view_passes.js";
 import { privacy } from "./view_privacy.js";
 import { ledStations } from "./stations.js";
+import { myGroups } from "./view_groups.js";
 import { memberCode } from "./view_stores.js";
 import { walletCard } from "./view_wallet.js";
 
 /**
  * Open the sheet and load it.
- * @param {{api: import("./api.js").Api, pay: (order: any) => void, now: () => number,
+ * @param {{api: import("./api.js").Api, room: string, pay: (order: any) => void, now: () => number,
  *   exchange: (item: any) => void}} options
  */
-export async function openMine({ api, pay, now, exchange }) {
+export async function openMine({ api, room, pay, now, exchange }) {
   const window = sheet({ title: t("me.title"), testid: "me-sheet", closeLabel: t("common.close") });
   put(window.body, h("p.empty", {}, t("common.loading")));
 
@@ -74,6 +76,8 @@ export async function openMine({ api, pay, now, exchange }) {
         : h("p.empty", {}, t("me.noOrders")),
       h("h3", {}, t("me.coupons")),
       coupons.length ? coupons.map(couponRow) : h("p.empty", {}, t("me.noCoupons")),
+      advice(api, room),
+      myGroups(api),
       memberCode(api),
       earnings(api),
       privacy(api),

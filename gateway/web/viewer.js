@@ -24,6 +24,7 @@ import { DrawCard, TeamCard, Wishes } from "./view_moments.js";
 import { drawShelf, markLeft } from "./view_shelf.js";
 import { welcome } from "./view_wallet.js";
 import { STEPS, VIEWER } from "./viewer_strings.js";
+import { device } from "./visitor.js";
 import { recall, remember } from "./memory.js";
 import { MALL } from "./mall.js";
 import { STATIONS } from "./stations.js";
@@ -58,15 +59,6 @@ let shelfSheet = null;
 let closedCode = null;
 let seenLive = false;
 let shows = [];
-
-/** The device's own random name: the same person comes back as the same person. */
-function device() {
-  const known = recall("local", "siyu.device", null);
-  if (known) return known;
-  const made = newKey();
-  remember("local", "siyu.device", made);
-  return made;
-}
 
 async function enter() {
   const body = { room: ROOM, device: device() };
@@ -559,7 +551,7 @@ function wireButtons(floating) {
     floating.tap();
     hub?.like();
   });
-  $("me").addEventListener("click", () => openMine({ api, pay: payOrder, now: () => hub.now(), exchange }));
+  $("me").addEventListener("click", () => openMine({ api, room: ROOM, pay: payOrder, now: () => hub.now(), exchange }));
   $("shop").addEventListener("click", () => openShop(api, ROOM));
   $("share").addEventListener("click", share);
   $("language").addEventListener("click", toggleLanguage);

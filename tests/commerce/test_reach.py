@@ -41,7 +41,7 @@ def touch(number: int, day: int, second: int, person: str, kind: str, link: int,
     host, clip = f"{room}-{second // 43_200}" if room else "", f"c{link}" if kind == "card_click" else ""
     return (
         *(f"{number:020}", ms, "m", person, kind, channel, room, "", token),
-        *(issuer, role, token or "", depth, "{}", reason, campaign, host, clip),
+        *(issuer, role, token or "", depth, "{}", reason, campaign, host, clip, ""),
     )
 
 

@@ -1,0 +1,131 @@
+/** Advice: questions that wait for an answer, why they are whose, and who answers what and when. */
+
+import { $, h, put, toast } from "./dom.js";
+import { countField, doer, field, onSend, whole } from "./forms.js";
+import { knows, money, t, when } from "./i18n.js";
+import { cell, table } from "./tables.js";
+
+const SHOWN = 20;
+const DAYS = [0, 1, 2, 3, 4, 5, 6];
+const GOODS_MAX = 5;
+const word = (name) => (knows(`m.a.why.${name}`) ? t(`m.a.why.${name}`) : name);
+const clockText = (minutes) => `${String(Math.floor(minutes / 60)).padStart(2, "0")}:${String(minutes % 60).padStart(2, "0")}`;
+
+/**
+ * Draw the panel; it stays away for those who answer nobody.
+ * @param {import("./api.js").Api} api
+ * @param {any[]} rooms
+ */
+export async function drawAdvice(api, rooms) {
+  const closed = (error) => {
+    if (error.status !== 403) throw error;
+    return null;
+  };
+  const questions = await api.get(`/questions?limit=${SHOWN}`).catch(closed);
+  $("advice-panel").hidden = !questions;
+  if (!questions) return;
+  const place = $("questions");
+  // Half an answer is not thrown away by the next look.
+  if (!place.contains(document.activeElement)) {
+    const again = () => (document.activeElement?.blur(), drawAdvice(api, rooms));
+    put(place, questions.items.length ? questions.items.map((one) => question(api, one, rooms, again)) : h("p.empty", {}, t("m.a.none")));
+  }
+  const found = await api.get("/advisors").catch(closed);
+  $("advisors-part").hidden = !found;
+  if (found) drawAdvisors(api, found, () => drawAdvice(api, rooms));
+}
+
+function question(api, one, rooms, again) {
+  const path = `/questions/${encodeURIComponent(one.question)}`;
+  const open = one.state === "given" || one.state === "waiting";
+  const whose = one.state === "given" ? `${one.advisor} · ${t("m.a.until", { time: when(one.due) })}` : t(`m.a.state.${one.state}`);
+  return h(
+    "article.asked",
+    { "data-testid": "question-row", data: { state: one.state } },
+    h("strong", {}, one.body),
+    h("span.faint", {}, [one.name || `…${one.person.slice(-6)}`, one.skill, when(one.created), whose].filter(Boolean).join(" · ")),
+    one.answers.map((answer) =>
+      h("div.advised-text", {}, h("p", {}, answer.body), answer.goods.map((goods) => h("span.chip", {}, `${goods.title} ${money(goods.price)}`)), h("span.faint", {}, ` ${answer.by} · ${when(answer.created)}`)),
+    ),
+    h("details", {}, h("summary", {}, t("m.a.why")), h("ul.plain", {}, one.why.map((verdict) => h("li", {}, h("span", {}, verdict.name), h("span.faint", {}, `${word(verdict.word)} · ${t("m.a.load", { n: verdict.load })}`))))),
+    open && answerForm(api, path, one, rooms, again),
+    one.mine &&
+      doer(t("m.a.pass"), async () => {
+        await api.post(`${path}/pass`);
+        await again();
+      }),
+  );
+}
+
+function answerForm(api, path, one, rooms, again) {
+  const body = h("textarea", { name: "body", rows: 2, required: true, maxlength: 1000, placeholder: t("m.a.answer"), "aria-label": t("m.a.answer"), "data-testid": "answer-body" });
+  const goods = h("div.models");
+  const pick = doer(t("m.a.goods"), async () => {
+    const room = one.room || rooms[0]?.room;
+    if (!room) return;
+    const shelf = await api.get(`/rooms/${encodeURIComponent(room)}/products`);
+    put(goods, shelf.map((card) => h("label.tick", {}, h("input", { type: "checkbox", name: "sku", value: card.sku, "data-testid": "answer-sku" }), card.title)));
+  }, { "data-testid": "answer-goods" });
+  const form = h("form.ask", {}, body, goods, h("div.form-foot", {}, pick, h("button.primary", { type: "submit", "data-testid": "answer-send" }, t("m.a.send"))));
+  onSend(form, async () => {
+    const skus = [...form.querySelectorAll("[name=sku]:checked")].map((box) => box.value).slice(0, GOODS_MAX);
+    await api.post(`${path}/answers`, { body: body.value.trim(), skus });
+    toast(t("m.a.sent"), "good");
+    await again();
+  });
+  return form;
+}
+
+function drawAdvisors(api, { advisors, accounts }, again) {
+  const hours = (one) =>
+    one.hours.length ? one.hours.map(([day, since, until]) => `${t(`m.a.day${day}`)} ${clockText(since)}–${clockText(until)}`).join("，") : t("m.a.always");
+  const turn = (one) =>
+    doer(t(one.active ? "m.a.rest" : "m.a.work"), async () => {
+      const spans = one.hours.map(([weekday, since, until]) => ({ weekday, since, until }));
+      await api.request("PUT", `/advisors/${encodeURIComponent(one.staff)}`, { skills: one.skills, hours: spans, most: one.most, active: !one.active });
+      await again();
+    });
+  put(
+    $("advisors"),
+    advisors.length > 0 &&
+      table(
+        ["m.col.name", "m.a.skills", "m.a.hours", "m.a.now", ""],
+        advisors.map((one) =>
+          h(
+            "tr",
+            { "data-testid": "advisor-row" },
+            cell("m.col.name", one.name, one.active ? null : h("span.chip", {}, t("m.a.resting"))),
+            cell("m.a.skills", one.skills.map((skill) => h("span.chip", {}, skill))),
+            cell("m.a.hours", h("span.faint", {}, hours(one))),
+            cell("m.a.now", `${one.load} / ${one.most}`),
+            h("td.cell-toggle", {}, turn(one)),
+          ),
+        ),
+      ),
+  );
+  const form = $("advisor-form");
+  if (form.children.length) return;
+  put(
+    form,
+    field("m.a.account", { name: "staff", options: accounts.map((one) => [one.staff, one.name]), "data-testid": "advisor-staff" }),
+    field("m.a.skills", { name: "skills", maxlength: 200, placeholder: t("m.a.skillsHint"), "data-testid": "advisor-skills" }),
+    countField("m.a.most", "most", { value: "5", max: "100" }),
+    field("m.a.from", { name: "since", type: "time" }),
+    field("m.a.to", { name: "until", type: "time" }),
+    h("div.whole-row", {}, DAYS.map((day) => h("label.tick", {}, h("input", { type: "checkbox", name: "day", value: day, checked: true }), t(`m.a.day${day}`)))),
+    h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "advisor-save" }, t("m.save"))),
+  );
+  if (form.dataset.ready) return;
+  form.dataset.ready = "true";
+  onSend(form, async () => {
+    const { staff, skills, since, until } = form.elements;
+    const minutes = (text) => text.split(":").reduce((sum, part) => sum * 60 + Number(part), 0);
+    const spans = since.value && until.value ? [...form.querySelectorAll("[name=day]:checked")].map((day) => ({ weekday: Number(day.value), since: minutes(since.value), until: minutes(until.value) })) : [];
+    await api.request("PUT", `/advisors/${encodeURIComponent(staff.value)}`, {
+      skills: skills.value.split(/[,，、\s]+/).filter(Boolean),
+      hours: spans,
+      most: whole(form, "most"),
+    });
+    await again();
+  });
+}
