@@ -37,6 +37,14 @@ COMMIT_TRIES = 2
 RESOLVE_S = 10.0
 """How long a database that went away is asked what became of a batch: it restarts in a few seconds."""
 RESOLVE_PAUSE_S = 0.1
+GIVE_WAY_EVERY_S = 0.005
+"""How often the loop looks whether the writer gets on, while commands wait."""
+GIVE_WAY_S = 0.0003
+"""How long the loop rests when no batch was finished since it last looked.
+
+A loop that is never idle takes the interpreter's lock back within a microsecond of each of its turns. On a core that
+both share the writer may then wake up too late every time: it got nothing for minutes.
+"""
 KEY_CHARACTERS_MAX = 64
 REQUEST_KEPT_MS = 48 * 3_600_000
 """How long a key's answer is kept: twice the promised 24 hours."""

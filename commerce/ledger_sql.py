@@ -40,6 +40,8 @@ from commerce.ledger import (
     BUSY_RETRY_MS,
     COMMIT_TRIES,
     GATHER_MS,
+    GIVE_WAY_EVERY_S,
+    GIVE_WAY_S,
     LATCH_MS,
     REQUESTS_WAITING_MAX,
     RESOLVE_PAUSE_S,
@@ -98,6 +100,8 @@ class GroupCommitLedger:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._crowded = False
+        self._looking: asyncio.TimerHandle | None = None
+        self._seen = 0
         self._database_time = database_time
         self._ahead_ms = 0
         self._numbers = count(1)
@@ -127,6 +131,9 @@ class GroupCommitLedger:
         if thread is not None:
             self._queue.put((_STOP, _STOP))
             await asyncio.get_running_loop().run_in_executor(None, thread.join)
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
 
     def submit(self, command: Any) -> "asyncio.Future[Any]":
         """Queue a command (on the loop's thread). The future fails at once with Busy or with a latched refusal."""
@@ -143,7 +150,21 @@ class GroupCommitLedger:
             return future
         self._waiting += 1
         self._queue.put((command, future))
+        if self._looking is None:
+            self._seen = self.batches
+            self._looking = loop.call_later(GIVE_WAY_EVERY_S, self._look)
         return future
+
+    def _look(self) -> None:
+        """Let the writer get on: rest for a moment when it has finished nothing since the last look."""
+        self._looking = None
+        if not self._waiting or self._loop is None:
+            return
+        if self.batches == self._seen:
+            # On purpose: the loop's own thread has to let go of the interpreter, and of its core.
+            sleep(GIVE_WAY_S)
+        self._seen = self.batches
+        self._looking = self._loop.call_later(GIVE_WAY_EVERY_S, self._look)
 
     def latched(self, merchant: str, room: str, person: str, scope: str) -> str | None:
         """The code with which a sale or drop refuses a person, as of a moment ago; None: ask the ledger."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from random import Random
 from statistics import median
 
 import uvloop
@@ -36,8 +37,12 @@ SYNC_BYTES = 4_096
 """One page of SQLite's log."""
 SMALL_SALE_UNITS = 100
 REFUSALS_PER_TURN = 100
-BUSY_TURN_S = 0.001
-"""How long the busy loop computes before it lets other callbacks run: as long as a slice of a fan-out."""
+BUSY_TURN_S = 0.002
+"""Longest time for which the busy loop computes before it lets other callbacks run: as long as a slice of a fan-out.
+
+Each turn is as long as it happens to be. Turns of one length fell in step with the kernel's ticks: the loop was then
+always interrupted while it had the interpreter's lock, and the ledger's thread never got it.
+"""
 
 Measured = dict[str, float]
 
@@ -110,7 +115,7 @@ async def _shop_holds(pipe: Connection, folder: str, seconds: float, outstanding
     loop = asyncio.get_running_loop()
     rush = Rush(world, sale)
     if busy:
-        loop.call_soon(_keep_busy, loop, rush)
+        loop.call_soon(_keep_busy, loop, rush, Random(1))  # noqa: S311 - no secret
     rush.begin(outstanding)
     await asyncio.sleep(seconds / 4)
     granted, batches, meter = rush.granted, world.shop.ledger.batches, Meter()
@@ -170,13 +175,13 @@ class Rush:
             self._over.set()
 
 
-def _keep_busy(loop: asyncio.AbstractEventLoop, rush: Rush) -> None:
+def _keep_busy(loop: asyncio.AbstractEventLoop, rush: Rush, random: Random) -> None:
     """Compute without end, in short turns: the loop of a server whose rooms are all hot."""
-    until_s = time.perf_counter() + BUSY_TURN_S
+    until_s = time.perf_counter() + random.random() * BUSY_TURN_S
     while time.perf_counter() < until_s:
         pass
     if rush.going:
-        loop.call_soon(_keep_busy, loop, rush)
+        loop.call_soon(_keep_busy, loop, rush, random)
 
 
 def shop_refusals(pipe: Connection, folder: str, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sqlite3
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy import Connection
 
 from commerce.errors import Busy, CommerceError, Conflict, Invalid, NotFound, Refused
 from commerce.events import HoldExpired, SaleChanged, StockChanged
-from commerce.ledger import HoldGranted
+from commerce.ledger import GIVE_WAY_EVERY_S, GIVE_WAY_S, HoldGranted
 from commerce.ledger_sql import GroupCommitLedger
 from commerce.payments import OUTSIDE_CALLS_MAX
 from tests.commerce.shop_world import MERCHANT, ROOM, SKU, World, shop_world
@@ -38,6 +39,34 @@ async def test_five_thousand_attempts_for_a_hundred_units_give_exactly_a_hundred
         assert tuple(row) == (0, 100, 0)
         stock = [event for event in await world.told() if isinstance(event, StockChanged | SaleChanged)]
         assert len(stock) < 50
+
+
+async def test_while_the_writer_gets_nowhere_the_loop_lets_go_of_the_interpreter_and_not_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests = list[float]()
+    monkeypatch.setattr("commerce.ledger_sql.sleep", rests.append)
+    async with shop_world(tmp_path) as world:
+        sale = await world.sale(10, 1)
+        other = sqlite3.connect(tmp_path / "shop.db", isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            rests.clear()
+            asked = asyncio.ensure_future(world.hold(sale.sale, "ann", key="k"))
+            async with asyncio.timeout(60):
+                while len(rests) < 3:
+                    await asyncio.sleep(0.01)
+            assert not asked.done()
+            other.execute("ROLLBACK")
+        finally:
+            other.close()
+        assert (await asked).quantity == 1
+        # One look may be under way; with nothing left to wait for there is no other.
+        await asyncio.sleep(2 * GIVE_WAY_EVERY_S)
+        rested = len(rests)
+        await asyncio.sleep(10 * GIVE_WAY_EVERY_S)
+        assert len(rests) == rested
+    assert set(rests) == {GIVE_WAY_S}
 
 
 async def test_units_are_granted_in_arrival_order(anywhere: Path | str) -> None:
