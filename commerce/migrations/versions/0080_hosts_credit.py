@@ -3,7 +3,7 @@
 from alembic import op
 
 revision: str = "0080"
-down_revision: str | None = "0037"
+down_revision: str | None = "0038"
 branch_labels: str | None = None
 depends_on: str | None = None
 
