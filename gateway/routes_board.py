@@ -55,7 +55,7 @@ def board_operations(services: Services) -> list[Operation]:
         board = await attribution.board(period.merchant, period.since_ms, period.until_ms, model=period.model)
         if not as_csv:
             return board
-        rows = board["series"]["rows"] if table == "series" else board.get(table)
+        rows: list[dict[str, Any]] = board["series"]["rows"] if table == "series" else board.get(table, [])
         return csv_file("board", table_csv(rows) if table else board_csv(board))
 
     async def read_models(call: Call) -> Any:

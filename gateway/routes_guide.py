@@ -51,6 +51,29 @@ def guide_operations(services: Services, desk: Desk) -> list[Operation]:
         rows = await members.given(call.who.merchant, call.who.person, call.query.get("after"), limit)
         return Page(items=[plain(_given(row)) for row in rows], next=rows[-1]["id"] if len(rows) == limit else None)
 
+    budget, coupons = "/api/v1/guide/budget", "/api/v1/guide/coupons"
+    paging = {"after": "cursor: the last coupon's id", "limit": "1 to 200"}
+    return [
+        Operation("GET", budget, "My budget", read_own_budget, GUIDE, answer=BudgetAnswer, within="node"),
+        _statement(services),
+        Operation("GET", coupons, "What I gave", list_given_coupons, GUIDE, answer=Page, query=paging, within="people"),
+        Operation(
+            "POST",
+            coupons,
+            "Give a customer a coupon",
+            give_coupon,
+            GUIDE,
+            GuideCouponBody,
+            CouponAnswer,
+            201,
+            within="people",
+        ),
+    ]
+
+
+def _statement(services: Services) -> Operation:
+    """What a guide is credited with."""
+
     async def read_guide_statement(call: Call) -> Any:
         query, who, now_ms = call.query, call.who, services.clock()
         limit = FILE_ROWS_MAX if wants_csv(call) else page_limit(call)
@@ -66,33 +89,16 @@ def guide_operations(services: Services, desk: Desk) -> list[Operation]:
         return GuideStatementAnswer(found.orders, found.paid, found.amount, found.refunded, items, after)
 
     period = {**PERIOD, "after": "cursor: the last order's id", "limit": "1 to 200", **FORMAT}
-    budget, coupons = "/api/v1/guide/budget", "/api/v1/guide/coupons"
-    paging = {"after": "cursor: the last coupon's id", "limit": "1 to 200"}
-    return [
-        Operation("GET", budget, "My budget", read_own_budget, GUIDE, answer=BudgetAnswer, within="node"),
-        Operation(
-            "GET",
-            "/api/v1/guide/statement",
-            "What I am credited with",
-            read_guide_statement,
-            GUIDE,
-            answer=GuideStatementAnswer,
-            query=period,
-            within="people",
-        ),
-        Operation("GET", coupons, "What I gave", list_given_coupons, GUIDE, answer=Page, query=paging, within="people"),
-        Operation(
-            "POST",
-            coupons,
-            "Give a customer a coupon",
-            give_coupon,
-            GUIDE,
-            GuideCouponBody,
-            CouponAnswer,
-            201,
-            within="people",
-        ),
-    ]
+    return Operation(
+        "GET",
+        "/api/v1/guide/statement",
+        "What I am credited with",
+        read_guide_statement,
+        GUIDE,
+        answer=GuideStatementAnswer,
+        query=period,
+        within="people",
+    )
 
 
 def _given(row: dict[str, Any]) -> GivenView:

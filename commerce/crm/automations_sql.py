@@ -50,9 +50,9 @@ _RUNS = text(
     " WHERE merchant = :merchant AND automation = :automation ORDER BY begun_ms DESC, person LIMIT :limit"
 )
 _UNLESS = (
-    " AND NOT EXISTS (SELECT 1 FROM automation_run AS r LEFT JOIN person_alias AS a ON a.alias = r.person"
-    " WHERE r.automation = :automation AND coalesce(a.person, r.person) = p.id"
-    " AND (r.state = 'due' OR r.begun_ms > :since)) ORDER BY p.id LIMIT :limit"
+    " AND p.id NOT IN (SELECT coalesce(a.person, r.person) FROM automation_run AS r LEFT JOIN person_alias AS a"
+    " ON a.alias = r.person WHERE r.automation = :automation AND (r.state = 'due' OR r.begun_ms > :since))"
+    " ORDER BY p.id LIMIT :limit"
 )
 _OPEN_RUN = text(
     "SELECT 1 FROM automation_run WHERE automation = :automation AND person IN :people"

@@ -9,6 +9,7 @@ import { WhepPlayer } from "./player_whep.js";
 import { MediaSchedule, newKey, OUTCOME_UNKNOWN, SiyuHub } from "./siyu.js";
 import { RoomStore } from "./store.js";
 import { CouponCard, drawPinned, SaleCard, worth } from "./view_cards.js";
+import { clipOf, openClip } from "./view_clip.js";
 import { ChatView } from "./view_chat.js";
 import { Cart, chooseVariant, itemOf } from "./view_cart.js";
 import { Checkout } from "./view_checkout.js";
@@ -44,7 +45,6 @@ addStrings(STATIONS);
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const REPLAY = new URLSearchParams(location.search).get("replay");
 const SCENE = new URLSearchParams(location.search).get("s");
-const CLIP_ID = /\/clips\/([^/.]+)\.mp4/;
 const store = new RoomStore();
 const api = new Api();
 const holds = new Map(Object.entries(recall("session", `siyu.holds.${ROOM}`, {})));
@@ -318,21 +318,10 @@ function checkOutCart() {
   new Checkout({ ...shop(), onOrdered }, { items: cart.items });
 }
 
-/** The host's explanation of a product once more, cut from the recording; the live sound rests meanwhile. */
 function watchClip(card) {
-  report("clip_view", card.sku, card.clip.match(CLIP_ID)?.[1]);
-  const live = $("player");
-  const muted = live.muted;
-  live.muted = true;
-  const clip = sheet({
-    title: card.title,
-    testid: "clip-sheet",
-    closeLabel: t("common.close"),
-    onClose: () => (live.muted = muted),
-  });
-  const query = player?.withToken ? `?${new URLSearchParams({ token: api.token })}` : "";
-  const attributes = { src: card.clip + query, controls: true, autoplay: true, playsinline: true };
-  put(clip.body, h("video.clip", { ...attributes, "data-testid": "clip-video" }));
+  report("card_click", card.sku);
+  report("clip_view", card.sku, clipOf(card));
+  openClip(card, $("player"), player?.withToken ? api.token : null);
 }
 
 function share() {

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from commerce.attribution.touch import Touch, TouchKind
 from commerce.attribution.touches_sql import TouchLog, open_touch_log
 from commerce.basket import DropTerms
+from commerce.crm import automations_sql, tags_sql
 from commerce.crm.days_sql import SPAN_MS_MAX, next_reading
 from commerce.crm.service import Crm
 from commerce.domain.condition import DEPTH_MAX, BadCondition, read_condition
@@ -332,3 +333,34 @@ def test_a_reading_is_bounded_and_goes_over_yesterday_once() -> None:
     crossing = next_reading(midnight - 1_000, None, midnight + 60_000)
     assert crossing is not None and crossing.since_ms == midnight - DAY_MS
     assert next_reading(now, None, now) is None
+
+
+def once(db: Any, query: str, values: dict[str, Any], table: str) -> bool:
+    """Whether SQLite goes through a table once, or by an index, and not as a whole again for each person."""
+    plan = {row.id: row for row in db.execute(text(f"EXPLAIN QUERY PLAN {query}"), values)}
+    for row in plan.values():
+        if f"SCAN {table} LEFT-JOIN" in row.detail:
+            return False
+        above = row
+        while f" {table} " in f"{row.detail} " and above.parent:
+            above = plan[above.parent]
+            if above.detail.startswith("CORRELATED"):
+                return False
+    return True
+
+
+async def test_stages_and_automations_of_many_people_are_found_without_going_through_all_for_each(
+    tmp_path: Path,
+) -> None:
+    async with open_place(tmp_path) as here:
+        who = {"merchant": MERCHANT, "limit": 10}
+        starts = f"SELECT p.id FROM person AS p WHERE p.merchant = :merchant{automations_sql._UNLESS}"
+        runs = {**who, "automation": "a", "since": 0}
+
+        def look(db: Any) -> list[bool]:
+            return [
+                once(db, str(tags_sql._MOVED), {**who, "loyal": 3, "fan": 3}, "v"),
+                once(db, starts, runs, "r"),
+            ]
+
+        assert await here.world.store.read(look) == [True, True]

@@ -65,3 +65,10 @@ def test_a_pin_shows_at_its_frame_and_its_clip_plays_from_the_shelf(house: Theat
     # Seeking asks for a range.
     video.evaluate("video => { video.currentTime = video.duration - 1; }")
     viewer.page.wait_for_function("() => document.querySelector('[data-testid=\"clip-video\"]').ended")
+    boss = server.seed["merchant_token"]
+
+    def watched() -> list[tuple[str, int]]:
+        rows = server.call("GET", "/board", token=boss).json()["by_clip"]
+        return [(row["clip"], row["visits"]) for row in rows]
+
+    wait_until(lambda: watched() == [(clip["clip"], 1)], "who watched it, on the board")
