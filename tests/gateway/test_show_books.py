@@ -160,9 +160,9 @@ class Show:
         elif chance < 0.2:
             work.append(lambda: self.refund(one, {"stock": "sellable"}, one.amount, one.units))
         draw.shuffle(work)
-        now = self.second
+        # One after the other: what is of one slice happens at once.
         for turn, each in enumerate(work):
-            self.at(now + SLICE_S * (1 + turn) + draw.randrange(120), each)
+            self.at(self.second + SLICE_S * (1 + 10 * turn) + draw.randrange(9 * SLICE_S), each)
 
     async def ship(self, one: Bought) -> None:
         if one.refunded == one.amount:
