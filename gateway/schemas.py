@@ -158,7 +158,7 @@ class DropBody(CouponTermsBody, kw_only=True):
 class OrderLineBody(Body, kw_only=True):
     sku: Id
     quantity: Quantity
-    version: Annotated[int, Meta(ge=1)] | None = None
+    version: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
 
 
 class DeliveryBody(Body, kw_only=True):

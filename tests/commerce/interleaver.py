@@ -131,6 +131,10 @@ class Run:
     answers: dict[str, Any] = field(default_factory=dict)
     trace: list[str] = field(default_factory=list)
 
+    def steps(self, actor: str) -> int:
+        """How many transactions an actor had."""
+        return sum(line.startswith(f"{actor}: ") for line in self.trace)
+
 
 Operation = Callable[[], Awaitable[Any]]
 

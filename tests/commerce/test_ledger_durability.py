@@ -21,6 +21,7 @@ from tests.commerce.shop_world import MERCHANT, ROOM, SKU, seed_catalogue
 from tests.commerce.sync_trace import unsynced_acks
 
 ROOT = Path(__file__).parents[2]
+QUIET_S = 120
 
 
 def now_ms() -> int:
@@ -36,6 +37,25 @@ async def seed(folder: Path, total: int, hold_s: int) -> None:
     await shop.stock_up(MERCHANT, SKU, total)
     sale = await shop.create_sale(MERCHANT, ROOM, SKU, 100, 200, total, 1, hold_s, 3_600)
     await shop.start_sale(MERCHANT, sale.sale, 0)
+    await shop.close()
+    store.close()
+
+
+async def come_to_rest(where: Path | str) -> None:
+    """A new process takes over: it answers for what the dead left, and ends what is due."""
+    store = open_store(where)
+    provider = SandboxProvider(b"s", clock=now_ms)
+    shop = Shop(store, clock=now_ms, provider=provider, sweep_s=0.05, database_time=True)
+    provider.deliver_to(shop.settle)
+    await shop.start()
+    due = text(
+        "SELECT (SELECT count(*) FROM hold WHERE state = 'held')"
+        " + (SELECT count(*) FROM orders WHERE status = 'pending' AND expires_ms < :now)"
+    )
+    async with asyncio.timeout(QUIET_S):
+        while await store.read(lambda c: int(c.execute(due, {"now": now_ms()}).scalar_one())):
+            await asyncio.sleep(0.1)
+    await provider.aclose()
     await shop.close()
     store.close()
 
@@ -73,9 +93,13 @@ async def test_every_acknowledged_hold_survives_kills_at_random_points(tmp_path:
                 paid.add((words[1], words[2]))
         process.stdout.close()
         assert process.wait(10) == -signal.SIGKILL
-        broken = [finding for finding in audit(tmp_path) if not finding.ok]
+        # What is due is told apart at the end: on a slow machine none of them lived long enough to sweep.
+        broken = [finding for finding in audit(tmp_path, now_ms=0) if not finding.ok]
         assert not broken, broken
     assert len(acknowledged) > kills
+    await come_to_rest(tmp_path)
+    broken = [finding for finding in audit(tmp_path) if not finding.ok]
+    assert not broken, broken
     kept = {(str(person), str(hold)) for person, hold in rows(tmp_path, "SELECT person, id FROM hold")}
     assert acknowledged <= kept
     settled = rows(tmp_path, "SELECT person, id FROM orders WHERE status = 'paid'")

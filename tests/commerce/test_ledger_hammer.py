@@ -22,12 +22,11 @@ from commerce.payment_sandbox import SandboxProvider
 from commerce.shop import Shop
 from commerce.store_sql import open_store, read_engine
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, seed_catalogue
-from tests.commerce.test_ledger_durability import now_ms
+from tests.commerce.test_ledger_durability import come_to_rest, now_ms
 from tests.postgres import Cluster
 
 ROOT = Path(__file__).parents[2]
 READY_S = 60
-QUIET_S = 120
 UNITS = 400
 HOLD_S = 3
 KEPT = {
@@ -84,25 +83,6 @@ async def open_doors(address: str) -> None:
     sale = await shop.create_sale(MERCHANT, ROOM, SKU, 500, 900, UNITS, 1, HOLD_S, 3_600)
     await shop.start_sale(MERCHANT, sale.sale, 0)
     await shop.start_drop(MERCHANT, ROOM, "t", "r", 100, 0, 5_000, 1, 3_600, 3_600)
-    await shop.close()
-    store.close()
-
-
-async def come_to_rest(address: str) -> None:
-    """A new process takes over: it answers for what the dead left, and ends what is due."""
-    store = open_store(address)
-    provider = SandboxProvider(b"s", clock=now_ms)
-    shop = Shop(store, clock=now_ms, provider=provider, sweep_s=0.05, database_time=True)
-    provider.deliver_to(shop.settle)
-    await shop.start()
-    due = text(
-        "SELECT (SELECT count(*) FROM hold WHERE state = 'held')"
-        " + (SELECT count(*) FROM orders WHERE status = 'pending' AND expires_ms < :now)"
-    )
-    async with asyncio.timeout(QUIET_S):
-        while await store.read(lambda c: int(c.execute(due, {"now": now_ms()}).scalar_one())):
-            await asyncio.sleep(0.1)
-    await provider.aclose()
     await shop.close()
     store.close()
 

@@ -40,6 +40,7 @@ class Server:
         self.rig: Rig = self.run(self._context.__aenter__())
         self.contract = self.run(self.rig.client.get("/openapi.json")).json()
         self.ids, self.tokens = self.run(self._furnish())
+        self.reached: set[str] = set()
 
     def run(self, awaitable: Any) -> Any:
         """Wait for something on the server's loop."""
@@ -132,8 +133,15 @@ def fuzz(server: Server, operation: Any, mode: str, examples: int) -> tuple[int,
         role = data.draw(st.sampled_from(sorted(server.tokens)))
         status, text = server.ask(case, server.tokens[role])
         asked += 1
+        where = f"{operation.method.upper()} {operation.path}"
+        if case.body is not None and where not in server.reached:
+            # A body comes to the rules behind it only with somebody who may send it.
+            for role in ("merchant", "viewer", "host", "nobody"):
+                status, text = server.ask(case, server.tokens[role])
+                if status not in (401, 403):
+                    server.reached.add(where)
+                    break
         if status >= 500 and not any(f'"code":"{code}"' in text for code in BUSY.get(status, ())):
-            where = f"{operation.method.upper()} {operation.path}"
             faults.append(f"{role}: {where} {case.path_parameters} {case.body!r:.300}: {status} {text:.200}")
 
     try:
@@ -153,3 +161,12 @@ def test_no_request_that_the_contract_can_describe_breaks_the_server(server: Ser
     done = [fuzz(server, operation, mode, examples) for operation in operations]
     assert [fault for _, faults in done for fault in faults] == []
     assert sum(asked for asked, _ in done) > len(server.contract["paths"]), "hardly anything was asked"
+    bodies = {
+        f"{method.upper()} {path}"
+        for path, methods in server.contract["paths"].items()
+        for method, says in methods.items()
+        if "application/json" in says.get("requestBody", {}).get("content", {})
+    }
+    # They want a till's key, a guide's token, or a provider's signature.
+    closed = bodies - server.reached
+    assert len(closed) <= 12, sorted(closed)
