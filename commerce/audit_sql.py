@@ -16,6 +16,7 @@ from commerce.audit_commission_sql import COMMISSION
 from commerce.audit_members_sql import MEMBERS
 from commerce.audit_moments_sql import MOMENTS, RECOMPUTED, recompute_draws
 from commerce.audit_passes_sql import PASSES
+from commerce.audit_people_sql import PEOPLE
 from commerce.audit_scope_sql import SCOPE
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
@@ -189,6 +190,7 @@ _CHECKS = (
     *MOMENTS,
     *GOODS,
     *PASSES,
+    *PEOPLE,
     Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",

@@ -15,6 +15,7 @@ import { drawCrm, fillCrm } from "./merchant_crm.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
 import { drawGoods, fillGoods } from "./merchant_goods.js";
 import { drawGuide } from "./merchant_guide.js";
+import { drawHelping } from "./merchant_helping.js";
 import { drawJump } from "./merchant_jump.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
@@ -43,9 +44,9 @@ const DAY_MS = 86400000;
 const SHANGHAI_MS = 8 * 3600000;
 const REFRESH_MS = 15000;
 /** What is for the role `merchant` alone. */
-const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "stores", "market", "goods", "books", "rules"];
+const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "help", "stores", "market", "goods", "books", "rules"];
 const OWNERS_DRAW = [
-  drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawStores, drawMarket, drawGoods, drawBooks, drawRules,
+  drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawHelping, drawStores, drawMarket, drawGoods, drawBooks, drawRules,
 ];
 
 addStrings(MERCHANT);

@@ -66,7 +66,7 @@ function answerForm(api, path, one, rooms, again) {
     const shelf = await api.get(`/rooms/${encodeURIComponent(room)}/products`);
     put(goods, shelf.map((card) => h("label.tick", {}, h("input", { type: "checkbox", name: "sku", value: card.sku, "data-testid": "answer-sku" }), card.title)));
   }, { "data-testid": "answer-goods" });
-  const form = h("form.ask", {}, body, goods, h("div.form-foot", {}, pick, h("button.primary", { type: "submit", "data-testid": "answer-send" }, t("m.a.send"))));
+  const form = h("form.ask-form", {}, body, goods, h("div.form-foot", {}, pick, h("button.primary", { type: "submit", "data-testid": "answer-send" }, t("m.a.send"))));
   onSend(form, async () => {
     const skus = [...form.querySelectorAll("[name=sku]:checked")].map((box) => box.value).slice(0, GOODS_MAX);
     await api.post(`${path}/answers`, { body: body.value.trim(), skus });

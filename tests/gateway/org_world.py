@@ -128,7 +128,22 @@ async def _trade(world: World, side: Dealer, name: str) -> None:
         "key": key["key"],
         "issuer": side.staff["guide"],
     }
+    side.ids |= await _people_of(world, side, name, buyer)
     side.tokens["viewer"] = buyer["token"]
     await services.shop.members.fund_budget(live.shop.merchant, "boss", side.staff["guide"], 5_000, f"fund-{room}")
     side.marks |= {f"客户{name}", f"收货人{name}", f"地址{name}路一号", f"密钥{name}", f"渠道{name}"}
     side.marks |= {side.ids[mark] for mark in ("person", "order", "refund", "key", "token")}
+    side.marks |= {side.ids[mark] for mark in ("community", "question", "note")} | {f"群{name}", f"笔记{name}"}
+
+
+async def _people_of(world: World, side: Dealer, name: str, buyer: dict[str, Any]) -> dict[str, str]:
+    """A group of the store with the customer in it, their question to their guide, and a note about them."""
+    done, boss, owner = world.done, world.live.shop.merchant_token, side.tokens["owner"]
+    group = await done(
+        "POST", "/communities", {"name": f"群{name}", "rules": "友善", "room": side.ids["room"]}, token=owner
+    )
+    await done("POST", f"/communities/{group['community']}/join", {"rules": 1}, token=buyer["token"])
+    await done("PUT", f"/advisors/{side.staff['guide']}", {"skills": ["茶"]}, token=boss)
+    question = await done("POST", "/questions", {"body": f"问题{name}", "skill": "茶"}, token=buyer["token"])
+    note = await done("POST", f"/people/{buyer['person']}/notes", {"body": f"笔记{name}"}, token=side.tokens["guide"])
+    return {"community": group["community"], "question": question["question"], "note": note["note"]}
