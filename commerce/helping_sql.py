@@ -59,7 +59,12 @@ _HELPS = text(
     " LEFT JOIN person_alias AS a ON a.alias = h.person WHERE h.poster = :poster ORDER BY h.helped_ms, h.person"
 )
 _DONE = text("UPDATE help_poster SET done_ms = :now WHERE id = :id AND done_ms IS NULL")
-_OWED = text("SELECT id FROM help_poster WHERE done_ms IS NOT NULL AND coupon = '' ORDER BY done_ms LIMIT :limit")
+# Those that a budget can pay: the many of one that is empty keep nobody else waiting.
+_OWED = text(
+    "SELECT p.id FROM help_poster AS p JOIN help_task AS t ON t.id = p.task JOIN account AS a"
+    " ON a.merchant = t.merchant AND a.owner = t.id AND a.kind = 'budget' AND a.balance >= t.amount"
+    " WHERE p.done_ms IS NOT NULL AND p.coupon = '' ORDER BY p.done_ms LIMIT :limit"
+)
 _GAVE = text("UPDATE help_poster SET coupon = :coupon WHERE id = :id AND coupon = ''")
 _FORGET = text("UPDATE helping SET network = '' WHERE network <> '' AND helped_ms < :before")
 KEPT_MS = 30 * DAY_MS
@@ -159,7 +164,7 @@ def help_once(db: Connection, merchant: str, identifier: str, person: str, netwo
 
 
 def owed(db: Connection) -> list[Row]:
-    """Posters that are done and have no coupon yet."""
+    """Posters that are done and have no coupon yet, where the task's budget has one."""
     return [poster(db, identifier) for identifier in db.execute(_OWED, {"limit": OWED_MAX}).scalars().all()]
 
 

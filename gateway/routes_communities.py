@@ -259,7 +259,7 @@ def _joining(services: Services) -> list[Operation]:
 
 
 def _room(who: Claims, room: str) -> str:
-    """A room, or none, that somebody may enter: where they lead others, or whose group they join. Raises ``Problem``."""
+    """A room (or none) that somebody may enter, to lead others there or to join its group. Raises ``Problem`` 404."""
     if room and not who.may_enter(room, who.merchant):
         raise Problem(404, "no_room", "there is no such room")
     return room
