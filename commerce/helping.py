@@ -27,7 +27,9 @@ from commerce.store_sql import Store
 log = logging.getLogger(__name__)
 
 LOOK_S = 30.0
-"""How often rewards that are owed are tried again, and old networks forgotten."""
+"""How often rewards that are owed are tried again."""
+FORGET_S = 3_600.0
+"""How often the names of old networks are forgotten: they are kept a month, an hour more or less."""
 DAYS_MAX = 366
 RUNS_MS_MAX = 90 * DAY_MS
 CHANNEL = "help"
@@ -47,24 +49,30 @@ class Helping:
         self._attribution = attribution
         self._secret = secret
         self._clock = clock
-        self._chores = Periodic(self.settle, LOOK_S, what="rewards of helper tasks", first_s=LOOK_S)
+        self._rewards = Periodic(self.settle, LOOK_S, what="rewards of helper tasks")
+        self._forgetting = Periodic(self.forget, FORGET_S, what="networks of helpers")
 
     def start(self) -> None:
-        """Give what is owed."""
-        self._chores.start()
+        """Give what is owed, and forget in time."""
+        self._rewards.start()
+        self._forgetting.start()
 
     async def close(self) -> None:
         """Stop; what is owed is given by the next start."""
-        await self._chores.close()
+        await self._rewards.close()
+        await self._forgetting.close()
 
     async def settle(self) -> int:
         """Give the coupons that are owed and that budgets can pay; how many."""
-        now_ms = self._clock()
         given = 0
         for row in await self._store.read(helping_sql.owed):
             given += await self._reward(row)
-        await self._store.write(lambda db: helping_sql.forget_networks(db, now_ms))
         return given
+
+    async def forget(self) -> int:
+        """Forget the networks of helpers of a month ago; how many."""
+        now_ms = self._clock()
+        return await self._store.write(lambda db: helping_sql.forget_networks(db, now_ms))
 
     # --- the shop --------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
+from commerce import helping_sql
 from commerce.audit_sql import audit
 from tests.gateway.rig import Rig, rig
 
@@ -78,6 +80,28 @@ async def test_enough_friends_bring_the_coupon_once_and_a_help_too_many_nothing(
     assert [one["channel"] for one in mine] == ["help"]
     held = (await done(live, "GET", "/me/data", token=first))["held"]["helping"]
     assert held[0]["poster"] == poster and "network" not in held[0]
+
+
+async def test_the_name_of_a_helpers_network_is_forgotten_after_a_month(
+    live: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await task(live, needed=3)
+    owner = await live.guest()
+    poster = (await done(live, "POST", f"/help-tasks/{made}/posters", token=owner["token"]))["poster"]
+    helping, services = live.application.services.helping, live.application.services
+    helper = await live.guest()
+    await helping.help(live.shop.merchant, poster, helper["person"], "203.0.113.7")
+
+    async def network() -> str:
+        query = text("SELECT network FROM helping WHERE poster = :poster")
+        found = await services.shop._store.read(lambda db: db.execute(query, {"poster": poster}).scalar_one())
+        return str(found)
+
+    named = await network()
+    assert len(named) == 32 and await helping.forget() == 0
+    assert helping_sql.KEPT_MS == 30 * 86_400_000
+    monkeypatch.setattr(helping_sql, "KEPT_MS", -1)
+    assert await helping.forget() >= 1 and await network() == ""
 
 
 async def test_a_reward_that_the_budget_cannot_pay_waits_until_it_is_funded(live: Rig) -> None:
