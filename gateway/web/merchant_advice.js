@@ -15,8 +15,9 @@ const clockText = (minutes) => `${String(Math.floor(minutes / 60)).padStart(2, "
  * Draw the panel; it stays away for those who answer nobody.
  * @param {import("./api.js").Api} api
  * @param {any[]} rooms
+ * @param {{sent?: boolean}} [options] `sent`: what was written has gone, and may go from the page
  */
-export async function drawAdvice(api, rooms) {
+export async function drawAdvice(api, rooms, { sent = false } = {}) {
   const closed = (error) => {
     if (error.status !== 403) throw error;
     return null;
@@ -26,8 +27,9 @@ export async function drawAdvice(api, rooms) {
   if (!questions) return;
   const place = $("questions");
   // Half an answer is not thrown away by the next look.
-  if (!place.contains(document.activeElement)) {
-    const again = () => (document.activeElement?.blur(), drawAdvice(api, rooms));
+  const begun = place.querySelector("[name=sku]") || [...place.querySelectorAll("textarea")].some((area) => area.value);
+  if (sent || !(begun || place.contains(document.activeElement))) {
+    const again = () => drawAdvice(api, rooms, { sent: true });
     put(place, questions.items.length ? questions.items.map((one) => question(api, one, rooms, again)) : h("p.empty", {}, t("m.a.none")));
   }
   const found = await api.get("/advisors").catch(closed);
