@@ -68,6 +68,7 @@ HELD = (
     Held("visit_note", ("person",), DELETED, ("staff",)),
     Held("help_poster", ("person",), KEPT),
     Held("helping", ("person",), EMPTIED, ("network",)),
+    Held("room_rule", ("person",), KEPT, ("name", "body")),
 )
 
 TELLING_COLUMNS = ("person", "owner")
