@@ -85,7 +85,12 @@ class Advice:
             raise Invalid(fault, field="hours")
         if not 1 <= most <= LOAD_MAX:
             raise Invalid(f"most is 1 to {LOAD_MAX}", field="most")
-        row = {"merchant": merchant, "staff": staff, "skills": words, "hours": [astuple(span) for span in hours]}
+        row: dict[str, Any] = {
+            "merchant": merchant,
+            "staff": staff,
+            "skills": words,
+            "hours": [astuple(span) for span in hours],
+        }
         row |= {"most": most, "active": active, "now": self._clock()}
         await self._store.write(lambda db: advice_sql.set_advisor(db, row))
 

@@ -17,6 +17,7 @@ from commerce.audit_members_sql import MEMBERS
 from commerce.audit_moments_sql import MOMENTS, RECOMPUTED, recompute_draws
 from commerce.audit_outlets_sql import OUTLETS
 from commerce.audit_passes_sql import PASSES
+from commerce.audit_people_sql import PEOPLE
 from commerce.audit_purchases_sql import COSTS
 from commerce.audit_scope_sql import SCOPE
 from commerce.ledger import PAYMENT_GRACE_MS
@@ -196,6 +197,7 @@ _CHECKS = (
     *PASSES,
     *OUTLETS,
     *COSTS,
+    *PEOPLE,
     Check(
         "requests: each stored answer is an effect that is there",
         "SELECT count(*) AS requests FROM request",

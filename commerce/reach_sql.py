@@ -35,7 +35,8 @@ PERSON_REACHED = (
 
 LINK_REACHED = (
     "(l.issuer IN (SELECT m.staff FROM org_member AS m JOIN org_above AS a ON a.node = m.node"  # noqa: S608
-    f" WHERE a.above = :reach_node) OR l.room = :reach_room OR l.room IN ({ROOMS_REACHED}))"
+    # A link into no room is not one into the room that somebody has not.
+    f" WHERE a.above = :reach_node) OR (l.room <> '' AND l.room = :reach_room) OR l.room IN ({ROOMS_REACHED}))"
 )
 _SHOWN = text(
     f"SELECT s.room = :reach_room OR s.room IN ({ROOMS_REACHED}) AS there FROM shelf AS s"  # noqa: S608

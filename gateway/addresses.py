@@ -67,6 +67,10 @@ class Addresses:
         """Where people join a community group, with a link's token when given."""
         return f"{base}/g/{community}" + (f"?s={quote(scene, safe='')}" if scene else "")
 
+    def help_page(self, base: str, poster: str) -> str:
+        """Where somebody's poster of a helper task is seen."""
+        return f"{base}/help/{poster}"
+
     def code_page(self, base: str, room: str, scene: str) -> str:
         """What a printed code of a link opens: the viewer page, which then knows that it was scanned."""
         return f"{self.viewer_page(base, room, scene)}&q=1"

@@ -82,6 +82,7 @@ from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
 from gateway.routes_goods import sheet_operations
 from gateway.routes_guide import guide_operations
+from gateway.routes_helping import helping_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
 from gateway.routes_market import market_operations
@@ -299,6 +300,7 @@ class Application:
         services.messenger.start()
         services.privacy.start()
         services.advice.start()
+        services.helping.start()
         services.market.start()
         await services.media_events.start()
         services.room_events.start()
@@ -352,6 +354,7 @@ class Application:
             services.messenger.close,
             services.privacy.close,
             services.advice.close,
+            services.helping.close,
             services.market.close,
             *self._shutters,
         ):
@@ -423,6 +426,7 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *community_operations(services, addresses),
         *advice_operations(services, desk, addresses),
         *relation_operations(services),
+        *helping_operations(services, addresses),
         *identity_operations(services),
         *privacy_operations(services),
         *pos_operations(services),

@@ -29,6 +29,7 @@ from commerce.distribution import Distribution
 from commerce.duty_sql import LockDuty
 from commerce.errors import CommerceError
 from commerce.goods import Goods
+from commerce.helping import Helping
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
 from commerce.identity.privacy import Privacy
@@ -231,6 +232,7 @@ class Traffic(NamedTuple):
     communities: Communities
     advice: Advice
     notes: Notes
+    helping: Helping
     people: People
     identities: Identities
     crm: Crm
@@ -298,6 +300,7 @@ async def open_traffic(
         Communities(store, touches, attribution, activity, clock=clock),
         Advice(store, attribution, clock=clock),
         Notes(store, clock=clock),
+        Helping(store, shop.members, attribution, secret=secrets.key("helping"), clock=clock),
         people,
         identities,
         crm,

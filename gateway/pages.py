@@ -35,7 +35,7 @@ def web_folder() -> Path:
 
 
 def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
-    """The pages of rooms, hosts, merchants, draws, content and groups, ``/static`` and ``/miniprogram.zip``."""
+    """The pages of rooms, hosts, merchants, draws and what is shared, ``/static`` and ``/miniprogram.zip``."""
     folder = web_folder()
 
     def page(name: str) -> Response:
@@ -70,6 +70,9 @@ def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
     async def group(request: Request) -> Response:
         return page("group.html")
 
+    async def helping(request: Request) -> Response:
+        return page("help.html")
+
     async def root(request: Request) -> Response:
         return RedirectResponse("/merchant", 307)
 
@@ -83,6 +86,7 @@ def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
         Route("/draw/{draw}", draw),
         Route("/c/{content}", content),
         Route("/g/{community}", group),
+        Route("/help/{poster}", helping),
         Mount("/static", _Static(directory=folder), name="static"),
     ]
 

@@ -228,7 +228,10 @@ def _joining(services: Services) -> list[Operation]:
 
     async def join_community(call: Call) -> Empty:
         body: JoinBody = call.body
-        await communities.join(call.who.merchant, call.path["community"], call.who.person, body.rules)
+        who = call.who
+        # Whoever came by a group's page may enter its room; a token of another room is no way in.
+        _room(who, (await communities.read(call.path["community"]))["room"])
+        await communities.join(who.merchant, call.path["community"], who.person, body.rules)
         return Empty()
 
     async def leave_community(call: Call) -> Empty:
@@ -256,7 +259,7 @@ def _joining(services: Services) -> list[Operation]:
 
 
 def _room(who: Claims, room: str) -> str:
-    """A room that an account leads people into: one that it may enter itself. Raises ``Problem`` 404."""
+    """A room (or none) that somebody may enter, to lead others there or to join its group. Raises ``Problem`` 404."""
     if room and not who.may_enter(room, who.merchant):
         raise Problem(404, "no_room", "there is no such room")
     return room

@@ -12,10 +12,16 @@ from gateway.services import Services
 
 MANAGERS = frozenset({"merchant"})
 KEEPERS = MANAGERS | {"guide"}
+PERSON = "/api/v1/people/{person}"
 
 
 def relation_operations(services: Services) -> list[Operation]:
     """Operations on relationships and notes."""
+    return [*_closeness(services), *_notes(services)]
+
+
+def _closeness(services: Services) -> list[Operation]:
+    """How close customers are."""
 
     async def read_relation(call: Call) -> RelationAnswer:
         who = call.who
@@ -30,6 +36,29 @@ def relation_operations(services: Services) -> list[Operation]:
         found = await services.activity.candidates(call.who.merchant)
         return [CandidateView(one.person, one.name, one.score.total, score_parts(one.score)) for one in found]
 
+    candidates = "/api/v1/candidates"
+    return [
+        Operation(
+            "GET",
+            f"{PERSON}/relation",
+            "How close a customer is, and why",
+            read_relation,
+            KEEPERS,
+            answer=RelationAnswer,
+            within="people",
+        ),
+        Operation(
+            "GET",
+            candidates,
+            "Who could speak for the shop",
+            list_candidates,
+            MANAGERS,
+            answer=list[CandidateView],
+        ),
+    ]
+
+
+def _notes(services: Services) -> list[Operation]:
     async def list_notes(call: Call) -> list[NoteView]:
         who = call.who
         rows = await services.notes.of(who.merchant, call.path["person"], who.reach)
@@ -60,35 +89,16 @@ def relation_operations(services: Services) -> list[Operation]:
         await services.notes.drop(who.merchant, call.path["person"], who.person, who.reach, call.path["note"])
         return Empty()
 
-    person = "/api/v1/people/{person}"
-    candidates = "/api/v1/candidates"
     return [
         Operation(
-            "GET",
-            f"{person}/relation",
-            "How close a customer is, and why",
-            read_relation,
-            KEEPERS,
-            answer=RelationAnswer,
-            within="people",
+            "GET", f"{PERSON}/notes", "Notes of visits", list_notes, KEEPERS, answer=list[NoteView], within="people"
         ),
         Operation(
-            "GET",
-            candidates,
-            "Who could speak for the shop",
-            list_candidates,
-            MANAGERS,
-            answer=list[CandidateView],
-        ),
-        Operation(
-            "GET", f"{person}/notes", "Notes of visits", list_notes, KEEPERS, answer=list[NoteView], within="people"
-        ),
-        Operation(
-            "POST", f"{person}/notes", "Note a visit", write_note, KEEPERS, NoteBody, NoteMade, 201, within="people"
+            "POST", f"{PERSON}/notes", "Note a visit", write_note, KEEPERS, NoteBody, NoteMade, 201, within="people"
         ),
         Operation(
             "DELETE",
-            person + "/notes/{note}",
+            PERSON + "/notes/{note}",
             "Take a note away",
             drop_note,
             KEEPERS,

@@ -30,6 +30,7 @@ class CrmTermsBody(Body, kw_only=True):
     sms_week: Cap = UNSET
     open_hour: Annotated[int, Meta(ge=0, le=23)] | UnsetType = UNSET
     close_hour: Annotated[int, Meta(ge=1, le=24)] | UnsetType = UNSET
+    helping: Annotated[int, Meta(ge=0, le=1, description="1: helper tasks are on")] | UnsetType = UNSET
 
 
 class CrmTermsAnswer(Struct):
@@ -45,6 +46,7 @@ class CrmTermsAnswer(Struct):
     sms_week: int
     open_hour: int
     close_hour: int
+    helping: int
 
 
 class TagBody(Body, kw_only=True):

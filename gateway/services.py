@@ -20,6 +20,7 @@ from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
 from commerce.distribution import Distribution
 from commerce.goods import Goods
+from commerce.helping import Helping
 from commerce.identity.people import People
 from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
@@ -80,6 +81,7 @@ class Services:
     communities: Communities
     advice: Advice
     notes: Notes
+    helping: Helping
     people: People
     identities: Identities
     crm: Crm

@@ -88,25 +88,30 @@ def _rows(db: Connection, query: str, some: str, asked: Mapping[str, object], pe
 
 def still(db: Connection, merchant: str, people: Sequence[str]) -> dict[str, str]:
     """The names of those of some persons who go on, are no children, and have not said no to being sorted."""
-    if not people:
-        return {}
-    return {row.id: row.name for row in db.execute(_STILL, {"merchant": merchant, "people": list(people)})}
+    found: dict[str, str] = {}
+    for part in _parts(people):
+        found |= {row.id: row.name for row in db.execute(_STILL, {"merchant": merchant, "people": part})}
+    return found
 
 
 def survivors(db: Connection, people: Sequence[str]) -> list[str]:
     """Who goes on for some ids."""
-    if not people:
-        return []
-    now = {row.alias: row.person for row in db.execute(_NOW, {"people": list(people)})}
+    now: dict[str, str] = {}
+    for part in _parts(people):
+        now |= {row.alias: row.person for row in db.execute(_NOW, {"people": part})}
     return sorted({now.get(one, one) for one in people})
 
 
 def aliases(db: Connection, people: Sequence[str]) -> dict[str, str]:
     """All ids of some persons, themselves included, and who has each."""
     found = {person: person for person in people}
-    if people:
-        found |= {row.alias: row.person for row in db.execute(_ALIASES, {"people": list(people)})}
+    for part in _parts(people):
+        found |= {row.alias: row.person for row in db.execute(_ALIASES, {"people": part})}
     return found
+
+
+def _parts(people: Sequence[str]) -> list[list[str]]:
+    return [list(people[start : start + PEOPLE_MAX]) for start in range(0, len(people), PEOPLE_MAX)]
 
 
 def contacts(db: Connection, merchant: str, people: Sequence[str]) -> frozenset[str]:

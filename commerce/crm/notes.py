@@ -33,7 +33,11 @@ class Notes:
         now_ms = self._clock()
         if visited_ms is not None and visited_ms > now_ms:
             raise Invalid("a visit is written down when it was made", field="visited")
-        row = {"id": new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)), "merchant": merchant, "staff": staff}
+        row: dict[str, Any] = {
+            "id": new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)),
+            "merchant": merchant,
+            "staff": staff,
+        }
         row |= {"body": check.words(body, "body", BODY_CHARACTERS_MAX)}
         row |= {"place": check.words(place, "place", PLACE_CHARACTERS_MAX, empty=True)}
         row |= {"visited": now_ms if visited_ms is None else visited_ms, "now": now_ms}

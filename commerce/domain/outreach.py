@@ -27,7 +27,7 @@ class CrmTerms:
 
     ``fan_days``: days with a visit that make a fan; ``loyal_orders``: paid orders that make a loyal customer.
     ``…_day``, ``…_week``: marketing messages one person gets at most by a channel, in a day and in seven.
-    Marketing is sent from ``open_hour`` until ``close_hour`` of the shop's time.
+    ``helping`` 1: helper tasks are on. Marketing is sent from ``open_hour`` until ``close_hour`` of the shop's time.
     """
 
     fan_days: int = 3
@@ -40,6 +40,7 @@ class CrmTerms:
     sms_week: int = 2
     open_hour: int = 8
     close_hour: int = 21
+    helping: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The JSON shape, as it is stored and shown."""
@@ -53,6 +54,7 @@ _BOUNDS: Mapping[str, tuple[int, int]] = {
     **{f"{channel}_week": (0, 100) for channel in CHANNELS},
     "open_hour": (0, 23),
     "close_hour": (1, 24),
+    "helping": (0, 1),
 }
 
 

@@ -67,6 +67,8 @@ HELD = (
     Held("question", ("person",), DELETED, ("advisor", "tried", "choice")),
     Held("answer", ("person",), DELETED, ("staff",)),
     Held("visit_note", ("person",), DELETED, ("staff",)),
+    Held("help_poster", ("person",), KEPT),
+    Held("helping", ("person",), EMPTIED, ("network",)),
 )
 
 TELLING_COLUMNS = ("person", "owner")

@@ -292,6 +292,7 @@ _ERASE = (
         for table in ("community_member", "customer_advisor", "answer", "question", "visit_note")
     ),
     text("DELETE FROM reminder WHERE person = :person"),
+    text(f"UPDATE helping SET network = '' WHERE person IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant
     text("DELETE FROM sign_in WHERE merchant = :merchant AND person = :person"),
     text("UPDATE distributor SET name = '', state = 'disabled' WHERE merchant = :merchant AND person = :person"),
     # What was merged into them cannot be taken apart again.

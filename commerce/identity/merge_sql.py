@@ -98,6 +98,7 @@ MOVED = (
             ("follower", "merchant"),
             ("community_member", "community"),
             ("customer_advisor", "merchant"),
+            ("help_poster", "task"),
         )
     ),
     Moved(

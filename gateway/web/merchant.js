@@ -1,6 +1,7 @@
 /** The merchant's board: what came in, what was sold, and who brought whom. */
 
 import { rows } from "./api.js";
+import { channelName } from "./channels.js";
 import { chosenNodes, shareTree } from "./charts.js";
 import { $, copy, h, icon, put, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
@@ -15,6 +16,7 @@ import { drawCrm, fillCrm } from "./merchant_crm.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
 import { drawGoods, fillGoods } from "./merchant_goods.js";
 import { drawGuide } from "./merchant_guide.js";
+import { drawHelping } from "./merchant_helping.js";
 import { drawJump } from "./merchant_jump.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
@@ -46,9 +48,9 @@ const DAY_MS = 86400000;
 const SHANGHAI_MS = 8 * 3600000;
 const REFRESH_MS = 15000;
 /** What is for the role `merchant` alone. */
-const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "stores", "market", "goods", "purchases", "processing", "books", "rules"];
+const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "help", "stores", "market", "goods", "purchases", "processing", "books", "rules"];
 const OWNERS_DRAW = [
-  drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawStores, drawMarket, drawGoods, drawPurchases,
+  drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawHelping, drawStores, drawMarket, drawGoods, drawPurchases,
   drawProcessing, drawBooks, drawRules,
 ];
 
@@ -100,13 +102,14 @@ async function load(all = true) {
     await mall.load(state.rooms);
     await stations.load();
   }
+  // Groups first: they are channels of the tables.
+  if (all) await Promise.all([drawContents(api, state.rooms), drawCommunities(api, state.rooms)]);
   $("console").hidden = false;
   draw();
   await drawGuide(api, await drawOrg(api, since, until), state.rooms, { since, until });
   await drawAdvice(api, state.rooms);
   if (!board.part) await view.load(board);
   if (all) {
-    await Promise.all([drawContents(api, state.rooms), drawCommunities(api, state.rooms)]);
     await drawComplaints(api);
     await drawOwners();
   }
@@ -326,7 +329,7 @@ function orderRows(order, known) {
       cell("amount", h("strong.num", {}, money(order.amount))),
       cell("status", h("span.chip", { data: { state: order.status } }, t(`status.${order.status}`))),
       cell("by", whoIs(order)),
-      cell("channel", order.channel || "—"),
+      cell("channel", channelName(order.channel) || "—"),
       cell("link", h("span.mono", {}, link?.token || (order.link ? order.link : "—"))),
       h("td.cell-toggle", {}, toggle),
     ),
@@ -373,7 +376,7 @@ function explanation(order) {
         "span",
         {},
         whoIs({ ...one, issuer_name: known.get(one.link)?.issuer_name }),
-        one.channel ? ` · ${one.channel}` : "",
+        one.channel ? ` · ${channelName(one.channel)}` : "",
       ),
       h("span.mono.faint", {}, known.get(one.link)?.token || one.link || ""),
       h("span.faint", {}, knows(`reason.${one.reason}`) ? t(`reason.${one.reason}`) : one.why || one.reason),
@@ -421,7 +424,7 @@ function pickCounts(row) {
 
 function linkRow(link) {
   const cell = (label, ...content) => h("td", { "data-label": label && t(`m.col.${label}`) }, content);
-  const label = [link.channel, link.campaign].filter(Boolean).join(" / ");
+  const label = [channelName(link.channel), link.campaign].filter(Boolean).join(" / ");
   const copyUrl = async () => (await copy(link.url)) && toast(t("m.copied"), "good");
   return h(
     "tr",
@@ -453,7 +456,7 @@ function drawTree() {
     shop: t("m.shop"),
     name: (node) => node.issuer_name || node.channel || `…${node.issuer.slice(-6)}`,
     detail: (node) =>
-      [t("m.people", { n: node.entries }), node.amount ? money(node.amount) : "", node.channel]
+      [t("m.people", { n: node.entries }), node.amount ? money(node.amount) : "", channelName(node.channel)]
         .filter(Boolean)
         .join(" · "),
   };

@@ -15,8 +15,9 @@ const clockText = (minutes) => `${String(Math.floor(minutes / 60)).padStart(2, "
  * Draw the panel; it stays away for those who answer nobody.
  * @param {import("./api.js").Api} api
  * @param {any[]} rooms
+ * @param {{sent?: boolean}} [options] `sent`: what was written has gone, and may go from the page
  */
-export async function drawAdvice(api, rooms) {
+export async function drawAdvice(api, rooms, { sent = false } = {}) {
   const closed = (error) => {
     if (error.status !== 403) throw error;
     return null;
@@ -26,8 +27,9 @@ export async function drawAdvice(api, rooms) {
   if (!questions) return;
   const place = $("questions");
   // Half an answer is not thrown away by the next look.
-  if (!place.contains(document.activeElement)) {
-    const again = () => (document.activeElement?.blur(), drawAdvice(api, rooms));
+  const begun = place.querySelector("[name=sku]") || [...place.querySelectorAll("textarea")].some((area) => area.value);
+  if (sent || !(begun || place.contains(document.activeElement))) {
+    const again = () => drawAdvice(api, rooms, { sent: true });
     put(place, questions.items.length ? questions.items.map((one) => question(api, one, rooms, again)) : h("p.empty", {}, t("m.a.none")));
   }
   const found = await api.get("/advisors").catch(closed);
@@ -66,7 +68,7 @@ function answerForm(api, path, one, rooms, again) {
     const shelf = await api.get(`/rooms/${encodeURIComponent(room)}/products`);
     put(goods, shelf.map((card) => h("label.tick", {}, h("input", { type: "checkbox", name: "sku", value: card.sku, "data-testid": "answer-sku" }), card.title)));
   }, { "data-testid": "answer-goods" });
-  const form = h("form.ask", {}, body, goods, h("div.form-foot", {}, pick, h("button.primary", { type: "submit", "data-testid": "answer-send" }, t("m.a.send"))));
+  const form = h("form.ask-form", {}, body, goods, h("div.form-foot", {}, pick, h("button.primary", { type: "submit", "data-testid": "answer-send" }, t("m.a.send"))));
   onSend(form, async () => {
     const skus = [...form.querySelectorAll("[name=sku]:checked")].map((box) => box.value).slice(0, GOODS_MAX);
     await api.post(`${path}/answers`, { body: body.value.trim(), skus });

@@ -1,5 +1,6 @@
 /** The board's figures and drawings; each opens to its rows, and each can be had as CSV. */
 
+import { channelName } from "./channels.js";
 import { cohortGrid, sideBySide, timeline } from "./charts_board.js";
 import { funnel } from "./charts.js";
 import { $, h, put, sheet, toast } from "./dom.js";
@@ -200,7 +201,7 @@ export function boardView(api, period, reload) {
       by_room: (row) => [row.title || row.room, row.host].filter(Boolean).join(" · "),
       by_host: (row) => row.host,
       by_clip: (row) => row.title || t("b.clipGone", { id: row.clip.slice(-6) }),
-      by_channel: (row) => row.channel || t("m.noChannel"),
+      by_channel: (row) => channelName(row.channel) || t("m.noChannel"),
       by_campaign: (row) => row.campaign,
     };
     const name = named[table] || ((row) => (row.issuer ? row.name || `…${row.issuer.slice(-6)}` : t("m.none")));

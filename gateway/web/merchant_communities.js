@@ -1,5 +1,6 @@
 /** Community groups: join code, rules, members by activity, stage, proposals; and what a group's links brought. */
 
+import { knowGroups } from "./channels.js";
 import { $, copy, h, put, sheet, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { knows, money, t, when } from "./i18n.js";
@@ -17,6 +18,7 @@ const part = (name) => (knows(`m.q.part.${name}`) ? t(`m.q.part.${name}`) : name
  */
 export async function drawCommunities(api, rooms) {
   const found = await api.get("/communities?limit=50");
+  knowGroups(found.items);
   const again = () => drawCommunities(api, rooms);
   $("groups-panel").hidden = false;
   put(

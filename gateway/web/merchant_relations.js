@@ -62,7 +62,7 @@ function ownAdvisor(api, path, own, advisors) {
 
 function visits(api, path, notes, again) {
   const body = h("textarea", { name: "body", rows: 2, required: true, maxlength: 1000, "aria-label": t("m.v.note"), placeholder: t("m.v.hint"), "data-testid": "note-body" });
-  const form = h("form.ask", {}, body, field("m.v.place", { name: "place", maxlength: 60 }), h("button.small", { type: "submit", "data-testid": "note-save" }, t("m.v.write")));
+  const form = h("form.ask-form", {}, body, field("m.v.place", { name: "place", maxlength: 60 }), h("button.small", { type: "submit", "data-testid": "note-save" }, t("m.v.write")));
   onSend(form, async () => {
     await api.post(`${path}/notes`, { body: body.value.trim(), place: form.elements.place.value.trim() });
     await again();

@@ -44,7 +44,7 @@ export function advice(api, room = "") {
   function form(skills) {
     const body = h("textarea", { name: "body", required: true, maxlength: BODY_CHARACTERS_MAX, rows: 3, placeholder: t("advice.body"), "aria-label": t("advice.body"), "data-testid": "advice-body" });
     const about = h("select", { name: "skill", "aria-label": t("advice.skill") }, [["", t("advice.any")], ...skills.map((one) => [one, one])].map(([value, text]) => h("option", { value }, text)));
-    const made = h("form.ask", {}, body, skills.length > 0 && about, h("button.primary", { type: "submit", "data-testid": "advice-send" }, t("advice.send")));
+    const made = h("form.ask-form", {}, body, skills.length > 0 && about, h("button.primary", { type: "submit", "data-testid": "advice-send" }, t("advice.send")));
     onSend(made, async () => {
       await api.post("/questions", { body: body.value.trim(), skill: about.value, room });
       toast(t("advice.sent"), "good");

@@ -13,6 +13,7 @@ import { returnButton } from "./view_notice.js";
 import { passRow } from "./view_passes.js";
 import { privacy } from "./view_privacy.js";
 import { ledStations } from "./stations.js";
+import { helping } from "./view_helping.js";
 import { myGroups } from "./view_groups.js";
 import { memberCode } from "./view_stores.js";
 import { walletCard } from "./view_wallet.js";
@@ -77,6 +78,7 @@ export async function openMine({ api, room, pay, now, exchange }) {
       h("h3", {}, t("me.coupons")),
       coupons.length ? coupons.map(couponRow) : h("p.empty", {}, t("me.noCoupons")),
       advice(api, room),
+      helping(api),
       myGroups(api),
       memberCode(api),
       earnings(api),

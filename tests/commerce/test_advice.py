@@ -201,9 +201,9 @@ async def test_an_answer_carries_the_advisors_token_and_stays_if_the_asker_lets_
 
 
 async def test_a_guides_customer_asks_their_guide_and_one_with_an_advisor_named_asks_that_one(
-    place: Path | str,
+    tmp_path: Path,
 ) -> None:
-    async with desk(place) as world:
+    async with desk(tmp_path) as world:
         kit, advice = world.kit, world.advice
         person = await newcomer(kit, "customer")
         kit.attribution.binder.claim(Claim(world.merchant, person, world.two, "guide", "", "", registered=False))

@@ -123,8 +123,8 @@ def test_the_most_active_members_of_a_week_at_least_are_proposed_and_no_more_tha
     assert proposed(others, scores) == []
 
 
-async def test_who_joins_accepts_the_rules_of_now_and_new_rules_are_accepted_again(place: Path | str) -> None:
-    async with groups(place) as world:
+async def test_who_joins_accepts_the_rules_of_now_and_new_rules_are_accepted_again(tmp_path: Path) -> None:
+    async with groups(tmp_path) as world:
         communities, merchant = world.communities, world.merchant
         group = await world.begin()
         person = await world.member(group, "ann")

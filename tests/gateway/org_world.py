@@ -133,12 +133,14 @@ async def _trade(world: World, side: Dealer, name: str) -> None:
         "issuer": side.staff["guide"],
         "complaint": complaint["id"],
     }
+    side.ids |= await _people_of(world, side, name, buyer)
     side.tokens["viewer"] = buyer["token"]
     await services.shop.members.fund_budget(live.shop.merchant, "boss", side.staff["guide"], 5_000, f"fund-{room}")
     side.marks |= {f"{word}{name}" for word in ("客户", "收货人", "密钥", "渠道", "投诉", "联系")} | {
         f"地址{name}路一号"
     }
     side.marks |= {side.ids[mark] for mark in ("person", "order", "refund", "key", "token", "complaint")}
+    side.marks |= {side.ids[mark] for mark in ("community", "question", "note")} | {f"群{name}", f"笔记{name}"}
 
 
 async def _outlet(world: World, side: Dealer, name: str, sku: str) -> str:
@@ -153,3 +155,16 @@ async def _outlet(world: World, side: Dealer, name: str, sku: str) -> str:
     await done("POST", "/stock/moves", move, token=boss, key=f"move-{outlet}")
     side.marks |= {f"调拨{name}", f"改价{name}"}
     return str(outlet)
+
+
+async def _people_of(world: World, side: Dealer, name: str, buyer: dict[str, Any]) -> dict[str, str]:
+    """A group of the store with the customer in it, their question to their guide, and a note about them."""
+    done, boss, owner = world.done, world.live.shop.merchant_token, side.tokens["owner"]
+    group = await done(
+        "POST", "/communities", {"name": f"群{name}", "rules": "友善", "room": side.ids["room"]}, token=owner
+    )
+    await done("POST", f"/communities/{group['community']}/join", {"rules": 1}, token=buyer["token"])
+    await done("PUT", f"/advisors/{side.staff['guide']}", {"skills": ["茶"]}, token=boss)
+    question = await done("POST", "/questions", {"body": f"问题{name}", "skill": "茶"}, token=buyer["token"])
+    note = await done("POST", f"/people/{buyer['person']}/notes", {"body": f"笔记{name}"}, token=side.tokens["guide"])
+    return {"community": group["community"], "question": question["question"], "note": note["note"]}

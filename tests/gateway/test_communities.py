@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from gateway.poster import code_png
 from tests.gateway.rig import Rig, rig
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 GROUP = {"name": "茶友群", "rules": "1. 请友善。"}
 
 
-@pytest.fixture
-async def live(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with rig(tmp_path) as running:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with rig(tmp_path_factory.mktemp("communities")) as running:
         yield running
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from tests.gateway.rig import Rig, rig
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NOTE = {"body": "喜欢清淡的绿茶。", "place": "南京路店"}
 
 
-@pytest.fixture
-async def live(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with rig(tmp_path) as running:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rig]:
+    async with rig(tmp_path_factory.mktemp("relations")) as running:
         running.clock.stop()
         yield running
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0070"
-down_revision: str | None = "0063"
+down_revision: str | None = "0064"
 branch_labels: str | None = None
 depends_on: str | None = None
 
