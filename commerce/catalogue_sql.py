@@ -5,6 +5,7 @@ together; reads for the public page pass ``merchant=None``.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, RowMapping, TextClause, bindparam, text
@@ -377,7 +378,7 @@ def templates(db: Connection, merchant_id: str) -> list[CouponTemplate]:
         {"merchant": merchant_id, "limit": PRODUCTS_PAGE_MAX},
     )
     bound = of_templates(db, merchant_id)
-    return [CouponTemplate(*row, tuple(bound.get(row.id, ()))) for row in found]
+    return [replace(CouponTemplate(*row), outlets=tuple(bound.get(row.id, ()))) for row in found]
 
 
 def add_variant(db: Connection, merchant_id: str, product_id: str, view: VariantView) -> None:

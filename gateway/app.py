@@ -73,6 +73,7 @@ from gateway.routes_books import book_operations, closing_operations, invoice_op
 from gateway.routes_codes import code_operations
 from gateway.routes_compliance import buyer_operations, policy_operations, record_operations
 from gateway.routes_contacts import contact_operations
+from gateway.routes_courier import courier_operations
 from gateway.routes_crm import crm_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
@@ -292,6 +293,7 @@ class Application:
         services.messenger.start()
         services.privacy.start()
         services.market.start()
+        services.couriers.start()
         await services.media_events.start()
         services.room_events.start()
         services.audit.start()
@@ -344,6 +346,7 @@ class Application:
             services.messenger.close,
             services.privacy.close,
             services.market.close,
+            services.couriers.close,
             *self._shutters,
         ):
             try:
@@ -412,6 +415,7 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *privacy_operations(services),
         *pos_operations(services),
         *outlet_operations(services),
+        *courier_operations(services, desk),
         *market_operations(services),
         *distribution_operations(services),
         *org_operations(services),

@@ -29,6 +29,7 @@ from commerce.events import (
     OrderCreated,
     OrderDone,
     OrderFulfilled,
+    OrderOnItsWay,
     OrderPaid,
     OrderRefunded,
     SaleChanged,
@@ -68,7 +69,7 @@ picture, which comes up to a few of them late; a clock that is further back bega
 MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, OrderCancelled, OrderRefunded)
 
 
-OrderEvent = OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderDone | OrderRefunded
+OrderEvent = OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderOnItsWay | OrderDone | OrderRefunded
 
 PersonalEvent = CouponClaimed | HoldGiven | SaleSoon | OrderEvent
 
@@ -197,6 +198,7 @@ class Bridge:
             OrderPaid: self._order,
             OrderCancelled: self._order,
             OrderFulfilled: self._order,
+            OrderOnItsWay: self._order,
             OrderDone: self._order,
             OrderRefunded: self._order,
             PinChanged: self._pin,

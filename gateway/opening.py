@@ -17,6 +17,9 @@ from commerce.bans_sql import Bans
 from commerce.books import Books
 from commerce.catalogue import Catalogue
 from commerce.compliance import Compliance
+from commerce.courier import CourierProvider
+from commerce.courier_sandbox import SandboxCourier
+from commerce.couriers import Couriers
 from commerce.crm.automations import Automations
 from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
@@ -57,6 +60,7 @@ from gateway.commands import hub_commands
 from gateway.commands_moments import moments_commands
 from gateway.config import Settings
 from gateway.contacts import Contacts
+from gateway.courier_settings import open_couriers
 from gateway.desk import Desk
 from gateway.desk_moments import MomentsDesk
 from gateway.media_events import MediaEvents
@@ -207,6 +211,7 @@ class Traffic(NamedTuple):
     messenger: Messenger
     privacy: Privacy
     pos: Pos
+    couriers: Couriers
     market: Market
     distribution: Distribution
     org: Organisation
@@ -231,6 +236,16 @@ def open_transfers(
         WechatTransfers(account, clock=clock) for account in accounts if account.transfer is not None
     ]
     return [*found, SandboxTransfers(secrets.key("sandbox"))] if settings.sandbox_payments else found
+
+
+def couriers_of(settings: Settings, secrets: Secrets, clock: Callable[[], int]) -> list[CourierProvider]:
+    """Who runs errands: the accounts of ``--couriers``; without them the sandbox, where payments have theirs."""
+    found: list[CourierProvider] = []
+    if settings.couriers is not None:
+        found += open_couriers(settings.couriers, public_url=settings.public_url, clock=clock)
+    elif settings.sandbox_payments:
+        found.append(SandboxCourier(secrets.key("sandbox"), clock=clock))
+    return found
 
 
 async def open_traffic(
@@ -265,6 +280,7 @@ async def open_traffic(
         messenger,
         Privacy(store, shop.ledger, vault, clock=clock),
         Pos(store, shop.ledger, vault, secret=secrets.key("pos"), clock=clock),
+        Couriers(store, shop.ledger, couriers_of(settings, secrets, clock), clock=clock),
         Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         Distribution(
             store,

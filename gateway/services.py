@@ -10,6 +10,7 @@ from commerce.attribution.service import Attribution
 from commerce.books import Books
 from commerce.catalogue import Catalogue
 from commerce.compliance import Compliance
+from commerce.couriers import Couriers
 from commerce.crm.automations import Automations
 from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
@@ -75,6 +76,7 @@ class Services:
     messenger: Messenger
     privacy: Privacy
     pos: Pos
+    couriers: Couriers
     market: Market
     distribution: Distribution
     org: Organisation
