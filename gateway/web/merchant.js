@@ -16,7 +16,7 @@ import { drawJump } from "./merchant_jump.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
 import { drawMarket, fillMarket } from "./merchant_market.js";
-import { drawStores, fillStores } from "./merchant_stores.js";
+import { drawOutlets, drawStores, fillStores } from "./merchant_stores.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
 import { MALL, mallForm } from "./mall.js";
@@ -106,6 +106,7 @@ async function drawOwners() {
   } catch (error) {
     if (error.status !== 403) throw error;
     $("people-panel").hidden = !(await drawPeople(api));
+    $("stores-panel").hidden = !(await drawOutlets(api, false)).length;
     return;
   }
   if (!state.filled) {

@@ -167,3 +167,38 @@ async def test_a_template_of_certain_stores_makes_coupons_that_count_there(live:
     elsewhere = await done(live, "POST", "/quotes", quote, token=guest["token"], status=422)
     assert elsewhere["code"] == "coupon_invalid"
     assert (await done(live, "POST", "/quotes", quote | {"outlet": outlet}, token=guest["token"]))["discount"] == 300
+
+
+async def test_a_store_sends_a_courier_and_the_buyer_sees_who_brings_it(live: Rig) -> None:
+    boss, sku = live.shop.merchant_token, str(live.shop.products[1]["sku"])
+    outlet = (await opened(live, **EVERY_WAY))["outlet"]
+    await done(live, "POST", f"/outlets/{outlet}/stock", {"sku": sku, "quantity": 5}, token=boss)
+    guest = await live.guest(name="小雨")
+    address = {"method": "courier", "name": "小雨", "phone": "13800138000", "address": "某路 1 号", "outlet": outlet}
+    body = {"room": live.shop.room, "lines": [{"sku": sku, "quantity": 1}]}
+    there = body | {"delivery": address | {"lat": 31.24, "lng": 121.474}}
+    order = (await done(live, "POST", "/orders", there, token=guest["token"], status=201, key="o"))["order"]["order"]
+    path = f"/orders/{order}/courier"
+    assert (await done(live, "POST", path, token=boss, status=422))["code"] == "not_open"
+    await done(live, "POST", f"/orders/{order}/pay", token=guest["token"], key="p")
+    assert (await done(live, "GET", f"{path}/quote", token=boss))["fee"] == 600
+    await done(live, "POST", path, token=guest["token"], status=403)
+    await done(live, "POST", path, token=live.other.merchant_token, status=404)
+    errand = await done(live, "POST", path, token=boss, status=201)
+    shipped = {"carrier": "SF", "number": "1"}
+    assert (await done(live, "POST", f"/orders/{order}/ship", shipped, token=boss, status=422))["code"] == "courier"
+    provider = live.application.services.couriers._named("sandbox")
+    message = provider.move(errand["errand"], "carried")  # type: ignore[attr-defined]
+    for _ in range(2):
+        answer = await live.client.post("/api/v1/couriers/sandbox", content=message.body, headers=message.headers)
+        assert answer.status_code == 200
+    assert (await live.client.post("/api/v1/couriers/sandbox", content=b"{}")).status_code == 400
+    seen = (await done(live, "GET", f"/orders/{order}", token=guest["token"]))["order"]
+    assert (seen["delivery"]["courier"]["state"], seen["status"]) == ("carried", "paid")
+    refused = await done(live, "POST", f"{path}/cancel", {"reason": "x"}, token=boss, status=422)
+    assert refused["code"] == "courier_refused"
+    message = provider.move(errand["errand"], "delivered")  # type: ignore[attr-defined]
+    await live.client.post("/api/v1/couriers/sandbox", content=message.body, headers=message.headers)
+    [row] = await done(live, "GET", path, token=boss)
+    assert (row["state"], row["fee"]) == ("delivered", 600)
+    assert (await done(live, "GET", f"/orders/{order}", token=guest["token"]))["order"]["status"] == "done"
