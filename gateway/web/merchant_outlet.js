@@ -99,7 +99,7 @@ function fillTerms(api, path, store, form, changed) {
     const day = elements.since.value && elements.until.value;
     const body = Object.fromEntries(["pickup", "express", "courier", "stocked"].map((one) => [one, elements[one].checked]));
     const hours = day ? Array(7).fill([minute(elements.since.value), minute(elements.until.value)]) : [];
-    await api.patch(path, { ...body, radius: whole(form, "radius"), hours });
+    await api.request("PATCH", path, { ...body, radius: whole(form, "radius"), hours });
     toast(t("o.saved"));
     await changed();
   });
@@ -139,7 +139,7 @@ async function drawStock(api, path, store, stores, place, again) {
     } else {
       const until = Date.now() + whole(form, "hours") * 3600_000;
       const body = { price: price.value ? fen(form, "price") : null, offer: offer.value ? fen(form, "offer") : null };
-      await api.put(`${path}/prices/${encodeURIComponent(sku.value)}`, { ...body, until, why: why.value });
+      await api.request("PUT", `${path}/prices/${encodeURIComponent(sku.value)}`, { ...body, until, why: why.value });
     }
     await again();
   });

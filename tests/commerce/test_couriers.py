@@ -100,7 +100,7 @@ async def test_notices_move_an_order_along_each_of_them_once_in_whatever_order(a
     events = await anyhow.world.told()
     assert [type(event) for event in events].count(OrderDone) == 1
     # Asked, waiting, on its way, delivered: not for what came late or twice.
-    told = [event.order.delivery["courier"]["state"] for event in events if isinstance(event, OrderOnItsWay)]
+    told = [(event.order.delivery or {})["courier"]["state"] for event in events if isinstance(event, OrderOnItsWay)]
     assert told == ["waiting", "carried", "delivered"]
     assert len(await anyhow.world.query("SELECT id FROM courier_event")) == 3
     assert await anyhow.row(anyhow.north) == (8, 0, 0, 1, 0)
