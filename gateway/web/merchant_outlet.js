@@ -122,11 +122,11 @@ async function drawStock(api, path, store, stores, place, again) {
       name: "target",
       options: [...(shop ? [["", t("o.warehouse")]] : []), ...others.map((one) => [one.outlet, one.name])],
     }),
-    h("button", { type: "submit", value: "move" }, t("o.move")),
+    h("button.quiet", { type: "submit", value: "move" }, t("o.move")),
     yuanField("o.price", "price"),
     yuanField("o.offer", "offer"),
     countField("o.hours", "hours", { value: 24 }),
-    h("button", { type: "submit", value: "price" }, t("o.setPrice")),
+    h("button.quiet", { type: "submit", value: "price" }, t("o.setPrice")),
   );
   onSend(form, async (button) => {
     const { sku, why, target, price, offer } = form.elements;
@@ -193,7 +193,7 @@ function orderRow(api, order, again) {
   return h(
     "p.coupon-row",
     { "data-testid": "outlet-order", data: { order: order.order } },
-    h("span", {}, `${delivery.name} · ${goods} · ${t(`o.${delivery.method}`)}`),
+    h("span", {}, `${delivery.name} · ${goods} · ${t(`o.${delivery.method}`)} `),
     h("span", {}, delivery.method === "pickup" ? [code, doer(t("o.hand"), hand)] : act),
   );
 }
