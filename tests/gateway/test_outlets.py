@@ -133,6 +133,21 @@ async def test_a_sheet_of_goods_carries_the_stock_of_stores(live: Rig) -> None:
     assert {one["outlet"]: one["stock"] for one in line["outlets"]}["南京路店"] == 8
 
 
+async def test_a_card_shows_what_is_free_in_the_warehouse_and_in_the_stores(live: Rig) -> None:
+    boss, room = live.shop.merchant_token, live.shop.room
+    goods = {"title": "只在门店", "price": 1_000, "stock": 0}
+    card = await done(live, "POST", f"/rooms/{room}/products", goods, token=boss, status=201)
+    outlet = (await opened(live, **EVERY_WAY))["outlet"]
+    await done(live, "POST", f"/outlets/{outlet}/stock", {"sku": card["sku"], "quantity": 4}, token=boss)
+    guest = await live.guest(name="小雨")
+    shelf = await done(live, "GET", f"/rooms/{room}/products", token=guest["token"])
+    assert [one["stock"] for one in shelf if one["sku"] == card["sku"]] == [4]
+    body = {"room": room, "lines": [{"sku": card["sku"], "quantity": 1}]}
+    assert (await done(live, "POST", "/orders", body, token=guest["token"], status=422, key="a"))["code"] == "sold_out"
+    delivery = {"method": "pickup", "name": "小雨", "phone": "13800138000", "outlet": outlet}
+    await done(live, "POST", "/orders", body | {"delivery": delivery}, token=guest["token"], status=201, key="b")
+
+
 async def test_a_till_brings_goods_back(live: Rig) -> None:
     boss, sku = live.shop.merchant_token, str(live.shop.products[1]["sku"])
     store = await opened(live, **EVERY_WAY)
