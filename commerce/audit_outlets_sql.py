@@ -67,4 +67,15 @@ OUTLETS = (
         " UNION ALL SELECT 'order', r.id FROM orders AS r LEFT JOIN outlet AS o ON o.id = r.outlet"
         " WHERE r.outlet <> '' AND (o.id IS NULL OR o.merchant <> r.merchant)",
     ),
+    Check(
+        "couriers: an errand is of an order of its store, and what it delivered was sent",
+        "SELECT count(*) AS errands, coalesce(sum(CASE WHEN ended_ms IS NULL THEN 1 ELSE 0 END), 0) AS under_way"
+        " FROM courier_errand",
+        "SELECT e.id, e.state, o.status, o.fulfilment FROM courier_errand AS e LEFT JOIN orders AS o"
+        " ON o.id = e.order_id WHERE o.id IS NULL OR o.merchant <> e.merchant OR o.outlet <> e.outlet"
+        " OR o.status IN ('pending', 'cancelled')"
+        " OR (e.state = 'delivered' AND o.fulfilment = 'open' AND o.status <> 'refunded')"
+        " UNION ALL SELECT v.id, v.kind, v.provider, v.errand FROM courier_event AS v LEFT JOIN courier_errand AS e"
+        " ON e.id = v.errand WHERE e.id IS NULL OR e.provider <> v.provider",
+    ),
 )

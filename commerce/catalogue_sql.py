@@ -5,6 +5,7 @@ together; reads for the public page pass ``merchant=None``.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Row, RowMapping, TextClause, bindparam, text
@@ -32,11 +33,17 @@ ROOMS_MAX = 500  # rooms listed; a merchant's archive beyond that is not this li
 PRODUCTS_PAGE_MAX = 200
 VARIANTS_MAX = 50  # SKUs of one product: sizes times colours; the card of each travels in the snapshot
 
+
+def _free(sku: str) -> str:
+    """What is free of a SKU wherever it is: in the warehouse and in the stores."""
+    return f"coalesce(st.free, 0) + coalesce((SELECT sum(o.free) FROM outlet_stock o WHERE o.sku = {sku}), 0)"  # noqa: S608
+
+
 # A product's default SKU is its oldest.
 _FIRST_SKU = "(SELECT min(k.id) FROM sku k WHERE k.product = p.id)"
 _CARD = (
     "SELECT p.id AS product, s.id AS sku, p.title, s.price, s.list_price, p.image, s.version, s.kind, s.bonus,"  # noqa: S608 - constants
-    " s.offer_price, s.offer_from_ms, s.offer_until_ms, coalesce(st.free, 0) AS stock,"
+    f" s.offer_price, s.offer_from_ms, s.offer_until_ms, {_free('s.id')} AS stock,"
     " coalesce(n.explaining, false) AS explaining, n.media_ms, f.state,"
     " (SELECT c.id FROM clip c WHERE c.room = f.room AND c.product = f.product ORDER BY c.id DESC LIMIT 1) AS clip"
     f" FROM shelf f JOIN product p ON p.id = f.product AND p.on_shelf JOIN sku s ON s.id = {_FIRST_SKU}"
@@ -48,11 +55,11 @@ _PINS = text(f"{_CARD} AND n.product IS NOT NULL ORDER BY n.explaining DESC, n.p
 _PRODUCT = (
     "SELECT p.id AS product, s.id AS sku, p.title, s.price, s.list_price, p.image, p.detail, s.version, p.on_shelf,"  # noqa: S608 - constants
     " s.kind, s.bonus, s.offer_price, s.offer_from_ms, s.offer_until_ms,"
-    f" coalesce(st.free, 0) AS stock FROM product p JOIN sku s ON s.id = {_FIRST_SKU}"
+    f" {_free('s.id')} AS stock FROM product p JOIN sku s ON s.id = {_FIRST_SKU}"
     " LEFT JOIN stock st ON st.sku = s.id WHERE p.merchant = :merchant"
 )
 _VARIANTS = text(
-    "SELECT k.*, coalesce(st.free, 0) AS stock FROM sku k LEFT JOIN stock st ON st.sku = k.id WHERE k.product IN"
+    f"SELECT k.*, {_free('k.id')} AS stock FROM sku k LEFT JOIN stock st ON st.sku = k.id WHERE k.product IN"  # noqa: S608
     " (SELECT m.product FROM sku m WHERE m.product IN :products GROUP BY m.product HAVING count(*) > 1)"
     " ORDER BY k.product, k.id"
 ).bindparams(bindparam("products", expanding=True))
@@ -377,7 +384,7 @@ def templates(db: Connection, merchant_id: str) -> list[CouponTemplate]:
         {"merchant": merchant_id, "limit": PRODUCTS_PAGE_MAX},
     )
     bound = of_templates(db, merchant_id)
-    return [CouponTemplate(*row, tuple(bound.get(row.id, ()))) for row in found]
+    return [replace(CouponTemplate(*row), outlets=tuple(bound.get(row.id, ()))) for row in found]
 
 
 def add_variant(db: Connection, merchant_id: str, product_id: str, view: VariantView) -> None:

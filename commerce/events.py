@@ -358,6 +358,14 @@ class OrderFulfilled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class OrderOnItsWay(Event):
+    """A courier took an order on, or something became of the errand: the delivery says what."""
+
+    person: str
+    order: OrderView
+
+
+@dataclass(frozen=True, slots=True)
 class OrderDone(Event):
     """The buyer has what was sent."""
 
@@ -422,6 +430,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         RefundDue,
         OrderRefunded,
         OrderFulfilled,
+        OrderOnItsWay,
         OrderDone,
         SaleSoon,
         BalanceDue,

@@ -33,6 +33,7 @@ _SEND = text(
     " WHERE id = :id"
 )
 _FINISH = text("UPDATE orders SET fulfilment = :fulfilment, status = :status, done_ms = :now WHERE id = :id")
+_ERRAND = text("SELECT 1 FROM courier_errand WHERE order_id = :order AND ended_ms IS NULL")
 _SENT = text(
     "SELECT * FROM orders WHERE fulfilment IN ('shipped', 'picked_up') AND fulfilled_ms <= :before"
     " ORDER BY fulfilled_ms LIMIT :limit"
@@ -42,27 +43,36 @@ _SENT = text(
 def fulfil(batch: Batch, command: Fulfil) -> OrderView:
     """Ship an order or hand it over.
 
-    Raises NotFound, Refused (not_open: unpaid, refunded or to be fetched another way; already; bad_code).
+    Raises NotFound, Refused (not_open: unpaid, refunded or to be fetched another way; already; bad_code; courier: one
+    is on its way for it).
     """
     row = find_order(batch, command.merchant, command.order)
+    if batch.one(_ERRAND, order=row.id) is not None:
+        raise Refused("courier", "a courier is on the way for this order: call that off first", order=row.id)
+    carried = {"carrier": command.carrier, "number": command.number}
+    return send(batch, row, command.step, carried, code=command.code)
+
+
+def send(batch: Batch, row: Row[Any], step: Step, carried: Mapping[str, str], *, code: str = "") -> OrderView:
+    """Let goods go with what is known of the carrier, or by the code that its buyer shows. Raises Refused."""
     status, goods = OrderStatus(row.status), Fulfilment(row.fulfilment)
-    code = refuse_step(status, goods, command.step)
-    if code is not None:
-        raise Refused(code, _WHY[code], order=row.id)
+    wrong = refuse_step(status, goods, step)
+    if wrong is not None:
+        raise Refused(wrong, _WHY[wrong], order=row.id)
     if row.presale == row.id:
         raise Refused("not_open", "a deposit has no goods: those are of its balance order", order=row.id)
     if waits_for_team(batch, row.id):
         raise Refused("not_open", "its group is not full yet, or its lottery not drawn", order=row.id)
     delivery: dict[str, Any] = {} if row.delivery is None else orjson.loads(row.delivery)
-    if command.step is Step.PICK_UP:
+    if step is Step.PICK_UP:
         if delivery.get("method") != "pickup":
             raise Refused("not_open", "this order is not to be picked up", order=row.id)
-        if not hmac.compare_digest(str(delivery["code"]).encode(), command.code.encode()):
+        if not hmac.compare_digest(str(delivery["code"]).encode(), code.encode()):
             raise Refused("bad_code", "this is not the order's pickup code", order=row.id)
     elif delivery.get("method") == "pickup":
         raise Refused("not_open", "this order is to be picked up with its code", order=row.id)
     else:
-        delivery |= {"carrier": command.carrier, "number": command.number}
+        delivery |= carried
     units = [line for line in batch.run(_UNITS, order=row.id).all() if line.units > 0]
     if not units:
         raise Refused("not_open", "all of its units came back", order=row.id)
@@ -70,8 +80,8 @@ def fulfil(batch: Batch, command: Fulfil) -> OrderView:
         gone = {"sold": -line.units, "shipped": line.units}
         move_stock(batch, row.merchant, line.sku, "shipped", row.id, outlet=line.outlet, **gone)
     after = {
-        "fulfilment": str(GOODS_AFTER[goods, command.step]),
-        "status": str(STATUS_AFTER[status, command.step]),
+        "fulfilment": str(GOODS_AFTER[goods, step]),
+        "status": str(STATUS_AFTER[status, step]),
         "delivery": orjson.dumps(delivery).decode(),
     }
     batch.run(_SEND, id=row.id, now=batch.now_ms, **after)
@@ -93,10 +103,11 @@ def finish(batch: Batch, command: Finish) -> OrderView:
     code = refuse_step(OrderStatus(row.status), Fulfilment(row.fulfilment), Step.FINISH)
     if code is not None:
         raise Refused(code, _WHY[code], order=row.id)
-    return _finish(batch, row)
+    return finish_order(batch, row)
 
 
-def _finish(batch: Batch, row: Row[Any]) -> OrderView:
+def finish_order(batch: Batch, row: Row[Any]) -> OrderView:
+    """Let an order that was sent be done."""
     after = {
         "fulfilment": str(GOODS_AFTER[Fulfilment(row.fulfilment), Step.FINISH]),
         # All money of goods that were sent may have gone back: then the status goes on saying so.
@@ -115,7 +126,7 @@ def _finish(batch: Batch, row: Row[Any]) -> OrderView:
 def finish_sent(batch: Batch, limit: int) -> None:
     """Finish what was sent long ago and nobody said a word about."""
     for row in batch.run(_SENT, before=batch.now_ms - FINISH_AFTER_MS, limit=limit).all():
-        _finish(batch, row)
+        finish_order(batch, row)
 
 
 HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {Fulfil: fulfil, Finish: finish}

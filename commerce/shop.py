@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from commerce import (
+    courier_sql,
     drops_sql,
     fulfilment_sql,
     goods_sql,
@@ -137,6 +138,7 @@ class Shop:
             **pass_uses_sql.HANDLERS,
             **station_desk_sql.HANDLERS,
             **outlet_desk_sql.HANDLERS,
+            **courier_sql.HANDLERS,
             SetMallItem: set_item,
         }
         self.ledger = GroupCommitLedger(

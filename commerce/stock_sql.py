@@ -52,8 +52,8 @@ def move_stock(
     """Add ``differences`` to a SKU's counters; False (nothing done) when fewer units are free, or it is not theirs.
 
     ``kind`` is received, adjusted, reserved, unreserved, held, released, sold, shipped, returned, allotted, moved,
-    till, purchased, sent_back, processed or yielded; ``ref`` the order, sale, refund, transfer, receipt, delivery or run
-    behind it, or the reason that a person gave. ``outlet`` is the store whose stock moves, empty for the warehouse.
+    till, purchased, sent_back, processed or yielded; ``ref`` the order, sale, refund, transfer, receipt, delivery or
+    run behind it, or the reason that a person gave. ``outlet`` is the store whose stock moves, empty for the warehouse.
     ``cost``: 分 that all of the units which come cost; by default the average of those that are there.
     """
     counters = dict.fromkeys(COUNTERS, 0) | differences

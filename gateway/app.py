@@ -77,6 +77,7 @@ from gateway.routes_communities import community_operations
 from gateway.routes_compliance import buyer_operations, policy_operations, record_operations
 from gateway.routes_contacts import contact_operations
 from gateway.routes_content import content_operations
+from gateway.routes_courier import courier_operations
 from gateway.routes_crm import crm_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
@@ -302,6 +303,7 @@ class Application:
         services.advice.start()
         services.helping.start()
         services.market.start()
+        services.couriers.start()
         await services.media_events.start()
         services.room_events.start()
         services.audit.start()
@@ -356,6 +358,7 @@ class Application:
             services.advice.close,
             services.helping.close,
             services.market.close,
+            services.couriers.close,
             *self._shutters,
         ):
             try:
@@ -431,6 +434,7 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *privacy_operations(services),
         *pos_operations(services),
         *outlet_operations(services),
+        *courier_operations(services, desk),
         *market_operations(services),
         *distribution_operations(services),
         *org_operations(services),

@@ -31,6 +31,7 @@ from commerce.events import (
     OrderCreated,
     OrderDone,
     OrderFulfilled,
+    OrderOnItsWay,
     OrderPaid,
     OrderRefunded,
     SaleChanged,
@@ -71,7 +72,7 @@ picture, which comes up to a few of them late; a clock that is further back bega
 MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, OrderCancelled, OrderRefunded)
 
 
-OrderEvent = OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderDone | OrderRefunded
+OrderEvent = OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderOnItsWay | OrderDone | OrderRefunded
 
 PersonalEvent = CouponClaimed | HoldGiven | SaleSoon | BalanceDue | OrderEvent
 
@@ -204,6 +205,7 @@ class Bridge:
             OrderPaid: self._order,
             OrderCancelled: self._order,
             OrderFulfilled: self._order,
+            OrderOnItsWay: self._order,
             OrderDone: self._order,
             OrderRefunded: self._order,
             PinChanged: self._pin,

@@ -56,6 +56,8 @@ class Settings:
     sandbox: bool = False
     # Accounts at WeChat Pay and Alipay: a TOML file, so that keys stand in no process list.
     payments: Path | None = None
+    # Accounts at same-city couriers, as above.
+    couriers: Path | None = None
     # Recording: off unless asked for, as it fills a disk. Three years and a day is what the law asks of a show's video.
     record: bool = False
     record_keep_days: int = 1096
@@ -206,6 +208,7 @@ HELP = {
     "play_auth": "playback needs a token",
     "sandbox": "allow sandbox payments on a public address, or beside --payments",
     "payments": "TOML file with the accounts at WeChat Pay and Alipay",
+    "couriers": "TOML file with the accounts at same-city couriers",
     "record": "record every show under DATA/recordings, for replay and clips",
     "record_keep_days": "days after which recordings and clips are removed, 0 for never",
     "record_min_free": "bytes that stay free on the disk: with less, nothing is recorded",

@@ -21,6 +21,9 @@ from commerce.communities import Communities
 from commerce.compliance import Compliance
 from commerce.contents import Contents
 from commerce.crm.activity import Activity
+from commerce.courier import CourierProvider
+from commerce.courier_sandbox import SandboxCourier
+from commerce.couriers import Couriers
 from commerce.crm.automations import Automations
 from commerce.crm.notes import Notes
 from commerce.crm.outreach import Outreach
@@ -67,6 +70,7 @@ from gateway.commands import hub_commands, refusal
 from gateway.commands_moments import moments_commands
 from gateway.config import Settings
 from gateway.contacts import Contacts
+from gateway.courier_settings import open_couriers
 from gateway.desk import Desk
 from gateway.desk_moments import MomentsDesk
 from gateway.media_events import MediaEvents
@@ -242,6 +246,7 @@ class Traffic(NamedTuple):
     messenger: Messenger
     privacy: Privacy
     pos: Pos
+    couriers: Couriers
     market: Market
     distribution: Distribution
     org: Organisation
@@ -266,6 +271,16 @@ def open_transfers(
         WechatTransfers(account, clock=clock) for account in accounts if account.transfer is not None
     ]
     return [*found, SandboxTransfers(secrets.key("sandbox"))] if settings.sandbox_payments else found
+
+
+def couriers_of(settings: Settings, secrets: Secrets, clock: Callable[[], int]) -> list[CourierProvider]:
+    """Who runs errands: the accounts of ``--couriers``; without them the sandbox, where payments have theirs."""
+    found: list[CourierProvider] = []
+    if settings.couriers is not None:
+        found += open_couriers(settings.couriers, public_url=settings.public_url, clock=clock)
+    elif settings.sandbox_payments:
+        found.append(SandboxCourier(secrets.key("sandbox"), clock=clock))
+    return found
 
 
 async def open_traffic(
@@ -310,6 +325,7 @@ async def open_traffic(
         messenger,
         Privacy(store, shop.ledger, vault, clock=clock),
         Pos(store, shop.ledger, vault, attribution, secret=secrets.key("pos"), clock=clock),
+        Couriers(store, shop.ledger, couriers_of(settings, secrets, clock), clock=clock),
         Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         Distribution(
             store,

@@ -41,7 +41,7 @@ FILE_BYTES_MAX = 65_536
 REPORT_CHARACTERS_MAX = 32
 """info_content of a transfer's scene, as the platform's document says."""
 RESERVED = frozenset({"sandbox", "none"})
-_NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,{NAME_CHARACTERS_MAX - 1}}}")
+NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,{NAME_CHARACTERS_MAX - 1}}}")
 
 Account = WechatPay | Alipay
 
@@ -52,13 +52,13 @@ def open_accounts(
     """The accounts of a file, in its order. Raises ``SettingsError``, which says where and what to do."""
     if public_url is None or not public_url.startswith("https://"):
         raise SettingsError("--payments needs --public-url with https://: providers call back there")
-    tables = _read(path)
+    tables = read_tables(path, "--payments")
     accounts = []
     for name, table in tables.items():
         where = f"{path} [{name}]"
-        if not _NAME.fullmatch(name) or name in RESERVED or not isinstance(table, dict):
+        if not NAME.fullmatch(name) or name in RESERVED or not isinstance(table, dict):
             raise SettingsError(f"{where}: a name has small letters, digits, - and _, and is none of sandbox, none")
-        fields = _Fields(table, where, path, os.environ if environment is None else environment)
+        fields = Fields(table, where, path, os.environ if environment is None else environment)
         notify_url = f"{public_url.rstrip('/')}/api/v1/payments/{name}"
         try:
             accounts.append(_account(name, fields, notify_url, public_url, clock))
@@ -68,21 +68,22 @@ def open_accounts(
     return accounts
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_tables(path: Path, flag: str) -> dict[str, Any]:
+    """The tables of a file that a flag names. Raises ``SettingsError``."""
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
-            raise SettingsError(f"--payments {path} is longer than {FILE_BYTES_MAX} bytes")
+            raise SettingsError(f"{flag} {path} is longer than {FILE_BYTES_MAX} bytes")
         tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise SettingsError(f"--payments {path} cannot be read: {error.strerror}") from error
+        raise SettingsError(f"{flag} {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"--payments {path} is not TOML: {error}") from error
+        raise SettingsError(f"{flag} {path} is not TOML: {error}") from error
     if not 0 < len(tables) <= ACCOUNTS_MAX:
-        raise SettingsError(f"--payments {path} has 1 to {ACCOUNTS_MAX} tables, one for each account")
+        raise SettingsError(f"{flag} {path} has 1 to {ACCOUNTS_MAX} tables, one for each account")
     return tables
 
 
-def _account(name: str, fields: _Fields, notify_url: str, public_url: str, clock: Callable[[], int]) -> Account:
+def _account(name: str, fields: Fields, notify_url: str, public_url: str, clock: Callable[[], int]) -> Account:
     """One account. Raises SettingsError, KeyFault."""
     kind = fields.text("kind")
     merchants = fields.names("merchants")
@@ -126,7 +127,7 @@ def _account(name: str, fields: _Fields, notify_url: str, public_url: str, clock
     raise SettingsError(f"{fields.where}: kind is wechat or alipay")
 
 
-def _scene(fields: _Fields, notify_url: str) -> TransferScene | None:
+def _scene(fields: Fields, notify_url: str) -> TransferScene | None:
     """What commission is paid out as, where the account may transfer to persons (商家转账)."""
     scene = fields.text("transfer_scene", "")
     if not scene:
@@ -141,7 +142,7 @@ def _scene(fields: _Fields, notify_url: str) -> TransferScene | None:
     return TransferScene(scene, post, reward, notify_url)
 
 
-class _Fields:
+class Fields:
     """A table whose fields are taken one by one; what is left over is a mistake."""
 
     def __init__(self, table: Mapping[str, Any], where: str, path: Path, environment: Mapping[str, str]) -> None:

@@ -40,7 +40,7 @@ _TERMS = ("express", "pickup", "courier", "stocked")
 
 def outlet_operations(services: Services) -> list[Operation]:
     """Operations under /api/v1/outlets and /api/v1/stock."""
-    return [*_stores(services), *_stock(services)]
+    return [*_stores(services), *_ways(services), *_stock(services), *_moves(services)]
 
 
 def _answer(view: OutletView, mine: frozenset[str] | None, key: str | None = None) -> OutletAnswer:
@@ -155,15 +155,6 @@ def _stores(services: Services) -> list[Operation]:
         await outlets.close(call.who.merchant, call.path["outlet"])
         return Empty()
 
-    async def read_ways(call: Call) -> WaysAnswer:
-        return WaysAnswer(list(await outlets.ways(call.who.merchant)))  # type: ignore[arg-type]
-
-    async def set_ways(call: Call) -> WaysAnswer:
-        body: WaysBody = call.body
-        who = call.who
-        ways = await outlets.set_ways(who.merchant, who.person, express=body.express, pickup=body.pickup)
-        return WaysAnswer(list(ways))  # type: ignore[arg-type]
-
     path = "/api/v1/outlets"
     query = {
         "lat": "degrees: the nearest first, with ``lng``",
@@ -175,6 +166,22 @@ def _stores(services: Services) -> list[Operation]:
         Operation("POST", path, "Add a store", add_outlet, MERCHANT, OutletBody, OutletAnswer, 201),
         Operation("PATCH", ONE, "Change a store", change_outlet, MERCHANT, OutletChange, OutletAnswer, within="node"),
         Operation("DELETE", ONE, "Close a store", close_outlet, MERCHANT, answer=Empty),
+    ]
+
+
+def _ways(services: Services) -> list[Operation]:
+    outlets = services.shop.outlets
+
+    async def read_ways(call: Call) -> WaysAnswer:
+        return WaysAnswer(list(await outlets.ways(call.who.merchant)))  # type: ignore[arg-type]
+
+    async def set_ways(call: Call) -> WaysAnswer:
+        body: WaysBody = call.body
+        who = call.who
+        ways = await outlets.set_ways(who.merchant, who.person, express=body.express, pickup=body.pickup)
+        return WaysAnswer(list(ways))  # type: ignore[arg-type]
+
+    return [
         Operation("GET", "/api/v1/ways", "How the shop hands over", read_ways, SIGNED_IN, answer=WaysAnswer),
         Operation("PUT", "/api/v1/ways", "Choose how", set_ways, MERCHANT, WaysBody, WaysAnswer),
     ]
@@ -225,6 +232,28 @@ def _stock(services: Services) -> list[Operation]:
         skus = [line.sku for line in _goods(call)]
         return await outlets.prices(call.who.merchant, call.path["outlet"], skus)
 
+    own = partial(Operation, within="node")
+    paging = {"after": "cursor: the last row's id", "limit": "1 to 200"}
+    prices = f"{ONE}/prices"
+    return [
+        own("GET", f"{ONE}/stock", "Its stock", list_outlet_stock, MERCHANT, answer=OutletStockPage, query=paging),
+        own("POST", f"{ONE}/stock", "Receive or count", stock_outlet, MERCHANT, OutletStockBody, OutletUnits),
+        own("PUT", f"{prices}/{{sku}}", "Its price", set_outlet_price, MERCHANT, OutletPriceBody, OutletPriceAnswer),
+        Operation(
+            "GET",
+            prices,
+            "What goods cost there",
+            read_outlet_prices,
+            SIGNED_IN,
+            answer=list[OutletPriceAnswer],
+            query={"goods": "SKU:UNITS,SKU:UNITS …"},
+        ),
+    ]
+
+
+def _moves(services: Services) -> list[Operation]:
+    outlets = services.shop.outlets
+
     async def move_stock(call: Call) -> Any:
         body: TransferBody = call.body
         who, key = call.who, call_key(call)
@@ -240,22 +269,9 @@ def _stock(services: Services) -> list[Operation]:
         await outlets.require(call.who.merchant, outlet, call.who.reach)
         return page_of(await outlets.transfers(call.who.merchant, outlet, call.query.get("after"), limit), limit)
 
-    own = partial(Operation, within="node")
+    own, moves = partial(Operation, within="node"), "/api/v1/stock/moves"
     paging = {"after": "cursor: the last row's id", "limit": "1 to 200"}
-    prices, moves = f"{ONE}/prices", "/api/v1/stock/moves"
     return [
-        own("GET", f"{ONE}/stock", "Its stock", list_outlet_stock, MERCHANT, answer=OutletStockPage, query=paging),
-        own("POST", f"{ONE}/stock", "Receive or count", stock_outlet, MERCHANT, OutletStockBody, OutletUnits),
-        own("PUT", f"{prices}/{{sku}}", "Its price", set_outlet_price, MERCHANT, OutletPriceBody, OutletPriceAnswer),
-        Operation(
-            "GET",
-            prices,
-            "What goods cost there",
-            read_outlet_prices,
-            SIGNED_IN,
-            answer=list[OutletPriceAnswer],
-            query={"goods": "SKU:UNITS,SKU:UNITS …"},
-        ),
         own("POST", moves, "Move stock", move_stock, MERCHANT, TransferBody, TransferAnswer, 201),
         own(
             "GET",

@@ -14,6 +14,7 @@ from commerce.communities import Communities
 from commerce.compliance import Compliance
 from commerce.contents import Contents
 from commerce.crm.activity import Activity
+from commerce.couriers import Couriers
 from commerce.crm.automations import Automations
 from commerce.crm.notes import Notes
 from commerce.crm.outreach import Outreach
@@ -91,6 +92,7 @@ class Services:
     messenger: Messenger
     privacy: Privacy
     pos: Pos
+    couriers: Couriers
     market: Market
     distribution: Distribution
     org: Organisation

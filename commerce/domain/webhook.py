@@ -21,6 +21,7 @@ EVENT_TYPES = {
     "OrderPaid": "order.paid",
     "OrderCancelled": "order.cancelled",
     "OrderFulfilled": "order.fulfilled",
+    "OrderOnItsWay": "order.on_its_way",
     "OrderDone": "order.done",
     "OrderRefunded": "order.refunded",
 }

@@ -250,6 +250,7 @@ function fillDropForm(desk) {
     countField("host.percent", "percent", { value: "0", min: "0", max: "90", "data-testid": "drop-percent" }),
     field("host.audience", { name: "audience", options: choices(AUDIENCES), "data-testid": "drop-audience" }),
     field("host.way", { name: "way", options: choices(WAYS), "data-testid": "drop-way" }),
+    field("host.outlet", { name: "outlet", options: [["", t("host.outletAll")]], "data-testid": "drop-outlet" }),
     field("host.stack", { name: "stack", maxlength: 20, placeholder: t("host.stackHint"), "data-t-hint": "host.stackHint" }),
     h(
       "div.form-foot",
@@ -262,6 +263,11 @@ function fillDropForm(desk) {
   const offerTags = async () => {
     for (const { name } of await desk.api.get("/tags")) audience.append(h("option", { value: `tag:${name}` }, `# ${name}`));
   };
+  const outlet = form.elements.outlet;
+  const offerStores = async () => {
+    for (const one of await desk.api.get("/outlets")) outlet.append(h("option", { value: one.outlet }, one.name));
+  };
+  outlet.addEventListener("focus", () => offerStores().catch((error) => toast(explain(error), "error")), { once: true });
   audience.addEventListener("focus", () => offerTags().catch((error) => toast(explain(error), "error")), { once: true });
   onSend(form, async () => {
     const way = form.elements.way.value;
@@ -275,6 +281,7 @@ function fillDropForm(desk) {
       percent: whole(form, "percent"),
       audience: form.elements.audience.value,
       stack: form.elements.stack.value.trim(),
+      outlets: outlet.value ? [outlet.value] : [],
     };
     if (way === "drop") {
       const drop = await desk.api.post(`${desk.base}/drops`, { ...terms, seconds: whole(form, "seconds") });

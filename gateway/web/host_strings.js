@@ -67,6 +67,8 @@ export const HOST = {
   "host.perPerson": ["每人限", "Per person"],
   "host.seconds": ["时长（秒）", "Length (s)"],
   "host.percent": ["折扣（减 %，0 为按面额）", "Percent off (0 = the amount)"],
+  "host.outlet": ["适用门店", "Counts at"],
+  "host.outletAll": ["全部门店与快递", "everywhere"],
   "host.audience": ["给谁", "For whom"],
   "host.way": ["怎么发", "How"],
   "host.stack": ["叠加组", "Stack group"],

@@ -23,7 +23,7 @@ import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./mercha
 import { drawMarket, fillMarket } from "./merchant_market.js";
 import { drawProcessing, fillProcessing } from "./merchant_processing.js";
 import { drawPurchases, fillPurchases } from "./merchant_purchases.js";
-import { drawStores, fillStores } from "./merchant_stores.js";
+import { drawOutlets, drawStores, fillStores } from "./merchant_stores.js";
 import { drawPeople, fillImport } from "./merchant_people.js";
 import { fetched, openPoster, save } from "./merchant_poster.js";
 import { MALL, mallForm } from "./mall.js";
@@ -127,6 +127,7 @@ async function drawOwners() {
   } catch (error) {
     if (error.status !== 403) throw error;
     $("people-panel").hidden = !(await drawPeople(api));
+    $("stores-panel").hidden = !(await drawOutlets(api, false)).length;
     return;
   }
   if (!state.filled) {

@@ -3,6 +3,7 @@
 import { $, h, put, sheet } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { addStrings, money, t } from "./i18n.js";
+import { openOutlet } from "./merchant_outlet.js";
 
 addStrings({
   "m.stores": ["门店与收银", "Stores and tills"],
@@ -11,7 +12,7 @@ addStrings({
   "m.store.address": ["地址", "Address"],
   "m.store.lat": ["纬度", "Latitude"],
   "m.store.lng": ["经度", "Longitude"],
-  "m.store.pickup": ["可自提", "Pick-up"],
+  "m.store.offers": ["交付方式", "Hands over by"],
   "m.store.add": ["添加门店", "Add a store"],
   "m.store.close": ["关店", "Close"],
   "m.store.key": ["收银机密钥（只显示一次）", "The till's key (shown once)"],
@@ -35,33 +36,41 @@ const table = (heads, rows) =>
     h("tbody", {}, rows),
   );
 
+/** Draw the stores that this account runs: a part of the shop has some of them. @returns {Promise<any[]>} these */
+export async function drawOutlets(api, whole = true) {
+  const outlets = (await api.get("/outlets")).filter((one) => one.mine);
+  const again = () => drawOutlets(api, whole);
+  put($("outlets"), outlets.length ? outletTable(api, outlets, again, whole) : h("p.empty", {}, t("m.noStores")));
+  if (!whole) {
+    for (const form of $("stores-panel").querySelectorAll("details")) form.hidden = true;
+  }
+  return outlets;
+}
+
 /** Draw the panel. */
 export async function drawStores(api) {
-  const [outlets, sellers, sums] = await Promise.all([
-    api.get("/outlets"),
-    api.get("/pos/sellers"),
-    api.get("/pos/sums"),
-  ]);
+  await drawOutlets(api);
+  const [sellers, sums] = await Promise.all([api.get("/pos/sellers"), api.get("/pos/sums")]);
   const again = () => drawStores(api);
-  put($("outlets"), outlets.length ? outletTable(api, outlets, again) : h("p.empty", {}, t("m.noStores")));
   put($("sellers"), sellers.filter((one) => !one.closed).map((one) => sellerChip(api, one, again)));
   put($("pos-sums"), sums.length ? sumTable(sums) : null);
 }
 
-function outletTable(api, outlets, again) {
+function outletTable(api, outlets, again, whole) {
   return table(
-    ["m.store.name", "m.store.address", "m.store.pickup", ""],
+    ["m.store.name", "m.store.address", "m.store.offers", ""],
     outlets.map((one) =>
       h(
         "tr",
         { "data-testid": "outlet-row", data: { outlet: one.outlet } },
         cell("m.store.name", one.name),
         cell("m.store.address", one.address),
-        cell("m.store.pickup", t(one.pickup ? "m.yes" : "m.no")),
+        cell("m.store.offers", one.offers.map((way) => t(`o.${way}`)).join(" · ") || "—"),
         h(
           "td.cell-toggle",
           {},
-          doer(t("m.store.close"), async () => {
+          doer(t("o.steer"), () => openOutlet(api, one, outlets, again), { "data-testid": "outlet-open" }),
+          whole && doer(t("m.store.close"), async () => {
             await api.delete(`/outlets/${encodeURIComponent(one.outlet)}`);
             await again();
           }),

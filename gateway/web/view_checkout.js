@@ -51,7 +51,12 @@ export class Checkout {
     this.following = 0;
     this.offers = [];
     this.offer = null;
-    this.delivery = new Delivery(new Stores(this.api));
+    this.versions = {};
+    this.outlet = "";
+    this.delivery = new Delivery(new Stores(this.api), {
+      goods: () => this.items.map(({ sku, quantity }) => `${sku}:${quantity}`).join(","),
+      onStore: () => this.storeChosen(),
+    });
     this.window = sheet({
       title: t("order.title"),
       testid: "order-sheet",
@@ -68,7 +73,10 @@ export class Checkout {
       this.ask();
     }
     this.loadOffers();
-    if (!order) this.loadStations();
+    if (!order) {
+      this.loadStations();
+      this.delivery.load();
+    }
   }
 
   /** Where goods can be fetched: without the list there is the shop itself. */
@@ -78,6 +86,23 @@ export class Checkout {
     } catch (error) {
       console.info("stations:", error.message);
     }
+  }
+
+  /** A store may ask prices of its own, and coupons may count there alone. */
+  async storeChosen() {
+    const { outlet } = this.delivery;
+    if (outlet === this.outlet) return;
+    this.outlet = outlet;
+    try {
+      const goods = encodeURIComponent(this.delivery.goods());
+      const prices = outlet ? await this.api.get(`/outlets/${encodeURIComponent(outlet)}/prices?goods=${goods}`) : [];
+      if (outlet !== this.outlet) return;
+      const stocked = this.delivery.stores.stores.find((one) => one.outlet === outlet)?.stocked;
+      this.versions = stocked ? Object.fromEntries(prices.map((one) => [one.sku, one.version])) : {};
+    } catch (error) {
+      toast(explain(error), "error");
+    }
+    this.ask();
   }
 
   /** The ways to pay here; the sandbox, which pays at once, has none to choose from. */
@@ -114,7 +139,11 @@ export class Checkout {
   }
 
   basket() {
-    const lines = this.items.map(({ sku, quantity, version }) => ({ sku, quantity, version }));
+    const lines = this.items.map(({ sku, quantity, version }) => ({
+      sku,
+      quantity,
+      version: this.versions[sku] ?? version,
+    }));
     if (this.mall) return { lines, mall: true };
     return this.hold ? { hold: this.hold.hold } : { lines };
   }
@@ -124,12 +153,14 @@ export class Checkout {
     const number = (this.quoted += 1);
     const body = { room: this.room, ...this.basket(), points: this.points, stored: this.stored };
     if (this.chosen) body.coupons = this.chosen;
+    if (this.outlet) body.outlet = this.outlet;
     this.asking = true;
     this.draw();
     try {
       const quote = await this.api.post("/quotes", body);
       if (number !== this.quoted) return;
       this.quote = quote;
+      for (const item of this.items) item.shown = quote.lines.find(({ sku }) => sku === item.sku)?.price;
       this.spend = { points: quote.points, stored: quote.stored, coupons: quote.coupons };
       if (!this.chosen) this.best = quote.coupons;
     } catch (error) {
@@ -272,7 +303,7 @@ export class Checkout {
         h(
           "span.price-row",
           {},
-          price(item.price),
+          price(item.shown ?? item.price),
           fixed ? null : button("−", -1, "order.less"),
           h("span.faint", {}, `× ${item.quantity}`),
           fixed ? null : button("+", 1, "order.more"),

@@ -1,6 +1,6 @@
 /** How the buyer wants the goods: folded away until somebody cares, as a room's regulars are known to the shop. */
 
-import { h, toast } from "./dom.js";
+import { h, put, toast } from "./dom.js";
 import { t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 
@@ -8,18 +8,18 @@ const KEPT = "siyu.delivery";
 
 /** A small form that stays the same element while the sheet around it is drawn anew. */
 export class Delivery {
-  /** @param {import("./view_stores.js").Stores} stores where it can be picked up */
-  constructor(stores) {
-    this.stores = stores;
+  /**
+   * @param {import("./view_stores.js").Stores} stores who hands it over
+   * @param {{goods: () => string, onStore: () => void}} order what is bought, and whom to tell of another store
+   */
+  constructor(stores, { goods, onStore }) {
+    Object.assign(this, { stores, goods, onStore });
     const kept = recall("session", KEPT, {});
     const input = (name, max) =>
       h("input", { name, maxlength: max, value: kept[name] || "", autocomplete: "on", "data-testid": `delivery-${name}` });
-    this.method = h(
-      "select",
-      { "data-testid": "delivery-method", "aria-label": t("delivery.title") },
-      ["", "express", "pickup"].map((value) => h("option", { value }, t(`delivery.${value || "none"}`))),
-    );
-    this.method.value = kept.method || "";
+    this.method = h("select", { "data-testid": "delivery-method", "aria-label": t("delivery.title") });
+    this.offerWays();
+    this.method.value = kept.method === "courier" ? "" : kept.method || "";
     this.fields = { name: input("name", 40), phone: input("phone", 21), address: input("address", 300) };
     this.rows = Object.entries(this.fields).map(([name, field]) =>
       h("label.coupon-row", { data: { field: name } }, h("span", {}, t(`delivery.${name}`)), field),
@@ -35,8 +35,43 @@ export class Delivery {
       this.place,
       this.rows,
     );
-    for (const choice of [this.method, this.station]) choice.addEventListener("change", () => this.show());
+    for (const choice of [this.method, this.station]) {
+      choice.addEventListener("change", () => {
+        this.show();
+        this.onStore();
+      });
+    }
+    stores.select.addEventListener("change", () => this.onStore());
     this.show();
+  }
+
+  /** Only the ways that somebody offers can be chosen. */
+  offerWays() {
+    const before = this.method.value;
+    put(
+      this.method,
+      ["", ...this.stores.offered].map((value) => h("option", { value }, t(`delivery.${value || "none"}`))),
+    );
+    this.method.value = before;
+    if (this.method.selectedIndex < 0) this.method.value = "";
+  }
+
+  /** Read what the shop and its stores offer for these goods. */
+  async load() {
+    try {
+      await this.stores.load(this.goods());
+      this.offerWays();
+      this.show();
+      this.onStore();
+    } catch (error) {
+      // Without the list the shop says how, as before.
+      console.info("stores:", error.message);
+    }
+  }
+
+  /** The store that hands it over; empty: none in particular. */
+  get outlet() {
+    return this.method.value && !this.place.hidden ? this.stores.chosen : "";
   }
 
   /** Where goods can be fetched, and on which day; a station that is full cannot be chosen. */
@@ -55,17 +90,10 @@ export class Delivery {
     const pickup = method === "pickup";
     this.where.hidden = !pickup || !this.stations;
     // Fetched from a leader it is not fetched from a store.
-    this.place.hidden = !pickup || Boolean(this.station.value);
-    if (pickup && !this.asked) {
-      this.asked = true;
-      this.stores.load().catch((error) => {
-        // Without the list the shop says where, as before.
-        this.asked = false;
-        console.info("stores:", error.message);
-      });
-    }
+    this.place.hidden = !method || (pickup && Boolean(this.station.value));
+    if (method) this.stores.show(method);
     for (const row of this.rows) {
-      row.hidden = !method || (row.dataset.field === "address" && method === "pickup");
+      row.hidden = !method || (row.dataset.field === "address" && pickup);
     }
   }
 
@@ -84,9 +112,17 @@ export class Delivery {
       }
     }
     remember("session", KEPT, filled);
-    if (method !== "pickup") return filled;
-    if (this.station.value) return { ...filled, station: this.station.value };
-    const outlet = this.stores.chosen;
-    return outlet ? { ...filled, outlet } : filled;
+    if (method === "pickup" && this.station.value) return { ...filled, station: this.station.value };
+    const { outlet } = this;
+    if (method === "courier" && !(outlet && this.stores.here)) {
+      toast(t("delivery.whereTo"), "warn");
+      return false;
+    }
+    if (!outlet && !this.stores.ways.includes(method)) {
+      toast(t("delivery.noStore"), "warn");
+      return false;
+    }
+    const place = method === "courier" ? this.stores.here : {};
+    return outlet ? { ...filled, outlet, ...place } : filled;
   }
 }

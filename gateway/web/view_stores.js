@@ -11,6 +11,11 @@ addStrings({
   "stores.any": ["与商家约定", "As agreed with the shop"],
   "stores.near": ["按距离排序", "Nearest first"],
   "stores.km": ["{km} 公里", "{km} km"],
+  "stores.out": ["缺货", "sold out there"],
+  "stores.shut": ["休息中", "closed now"],
+  "stores.far": ["超出配送范围", "too far"],
+  "stores.hours": ["今日 {from}–{until}", "today {from}–{until}"],
+  "stores.closedToday": ["今日休息", "closed today"],
   "stores.code": ["出示会员码", "My code for the till"],
   "stores.codeHint": ["收银时出示，几分钟内有效", "Show it at the till; it is good for some minutes"],
 });
@@ -21,44 +26,99 @@ const where = () =>
     navigator.geolocation.getCurrentPosition(resolve, reject, { timeout: WHERE_TIMEOUT_MS }),
   );
 
-/** A choice of stores for a pickup; empty in a shop without any. */
+/** A choice of stores that hand over by a way: those that have the goods first, then the nearest. */
 export class Stores {
   /** @param {import("./api.js").Api} api */
   constructor(api) {
     this.api = api;
+    this.stores = [];
+    this.ways = ["express", "pickup"];
+    this.here = null;
     this.select = h("select", { "data-testid": "pickup-store" });
+    this.note = h("p.faint", { "data-testid": "store-note" });
     this.element = h(
       "div",
       { hidden: true },
       h("label.coupon-row", {}, h("span", {}, t("stores.store")), this.select),
-      h("div.coupon-row", {}, h("span"), doer(t("stores.near"), () => this.sort(), { className: "quiet" })),
+      h("div.coupon-row", {}, this.note, doer(t("stores.near"), () => this.sort(), { className: "quiet" })),
     );
+    this.select.addEventListener("change", () => this.say());
   }
 
-  async load(query = "") {
-    const stores = (await this.api.get(`/outlets${query}`)).filter((one) => one.pickup);
+  /** Read what the shop and its stores offer. @param {string} goods SKU:UNITS,… that they should have */
+  async load(goods) {
+    this.goods = goods;
+    const near = this.here ? `&lat=${this.here.lat}&lng=${this.here.lng}` : "";
+    const [{ ways }, stores] = await Promise.all([
+      this.api.get("/ways"),
+      this.api.get(`/outlets?goods=${encodeURIComponent(goods)}${near}`),
+    ]);
+    Object.assign(this, { ways, stores });
+  }
+
+  /** The ways that the shop or one of its stores offers. */
+  get offered() {
+    const every = new Set([...this.ways, ...this.stores.flatMap((one) => one.offers)]);
+    return ["express", "pickup", "courier"].filter((way) => every.has(way));
+  }
+
+  /** Offer the stores of one way; without any, the shop itself is all there is. */
+  show(way) {
+    this.way = way;
+    const fit = this.stores.filter((one) => one.offers.includes(way));
+    const before = this.select.value;
     put(
       this.select,
-      h("option", { value: "" }, t("stores.any")),
-      stores.map((one) => h("option", { value: one.outlet }, this.label(one))),
+      this.ways.includes(way) ? h("option", { value: "" }, t("stores.any")) : null,
+      fit.map((one) => h("option", { value: one.outlet, disabled: !this.can(one) }, this.label(one))),
     );
-    if (query && stores.length) this.select.value = stores[0].outlet;
-    this.element.hidden = !stores.length;
+    const can = fit.filter((one) => this.can(one));
+    if (can.some((one) => one.outlet === before)) this.select.value = before;
+    else this.select.value = this.ways.includes(way) && !this.here ? "" : can[0]?.outlet || "";
+    this.element.hidden = !fit.length;
+    this.say();
+  }
+
+  /** Whether a store can take the order now. */
+  can(one) {
+    return one.has !== false && (one.ways.includes(this.way) || (this.way === "courier" && !this.here && one.open));
   }
 
   label(one) {
     const far = one.distance === null ? "" : ` · ${t("stores.km", { km: (one.distance / 1000).toFixed(1) })}`;
-    return `${one.name} · ${one.address}${far}`;
+    let why = "";
+    if (one.has === false) why = t("stores.out");
+    else if (!one.open) why = t("stores.shut");
+    else if (!this.can(one)) why = t("stores.far");
+    return `${one.name} · ${one.address}${far}${why && ` · ${why}`}`;
   }
 
+  say() {
+    const one = this.stores.find(({ outlet }) => outlet === this.select.value);
+    this.note.textContent = !one ? "" : one.open ? hours(one) : `${t("stores.shut")} ${hours(one)}`;
+  }
+
+  /** Ask where the buyer is, and sort by it. */
   async sort() {
     const { coords } = await where();
-    await this.load(`?lat=${coords.latitude.toFixed(6)}&lng=${coords.longitude.toFixed(6)}`);
+    this.here = { lat: Number(coords.latitude.toFixed(6)), lng: Number(coords.longitude.toFixed(6)) };
+    await this.load(this.goods);
+    this.show(this.way);
+    this.select.dispatchEvent(new Event("change"));
   }
 
   get chosen() {
-    return this.select.value;
+    return this.element.hidden ? "" : this.select.value;
   }
+}
+
+/** Today's hours of a store, empty for one that is always open. */
+function hours(one) {
+  if (!one.hours.length) return "";
+  const day = (new Date(Date.now() + 8 * 3600_000).getUTCDay() + 6) % 7;
+  const clock = (minute) => `${Math.floor(minute / 60)}:${String(minute % 60).padStart(2, "0")}`;
+  const [since, until] = one.hours[day];
+  return since === until ? t("stores.closedToday") : t("stores.hours", { from: clock(since), until: clock(until) });
 }
 
 /**

@@ -95,6 +95,15 @@ async def stores(anywhere: Path | str) -> AsyncIterator[Stores]:
         yield stores
 
 
+@pytest.fixture
+async def local(tmp_path: Path) -> AsyncIterator[Stores]:
+    """On SQLite alone: rules that ask nothing else of the store."""
+    async with shop_world(tmp_path) as world:
+        stores = Stores(world)
+        await stores.open()
+        yield stores
+
+
 async def test_an_order_takes_its_units_where_it_is_handed_over_and_no_other_place_is_touched(stores: Stores) -> None:
     await stores.shop.stock_up(MERCHANT, SKU, 5)
     await stores.stock(stores.north, 2)
@@ -138,26 +147,26 @@ async def test_units_that_nobody_pays_for_go_back_to_their_store_and_late_money_
     assert await stores.row(stores.north) == (0, 0, 1, 0, 0)
 
 
-async def test_a_store_without_stock_of_its_own_hands_over_what_the_shop_has(stores: Stores) -> None:
-    plain, _ = await stores.pos.add(MERCHANT, "三店", "三路", "", *HERE)
-    await stores.shop.stock_up(MERCHANT, SKU, 1)
-    await stores.order(plain)
-    assert await stores.row("") == (0, 1, 0, 0, 0)
-    for refused in (stores.stock(plain, 1), stores.move("", plain, 1)):
+async def test_a_store_without_stock_of_its_own_hands_over_what_the_shop_has(local: Stores) -> None:
+    plain, _ = await local.pos.add(MERCHANT, "三店", "三路", "", *HERE)
+    await local.shop.stock_up(MERCHANT, SKU, 1)
+    await local.order(plain)
+    assert await local.row("") == (0, 1, 0, 0, 0)
+    for refused in (local.stock(plain, 1), local.move("", plain, 1)):
         with pytest.raises(Refused, match="no stock of its own"):
             await refused
 
 
-async def test_units_of_a_flash_sale_stay_the_warehouses_whoever_hands_them_over(stores: Stores) -> None:
-    sale = await stores.world.sale(2, 2)
-    hold = await stores.world.hold(sale.sale, "ann", 1)
-    await stores.stock(stores.north, 3, OTHER_SKU)
-    order = await stores.order(stores.north, 1, sku=OTHER_SKU, hold=hold.hold)
-    await stores.pay(order)
-    assert await stores.row(stores.north, OTHER_SKU) == (2, 0, 1, 0, 0)
-    assert (await stores.row(""))[2] == 1
-    await stores.hand_over(order.order)
-    assert (await stores.row(stores.north, OTHER_SKU))[3] == 1 and (await stores.row(""))[3] == 1
+async def test_units_of_a_flash_sale_stay_the_warehouses_whoever_hands_them_over(local: Stores) -> None:
+    sale = await local.world.sale(2, 2)
+    hold = await local.world.hold(sale.sale, "ann", 1)
+    await local.stock(local.north, 3, OTHER_SKU)
+    order = await local.order(local.north, 1, sku=OTHER_SKU, hold=hold.hold)
+    await local.pay(order)
+    assert await local.row(local.north, OTHER_SKU) == (2, 0, 1, 0, 0)
+    assert (await local.row(""))[2] == 1
+    await local.hand_over(order.order)
+    assert (await local.row(local.north, OTHER_SKU))[3] == 1 and (await local.row(""))[3] == 1
 
 
 async def test_a_transfer_moves_free_units_once_and_leaves_a_journal(stores: Stores) -> None:
@@ -171,6 +180,7 @@ async def test_a_transfer_moves_free_units_once_and_leaves_a_journal(stores: Sto
     with pytest.raises(Refused) as refused:
         await stores.move(stores.north, stores.south, 2)
     assert (refused.value.code, refused.value.extra["outlet"]) == ("sold_out", stores.north)
+    stores.world.clock.advance(1)
     await stores.move(stores.north, stores.south, 1)
     for wrong in (stores.move(stores.north, stores.north, 1), stores.move("", stores.north, 0)):
         with pytest.raises(Invalid):
@@ -240,38 +250,38 @@ async def test_what_a_till_sells_leaves_the_stores_stock_however_late_it_is_told
     assert (await stores.row(stores.north))[3] == 5
 
 
-async def test_goods_given_back_at_the_till_come_back_once(stores: Stores) -> None:
-    await stores.stock(stores.north, 3)
-    await stores.sell(2, number="R")
-    back = (stores.till, "B", "R", 100, stores.world.clock(), [(SKU, 1)], "quarantine")
-    await stores.pos.refund(*back)
-    assert (await stores.pos.refund(*back)).again
-    assert await stores.row(stores.north) == (1, 0, 0, 1, 1)
+async def test_goods_given_back_at_the_till_come_back_once(local: Stores) -> None:
+    await local.stock(local.north, 3)
+    await local.sell(2, number="R")
+    back = (local.till, "B", "R", 100, local.world.clock(), [(SKU, 1)], "quarantine")
+    await local.pos.refund(*back)
+    assert (await local.pos.refund(*back)).again
+    assert await local.row(local.north) == (1, 0, 0, 1, 1)
     with pytest.raises(Refused, match="more than was sold"):
-        await stores.pos.refund(stores.till, "B2", "R", 100, stores.world.clock(), [(SKU, 2)], "sellable")
+        await local.pos.refund(local.till, "B2", "R", 100, local.world.clock(), [(SKU, 2)], "sellable")
     with pytest.raises(NotFound):
-        await stores.pos.refund(stores.till, "B3", "R", 100, stores.world.clock(), [("nosuch", 1)], "sellable")
-    await stores.pos.refund(stores.till, "B4", "R", 100, stores.world.clock(), [(SKU, 1)], "sellable")
-    assert await stores.row(stores.north) == (2, 0, 0, 0, 1)
+        await local.pos.refund(local.till, "B3", "R", 100, local.world.clock(), [("nosuch", 1)], "sellable")
+    await local.pos.refund(local.till, "B4", "R", 100, local.world.clock(), [(SKU, 1)], "sellable")
+    assert await local.row(local.north) == (2, 0, 0, 0, 1)
 
 
-async def test_a_store_closes_or_gives_up_its_stock_only_when_nothing_is_left_there(stores: Stores) -> None:
-    await stores.stock(stores.north, 1)
-    view = await stores.outlets.one(MERCHANT, stores.north)
+async def test_a_store_closes_or_gives_up_its_stock_only_when_nothing_is_left_there(local: Stores) -> None:
+    await local.stock(local.north, 1)
+    view = await local.outlets.one(MERCHANT, local.north)
     same = {"name": view.row["name"], "address": view.row["address"], "phone": "", "place": HERE, "node": ""}
     for refused in (
-        stores.outlets.close(MERCHANT, stores.north),
-        stores.outlets.change(MERCHANT, stores.north, terms=OutletTerms(), **same),
+        local.outlets.close(MERCHANT, local.north),
+        local.outlets.change(MERCHANT, local.north, terms=OutletTerms(), **same),
     ):
         with pytest.raises(Refused) as error:
             await refused
         assert error.value.code == "in_use"
-    await stores.move(stores.north, "", 1)
-    await stores.outlets.close(MERCHANT, stores.north)
+    await local.move(local.north, "", 1)
+    await local.outlets.close(MERCHANT, local.north)
     with pytest.raises(NotFound):
-        await stores.order(stores.north)
+        await local.order(local.north)
     with pytest.raises(NotFound):
-        await stores.outlets.close("m2", stores.south)
+        await local.outlets.close("m2", local.south)
 
 
 # --- ways ------------------------------------------------------------------------------------------------------------
@@ -305,10 +315,10 @@ def test_a_courier_comes_while_the_store_is_open_and_as_far_as_it_says() -> None
     assert way_fault(terms, "express", HERE, None, 0) is not None
 
 
-async def test_an_order_comes_only_by_a_way_that_its_store_or_the_shop_offers(stores: Stores) -> None:
-    await stores.shop.stock_up(MERCHANT, SKU, 9)
-    await stores.stock(stores.north, 9)
-    plain, _ = await stores.pos.add(MERCHANT, "三店", "三路", "", *HERE, terms=OutletTerms(pickup=False))
+async def test_an_order_comes_only_by_a_way_that_its_store_or_the_shop_offers(local: Stores) -> None:
+    await local.shop.stock_up(MERCHANT, SKU, 9)
+    await local.stock(local.north, 9)
+    plain, _ = await local.pos.add(MERCHANT, "三店", "三路", "", *HERE, terms=OutletTerms(pickup=False))
 
     def wanted(method: str, outlet: str, place: tuple[int, int] | None = None) -> Delivery:
         where = {} if place is None else {"lat_e6": place[0], "lng_e6": place[1]}
@@ -317,58 +327,58 @@ async def test_an_order_comes_only_by_a_way_that_its_store_or_the_shop_offers(st
 
     for delivery, code in (
         (wanted("pickup", plain), "way"),
-        (wanted("courier", stores.north, FAR), "too_far"),
+        (wanted("courier", local.north, FAR), "too_far"),
         (wanted("express", plain), "way"),
     ):
         with pytest.raises(Refused) as refused:
-            await stores.order("", delivery=delivery)
+            await local.order("", delivery=delivery)
         assert refused.value.code == code
-    for wrong in (wanted("courier", "", NEAR), wanted("courier", stores.north)):
+    for wrong in (wanted("courier", "", NEAR), wanted("courier", local.north)):
         with pytest.raises(Invalid):
-            await stores.order("", delivery=wrong)
-    order = await stores.order("", delivery=wanted("courier", stores.north, NEAR))
-    assert (order.delivery["outlet"], order.delivery["lat_e6"]) == (stores.north, NEAR[0])
-    await stores.outlets.set_ways(MERCHANT, "boss", express=True, pickup=False)
-    assert await stores.outlets.ways(MERCHANT) == ("express",)
+            await local.order("", delivery=wrong)
+    order = await local.order("", delivery=wanted("courier", local.north, NEAR))
+    assert (order.delivery["outlet"], order.delivery["lat_e6"]) == (local.north, NEAR[0])
+    await local.outlets.set_ways(MERCHANT, "boss", express=True, pickup=False)
+    assert await local.outlets.ways(MERCHANT) == ("express",)
     with pytest.raises(Refused, match="choose a store"):
-        await stores.order("", delivery=wanted("pickup", ""))
-    await stores.order("", delivery=wanted("express", ""))
+        await local.order("", delivery=wanted("pickup", ""))
+    await local.order("", delivery=wanted("express", ""))
 
 
-async def test_the_nearest_store_that_has_the_goods_comes_first(stores: Stores) -> None:
-    await stores.stock(stores.south, 2)
-    await stores.stock(stores.north, 1)
-    found = await stores.outlets.offered(MERCHANT, NEAR, [WantedLine(SKU, 1)])
-    assert [(one.row["id"], one.has) for one in found] == [(stores.north, True), (stores.south, True)]
+async def test_the_nearest_store_that_has_the_goods_comes_first(local: Stores) -> None:
+    await local.stock(local.south, 2)
+    await local.stock(local.north, 1)
+    found = await local.outlets.offered(MERCHANT, NEAR, [WantedLine(SKU, 1)])
+    assert [(one.row["id"], one.has) for one in found] == [(local.north, True), (local.south, True)]
     assert [one.ways for one in found] == [("express", "pickup", "courier"), ("express", "pickup")]
-    found = await stores.outlets.offered(MERCHANT, NEAR, [WantedLine(SKU, 1), WantedLine(SKU, 1)])
-    assert [(one.row["id"], one.has) for one in found] == [(stores.south, True), (stores.north, False)]
+    found = await local.outlets.offered(MERCHANT, NEAR, [WantedLine(SKU, 1), WantedLine(SKU, 1)])
+    assert [(one.row["id"], one.has) for one in found] == [(local.south, True), (local.north, False)]
 
 
 # --- promotions ------------------------------------------------------------------------------------------------------
 
 
-async def test_a_coupon_of_certain_stores_counts_there_alone(stores: Stores) -> None:
-    await stores.shop.stock_up(MERCHANT, SKU, 9)
-    for outlet in (stores.north, stores.south):
-        await stores.stock(outlet, 9)
-    drop = await stores.shop.start_drop(
-        MERCHANT, ROOM, "北店开业", "开业", 1_000, 0, 5, 5, 60, 3_600, more=DropTerms(outlets=(stores.north,))
+async def test_a_coupon_of_certain_stores_counts_there_alone(local: Stores) -> None:
+    await local.shop.stock_up(MERCHANT, SKU, 9)
+    for outlet in (local.north, local.south):
+        await local.stock(outlet, 9)
+    drop = await local.shop.start_drop(
+        MERCHANT, ROOM, "北店开业", "开业", 1_000, 0, 5, 5, 60, 3_600, more=DropTerms(outlets=(local.north,))
     )
-    coupons = [(await stores.shop.claim_coupon(MERCHANT, ROOM, "ann", drop.drop, f"c{n}")).coupon for n in range(2)]
+    coupons = [(await local.shop.claim_coupon(MERCHANT, ROOM, "ann", drop.drop, f"c{n}")).coupon for n in range(2)]
     for elsewhere in (
-        stores.order(stores.south, coupon=coupons[0]),
-        stores.order("", delivery=None, coupon=coupons[0]),
+        local.order(local.south, coupon=coupons[0]),
+        local.order("", delivery=None, coupon=coupons[0]),
     ):
         with pytest.raises(Refused, match="certain stores"):
             await elsewhere
-    assert (await stores.order(stores.north, coupon=coupons[0])).discount == 1_000
-    for outlet, chosen in ((stores.south, ()), (stores.north, (coupons[1],)), ("", ())):
+    assert (await local.order(local.north, coupon=coupons[0])).discount == 1_000
+    for outlet, chosen in ((local.south, ()), (local.north, (coupons[1],)), ("", ())):
         basket = Basket(lines=(WantedLine(SKU, 1),), outlet=outlet)
-        quote = await stores.shop.members.quote(MERCHANT, ROOM, "ann", basket, best=True, points=False, stored=False)
+        quote = await local.shop.members.quote(MERCHANT, ROOM, "ann", basket, best=True, points=False, stored=False)
         assert quote.coupons == chosen
     with pytest.raises(NotFound):
-        await stores.shop.start_drop(MERCHANT, ROOM, "x", "x", 1, 0, 1, 1, 60, 60, more=DropTerms(outlets=("nosuch",)))
+        await local.shop.start_drop(MERCHANT, ROOM, "x", "x", 1, 0, 1, 1, 60, 60, more=DropTerms(outlets=("nosuch",)))
 
 
 # --- what must always be true ----------------------------------------------------------------------------------------
@@ -422,15 +432,7 @@ async def _do(stores: Stores, what: str, where: int, units: int, orders: list[An
             await refund(MERCHANT, "boss", pick.order, key, lines=[(SKU, 1)], stock=stock, reason="x")
 
 
-@settings(
-    max_examples=5,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(operations=st.lists(OPERATION, min_size=10, max_size=20))
-async def test_a_stores_entries_add_up_to_what_came_less_what_was_sold_and_set_apart(
-    stores: Stores, operations: list[tuple[str, int, int]]
-) -> None:
+async def _hold_to_the_sums(stores: Stores, operations: list[tuple[str, int, int]]) -> None:
     orders: list[Any] = []
     receipts: list[Any] = []
     for operation in operations:
@@ -449,3 +451,24 @@ async def test_a_stores_entries_add_up_to_what_came_less_what_was_sold_and_set_a
     moved = await stores.world.query("SELECT coalesce(sum(free), 0) FROM stock_entry WHERE kind = 'moved'")
     assert moved[0][0] == 0
     stores.world.assert_clean()
+
+
+WORK = st.lists(OPERATION, min_size=10, max_size=20)
+SHARED = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
+
+
+@settings(max_examples=3, deadline=None, suppress_health_check=SHARED)
+@given(operations=WORK)
+async def test_a_stores_entries_add_up_to_what_came_less_what_was_sold_and_set_apart(
+    stores: Stores, operations: list[tuple[str, int, int]]
+) -> None:
+    await _hold_to_the_sums(stores, operations)
+
+
+@pytest.mark.soak
+@settings(max_examples=150, deadline=None, suppress_health_check=SHARED)
+@given(operations=WORK)
+async def test_a_stores_entries_add_up_after_thousands_of_operations(
+    stores: Stores, operations: list[tuple[str, int, int]]
+) -> None:
+    await _hold_to_the_sums(stores, operations)
