@@ -4,6 +4,18 @@ from commerce.audit_aftersale_sql import Check
 
 PASSES = (
     Check(
+        "memberships: good ones are on orders that were paid and not refunded whole, each of its order's line",
+        "SELECT count(*) AS memberships, coalesce(sum(paid), 0) AS paid, coalesce(sum(coupons), 0) AS coupons"
+        " FROM membership",
+        "SELECT m.id, m.order_id, m.state, o.status FROM membership AS m LEFT JOIN orders AS o ON o.id = m.order_id"
+        " WHERE o.id IS NULL OR o.merchant <> m.merchant OR o.status IN ('pending', 'cancelled')"
+        " OR (o.status = 'refunded' AND m.state = 'active')"
+        " UNION ALL SELECT l.sku, l.order_id, 'line', '' FROM (SELECT order_id, sku, sum(quantity) AS units,"
+        " sum(quantity * price - discount) AS paid FROM order_line GROUP BY order_id, sku) AS l JOIN"
+        " (SELECT order_id, sku, count(*) AS units, sum(paid) AS paid FROM membership GROUP BY order_id, sku) AS m"
+        " ON m.order_id = l.order_id AND m.sku = l.sku WHERE m.units <> l.units OR m.paid <> l.paid",
+    ),
+    Check(
         "stations: each day has as many orders as are fetched there, and none that has ended",
         "SELECT count(*) AS orders, coalesce(sum(counted), 0) AS counted FROM station_order",
         "SELECT d.station, d.day, d.orders, coalesce(s.there, 0) AS there FROM station_day AS d LEFT JOIN"

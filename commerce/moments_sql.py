@@ -7,6 +7,8 @@ from typing import Any
 from commerce import (
     deposits_sql,
     draws_sql,
+    membership_ends_sql,
+    memberships_sql,
     pass_uses_sql,
     passes_sql,
     plans_sql,
@@ -44,6 +46,7 @@ DEADLINES: Mapping[str, Meet] = {
     seats_sql.DUE: teams_sql.team_due,
     automations_sql.DUE: automations_sql.runs_due,
     passes_sql.DUE: pass_uses_sql.pass_due,
+    memberships_sql.DUE: membership_ends_sql.membership_due,
     deposits_sql.DUE: presales_sql.presale_due,
 }
 

@@ -19,6 +19,7 @@ from commerce.holds_sql import Taking, expire_due, holds_of_order, release_holds
 from commerce.ledger import ORDER_HOLD_MS, CancelOrder, CreateOrder
 from commerce.ledger_batch_sql import Batch, as_rows
 from commerce.mall_sql import exchange_of, write_exchange
+from commerce.memberships_sql import at_member_price
 from commerce.outlets_sql import picks_up
 from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
 from commerce.stations_sql import give_place, leader_of, take_place
@@ -97,6 +98,8 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
     if fault is not None:
         raise Invalid(fault, field="lines")
     check_stored_room(batch, command.merchant, command.person, lines)
+    if exchange is None:
+        lines = at_member_price(batch.connection, command.merchant, command.person, lines, batch.now_ms)
     lines = [line if line.hold is not None else _take(batch, command, line, order, expires_ms) for line in lines]
     command, delivery = _delivered(batch, command, order, lines)
     price = _price(batch, command, lines, order, None if exchange is None else exchange.purse)

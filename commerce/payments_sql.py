@@ -19,6 +19,7 @@ from commerce.holds_sql import Taking, holds_of_order, sell_holds, take_units
 from commerce.ledger import ClosePayment, PaymentStarted, Settle, Settled, StartPayment
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_paid
+from commerce.memberships_sql import give_memberships
 from commerce.orders_sql import find_order
 from commerce.passes_sql import give_passes
 from commerce.refunds_sql import book_late, hear
@@ -182,6 +183,7 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
     row = find_order(batch, row.merchant, row.id)
     order_paid(batch, row, payment.id)
     give_passes(batch, row)
+    give_memberships(batch, row)
     view = order_view(batch.connection, row)
     batch.emit(OrderPaid(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
     return "paid"

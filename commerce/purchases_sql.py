@@ -205,7 +205,7 @@ def set_cost(batch: Batch, command: SetCost) -> int:
         raise NotFound("no such stock")
     if there.units == 0:
         raise Refused("sold_out", "none is on hand: what comes has the cost of its purchase")
-    cost = there.units * command.unit_cost
+    cost = int(there.units) * command.unit_cost
     if cost != there.cost:
         value_stock(batch, command.merchant, command.sku, command.why, cost - there.cost)
         change = Change(command.sku, "cost", unit_cost(there.units, there.cost), command.unit_cost)

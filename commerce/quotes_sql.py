@@ -12,6 +12,7 @@ from commerce.domain.pricing import CouponTerms, Price, Purse, price_order
 from commerce.errors import Invalid
 from commerce.ledger_members import BudgetView
 from commerce.mall_sql import exchange_of
+from commerce.memberships_sql import at_member_price
 from commerce.pricing_sql import Line, choose_coupons, find_coupons, line_of_hold, lines_fault, lines_of_skus
 from commerce.wallet_sql import purse_of, read_program
 
@@ -89,6 +90,7 @@ def read_quote(
     if basket.mall:
         return _read_exchange(connection, merchant, person, basket, now_ms)
     lines += lines_of_skus(connection, merchant, basket.lines, now_ms)
+    lines = at_member_price(connection, merchant, person, lines, now_ms)
     priced = [line.priced for line in lines]
     goods = sum(line.quantity * line.price for line in priced)
     plain = lines_fault(lines, ("",), True) is not None

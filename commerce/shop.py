@@ -16,6 +16,7 @@ from commerce import (
     goods_sql,
     guide_sql,
     members_sql,
+    membership_ends_sql,
     moments_sql,
     orders_sql,
     pass_uses_sql,
@@ -74,6 +75,7 @@ from commerce.ledger_members import SetMallItem
 from commerce.ledger_sql import GroupCommitLedger
 from commerce.mall_sql import set_item
 from commerce.members import Members
+from commerce.memberships import Memberships
 from commerce.moments import Moments, Offer
 from commerce.outbox_follow_sql import OutboxFollower
 from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
@@ -133,6 +135,7 @@ class Shop:
             **purchases_sql.HANDLERS,
             **processing_sql.HANDLERS,
             **pass_uses_sql.HANDLERS,
+            **membership_ends_sql.HANDLERS,
             **station_desk_sql.HANDLERS,
             SetMallItem: set_item,
         }
@@ -152,6 +155,7 @@ class Shop:
         self.reconciliation = Reconciliations(store, self.payments, clock=self._clock)
         self.members = Members(store, self.ledger, clock=self._clock)
         self.passes = Passes(store, self.ledger, clock=self._clock)
+        self.memberships = Memberships(store, self.ledger, clock=self._clock)
         self.stations = Stations(store, self.ledger, clock=self._clock)
         self.moments = Moments(store, self.ledger, clock=self._clock, steer=self._steer)
         self._dispatcher.answer(self.payments.act)

@@ -82,6 +82,7 @@ from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
 from gateway.routes_market import market_operations
 from gateway.routes_members import coupon_operations, goods_operations, mall_operations, member_operations
+from gateway.routes_memberships import membership_operations
 from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_org import org_operations
@@ -400,6 +401,7 @@ def _selling(services: Services) -> list[Operation]:
         *webhook_operations(services),
         *mall_operations(services),
         *pass_operations(services),
+        *membership_operations(services),
         *station_operations(services),
     ]
 

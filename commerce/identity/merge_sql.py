@@ -56,6 +56,7 @@ MOVED = (
     Moved("pos_receipt", "id"),
     Moved("distributor", "person"),
     Moved("pass_", "id"),
+    Moved("membership", "id"),
     Moved("station", "id"),
     Moved("commission", "id"),
     Moved("withdrawal", "id"),

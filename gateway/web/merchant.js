@@ -16,6 +16,7 @@ import { drawJump } from "./merchant_jump.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
 import { drawMarket, fillMarket } from "./merchant_market.js";
+import { drawPlans, fillPlans } from "./merchant_plans.js";
 import { drawProcessing, fillProcessing } from "./merchant_processing.js";
 import { drawPurchases, fillPurchases } from "./merchant_purchases.js";
 import { drawStores, fillStores } from "./merchant_stores.js";
@@ -39,10 +40,10 @@ const DAY_MS = 86400000;
 const SHANGHAI_MS = 8 * 3600000;
 const REFRESH_MS = 15000;
 /** What is for the role `merchant` alone. */
-const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "stores", "market", "goods", "purchases", "processing", "books", "rules"];
+const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "stores", "market", "goods", "purchases", "processing", "plans", "books", "rules"];
 const OWNERS_DRAW = [
   drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawStores, drawMarket, drawGoods, drawPurchases,
-  drawProcessing, drawBooks, drawRules,
+  drawProcessing, drawPlans, drawBooks, drawRules,
 ];
 
 addStrings(MERCHANT);
@@ -121,6 +122,7 @@ async function drawOwners() {
       fillBooks(api, $("books-form"), () => drawBooks(api));
       await fillPurchases(api);
       await fillProcessing(api);
+      await fillPlans(api);
       await fillRules(api, () => drawRules(api));
     }
   }
