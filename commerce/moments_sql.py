@@ -16,6 +16,8 @@ from commerce import (
     reminders_sql,
     sales_sql,
     seats_sql,
+    signup_ends_sql,
+    signups_sql,
     teams_sql,
     waiting_sql,
 )
@@ -48,6 +50,8 @@ DEADLINES: Mapping[str, Meet] = {
     passes_sql.DUE: pass_uses_sql.pass_due,
     memberships_sql.DUE: membership_ends_sql.membership_due,
     deposits_sql.DUE: presales_sql.presale_due,
+    signups_sql.DUE: signup_ends_sql.event_due,
+    signups_sql.TICKET_DUE: signup_ends_sql.ticket_due,
 }
 
 

@@ -28,6 +28,7 @@ from commerce.orders_sql import end_order, find_order
 from commerce.passes_sql import end_passes, pass_skus
 from commerce.payment import RefundRequest
 from commerce.seats_sql import refund_seats
+from commerce.signups_sql import end_places
 from commerce.stations_sql import give_place
 from commerce.stock_sql import move_stock
 from commerce.views_sql import order_view, refund_view
@@ -109,6 +110,7 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
         balance_ended(batch, row)
         end_passes(batch, row.id)
         end_memberships(batch, row.id)
+        end_places(batch, row.id)
         if row.fulfilment == Fulfilment.OPEN:
             give_place(batch, row.id)
         balance = open_balance(batch, row)

@@ -24,6 +24,7 @@ from commerce import (
     processing_sql,
     purchases_sql,
     refunds_sql,
+    signup_ends_sql,
     station_desk_sql,
     traffic_sql,
     views_sql,
@@ -83,6 +84,7 @@ from commerce.passes import Passes
 from commerce.payment import PaymentProvider
 from commerce.payments import Payments
 from commerce.reconciliation import Reconciliations
+from commerce.signups import Signups
 from commerce.stations import Stations
 from commerce.store_sql import Store
 
@@ -137,6 +139,7 @@ class Shop:
             **pass_uses_sql.HANDLERS,
             **membership_ends_sql.HANDLERS,
             **station_desk_sql.HANDLERS,
+            **signup_ends_sql.HANDLERS,
             SetMallItem: set_item,
         }
         self.ledger = GroupCommitLedger(
@@ -156,6 +159,7 @@ class Shop:
         self.members = Members(store, self.ledger, clock=self._clock)
         self.passes = Passes(store, self.ledger, clock=self._clock)
         self.memberships = Memberships(store, self.ledger, clock=self._clock)
+        self.signups = Signups(store, self.ledger, clock=self._clock)
         self.stations = Stations(store, self.ledger, clock=self._clock)
         self.moments = Moments(store, self.ledger, clock=self._clock, steer=self._steer)
         self._dispatcher.answer(self.payments.act)

@@ -97,6 +97,7 @@ from gateway.routes_purchases import purchase_operations
 from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
+from gateway.routes_signup import signup_operations
 from gateway.routes_stations import station_operations
 from gateway.routes_streams import stream_operations
 from gateway.secrets import open_secrets
@@ -403,6 +404,7 @@ def _selling(services: Services) -> list[Operation]:
         *pass_operations(services),
         *membership_operations(services),
         *station_operations(services),
+        *signup_operations(services),
     ]
 
 

@@ -10,6 +10,7 @@ import { boardView } from "./merchant_board.js";
 import { drawBooks, fillBooks } from "./merchant_books.js";
 import { drawCrm, fillCrm } from "./merchant_crm.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
+import { drawEvents, fillEvents } from "./merchant_events.js";
 import { drawGoods, fillGoods } from "./merchant_goods.js";
 import { drawGuide } from "./merchant_guide.js";
 import { drawJump } from "./merchant_jump.js";
@@ -40,10 +41,10 @@ const DAY_MS = 86400000;
 const SHANGHAI_MS = 8 * 3600000;
 const REFRESH_MS = 15000;
 /** What is for the role `merchant` alone. */
-const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "stores", "market", "goods", "purchases", "processing", "plans", "books", "rules"];
+const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "stores", "market", "goods", "purchases", "processing", "plans", "events", "books", "rules"];
 const OWNERS_DRAW = [
   drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawStores, drawMarket, drawGoods, drawPurchases,
-  drawProcessing, drawPlans, drawBooks, drawRules,
+  drawProcessing, drawPlans, drawEvents, drawBooks, drawRules,
 ];
 
 addStrings(MERCHANT);
@@ -123,6 +124,7 @@ async function drawOwners() {
       await fillPurchases(api);
       await fillProcessing(api);
       await fillPlans(api);
+      await fillEvents(api);
       await fillRules(api, () => drawRules(api));
     }
   }

@@ -47,11 +47,11 @@ function supplierRow(api, one, again) {
       },
     );
   return h(
-    "article.mine-order",
+    "article.run",
     { "data-testid": "supplier-row", data: { supplier: one.supplier } },
-    h("div", {}, h("strong", {}, one.name), h("span.faint", {}, [one.contact, one.phone, one.note].filter(Boolean).join(" · "))),
+    h("div.run-head", {}, h("strong", {}, one.name), h("span.faint", {}, [one.contact, one.phone, one.note].filter(Boolean).join(" · "))),
     h(
-      "div",
+      "div.run-head",
       {},
       h("span.faint", {}, t("pu.owed")),
       h("strong.num", { "data-testid": "supplier-owed" }, money(one.owed)),

@@ -9,6 +9,7 @@ import { presaleNote, tooEarly } from "./presale.js";
 import { price, worthTag } from "./view_cards.js";
 import { earnings } from "./view_earn.js";
 import { returnButton } from "./view_notice.js";
+import { eventsCard } from "./view_events.js";
 import { membershipCard } from "./view_membership.js";
 import { passRow } from "./view_passes.js";
 import { privacy } from "./view_privacy.js";
@@ -27,7 +28,7 @@ export async function openMine({ api, pay, now, exchange, buy }) {
 
   async function load() {
     try {
-      const [orders, coupons, member, passes, mall, stations, memberships, plans] = await Promise.all([
+      const [orders, coupons, member, passes, mall, stations, memberships, plans, events, tickets] = await Promise.all([
         api.get("/orders"),
         api.get("/coupons"),
         api.get("/member"),
@@ -36,8 +37,14 @@ export async function openMine({ api, pay, now, exchange, buy }) {
         api.get("/stations"),
         api.get("/memberships"),
         api.get("/memberships/plans"),
+        api.get("/events"),
+        api.get("/tickets"),
       ]);
-      const paid = membershipCard(memberships, plans, now(), (item) => leaveFor(buy, item));
+      const take = (item) => leaveFor(buy, item);
+      const paid = [
+        membershipCard(memberships, plans, now(), take),
+        eventsCard(api, events, tickets, now(), { buy: take, again: load }),
+      ];
       draw(rows(orders, "orders"), rows(coupons, "coupons"), member, rows(passes, "passes"), rows(mall, "mall"), rows(stations, "stations"), paid);
     } catch (error) {
       put(window.body, h("p.empty", {}, explain(error)));

@@ -11,7 +11,7 @@ depends_on: str | None = None
 _BENEFITS = "price_percent BETWEEN 50 AND 100 AND points_percent BETWEEN 100 AND 1000 AND coupon_amount >= 0"
 
 
-def _terms() -> list[sa.Column]:
+def _terms() -> "list[sa.Column[int] | sa.Column[str]]":
     return [
         sa.Column("months", sa.Integer(), nullable=False),
         sa.Column("price_percent", sa.Integer(), nullable=False),
