@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 def builtin_commands(hub: Hub) -> dict[str, CommandHandler]:
     """Return the handlers of the hub's own commands by name."""
     calls: dict[str, staff.Call] = {"chat.send": _chat_send, "like": _like, "ack": _ack, **staff.CALLS}
+    calls |= {name: partial(_followers_known, calls[name]) for name in ("chat.send", "question.ask")}
     return {name: partial(_run, hub, name, call) for name, call in calls.items()}
 
 
@@ -62,6 +63,26 @@ def record(hub: Hub, action: str, context: CommandContext, args: Mapping[str, An
             brief(args),
         )
         hub.audit(entry)
+
+
+def _followers_known(
+    speak: staff.Call, hub: Hub, context: CommandContext, args: Mapping[str, Any]
+) -> Mapping[str, Any] | Awaitable[Mapping[str, Any]]:
+    """Ask first whether somebody follows the shop, where that matters and is not known."""
+    if hub.follows is None or not hub.channel(context.room).gate.unsure(context.member, context.now_ms):
+        return speak(hub, context, args)
+    return _asked_first(speak, hub, hub.follows(context.member), context, args)
+
+
+async def _asked_first(
+    speak: staff.Call, hub: Hub, asked: Awaitable[bool], context: CommandContext, args: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    follows = await asked
+    if context.room not in hub.rooms():
+        raise CommandRefused("closed", "the room was closed")
+    hub.channel(context.room).gate.follows(context.member.person, context.now_ms, on=follows)
+    answer = speak(hub, context, args)
+    return answer if isinstance(answer, Mapping) else await answer
 
 
 def _chat_send(

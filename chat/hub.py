@@ -13,7 +13,7 @@ import logging
 import random
 import secrets
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -44,6 +44,7 @@ from chat.message import (
     PreparedRefusal,
     Removal,
     RoomMessage,
+    RuleMessage,
     Section,
     Tier,
     Words,
@@ -54,6 +55,7 @@ from chat.moderation import JoinGate, TextFilter
 from chat.personal import PersonalStore
 from chat.poll import PollSession
 from chat.review import Line, Reviewer
+from chat.rule_store import RuleStore
 from chat.sink import Phase, Sink
 from chat.stats import HubCounters, HubTotals, RoomStats
 from chat.wheel import Wheel
@@ -104,6 +106,8 @@ class Hub:
         text_filter: TextFilter | None = None,
         audit: AuditTrail | None = None,
         ban_store: BanStore | None = None,
+        rule_store: RuleStore | None = None,
+        follows: Callable[[Member], Awaitable[bool]] | None = None,
         personal_store: PersonalStore | None = None,
         others_wait: Callable[[], bool] = lambda: False,
         review: Reviewer | None = None,
@@ -116,6 +120,9 @@ class Hub:
         self.archive = archive
         """Is told of every line that passed the rules, shown to all or only to its speaker."""
         self.ban_store = ban_store
+        self.rule_store = rule_store
+        self.follows = follows
+        """Whether somebody follows the shop; without it no room can be for followers only."""
         self.limits = limits or HubLimits()
         self.mailbox = None if personal_store is None else Mailbox(personal_store, MailboxLimits(), self._present)
         self.clock = clock
@@ -185,9 +192,9 @@ class Hub:
         sections: Mapping[str, Any],
         *,
         words: Sequence[str] = (),
-        bans: Iterable[Ban] = (),
+        rules: Iterable[RuleMessage] = (),
     ) -> None:
-        """Open a room with the sections of its snapshot, the words it masks and who is banned.
+        """Open a room with the sections of its snapshot, the words it masks and what staff decided before.
 
         An open one gets these sections. What a room is opened with is what this node knows of it: nobody is told.
         Raises ValueError for a section named like a field of the snapshot, TypeError for what JSON cannot hold.
@@ -208,8 +215,8 @@ class Hub:
         )
         if words:
             channel.gate.rule(Words(tuple(sorted({word.lower() for word in words}))))
-        for ban in bans:
-            channel.gate.rule(ban)
+        for rule in rules:
+            channel.gate.rule(rule)
         self._broker.subscribe(room, channel)
 
     def close_room(self, room: str) -> None:

@@ -145,7 +145,7 @@ class Ban:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Who may chat (`everyone`, `members`, `staff`), and the seconds between two lines of one viewer (0: any)."""
+    """Who may chat (`everyone`, `followers`, `members`, `staff`); seconds between two lines of one viewer (0: any)."""
 
     audience: str
     slow_s: int

@@ -120,8 +120,12 @@ def _pattern(node: dict[str, Any]) -> str:
 
 FOR_EVER_MS = 2**53 - 1
 """The end of a ban without an end (Unix ms): the largest integer that JavaScript keeps exact."""
-EVERYONE, MEMBERS, STAFF_ONLY = "everyone", "members", "staff"
+EVERYONE, FOLLOWERS, MEMBERS, STAFF_ONLY = "everyone", "followers", "members", "staff"
 """Who may chat."""
+FOLLOWS_MS = 60_000
+"""How long it is taken for granted that somebody follows the shop."""
+FOLLOWS_NOT_MS = 1_000
+"""And that somebody does not: one question to the store in that time, and no long wait for who has just followed."""
 
 
 DEVICES_PER_BAN = 8
@@ -223,6 +227,7 @@ class ChatGate:
         "_buckets",
         "_cap",
         "_filter",
+        "_followers",
         "_limits",
         "_masks",
         "_members",
@@ -245,6 +250,7 @@ class ChatGate:
         self._mutes: dict[str, int] = {}
         self._shadows: dict[str, int] = {}
         self._members: dict[str, int] = {}
+        self._followers: dict[str, int] = {}
         self._spoke_ms: dict[str, int] = {}
         self._masks: TextFilter | None = None
         self.bans = BanList(limits)
@@ -310,6 +316,16 @@ class ChatGate:
         if until_ms:
             self._track(self._shadows if shadow else self._mutes, person, until_ms)
 
+    def follows(self, person: str, now_ms: int, *, on: bool) -> None:
+        """Take what is known of whether somebody follows the shop: true for a while, then one asks again."""
+        self._track(self._followers, person, now_ms + FOLLOWS_MS if on else -(now_ms + FOLLOWS_NOT_MS))
+
+    def unsure(self, member: Member, now_ms: int) -> bool:
+        """Return whether only followers may write, and it is not known of this one."""
+        if self.audience != FOLLOWERS or member.staff:
+            return False
+        return now_ms >= abs(self._followers.get(member.person, 0))
+
     def _track(self, people: dict[str, int], person: str, value: int) -> None:
         """Remember a person, at the cost of the one longest unseen."""
         people.pop(person, None)
@@ -325,8 +341,8 @@ class ChatGate:
     def decide(self, member: Member, text: object, now_ms: int, network: str = "") -> Verdict:
         """Judge a line. Staff are never limited by rate nor sampled; `network` is where it comes from, or empty.
 
-        Raises CommandRefused: `invalid`, `staff_only`, `members_only`, `muted`, `slow_mode`, `refused` (the word
-        filter), `rate`.
+        Raises CommandRefused: `invalid`, `staff_only`, `members_only`, `followers_only`, `muted`, `slow_mode`,
+        `refused` (the word filter), `rate`.
         """
         verdict = self.judge(member, text, now_ms, network)
         if verdict.shown and not member.staff and self._cap.take(now_ms):
@@ -343,6 +359,8 @@ class ChatGate:
             raise CommandRefused("staff_only", "only the host and the shop's staff may write now")
         if self.audience == MEMBERS and not (member.known or person in self._members):
             raise CommandRefused("members_only", "only customers of the shop may write now")
+        if self.audience == FOLLOWERS and self._followers.get(person, 0) <= 0:
+            raise CommandRefused("followers_only", "only who follows the shop may write now")
         until_ms = self.muted_until_ms(person, now_ms)
         if until_ms:
             raise CommandRefused("muted", "you are muted", retry_ms=until_ms - now_ms)

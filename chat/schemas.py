@@ -29,7 +29,7 @@ Word = Annotated[str, Meta(min_length=1, max_length=_LIMITS.word_chars)]
 Option = Annotated[str, Meta(min_length=1, max_length=_LIMITS.option_chars)]
 Millis = Annotated[int, Meta(ge=0, le=FOR_EVER_MS, description="Unix milliseconds")]
 Count = Annotated[int, Meta(ge=0)]
-Audience = Literal["everyone", "members", "staff"]
+Audience = Literal["everyone", "followers", "members", "staff"]
 
 
 class Nothing(Struct):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from chat import schemas
 from chat.commands import CommandContext
+from chat.entry import encode_message
 from chat.errors import CloseCode, CommandRefused
 from chat.message import (
     Asked,
@@ -23,14 +24,16 @@ from chat.message import (
     PollOpened,
     Recall,
     Removal,
+    RoomMessage,
     Rules,
     Tier,
     Unasked,
     Vote,
     Words,
 )
-from chat.moderation import DEVICES_PER_BAN, FOR_EVER_MS, clean_text
+from chat.moderation import DEVICES_PER_BAN, FOLLOWERS, FOR_EVER_MS, clean_text
 from chat.rights import ASSISTANT_BAN_MS, BAN_FOR_EVER
+from chat.rule_store import name_of, rules_view
 from chat.schemas import arguments
 
 if TYPE_CHECKING:
@@ -39,7 +42,8 @@ if TYPE_CHECKING:
 KICK_WRITE_S = 1.0
 """Longest wait for a kick to be written down before the person is removed."""
 
-Call = Callable[["Hub", CommandContext, Mapping[str, Any]], Mapping[str, Any] | Awaitable[Mapping[str, Any]]]
+Answer = Mapping[str, Any] | Awaitable[Mapping[str, Any]]
+Call = Callable[["Hub", CommandContext, Mapping[str, Any]], Answer]
 
 
 def new_id() -> str:
@@ -47,20 +51,47 @@ def new_id() -> str:
     return secrets.token_hex(8)
 
 
+def _kept(
+    hub: Hub,
+    room: str,
+    message: RoomMessage,
+    answer: Mapping[str, Any],
+    *,
+    until_ms: int = FOR_EVER_MS,
+    person: str = "",
+) -> Answer:
+    """Answer when a decision that was told is written down as well (forgotten, with an `until_ms` of 0)."""
+    store = hub.rule_store
+    if store is None:
+        return answer
+    name = name_of(message)
+
+    async def written() -> Mapping[str, Any]:
+        if until_ms:
+            await store.put(room, name, encode_message(message), until_ms, person)
+        else:
+            await store.remove(room, name)
+        return answer
+
+    return written()
+
+
 # People
 
 
-def _mute(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+def _mute(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
     wanted = arguments(schemas.MuteCommand, args)
     _spare_staff(hub, context, wanted.person)
     until_ms = context.now_ms + 1000 * wanted.seconds
-    hub.tell(context.room, Mute(wanted.person, until_ms, wanted.shadow))
-    return {"until": until_ms}
+    mute = Mute(wanted.person, until_ms, wanted.shadow)
+    hub.tell(context.room, mute)
+    return _kept(hub, context.room, mute, {"until": until_ms}, until_ms=until_ms, person=wanted.person)
 
 
-def _unmute(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    hub.mute(context.room, arguments(schemas.PersonCommand, args).person, 0)
-    return {}
+def _unmute(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
+    mute = Mute(arguments(schemas.PersonCommand, args).person, 0)
+    hub.tell(context.room, mute)
+    return _kept(hub, context.room, mute, {}, until_ms=0)
 
 
 async def _kick(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -137,28 +168,30 @@ def _spare_staff(hub: Hub, context: CommandContext, person: str) -> None:
 # Chat
 
 
-def _slow(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+def _slow(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
     seconds = arguments(schemas.SlowCommand, args).seconds
     return _rules(hub, context, hub.channel(context.room).gate.audience, seconds)
 
 
-def _audience(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+def _audience(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
     who = arguments(schemas.AudienceCommand, args).who
+    if who == FOLLOWERS and hub.follows is None:
+        raise CommandRefused("invalid", "nobody can be followed here")
     return _rules(hub, context, who, hub.channel(context.room).gate.slow_s)
 
 
-def _rules(hub: Hub, context: CommandContext, audience: str, slow_s: int) -> Mapping[str, Any]:
-    view = {"audience": audience, "slow_s": slow_s}
-    event = Event({"t": "rules", "rules": view}, Tier.P1, sections={"rules": view})
-    hub.tell(context.room, Rules(audience, slow_s), event)
-    return {}
+def _rules(hub: Hub, context: CommandContext, audience: str, slow_s: int) -> Answer:
+    rules = Rules(audience, slow_s)
+    view = rules_view(rules)
+    hub.tell(context.room, rules, Event({"t": "rules", "rules": view}, Tier.P1, sections={"rules": view}))
+    return _kept(hub, context.room, rules, {})
 
 
 def _words(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"words": list(hub.channel(context.room).gate.words)}
 
 
-def _set_words(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+def _set_words(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
     wanted = arguments(schemas.WordsCommand, args)
     limits = hub.limits.room
     given = {clean_text(word, limits.word_chars).lower() for word in wanted.words}
@@ -166,8 +199,9 @@ def _set_words(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Ma
     words = {"replace": given, "add": present | given, "remove": present - given}[wanted.mode]
     if len(words) > limits.words:
         raise CommandRefused("limit", f"a room's filter has at most {limits.words} words")
-    hub.tell(context.room, Words(tuple(sorted(words))))
-    return {}
+    message = Words(tuple(sorted(words)))
+    hub.tell(context.room, message)
+    return _kept(hub, context.room, message, {}, until_ms=FOR_EVER_MS if words else 0)
 
 
 def _recall(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -197,17 +231,18 @@ def _announce(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Map
     return {}
 
 
-def _pin_notice(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+def _pin_notice(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
     return _pinned(hub, context, _said(hub, context, arguments(schemas.TextCommand, args).text))
 
 
-def _unpin_notice(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+def _unpin_notice(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
     return _pinned(hub, context, None)
 
 
-def _pinned(hub: Hub, context: CommandContext, view: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    hub.tell(context.room, Event({"t": "pinned", "pinned": view}, Tier.P0, sections={"pinned": view}))
-    return {}
+def _pinned(hub: Hub, context: CommandContext, view: Mapping[str, Any] | None) -> Answer:
+    event = Event({"t": "pinned", "pinned": view}, Tier.P0, sections={"pinned": view})
+    hub.tell(context.room, event)
+    return _kept(hub, context.room, event, {}, until_ms=0 if view is None else FOR_EVER_MS)
 
 
 # Questions

@@ -289,6 +289,10 @@ class Moments:
         """Follow the shop, or not any more."""
         return await self._do(Follow(merchant, person, on), Followed)
 
+    async def follows(self, merchant: str, person: str) -> bool:
+        """Whether a person follows the shop."""
+        return await self._store.read(lambda db: views_moments_sql.read_follows(db, merchant, person))
+
     async def draws(self, room: str) -> list[DrawView]:
         """Draws of a room, newest first."""
         now_ms = self._clock()

@@ -110,26 +110,26 @@ class SandboxProvider:
         self._deliver: Deliver | None = None
         self._calls: set[asyncio.Task[None]] = set()
         self._book = None if book is None else SandboxBook(book, payments_max=TRANSACTIONS_MAX)
-        self._remember()
+        if self._book is not None:
+            self._book.compact()
+            self._hear()
 
-    def _remember(self) -> None:
-        """Take up the payments of the runs before."""
+    def _hear(self) -> None:
+        """Take up the payments of the runs before, and of the other processes that keep this book."""
         if self._book is None:
             return
-        for entry in self._book.load():
+        for entry in self._book.news():
             try:
                 self._transactions[str(entry["payment"])] = _transaction(entry)
             except (AttributeError, KeyError, TypeError, ValueError):
                 log.warning("a payment in the sandbox's book cannot be read and is forgotten")
-        self._book.compact(transaction.entry() for transaction in self._transactions.values())
+        while len(self._transactions) > TRANSACTIONS_MAX:
+            del self._transactions[next(iter(self._transactions))]
 
     def _keep(self, transaction: _Transaction) -> None:
         """Write down how a payment stands."""
-        if self._book is None:
-            return
-        if self._book.full:
-            self._book.compact(kept.entry() for kept in self._transactions.values())
-        self._book.write(transaction.entry())
+        if self._book is not None:
+            self._book.write(transaction.entry())
 
     def deliver_to(self, deliver: Deliver) -> None:
         """Send callbacks there from now on."""
@@ -137,6 +137,7 @@ class SandboxProvider:
 
     async def start(self, request: PaymentRequest) -> PaymentOpened | None:
         """Open a payment and, unless held back, decide it; there is nothing for the customer to do."""
+        self._hear()
         if request.payment in self._transactions:
             return None
         if len(self._transactions) >= TRANSACTIONS_MAX:
@@ -149,6 +150,7 @@ class SandboxProvider:
 
     def pay(self, payment: str) -> SignedMessage | None:
         """The customer confirms in the wallet; the notice, or None when it is closed or too late."""
+        self._hear()
         transaction = self._transactions[payment]
         if transaction.state != "open" or self._clock() >= transaction.request.expires_ms:
             return None
@@ -162,6 +164,7 @@ class SandboxProvider:
 
     async def query(self, payment: str) -> SignedMessage | None:
         """The latest notice of a payment, or None."""
+        self._hear()
         transaction = self._transactions.get(payment)
         if transaction is None or transaction.state not in DECIDED:
             return None
@@ -170,6 +173,7 @@ class SandboxProvider:
 
     async def close(self, payment: str) -> None:
         """Close an open payment."""
+        self._hear()
         transaction = self._transactions.get(payment)
         if transaction is not None and transaction.state == "open":
             transaction.state = "closed"
@@ -181,6 +185,7 @@ class SandboxProvider:
         A payment that it has forgotten (too many since, or no book) is taken on the shop's word.
         Raises Refused (refund_refused) for a payment known to be unpaid, or for more than was paid.
         """
+        self._hear()
         transaction = self._transactions.get(request.payment)
         before = {} if transaction is None else transaction.refunds
         others = sum(amount for refund, amount in before.items() if refund != request.refund)
@@ -218,6 +223,7 @@ class SandboxProvider:
             raise Invalid(str(error)) from error
         if self._clock() < until_ms:
             return None
+        self._hear()
         lines = []
         for transaction in self._transactions.values():
             request = transaction.request

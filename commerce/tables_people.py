@@ -218,6 +218,18 @@ ban = Table(
     Column("devices", Text, nullable=False, server_default=""),
 )
 
+# What staff decided about a room, until when; ``person`` is whom it is about, or empty.
+room_rule = Table(
+    "room_rule",
+    metadata,
+    Column("room", Text, ForeignKey("room.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("person", Text, nullable=False, index=True),
+    Column("until_ms", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+)
+
 # What staff did in a room; an entry outlives the room it is about.
 staff_action = Table(
     "staff_action",

@@ -21,6 +21,7 @@ _TOP = text(
 _TICKETS = text("SELECT ticket, place, amount, void FROM draw_entry WHERE draw = :draw ORDER BY n")
 _MINE = text("SELECT ticket, n, place, amount, prize FROM draw_entry WHERE draw = :draw AND person = :person")
 _DRAW = text("SELECT * FROM draw WHERE id = :id")
+_FOLLOWS = text("SELECT 1 FROM follower WHERE merchant = :merchant AND person = :person")
 _DRAWS = text(
     "SELECT * FROM draw WHERE room = :room AND kind <> 'team' AND (closes_ms > :since OR drawn_ms > :since"
     " OR (drawn_ms IS NULL AND voided_ms IS NULL)) ORDER BY id DESC LIMIT :limit"
@@ -125,6 +126,11 @@ def read_draws(connection: Connection, room: str, now_ms: int) -> list[DrawView]
     """Draws of a room, newest first: all that are under way, and those that ended a moment ago."""
     asked = {"room": room, "since": now_ms - CLOSED_SHOWN_MS, "limit": LIST_MAX}
     return [draw_view(connection, draw_row(row), now_ms) for row in connection.execute(_DRAWS, asked).mappings().all()]
+
+
+def read_follows(connection: Connection, merchant: str, person: str) -> bool:
+    """Whether a person follows the shop."""
+    return connection.execute(_FOLLOWS, {"merchant": merchant, "person": person}).first() is not None
 
 
 def read_tickets(connection: Connection, draw: str) -> list[Ticket]:

@@ -22,6 +22,7 @@ from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.personal_sql import PersonalEvents
+from commerce.room_rules_sql import RoomRules
 from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
@@ -491,12 +492,13 @@ async def open_application(
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock, sweeps=sweeps)
     desk = open_desk(rooms, catalogue, shop, traffic, directory, clock)
     audit = RoomAudit(StaffActions(store, clock=clock), clock=clock)
-    bans, personal = Bans(store, clock=clock), PersonalEvents(store, clock=clock)
+    bans, rules = Bans(store, clock=clock), RoomRules(store, clock=clock)
+    personal = PersonalEvents(store, clock=clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
     shopside = open_shopside(store, shop, catalogue, rooms, secrets, clock)
     clients = Clients(settings)
-    stores = (audit, bans, personal, review, shopside.archive)
+    stores = (audit, bans, rules, personal, review, shopside.archive)
     hub = open_hub(settings, partial(authenticate, tokens, rooms), desk, shop, *stores, clients, clock)
     services = Services(
         settings=settings,
@@ -525,7 +527,7 @@ async def open_application(
     )
     application = Application(
         services,
-        bridge=open_bridge(services, bans),
+        bridge=open_bridge(services, bans, rules),
         addresses=addresses,
         clients=clients,
         files=files,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chat.hub import Hub
 from chat.message import Ban, Tier
+from chat.rule_store import NOTHING_KEPT, Restored
 from commerce.attribution.service import Attribution
 from commerce.attribution.touch import Touch, TouchKind
 from commerce.bans_sql import Bans
@@ -37,6 +38,7 @@ from commerce.events import (
     StockChanged,
     TeamChanged,
 )
+from commerce.room_rules_sql import RoomRules
 from commerce.shop import Shop
 from gateway.answers import order_answer
 from gateway.clips import ClipRequest
@@ -169,6 +171,7 @@ class Bridge:
         clips: ClipCutter,
         clock: Callable[[], int],
         bans: Bans,
+        rules: RoomRules,
         live_only: set[str],
     ) -> None:
         """``live_only`` is kept up to date with the sales whose price is for who is here while it is live."""
@@ -184,6 +187,7 @@ class Bridge:
         self._attribution = attribution
         self._rooms = rooms
         self._bans = bans
+        self._rules = rules
         self._states: dict[str, RoomState] = {}
         self._due: dict[str, asyncio.TimerHandle] = {}
         self._turns: dict[str, asyncio.TimerHandle] = {}
@@ -250,21 +254,24 @@ class Bridge:
         for drop in await self._shop.drops(room.id):
             state.put(state.drops, drop.drop, plain(drop))
         bans = await self._bans.of_room(room.id)
+        kept = Restored.of(await self._rules.of_room(room.id))
         if room.id in self._states:
             return
-        self._open(room, state, [Ban(ban.person, ban.until_ms, ban.devices) for ban in bans])
+        banned = [Ban(ban.person, ban.until_ms, ban.devices) for ban in bans]
+        self._open(room, state, kept.and_rules(banned))
 
     def shut(self, room: str) -> None:
         """Take a room that is over from the hub."""
         if self._states.pop(room, None) is not None:
             self._hub.close_room(room)
 
-    def _open(self, room: Room, state: RoomState, bans: Sequence[Ban] = ()) -> None:
+    def _open(self, room: Room, state: RoomState, kept: Restored = NOTHING_KEPT) -> None:
         self._states[room.id] = state
         self._await_turn(room.id, state)
         self._hub.open_room(
             room.id,
             {
+                **kept.sections,
                 "room": room.view(),
                 "stream": stream_view(self._directory.info(room.id), self._clock()),
                 "pins": state.pins,
@@ -274,7 +281,7 @@ class Bridge:
                 "draws": list(state.draws.values()),
                 "teams": list(state.teams.values()),
             },
-            bans=bans,
+            rules=kept.rules,
         )
 
     def hear(self, event: Any) -> None:

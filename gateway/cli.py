@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from commerce.errors import StoreError
-from gateway.config import Settings, SettingsError, add_arguments, read_settings
+from gateway.config import Settings, SettingsError, add_arguments, os_error_text, read_settings
 from gateway.secrets import SecretError
 
 DATABASE = ("data", "database_url")
@@ -105,7 +105,7 @@ def _run_workers(settings: Settings) -> int:
     try:
         return run_workers(settings, clock=system_clock, say=say)
     except OSError as error:
-        sys.stderr.write(f"siyu: {error.strerror or error}\n")
+        sys.stderr.write(f"siyu: {os_error_text(error)}\n")
         return 1
 
 

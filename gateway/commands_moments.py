@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -54,7 +54,11 @@ class ReopenCommand(Struct):
     length_s: Annotated[int, Meta(ge=1, le=86_400)] = 300
 
 
-def moments_commands(desk: MomentsDesk, rooms: Desk, audit: AuditTrail, say: Say) -> dict[str, Handler]:
+Heard = Callable[[str, str, bool], None]
+"""Is told that, in a room, a person follows the shop now, or not any more."""
+
+
+def moments_commands(desk: MomentsDesk, rooms: Desk, audit: AuditTrail, say: Say, heard: Heard) -> dict[str, Handler]:
     """Handlers by command name; ``say`` speaks for who enters a draw by a comment."""
 
     async def enter_draw(context: CommandContext, command: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -85,8 +89,10 @@ def moments_commands(desk: MomentsDesk, rooms: Desk, audit: AuditTrail, say: Say
         return seated
 
     async def follow(who: Any, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
-        followed: Mapping[str, Any] = plain(await desk.follow(who, parse(FollowCommand, command).on))
-        return followed
+        followed = await desk.follow(who, parse(FollowCommand, command).on)
+        heard(room, who.person, followed.on)
+        shown: Mapping[str, Any] = plain(followed)
+        return shown
 
     async def open_draw(who: Any, room: str, command: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"draw": plain(await desk.open_draw(who, room, body_of(DrawBody, command)))}

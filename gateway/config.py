@@ -23,6 +23,12 @@ class SettingsError(ValueError):
     """A setting that cannot be used; the text says which, why and what to do."""
 
 
+def os_error_text(error: OSError) -> str:
+    """What the system refused, and of which file: for whoever reads the terminal."""
+    text = error.strerror or str(error)
+    return f"{error.filename}: {text}" if error.filename else text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything the server can be told. Ports are 0 for "any free port"; times carry their unit in the name."""

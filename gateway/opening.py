@@ -22,6 +22,7 @@ from commerce.crm.outreach import Outreach
 from commerce.crm.service import Crm
 from commerce.distribution import Distribution
 from commerce.duty_sql import LockDuty
+from commerce.errors import CommerceError
 from commerce.goods import Goods
 from commerce.identity.people import People
 from commerce.identity.phone import Vault
@@ -40,6 +41,7 @@ from commerce.pos import Pos
 from commerce.processing import Processing
 from commerce.purchases import Purchases
 from commerce.review_hook_sql import ReviewHooks
+from commerce.room_rules_sql import RoomRules
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
 from commerce.store_sql import Store
@@ -55,7 +57,7 @@ from gateway.bus import open_bus
 from gateway.chat_archive import ChatArchive
 from gateway.client import Clients
 from gateway.clock import system_clock as system_clock
-from gateway.commands import hub_commands
+from gateway.commands import hub_commands, refusal
 from gateway.commands_moments import moments_commands
 from gateway.config import Settings
 from gateway.contacts import Contacts
@@ -124,6 +126,7 @@ def open_hub(
     shop: Shop,
     audit: RoomAudit,
     bans: Bans,
+    rules: RoomRules,
     personal: PersonalEvents,
     review: ReviewDesk,
     archive: ChatArchive,
@@ -135,7 +138,18 @@ def open_hub(
     async def say(room: str, member: Member, text: str) -> None:
         await hub.order(room, member, "chat.send", {"text": text})
 
-    moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say)
+    async def follows(member: Member) -> bool:
+        if member.merchant is None:
+            return False
+        try:
+            return await shop.moments.follows(member.merchant, member.person)
+        except CommerceError as error:
+            raise refusal(error) from error
+
+    def followed(room: str, person: str, on: bool) -> None:
+        hub.channel(room).gate.follows(person, clock(), on=on)
+
+    moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say, followed)
     hub = Hub(
         authenticate=authenticate,
         commands={**hub_commands(desk, audit), **moments},
@@ -144,6 +158,8 @@ def open_hub(
         epoch=os.urandom(6).hex(),
         audit=audit,
         ban_store=bans,
+        rule_store=rules,
+        follows=follows,
         personal_store=personal,
         others_wait=lambda: shop.ledger.waiting > 0,
         review=review,
@@ -153,7 +169,7 @@ def open_hub(
     return hub
 
 
-def open_bridge(services: Services, bans: Bans) -> Bridge:
+def open_bridge(services: Services, bans: Bans, rules: RoomRules) -> Bridge:
     """What carries events of streams and the shop to the hub."""
     return Bridge(
         hub=services.hub,
@@ -166,6 +182,7 @@ def open_bridge(services: Services, bans: Bans) -> Bridge:
         clips=services.media.clips,
         clock=services.clock,
         bans=bans,
+        rules=rules,
         live_only=services.desk.live_only,
     )
 

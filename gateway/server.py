@@ -22,7 +22,7 @@ import uvloop
 from commerce.errors import StoreError
 from gateway.app import Application, open_application
 from gateway.clock import system_clock
-from gateway.config import Settings, SettingsError, refuse_unavailable, tls_context
+from gateway.config import Settings, SettingsError, os_error_text, refuse_unavailable, tls_context
 from gateway.edge_app import EdgeApplication, open_edge
 from gateway.garbage import settle_collector
 from gateway.gate import REQUEST_HEAD_BYTES_MAX
@@ -209,7 +209,7 @@ def run(settings: Settings, *, ready: Callable[[Server], None] | None = None) ->
     try:
         uvloop.run(serve(settings, ready=settled))
     except OSError as error:
-        sys.stderr.write(f"siyu: {error.strerror or error}\n")
+        sys.stderr.write(f"siyu: {os_error_text(error)}\n")
         return 1
     except (SettingsError, SecretError, StoreError):
         raise

@@ -20,9 +20,12 @@ from typing import Any
 
 import httpx
 
+from tests.warm import Process, warm
+
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
 SEED_TIMEOUT_S = 120.0
+COMMAND_TIMEOUT_S = 60.0
 # HTTP on loopback, or a certificate of the test's own: reading the certificate store for each request cost 40 ms.
 NO_TLS = False
 
@@ -45,8 +48,8 @@ def seeded_shop() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="siyu-seeded-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     ports = ["--http-port", str(SEEDED_HTTP), "--rtmp-port", str(SEEDED_RTMP)]
-    command = [sys.executable, "-m", "gateway", "seed", "--data", str(folder), "--json", *ports]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SEED_TIMEOUT_S, check=True)
+    done = warm().run(["seed", "--data", str(folder), "--json", *ports], os.environ, SEED_TIMEOUT_S)
+    done.check_returncode()
     (folder / "seed.json").write_text(done.stdout)
     return folder
 
@@ -70,7 +73,7 @@ class LiveServer:
         self._flags = list(flags)
         self._prefix = list(prefix)
         self._environment = {**os.environ, "PYTHONFAULTHANDLER": "1", **(environment or {})}
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Process | None = None
         self.seed: dict[str, Any] = json.loads(self._seeded())
 
     @property
@@ -96,19 +99,21 @@ class LiveServer:
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """One ``siyu`` command on this data folder."""
-        command = [sys.executable, "-m", "gateway", arguments[0], "--data", str(self.data), *arguments[1:]]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=check, env=self._environment)
+        command = [arguments[0], "--data", str(self.data), *arguments[1:]]
+        done = warm().run(command, self._environment, COMMAND_TIMEOUT_S)
+        if check and done.returncode:
+            raise AssertionError(f"siyu {arguments[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done
 
     def start(self) -> None:
         """Start and wait until /readyz says yes."""
-        command = [*self._prefix, sys.executable, "-m", "gateway", "serve", "--data", str(self.data)]
+        arguments = ["serve", "--data", str(self.data), *self._ports(), "--udp-port", "0", *self._flags]
         with self.log_path.open("ab") as log, self.out_path.open("ab") as out:
-            self.process = subprocess.Popen(
-                [*command, *self._ports(), "--udp-port", "0", *self._flags],
-                stdout=out,
-                stderr=log,
-                env=self._environment,
-            )
+            if self._prefix:
+                command = [*self._prefix, sys.executable, "-m", "gateway", *arguments]
+                self.process = subprocess.Popen(command, stdout=out, stderr=log, env=self._environment)
+            else:
+                self.process = warm().start(arguments, out, log, self._environment)
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

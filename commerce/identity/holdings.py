@@ -61,6 +61,7 @@ HELD = (
     Held("commission", ("person",), KEPT),
     Held("withdrawal", ("person",), KEPT, ("decided_by", "payee", "confirm")),
     Held("ban", ("person",), KEPT, ("by", "devices")),
+    Held("room_rule", ("person",), KEPT, ("name", "body")),
 )
 
 TELLING_COLUMNS = ("person", "owner")

@@ -51,6 +51,8 @@ const TEXTS = {
   "error.muted": ["你已被禁言", "You are muted"],
   "error.slow_mode": ["说得太快了，稍等一下", "Slow mode: wait a moment"],
   "error.rate": ["太快了，稍等一下", "Too fast: wait a moment"],
+  "error.followers_only": ["关注店铺后可以发言", "Follow the shop to write here"],
+  follow: ["关注", "OK"],
   "error.members_only": ["仅会员可发言", "Members only"],
   "error.staff_only": ["主播已开启全员禁言", "Only staff may write now"],
 };

@@ -96,8 +96,11 @@ export function picture(image, title) {
   return tile;
 }
 
-/** Show a short message at the foot of the page; a new one takes the place of the old. */
-export function toast(text, kind = "info") {
+/**
+ * Show a short message at the foot of the page; a new one takes the place of the old.
+ * @param {{text: string, run: () => void}} [way] what can be done about it, as a button
+ */
+export function toast(text, kind = "info", way) {
   let place = $("toast");
   if (!place) {
     place = h("div", { id: "toast", role: "status", "aria-live": "polite" });
@@ -105,9 +108,14 @@ export function toast(text, kind = "info") {
   // A modal dialog covers the page: the message must be inside it to be seen.
   const open = [...document.querySelectorAll("dialog[open]")].pop();
   (open || document.body).append(place);
-  put(place, h("div.toast", { data: { kind } }, text));
+  const act = () => {
+    put(place);
+    way.run();
+  };
+  const button = way && h("button.way", { type: "button", "data-testid": "toast-way", on: { click: act } }, way.text);
+  put(place, h("div.toast", { data: { kind } }, text, button || ""));
   clearTimeout(toast.timer);
-  toast.timer = setTimeout(() => put(place), 3600);
+  toast.timer = setTimeout(() => put(place), way ? 9000 : 3600);
 }
 
 /** Copy text; falls back to a selection where the clipboard is not allowed (plain HTTP). */

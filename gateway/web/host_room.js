@@ -275,7 +275,7 @@ class Order {
       h(
         "div.form-grid",
         {},
-        this.choice("order.audience", "audience", ["everyone", "members", "staff"], audience, (who) => t(`order.${who}`), (who) =>
+        this.choice("order.audience", "audience", ["everyone", "followers", "members", "staff"], audience, (who) => t(`order.${who}`), (who) =>
           this.hub.command("chat.audience", { who }),
         ),
         this.choice("order.slow", "slow", slows, slow, slowText, (seconds) =>

@@ -42,6 +42,7 @@ export const HOST_ROOM = {
   "order.title": ["秩序", "Keeping order"],
   "order.audience": ["谁可以发言", "Who may write"],
   "order.everyone": ["所有人", "Everyone"],
+  "order.followers": ["关注后可发言", "Followers"],
   "order.members": ["仅老客", "Customers only"],
   "order.staff": ["仅主播和助理", "Staff only"],
   "order.slow": ["慢速模式", "Slow mode"],

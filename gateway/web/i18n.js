@@ -139,6 +139,9 @@ export function explain(error) {
 
 addStrings({
   "err.sold_out": ["已抢光，有人未付款时会再放出", "Sold out. Units return when others do not pay in time"],
+  "err.followers_only": ["关注店铺后可以发言", "Follow the shop to write here"],
+  "err.members_only": ["仅老客可以发言", "Only customers may write now"],
+  "err.staff_only": ["现在只有主播和助理可以发言", "Only the host and staff may write now"],
   "err.limit": ["已达到每人限购或限领数量", "You have reached the limit per person"],
   "err.not_open": ["还没开始，请稍候", "Not open yet, one moment"],
   "err.paused": ["活动暂停中，请稍候", "Paused by the host, one moment"],

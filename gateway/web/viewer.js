@@ -496,6 +496,16 @@ async function say(event) {
   } catch (error) {
     // Give the words back: nobody likes to type twice.
     if (!input.value) input.value = text;
+    if (error.code === "followers_only") toast(explain(error), "warn", { text: t("chat.follow"), run: followAndSay });
+    else toast(explain(error), "error");
+  }
+}
+
+async function followAndSay() {
+  try {
+    await hub.command("follow");
+    $("composer").requestSubmit();
+  } catch (error) {
     toast(explain(error), "error");
   }
 }

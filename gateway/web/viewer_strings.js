@@ -31,6 +31,7 @@ export const VIEWER = {
   "enter.retry": ["再试一次", "Try again"],
   "chat.hint": ["说点什么…", "Say something…"],
   "chat.send": ["发送", "Send"],
+  "chat.follow": ["关注并发送", "Follow and send"],
   "ask.label": ["向主播提问", "Ask the host"],
   "ask.hint": ["向主播提问…", "Ask the host…"],
   "ask.sent": ["提问已送达，等主播回答", "The host has your question"],

@@ -15,7 +15,7 @@ import msgspec
 import uvloop
 
 from commerce.errors import StoreError
-from gateway.config import Settings
+from gateway.config import Settings, os_error_text
 from gateway.logs import configure_logging
 from gateway.secrets import SecretError
 from gateway.server import Server, freeze_start_up, serve
@@ -95,7 +95,7 @@ def main(descriptor: int) -> int:
     try:
         uvloop.run(work(socket.socket(fileno=descriptor)))
     except OSError as error:
-        sys.stderr.write(f"siyu: {error.strerror or error}\n")
+        sys.stderr.write(f"siyu: {os_error_text(error)}\n")
         return 1
     except (ValueError, SecretError, StoreError) as error:
         # SettingsError among them; the supervisor has tried the settings before.

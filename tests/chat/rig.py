@@ -26,13 +26,19 @@ WAIT_S = 60.0
 
 
 class Clock:
-    """Real time in milliseconds that a test can put forward."""
+    """Real time in milliseconds that a test can put forward, and stop."""
 
     def __init__(self) -> None:
         self.ahead_ms = 0
+        self._stopped_ms: int | None = None
 
     def __call__(self) -> int:
-        return int(time.time() * 1000) + self.ahead_ms
+        real_ms = int(time.time() * 1000) if self._stopped_ms is None else self._stopped_ms
+        return real_ms + self.ahead_ms
+
+    def stop(self) -> None:
+        """Let no more time pass by itself."""
+        self._stopped_ms = int(time.time() * 1000)
 
 
 def member_of(room: str, token: str) -> Member:

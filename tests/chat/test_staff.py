@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from chat.audit import AuditEntry
-from chat.hub import HubLimits, RoomLimits
+from chat.hub import CommandRefused, HubLimits, RoomLimits
 from chat.member import Member
+from chat.moderation import FOR_EVER_MS
 from chat.rights import HEADS, RIGHTS, STAFF
+from chat.rule_store import Restored
 from tests.chat.rig import Client, member_of, running
 
 DAY_MS = 24 * 3_600_000
@@ -145,6 +147,95 @@ async def test_a_room_can_be_for_members_or_staff_to_write_in() -> None:
         assert (await host.ask("chat.send", text="x"))["ok"]
         await host.ask("chat.audience", who="everyone")
         assert (await ann.ask("chat.send", text="x"))["ok"]
+
+
+async def test_a_room_can_be_for_followers_to_write_in_and_asks_once_who_follows() -> None:
+    follow, asked = {"fan"}, list[str]()
+
+    async def follows(member: Member) -> bool:
+        asked.append(member.person)
+        return member.person in follow
+
+    async with (
+        running(follows=follows) as rig,
+        rig.client("boss.host") as host,
+        rig.client("ann") as ann,
+        rig.client("fan") as fan,
+    ):
+        rig.clock.stop()
+        await host.ask("chat.audience", who="followers")
+        assert [(await fan.ask("chat.send", text=text))["ok"] for text in "ab"] == [True, True]
+        for _ in range(3):
+            assert refused(await ann.ask("chat.send", text="x")) == "followers_only"
+        assert refused(await ann.ask("question.ask", text="x")) == "followers_only"
+        assert (await host.ask("chat.send", text="x"))["ok"]
+        assert asked == ["fan", "ann"]
+        follow |= {"ann"}
+        follow -= {"fan"}
+        rig.clock.ahead_ms += 1_000
+        assert (await ann.ask("chat.send", text="x"))["ok"]
+        rig.clock.ahead_ms += 59_000
+        assert refused(await fan.ask("chat.send", text="x")) == "followers_only"
+        assert asked == ["fan", "ann", "ann", "fan"]
+        # Told by who has seen them follow: nobody is asked.
+        rig.hub.channel("show").gate.follows("fan", rig.clock(), on=True)
+        assert (await fan.ask("question.ask", text="x"))["ok"]
+        assert len(asked) == 4
+
+
+async def test_where_nobody_can_be_followed_a_room_is_not_for_followers() -> None:
+    async with running() as rig, rig.client("boss.host") as host:
+        assert refused(await host.ask("chat.audience", who="followers")) == "invalid"
+
+
+class Kept:
+    """A store of decisions."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], tuple[bytes, int, str]] = {}
+
+    async def put(self, room: str, name: str, said: bytes, until_ms: int, person: str) -> None:
+        self.rows[room, name] = (said, until_ms, person)
+
+    async def remove(self, room: str, name: str) -> None:
+        self.rows.pop((room, name), None)
+
+
+async def test_what_staff_decided_is_kept_and_a_room_opens_with_it() -> None:
+    kept = Kept()
+    async with running(rule_store=kept) as rig, rig.client("boss.host") as host:
+        await host.ask("chat.audience", who="members")
+        await host.ask("chat.slow", seconds=30)
+        await host.ask("words.set", words=["spam"])
+        await host.ask("notice.pin", text="七点抽奖")
+        until = (await host.ask("mute", person="ann", seconds=60))["until"]
+        await host.ask("mute", person="bob", seconds=60, shadow=True)
+        await host.ask("mute", person="cid", seconds=60)
+        await host.ask("unmute", person="cid")
+        pinned = (await host.event("pinned"))["pinned"]
+        now_ms = rig.clock()
+    assert {name: (end, person) for (_, name), (_, end, person) in kept.rows.items()} == {
+        "rules": (FOR_EVER_MS, ""),
+        "words": (FOR_EVER_MS, ""),
+        "pinned": (FOR_EVER_MS, ""),
+        "mute:ann": (until, "ann"),
+        "mute:bob": (kept.rows["show", "mute:bob"][1], "bob"),
+    }
+    found = Restored.of(said for said, _, _ in kept.rows.values())
+    async with running(rule_store=kept) as rig:
+        rig.hub.open_room("after", found.sections, rules=found.rules)
+        gate = rig.hub.channel("after").gate
+        assert (gate.audience, gate.slow_s, gate.words) == ("members", 30, ("spam",))
+        assert (gate.muted_until_ms("ann", now_ms), gate.muted_until_ms("bob", now_ms)) == (until, 0)
+        with pytest.raises(CommandRefused, match="customers"):
+            gate.judge(Member("bob", "bob", "viewer", None, 0), "x", now_ms)
+        gate.audience = "everyone"
+        assert gate.judge(Member("bob", "bob", "viewer", None, 0), "x", now_ms).shadow
+        assert found.sections == {"rules": {"audience": "members", "slow_s": 30}, "pinned": pinned}
+        async with rig.client("boss.host") as host:
+            await host.ask("words.set", words=[])
+            await host.ask("notice.unpin")
+    assert {name for _, name in kept.rows} == {"rules", "mute:ann", "mute:bob"}
 
 
 async def test_the_words_of_a_room_can_be_changed_while_it_runs() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -98,26 +99,78 @@ async def test_lines_that_a_crash_cut_short_and_lines_of_others_are_left_out(tmp
 async def test_the_book_stays_small_and_private(tmp_path: Path) -> None:
     path = tmp_path / SANDBOX_FILE
     book = SandboxBook(path, payments_max=10)
-    book.compact([])
     for number in range(10 * LINES_A_PAYMENT):
-        assert not book.full
         book.write({"payment": str(number % 20), "n": number})
-    assert book.full
-    entries = book.load()
-    assert [entry["n"] for entry in entries] == list(range(30, 40))
-    book.compact(entries)
-    assert not book.full and path.read_bytes().count(b"\n") == 10
+    assert path.read_bytes().count(b"\n") == 10 * LINES_A_PAYMENT
+    book.write({"payment": "40", "n": 40})
+    assert path.read_bytes().count(b"\n") == 10 + 1
+    assert [entry["n"] for entry in book.news()] == list(range(30, 41))
+    book.compact()
+    assert path.read_bytes().count(b"\n") == 10
     assert path.stat().st_mode & 0o077 == 0
     book.close()
-    await asyncio.sleep(0)
+
+
+def keep_a_book(path: Path, name: str, count: int) -> None:
+    for number in range(count):
+        # As at a start, and in the middle of what the others write.
+        book = SandboxBook(path, payments_max=1_000)
+        book.compact()
+        book.write({"payment": f"{name}-{number}"})
+        book.close()
+
+
+async def test_processes_that_keep_one_book_lose_nothing_of_one_another(tmp_path: Path) -> None:
+    path = tmp_path / SANDBOX_FILE
+    watching = SandboxBook(path, payments_max=1_000)
+    context = multiprocessing.get_context("fork")
+    others = [context.Process(target=keep_a_book, args=(path, name, 100)) for name in "abc"]
+    for other in others:
+        other.start()
+    seen = set[str]()
+    while any(other.is_alive() for other in others):
+        seen |= {entry["payment"] for entry in watching.news()}
+        await asyncio.sleep(0.01)
+    seen |= {entry["payment"] for entry in watching.news()}
+    assert [other.exitcode for other in others] == [0, 0, 0]
+    assert seen == {f"{name}-{number}" for name in "abc" for number in range(100)}
+    watching.close()
+
+
+async def test_one_process_answers_for_a_payment_that_another_one_took(tmp_path: Path) -> None:
+    clock = ManualClock()
+    here, there = opened(tmp_path, clock, hold_back=True), opened(tmp_path, clock)
+    try:
+        await here.start(request("p"))
+        assert there.pay("p") is not None
+        found = await here.query("p")
+        assert found is not None and (await here.parse(found)).kind == "paid"
+        await there.refund(RefundRequest("r1", "p", "m1", 300, 500))
+        with pytest.raises(Refused, match="never took that much"):
+            await here.refund(RefundRequest("r2", "p", "m1", 300, 500))
+    finally:
+        await here.aclose()
+        await there.aclose()
+
+
+async def test_a_line_that_a_crash_cut_short_takes_no_other_one_with_it(tmp_path: Path) -> None:
+    path = tmp_path / SANDBOX_FILE
+    book = SandboxBook(path, payments_max=10)
+    book.write({"payment": "a"})
+    with path.open("ab") as file:
+        file.write(b'{"payment":"cut')
+    book.write({"payment": "b"})
+    again = SandboxBook(path, payments_max=10)
+    assert [entry["payment"] for entry in again.news()] == ["a", "b"]
+    book.close()
+    again.close()
 
 
 async def test_a_full_disk_does_not_stop_a_trial(tmp_path: Path) -> None:
     provider = opened(tmp_path, ManualClock())
-    assert provider._book is not None
-    provider._book._file.close()
-    with Path("/dev/full").open("ab", buffering=0) as full:
-        provider._book._file = full
-        await provider.start(request("p"))
-        assert await provider.query("p") is not None
+    path = tmp_path / SANDBOX_FILE
+    path.unlink()
+    path.symlink_to("/dev/full")
+    await provider.start(request("p"))
+    assert await provider.query("p") is not None
     await provider.aclose()

@@ -139,6 +139,29 @@ def test_a_ban_outlives_a_restart_and_an_unban_ends_it(own: LiveServer) -> None:
         until(lines, "room")
 
 
+def test_what_staff_decided_about_a_room_outlives_a_restart(own: LiveServer) -> None:
+    guest, loud, host = own.guest(device="phone"), own.guest(device="pad"), own.seed["host_token"]
+    assert command(own, host, "chat.audience", who="followers")["ok"]
+    assert command(own, host, "words.set", words=["假货"])["ok"]
+    assert command(own, host, "notice.pin", text="七点抽奖")["ok"]
+    assert command(own, host, "mute", person=loud["person"], seconds=3_600)["ok"]
+    own.kill()
+    own.start()
+    refused = command(own, guest["token"], "chat.send", text="你好")
+    assert refused["error"]["code"] == "followers_only"
+    assert command(own, guest["token"], "follow")["on"]
+    assert command(own, loud["token"], "follow")["on"]
+    with stream(own, guest["token"]) as lines:
+        first = until(lines, "room")[1]
+        assert (first["rules"], first["pinned"]["text"]) == ({"audience": "followers", "slow_s": 0}, "七点抽奖")
+        assert command(own, guest["token"], "chat.send", text="假货吗")["ok"]
+        assert until(lines, "chat")[1]["text"] == "**吗"
+    error = command(own, loud["token"], "chat.send", text="你好")["error"]
+    assert (error["code"], error["retry_ms"] > 60_000) == ("muted", True)
+    assert command(own, guest["token"], "follow", on=False)["on"] is False
+    assert command(own, guest["token"], "chat.send", text="还在")["error"]["code"] == "followers_only"
+
+
 def test_the_audit_trail_has_what_staff_did_by_either_door(own: LiveServer) -> None:
     guest, host = own.guest(), own.seed["host_token"]
     room = f"/rooms/{own.room}"

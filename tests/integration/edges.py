@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.harness import START_TIMEOUT_S, STOP_TIMEOUT_S, free_port
+from tests.warm import Process, warm
 
 
 class EdgeServer:
@@ -23,7 +24,7 @@ class EdgeServer:
         self.rtmp_port = free_port()
         self.log_path = folder / f"edge-{self.http_port}.log"
         self.out_path = folder / f"edge-{self.http_port}.out"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
         self._flags = ["--origin", origin, *flags]
 
     @property
@@ -33,9 +34,9 @@ class EdgeServer:
     def start(self) -> None:
         """Start and wait until it says its addresses: with several workers, when all of them serve."""
         ports = ["--http-port", str(self.http_port), "--rtmp-port", str(self.rtmp_port), "--udp-port", "0"]
-        command = [sys.executable, "-m", "gateway", "serve", *ports, "--data", str(self.folder / "none"), *self._flags]
+        arguments = ["serve", *ports, "--data", str(self.folder / "none"), *self._flags]
         with self.log_path.open("ab") as log, self.out_path.open("wb") as out:
-            self.process = subprocess.Popen(command, stdout=out, stderr=log)
+            self.process = warm().start(arguments, out, log, os.environ)
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             assert self.process.poll() is None, f"the edge did not start:\n{self.log()}"

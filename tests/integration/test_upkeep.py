@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import socket
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness import LiveServer, free_port, live_server
+from tests.harness import COMMAND_TIMEOUT_S, LiveServer, free_port, live_server
 from tests.integration.buyers import buying
 from tests.integration.outsiders import PATIENCE_S, publishing, wait_until
 from tests.outside import need
+from tests.warm import warm
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 
 def siyu(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gateway", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return warm().run(arguments, os.environ, COMMAND_TIMEOUT_S)
 
 
 def serve(

@@ -122,6 +122,12 @@ globalThis.wx = {
   getAppBaseInfo: () => ({ language: "zh_CN" }),
   setKeepScreenOn: () => undefined,
   showToast: ({ title }) => void toasts.push(title),
+  // Its bearer taps the button that agrees. The real one refuses a longer text on it.
+  showModal({ title, confirmText = "确定", success }) {
+    if (confirmText.length > 4) throw new Error("showModal:fail confirmText length should not larger than 4");
+    toasts.push(title);
+    setTimeout(() => success?.({ confirm: true, cancel: false }), 0);
+  },
   onAppShow: (listener) => void awake.add(listener),
   offAppShow: (listener) => void awake.delete(listener),
   onNetworkStatusChange: (listener) => void networkListeners.add(listener),

@@ -56,6 +56,17 @@ def test_what_one_phone_says_another_shows(server: LiveServer, folder: Path, min
     assert mine.screen()["text"] == ""
 
 
+def test_where_only_followers_may_write_one_tap_follows_and_sends(
+    server: LiveServer, folder: Path, mine: Phone
+) -> None:
+    as_host(server, "POST", "/commands", {"cmd": "chat.audience", "who": "followers"})
+    with phone(folder) as other:
+        mine.say("关注一下")
+        other.sees(lambda room: "关注一下" in [line["text"] for line in room["lines"]])
+        assert "关注店铺后可以发言" in mine.screen()["toasts"]
+    as_host(server, "POST", "/commands", {"cmd": "chat.audience", "who": "everyone"})
+
+
 def test_the_pinned_card_is_bought_and_paid(server: LiveServer, mine: Phone) -> None:
     card = as_host(server, "GET", "/products")[0]
     before = len(paid_orders(server))

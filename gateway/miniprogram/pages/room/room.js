@@ -166,8 +166,30 @@ Page({
     } catch (error) {
       // Give the words back: nobody likes to type twice.
       if (!this.data.text) this.setData({ text });
-      this.complain(error);
+      const { code } = /** @type {any} */ (error);
+      if (code === "followers_only") this.offerFollow(error);
+      else this.complain(error);
     }
+  },
+
+  /**
+   * Only followers may write: follow and send, in one tap.
+   * @param {any} error
+   */
+  offerFollow(error) {
+    wx.showModal({
+      title: this.explain(error),
+      confirmText: t("follow"),
+      success: async ({ confirm }) => {
+        if (!confirm || !this.show) return;
+        try {
+          await this.show.hub.command("follow");
+          await this.onSend();
+        } catch (failure) {
+          this.complain(failure);
+        }
+      },
+    });
   },
 
   onLike() {
