@@ -24,7 +24,7 @@ from commerce.signups_sql import (
     end_ticket,
     find_event,
     leave_event,
-    read_events,
+    read_event,
     read_ticket,
     save_event,
     sign_up,
@@ -90,7 +90,7 @@ def call_off(batch: Batch, command: CallOff) -> EventView:
     batch.run(_STATE, id=row.id, state="cancelled")
     if _end_some(batch, row):
         arm(batch, DUE, row.id, batch.now_ms)
-    return next(one for one in read_events(batch.connection, command.merchant, 0) if one.event == row.id)
+    return read_event(batch.connection, command.merchant, row.id)
 
 
 def _end_some(batch: Batch, event: Row[Any]) -> bool:

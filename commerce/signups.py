@@ -67,7 +67,7 @@ class Signups:
         return await self._store.read(lambda db: read_own_tickets(db, merchant, person))
 
     async def tickets(self, merchant: str, event: str, after: str = "", limit: int = 50) -> list[TicketView]:
-        """Who comes to an event, and who waits."""
+        """Who comes to an event, and who waits. Raises NotFound."""
         return await self._store.read(lambda db: read_event_tickets(db, merchant, event, after, limit))
 
     async def _do(self, command: Any, kind: type[T]) -> T:

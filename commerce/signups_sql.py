@@ -55,11 +55,13 @@ _PAID_EVENTS = text("SELECT * FROM event_ WHERE merchant = :merchant AND state =
 )
 _LINES = text("SELECT sku FROM order_line WHERE order_id = :order")
 _OF_ORDER = text("SELECT * FROM ticket WHERE order_id = :order AND state IN ('reserved', 'good')")
-_EVENTS = text(
+_EVENTS = (
     "SELECT e.*, k.price, k.version, p.image, (SELECT count(*) FROM ticket AS t WHERE t.event = e.id"
     " AND t.state = 'waiting') AS waiting FROM event_ AS e LEFT JOIN sku AS k ON k.id = e.sku LEFT JOIN product AS p"
-    " ON p.id = k.product WHERE e.merchant = :merchant AND e.ends_ms > :since ORDER BY e.starts_ms, e.id LIMIT :limit"
+    " ON p.id = k.product WHERE e.merchant = :merchant"
 )
+_ONE_EVENT = text(f"{_EVENTS} AND e.id = :event")
+_COMING = text(f"{_EVENTS} AND e.ends_ms > :since ORDER BY e.starts_ms, e.id LIMIT :limit")
 _TICKETS = (
     "SELECT t.*, e.title, (SELECT count(*) FROM ticket AS w WHERE w.event = t.event AND w.state = 'waiting'"
     " AND t.state = 'waiting' AND (w.created_ms < t.created_ms OR (w.created_ms = t.created_ms AND w.id < t.id)))"
@@ -98,7 +100,7 @@ def save_event(batch: Batch, command: SaveEvent) -> EventView:
         batch.run(_UPDATE, id=event, **fields)
         promote(batch, event)
     arm(batch, DUE, event, terms.ends_ms)
-    return next(one for one in read_events(batch.connection, command.merchant, 0) if one.event == event)
+    return read_event(batch.connection, command.merchant, event)
 
 
 def _check_sku(batch: Batch, merchant: str, sku: str | None) -> None:
@@ -113,12 +115,12 @@ def _check_sku(batch: Batch, merchant: str, sku: str | None) -> None:
         raise Refused("already", "this SKU pays the places of another event")
 
 
-def find_event(batch: Batch, merchant: str, event: str, *, any_state: bool = False) -> Row[Any]:
+def find_event(batch: Batch, merchant: str, event: str) -> Row[Any]:
     """The event's row. Raises NotFound, Refused (closed) when it was called off or is over."""
     row = batch.one(_EVENT, id=event, merchant=merchant)
     if row is None:
         raise NotFound("no such event")
-    if row.state != "open" and not any_state:
+    if row.state != "open":
         raise Refused("closed", "the event is over or was called off")
     return row
 
@@ -255,16 +257,22 @@ def end_places(batch: Batch, order: str) -> None:
         end_ticket(batch, row)
 
 
+def read_event(connection: Connection, merchant: str, event: str) -> EventView:
+    """One event that is there."""
+    return _event_view(connection.execute(_ONE_EVENT, {"merchant": merchant, "event": event}).one())
+
+
 def read_events(connection: Connection, merchant: str, since_ms: int) -> list[EventView]:
     """Events that end after a moment, in their order."""
     asked = {"merchant": merchant, "since": since_ms, "limit": LIST_MAX}
-    return [
-        EventView(
-            row.id, row.title, row.detail, row.place, row.starts_ms, row.ends_ms, row.closes_ms, row.places, row.taken,
-            row.waiting, row.state, row.sku, row.price or 0, row.version or 0, row.image or "", row.pay_ms // 1000,
-        )
-        for row in connection.execute(_EVENTS, asked)
-    ]  # fmt: skip
+    return [_event_view(row) for row in connection.execute(_COMING, asked)]
+
+
+def _event_view(row: Row[Any]) -> EventView:
+    return EventView(
+        row.id, row.title, row.detail, row.place, row.starts_ms, row.ends_ms, row.closes_ms, row.places, row.taken,
+        row.waiting, row.state, row.sku, row.price or 0, row.version or 0, row.image or "", row.pay_ms // 1000,
+    )  # fmt: skip
 
 
 def _ticket_view(row: Row[Any]) -> TicketView:
@@ -286,6 +294,8 @@ def read_own_tickets(connection: Connection, merchant: str, person: str) -> list
 
 
 def read_event_tickets(connection: Connection, merchant: str, event: str, after: str, limit: int) -> list[TicketView]:
-    """Who comes to an event, and who waits."""
+    """Who comes to an event, and who waits. Raises NotFound."""
+    if connection.execute(_EVENT, {"id": event, "merchant": merchant}).one_or_none() is None:
+        raise NotFound("no such event")
     asked = {"merchant": merchant, "event": event, "after": after, "limit": limit}
     return [_ticket_view(row) for row in connection.execute(_EVENT_TICKETS, asked)]

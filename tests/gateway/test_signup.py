@@ -33,6 +33,7 @@ async def test_people_sign_up_wait_and_are_let_in_by_their_code(tmp_path: Path) 
         page = msgspec.convert(listed.json(), TicketPage)
         assert [(row.name, row.code) for row in page.items if row.state == "good"] == [("小雨", None)]
         assert (await live.call("GET", f"/events/{event}/tickets", token=one)).status_code == 403
+        assert (await live.call("GET", f"/events/{event}/tickets", token=live.other.merchant_token)).status_code == 404
         door = await live.call("POST", "/tickets/check-ins", {"code": first.code}, token=host)
         assert (door.status_code, door.json()["state"], door.json()["name"]) == (201, "used", "小雨")
         twice = await live.call("POST", "/tickets/check-ins", {"code": first.code}, token=host)

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0050"
-down_revision: str | None = "0037"
+down_revision: str | None = "0038"
 branch_labels: str | None = None
 depends_on: str | None = None
 
