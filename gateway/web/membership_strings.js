@@ -19,7 +19,7 @@ export const MEMBERSHIP = {
   "ms.ended": ["已到期", "over"],
   "ms.refunded": ["已退款", "given back"],
   "ms.panel": ["付费会员", "Paid membership"],
-  "ms.plans": ["会员方案", "Plans"],
+  "ms.plan": ["方案", "Plan"],
   "ms.noPlans": ["还没有会员方案", "No plan yet"],
   "ms.members": ["会员", "Members"],
   "ms.sku": ["作为会员出售的商品", "Goods sold as membership"],

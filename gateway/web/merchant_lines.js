@@ -50,7 +50,7 @@ export function lineEditor(goods, { costs = false, weights = false, testid }) {
       "div.line-row",
       {},
       h("label.field", {}, h("span", { "data-t": "pu.goods" }, t("pu.goods")), select),
-      number("quantity", "pu.units"),
+      number("quantity", "pu.units", { required: !weights }),
       costs && number("cost", "pu.unitCostYuan", { min: "0", step: "0.01" }),
       weights && number("grams", "pr.gramsAll", { required: false }),
       h("button.small", { type: "button", on: { click: () => list.children.length > 1 && row.remove() } }, "−"),

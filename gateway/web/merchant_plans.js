@@ -2,11 +2,11 @@
 
 import { $, h, put } from "./dom.js";
 import { doer, fen, field, onSend, whole, yuanField } from "./forms.js";
-import { money, t, when } from "./i18n.js";
+import { money, t } from "./i18n.js";
 import { goodsOf, nameOf } from "./merchant_lines.js";
 import { newKey } from "./siyu.js";
 import { cell, table } from "./tables.js";
-import { benefits, standing } from "./view_membership.js";
+import { benefits, period, standing } from "./view_membership.js";
 
 const MEMBERS_SHOWN = 50;
 
@@ -25,7 +25,7 @@ export async function drawPlans(api) {
       })),
     );
   put($("plans"), plans.length ? plans.map(plan) : h("p.empty", {}, t("ms.noPlans")));
-  const heads = ["ms.members", "ms.title", "ms.length", "m.col.amount", "m.col.status", ""];
+  const heads = ["ms.members", "ms.plan", "ms.length", "m.col.amount", "m.col.status", ""];
   const rows = members.items.map((one) => memberRow(api, one, again));
   put($("plan-members"), rows.length > 0 && table(heads, rows));
 }
@@ -41,8 +41,8 @@ function memberRow(api, one, again) {
     "tr",
     { "data-testid": "plan-member", data: { state: standing(one, now) } },
     cell("ms.members", h("span.mono", {}, `…${one.person.slice(-6)}`)),
-    cell("ms.title", one.title),
-    cell("ms.length", t("ms.until", { from: when(one.since), until: when(one.until) })),
+    cell("ms.plan", one.title),
+    cell("ms.length", period(one)),
     cell("m.col.amount", money(one.paid)),
     cell("m.col.status", h("span.chip", {}, t(`ms.${standing(one, now)}`))),
     h("td.cell-toggle", {}, one.back > 0 && doer(t("ms.giveBack", { amount: money(one.back) }), back, { "data-testid": "membership-refund" })),

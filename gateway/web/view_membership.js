@@ -1,10 +1,16 @@
 /** Paid membership: what I have of it, and what can be bought. */
 
 import { h } from "./dom.js";
-import { addStrings, money, t, when } from "./i18n.js";
+import { addStrings, lang, money, t } from "./i18n.js";
 import { MEMBERSHIP } from "./membership_strings.js";
 
 addStrings(MEMBERSHIP);
+
+/** From when to when, with the year: a membership is longer than a show. */
+export function period(one) {
+  const day = (ms) => new Date(ms).toLocaleDateString(lang() === "zh" ? "zh-CN" : "en-GB", { timeZone: "Asia/Shanghai" });
+  return t("ms.until", { from: day(one.since), until: day(one.until) });
+}
 
 /** What a plan or a membership gives, in a line. */
 export function benefits(one) {
@@ -48,7 +54,7 @@ function membershipRow(one, now) {
       "div",
       {},
       h("strong", {}, one.title),
-      h("span.faint", {}, `${t("ms.until", { from: when(one.since), until: when(one.until) })} · ${benefits(one)}`),
+      h("span.faint", {}, `${period(one)} · ${benefits(one)}`),
     ),
     h("span.chip", {}, t(`ms.${standing(one, now)}`)),
   );
