@@ -21,6 +21,7 @@ from commerce.drops_sql import give_open
 from commerce.errors import Refused
 from commerce.ledger_batch_sql import Batch
 from commerce.ledger_members import MemberView, SetProgram, SignedIn, SignIn
+from commerce.memberships_sql import benefits_of
 from commerce.wallet_sql import read_program
 
 _SET_PROGRAM = text(
@@ -134,7 +135,8 @@ def order_paid(batch: Batch, row: Row[Any], payment: str) -> None:
     program = read_program(batch.connection, row.merchant)
     # By the tier before this order: what lifts somebody into a tier does not count by it.
     tier = standing(batch.connection, row.merchant, row.person).tier
-    points = points_for(program, tier, row.amount - row.bonus, batch.now_ms)
+    more = benefits_of(batch.connection, row.merchant, row.person, batch.now_ms).points_percent
+    points = points_for(program, tier, row.amount - row.bonus, batch.now_ms, more)
     points_sql.grant(batch, row.merchant, row.person, points, "order", row.id)
     _give_gift(batch, row, payment, program)
     rank(batch, row.merchant, row.person, program)

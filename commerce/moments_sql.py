@@ -7,6 +7,8 @@ from typing import Any
 from commerce import (
     deposits_sql,
     draws_sql,
+    membership_ends_sql,
+    memberships_sql,
     pass_uses_sql,
     passes_sql,
     plans_sql,
@@ -14,6 +16,8 @@ from commerce import (
     reminders_sql,
     sales_sql,
     seats_sql,
+    signup_ends_sql,
+    signups_sql,
     teams_sql,
     waiting_sql,
 )
@@ -44,8 +48,11 @@ DEADLINES: Mapping[str, Meet] = {
     seats_sql.DUE: teams_sql.team_due,
     automations_sql.DUE: automations_sql.runs_due,
     passes_sql.DUE: pass_uses_sql.pass_due,
+    memberships_sql.DUE: membership_ends_sql.membership_due,
     deposits_sql.DUE: presales_sql.presale_due,
     deposits_sql.OPENS: deposits_sql.balance_opens,
+    signups_sql.DUE: signup_ends_sql.event_due,
+    signups_sql.TICKET_DUE: signup_ends_sql.ticket_due,
 }
 
 

@@ -19,8 +19,10 @@ from commerce.holds_sql import Taking, expire_due, holds_of_order, release_holds
 from commerce.ledger import ORDER_HOLD_MS, CancelOrder, CreateOrder
 from commerce.ledger_batch_sql import Batch, as_rows
 from commerce.mall_sql import exchange_of, write_exchange
+from commerce.memberships_sql import at_member_price
 from commerce.outlets_sql import Handing, hands_over
 from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
+from commerce.signups_sql import order_places
 from commerce.stations_sql import give_place, leader_of, take_place
 from commerce.views_sql import order_view
 from commerce.wallet_sql import check_stored_room, purse_of
@@ -101,6 +103,9 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
     if fault is not None:
         raise Invalid(fault, field="lines")
     check_stored_room(batch, command.merchant, command.person, lines)
+    if exchange is None:
+        lines = at_member_price(batch.connection, command.merchant, command.person, lines, batch.now_ms)
+    order_places(batch, command.merchant, command.person, lines, order, expires_ms)
     taken = (handing.stock, order, expires_ms)
     lines = [line if line.hold is not None else _take(batch, command, line, *taken) for line in lines]
     command, delivery = _delivered(batch, command, order, lines)

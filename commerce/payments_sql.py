@@ -19,10 +19,12 @@ from commerce.holds_sql import Taking, holds_of_order, sell_holds, take_units
 from commerce.ledger import ClosePayment, PaymentStarted, Settle, Settled, StartPayment
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_paid
+from commerce.memberships_sql import give_memberships
 from commerce.orders_sql import find_order
 from commerce.passes_sql import give_passes
 from commerce.refunds_sql import book_late, hear
 from commerce.seats_sql import pay_seats
+from commerce.signups_sql import pay_places, places_gone
 from commerce.stations_sql import retake_place
 from commerce.views_sql import order_view
 
@@ -162,6 +164,8 @@ def _set(batch: Batch, payment: Row[Any], state: str, number: str | None) -> Non
 
 def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any]) -> str:
     effect = payment_effect(OrderStatus(row.status))
+    if places_gone(batch, row):
+        effect = PaymentEffect.REFUND
     if effect is PaymentEffect.RETAKE:
         try:
             with batch.connection.begin_nested():
@@ -185,6 +189,8 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
     row = find_order(batch, row.merchant, row.id)
     order_paid(batch, row, payment.id)
     give_passes(batch, row)
+    give_memberships(batch, row)
+    pay_places(batch, row)
     view = order_view(batch.connection, row)
     batch.emit(OrderPaid(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
     return "paid"

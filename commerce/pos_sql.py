@@ -30,6 +30,7 @@ from commerce.identity.merge_sql import survivor
 from commerce.ledger import fingerprint
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import rank, standing
+from commerce.memberships_sql import benefits_of
 from commerce.pos_units_sql import give_units, take_units
 from commerce.wallet_sql import read_program
 
@@ -212,7 +213,8 @@ def _credit(
 def _earn(batch: Batch, merchant: str, person: str, identifier: str, receipt: Receipt) -> None:
     program = read_program(batch.connection, merchant)
     tier = standing(batch.connection, merchant, person).tier
-    points = points_for(program, tier, receipt.amount, receipt.sold_ms)
+    more = benefits_of(batch.connection, merchant, person, receipt.sold_ms).points_percent
+    points = points_for(program, tier, receipt.amount, receipt.sold_ms, more)
     points_sql.grant(batch, merchant, person, points, "order", identifier)
     # The goods are in the buyer's hands: the refund window runs since the sale, not since the till came online.
     points_sql.order_done(batch, identifier, receipt.sold_ms + program.window_days * DAY_MS)

@@ -12,6 +12,7 @@ from sqlalchemy import Row, text
 from commerce.changes import Change, Hand
 from commerce.changes_sql import note
 from commerce.domain.cost import unit_cost
+from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.purchase import (
     STATE_AFTER,
     Delivered,
@@ -139,6 +140,8 @@ def receive_purchase(batch: Batch, command: ReceivePurchase) -> PurchaseView:
     _may(row, PurchaseStep.RECEIVE_PART)
     lines = _lines(batch, row.id)
     came = _decided(decide_receipt(lines, command.came))
+    if sum(one.amount for one in came) > AMOUNT_MAX:
+        raise Invalid("that is more than a delivery may come to", field="lines")
     step = step_of_receipt(lines, came)
     delivery = _write_delivery(batch, command, row, "receipt", came)
     for one in came:
@@ -205,7 +208,7 @@ def set_cost(batch: Batch, command: SetCost) -> int:
         raise NotFound("no such stock")
     if there.units == 0:
         raise Refused("sold_out", "none is on hand: what comes has the cost of its purchase")
-    cost = there.units * command.unit_cost
+    cost = int(there.units) * command.unit_cost
     if cost != there.cost:
         value_stock(batch, command.merchant, command.sku, command.why, cost - there.cost)
         change = Change(command.sku, "cost", unit_cost(there.units, there.cost), command.unit_cost)

@@ -12,6 +12,7 @@ from commerce.domain.pricing import CouponTerms, Price, Purse, price_order
 from commerce.errors import Invalid
 from commerce.ledger_members import BudgetView
 from commerce.mall_sql import exchange_of
+from commerce.memberships_sql import at_member_price
 from commerce.outlets_sql import stock_of
 from commerce.pricing_sql import Line, choose_coupons, find_coupons, line_of_hold, lines_fault, lines_of_skus
 from commerce.wallet_sql import purse_of, read_program
@@ -91,6 +92,7 @@ def read_quote(
         return _read_exchange(connection, merchant, person, basket, now_ms)
     outlet = basket.outlet if basket.delivery is None else basket.delivery.outlet
     lines += lines_of_skus(connection, merchant, basket.lines, now_ms, stock_of(connection, merchant, outlet))
+    lines = at_member_price(connection, merchant, person, lines, now_ms)
     priced = [line.priced for line in lines]
     goods = sum(line.quantity * line.price for line in priced)
     plain = lines_fault(lines, ("",), True) is not None

@@ -23,10 +23,12 @@ from commerce.events import OrderRefunded, OrderView, RefundDue, RefundView
 from commerce.ledger import FailRefund, Refund, RetryRefund, Settle
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_refunded
+from commerce.memberships_sql import end_memberships, membership_skus
 from commerce.orders_sql import end_order, find_order
 from commerce.passes_sql import end_passes, pass_skus
 from commerce.payment import RefundRequest
 from commerce.seats_sql import refund_seats
+from commerce.signups_sql import end_places
 from commerce.stations_sql import give_place
 from commerce.stock_sql import move_stock
 from commerce.views_sql import order_view, refund_view
@@ -113,6 +115,8 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
         refund_seats(batch, row.id)
         balance_ended(batch, row)
         end_passes(batch, row.id)
+        end_memberships(batch, row.id)
+        end_places(batch, row.id)
         if row.fulfilment == Fulfilment.OPEN:
             give_place(batch, row.id)
         balance = open_balance(batch, row)
@@ -130,8 +134,9 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
 def _decide(batch: Batch, command: Refund, row: Row[Any]) -> Refundable:
     if command.amount is not None and (command.lines is not None or command.stock != "none"):
         raise Invalid("a refund is of lines or of an amount; an amount brings no units back: its stock is none")
-    if command.lines is not None and pass_skus(batch, row.id) & {sku for sku, _ in command.lines}:
-        raise Invalid("a pass is refunded by itself, for what is left of it", field="lines")
+    own = pass_skus(batch, row.id) | membership_skus(batch, row.id)
+    if command.lines is not None and own & {sku for sku, _ in command.lines}:
+        raise Invalid("a pass or membership is refunded by itself, for what is left of it", field="lines")
     if row.presale == row.id and (command.lines is not None or command.stock != "none"):
         raise Invalid("a deposit has no goods: refund an amount of it, or all that is left, with stock none")
     paid = [

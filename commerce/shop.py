@@ -17,6 +17,7 @@ from commerce import (
     goods_sql,
     guide_sql,
     members_sql,
+    membership_ends_sql,
     moments_sql,
     orders_sql,
     outlet_desk_sql,
@@ -25,6 +26,7 @@ from commerce import (
     processing_sql,
     purchases_sql,
     refunds_sql,
+    signup_ends_sql,
     station_desk_sql,
     traffic_sql,
     views_sql,
@@ -76,6 +78,7 @@ from commerce.ledger_members import SetMallItem
 from commerce.ledger_sql import GroupCommitLedger
 from commerce.mall_sql import set_item
 from commerce.members import Members
+from commerce.memberships import Memberships
 from commerce.moments import Moments, Offer
 from commerce.outbox_follow_sql import OutboxFollower
 from commerce.outbox_sql import Answerer, Dispatcher, Heard, read_undelivered
@@ -84,6 +87,7 @@ from commerce.passes import Passes
 from commerce.payment import PaymentProvider
 from commerce.payments import Payments
 from commerce.reconciliation import Reconciliations
+from commerce.signups import Signups
 from commerce.stations import Stations
 from commerce.store_sql import Store
 
@@ -136,9 +140,11 @@ class Shop:
             **purchases_sql.HANDLERS,
             **processing_sql.HANDLERS,
             **pass_uses_sql.HANDLERS,
+            **membership_ends_sql.HANDLERS,
             **station_desk_sql.HANDLERS,
             **outlet_desk_sql.HANDLERS,
             **courier_sql.HANDLERS,
+            **signup_ends_sql.HANDLERS,
             SetMallItem: set_item,
         }
         self.ledger = GroupCommitLedger(
@@ -157,6 +163,8 @@ class Shop:
         self.reconciliation = Reconciliations(store, self.payments, clock=self._clock)
         self.members = Members(store, self.ledger, clock=self._clock)
         self.passes = Passes(store, self.ledger, clock=self._clock)
+        self.memberships = Memberships(store, self.ledger, clock=self._clock)
+        self.signups = Signups(store, self.ledger, clock=self._clock)
         self.stations = Stations(store, self.ledger, clock=self._clock)
         self.outlets = Outlets(store, self.ledger, clock=self._clock)
         self.moments = Moments(store, self.ledger, clock=self._clock, steer=self._steer)

@@ -88,6 +88,7 @@ from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
 from gateway.routes_market import market_operations
 from gateway.routes_members import coupon_operations, goods_operations, mall_operations, member_operations
+from gateway.routes_memberships import membership_operations
 from gateway.routes_moments import moments_operations
 from gateway.routes_orders import order_operations
 from gateway.routes_org import org_operations
@@ -104,6 +105,7 @@ from gateway.routes_relations import relation_operations
 from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
 from gateway.routes_shows import show_operations
+from gateway.routes_signup import signup_operations
 from gateway.routes_stations import station_operations
 from gateway.routes_streams import stream_operations
 from gateway.secrets import open_secrets
@@ -414,7 +416,9 @@ def _selling(services: Services) -> list[Operation]:
         *webhook_operations(services),
         *mall_operations(services),
         *pass_operations(services),
+        *membership_operations(services),
         *station_operations(services),
+        *signup_operations(services),
     ]
 
 

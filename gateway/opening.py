@@ -20,10 +20,10 @@ from commerce.catalogue import Catalogue
 from commerce.communities import Communities
 from commerce.compliance import Compliance
 from commerce.contents import Contents
-from commerce.crm.activity import Activity
 from commerce.courier import CourierProvider
 from commerce.courier_sandbox import SandboxCourier
 from commerce.couriers import Couriers
+from commerce.crm.activity import Activity
 from commerce.crm.automations import Automations
 from commerce.crm.notes import Notes
 from commerce.crm.outreach import Outreach

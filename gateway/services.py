@@ -13,8 +13,8 @@ from commerce.catalogue import Catalogue
 from commerce.communities import Communities
 from commerce.compliance import Compliance
 from commerce.contents import Contents
-from commerce.crm.activity import Activity
 from commerce.couriers import Couriers
+from commerce.crm.activity import Activity
 from commerce.crm.automations import Automations
 from commerce.crm.notes import Notes
 from commerce.crm.outreach import Outreach

@@ -116,12 +116,15 @@ def tier_at(program: Program, spent: int) -> int:
     return sum(spent >= tier.spent for tier in program.tiers)
 
 
-def points_for(program: Program, tier: int, paid: int, now_ms: int) -> int:
-    """Points for 分 paid by a member of a tier, on a day that may be member day; rounded down once, at the end."""
+def points_for(program: Program, tier: int, paid: int, now_ms: int, plan_percent: int = 100) -> int:
+    """Points for 分 paid by a member of a tier, on a day that may be member day; rounded down once, at the end.
+
+    ``plan_percent`` is what a paid membership makes of them.
+    """
     percent = program.tiers[tier - 1].points_percent if 0 < tier <= len(program.tiers) else 100
     if program.member_weekday is not None and weekday_of(now_ms) == program.member_weekday:
         percent = percent * program.member_day_percent // 100
-    return min(POINTS_MAX, paid * program.yuan_points * percent // 10_000)
+    return min(POINTS_MAX, paid * program.yuan_points * percent * plan_percent // 1_000_000)
 
 
 def weekday_of(now_ms: int) -> int:

@@ -1,4 +1,6 @@
-"""The one pricing function: shelf → limited-time discount → flash → coupons → points → stored value, each explained.
+"""The one pricing function; each step is explained.
+
+    shelf → limited-time discount → member price → flash → coupons → points → stored value
 
 Every step is signed 分, and the sum of all steps is what is still due to the payment provider. Discounts are shared out
 over the lines by the one rounding rule (``money.allocate``), so that the parts add up to the whole (promise P14).
@@ -20,13 +22,14 @@ POINT_FEN = 1
 
 @dataclass(frozen=True, slots=True)
 class PricedLine:
-    """What is bought: units at a shelf price, a limited-time price, and the flash price when it is held in a sale."""
+    """What is bought: units at a shelf price, a limited-time price, a paying member's, the flash price of a hold."""
 
     sku: str
     quantity: int
     shelf_price: int
     flash_price: int | None = None
     limited_price: int | None = None
+    member_price: int | None = None
 
     @property
     def unflashed(self) -> int:
@@ -36,7 +39,12 @@ class PricedLine:
     @property
     def price(self) -> int:
         """分 per unit before coupons."""
-        return self.unflashed if self.flash_price is None else self.flash_price
+        return self.for_members if self.flash_price is None else self.flash_price
+
+    @property
+    def for_members(self) -> int:
+        """分 per unit for its buyer before a flash sale, whose price is the same for all."""
+        return self.unflashed if self.member_price is None or self.flash_price is not None else self.member_price
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +118,15 @@ def price_order(lines: Sequence[PricedLine], coupons: Iterable[CouponTerms] = ()
         raise ValueError("an order has lines with units and prices")
     shelf = sum(line.quantity * line.shelf_price for line in lines)
     limited = sum(line.quantity * line.unflashed for line in lines)
+    member = sum(line.quantity * line.for_members for line in lines)
     goods = sum(line.quantity * line.price for line in lines)
     steps = [Step("shelf", shelf, f"{sum(line.quantity for line in lines)} units at the shelf price")]
     if limited != shelf:
         steps.append(Step("limited", limited - shelf, "limited-time price"))
-    if goods != limited:
-        steps.append(Step("flash", goods - limited, "flash-sale price"))
+    if member != limited:
+        steps.append(Step("member", member - limited, "member price"))
+    if goods != member:
+        steps.append(Step("flash", goods - member, "flash-sale price"))
     left, taken = goods, []
     for coupon in _in_order(coupons):
         off = coupon_worth(coupon, left)

@@ -56,9 +56,17 @@ MOVED = (
     Moved("pos_receipt", "id"),
     Moved("distributor", "person"),
     Moved("pass_", "id"),
+    Moved("membership", "id"),
     Moved("station", "id"),
     Moved("commission", "id"),
     Moved("withdrawal", "id"),
+    # Of two tickets to one event the elder's stands.
+    Moved(
+        "ticket",
+        "id",
+        " AND (state = 'cancelled' OR NOT EXISTS (SELECT 1 FROM ticket AS o WHERE o.event = ticket.event"
+        " AND o.person = :elder AND o.state <> 'cancelled'))",
+    ),
     # Of two who are both bound the elder's binding stands.
     Moved(
         "binding",

@@ -14,6 +14,7 @@ import { drawCommunities } from "./merchant_communities.js";
 import { drawContents } from "./merchant_content.js";
 import { drawCrm, fillCrm } from "./merchant_crm.js";
 import { drawDistribution, fillDistribution } from "./merchant_distribution.js";
+import { drawEvents, fillEvents } from "./merchant_events.js";
 import { drawGoods, fillGoods } from "./merchant_goods.js";
 import { drawGuide } from "./merchant_guide.js";
 import { drawHelping } from "./merchant_helping.js";
@@ -21,6 +22,7 @@ import { drawJump } from "./merchant_jump.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
 import { drawMarket, fillMarket } from "./merchant_market.js";
+import { drawPlans, fillPlans } from "./merchant_plans.js";
 import { drawProcessing, fillProcessing } from "./merchant_processing.js";
 import { drawPurchases, fillPurchases } from "./merchant_purchases.js";
 import { drawOutlets, drawStores, fillStores } from "./merchant_stores.js";
@@ -48,10 +50,10 @@ const DAY_MS = 86400000;
 const SHANGHAI_MS = 8 * 3600000;
 const REFRESH_MS = 15000;
 /** What is for the role `merchant` alone. */
-const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "help", "stores", "market", "goods", "purchases", "processing", "books", "rules"];
+const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "help", "stores", "market", "goods", "purchases", "processing", "plans", "events", "books", "rules"];
 const OWNERS_DRAW = [
   drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawHelping, drawStores, drawMarket, drawGoods, drawPurchases,
-  drawProcessing, drawBooks, drawRules,
+  drawProcessing, drawPlans, drawEvents, drawBooks, drawRules,
 ];
 
 addStrings(MERCHANT);
@@ -140,6 +142,8 @@ async function drawOwners() {
       fillBooks(api, $("books-form"), () => drawBooks(api));
       await fillPurchases(api);
       await fillProcessing(api);
+      await fillPlans(api);
+      await fillEvents(api);
       await fillRules(api, () => drawRules(api));
     }
   }

@@ -42,15 +42,15 @@ export function lineEditor(goods, { costs = false, weights = false, testid }) {
   const list = h("div.line-list");
   const add = () => list.append(line());
   const number = (name, label, props = {}) =>
-    h("label.field", {}, h("span", {}, t(label)), h("input", { name, type: "number", min: "1", step: "1", required: true, "data-testid": `${testid}-${name}`, ...props }));
+    h("label.field", {}, h("span", { "data-t": label }, t(label)), h("input", { name, type: "number", min: "1", step: "1", required: true, "data-testid": `${testid}-${name}`, ...props }));
   function line() {
     const option = (one) => h("option", { value: one.sku }, `${nameOf(one)}${one.grams ? ` (${one.grams} g)` : ""}`);
     const select = h("select", { name: "sku", "aria-label": t("pu.goods"), "data-testid": `${testid}-sku` }, goods.map(option));
     const row = h(
       "div.line-row",
       {},
-      h("label.field", {}, h("span", {}, t("pu.goods")), select),
-      number("quantity", "pu.units"),
+      h("label.field", {}, h("span", { "data-t": "pu.goods" }, t("pu.goods")), select),
+      number("quantity", "pu.units", { required: !weights }),
       costs && number("cost", "pu.unitCostYuan", { min: "0", step: "0.01" }),
       weights && number("grams", "pr.gramsAll", { required: false }),
       h("button.small", { type: "button", on: { click: () => list.children.length > 1 && row.remove() } }, "−"),

@@ -47,11 +47,11 @@ function supplierRow(api, one, again) {
       },
     );
   return h(
-    "article.mine-order",
+    "article.run",
     { "data-testid": "supplier-row", data: { supplier: one.supplier } },
-    h("div", {}, h("strong", {}, one.name), h("span.faint", {}, [one.contact, one.phone, one.note].filter(Boolean).join(" · "))),
+    h("div.run-head", {}, h("strong", {}, one.name), h("span.faint", {}, [one.contact, one.phone, one.note].filter(Boolean).join(" · "))),
     h(
-      "div",
+      "div.run-head",
       {},
       h("span.faint", {}, t("pu.owed")),
       h("strong.num", { "data-testid": "supplier-owed" }, money(one.owed)),
@@ -189,11 +189,12 @@ async function fillOrder(api, form, again) {
     lines.element,
     h("button.primary", { type: "submit", value: "lines", "data-t": "pu.draft", "data-testid": "purchase-draft" }, t("pu.draft")),
     field("m.file", { name: "file", type: "file", accept: ".csv,text/csv", "data-testid": "purchase-file" }),
-    h("button.small", { type: "submit", value: "file", "data-t": "pu.import", "data-testid": "purchase-import" }, t("pu.import")),
+    h("button.small", { type: "submit", value: "file", formnovalidate: "", "data-t": "pu.import", "data-testid": "purchase-import" }, t("pu.import")),
   );
   onSend(form, async (button) => {
     const { supplier, number, expected, file } = form.elements;
     if (button === "file") {
+      if (!file.files.length) return toast(t("m.file"), "error");
       if (!(await importFile(api, supplier.value, number.value.trim(), file.files[0]))) return;
     } else {
       await api.post("/purchases", { supplier: supplier.value, number: number.value.trim(), expected: expected.value, lines: lines.read() });

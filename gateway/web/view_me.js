@@ -10,6 +10,8 @@ import { presaleNote, tooEarly } from "./presale.js";
 import { price, worthTag } from "./view_cards.js";
 import { earnings } from "./view_earn.js";
 import { returnButton } from "./view_notice.js";
+import { eventsCard } from "./view_events.js";
+import { membershipCard } from "./view_membership.js";
 import { passRow } from "./view_passes.js";
 import { privacy } from "./view_privacy.js";
 import { ledStations } from "./stations.js";
@@ -21,23 +23,32 @@ import { walletCard } from "./view_wallet.js";
 /**
  * Open the sheet and load it.
  * @param {{api: import("./api.js").Api, room: string, pay: (order: any) => void, now: () => number,
- *   exchange: (item: any) => void}} options
+ *   exchange: (item: any) => void, buy: (item: any) => void}} options
  */
-export async function openMine({ api, room, pay, now, exchange }) {
+export async function openMine({ api, room, pay, now, exchange, buy }) {
   const window = sheet({ title: t("me.title"), testid: "me-sheet", closeLabel: t("common.close") });
   put(window.body, h("p.empty", {}, t("common.loading")));
 
   async function load() {
     try {
-      const [orders, coupons, member, passes, mall, stations] = await Promise.all([
+      const [orders, coupons, member, passes, mall, stations, memberships, plans, events, tickets] = await Promise.all([
         api.get("/orders"),
         api.get("/coupons"),
         api.get("/member"),
         api.get("/passes"),
         api.get("/mall"),
         api.get("/stations"),
+        api.get("/memberships"),
+        api.get("/memberships/plans"),
+        api.get("/events"),
+        api.get("/tickets"),
       ]);
-      draw(rows(orders, "orders"), rows(coupons, "coupons"), member, rows(passes, "passes"), rows(mall, "mall"), rows(stations, "stations"));
+      const take = (item) => leaveFor(buy, item);
+      const paid = [
+        membershipCard(memberships, plans, now(), take),
+        eventsCard(api, events, tickets, now(), { buy: take, again: load }),
+      ];
+      draw(rows(orders, "orders"), rows(coupons, "coupons"), member, rows(passes, "passes"), rows(mall, "mall"), rows(stations, "stations"), paid);
     } catch (error) {
       put(window.body, h("p.empty", {}, explain(error)));
     }
@@ -59,15 +70,18 @@ export async function openMine({ api, room, pay, now, exchange }) {
     pay(order);
   }
 
-  function takeOut(item) {
+  function leaveFor(open, item) {
     window.close();
-    exchange(item);
+    open(item);
   }
 
-  function draw(orders, coupons, member, passes, mall, stations) {
+  const takeOut = (item) => leaveFor(exchange, item);
+
+  function draw(orders, coupons, member, passes, mall, stations, paid) {
     put(
       window.body,
       walletCard(api, member, load),
+      paid,
       ledStations(api, stations, now()),
       mall.length ? [h("h3", {}, t("mall.title")), mall.map((item) => mallRow(item, member.points, takeOut))] : null,
       passes.length ? [h("h3", {}, t("pass.mine")), passes.map(passRow)] : null,

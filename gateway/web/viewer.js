@@ -540,7 +540,9 @@ function wireButtons(floating) {
     floating.tap();
     hub?.like();
   });
-  $("me").addEventListener("click", () => openMine({ api, room: ROOM, pay: payOrder, now: () => hub.now(), exchange }));
+  $("me").addEventListener("click", () =>
+    openMine({ api, room: ROOM, pay: payOrder, now: () => hub.now(), exchange, buy: (item) => checkOut([item]) }),
+  );
   $("shop").addEventListener("click", () => openShop(api, ROOM));
   $("share").addEventListener("click", share);
   $("language").addEventListener("click", toggleLanguage);

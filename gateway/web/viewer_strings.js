@@ -217,6 +217,7 @@ export const STEPS = {
   "step.flash": ["秒杀价", "Flash price"],
   "step.sale": ["秒杀价", "Flash price"],
   "step.limited": ["限时折扣", "Limited-time price"],
+  "step.member": ["会员价", "Member price"],
   "step.coupon": ["优惠券", "Coupon"],
   "step.points": ["积分抵扣", "Points"],
   "step.stored": ["储值支付", "Stored value"],

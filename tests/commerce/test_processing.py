@@ -122,11 +122,8 @@ async def test_the_audit_finds_a_run_whose_cost_does_not_go_over(tmp_path: Path)
         await kitchen.bought(1, 999, FISH)
         await kitchen.processing.run(MERCHANT, "boss", await kitchen.recipe(), [(FISH, 1, 0)], [(FILLET, 3, 0)], "a")
         for change in ("+ 1", "- 1"):
-            await world.store.write(
-                lambda db, by=change: db.execute(
-                    text(f"UPDATE processing_line SET cost = cost {by} WHERE side = 'out'")
-                )
-            )  # type: ignore[misc]
+            spoil = text(f"UPDATE processing_line SET cost = cost {change} WHERE side = 'out'")
+            await world.store.write(lambda db, one=spoil: db.execute(one))  # type: ignore[misc]
             broken = [one.name for one in audit(tmp_path, now_ms=world.clock()) if not one.ok]
             assert bool(broken) == (change == "+ 1")
 
