@@ -178,7 +178,7 @@ def run_processing(batch: Batch, command: RunProcessing) -> RunView:
     for one, cost in zip(yields, made, strict=True):
         batch.run(_NEW_STOCK, sku=one.sku, merchant=command.merchant)
         moved = {"adjusted": one.units, "free": one.units}
-        assert move_stock(batch, command.merchant, one.sku, "yielded", run, cost=cost, **moved)
+        assert move_stock(batch, command.merchant, one.sku, "yielded", run, outlet="", cost=cost, **moved)
     figures = {"in_grams": went_in, "out_grams": went_in - loss, "loss_grams": loss, "cost": sum(spent)}
     who = {"why": command.why, "staff": command.staff, "now": batch.now_ms}
     known = {"merchant": command.merchant, "recipe": recipe.id, "expected_bp": recipe.expected_bp}
@@ -214,7 +214,7 @@ def _take(batch: Batch, merchant: str, run: str, one: Portion) -> int:
         raise Refused("sold_out", "not that many units are free", sku=one.sku, free=0 if there is None else there.free)
     cost = -moved_value(there.units, there.cost, -one.units)
     moved = {"adjusted": -one.units, "free": -one.units}
-    assert move_stock(batch, merchant, one.sku, "processed", run, **moved)
+    assert move_stock(batch, merchant, one.sku, "processed", run, outlet="", cost=None, **moved)
     return cost
 
 

@@ -147,7 +147,8 @@ def receive_purchase(batch: Batch, command: ReceivePurchase) -> PurchaseView:
     for one in came:
         batch.run(_NEW_STOCK, sku=one.sku, merchant=command.merchant)
         moved = {"received": one.units, "free": one.units}
-        assert move_stock(batch, command.merchant, one.sku, "purchased", delivery, cost=one.amount, **moved)
+        what = (command.merchant, one.sku, "purchased", delivery)
+        assert move_stock(batch, *what, outlet="", cost=one.amount, **moved)
         batch.run(_RECEIVED, purchase=row.id, sku=one.sku, units=one.units, amount=one.amount)
     _note(batch, command, row, [(one.sku, one.units) for one in came])
     _enter(batch, row, _may(row, step))
@@ -173,7 +174,8 @@ def send_back(batch: Batch, command: SendBack) -> PurchaseView:
         if there is None or getattr(there, place) < one.units:
             raise Refused("sold_out", "not that many units are there to be sent back", sku=one.sku)
         moved = {"received": -one.units, place: -one.units}
-        assert move_stock(batch, command.merchant, one.sku, "sent_back", delivery, **moved)
+        what = (command.merchant, one.sku, "sent_back", delivery)
+        assert move_stock(batch, *what, outlet="", cost=None, **moved)
         batch.run(_RETURNED, purchase=row.id, sku=one.sku, units=one.units, amount=one.amount)
     if not command.quarantined:
         _note(batch, command, row, [(one.sku, -one.units) for one in went])

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from commerce.attribution.service import Attribution
+from commerce.attribution.touches_sql import open_touch_log
 from commerce.basket import Basket, DropTerms
 from commerce.changes import Hand
 from commerce.domain.offer import SHOP_VERSIONS_MAX, OwnPrice, ShelfPrice, price_in_store
@@ -39,13 +41,24 @@ class Stores:
         self.world = world
         self.shop = world.shop
         self.outlets = world.shop.outlets
-        self.pos = Pos(world.store, world.shop.ledger, Vault(bytes(32)), secret=b"pos", clock=world.clock)
+        self.touches = open_touch_log(world.store.where, clock=world.clock)
+        now_person = world.shop.aliases.now
+        self.attribution = Attribution(
+            world.store, self.touches, secret=b"links of the tests", clock=world.clock, now_person=now_person
+        )
+        vault = Vault(bytes(32))
+        self.pos = Pos(world.store, world.shop.ledger, vault, self.attribution, secret=b"pos", clock=world.clock)
         self.numbers = 0
 
     async def open(self) -> None:
         self.north, key = await self.pos.add(MERCHANT, "北店", "北路 1 号", "", *HERE, terms=STOCKED)
         self.south, _ = await self.pos.add(MERCHANT, "南店", "南路 1 号", "", *FAR, terms=STOCKED)
         self.till = await self.pos.till(key)
+
+    async def close(self) -> None:
+        """End the log of touches."""
+        await self.attribution.binder.close()
+        self.touches.close()
 
     async def stock(self, outlet: str, quantity: int, sku: str = SKU) -> Any:
         return await self.outlets.stock_up(MERCHANT, "boss", outlet, sku, quantity, "received")
@@ -93,6 +106,7 @@ async def stores(anywhere: Path | str) -> AsyncIterator[Stores]:
         stores = Stores(world)
         await stores.open()
         yield stores
+        await stores.close()
 
 
 @pytest.fixture
@@ -102,6 +116,7 @@ async def local(tmp_path: Path) -> AsyncIterator[Stores]:
         stores = Stores(world)
         await stores.open()
         yield stores
+        await stores.close()
 
 
 async def test_an_order_takes_its_units_where_it_is_handed_over_and_no_other_place_is_touched(stores: Stores) -> None:
