@@ -208,7 +208,8 @@ def _delivered(batch: Batch, command: CreateOrder, order: str, lines: list[Line]
     wanted = command.delivery
     if wanted is None:
         return command, None
-    fields = {key: value for key, value in asdict(wanted).items() if key in _ADDRESS or (key != "station" and value)}
+    said = {key: value for key, value in asdict(wanted).items() if value not in ("", None) or key in _ADDRESS}
+    fields: dict[str, Any] = {key: value for key, value in said.items() if key != "station"}
     if wanted.station:
         if any(line.presale_price for line in lines):
             raise Invalid("a presale is not fetched at a station: its day is not known yet", field="delivery")

@@ -188,9 +188,12 @@ class Outlets:
     async def prices(self, merchant: str, outlet: str, skus: Sequence[str]) -> list[OutletPriceView]:
         """What SKUs cost in a store now. Raises NotFound."""
         now_ms = self._clock()
-        return await self._store.read(
-            lambda db: [outlet_desk_sql.read_price(db, merchant, outlet, sku, now_ms) for sku in skus]
-        )
+
+        def read(db: Any) -> list[OutletPriceView]:
+            outlets_sql.one(db, merchant, outlet)
+            return [outlet_desk_sql.read_price(db, merchant, outlet, sku, now_ms) for sku in skus]
+
+        return await self._store.read(read)
 
     async def _do(self, command: Any, kind: type[T]) -> T:
         result = await self._ledger.submit(command)

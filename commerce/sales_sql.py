@@ -42,6 +42,7 @@ from commerce.views_sql import sale_view
 from commerce.waiting_sql import serve
 
 _STOCK = text("SELECT * FROM stock WHERE sku = :sku")
+_SKU = text("SELECT 1 FROM sku WHERE id = :sku AND merchant = :merchant")
 _STOCK_THERE = text("SELECT * FROM outlet_stock WHERE outlet = :outlet AND sku = :sku")
 _INSERT_SALE = text(
     "INSERT INTO sale (id, merchant, room, product, sku, title, image, price, list_price, total, free, per_person,"
@@ -77,6 +78,8 @@ FORGET_MAX = 2_000
 def stock_up(batch: Batch, command: StockUp) -> StockView:
     """Receive or adjust units. Raises NotFound for another merchant's SKU, Refused (sold_out) below zero."""
     outlet = stocked(batch.connection, command.merchant, command.outlet)
+    if outlet and batch.one(_SKU, sku=command.sku, merchant=command.merchant) is None:
+        raise NotFound("no such product", sku=command.sku)
     # A store has goods that the shop has: the warehouse's row says whose they are.
     open_place(batch, command.merchant, command.sku, "")
     _stock(batch, command.merchant, command.sku)

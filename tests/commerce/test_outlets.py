@@ -360,6 +360,30 @@ async def test_an_order_comes_only_by_a_way_that_its_store_or_the_shop_offers(lo
     await local.order("", delivery=wanted("express", ""))
 
 
+async def test_a_courier_finds_the_place_where_both_degrees_are_nought(local: Stores) -> None:
+    outlet, _ = await local.pos.add(MERCHANT, "零店", "零路", "", 0, 0, terms=STOCKED)
+    await local.stock(outlet, 1)
+    delivery = Delivery("courier", "Ann", "13800138000", "road 1", outlet, lat_e6=0, lng_e6=0)
+    order = await local.order("", delivery=delivery)
+    assert (order.delivery["lat_e6"], order.delivery["lng_e6"]) == (0, 0)
+
+
+async def test_a_store_knows_nothing_of_goods_or_stores_of_others(local: Stores) -> None:
+    theirs, _ = await local.pos.add("m2", "别家", "x", "", *HERE, terms=STOCKED)
+    for unknown in (
+        local.stock(local.north, 1, "k3"),
+        local.stock(local.north, 1, "nosuch"),
+        local.stock(theirs, 1),
+        local.outlets.set_price(MERCHANT, local.north, "k3", 1, None, 0, 0, BY),
+        local.outlets.prices(MERCHANT, theirs, [SKU]),
+        local.outlets.prices(MERCHANT, local.north, ["k3"]),
+        local.move(theirs, local.north, 1),
+        local.order(theirs),
+    ):
+        with pytest.raises(NotFound):
+            await unknown
+
+
 async def test_the_nearest_store_that_has_the_goods_comes_first(local: Stores) -> None:
     await local.stock(local.south, 2)
     await local.stock(local.north, 1)
