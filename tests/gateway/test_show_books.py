@@ -258,7 +258,8 @@ async def check_books(show: Show, day: str) -> None:
 async def check_lists(show: Show) -> None:
     """Every order, page by page; what the room says of today; the board."""
     model, boss = show.model, show.live.shop.merchant_token
-    after, listed = "", {}
+    after: str | None = ""
+    listed: dict[str, tuple[str, int, int]] = {}
     while after is not None:
         page = await show.ask("GET", f"/orders?limit=100{after and '&after=' + after}", token=boss)
         listed |= {one["order"]: (one["status"], one["amount"], one["refunded"]) for one in page["items"]}
