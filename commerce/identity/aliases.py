@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection
-
+from commerce.attribution.links_sql import Transaction
 from commerce.identity import merge_sql
 from commerce.store_sql import Store
 
@@ -33,7 +32,7 @@ class Aliases:
             else:
                 self._person[alias] = person
 
-    def read(self, db: Connection) -> None:
+    def read(self, db: Transaction) -> None:
         """Take in what changed since the last time, all of it at first."""
         self._take(merge_sql.aliases_since(db, self._since_ms))
 

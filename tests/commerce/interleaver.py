@@ -71,14 +71,14 @@ class Gate:
         ledger: Any = shop.ledger
         ledger._queue = HeldQueue(self, ledger._queue)
         store._run = self._transaction(store)  # type: ignore[method-assign]
-        call = shop.payments.call
+        begin = shop.payments.call
 
-        def called(name: str, work: Any) -> bool:
+        def begun(name: str, call: Any) -> bool:
             context = copy_context()
             context.run(ACTOR.set, AFTER)
-            return context.run(call, name, work)
+            return context.run(begin, name, call)
 
-        shop.payments.call = called  # type: ignore[method-assign]
+        shop.payments.call = begun  # type: ignore[method-assign]
 
     def _transaction(self, store: Store) -> Any:
         run = store._run

@@ -25,8 +25,8 @@ from schemathesis.core.result import Ok
 from tests.gateway.rig import Rig, rig
 
 MODES = {"good": GenerationMode.POSITIVE, "bad": GenerationMode.NEGATIVE}
-BUSY = {503: {"busy", "draining", "full"}}
-"""What says that there is no room now is no fault."""
+BUSY = {503: {"busy", "draining", "full", "wecom_away"}}
+"""What says that there is no room now, or nobody outside to ask, is no fault."""
 SLOW = ("/api/v1/auth/login",)
 """Argon2 takes a tenth of a second each: tried less."""
 

@@ -29,7 +29,8 @@ ABREAST = 50
 PRICES = {"tea": 6_800, "cup": 1_500}
 RATES = {"tea": 1_300, "cup": 900}
 FLASH, COUPON, THRESHOLD = 990, 500, 1_500
-QUIET_S = 60.0
+QUIET_S = 600.0
+BUSY_TRIES_MAX = 100
 Visit = Callable[[], Awaitable[None]]
 
 
@@ -48,9 +49,14 @@ class Show:
 
     async def ask(self, method: str, path: str, body: Any = None, *, refused: tuple[str, ...] = (), **more: Any) -> Any:
         """The answer; None when it was refused as it may be."""
-        answer = await self.live.call(method, path, body, **more)
-        if answer.status_code < 300:
-            return answer.json()
+        for _ in range(BUSY_TRIES_MAX):
+            answer = await self.live.call(method, path, body, **more)
+            if answer.status_code < 300:
+                return answer.json()
+            if answer.json()["code"] != "busy":
+                break
+            # A slow machine: as the answer says, and as a client does.
+            await asyncio.sleep(answer.json()["retry_ms"] / 1000)
         assert answer.json()["code"] in refused, (method, path, answer.text)
         return None
 
@@ -258,7 +264,8 @@ async def check_books(show: Show, day: str) -> None:
 async def check_lists(show: Show) -> None:
     """Every order, page by page; what the room says of today; the board."""
     model, boss = show.model, show.live.shop.merchant_token
-    after, listed = "", {}
+    after: str | None = ""
+    listed: dict[str, tuple[str, int, int]] = {}
     while after is not None:
         page = await show.ask("GET", f"/orders?limit=100{after and '&after=' + after}", token=boss)
         listed |= {one["order"]: (one["status"], one["amount"], one["refunded"]) for one in page["items"]}
