@@ -30,6 +30,12 @@ async def world(place: Path | str) -> AsyncIterator[World]:
 
 
 @pytest.fixture
+async def other(anywhere: Path | str) -> AsyncIterator[World]:
+    async with shop_world(anywhere) as opened:
+        yield await with_plan(opened)
+
+
+@pytest.fixture
 async def quick(tmp_path: Path) -> AsyncIterator[World]:
     async with shop_world(tmp_path) as opened:
         yield await with_plan(opened)
@@ -93,28 +99,28 @@ async def test_members_pay_their_price_earn_more_points_and_get_a_coupon_a_month
     assert last.amount == 2_000
 
 
-async def test_a_renewal_follows_what_runs_and_is_given_back_before_it(world: World) -> None:
-    await bought(world)
-    await bought(world, key="n")
-    later, first = await mine(world)
+async def test_a_renewal_follows_what_runs_and_is_given_back_before_it(other: World) -> None:
+    await bought(other)
+    await bought(other, key="n")
+    later, first = await mine(other)
     assert (later.since, later.until) == (first.until, after_months(first.until, 3))
-    world.clock.advance(30 * DAY_MS)
+    other.clock.advance(30 * DAY_MS)
 
     async def back(one: Any, key: str) -> Any:
-        return await world.shop.memberships.refund(MERCHANT, "boss", one.membership, key, "moved away")
+        return await other.shop.memberships.refund(MERCHANT, "boss", one.membership, key, "moved away")
 
     assert await code_of(back(first, "a")) == "limit"
     assert (await back(later, "b")).amount == 9_900
     assert (await back(later, "b")).amount == 9_900
     assert await code_of(back(later, "c")) == "already"
     days = (first.until - first.since) // DAY_MS
-    [_, now] = await mine(world)
+    [_, now] = await mine(other)
     assert (await back(now, "d")).amount == now.back == 9_900 * (days - 30 - 1) // days
-    assert [one.state for one in await mine(world)] == ["refunded", "refunded"]
-    plain = await world.shop.create_order(MERCHANT, ROOM, "one", "o", lines=[(OTHER_SKU, 1)])
+    assert [one.state for one in await mine(other)] == ["refunded", "refunded"]
+    plain = await other.shop.create_order(MERCHANT, ROOM, "one", "o", lines=[(OTHER_SKU, 1)])
     assert plain.amount == 2_000
     # What was used of it was delivered: its order is done with the part that was kept.
-    assert (await world.shop.order(MERCHANT, now.order)).fulfilment == "done"
+    assert (await other.shop.order(MERCHANT, now.order)).fulfilment == "done"
 
 
 async def test_flash_sales_plans_and_merged_prices_stay_as_they_are(quick: World) -> None:
@@ -131,6 +137,7 @@ async def test_flash_sales_plans_and_merged_prices_stay_as_they_are(quick: World
     ]  # fmt: skip
 
 
+@pytest.mark.soak
 async def test_two_units_are_two_periods_and_a_whole_refund_ends_both(quick: World) -> None:
     order = await bought(quick, units=2)
     later, first = await mine(quick)
@@ -142,6 +149,7 @@ async def test_two_units_are_two_periods_and_a_whole_refund_ends_both(quick: Wor
     assert await quick.shop.coupons(MERCHANT, "one") == []
 
 
+@pytest.mark.soak
 async def test_a_plan_that_gives_nothing_back_says_so(tmp_path: Path) -> None:
     async with shop_world(tmp_path) as opened:
         world = await with_plan(opened, PlanTerms(1, Benefits(points_percent=200), "none"))
@@ -155,6 +163,7 @@ async def test_a_plan_that_gives_nothing_back_says_so(tmp_path: Path) -> None:
         assert await code_of(world.shop.memberships.set_plan(MERCHANT, "boss", "k3", TERMS)) == "not_found"
 
 
+@pytest.mark.soak
 async def test_the_audit_finds_a_membership_without_its_order(tmp_path: Path) -> None:
     async with shop_world(tmp_path) as opened:
         world = await with_plan(opened)

@@ -116,6 +116,7 @@ async def test_what_cannot_be_is_refused_and_moves_nothing(quick: Kitchen) -> No
     assert await quick.processing.runs(MERCHANT) == []
 
 
+@pytest.mark.soak
 async def test_the_audit_finds_a_run_whose_cost_does_not_go_over(tmp_path: Path) -> None:
     async with shop_world(tmp_path) as world:
         kitchen = await Kitchen(world).open()

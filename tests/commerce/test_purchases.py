@@ -87,6 +87,12 @@ async def shop(place: Path | str) -> AsyncIterator[Buying]:
 
 
 @pytest.fixture
+async def other(anywhere: Path | str) -> AsyncIterator[Buying]:
+    async with shop_world(anywhere) as world:
+        yield Buying(world)
+
+
+@pytest.fixture
 async def quick(tmp_path: Path) -> AsyncIterator[Buying]:
     async with shop_world(tmp_path) as world:
         yield Buying(world)
@@ -121,21 +127,23 @@ async def test_what_is_sold_takes_its_share_of_what_was_paid_and_comes_back_with
     assert (book.revenue, book.cost, book.margin) == (0, 0, 0)
 
 
-async def test_a_short_delivery_waits_for_the_rest_or_is_closed_and_nothing_comes_after(shop: Buying) -> None:
-    order = await shop.ordered((OTHER_SKU, 10, 500), (SKU, 2, 4_000), number="PO-1")
+async def test_a_short_delivery_waits_for_the_rest_or_is_closed_and_nothing_comes_after(other: Buying) -> None:
+    order = await other.ordered((OTHER_SKU, 10, 500), (SKU, 2, 4_000), number="PO-1")
     assert (order.state, order.ordered, order.short) == ("ordered", 13_000, 12)
-    part = await shop.came(order.purchase, (OTHER_SKU, 4, None), (SKU, 2, 3_900))
+    part = await other.came(order.purchase, (OTHER_SKU, 4, None), (SKU, 2, 3_900))
     assert (part.state, part.amount, part.short) == ("partly", 2_000 + 7_800, 6)
-    again = await shop.came(order.purchase, (OTHER_SKU, 4, None), (SKU, 2, 3_900))
-    assert again == part and await shop.stock() == (4, 2_000)
-    assert await code_of(shop.came(order.purchase, (OTHER_SKU, 7, None), key="e")) == "insufficient"
-    assert await code_of(shop.step(order.purchase, "cancel")) == "already"
-    closed = await shop.step(order.purchase, "close_short", "sold out at the mill")
+    again = await other.came(order.purchase, (OTHER_SKU, 4, None), (SKU, 2, 3_900))
+    assert again == part and await other.stock() == (4, 2_000)
+    assert await code_of(other.came(order.purchase, (OTHER_SKU, 7, None), key="e")) == "insufficient"
+    assert await code_of(other.step(order.purchase, "cancel")) == "already"
+    closed = await other.step(order.purchase, "close_short", "sold out at the mill")
     assert (closed.state, closed.short) == ("received", 6)
     assert [one.step for one in closed.steps] == ["edit", "order", "receive_part", "close_short"]
-    assert await code_of(shop.came(order.purchase, (OTHER_SKU, 1, None), key="f")) == "already"
+    assert await code_of(other.came(order.purchase, (OTHER_SKU, 1, None), key="f")) == "already"
     # The trail of manual changes has the counts, under the order's number.
-    rows = await shop.world.query("SELECT sku, before, after, why FROM manual_change WHERE what = 'stock' ORDER BY sku")
+    rows = await other.world.query(
+        "SELECT sku, before, after, why FROM manual_change WHERE what = 'stock' ORDER BY sku"
+    )
     assert [(row.sku, row.before, row.after, row.why) for row in rows] == [
         (SKU, 0, 2, "PO-1 note 7 at the door"), (OTHER_SKU, 0, 4, "PO-1 note 7 at the door"),
     ]  # fmt: skip
@@ -168,44 +176,44 @@ async def test_what_goes_back_to_the_supplier_is_owed_no_longer(shop: Buying) ->
     assert (closing["2202.01"], closing["1002"]) == (3_000, -4_000)
 
 
-async def test_goods_without_a_purchase_cost_what_somebody_says_and_a_count_goes_by_the_average(shop: Buying) -> None:
-    await shop.world.shop.stock_up(MERCHANT, OTHER_SKU, 3)
-    assert await shop.stock() == (3, 0)
-    assert await shop.purchases.set_cost(MERCHANT, "boss", OTHER_SKU, 1_000, "as of last year's books") == 3_000
-    [view] = await shop.purchases.costs(MERCHANT)
+async def test_goods_without_a_purchase_cost_what_somebody_says_and_a_count_goes_by_the_average(other: Buying) -> None:
+    await other.world.shop.stock_up(MERCHANT, OTHER_SKU, 3)
+    assert await other.stock() == (3, 0)
+    assert await other.purchases.set_cost(MERCHANT, "boss", OTHER_SKU, 1_000, "as of last year's books") == 3_000
+    [view] = await other.purchases.costs(MERCHANT)
     assert (view.units, view.cost, view.unit_cost) == (3, 3_000, 1_000)
-    await shop.world.shop.stock_up(MERCHANT, OTHER_SKU, 2)
-    await shop.world.shop.stock_up(MERCHANT, OTHER_SKU, -1, "broken")
-    assert await shop.stock() == (4, 4_000)
-    closing = await shop.closing()
+    await other.world.shop.stock_up(MERCHANT, OTHER_SKU, 2)
+    await other.world.shop.stock_up(MERCHANT, OTHER_SKU, -1, "broken")
+    assert await other.stock() == (4, 4_000)
+    closing = await other.closing()
     assert {code: closing[code] for code in ("1405", "2202.02", "4104", "6602.01")} == {
         "1405": 4_000, "2202.02": 2_000, "4104": 3_000, "6602.01": 1_000,
     }  # fmt: skip
-    [changed] = await shop.world.query("SELECT before, after, why, staff FROM manual_change WHERE what = 'cost'")
+    [changed] = await other.world.query("SELECT before, after, why, staff FROM manual_change WHERE what = 'cost'")
     assert tuple(changed) == (0, 1_000, "as of last year's books", "boss")
-    assert await code_of(shop.purchases.set_cost(MERCHANT, "boss", SKU, 1, "none")) == "not_found"
+    assert await code_of(other.purchases.set_cost(MERCHANT, "boss", SKU, 1, "none")) == "not_found"
 
 
-async def test_a_sheet_goes_out_to_the_supplier_and_comes_back_as_a_draft(shop: Buying) -> None:
-    await shop.world.store.write(
+async def test_a_sheet_goes_out_to_the_supplier_and_comes_back_as_a_draft(other: Buying) -> None:
+    await other.world.store.write(
         lambda db: db.execute(
             text("INSERT INTO sku_detail (sku, merchant, code, grams) VALUES ('k2', 'm1', 'rice', 500)")
         )
     )
-    order = await shop.ordered((OTHER_SKU, 6, 325), (SKU, 2, 4_000))
-    sheet = await shop.purchases.export_file(MERCHANT, order.purchase)
+    order = await other.ordered((OTHER_SKU, 6, 325), (SKU, 2, 4_000))
+    sheet = await other.purchases.export_file(MERCHANT, order.purchase)
     assert "rice,tea p2,,500g,3000,3.25,0,0,0.00" in sheet
-    made, faults = await shop.purchases.import_file(MERCHANT, "boss", sheet.encode(), shop.supplier, "PO-2")
+    made, faults = await other.purchases.import_file(MERCHANT, "boss", sheet.encode(), other.supplier, "PO-2")
     assert made is not None and not faults
     assert [(one.sku, one.quantity, one.unit_cost) for one in made.lines] == [(OTHER_SKU, 6, 325), (SKU, 2, 4_000)]
     bad = "规格编码,数量,进价\r\nrice,750,3\r\nnone,1,1\r\nrice,x,1\r\nrice,1000,1.234\r\nk1,1,1\r\nk1,2,1\r\n"
-    made, faults = await shop.purchases.import_file(MERCHANT, "boss", bad.encode(), shop.supplier, "PO-3")
+    made, faults = await other.purchases.import_file(MERCHANT, "boss", bad.encode(), other.supplier, "PO-3")
     assert made is None
     assert [(one.line, one.column) for one in faults] == [
         (2, "quantity"), (3, "sku"), (4, "quantity"), (5, "unit_cost"), (7, "sku"),
     ]  # fmt: skip
     with pytest.raises(Invalid):
-        await shop.purchases.import_file(MERCHANT, "boss", b"a,b\r\n1,2\r\n", shop.supplier)
+        await other.purchases.import_file(MERCHANT, "boss", b"a,b\r\n1,2\r\n", other.supplier)
 
 
 async def test_bad_orders_are_refused_and_leave_nothing(quick: Buying) -> None:
@@ -225,6 +233,7 @@ async def test_bad_orders_are_refused_and_leave_nothing(quick: Buying) -> None:
     assert len(await quick.purchases.purchases(MERCHANT)) == 1
 
 
+@pytest.mark.soak
 async def test_the_trail_stays_as_it_was_written_after_the_migration(quick: Buying) -> None:
     await quick.bought(1, 1)
     with pytest.raises(DBAPIError, match="kept as they were written"):

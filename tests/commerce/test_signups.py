@@ -29,6 +29,12 @@ async def world(place: Path | str) -> AsyncIterator[World]:
 
 
 @pytest.fixture
+async def other(anywhere: Path | str) -> AsyncIterator[World]:
+    async with shop_world(anywhere) as opened:
+        yield await stocked(opened)
+
+
+@pytest.fixture
 async def quick(tmp_path: Path) -> AsyncIterator[World]:
     async with shop_world(tmp_path) as opened:
         yield await stocked(opened)
@@ -68,29 +74,29 @@ async def pays(world: World, person: str, key: str = "o") -> Any:
     return await world.shop.pay_order(MERCHANT, person, order.order, f"p{key}")
 
 
-async def test_who_waits_longest_gets_the_place_that_is_given_up_and_the_door_opens_once(world: World) -> None:
-    event, signups = await event_of(world), world.shop.signups
+async def test_who_waits_longest_gets_the_place_that_is_given_up_and_the_door_opens_once(other: World) -> None:
+    event, signups = await event_of(other), other.shop.signups
     for person in ("a", "b", "c", "d"):
-        await joins(world, event, person)
-    assert await states(world, event) == {"a": "good", "b": "good", "c": "waiting", "d": "waiting"}
+        await joins(other, event, person)
+    assert await states(other, event) == {"a": "good", "b": "good", "c": "waiting", "d": "waiting"}
     [waits] = await signups.tickets_of(MERCHANT, "d")
-    assert waits.ahead == 1 and await joins(world, event, "d") == waits
+    assert waits.ahead == 1 and await joins(other, event, "d") == waits
     await signups.leave(MERCHANT, "a", event)
-    assert await states(world, event) == {"b": "good", "c": "good", "d": "waiting"}
+    assert await states(other, event) == {"b": "good", "c": "good", "d": "waiting"}
     [view] = await signups.events(MERCHANT)
     assert (view.taken, view.waiting) == (2, 1)
     assert await code_of(signups.save(MERCHANT, "boss", event, replace(TEA, places=1))) == "limit"
     await signups.save(MERCHANT, "boss", event, replace(TEA, places=3))
-    assert (await states(world, event))["d"] == "good"
+    assert (await states(other, event))["d"] == "good"
     [ticket] = await signups.tickets_of(MERCHANT, "c")
     assert await code_of(signups.check_in(MERCHANT, "host", ticket.code)) == "not_open"
-    await later(world, DAY)
-    assert await code_of(joins(world, event, "e")) == "closed"
-    await later(world, DAY)
+    await later(other, DAY)
+    assert await code_of(joins(other, event, "e")) == "closed"
+    await later(other, DAY)
     assert (await signups.check_in(MERCHANT, "host", ticket.code)).state == "used"
     assert await code_of(signups.check_in(MERCHANT, "host", ticket.code)) == "already"
     assert await code_of(signups.check_in("m2", "host", ticket.code)) == "not_found"
-    await later(world, 3 * HOUR)
+    await later(other, 3 * HOUR)
     assert [one.state for one in await signups.events(MERCHANT)] == ["over"]
 
 
@@ -153,6 +159,7 @@ async def test_an_event_that_is_called_off_gives_every_payment_back(quick: World
     assert await code_of(joins(quick, event, "d")) == "closed"
 
 
+@pytest.mark.soak
 async def test_orders_of_a_paid_event_are_done_when_it_is_over(quick: World) -> None:
     event = await event_of(quick, PAID)
     await joins(quick, event, "a")
@@ -163,6 +170,7 @@ async def test_orders_of_a_paid_event_are_done_when_it_is_over(quick: World) -> 
     assert await code_of(quick.shop.signups.check_in(MERCHANT, "h", "000000000000")) == "not_found"
 
 
+@pytest.mark.soak
 async def test_the_audit_finds_a_place_that_nobody_has(tmp_path: Path) -> None:
     async with shop_world(tmp_path) as world:
         event = await event_of(world)

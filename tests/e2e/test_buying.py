@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 
 from tests.e2e.stage import DESK, Theatre
 
@@ -41,9 +41,9 @@ def test_goods_are_ordered_received_and_processed_on_the_board(own_theatre: Thea
     expect(board.see("purchase-row", state="partly")).to_be_visible()
     expect(board.see("supplier-owed")).to_contain_text("100")
 
-    sheet = "规格编码,数量,进价\r\n{},5,9.90\r\n"
+    lines = "规格编码,数量,进价\r\n{},5,9.90\r\n"
     for code, drafts in (("nothing", 0), (tea["sku"], 1)):
-        file = {"name": "order.csv", "mimeType": "text/csv", "buffer": sheet.format(code).encode()}
+        file = FilePayload(name="order.csv", mimeType="text/csv", buffer=lines.format(code).encode())
         page.set_input_files('[data-testid="purchase-file"]', file)
         board.press("purchase-import")
         expect(board.see("purchase-row", state="draft")).to_have_count(drafts)

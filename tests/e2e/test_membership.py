@@ -8,7 +8,8 @@ from playwright.sync_api import expect
 from tests.e2e.stage import DESK, Theatre
 from tests.e2e.test_purchase import receipt
 
-pytestmark = pytest.mark.browser
+# The API's own tests are in the ordinary run.
+pytestmark = [pytest.mark.browser, pytest.mark.soak]
 
 
 def test_a_viewer_joins_from_their_own_page_and_pays_the_members_price(own_theatre: Theatre) -> None:
