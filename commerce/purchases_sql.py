@@ -147,8 +147,8 @@ def receive_purchase(batch: Batch, command: ReceivePurchase) -> PurchaseView:
     for one in came:
         batch.run(_NEW_STOCK, sku=one.sku, merchant=command.merchant)
         moved = {"received": one.units, "free": one.units}
-        what = (command.merchant, one.sku, "purchased", delivery)
-        assert move_stock(batch, *what, outlet="", cost=one.amount, **moved)
+        merchant, cost = command.merchant, one.amount
+        assert move_stock(batch, merchant, one.sku, "purchased", delivery, outlet="", cost=cost, **moved)
         batch.run(_RECEIVED, purchase=row.id, sku=one.sku, units=one.units, amount=one.amount)
     _note(batch, command, row, [(one.sku, one.units) for one in came])
     _enter(batch, row, _may(row, step))
@@ -174,8 +174,8 @@ def send_back(batch: Batch, command: SendBack) -> PurchaseView:
         if there is None or getattr(there, place) < one.units:
             raise Refused("sold_out", "not that many units are there to be sent back", sku=one.sku)
         moved = {"received": -one.units, place: -one.units}
-        what = (command.merchant, one.sku, "sent_back", delivery)
-        assert move_stock(batch, *what, outlet="", cost=None, **moved)
+        merchant = command.merchant
+        assert move_stock(batch, merchant, one.sku, "sent_back", delivery, outlet="", cost=None, **moved)
         batch.run(_RETURNED, purchase=row.id, sku=one.sku, units=one.units, amount=one.amount)
     if not command.quarantined:
         _note(batch, command, row, [(one.sku, -one.units) for one in went])
