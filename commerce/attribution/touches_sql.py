@@ -294,6 +294,11 @@ class TouchLog:
                 _LOG.error("writing %d touches failed (try %d of %d): %s", len(batch), attempt, WRITE_TRIES, error)
                 if attempt < WRITE_TRIES:
                     time.sleep(RETRY_PAUSE_S)
+            except Exception:
+                # A fault of ours costs this batch; the thread lives on, or all that come after would wait for ever.
+                self._reach.undone()
+                _LOG.exception("writing %d touches failed", len(batch))
+                return False
             else:
                 return True
         return False

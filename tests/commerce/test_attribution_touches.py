@@ -86,6 +86,22 @@ def test_a_disk_that_refuses_loses_the_batch_and_says_so(
     assert log.stats().written == 1
 
 
+def test_a_fault_of_ours_costs_the_batch_and_not_the_log(
+    log: TouchLog, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a fault")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("commerce.attribution.touches_sql.append", broken)
+        log.record(entry())
+        assert log.flush(10)
+    assert (log.stats().lost, "ValueError: a fault" in caplog.text) == (1, True)
+    log.record(entry())
+    assert log.flush(10)
+    assert log.stats().written == 1
+
+
 def test_a_flush_of_a_quiet_log_returns_at_once(log: TouchLog) -> None:
     assert log.flush(0)
 
