@@ -294,7 +294,7 @@ class TouchLog:
                 _LOG.error("writing %d touches failed (try %d of %d): %s", len(batch), attempt, WRITE_TRIES, error)
                 if attempt < WRITE_TRIES:
                     time.sleep(RETRY_PAUSE_S)
-            except Exception:
+            except Exception:  # noqa: BLE001 - told in the log
                 # A fault of ours costs this batch; the thread lives on, or all that come after would wait for ever.
                 self._reach.undone()
                 _LOG.exception("writing %d touches failed", len(batch))
