@@ -125,12 +125,15 @@ class Couriers:
 
     async def _chase(self, errand: ErrandView, merchant: str, *, refunded: bool) -> None:
         provider = self._named(errand.provider)
+        state = None
         if refunded and errand.state in CANCELLABLE:
-            async with asyncio.timeout(self._timeout_s):
-                state = await provider.cancel(errand.errand, "the order was refunded")
-        else:
-            state = await self._ask(merchant, errand, provider, query=True)
-        await self._settle(merchant, errand, state)
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    state = await provider.cancel(errand.errand, "the order was refunded")
+            except Refused as error:
+                # The rider had the goods before we were told: how it goes on is asked for.
+                log.info("errand %s of a refunded order is not called off: %s", errand.errand, error.message)
+        await self._settle(merchant, errand, state or await self._ask(merchant, errand, provider, query=True))
 
     async def _ask(
         self, merchant: str, errand: ErrandView, provider: CourierProvider, *, query: bool = False

@@ -4,16 +4,12 @@
 way where that takes several transactions, else by its command. A new command of the ledger needs one here.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
 
 from commerce.basket import DropTerms
-from commerce.books import Books
-from commerce.catalogue import Catalogue
 from commerce.commissions import ClearHold, DecideWithdrawal, Release, Withdraw
 from commerce.crm.automations_sql import BeginRuns
 from commerce.domain.day import DAY_MS, day_of
@@ -24,75 +20,19 @@ from commerce.domain.pos import Receipt
 from commerce.domain.presale import Missed, Presale
 from commerce.domain.sale import SaleMode, SaleTerms
 from commerce.domain.station import StationTerms
-from commerce.goods import Goods
 from commerce.identity.join import DecideConflict, Erase, ImportMembers, Join, MemberRow, MergePeople, UndoMerge
-from commerce.identity.phone import Vault
 from commerce.identity.privacy_sql import CloseAccount, Forget
-from commerce.identity.service import Identities
 from commerce.ledger import ClosePayment, FailRefund
-from commerce.market import Market
 from commerce.market_sql import Revoke
 from commerce.moments import Offer
-from commerce.payment_sandbox import SandboxProvider
 from commerce.pos_sql import TakeReceipt, TakeRefund
-from commerce.shop import Shop
-from commerce.store_sql import Store
-from commerce.transfer_sandbox import SandboxTransfers
-from commerce.transfers import Transfers
-from tests.commerce.people_kit import cheap_passwords
-from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, ManualClock
+from tests.commerce.crowded_back import furnish_back
+from tests.commerce.crowded_desk import HOLD_S, Desk, Names, operation, simple
+from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU
 
 CHANNEL = "m2"
 PEOPLE = ("ann", "bo", "cy", "di", "ed", "fay", "gus", "dora", "dan", "pia", "pio", "leader")
-VAULT_KEY = b"the key of the tests' vault, long"
-HOLD_S, ENTER_S = 60, 30
-Names = dict[str, str]
-
-
-class Wallet(SandboxProvider):
-    """Another provider, to change over to."""
-
-    name = "wallet"
-
-
-class Desk:
-    """One process of the shop with all of its parts."""
-
-    def __init__(
-        self, store: Store, clock: ManualClock, provider: SandboxProvider, wallet: Wallet, transfers: SandboxTransfers
-    ) -> None:
-        self.store = store
-        self.clock = clock
-        self.provider = provider
-        self.shop = Shop(store, clock=clock, provider=provider, providers=(wallet,), sweep_s=0)
-        self.do = self.shop.ledger.submit
-        self.catalogue = Catalogue(store, clock=clock, passwords=cheap_passwords())
-        self.goods = Goods(store, self.shop.ledger, self.catalogue)
-        self.market = Market(store, self.shop.ledger, self.catalogue, self.shop.aftersale, clock=clock)
-        self.books = Books(store, clock=clock)
-        self.transfers = Transfers(store, self.shop.ledger, (transfers,), clock=clock)
-        self.identities = Identities(store, self.shop.ledger, self.shop.aliases, Vault(VAULT_KEY), clock=clock)
-
-    async def close(self) -> None:
-        """End its threads."""
-        await self.shop.close()
-        await self.catalogue.close()
-        self.store.close()
-
-    async def buy(self, person: str, key: str, sku: str = OTHER_SKU, units: int = 1, **more: Any) -> Any:
-        """A paid order."""
-        order = await self.shop.create_order(MERCHANT, ROOM, person, key, lines=[(sku, units)], **more)
-        return await self.shop.pay_order(MERCHANT, person, order.order, f"pay-{key}")
-
-    async def sale(self, sku: str, total: int, terms: SaleTerms | None = None, per_person: int = 2) -> str:
-        """An open sale."""
-        offer = Offer(sku, 1_000, 0, total, per_person, HOLD_S, 86_000, terms or SaleTerms())
-        made = await self.shop.moments.create_sale(MERCHANT, ROOM, offer)
-        return (await self.shop.start_sale(MERCHANT, made.sale, 0)).sale
-
-    async def one(self, query: str) -> Any:
-        """The first value of the first row."""
-        return await self.store.read(lambda db: db.execute(text(query)).scalars().first())
+ENTER_S = 30
 
 
 def _rows(db: Connection) -> None:
@@ -115,7 +55,7 @@ def _rows(db: Connection) -> None:
         ),
         {
             "merchant": MERCHANT,
-            "condition": orjson.dumps({"fact": "orders", "is": "at_least", "value": 1}).decode(),
+            "condition": orjson.dumps({"measure": "orders", "at_least": 1}).decode(),
             "action": orjson.dumps({"kind": "tag", "tag": "regular"}).decode(),
         },
     )
@@ -143,6 +83,7 @@ async def furnish(desk: Desk) -> Names:
     await _orders(desk, names)
     await _moments(desk, names)
     await _market(desk, names)
+    await furnish_back(desk, names)
     return names
 
 
@@ -258,41 +199,27 @@ async def _market(desk: Desk, names: Names) -> None:
     await market.book()
 
 
-Operation = Callable[[Desk, Names], Awaitable[Any]]
-OPERATIONS: dict[str, Operation] = {}
-
-
-def operation(work: Operation) -> Operation:
-    """Register something to do, under its function's name."""
-    OPERATIONS[work.__name__] = work
-    return work
-
-
-def _simple(name: str, work: Operation) -> None:
-    OPERATIONS[name] = work
-
-
 # --- stock, sales, holds, coupons ------------------------------------------------------------------------------------
 
-_simple("receive", lambda d, n: d.shop.stock_up(MERCHANT, OTHER_SKU, 3))
-_simple("count_again", lambda d, n: d.shop.stock_up(MERCHANT, OTHER_SKU, -1, "broken"))
-_simple("create_sale", lambda d, n: d.sale(OTHER_SKU, 2))
-_simple("pause", lambda d, n: d.shop.pause_sale(MERCHANT, n["sale"]))
-_simple("close_sale", lambda d, n: d.shop.close_sale(MERCHANT, n["sale"]))
-_simple("reprice", lambda d, n: d.shop.reprice_sale(MERCHANT, n["sale"], 900))
-_simple("hold", lambda d, n: d.shop.hold(MERCHANT, ROOM, "bo", n["sale"], 1, "new"))
-_simple("hold_of_another", lambda d, n: d.shop.hold(MERCHANT, ROOM, "ann", n["sale"], 1, "new"))
-_simple("claim", lambda d, n: d.shop.claim_coupon(MERCHANT, ROOM, "cy", n["drop"], "new"))
-_simple("claim_again", lambda d, n: d.shop.claim_coupon(MERCHANT, ROOM, "bo", n["drop"], "new"))
-_simple("start_drop", lambda d, n: d.shop.start_drop(
+simple("receive", lambda d, n: d.shop.stock_up(MERCHANT, OTHER_SKU, 3))
+simple("count_again", lambda d, n: d.shop.stock_up(MERCHANT, OTHER_SKU, -1, "broken"))
+simple("create_sale", lambda d, n: d.sale(OTHER_SKU, 2))
+simple("pause", lambda d, n: d.shop.pause_sale(MERCHANT, n["sale"]))
+simple("close_sale", lambda d, n: d.shop.close_sale(MERCHANT, n["sale"]))
+simple("reprice", lambda d, n: d.shop.reprice_sale(MERCHANT, n["sale"], 900))
+simple("hold", lambda d, n: d.shop.hold(MERCHANT, ROOM, "bo", n["sale"], 1, "new"))
+simple("hold_of_another", lambda d, n: d.shop.hold(MERCHANT, ROOM, "ann", n["sale"], 1, "new"))
+simple("claim", lambda d, n: d.shop.claim_coupon(MERCHANT, ROOM, "cy", n["drop"], "new"))
+simple("claim_again", lambda d, n: d.shop.claim_coupon(MERCHANT, ROOM, "bo", n["drop"], "new"))
+simple("start_drop", lambda d, n: d.shop.start_drop(
     MERCHANT, ROOM, "of the guide", "x", 400, 0, 9, 1, 600, 600, None, DropTerms(issuer="guide")
 ))  # fmt: skip
-_simple("close_drop", lambda d, n: d.shop.close_drop(MERCHANT, n["drop"]))
-_simple("take_budget", lambda d, n: d.shop.members.fund_budget(MERCHANT, "boss", "guide", -800, "new"))
-_simple("give_coupon", lambda d, n: d.shop.members.give_coupon(
+simple("close_drop", lambda d, n: d.shop.close_drop(MERCHANT, n["drop"]))
+simple("take_budget", lambda d, n: d.shop.members.fund_budget(MERCHANT, "boss", "guide", -800, "new"))
+simple("give_coupon", lambda d, n: d.shop.members.give_coupon(
     MERCHANT, ROOM, "guide", "bo", "new", title="x", reason="x", amount=600, threshold=0, valid_s=600
 ))  # fmt: skip
-_simple("import_goods", lambda d, n: d.goods.import_rows(
+simple("import_goods", lambda d, n: d.goods.import_rows(
     MERCHANT, "boss", [{"product": "new", "sku": "new-1", "title": "tea", "price": 100, "stock": 3}], "list"
 ))  # fmt: skip
 
@@ -364,60 +291,60 @@ async def refund_is_confirmed(desk: Desk, names: Names) -> Any:
     return await _money(desk, payment, "refunded", f"r-{names['refund']}", amount=100, refund=names["refund"])
 
 
-_simple("order_for_points", lambda d, n: d.shop.create_order(
+simple("order_for_points", lambda d, n: d.shop.create_order(
     MERCHANT, ROOM, "ann", "mall", lines=[(OTHER_SKU, 1)], mall=True
 ))  # fmt: skip
-_simple("cancel", lambda d, n: d.shop.cancel_order(MERCHANT, "ann", n["pending"]))
-_simple("pay", lambda d, n: d.shop.pay_order(MERCHANT, "ann", n["pending"], "new"))
-_simple("pay_otherwise", lambda d, n: d.shop.payments.pay(MERCHANT, "ann", n["pending"], "other", provider="wallet"))
-_simple("close_payment", lambda d, n: d.do(ClosePayment(MERCHANT, n["payment"])))
-_simple("pay_the_balance", lambda d, n: d.shop.pay_order(MERCHANT, "cy", n["balance"], "new"))
-_simple("cancel_the_balance", lambda d, n: d.shop.cancel_order(MERCHANT, "cy", n["balance"]))
-_simple("refund_the_deposit", lambda d, n: d.shop.aftersale.refund(MERCHANT, "boss", n["deposit"], "d"))
-_simple("refund_a_unit", lambda d, n: d.shop.aftersale.refund(
+simple("cancel", lambda d, n: d.shop.cancel_order(MERCHANT, "ann", n["pending"]))
+simple("pay", lambda d, n: d.shop.pay_order(MERCHANT, "ann", n["pending"], "new"))
+simple("pay_otherwise", lambda d, n: d.shop.payments.pay(MERCHANT, "ann", n["pending"], "other", provider="wallet"))
+simple("close_payment", lambda d, n: d.do(ClosePayment(MERCHANT, n["payment"])))
+simple("pay_the_balance", lambda d, n: d.shop.pay_order(MERCHANT, "cy", n["balance"], "new"))
+simple("cancel_the_balance", lambda d, n: d.shop.cancel_order(MERCHANT, "cy", n["balance"]))
+simple("refund_the_deposit", lambda d, n: d.shop.aftersale.refund(MERCHANT, "boss", n["deposit"], "d"))
+simple("refund_a_unit", lambda d, n: d.shop.aftersale.refund(
     MERCHANT, "boss", n["paid"], "unit", lines=[(OTHER_SKU, 1)], stock="sellable"
 ))  # fmt: skip
-_simple("refund_the_rest", lambda d, n: d.shop.aftersale.refund(MERCHANT, "boss", n["paid"], "rest", stock="sellable"))
-_simple("retry_refund", lambda d, n: d.shop.aftersale.retry_refund(MERCHANT, n["shipped"], n["failed refund"]))
-_simple("fail_refund", lambda d, n: d.do(FailRefund(n["refund"], "never")))
-_simple("ship", lambda d, n: d.shop.aftersale.ship(MERCHANT, n["paid"], "SF", "2"))
-_simple("pick_up", lambda d, n: d.shop.aftersale.pick_up(MERCHANT, n["picked"], n["pick code"]))
-_simple("finish", lambda d, n: d.shop.aftersale.finish(MERCHANT, n["shipped"], "ed"))
-_simple("hand_over", lambda d, n: d.shop.stations.hand_over(MERCHANT, n["station"], n["station code"], "leader"))
+simple("refund_the_rest", lambda d, n: d.shop.aftersale.refund(MERCHANT, "boss", n["paid"], "rest", stock="sellable"))
+simple("retry_refund", lambda d, n: d.shop.aftersale.retry_refund(MERCHANT, n["shipped"], n["failed refund"]))
+simple("fail_refund", lambda d, n: d.do(FailRefund(n["refund"], "never")))
+simple("ship", lambda d, n: d.shop.aftersale.ship(MERCHANT, n["paid"], "SF", "2"))
+simple("pick_up", lambda d, n: d.shop.aftersale.pick_up(MERCHANT, n["picked"], n["pick code"]))
+simple("finish", lambda d, n: d.shop.aftersale.finish(MERCHANT, n["shipped"], "ed"))
+simple("hand_over", lambda d, n: d.shop.stations.hand_over(MERCHANT, n["station"], n["station code"], "leader"))
 
 
 # --- members, passes, stations, tills --------------------------------------------------------------------------------
 
-_simple("set_program", lambda d, n: d.shop.members.set_program(MERCHANT, "boss", Program(yuan_points=2)))
-_simple("sign_in", lambda d, n: d.shop.members.sign_in(MERCHANT, "cy"))
-_simple("set_mall_item", lambda d, n: d.shop.members.set_mall_item(MERCHANT, "boss", OTHER_SKU, 0))
-_simple("buy_stored_value", lambda d, n: d.buy("bo", "more", "card"))
-_simple("set_pass_terms", lambda d, n: d.shop.passes.set_terms(MERCHANT, "boss", "pass", PassTerms(5, days=1)))
-_simple("buy_a_pass", lambda d, n: d.buy("bo", "pass 2", "pass"))
-_simple("use_a_pass", lambda d, n: d.shop.passes.use(MERCHANT, "till", n["pass code"], 2, "", "new"))
-_simple("refund_a_pass", lambda d, n: d.shop.passes.refund(MERCHANT, "boss", n["pass"], "pass", ""))
-_simple("set_station", lambda d, n: d.shop.stations.set(
+simple("set_program", lambda d, n: d.shop.members.set_program(MERCHANT, "boss", Program(yuan_points=2)))
+simple("sign_in", lambda d, n: d.shop.members.sign_in(MERCHANT, "cy"))
+simple("set_mall_item", lambda d, n: d.shop.members.set_mall_item(MERCHANT, "boss", OTHER_SKU, 0))
+simple("buy_stored_value", lambda d, n: d.buy("bo", "more", "card"))
+simple("set_pass_terms", lambda d, n: d.shop.passes.set_terms(MERCHANT, "boss", "pass", PassTerms(5, days=1)))
+simple("buy_a_pass", lambda d, n: d.buy("bo", "pass 2", "pass"))
+simple("use_a_pass", lambda d, n: d.shop.passes.use(MERCHANT, "till", n["pass code"], 2, "", "new"))
+simple("refund_a_pass", lambda d, n: d.shop.passes.refund(MERCHANT, "boss", n["pass"], "pass", ""))
+simple("set_station", lambda d, n: d.shop.stations.set(
     MERCHANT, "boss", n["station"], StationTerms("Gate 3", "12 Lake Road", "leader", 1, 600)
 ))  # fmt: skip
-_simple("take_receipt", lambda d, n: d.do(TakeReceipt(MERCHANT, "till", Receipt("R2", 900, d.clock()), "bo")))
-_simple("take_refund", lambda d, n: d.do(TakeRefund(MERCHANT, "till", "B1", "R1", 3_000, d.clock())))
+simple("take_receipt", lambda d, n: d.do(TakeReceipt(MERCHANT, "till", Receipt("R2", 900, d.clock()), "bo")))
+simple("take_refund", lambda d, n: d.do(TakeRefund(MERCHANT, "till", "B1", "R1", 3_000, d.clock())))
 
 
 # --- moments ---------------------------------------------------------------------------------------------------------
 
-_simple("create_plan", lambda d, n: d.shop.moments.create_plan(
+simple("create_plan", lambda d, n: d.shop.moments.create_plan(
     MERCHANT, ROOM, "FREQ=WEEKLY;BYDAY=MO;BYHOUR=10;BYMINUTE=0", Offer(SKU, 990, 0, 1, 1, HOLD_S, 600)
 ))  # fmt: skip
-_simple("end_plan", lambda d, n: d.shop.moments.end_plan(MERCHANT, n["plan"]))
-_simple("remind", lambda d, n: d.shop.moments.remind(MERCHANT, ROOM, "bo", n["soon"]))
-_simple("wait", lambda d, n: d.shop.moments.wait(MERCHANT, ROOM, "bo", n["gone"]))
-_simple("leave_waiting", lambda d, n: d.shop.moments.leave_waiting(MERCHANT, "cy", n["gone"]))
-_simple("open_bag", lambda d, n: d.shop.moments.open_bag(MERCHANT, ROOM, SKU, 2, ENTER_S))
-_simple("open_packet", lambda d, n: d.shop.moments.open_packet(MERCHANT, ROOM, "red", 50, 2, ENTER_S))
-_simple("void_bag", lambda d, n: d.shop.moments.void_draw(MERCHANT, n["bag"]))
-_simple("enter_bag", lambda d, n: d.shop.moments.enter(MERCHANT, ROOM, "ann", n["bag"]))
-_simple("enter_packet", lambda d, n: d.shop.moments.enter(MERCHANT, ROOM, "bo", n["packet"]))
-_simple("follow", lambda d, n: d.shop.moments.follow(MERCHANT, "bo"))
+simple("end_plan", lambda d, n: d.shop.moments.end_plan(MERCHANT, n["plan"]))
+simple("remind", lambda d, n: d.shop.moments.remind(MERCHANT, ROOM, "bo", n["soon"]))
+simple("wait", lambda d, n: d.shop.moments.wait(MERCHANT, ROOM, "bo", n["gone"]))
+simple("leave_waiting", lambda d, n: d.shop.moments.leave_waiting(MERCHANT, "cy", n["gone"]))
+simple("open_bag", lambda d, n: d.shop.moments.open_bag(MERCHANT, ROOM, SKU, 2, ENTER_S))
+simple("open_packet", lambda d, n: d.shop.moments.open_packet(MERCHANT, ROOM, "red", 50, 2, ENTER_S))
+simple("void_bag", lambda d, n: d.shop.moments.void_draw(MERCHANT, n["bag"]))
+simple("enter_bag", lambda d, n: d.shop.moments.enter(MERCHANT, ROOM, "ann", n["bag"]))
+simple("enter_packet", lambda d, n: d.shop.moments.enter(MERCHANT, ROOM, "bo", n["packet"]))
+simple("follow", lambda d, n: d.shop.moments.follow(MERCHANT, "bo"))
 
 
 @operation
@@ -430,16 +357,16 @@ async def join_team(desk: Desk, names: Names) -> Any:
 
 # --- people ----------------------------------------------------------------------------------------------------------
 
-_simple("show_phone", lambda d, n: d.do(Join(MERCHANT, "cy", "phone", n["phone"], "sealed")))
-_simple("undo_merge", lambda d, n: d.identities.undo(MERCHANT, n["merged"], "boss"))
-_simple("decide_conflict", lambda d, n: d.do(DecideConflict(MERCHANT, n["conflict"], "split", "boss")))
-_simple("import_members", lambda d, n: d.do(
+simple("show_phone", lambda d, n: d.do(Join(MERCHANT, "cy", "phone", n["phone"], "sealed")))
+simple("undo_merge", lambda d, n: d.identities.undo(MERCHANT, n["merged"], "boss"))
+simple("decide_conflict", lambda d, n: d.do(DecideConflict(MERCHANT, n["conflict"], "split", "boss")))
+simple("import_members", lambda d, n: d.do(
     ImportMembers(MERCHANT, "boss", (MemberRow(1, n["phone"], "s", "Bo"),), "member", "contract", "list")
 ))  # fmt: skip
-_simple("erase", lambda d, n: d.do(Erase(MERCHANT, "di", "boss", "asked")))
-_simple("forget", lambda d, n: d.do(Forget(MERCHANT, "bo", ("name", "phone"), ("marketing",), "boss", "asked")))
-_simple("close_account", lambda d, n: d.do(CloseAccount(MERCHANT, "gus", "wechat", "closed")))
-_simple("begin_runs", lambda d, n: d.do(BeginRuns(MERCHANT, "auto", ("ann", "bo"))))
+simple("erase", lambda d, n: d.do(Erase(MERCHANT, "di", "boss", "asked")))
+simple("forget", lambda d, n: d.do(Forget(MERCHANT, "bo", ("name", "phone"), ("marketing",), "boss", "asked")))
+simple("close_account", lambda d, n: d.do(CloseAccount(MERCHANT, "gus", "wechat", "closed")))
+simple("begin_runs", lambda d, n: d.do(BeginRuns(MERCHANT, "auto", ("ann", "bo"))))
 
 
 @operation
@@ -457,26 +384,26 @@ async def merge_and_undo(desk: Desk, names: Names) -> Any:
 
 # --- commission, the market, the books -------------------------------------------------------------------------------
 
-_simple("release", lambda d, n: d.do(Release()))
-_simple("clear_hold", lambda d, n: d.do(ClearHold(MERCHANT, n["commission"], "boss")))
-_simple("reject_withdrawal", lambda d, n: d.do(
+simple("release", lambda d, n: d.do(Release()))
+simple("clear_hold", lambda d, n: d.do(ClearHold(MERCHANT, n["commission"], "boss")))
+simple("reject_withdrawal", lambda d, n: d.do(
     DecideWithdrawal(MERCHANT, n["withdrawal of dora"], "rejected", "boss", "", "no")
 ))  # fmt: skip
-_simple("approve_withdrawal", lambda d, n: d.do(
+simple("approve_withdrawal", lambda d, n: d.do(
     DecideWithdrawal(MERCHANT, n["withdrawal of dora"], "approved", "boss")
 ))  # fmt: skip
-_simple("transfer", lambda d, n: d.transfers.start(MERCHANT, n["withdrawal of dan"], "boss"))
-_simple("list_offer", lambda d, n: d.market.list_offer(CHANNEL, n["granted"], 900))
-_simple("allot", lambda d, n: d.market.allot(MERCHANT, n["listed"], 1))
-_simple("take_back", lambda d, n: d.market.allot(MERCHANT, n["listed"], -1))
-_simple("revoke", lambda d, n: d.do(Revoke(MERCHANT, n["listed"], "boss", "over")))
-_simple("settle_supply", lambda d, n: d.market.settle(MERCHANT, CHANNEL, 200, "T1", "boss"))
-_simple("refund_of_the_channel", lambda d, n: d.shop.aftersale.refund(
+simple("transfer", lambda d, n: d.transfers.start(MERCHANT, n["withdrawal of dan"], "boss"))
+simple("list_offer", lambda d, n: d.market.list_offer(CHANNEL, n["granted"], 900))
+simple("allot", lambda d, n: d.market.allot(MERCHANT, n["listed"], 1))
+simple("take_back", lambda d, n: d.market.allot(MERCHANT, n["listed"], -1))
+simple("revoke", lambda d, n: d.do(Revoke(MERCHANT, n["listed"], "boss", "over")))
+simple("settle_supply", lambda d, n: d.market.settle(MERCHANT, CHANNEL, 200, "T1", "boss"))
+simple("refund_of_the_channel", lambda d, n: d.shop.aftersale.refund(
     CHANNEL, "boss", n["channel order"], "c", stock="sellable"
 ))  # fmt: skip
-_simple("close_books", lambda d, n: d.books.close(MERCHANT, day_of(d.clock() - DAY_MS), "boss"))
-_simple("correct_books", lambda d, n: d.books.correct(MERCHANT, "6711", "1002", 5, "slip", "boss"))
-_simple("off_the_shelf", lambda d, n: d.catalogue.update_product(MERCHANT, "p2", on_shelf=False))
+simple("close_books", lambda d, n: d.books.close(MERCHANT, day_of(d.clock() - DAY_MS), "boss"))
+simple("correct_books", lambda d, n: d.books.correct(MERCHANT, "6711", "1002", 5, "slip", "boss"))
+simple("off_the_shelf", lambda d, n: d.catalogue.update_product(MERCHANT, "p2", on_shelf=False))
 
 
 @operation
@@ -492,11 +419,3 @@ async def buy_from_the_channel(desk: Desk, names: Names) -> Any:
     order = await desk.shop.create_order(CHANNEL, "r2", "buyer", "new", lines=[(names["channel sku"], 1)])
     await desk.shop.pay_order(CHANNEL, "buyer", order.order, "new")
     return await desk.market.book()
-
-
-def copied(provider: SandboxProvider, of: SandboxProvider) -> None:
-    """Let a provider know what another knows."""
-    for payment, known in of._transactions.items():
-        provider._transactions[payment] = replace(
-            known, refunds=dict(known.refunds), refunded_ms=dict(known.refunded_ms)
-        )

@@ -181,6 +181,17 @@ async def test_an_errand_of_a_refunded_order_is_called_off_or_ends_without_a_boo
     assert await local.status(second.order) == ("refunded", "open")
 
 
+async def test_an_errand_of_a_refunded_order_whose_notices_were_lost_ends_as_the_courier_says(local: Street) -> None:
+    errand = await local.sent()
+    await local.shop.aftersale.refund(MERCHANT, "boss", errand.order, "r", stock="sellable", reason="x")
+    # We were not told: to us it may still be called off.
+    for kind, state in (("carried", "carried"), ("delivered", "delivered")):
+        local.provider.move(errand.errand, kind)
+        local.world.clock.advance(ask_again_ms(20))
+        await local.couriers.chase()
+        assert [one.state for one in await local.couriers.errands(MERCHANT, errand.order)] == [state]
+
+
 async def test_a_callback_that_is_not_the_couriers_moves_nothing(local: Street) -> None:
     errand = await local.sent()
     message = local.provider.move(errand.errand, "delivered")
