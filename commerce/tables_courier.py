@@ -1,6 +1,6 @@
 """Errands of same-city couriers, and the callbacks that told of them."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, String, Table, Text, text
 
 from commerce.tables import metadata
 from commerce.tables_ledger import count_column, id_column, ms_column, word_column
@@ -57,5 +57,5 @@ courier_event = Table(
     Column("kind", String(12), nullable=False),
     Column("raw", Text, nullable=False),
     ms_column("received_ms"),
-    UniqueConstraint("provider", "event"),
+    Index("uq_courier_event_provider", "provider", "event", unique=True),
 )

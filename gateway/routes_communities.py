@@ -158,7 +158,7 @@ def _sharing(services: Services, addresses: Addresses) -> list[Operation]:
         token = await communities.joining(who.merchant, call.path["community"], who.person, who.reach)
         return addresses.group_page(call.base_url, call.path["community"], token)
 
-    async def read_code(call: Call) -> Response:
+    async def read_group_code(call: Call) -> Response:
         url = f"{await join_address(call)}&q=1"
         form = call.query.get("format", "svg")
         if form not in ("svg", "png"):
@@ -167,7 +167,7 @@ def _sharing(services: Services, addresses: Addresses) -> list[Operation]:
             return picture_answer(code_png(url, CODE_SCALE), "image/png")
         return picture_answer(code_svg(url), "image/svg+xml")
 
-    async def create_link(call: Call) -> LinkAnswer:
+    async def create_group_link(call: Call) -> LinkAnswer:
         body: CommunityLinkBody = call.body
         who, community = call.who, call.path["community"]
         if body.content is not None:
@@ -184,12 +184,14 @@ def _sharing(services: Services, addresses: Addresses) -> list[Operation]:
 
     forms = {"format": "svg (default) or png"}
     return [
-        Operation("GET", f"{ONE}/code", "The code by which people join", read_code, OWNERS, query=forms, within="node"),
+        Operation(
+            "GET", f"{ONE}/code", "The code by which people join", read_group_code, OWNERS, query=forms, within="node"
+        ),
         Operation(
             "POST",
             f"{ONE}/links",
             "A link to post in a group",
-            create_link,
+            create_group_link,
             OWNERS,
             CommunityLinkBody,
             LinkAnswer,

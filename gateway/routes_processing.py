@@ -43,7 +43,7 @@ def processing_operations(services: Services) -> list[Operation]:
     async def change_recipe(call: Call) -> RecipeAnswer:
         return await save(call, call.path["recipe"])
 
-    async def list_runs(call: Call) -> Any:
+    async def list_processing_runs(call: Call) -> Any:
         limit, query = page_limit(call), call.query
         rows = await processing.runs(call.who.merchant, query.get("recipe", ""), query.get("after"), limit)
         return {"items": rows, "next": rows[-1].run if len(rows) == limit else None}
@@ -63,7 +63,7 @@ def processing_operations(services: Services) -> list[Operation]:
         READ("GET", recipes, "Recipes", list_recipes, MERCHANT, answer=list[RecipeView]),
         Operation("POST", recipes, "A new recipe", create_recipe, MERCHANT, RecipeBody, RecipeAnswer, 201),
         Operation("PUT", f"{recipes}/{{recipe}}", "Change it", change_recipe, MERCHANT, RecipeBody, RecipeAnswer),
-        READ("GET", runs, "Runs, newest first", list_runs, MERCHANT, answer=ProcessingPage, query=paging),
+        READ("GET", runs, "Runs, newest first", list_processing_runs, MERCHANT, answer=ProcessingPage, query=paging),
         Operation("POST", runs, "Process goods", run_processing, MERCHANT, ProcessingBody, ProcessingView, 201),
         READ("GET", f"{PATH}/losses", "Loss by recipe", list_losses, MERCHANT, answer=list[LossView], query=DAYS),
     ]

@@ -196,7 +196,7 @@ def _deliveries(services: Services) -> list[Operation]:
 def _costs(services: Services) -> list[Operation]:
     purchases = services.purchases
 
-    async def list_costs(call: Call) -> Any:
+    async def list_goods_costs(call: Call) -> Any:
         limit = page_limit(call)
         rows = await purchases.costs(call.who.merchant, call.query.get("after", ""), limit)
         return {"items": rows, "next": rows[-1].sku if len(rows) == limit else None}
@@ -209,6 +209,6 @@ def _costs(services: Services) -> list[Operation]:
 
     path = "/api/v1/costs"
     return [
-        READ("GET", path, "What goods on hand cost", list_costs, MERCHANT, answer=CostPage, query=PAGING),
+        READ("GET", path, "What goods on hand cost", list_goods_costs, MERCHANT, answer=CostPage, query=PAGING),
         Operation("PUT", f"{path}/{{sku}}", "Say what a unit costs", set_cost, MERCHANT, CostBody, CostAnswer),
     ]

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -28,14 +29,20 @@ SEED_TIMEOUT_S = 120.0
 COMMAND_TIMEOUT_S = 60.0
 # HTTP on loopback, or a certificate of the test's own: reading the certificate store for each request cost 40 ms.
 NO_TLS = False
+PORTS_FROM = 10_000
 
 
 def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that was free a moment ago, and that the kernel gives to nobody by itself.
+
+    A server that is started again wants the same one: connections out must not have got it meanwhile.
+    """
+    given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(PORTS_FROM, given)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 SEEDED_HTTP, SEEDED_RTMP = 61_001, 61_002

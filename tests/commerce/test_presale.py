@@ -1,5 +1,6 @@
 """Presales: a deposit, a balance in time, and one decision about the deposit, on the books of both orders."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ async def settle_down(world: World) -> None:
     for _ in range(3):
         world.shop.payments.follow(await world.shop.sweep())
         await world.shop.payments.idle()
+        # Its callbacks come a moment later, by a clock that stands until then.
+        await asyncio.gather(*world.provider._calls)
 
 
 async def units(world: World) -> tuple[int, ...]:

@@ -209,7 +209,7 @@ BIG = ("quota", "hold", "request", "outbox")
 VALUES: dict[str, object] = {
     "rows": '[["1","2","3","4",1,1]]',
     **dict.fromkeys(
-        ("merchant", "person", "route", "key", "scope", "sale", "drop", "sku", "title", "state", "draw"), "x"
+        ("merchant", "outlet", "person", "route", "key", "scope", "sale", "drop", "sku", "title", "state", "draw"), "x"
     ),
     **dict.fromkeys(("id", "answer", "hash", "writer", "provider", "order", "body", "type"), "x"),
     **dict.fromkeys(("now", "grace", "before", "price", "amount", "threshold", "expires_ms", "limit", "high"), 500),

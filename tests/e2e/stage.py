@@ -40,6 +40,8 @@ GONE = r"ERR_CONNECTION_|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE|WebSocket con
 """While the server is away nothing can be reached."""
 NO_PICTURE = r"status of 404 .*\.mp4"
 """A room whose host is away has no picture: the player asks again."""
+LAPSED = r"status of 401 .*/api/v1/"
+"""A token that lapsed: the page gets a new one and asks again."""
 NO_SESSION = r"status of 404 .*/whip/"
 """A session that the server gave up before (the browser fell silent on a busy machine) is bid farewell all the same."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.stage import GONE, NO_PICTURE, Host, Person, Theatre, wait_until
+from tests.e2e.stage import GONE, LAPSED, NO_PICTURE, Host, Person, Theatre, wait_until
 from tests.harness import live_server
 
 pytestmark = pytest.mark.browser
@@ -82,6 +82,7 @@ def test_a_viewer_whose_token_lapses_goes_on_with_a_new_one(browser: Browser, tm
     with live_server(tmp_path, environment={"SIYU_TOKEN_TTL_S": "3"}) as server:
         theatre = Theatre(browser, server)
         theatre.watch.expect(NO_PICTURE)
+        theatre.watch.expect(LAPSED)
         viewer, other = theatre.person(name="小林"), theatre.person()
         viewer.enter(theatre.room)
         mark(viewer)

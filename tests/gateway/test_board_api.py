@@ -132,7 +132,7 @@ async def test_only_a_clip_of_the_shop_is_watched_and_what_is_sold_after_it_stan
     "path",
     [
         "/board?model=luck",
-        "/board?table=orders",
+        "/board?table=people",
         "/board?format=xml",
         "/board/people?step=walk",
         "/board/people?dimension=person",

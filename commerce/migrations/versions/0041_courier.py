@@ -60,5 +60,5 @@ def upgrade() -> None:
         sa.Column("raw", sa.Text(), nullable=False),
         sa.Column("received_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_courier_event")),
-        sa.UniqueConstraint("provider", "event", name=op.f("uq_courier_event_provider")),
     )
+    op.create_index("uq_courier_event_provider", "courier_event", ["provider", "event"], unique=True)
