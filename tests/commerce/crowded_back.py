@@ -137,9 +137,7 @@ simple("refund_what_is_on_its_way", lambda d, n: d.shop.aftersale.refund(
 
 @operation
 async def courier_arrives(desk: Desk, names: Names) -> Any:
-    """The rider took the goods and brought them; the last notice comes twice."""
-    carried = desk.courier.move(names["errand"], "carried")
-    await desk.couriers.answer("sandbox", carried.body, carried.headers)
+    """The rider brought the goods; the notice comes twice."""
     brought = desk.courier.move(names["errand"], "delivered")
     for _ in range(2):
         answer = await desk.couriers.answer("sandbox", brought.body, brought.headers)

@@ -1,7 +1,8 @@
 """A small shop in which everything is scarce and under way, and all that can be done to it, for the interleaver.
 
 ``furnish`` makes it once; every example begins with a copy. ``OPERATIONS`` are the things to do: each by its public
-way where that takes several transactions, else by its command. A new command of the ledger needs one here.
+way where that takes several transactions, else by its command. A new command of the ledger needs one here, or (stores,
+couriers, purchasing, processing, memberships, events) in ``crowded_back``.
 """
 
 from typing import Any

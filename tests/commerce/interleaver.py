@@ -37,6 +37,8 @@ class Step:
     what: str
     reads: bool
     go: Callable[[], None]
+    stop: Callable[[], object] = lambda: None
+    """Its process was killed: who waits for it ends, too, be it in a task of its own (a change of the catalogue)."""
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -84,10 +86,17 @@ class Gate:
         run = store._run
 
         async def held(executor: Any, engine: Any, work: Any) -> Any:
-            turn = asyncio.Event()
-            step = Step(ACTOR.get(), getattr(work, "__qualname__", "?"), engine is store.reader, turn.set)
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+            def begin() -> None:
+                # Who waited may have been cancelled.
+                if not turn.done():
+                    turn.set_result(None)
+
+            name = getattr(work, "__qualname__", "?")
+            step = Step(ACTOR.get(), name, engine is store.reader, begin, turn.cancel)
             self.hold(step)
-            await turn.wait()
+            await turn
             try:
                 return await run(executor, engine, work)
             finally:
@@ -168,7 +177,9 @@ class Stage:
         task = self._tasks.pop(actor)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        self._gate.waiting = [step for step in self._gate.waiting if step.actor != actor]
+        for step in self._gate.of(actor):
+            self._gate.waiting.remove(step)
+            step.stop()
 
     async def settle(self) -> None:
         """Wait until everybody is at the gate or through."""

@@ -378,7 +378,7 @@ def test_each_operation_succeeds_alone_and_together_they_are_all_commands_of_the
     assert not refused, "an operation that is refused tries nothing: see how crowded_shop furnishes the shop"
     done = set[type]().union(*(commands for _, commands in found.values()))
     missing = {command.__name__ for command in sqlite.known - done}
-    assert not missing, f"the interleaver does not know {missing}: add an operation to crowded_shop.py"
+    assert not missing, f"the interleaver does not know {missing}: add an operation to crowded_shop or crowded_back"
 
 
 def test_some_pairs_of_operations_leave_the_books_right_in_every_order(sqlite: Site) -> None:
