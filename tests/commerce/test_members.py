@@ -459,6 +459,7 @@ def test_whatever_is_done_to_a_wallet_its_books_are_right(names: list[str]) -> N
     asyncio.run(walk())
 
 
+@pytest.mark.soak
 async def test_each_pair_of_operations_in_either_order_leaves_the_books_right(anywhere: Path | str) -> None:
     """The pairs run in one person's wallet one after another, in both orders, each pair at once in one batch."""
     async with shop_world(anywhere) as world:

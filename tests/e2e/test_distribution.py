@@ -25,6 +25,7 @@ def own_data(viewer: Person) -> None:
     expect(viewer.see("member-code").locator("img")).to_be_visible()
 
 
+@pytest.mark.soak
 def test_a_poster_brings_a_buyer_and_the_statement_shows_what_came_and_went(own_theatre: Theatre) -> None:
     server = own_theatre.server
     boss, honey = server.seed["merchant_token"], server.seed["products"][1]

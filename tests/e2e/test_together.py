@@ -22,6 +22,7 @@ def console_of(theatre: Theatre) -> Person:
     return console
 
 
+@pytest.mark.soak
 def test_a_red_packet_is_opened_entered_by_a_word_drawn_and_proved(theatre: Theatre) -> None:
     viewer, other = theatre.person(name="小雨"), theatre.person(locale="en-GB", name="Mei")
     for person in (viewer, other):

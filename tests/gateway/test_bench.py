@@ -32,6 +32,8 @@ TINY = {
     "SIYU_BENCH_RTC_READERS": "2",
 }
 WHEP = ["WHEP at 2 Mbit/s", "WHEP, beside aiortc"]
+HOLDS = ["durable holds", "durable holds", "beside a busy loop", "refusals, sold out"]
+TOUCHES = ["touches over the hub", "touches in the process", "holds beside touches, 99 of 100"]
 FANOUT = ["single frames", "merged, 50 ms tick", "merged, 100 ms tick", "merged, 100 ms tick, deflate"]
 DELAY = ["WHIP to WHEP", "RTMP to WHEP", "RTMP to FLV, low delay", "RTMP to FLV", "RTMP to LL-HLS"]
 
@@ -52,19 +54,17 @@ REPORT = Report(
     ("name", "figures"),
     [
         ("fanout", FANOUT),
-        ("rss", ["idle viewer"]),
         ("joins", ["joins"]),
-        ("holds", ["durable holds", "durable holds", "beside a busy loop", "refusals, sold out"]),
-        ("orders", ["over the hub, 100 units", "durable holds at a pace, 99 of 100"]),
-        # A server, its database and a log of touches: 18 s of CPU.
-        pytest.param(
-            "touches",
-            ["touches over the hub", "touches in the process", "holds beside touches, 99 of 100"],
-            marks=pytest.mark.soak,
-        ),
         ("flv", ["FLV at 2 Mbit/s"]),
-        ("rtmp", ["RTMP publish at 2 Mbit/s", "RTMP play at 2 Mbit/s"]),
-        ("whep", WHEP),
+        # Several processes each, 5 to 20 s of CPU: in `make soak`.
+        pytest.param("rss", ["idle viewer"], marks=pytest.mark.soak),
+        pytest.param("holds", HOLDS, marks=pytest.mark.soak),
+        pytest.param(
+            "orders", ["over the hub, 100 units", "durable holds at a pace, 99 of 100"], marks=pytest.mark.soak
+        ),
+        pytest.param("touches", TOUCHES, marks=pytest.mark.soak),
+        pytest.param("rtmp", ["RTMP publish at 2 Mbit/s", "RTMP play at 2 Mbit/s"], marks=pytest.mark.soak),
+        pytest.param("whep", WHEP, marks=pytest.mark.soak),
     ],
 )
 def test_each_benchmark_puts_a_baseline_beside_every_figure(
