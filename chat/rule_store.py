@@ -6,11 +6,15 @@ as well: `rules`, `words`, `pinned`, `mute:PERSON`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from chat.entry import decode_messages
+from chat.errors import BadEntry
 from chat.message import Event, Mute, RoomMessage, RuleMessage, Rules
+
+log = logging.getLogger(__name__)
 
 
 class RuleStore(Protocol):
@@ -34,11 +38,16 @@ class Restored(NamedTuple):
 
     @classmethod
     def of(cls, kept: Iterable[bytes]) -> Restored:
-        """Read what was kept. Raises BadEntry for what this version does not know."""
-        messages, _ = decode_messages(b"[" + b",".join(kept) + b"]")
+        """Read what was kept. What this version does not know is left out, and said in the log."""
         rules: list[RuleMessage] = []
         sections: dict[str, Any] = {}
-        for message in messages:
+        for said in kept:
+            try:
+                [message], _ = decode_messages(b"[" + said + b"]")
+            except BadEntry as error:
+                # One decision less is better than a room that cannot be opened, and a server that does not start.
+                log.warning("a decision about a room cannot be read and does not hold any more: %s", error)
+                continue
             if isinstance(message, Event):
                 sections |= message.sections or {}
                 continue

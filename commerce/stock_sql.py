@@ -36,6 +36,13 @@ _ENTER = text(
 _HAND = "SELECT received + adjusted - shipped AS units, cost, free, quarantined FROM"
 _ON_HAND = text(f"{_HAND} stock WHERE sku = :sku AND merchant = :merchant")
 _ON_HAND_THERE = text(f"{_HAND} outlet_stock WHERE sku = :sku AND merchant = :merchant AND outlet = :outlet")
+_OPEN = text("INSERT INTO stock (sku, merchant) VALUES (:sku, :merchant) ON CONFLICT (sku) DO NOTHING")
+_OPEN_THERE = text(
+    "INSERT INTO outlet_stock (outlet, sku, merchant) VALUES (:outlet, :sku, :merchant)"
+    " ON CONFLICT (outlet, sku) DO NOTHING"
+)
+_FREE = text("SELECT free FROM stock WHERE sku = :sku")
+_FREE_THERE = text("SELECT free FROM outlet_stock WHERE outlet = :outlet AND sku = :sku")
 
 
 def move_stock(
@@ -91,15 +98,6 @@ def _enter(
 ) -> None:
     known = {"merchant": merchant, "sku": sku, "outlet": outlet, "kind": kind, "ref": ref, "cost": cost}
     batch.run(_ENTER, id=batch.mint(), now=batch.now_ms, **known, **counters)
-
-
-_OPEN = text("INSERT INTO stock (sku, merchant) VALUES (:sku, :merchant) ON CONFLICT (sku) DO NOTHING")
-_OPEN_THERE = text(
-    "INSERT INTO outlet_stock (outlet, sku, merchant) VALUES (:outlet, :sku, :merchant)"
-    " ON CONFLICT (outlet, sku) DO NOTHING"
-)
-_FREE = text("SELECT free FROM stock WHERE sku = :sku")
-_FREE_THERE = text("SELECT free FROM outlet_stock WHERE outlet = :outlet AND sku = :sku")
 
 
 def open_place(batch: Batch, merchant: str, sku: str, outlet: str) -> None:

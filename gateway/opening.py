@@ -157,7 +157,9 @@ def open_hub(
             raise refusal(error) from error
 
     def followed(room: str, person: str, on: bool) -> None:
-        hub.channel(room).gate.follows(person, clock(), on=on)
+        # The follow is written down; a room that was closed meanwhile need not know.
+        if room in hub.rooms():
+            hub.channel(room).gate.follows(person, clock(), on=on)
 
     moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say, followed)
     hub = Hub(

@@ -103,9 +103,9 @@ async function load(all = true) {
     await program.load();
     await mall.load(state.rooms);
     await stations.load();
+    // Before the tables: groups are channels there.
+    await Promise.all([drawContents(api, state.rooms), drawCommunities(api, state.rooms)]);
   }
-  // Groups first: they are channels of the tables.
-  if (all) await Promise.all([drawContents(api, state.rooms), drawCommunities(api, state.rooms)]);
   $("console").hidden = false;
   draw();
   await drawGuide(api, await drawOrg(api, since, until), state.rooms, { since, until });

@@ -11,6 +11,7 @@ import pytest
 from chat.audit import AuditEntry
 from chat.hub import CommandRefused, HubLimits, RoomLimits
 from chat.member import Member
+from chat.message import Rules, Words
 from chat.moderation import FOR_EVER_MS
 from chat.rights import HEADS, RIGHTS, STAFF
 from chat.rule_store import Restored
@@ -236,6 +237,14 @@ async def test_what_staff_decided_is_kept_and_a_room_opens_with_it() -> None:
             await host.ask("words.set", words=[])
             await host.ask("notice.unpin")
     assert {name for _, name in kept.rows} == {"rules", "mute:ann", "mute:bob"}
+
+
+def test_a_decision_that_cannot_be_read_is_left_out_and_the_others_hold(caplog: pytest.LogCaptureFixture) -> None:
+    kept = [b'["rules",{"audience":"staff","slow_s":0},""]', b'["of a later version",{},""]', b"{", b'["mute",{},""]']
+    found = Restored.of([*kept, b'["words",{"words":["spam"]},""]'])
+    assert found.rules == [Rules("staff", 0), Words(("spam",))]
+    assert found.sections == {"rules": {"audience": "staff", "slow_s": 0}}
+    assert caplog.text.count("cannot be read") == 3
 
 
 async def test_the_words_of_a_room_can_be_changed_while_it_runs() -> None:
