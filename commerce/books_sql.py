@@ -30,6 +30,7 @@ import orjson
 from sqlalchemy import Connection, text
 
 from commerce.domain.chart import (
+    AT_TILLS,
     BANK,
     CLAIMS,
     CONTRACT,
@@ -167,13 +168,15 @@ def _parts() -> Iterable[str]:
 
 def _costs() -> Iterable[str]:
     """What goods cost: each movement's value against where its kind stands, and what suppliers are paid."""
-    places = " ".join(f"WHEN '{kind}' THEN '{place}'" for kind, place in STOCK_PLACES.items())
+    kept = " ".join(f"WHEN m.kind = '{kind}' THEN '{place}'" for kind, place in STOCK_PLACES.items())
+    # What came back without a refund of ours came back at a till.
+    places = f"CASE WHEN m.kind = 'returned' AND r.id IS NULL THEN '{AT_TILLS}' {kept} END"
     kinds = ", ".join(f"'{kind}'" for kind in STOCK_PLACES)
     order = "coalesce(r.order_id, CASE WHEN m.kind = 'shipped' THEN m.ref ELSE '' END)"
     # A refund's id is the ref of what it brought back.
     moved = "stock_entry AS m LEFT JOIN refund AS r ON r.id = m.ref AND m.kind = 'returned'"
     yield from _both(
-        "cost", "m.created_ms", f"'{GOODS}'", f"CASE m.kind {places} END", "m.cost", "m.id", order, moved,
+        "cost", "m.created_ms", f"'{GOODS}'", places, "m.cost", "m.id", order, moved,
         f"m.merchant = :merchant AND m.cost <> 0 AND m.kind IN ({kinds})",
     )  # fmt: skip
     yield from _both(

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import bindparam, text
 
+from commerce.domain.ids import id_time_ms
+from commerce.domain.money import portion
 from commerce.domain.pos import ReceiptLine
 from commerce.errors import NotFound, Refused
 from commerce.ledger_batch_sql import Batch
@@ -26,6 +28,10 @@ _INSERT = text(
     " VALUES (:receipt, :sku, :merchant, :outlet, :quantity, :short)"
 )
 _OF = text("SELECT * FROM pos_unit WHERE receipt = :receipt AND sku = :sku")
+_LEFT_FOR = text(
+    "SELECT -cost FROM stock_entry WHERE merchant = :merchant AND created_ms = :at AND kind = 'till'"
+    " AND ref = :receipt AND sku = :sku"
+)
 _GIVE = text("UPDATE pos_unit SET returned = returned + :units WHERE receipt = :receipt AND sku = :sku")
 
 
@@ -74,4 +80,8 @@ def give_units(
             raise Refused("over_refund", "that is more than was sold", left=row.quantity - row.returned)
         batch.run(_GIVE, receipt=receipt, sku=sku, units=count)
         back = {"shipped": -count, "free" if stock == "sellable" else "quarantined": count}
-        assert move_stock(batch, merchant, sku, "returned", refund, outlet=row.outlet, **back)
+        # At what they left for, step by step.
+        sold = {"merchant": merchant, "receipt": receipt, "sku": sku, "at": id_time_ms(receipt)}
+        left = int(batch.run(_LEFT_FOR, **sold).scalar_one())
+        cost = portion(left, row.returned + count, row.quantity) - portion(left, row.returned, row.quantity)
+        assert move_stock(batch, merchant, sku, "returned", refund, outlet=row.outlet, cost=cost, **back)

@@ -16,6 +16,7 @@ REFUNDS, COMMISSION, TAX, INCOME_TAX = "2241.01", "2241.02", "2221.01", "2221.02
 SUPPLIERS, CHANNELS, SUPPLY_COST, SUPPLIED, KEPT = "2202", "1122", "6401.01", "6001.05", "6301"
 GOODS, WORK, PURCHASES, ESTIMATED, OPENING = "1405", "5001", "2202.01", "2202.02", "4104"
 GOODS_COST, GIVEN_OVER, DIFFERENCES = "6401.02", "6401.03", "6602.01"
+AT_TILLS = "1406"
 SALES, SHOP_COUPONS, GUIDE_COUPONS, RETURNS = "6001.01", "6001.02", "6001.03", "6001.04"
 BONUS_COST, POINTS_COST, COMMISSION_COST, FEES, OTHER = "6601.01", "6601.02", "6601.03", "6603.01", "6711"
 
@@ -40,6 +41,7 @@ CHART = (
     ChartAccount(PROVIDER, "其他货币资金—支付平台", "at payment providers", "asset"),
     ChartAccount(CHANNELS, "应收账款—渠道商", "owed by those who sell our goods", "asset"),
     ChartAccount(GOODS, "库存商品", "goods on hand", "asset"),
+    ChartAccount(AT_TILLS, "发出商品—门店收银", "goods sold at tills, whose takings are booked elsewhere", "asset"),
     ChartAccount(WORK, "生产成本", "goods being processed", "asset"),
     ChartAccount(SUPPLIERS, "应付账款—供货商", "owed for others' goods that we sold", "liability"),
     ChartAccount(PURCHASES, "应付账款—采购", "owed to suppliers", "liability"),
@@ -109,7 +111,7 @@ STOCK_PLACES: Mapping[str, str] = {
     "adjusted": DIFFERENCES,
     "allotted": GIVEN_OVER,
     "shipped": GOODS_COST,
-    "till": GOODS_COST,
+    "till": AT_TILLS,
     "returned": GOODS_COST,
     "processed": WORK,
     "yielded": WORK,
@@ -118,8 +120,9 @@ STOCK_PLACES: Mapping[str, str] = {
 """Kind of movement of stock → the other side of what it changes in the cost of goods on hand.
 
 What goes back to a supplier leaves at the average and is no longer owed at what it was bought for: the difference stays
-in the cost of goods sold. Goods given over to who sells them cost their owner when they are given. What moves between
-the shop's own places (``moved``) stays where it is in the books.
+in the cost of goods sold. Goods given over to who sells them cost their owner when they are given. What a till sold
+waits in ``AT_TILLS`` for its takings, which these books do not have: without them it must not lower the gross margin.
+What moves between the shop's own places (``moved``) stays where it is in the books.
 """
 REVENUE_HEAD, COST_HEAD = "6001", "6401"
 """Gross margin is what was sold less what it cost: the accounts that begin so."""

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from commerce.attribution.service import Attribution
 from commerce.attribution.touches_sql import open_touch_log
 from commerce.basket import Basket, DropTerms
+from commerce.books import Books
 from commerce.changes import Hand
+from commerce.domain.day import day_of
 from commerce.domain.offer import SHOP_VERSIONS_MAX, OwnPrice, ShelfPrice, price_in_store
 from commerce.domain.order import Delivery, WantedLine
 from commerce.domain.outlet import OutletTerms, open_at, terms_fault, way_fault
@@ -21,6 +23,7 @@ from commerce.domain.pos import Receipt, ReceiptLine
 from commerce.errors import CommerceError, Conflict, Invalid, NotFound, Refused
 from commerce.identity.phone import Vault
 from commerce.ledger import ORDER_HOLD_MS, PAYMENT_GRACE_MS
+from commerce.ledger_purchases import SetCost
 from commerce.pos import Buyer, Pos, Till
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, shop_world
 
@@ -278,6 +281,26 @@ async def test_goods_given_back_at_the_till_come_back_once(local: Stores) -> Non
         await local.pos.refund(local.till, "B3", "R", 100, local.world.clock(), [("nosuch", 1)], "sellable")
     await local.pos.refund(local.till, "B4", "R", 100, local.world.clock(), [(SKU, 1)], "sellable")
     assert await local.row(local.north) == (2, 0, 0, 0, 1)
+
+
+async def test_what_a_till_sold_waits_for_its_takings_and_comes_back_at_what_it_left_for(stores: Stores) -> None:
+    world, shop = stores.world, stores.shop
+    free = 5
+    await shop.stock_up(MERCHANT, SKU, free)
+    await shop.ledger.submit(SetCost(MERCHANT, "boss", SKU, 301, "opening"))
+    await stores.move("", stores.north, 3)
+    await stores.sell(3, number="R")
+    books = Books(world.store, clock=world.clock)
+
+    async def told() -> tuple[dict[str, int], int]:
+        book = await books.book(MERCHANT, day_of(world.clock()))
+        wanted = {account.account: account.debit - account.credit for account in book.accounts}
+        return {code: wanted.get(code, 0) for code in ("1405", "1406")}, book.margin
+
+    assert await told() == ({"1405": 301 * (free - 3), "1406": 903}, 0)
+    for number, stock in (("B1", "sellable"), ("B2", "quarantine")):
+        await stores.pos.refund(stores.till, number, "R", 100, world.clock(), [(SKU, 1)], stock)
+    assert await told() == ({"1405": 301 * (free - 1), "1406": 301}, 0)
 
 
 async def test_a_store_closes_or_gives_up_its_stock_only_when_nothing_is_left_there(local: Stores) -> None:
