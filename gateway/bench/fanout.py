@@ -31,6 +31,8 @@ LINES_PER_S = 200
 """A room's cap on chat: nobody reads more (`RoomLimits.chat_per_s`)."""
 TURN_S = 0.2
 CHAT_TURNS = 2
+PACE_S = 0.02
+"""Lines of so long are said at once: to wake up for each cost 75 µs, 7 % of what was taken for fan-out."""
 TICK_MS_MAX = 100
 """The longest merging that the goal allows."""
 
@@ -183,11 +185,13 @@ async def _publish_chat(hub: Hub, seconds: float) -> Measured:
     channel = hub.channel(ROOM)
     loop = asyncio.get_running_loop()
     tally = Tally(hub)
+    at_once = round(PACE_S * LINES_PER_S)
     for _ in range(CHAT_TURNS):
         batches, meter, start_s = channel.stats().batches, Meter(), loop.time()
         for line in range(round(seconds * LINES_PER_S / CHAT_TURNS)):
             hub.publish(ROOM, LINES[line % len(LINES)], tier=Tier.P2)
-            await asyncio.sleep(start_s + (line + 1) / LINES_PER_S - loop.time())
+            if (line + 1) % at_once == 0:
+                await asyncio.sleep(start_s + (line + 1) / LINES_PER_S - loop.time())
         await _until_quiet(channel)
         tally.passes += channel.stats().batches - batches
         tally.spend(meter)
