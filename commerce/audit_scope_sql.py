@@ -50,6 +50,15 @@ SCOPE = (
         " WHERE p.state = 'started' GROUP BY p.order_id, o.status HAVING count(*) > 1 OR o.status = 'cancelled'",
     ),
     Check(
+        "payments: of orders that ended, the provider is asked until it says how they ended",
+        "SELECT count(due_ms) AS waiting, count(*) - count(due_ms) AS given_up, coalesce(max(tries), 0) AS tries,"
+        " min(since_ms) AS since_ms FROM unheard_payment",
+        # Due for long: its provider is not set up any more, or nobody sweeps.
+        "SELECT u.payment, u.provider, u.due_ms, p.state FROM unheard_payment AS u"
+        " LEFT JOIN payment AS p ON p.id = u.payment WHERE p.id IS NULL OR p.merchant <> u.merchant"
+        " OR p.provider <> u.provider OR p.state = 'started' OR u.due_ms < :leaked",
+    ),
+    Check(
         "share tree: a link's parent is there, of the same merchant, and one step nearer to the root",
         "SELECT count(*) AS links, coalesce(max(depth), 0) AS depth FROM link",
         "SELECT l.id, l.parent, l.depth FROM link AS l LEFT JOIN link AS p ON p.id = l.parent"
