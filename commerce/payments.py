@@ -300,9 +300,10 @@ class Payments:
         """Payments of ended orders whose provider has not said how they ended, a page of them."""
         return await self._store.read(lambda db: unheard_sql.list_unheard(db, merchant, after, limit))
 
-    async def hear_of(self, merchant: str, payment: str) -> None:
-        """Ask for one of them now. Raises NotFound, Busy (the provider does not answer: it stays on the list)."""
-        if not await self._store.read(lambda db: unheard_sql.is_unheard(db, merchant, payment)):
+    async def hear_of(self, merchant: str, payment: str) -> str:
+        """Ask for one of them now; its order. Raises NotFound, Busy (no answer: it stays on the list)."""
+        order = await self._store.read(lambda db: unheard_sql.unheard_order(db, merchant, payment))
+        if order is None:
             # An open payment of an order that goes on is not to be closed by this.
             raise NotFound("no such payment is waited for")
         try:
@@ -310,6 +311,7 @@ class Payments:
                 await self._hear_of(payment)
         except TimeoutError as error:
             raise Busy("the payment provider did not answer") from error
+        return order
 
     async def _give_back(self, request: RefundRequest) -> None:
         """Ask the provider for a refund; when it never will, write that down."""

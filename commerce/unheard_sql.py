@@ -32,7 +32,10 @@ _DUE = text(
 )
 _ASKED = text("UPDATE unheard_payment SET tries = tries + 1, due_ms = :due WHERE payment = :payment")
 _BACKLOG = text("SELECT count(due_ms) AS waiting, count(*) - count(due_ms) AS given_up FROM unheard_payment")
-_IS = text("SELECT 1 FROM unheard_payment WHERE payment = :payment AND merchant = :merchant")
+_ORDER = text(
+    "SELECT p.order_id FROM unheard_payment AS u JOIN payment AS p ON p.id = u.payment"
+    " WHERE u.payment = :payment AND u.merchant = :merchant"
+)
 _LIST = text(
     "SELECT u.*, p.order_id, p.amount FROM unheard_payment AS u JOIN payment AS p ON p.id = u.payment"
     " WHERE u.merchant = :merchant AND u.payment > :after ORDER BY u.payment LIMIT :limit"
@@ -91,6 +94,7 @@ def list_unheard(connection: Connection, merchant: str, after: str, limit: int) 
     ]
 
 
-def is_unheard(connection: Connection, merchant: str, payment: str) -> bool:
-    """Whether the end of a merchant's payment is still waited for."""
-    return connection.execute(_IS, {"payment": payment, "merchant": merchant}).first() is not None
+def unheard_order(connection: Connection, merchant: str, payment: str) -> str | None:
+    """The order of a merchant's payment whose end is still waited for; None for any other payment."""
+    found: str | None = connection.execute(_ORDER, {"payment": payment, "merchant": merchant}).scalar()
+    return found

@@ -32,7 +32,8 @@ _LEFT = text(
     " (SELECT count(*) FROM account AS c JOIN person_alias AS a ON a.alias = c.owner AND a.person <> c.owner"
     "  WHERE c.balance <> 0) AS forgotten,"
     " (SELECT count(*) FROM courier_errand WHERE ended_ms IS NULL) AS on_the_road,"
-    " (SELECT count(*) FROM ticket WHERE state = 'reserved') AS reserved"
+    " (SELECT count(*) FROM ticket WHERE state = 'reserved') AS reserved,"
+    " (SELECT count(*) FROM unheard_payment) AS unheard"
 )
 
 
