@@ -39,6 +39,7 @@ SCOPE = (
         " FROM payment_event",
         "SELECT e.id, e.kind, e.payment, e.amount, p.amount AS of_payment FROM payment_event AS e"
         " LEFT JOIN payment AS p ON p.id = e.payment AND p.provider = e.provider WHERE p.id IS NULL"
+        " OR p.merchant <> e.merchant"
         " OR (e.kind IN ('paid', 'declined', 'noted') AND e.amount <> p.amount)"
         " OR (e.kind IN ('refunded', 'refund_failed') AND e.amount > p.amount)",
     ),

@@ -41,8 +41,8 @@ _START = text(
 )
 _PAYMENT = text("SELECT * FROM payment WHERE id = :id AND provider = :provider")
 _RECORD = text(
-    "INSERT INTO payment_event (id, provider, number, kind, payment, amount, raw, received_ms)"
-    " VALUES (:id, :provider, :number, :kind, :payment, :amount, :raw, :now)"
+    "INSERT INTO payment_event (id, provider, number, kind, payment, amount, raw, received_ms, merchant)"
+    " VALUES (:id, :provider, :number, :kind, :payment, :amount, :raw, :now, :merchant)"
     " ON CONFLICT (provider, number, kind) DO NOTHING"
 )
 _CLOSE = text("UPDATE payment SET state = 'closed' WHERE id = :id AND merchant = :merchant AND state = 'started'")
@@ -130,6 +130,7 @@ def settle(batch: Batch, command: Settle) -> Settled:
         amount=command.amount,
         raw=command.raw,
         now=batch.now_ms,
+        merchant=payment.merchant,
     ).rowcount
     if payment.merchant != command.merchant:
         raise Refused("merchant_mismatch", "the payment is another merchant's")
