@@ -285,6 +285,14 @@ class ClosePayment:
 
 
 @dataclass(frozen=True, slots=True)
+class PaymentHeard:
+    """The provider has said how the payment of an ended order ended: it need not be asked again."""
+
+    merchant: str
+    payment: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """A provider's notice whose signature was checked. ``kind`` is paid, declined, refunded, refund_failed or noted.
 
@@ -389,11 +397,20 @@ class Unsettled:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """Payments of ended orders whose end the provider has not said: to be asked again, and left to people."""
+
+    waiting: int = 0
+    given_up: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What housekeeping did and left; ``more`` when a bound cut it short.
 
     ``refunds_due`` are to be asked of the provider again: it was a while ago, and has not confirmed them. ``adopted``
-    are events of a process that ended before it told of them: this one does.
+    are events of a process that ended before it told of them: this one does. ``unheard`` are payments of ended orders
+    that the provider is to be asked about (again), of the ``backlog``.
     """
 
     expired: int
@@ -401,6 +418,8 @@ class Swept:
     refunds_due: tuple[RefundRequest, ...]
     more: bool
     adopted: tuple[Event, ...] = ()
+    unheard: tuple[str, ...] = ()
+    backlog: Backlog = Backlog()
 
 
 def merchants_of(commands: Iterable[Any]) -> frozenset[str] | None:

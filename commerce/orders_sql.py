@@ -24,6 +24,7 @@ from commerce.outlets_sql import Handing, hands_over
 from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
 from commerce.signups_sql import order_places
 from commerce.stations_sql import give_place, leader_of, take_place
+from commerce.unheard_sql import expect_word
 from commerce.views_sql import order_view
 from commerce.wallet_sql import check_stored_room, purse_of
 from commerce.wallet_sql import hold as hold_spending
@@ -256,6 +257,7 @@ def end_order(batch: Batch, row: Row[Any], reason: str) -> OrderView:
     batch.run(_UNLOCK_COUPON, order=row.id)
     release_spending(batch, row)
     payments = tuple(batch.run(_STARTED, order=row.id).scalars())
+    expect_word(batch, row.id)
     batch.run(_CLOSE_PAYMENTS, order=row.id)
     batch.run(_CANCEL, id=row.id, now=batch.now_ms, reason=reason)
     balance_ended(batch, row)

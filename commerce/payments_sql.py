@@ -16,7 +16,7 @@ from commerce.drops_sql import coupons_used
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
 from commerce.events import OrderPaid
 from commerce.holds_sql import Taking, holds_of_order, sell_holds, take_units
-from commerce.ledger import ClosePayment, PaymentStarted, Settle, Settled, StartPayment
+from commerce.ledger import ClosePayment, PaymentHeard, PaymentStarted, Settle, Settled, StartPayment
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_paid
 from commerce.memberships_sql import give_memberships
@@ -26,6 +26,7 @@ from commerce.refunds_sql import book_late, hear
 from commerce.seats_sql import pay_seats
 from commerce.signups_sql import pay_places, places_gone
 from commerce.stations_sql import retake_place
+from commerce.unheard_sql import heard
 from commerce.views_sql import order_view
 
 STORED = "stored"
@@ -40,8 +41,8 @@ _START = text(
 )
 _PAYMENT = text("SELECT * FROM payment WHERE id = :id AND provider = :provider")
 _RECORD = text(
-    "INSERT INTO payment_event (id, provider, number, kind, payment, amount, raw, received_ms)"
-    " VALUES (:id, :provider, :number, :kind, :payment, :amount, :raw, :now)"
+    "INSERT INTO payment_event (id, provider, number, kind, payment, amount, raw, received_ms, merchant)"
+    " VALUES (:id, :provider, :number, :kind, :payment, :amount, :raw, :now, :merchant)"
     " ON CONFLICT (provider, number, kind) DO NOTHING"
 )
 _CLOSE = text("UPDATE payment SET state = 'closed' WHERE id = :id AND merchant = :merchant AND state = 'started'")
@@ -129,6 +130,7 @@ def settle(batch: Batch, command: Settle) -> Settled:
         amount=command.amount,
         raw=command.raw,
         now=batch.now_ms,
+        merchant=payment.merchant,
     ).rowcount
     if payment.merchant != command.merchant:
         raise Refused("merchant_mismatch", "the payment is another merchant's")
@@ -146,6 +148,8 @@ def _act(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any]) -> str
         if payment.state in ("settled", "refund_due", "refunded"):
             # Another transaction number for a payment that has had its effect: the money of this one goes back, too.
             return "repeat" if payment.number == command.number else _give_back(batch, payment, row, "paid twice")
+        if payment.state == "closed":
+            heard(batch, PaymentHeard(payment.merchant, payment.id))
         return _money_came(batch, command, payment, row)
     if command.kind == "declined":
         if payment.state == "started":
@@ -220,4 +224,5 @@ HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
     StartPayment: start_payment,
     ClosePayment: close_payment,
     Settle: settle,
+    PaymentHeard: heard,
 }

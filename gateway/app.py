@@ -95,7 +95,7 @@ from gateway.routes_org import org_operations
 from gateway.routes_outlets import outlet_operations
 from gateway.routes_outreach import outreach_operations
 from gateway.routes_passes import pass_operations
-from gateway.routes_payments import payment_operations, reconciliation_operations
+from gateway.routes_payments import payment_operations, reconciliation_operations, unheard_operations
 from gateway.routes_people import people_operations
 from gateway.routes_pos import pos_operations
 from gateway.routes_privacy import privacy_operations
@@ -280,6 +280,7 @@ class Application:
         yield "webhooks", services.sender.stats()
         yield "messenger", services.messenger.stats()
         yield "media_events", services.media_events.stats()
+        yield "payments", services.shop.payments.stats()
         yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands)
         yield "touches", services.attribution.stats()
 
@@ -401,6 +402,7 @@ def _selling(services: Services) -> list[Operation]:
         *aftersale_operations(services, desk),
         *statement_operations(services),
         *reconciliation_operations(services),
+        *unheard_operations(services),
         *member_operations(services, desk),
         *coupon_operations(services, desk),
         *goods_operations(services, desk),

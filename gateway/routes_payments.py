@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from starlette.responses import Response
@@ -9,10 +10,20 @@ from starlette.responses import Response
 from commerce.domain.day import DAY_MS, day_of
 from commerce.errors import Invalid, NotFound
 from commerce.reconciliation import reconciliation_csv
-from gateway.answers import csv_answer, paying_answer
-from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key
+from gateway.answers import csv_answer, order_answer, paying_answer
+from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.desk import Desk
-from gateway.schemas_payments import BillAnswer, BillBody, PaidAnswer, PayBody, ProviderOffer, ReconciliationAnswer
+from gateway.schemas import OrderAnswer
+from gateway.schemas_payments import (
+    BillAnswer,
+    BillBody,
+    PaidAnswer,
+    PayBody,
+    ProviderOffer,
+    ReconciliationAnswer,
+    UnheardPage,
+    UnheardView,
+)
 from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
@@ -43,6 +54,35 @@ def payment_operations(services: Services, desk: Desk) -> list[Operation]:
             ANYONE,
             raw_body=True,
         ),
+    ]
+
+
+def unheard_operations(services: Services) -> list[Operation]:
+    """Operations on payments of ended orders whose provider has not said how they ended."""
+    payments = services.shop.payments
+
+    async def list_unheard(call: Call) -> UnheardPage:
+        limit = page_limit(call)
+        found = await payments.unheard(call.who.merchant, call.query.get("after", ""), limit)
+        rows = [UnheardView(**asdict(one)) for one in found]
+        return UnheardPage(rows, rows[-1].payment if len(rows) == limit else None)
+
+    async def hear_of(call: Call) -> Any:
+        order = await payments.hear_of(call.who.merchant, call.path["payment"])
+        return {"order": order_answer(await services.shop.order(call.who.merchant, order), staff=True)}
+
+    path = "/api/v1/payments/unheard"
+    return [
+        Operation(
+            "GET",
+            path,
+            "Payments of ended orders whose provider has not answered",
+            list_unheard,
+            MERCHANT,
+            answer=UnheardPage,
+            query={"after": "the page before's next", "limit": "1 to 200, 50 when left out"},
+        ),
+        Operation("POST", f"{path}/{{payment}}", "Ask the provider now", hear_of, MERCHANT, answer=OrderAnswer),
     ]
 
 
