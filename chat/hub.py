@@ -30,6 +30,7 @@ from chat.connection import Connection
 from chat.errors import BadFrame, CloseCode, CommandRefused, RoomNotOpen, TokenRefused
 from chat.event_stream import EventStream, Refuse
 from chat.fanout import Fanout
+from chat.floor_store import Ballots, FloorStore
 from chat.limits import HubLimits, MailboxLimits, RoomLimits
 from chat.mailbox import Mailbox
 from chat.member import Member
@@ -46,6 +47,7 @@ from chat.message import (
     RoomMessage,
     RuleMessage,
     Section,
+    StateMessage,
     Tier,
     Words,
     decode,
@@ -107,6 +109,8 @@ class Hub:
         audit: AuditTrail | None = None,
         ban_store: BanStore | None = None,
         rule_store: RuleStore | None = None,
+        floor_store: FloorStore | None = None,
+        ids_of: Callable[[str], Sequence[str]] = lambda person: (person,),
         follows: Callable[[Member], Awaitable[bool]] | None = None,
         personal_store: PersonalStore | None = None,
         others_wait: Callable[[], bool] = lambda: False,
@@ -121,6 +125,10 @@ class Hub:
         """Is told of every line that passed the rules, shown to all or only to its speaker."""
         self.ban_store = ban_store
         self.rule_store = rule_store
+        self.floor_store = floor_store
+        self.ballots = None if floor_store is None else Ballots(floor_store, self.tell_if_open)
+        self.ids_of = ids_of
+        """All ids that somebody is known by, the one they go on under first."""
         self.follows = follows
         """Whether somebody follows the shop; without it no room can be for followers only."""
         self.limits = limits or HubLimits()
@@ -172,6 +180,8 @@ class Hub:
         for connection in tuple(self.wheel.connections):
             connection.transport.abort()
         await self.dispatcher.close()
+        if self.ballots is not None:
+            await self.ballots.close()
         if self.mailbox is not None:
             await self.mailbox.close()
         for name in tuple(self._channels):
@@ -193,8 +203,9 @@ class Hub:
         *,
         words: Sequence[str] = (),
         rules: Iterable[RuleMessage] = (),
+        said: Iterable[StateMessage] = (),
     ) -> None:
-        """Open a room with the sections of its snapshot, the words it masks and what staff decided before.
+        """Open a room with the sections of its snapshot, the words it masks, what staff decided and was asked before.
 
         An open one gets these sections. What a room is opened with is what this node knows of it: nobody is told.
         Raises ValueError for a section named like a field of the snapshot, TypeError for what JSON cannot hold.
@@ -217,6 +228,7 @@ class Hub:
             channel.gate.rule(Words(tuple(sorted({word.lower() for word in words}))))
         for rule in rules:
             channel.gate.rule(rule)
+        channel.room.begin(said)
         self._broker.subscribe(room, channel)
 
     def close_room(self, room: str) -> None:
@@ -325,6 +337,11 @@ class Hub:
         """
         self.channel(room)
         self._broker.publish(room, messages, once=once)
+
+    def tell_if_open(self, room: str, *messages: RoomMessage) -> None:
+        """Send messages to a room, should it still be open: what they tell was done meanwhile."""
+        if room in self._channels:
+            self.tell(room, *messages)
 
     # Connections
 

@@ -50,6 +50,7 @@ from commerce.pos import Pos
 from commerce.processing import Processing
 from commerce.purchases import Purchases
 from commerce.review_hook_sql import ReviewHooks
+from commerce.room_floor_sql import RoomFloor
 from commerce.room_rules_sql import RoomRules
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
@@ -137,6 +138,7 @@ def open_hub(
     audit: RoomAudit,
     bans: Bans,
     rules: RoomRules,
+    floor: RoomFloor,
     personal: PersonalEvents,
     review: ReviewDesk,
     archive: ChatArchive,
@@ -171,6 +173,8 @@ def open_hub(
         audit=audit,
         ban_store=bans,
         rule_store=rules,
+        floor_store=floor,
+        ids_of=shop.aliases.ids,
         follows=follows,
         personal_store=personal,
         others_wait=lambda: shop.ledger.waiting > 0,
@@ -181,7 +185,7 @@ def open_hub(
     return hub
 
 
-def open_bridge(services: Services, bans: Bans, rules: RoomRules) -> Bridge:
+def open_bridge(services: Services, bans: Bans, rules: RoomRules, floor: RoomFloor) -> Bridge:
     """What carries events of streams and the shop to the hub."""
     return Bridge(
         hub=services.hub,
@@ -195,6 +199,7 @@ def open_bridge(services: Services, bans: Bans, rules: RoomRules) -> Bridge:
         clock=services.clock,
         bans=bans,
         rules=rules,
+        floor=floor,
         live_only=services.desk.live_only,
     )
 

@@ -17,6 +17,7 @@ from gateway.desk import Desk
 from gateway.errors import Problem
 from gateway.members import member_of
 from gateway.schemas import AuditAnswer, AuditView, Empty, KickBody, MessageBody, ViewersAnswer
+from gateway.schemas_hub import PollResultView, PollsAnswer
 from gateway.services import Services
 
 CLIENT_CHARACTERS_MAX = 64
@@ -77,6 +78,7 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
             by_hub=True,
         ),
         _audit(services, desk),
+        _polls(services, desk),
     ]
 
 
@@ -100,6 +102,36 @@ def _audit(services: Services, desk: Desk) -> Operation:
         HOST_ROLES,
         answer=AuditAnswer,
         query=pages,
+    )
+
+
+def _polls(services: Services, desk: Desk) -> Operation:
+    async def read_polls(call: Call) -> PollsAnswer:
+        room = desk.run(call.who, call.path["room"])
+        limit = page_limit(call)
+        found = await services.room_floor.polls(room.id, call.query.get("after", ""), limit)
+        items = [
+            PollResultView(
+                one.poll,
+                one.title,
+                list(one.options),
+                list(one.votes),
+                one.started_ms,
+                one.ends_ms or None,
+                one.ended_ms or None,
+            )
+            for one in found
+        ]
+        return PollsAnswer(items, next=found[-1].poll if len(found) == limit else None)
+
+    return Operation(
+        "GET",
+        "/api/v1/rooms/{room}/polls",
+        "A room's polls and what was voted, newest first: the last 200",
+        read_polls,
+        HOST_ROLES,
+        answer=PollsAnswer,
+        query={"after": "cursor: the last poll's id", "limit": "1 to 200, 50 when not given"},
     )
 
 

@@ -39,6 +39,25 @@ class EventBody(Body, kw_only=True):
     keep: bool = True
 
 
+class PollResultView(Struct):
+    """A poll of a room: one sum of votes for each option; ``ends`` when it ends by itself, ``ended`` when it did."""
+
+    poll: str
+    title: str
+    options: list[str]
+    votes: list[int]
+    started: int
+    ends: int | None
+    ended: int | None
+
+
+class PollsAnswer(Struct):
+    """Polls, newest first; ``next`` is the cursor of those before."""
+
+    items: list[PollResultView]
+    next: str | None
+
+
 class SecondView(Struct):
     """One second of a room: people in it, lines said, messages written to sockets, and those that slow ones lost."""
 

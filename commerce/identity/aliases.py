@@ -15,6 +15,7 @@ class Aliases:
 
     def __init__(self) -> None:
         self._person: dict[str, str] = {}
+        self._merged: dict[str, tuple[str, ...]] = {}
         self._seen_ms = 0
 
     def __len__(self) -> int:
@@ -24,13 +25,31 @@ class Aliases:
         """The person who goes on."""
         return self._person.get(person, person)
 
+    def ids(self, person: str) -> tuple[str, ...]:
+        """All ids that a person is known by, the one they go on under first."""
+        now = self.now(person)
+        return (now, *self._merged.get(now, ()))
+
     def learn(self, changed: Mapping[str, str]) -> None:
         """Take in rows of the alias table; one that points to itself is no alias any more."""
         for alias, person in changed.items():
+            before = self._person.get(alias, alias)
+            if before == person:
+                continue
+            if before != alias:
+                self._part(alias, before)
             if alias == person:
                 self._person.pop(alias, None)
             else:
                 self._person[alias] = person
+                self._merged[person] = (*self._merged.get(person, ()), alias)
+
+    def _part(self, alias: str, person: str) -> None:
+        left = tuple(one for one in self._merged[person] if one != alias)
+        if left:
+            self._merged[person] = left
+        else:
+            del self._merged[person]
 
     def read(self, db: Transaction) -> None:
         """Take in what changed since the last time, all of it at first."""
