@@ -33,7 +33,7 @@ from chat.message import (
     Viewers,
     encode_event,
 )
-from chat.moderation import ChatGate, TextFilter
+from chat.moderation import ChatGate, IdsOf, TextFilter, just_themselves
 from chat.personal import PersonalEvents
 from chat.room import Room, Urgency
 from chat.sink import Kind, Phase
@@ -67,12 +67,13 @@ class Channel:
         fanout: Fanout,
         clock: Clock,
         text_filter: TextFilter | None,
+        ids_of: IdsOf = just_themselves,
         stamps: bool = True,
     ) -> None:
         now_ms = clock()
         self.room = Room(name, epoch, sections, limits.room)
         self.personal = PersonalEvents(limits.room)
-        self.gate = ChatGate(limits.room, now_ms, text_filter)
+        self.gate = ChatGate(limits.room, now_ms, text_filter, ids_of)
         self.counters = HubCounters()
         """What this room's fan-out counts; the hub adds the rooms up."""
         self.hot_words = HotWords(now_ms)

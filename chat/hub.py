@@ -53,7 +53,7 @@ from chat.message import (
     decode,
     parse_join,
 )
-from chat.moderation import JoinGate, TextFilter
+from chat.moderation import IdsOf, JoinGate, TextFilter, just_themselves
 from chat.personal import PersonalStore
 from chat.poll import PollSession
 from chat.review import Line, Reviewer
@@ -110,7 +110,7 @@ class Hub:
         ban_store: BanStore | None = None,
         rule_store: RuleStore | None = None,
         floor_store: FloorStore | None = None,
-        ids_of: Callable[[str], Sequence[str]] = lambda person: (person,),
+        ids_of: IdsOf = just_themselves,
         follows: Callable[[Member], Awaitable[bool]] | None = None,
         personal_store: PersonalStore | None = None,
         others_wait: Callable[[], bool] = lambda: False,
@@ -222,6 +222,7 @@ class Hub:
             fanout=self._fanout,
             clock=self.clock,
             text_filter=self._text_filter,
+            ids_of=self.ids_of,
             stamps=self.mailbox is None,
         )
         if words:
@@ -511,8 +512,10 @@ class Hub:
             raise TokenRefused(CloseCode.NO_ROOM, "no such room")
         until_ms = channel.gate.barred_until_ms(member, now_ms)
         if until_ms:
-            if member.device and not channel.gate.bans.knows(member.device):
-                # They came with another device: from now on the ban is for that as well.
+            own = channel.gate.bans.until_ms(member.person, now_ms)
+            if own and member.device and not channel.gate.bans.knows(member.device):
+                # They came with another device: from now on the ban is for that as well. (Not when it is another id's:
+                # should the two be found to be two again, the device is not to stay with the ban.)
                 self.tell(request.room, Ban(member.person, until_ms, (member.device,)))
             self._release(channel)
             raise TokenRefused(CloseCode.BANNED, "banned")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -84,9 +84,18 @@ def _mute(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
 
 
 def _unmute(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
-    mute = Mute(arguments(schemas.PersonCommand, args).person, 0)
-    hub.tell(context.room, mute)
-    return _kept(hub, context.room, mute, {}, until_ms=0)
+    lifted = [Mute(person, 0) for person in hub.ids_of(arguments(schemas.PersonCommand, args).person)]
+    hub.tell(context.room, *lifted)
+    store = hub.rule_store
+    if store is None:
+        return {}
+
+    async def forgotten() -> Mapping[str, Any]:
+        for mute in lifted:
+            await store.remove(context.room, name_of(mute))
+        return {}
+
+    return forgotten()
 
 
 async def _kick(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -100,7 +109,8 @@ async def _kick(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> M
         await asyncio.wait([number], timeout=KICK_WRITE_S)
         if number.done() and number.exception() is None:
             removal = replace(removal, event={**removal.event, "a": number.result()})
-    hub.tell(context.room, removal)
+    others = [_removal(person, removal.reason) for person in hub.ids_of(wanted.person) if person != wanted.person]
+    hub.tell(context.room, removal, *others)
     return {}
 
 
@@ -118,7 +128,8 @@ async def _ban(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Ma
         raise CommandRefused("forbidden", "bans longer than a day are for the host and the merchant")
     hub.channel(context.room).gate.bans.check(wanted.person, context.now_ms)
     devices, others = _with_devices(hub, context.room, wanted.person)
-    removals = [_removal(person, wanted.reason or "banned") for person in (wanted.person, *others)]
+    gone = dict.fromkeys((wanted.person, *hub.ids_of(wanted.person), *others))
+    removals = [_removal(person, wanted.reason or "banned") for person in gone]
     # Out of the room first: writing it down may take a moment, and may fail.
     hub.tell(context.room, Ban(wanted.person, until_ms, devices), *removals)
     if hub.ban_store is not None:
@@ -128,25 +139,39 @@ async def _ban(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Ma
 
 def _with_devices(hub: Hub, room: str, person: str) -> tuple[tuple[str, ...], list[str]]:
     """Return the devices that a person is here with, and who else is here with one of them."""
-    people = hub.channel(room).people
-    present = [one.member for one in people.get(person, ()) if one.member is not None]
+    people, ids = hub.channel(room).people, hub.ids_of(person)
+    present = [one.member for one_id in ids for one in people.get(one_id, ()) if one.member is not None]
     devices = {member.device for member in present if member.device}
     if not devices:
         return (), []
     others = [
         other
         for other, sinks in people.items()
-        if other != person and any(s.member and s.member.device in devices and not s.member.staff for s in sinks)
+        if other not in ids and any(s.member and s.member.device in devices and not s.member.staff for s in sinks)
     ]
     return tuple(sorted(devices))[:DEVICES_PER_BAN], others
 
 
 async def _unban(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    person = arguments(schemas.PersonCommand, args).person
-    hub.tell(context.room, Ban(person, 0))
+    people = hub.ids_of(arguments(schemas.PersonCommand, args).person)
+    hub.tell(context.room, *(Ban(person, 0) for person in people))
     if hub.ban_store is not None:
-        await hub.ban_store.remove(context.room, person)
+        for person in people:
+            await hub.ban_store.remove(context.room, person)
     return {}
+
+
+def close_barred(hub: Hub, people: Iterable[str]) -> None:
+    """Close the connections at this node of those of these people who may not be here any more.
+
+    They were found to be somebody who is banned; their connection was open before that.
+    """
+    ids = {one for person in people for one in hub.ids_of(person)}
+    for room in hub.rooms():
+        channel = hub.channel(room)
+        for sink in [sink for person in ids for sink in channel.people.get(person, ())]:
+            if sink.member is not None and channel.gate.barred_until_ms(sink.member, hub.clock()):
+                sink.close(CloseCode.BANNED, "banned")
 
 
 def _bans(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -518,12 +518,11 @@ async def open_application(
     desk = open_desk(rooms, catalogue, shop, traffic, directory, clock)
     audit = RoomAudit(StaffActions(store, clock=clock), clock=clock)
     bans, rules, floor = Bans(store, clock=clock), RoomRules(store, clock=clock), RoomFloor(store, clock=clock)
-    personal = PersonalEvents(store, clock=clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
     shopside = open_shopside(store, shop, catalogue, rooms, secrets, clock)
     clients = Clients(settings)
-    stores = (audit, bans, rules, floor, personal, review, shopside.archive)
+    stores = (audit, bans, rules, floor, PersonalEvents(store, clock=clock), review, shopside.archive)
     hub = open_hub(settings, partial(authenticate, tokens, rooms), desk, shop, *stores, clients, clock)
     services = Services(
         settings=settings,

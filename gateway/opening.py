@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
+from chat.staff import close_barred
 from commerce.access_sql import StreamAccess
 from commerce.advice import Advice
 from commerce.attribution.service import Attribution
@@ -154,7 +156,7 @@ def open_hub(
         if member.merchant is None:
             return False
         try:
-            return await shop.moments.follows(member.merchant, member.person)
+            return await shop.moments.follows(member.merchant, shop.aliases.now(member.person))
         except CommerceError as error:
             raise refusal(error) from error
 
@@ -182,6 +184,7 @@ def open_hub(
         archive=archive,
         network=clients.network,
     )
+    shop.aliases.listen(partial(close_barred, hub))
     return hub
 
 

@@ -1,6 +1,6 @@
 """Who a merged person is now, in memory: asked at every request and each command of the hub."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from commerce.attribution.links_sql import Transaction
 from commerce.identity import merge_sql
@@ -17,6 +17,11 @@ class Aliases:
         self._person: dict[str, str] = {}
         self._merged: dict[str, tuple[str, ...]] = {}
         self._seen_ms = 0
+        self._listeners: list[Callable[[Collection[str]], None]] = []
+
+    def listen(self, listener: Callable[[Collection[str]], None]) -> None:
+        """Tell ``listener`` of the people who became one, or two again, where they are learned of."""
+        self._listeners.append(listener)
 
     def __len__(self) -> int:
         return len(self._person)
@@ -32,10 +37,12 @@ class Aliases:
 
     def learn(self, changed: Mapping[str, str]) -> None:
         """Take in rows of the alias table; one that points to itself is no alias any more."""
+        people: set[str] = set()
         for alias, person in changed.items():
             before = self._person.get(alias, alias)
             if before == person:
                 continue
+            people |= {before, person}
             if before != alias:
                 self._part(alias, before)
             if alias == person:
@@ -43,6 +50,9 @@ class Aliases:
             else:
                 self._person[alias] = person
                 self._merged[person] = (*self._merged.get(person, ()), alias)
+        if people:
+            for listener in self._listeners:
+                listener(people)
 
     def _part(self, alias: str, person: str) -> None:
         left = tuple(one for one in self._merged[person] if one != alias)
