@@ -117,7 +117,10 @@ class Hub:
         review: Reviewer | None = None,
         archive: Callable[[Line], None] | None = None,
         network: Network = _nobodys,
+        server: str = "",
     ) -> None:
+        self._server = server
+        """What this process is called where several have a room."""
         self.network = network
         self.audit = audit
         self.review = review
@@ -224,6 +227,7 @@ class Hub:
             text_filter=self._text_filter,
             ids_of=self.ids_of,
             stamps=self.mailbox is None,
+            server=self._server,
         )
         if words:
             channel.gate.rule(Words(tuple(sorted({word.lower() for word in words}))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -183,6 +184,7 @@ def open_hub(
         review=review,
         archive=archive,
         network=clients.network,
+        server=f"{socket.gethostname()}:{os.getpid()}",
     )
     shop.aliases.listen(partial(close_barred, hub))
     return hub

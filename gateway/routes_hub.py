@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from chat.errors import TokenRefused
 from chat.message import TOKEN_CHARS_MAX, JoinRequest, parse_since
+from chat.room_figures import summed
 from chat.schemas import PolledRoom
 from gateway.api import SIGNED_IN, Call, Operation, page_limit
 from gateway.auth import HOST_ROLES
@@ -40,9 +41,9 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
 
     async def count_viewers(call: Call) -> ViewersAnswer:
         room = desk.run(call.who, call.path["room"])
-        await hub.attend(room.id)
-        stats = hub.stats(room.id)
-        return ViewersAnswer(stats.viewers, stats.connections, stats.likes, stats.chat_lines, stats.chat_sampled)
+        channel = await hub.attend(room.id)
+        stats, there = hub.stats(room.id), summed(channel.servers())
+        return ViewersAnswer(stats.viewers, there.connections, stats.likes, there.chat_lines, there.chat_sampled)
 
     async def kick_person(call: Call) -> Empty:
         body: KickBody = call.body

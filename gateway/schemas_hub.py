@@ -73,8 +73,21 @@ class WordView(Struct):
     count: int
 
 
+class ServerView(Struct):
+    """One server's part of a room: people there, their connections, and what it counted since it opened the room."""
+
+    server: str
+    viewers: int
+    connections: int
+    chat_lines: int
+    messages_out: int
+    dropped: int
+    skipping: int
+
+
 class FiguresAnswer(Struct):
-    """A room as its staff see it. ``viewers`` are people at all servers, the rest is this server's.
+    """A room as its staff see it, summed over the ``servers`` that have it: this one, and the others as they told it in
+    the last seconds (not while the bus between them is away). ``tick_ms`` is this server's.
 
     ``roles`` and ``ways`` count connections: of viewers, customers (``member``), assistants, hosts, the merchant; by
     WebSocket, compressed WebSocket, event stream, polling. ``dropped`` has messages by tier that slow connections lost,
@@ -96,4 +109,5 @@ class FiguresAnswer(Struct):
     held: int
     tick_ms: int
     words: list[WordView]
+    servers: list[ServerView]
     seconds: list[SecondView]

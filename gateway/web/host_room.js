@@ -81,6 +81,7 @@ class Figures {
         answer.held > 0 && fact("room.held", answer.held, "held"),
         fact("room.dropped", this.dropped(answer.dropped), "dropped"),
       ),
+      answer.servers.length > 1 && this.servers(answer.servers),
       h("h3", {}, t("room.words")),
       h("p.words", { "data-testid": "words" }, this.words(answer.words)),
     );
@@ -88,6 +89,15 @@ class Figures {
 
   roles(roles) {
     return Object.entries(roles).map(([role, n]) => h("span", {}, t(`room.role.${role}`), " ", h("b.num", {}, short(n))));
+  }
+
+  /** Of a room at several servers, each one's part: for whoever wants to know where it is slow. */
+  servers(servers) {
+    const open = Boolean(this.place.querySelector("details")?.open);
+    const parts = servers.map((one) =>
+      h("p.num", { "data-testid": "room-server" }, t("room.server", { ...one, viewers: short(one.viewers), out: short(one.messages_out) })),
+    );
+    return h("details", { open }, h("summary", {}, t("room.servers", { n: servers.length })), parts);
   }
 
   dropped(dropped) {

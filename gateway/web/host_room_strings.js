@@ -23,6 +23,11 @@ export const HOST_ROOM = {
   "room.role.assistant": ["助理", "assistants"],
   "room.role.host": ["主播", "hosts"],
   "room.role.merchant": ["商家", "merchant"],
+  "room.servers": ["{n} 台服务器", "{n} servers"],
+  "room.server": [
+    "{server}：{viewers} 人，{connections} 个连接，收 {chat_lines}，发 {out}，丢 {dropped}，慢 {skipping}",
+    "{server}: {viewers} people, {connections} connections, in {chat_lines}, out {out}, dropped {dropped}, slow {skipping}",
+  ],
   "poll.title": ["投票", "Poll"],
   "poll.ask": ["问题", "Question"],
   "poll.option": ["选项 {n}", "Option {n}"],

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chat.errors import CommandRefused
 from gateway.members import member_of
 from tests.gateway.rig import Rig, rig
 from tests.gateway.test_ban_devices import command, enters
@@ -56,8 +57,8 @@ def as_they_came(live: Rig, guest: dict[str, Any]) -> Callable[[str], str]:
         gate = services.hub.channel(live.shop.room).gate
         try:
             return "shadow" if gate.judge(known, text, live.clock()).shadow else ""
-        except Exception as refused:
-            return str(getattr(refused, "code", refused))
+        except CommandRefused as refused:
+            return refused.code
 
     return judged
 
@@ -114,8 +115,8 @@ async def test_slow_mode_and_the_rate_count_both_ids_as_one(live: Rig) -> None:
         try:
             gate.judge(came[number % 2], "x", now)
             said += 1
-        except Exception as refused:
-            assert getattr(refused, "code", "") == "rate"
+        except CommandRefused as refused:
+            assert refused.code == "rate"
     assert said == 5
 
 
