@@ -26,9 +26,14 @@ READ_TIMEOUT_S = 20.0
 
 
 class RoomFloorKeeper:
-    """Looks after the rooms of a hub until closed."""
+    """Looks after the rooms of a hub until closed.
 
-    def __init__(self, hub: Hub, floor: RoomFloor) -> None:
+    ``mends`` is False where several servers have rooms in common and no database: what is written down here is not all
+    that there is.
+    """
+
+    def __init__(self, hub: Hub, floor: RoomFloor, *, mends: bool = True) -> None:
+        self._mends = mends
         self._hub = hub
         self._floor = floor
         self._differed: dict[str, list[StateMessage]] = {}
@@ -38,7 +43,8 @@ class RoomFloorKeeper:
     def start(self) -> None:
         """Begin."""
         self._looking.start()
-        self._mending.start()
+        if self._mends:
+            self._mending.start()
 
     async def close(self) -> None:
         """End."""
