@@ -162,9 +162,7 @@ class Application:
             fleet=worker,
             is_elsewhere=None if (part := worker or nodes) is None else part.is_elsewhere,
         )
-        self._floor = RoomFloorKeeper(
-            services.hub, services.room_floor, mends=settings.redis_url is None or settings.database_url is not None
-        )
+        self._floor = RoomFloorKeeper(services.hub, services.room_floor)
         self._following = _following(services, bridge, self.streaming)
         if worker is not None:
             own = [*self.streaming.webrtc_routes.own_sessions(), services.media.own_picture()]

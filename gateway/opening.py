@@ -166,6 +166,8 @@ def open_hub(
         if room in hub.rooms():
             hub.channel(room).gate.follows(person, clock(), on=on)
 
+    # Servers that share a bus and no database: a poll is what they say to one another, none of them has it all.
+    one_database = settings.redis_url is None or settings.database_url is not None
     moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say, followed)
     hub = Hub(
         authenticate=authenticate,
@@ -176,7 +178,7 @@ def open_hub(
         audit=audit,
         ban_store=bans,
         rule_store=rules,
-        floor_store=floor,
+        floor_store=floor if one_database else None,
         ids_of=shop.aliases.ids,
         follows=follows,
         personal_store=personal,

@@ -26,14 +26,9 @@ READ_TIMEOUT_S = 20.0
 
 
 class RoomFloorKeeper:
-    """Looks after the rooms of a hub until closed.
+    """Looks after the rooms of a hub until closed. What a hub does not keep is not mended."""
 
-    ``mends`` is False where several servers have rooms in common and no database: what is written down here is not all
-    that there is.
-    """
-
-    def __init__(self, hub: Hub, floor: RoomFloor, *, mends: bool = True) -> None:
-        self._mends = mends
+    def __init__(self, hub: Hub, floor: RoomFloor) -> None:
         self._hub = hub
         self._floor = floor
         self._differed: dict[str, list[StateMessage]] = {}
@@ -43,7 +38,7 @@ class RoomFloorKeeper:
     def start(self) -> None:
         """Begin."""
         self._looking.start()
-        if self._mends:
+        if self._hub.floor_store is not None:
             self._mending.start()
 
     async def close(self) -> None:
