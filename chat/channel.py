@@ -33,9 +33,12 @@ from chat.message import (
     Viewers,
     encode_event,
 )
-from chat.moderation import ChatGate, TextFilter
+from chat.moderation import ChatGate, IdsOf, TextFilter, just_themselves
 from chat.personal import PersonalEvents
 from chat.room import Room, Urgency
+from chat.room_figures import LOOKED_AT_S, ServerFigures
+from chat.room_figures import decode as decode_figures
+from chat.room_figures import encode as encode_figures
 from chat.sink import Kind, Phase
 from chat.stats import HubCounters, RoomStats
 from chat.tempo import Tempo
@@ -65,12 +68,14 @@ class Channel:
         fanout: Fanout,
         clock: Clock,
         text_filter: TextFilter | None,
+        ids_of: IdsOf = just_themselves,
         stamps: bool = True,
+        server: str = "",
     ) -> None:
         now_ms = clock()
         self.room = Room(name, epoch, sections, limits.room)
         self.personal = PersonalEvents(limits.room)
-        self.gate = ChatGate(limits.room, now_ms, text_filter)
+        self.gate = ChatGate(limits.room, now_ms, text_filter, ids_of)
         self.counters = HubCounters()
         """What this room's fan-out counts; the hub adds the rooms up."""
         self.hot_words = HotWords(now_ms)
@@ -87,6 +92,10 @@ class Channel:
         self.left = 0
         self.elsewhere = 0
         """People on other nodes, as the bus last told."""
+        self.others: list[ServerFigures] = []
+        """What other nodes count, as the bus last told; empty while nobody looks."""
+        self._looked_s = -LOOKED_AT_S
+        self._server = server
         self._own_sections = tuple(sections)
         self._stamps = stamps
         """Whether personal events are numbered here, and not in a store."""
@@ -199,6 +208,42 @@ class Channel:
         if elsewhere != self.elsewhere:
             self.elsewhere = elsewhere
             self.count_viewers()
+
+    @property
+    def looked_at(self) -> bool:
+        """Tell whether somebody looks at the room's figures."""
+        return monotonic() - self._looked_s < LOOKED_AT_S
+
+    def servers(self) -> list[ServerFigures]:
+        """Return what each node counts, this one first: the others' from the next time that people are counted on."""
+        self._looked_s = monotonic()
+        return [self.counted(), *self.others]
+
+    def counted(self) -> ServerFigures:
+        """Return what this node counts."""
+        ways = {kind.name.lower(): len(self.audiences[kind].connections) for kind in Kind}
+        return ServerFigures(
+            server=self._server,
+            viewers=self.viewers,
+            connections=sum(ways.values()),
+            roles={role: count for role, count in self.roles.items() if count},
+            ways={way: count for way, count in ways.items() if count},
+            chat_lines=self.chat_lines,
+            chat_sampled=self.chat_sampled,
+            messages_out=self.counters.messages_out,
+            dropped={tier.name: self.counters.dropped[tier] for tier in Tier},
+            skipping=sum(audience.skipping for audience in self.audiences),
+            slow_skipped=self.counters.slow_skipped,
+            held=len(self.held),
+        )
+
+    def figures(self) -> bytes:
+        """Return what this node counts, as the others get it."""
+        return encode_figures(self.counted())
+
+    def hear_figures(self, told: Sequence[bytes]) -> None:
+        """Take note of what the other nodes count."""
+        self.others = decode_figures(told)
 
     # From messages to sockets
 

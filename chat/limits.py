@@ -50,6 +50,8 @@ class RoomLimits:
     poll_options: int = 10
     """Answers to choose from: what fits on a phone."""
     option_chars: int = 60
+    poll_s_max: int = 86_400
+    """Longest time after which a poll ends by itself: a day, as a show may be an event of many hours."""
     personal_events: int = 64
     """Personal events kept for one person until acknowledged."""
     personal_age_ms: int = 3_600_000

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from commerce.audit_aftersale_sql import AFTER_SALE, Check
 from commerce.audit_books_sql import BOOKS, GOODS, recompute_books
 from commerce.audit_commission_sql import COMMISSION
+from commerce.audit_floor_sql import FLOOR
 from commerce.audit_members_sql import MEMBERS
 from commerce.audit_moments_sql import MOMENTS, RECOMPUTED, recompute_draws
 from commerce.audit_outlets_sql import OUTLETS
@@ -193,6 +194,7 @@ _CHECKS = (
     *SCOPE,
     *COMMISSION,
     *MOMENTS,
+    *FLOOR,
     *GOODS,
     *PASSES,
     *OUTLETS,

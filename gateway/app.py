@@ -22,6 +22,7 @@ from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.personal_sql import PersonalEvents
+from commerce.room_floor_sql import RoomFloor
 from commerce.room_rules_sql import RoomRules
 from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
@@ -64,6 +65,7 @@ from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.publish_hook import PublishHook
 from gateway.room_events import RoomEvents
 from gateway.room_figures import RoomFigures
+from gateway.room_floor import RoomFloorKeeper
 from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_advice import advice_operations
@@ -160,6 +162,7 @@ class Application:
             fleet=worker,
             is_elsewhere=None if (part := worker or nodes) is None else part.is_elsewhere,
         )
+        self._floor = RoomFloorKeeper(services.hub, services.room_floor)
         self._following = _following(services, bridge, self.streaming)
         if worker is not None:
             own = [*self.streaming.webrtc_routes.own_sessions(), services.media.own_picture()]
@@ -312,6 +315,7 @@ class Application:
         services.audit.start()
         await services.archive.start()
         services.room_figures.start()
+        self._floor.start()
         services.directory.listen(services.media_events.stream)
         services.media.listen(services.media_events.show)
         self.streaming.visits.listen(services.media_events.visit)
@@ -339,6 +343,7 @@ class Application:
         services = self.services
         for shut in (
             self._following.close,
+            self._floor.close,
             self.bridge.close,
             *([] if self._nodes is None else [self._nodes.close]),
             *([part.close] if (part := self._worker or self._puller) else []),
@@ -514,13 +519,12 @@ async def open_application(
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock, sweeps=sweeps)
     desk = open_desk(rooms, catalogue, shop, traffic, directory, clock)
     audit = RoomAudit(StaffActions(store, clock=clock), clock=clock)
-    bans, rules = Bans(store, clock=clock), RoomRules(store, clock=clock)
-    personal = PersonalEvents(store, clock=clock)
+    bans, rules, floor = Bans(store, clock=clock), RoomRules(store, clock=clock), RoomFloor(store, clock=clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
     shopside = open_shopside(store, shop, catalogue, rooms, secrets, clock)
     clients = Clients(settings)
-    stores = (audit, bans, rules, personal, review, shopside.archive)
+    stores = (audit, bans, rules, floor, PersonalEvents(store, clock=clock), review, shopside.archive)
     hub = open_hub(settings, partial(authenticate, tokens, rooms), desk, shop, *stores, clients, clock)
     services = Services(
         settings=settings,
@@ -546,10 +550,11 @@ async def open_application(
         review=review,
         room_events=RoomEvents(hub, media_events, clock=clock),
         room_figures=RoomFigures(hub, clock=clock),
+        room_floor=floor,
     )
     application = Application(
         services,
-        bridge=open_bridge(services, bans, rules),
+        bridge=open_bridge(services, bans, rules, floor),
         addresses=addresses,
         clients=clients,
         files=files,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from chat.floor_store import opening
 from chat.hub import Hub
-from chat.message import Ban, Tier
+from chat.message import Ban, StateMessage, Tier
 from chat.rule_store import NOTHING_KEPT, Restored
 from commerce.attribution.service import Attribution
 from commerce.attribution.touch import Touch, TouchKind
@@ -40,6 +41,7 @@ from commerce.events import (
     StockChanged,
     TeamChanged,
 )
+from commerce.room_floor_sql import RoomFloor
 from commerce.room_rules_sql import RoomRules
 from commerce.shop import Shop
 from gateway.answers import order_answer
@@ -176,6 +178,7 @@ class Bridge:
         clock: Callable[[], int],
         bans: Bans,
         rules: RoomRules,
+        floor: RoomFloor,
         live_only: set[str],
     ) -> None:
         """``live_only`` is kept up to date with the sales whose price is for who is here while it is live."""
@@ -192,6 +195,7 @@ class Bridge:
         self._rooms = rooms
         self._bans = bans
         self._rules = rules
+        self._floor = floor
         self._states: dict[str, RoomState] = {}
         self._due: dict[str, asyncio.TimerHandle] = {}
         self._turns: dict[str, asyncio.TimerHandle] = {}
@@ -261,17 +265,20 @@ class Bridge:
             state.put(state.drops, drop.drop, plain(drop))
         bans = await self._bans.of_room(room.id)
         kept = Restored.of(await self._rules.of_room(room.id))
+        said = opening(*await self._floor.of_room(room.id))
         if room.id in self._states:
             return
         banned = [Ban(ban.person, ban.until_ms, ban.devices) for ban in bans]
-        self._open(room, state, kept.and_rules(banned))
+        self._open(room, state, kept.and_rules(banned), said)
 
     def shut(self, room: str) -> None:
         """Take a room that is over from the hub."""
         if self._states.pop(room, None) is not None:
             self._hub.close_room(room)
 
-    def _open(self, room: Room, state: RoomState, kept: Restored = NOTHING_KEPT) -> None:
+    def _open(
+        self, room: Room, state: RoomState, kept: Restored = NOTHING_KEPT, said: Sequence[StateMessage] = ()
+    ) -> None:
         self._states[room.id] = state
         self._await_turn(room.id, state)
         self._hub.open_room(
@@ -288,6 +295,7 @@ class Bridge:
                 "teams": list(state.teams.values()),
             },
             rules=kept.rules,
+            said=said,
         )
 
     def hear(self, event: Any) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from chat.errors import TokenRefused
 from chat.hub import Hub
 from chat.member import Member
+from chat.staff import close_barred
 from commerce.access_sql import StreamAccess
 from commerce.advice import Advice
 from commerce.attribution.service import Attribution
@@ -50,6 +53,7 @@ from commerce.pos import Pos
 from commerce.processing import Processing
 from commerce.purchases import Purchases
 from commerce.review_hook_sql import ReviewHooks
+from commerce.room_floor_sql import RoomFloor
 from commerce.room_rules_sql import RoomRules
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
@@ -137,6 +141,7 @@ def open_hub(
     audit: RoomAudit,
     bans: Bans,
     rules: RoomRules,
+    floor: RoomFloor,
     personal: PersonalEvents,
     review: ReviewDesk,
     archive: ChatArchive,
@@ -152,7 +157,7 @@ def open_hub(
         if member.merchant is None:
             return False
         try:
-            return await shop.moments.follows(member.merchant, member.person)
+            return await shop.moments.follows(member.merchant, shop.aliases.now(member.person))
         except CommerceError as error:
             raise refusal(error) from error
 
@@ -161,6 +166,8 @@ def open_hub(
         if room in hub.rooms():
             hub.channel(room).gate.follows(person, clock(), on=on)
 
+    # Servers that share a bus and no database: a poll is what they say to one another, none of them has it all.
+    one_database = settings.redis_url is None or settings.database_url is not None
     moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say, followed)
     hub = Hub(
         authenticate=authenticate,
@@ -171,17 +178,21 @@ def open_hub(
         audit=audit,
         ban_store=bans,
         rule_store=rules,
+        floor_store=floor if one_database else None,
+        ids_of=shop.aliases.ids,
         follows=follows,
         personal_store=personal,
         others_wait=lambda: shop.ledger.waiting > 0,
         review=review,
         archive=archive,
         network=clients.network,
+        server=f"{socket.gethostname()}:{os.getpid()}",
     )
+    shop.aliases.listen(partial(close_barred, hub))
     return hub
 
 
-def open_bridge(services: Services, bans: Bans, rules: RoomRules) -> Bridge:
+def open_bridge(services: Services, bans: Bans, rules: RoomRules, floor: RoomFloor) -> Bridge:
     """What carries events of streams and the shop to the hub."""
     return Bridge(
         hub=services.hub,
@@ -195,6 +206,7 @@ def open_bridge(services: Services, bans: Bans, rules: RoomRules) -> Bridge:
         clock=services.clock,
         bans=bans,
         rules=rules,
+        floor=floor,
         live_only=services.desk.live_only,
     )
 

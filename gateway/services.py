@@ -32,6 +32,7 @@ from commerce.org import Organisation
 from commerce.pos import Pos
 from commerce.processing import Processing
 from commerce.purchases import Purchases
+from commerce.room_floor_sql import RoomFloor
 from commerce.shop import Shop
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
@@ -112,3 +113,4 @@ class Services:
     review: ReviewDesk
     room_events: RoomEvents
     room_figures: RoomFigures
+    room_floor: RoomFloor

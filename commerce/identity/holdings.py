@@ -62,6 +62,8 @@ HELD = (
     Held("withdrawal", ("person",), KEPT, ("decided_by", "payee", "confirm")),
     Held("ban", ("person",), KEPT, ("by", "devices")),
     Held("room_rule", ("person",), KEPT, ("name", "body")),
+    Held("room_question", ("person",), DELETED),
+    Held("room_vote", ("person",), DELETED),
     Held("community_member", ("person",), DELETED),
     Held("customer_advisor", ("person",), DELETED, ("staff",)),
     Held("question", ("person",), DELETED, ("advisor", "tried", "choice")),

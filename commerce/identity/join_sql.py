@@ -289,7 +289,15 @@ _ERASE = (
     text("DELETE FROM follower WHERE person = :person"),
     *(
         text(f"DELETE FROM {table} WHERE person IN ({_ALIASES_AND_SELF})")  # noqa: S608 - constants
-        for table in ("community_member", "customer_advisor", "answer", "question", "visit_note")
+        for table in (
+            "community_member",
+            "customer_advisor",
+            "answer",
+            "question",
+            "visit_note",
+            "room_question",
+            "room_vote",
+        )
     ),
     text("DELETE FROM reminder WHERE person = :person"),
     text(f"UPDATE helping SET network = '' WHERE person IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant

@@ -10,6 +10,8 @@ const TEXTS = {
   share: ["分享", "Share"],
   explaining: ["讲解中", "Explaining"],
   pinned: ["主播推荐", "Picked"],
+  votes: ["{n} 票", "{n} votes"],
+  "error.closed": ["投票已结束", "The poll is over"],
   buy: ["去购买", "Buy"],
   notice: ["公告", "Notice"],
   anyAmount: ["无门槛", "no minimum"],

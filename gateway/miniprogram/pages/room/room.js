@@ -82,7 +82,7 @@ Page({
     this.drawing = 0;
     const { show } = this;
     if (!show) return;
-    const view = roomView(show.store, show.basket, show.hub.now(), t);
+    const view = roomView(show.store, show.basket, show.ballot, show.hub.now(), t);
     const last = view.lines.length ? view.lines[view.lines.length - 1].id : "";
     const wanted = view.live ? show.flv : "";
     /** @type {Record<string, any>} */
@@ -190,6 +190,18 @@ Page({
         }
       },
     });
+  },
+
+  /** @param {{currentTarget: {dataset: {option: number}}}} event */
+  async onVote({ currentTarget }) {
+    const { show } = this;
+    const poll = show?.store.poll;
+    if (!show || !poll || !this.data.room.poll?.can) return;
+    try {
+      await show.ballot.vote(poll, currentTarget.dataset.option);
+    } catch (error) {
+      this.complain(error);
+    }
   },
 
   onLike() {

@@ -3,6 +3,7 @@
 import { Api, hostMediaMs, MediaSchedule, newKey, SiyuHub, wxPlatform } from "../../lib/siyu.js";
 import { RoomStore } from "../../lib/store.js";
 import { Basket } from "./basket.js";
+import { Ballot } from "./poll.js";
 
 /** Where the phone remembers its name: it spares a viewer a new one at each visit and is no identity. */
 const DEVICE_KEY = "siyu-device";
@@ -32,6 +33,7 @@ export class Show {
     this.flv = "";
     this.hub = new SiyuHub({ room, token: "", renew: () => this.enter(), platform: this.platform });
     this.basket = new Basket({ hub: this.hub, api: this.api, changed });
+    this.ballot = new Ballot({ wx, hub: this.hub, changed });
     this.hub.on("*", (event) => this.take(event));
     this.hub.on("frame", changed);
     /** The close code after which the hub does not come back, 0 while it does. */

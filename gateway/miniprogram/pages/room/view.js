@@ -14,10 +14,11 @@ const RANK = /** @type {Record<string, number>} */ ({ open: 5, countdown: 4, pau
 /**
  * @param {import("../../lib/store.js").RoomStore} store
  * @param {import("./basket.js").Basket} basket
+ * @param {import("./poll.js").Ballot} ballot
  * @param {number} now the server's time
  * @param {Speak} t
  */
-export function roomView(store, basket, now, t) {
+export function roomView(store, basket, ballot, now, t) {
   return {
     title: store.room.title || "",
     host: store.room.host || "",
@@ -29,6 +30,7 @@ export function roomView(store, basket, now, t) {
     pinned: pinnedView(store.pinned(), t),
     drop: dropView(store, basket, now, t),
     sale: saleView(store, basket, now, t),
+    poll: ballot.view(store.poll, now, t),
     sheet: sheetView(basket, now, t),
   };
 }
