@@ -41,7 +41,7 @@ def unpack(server: LiveServer, folder: Path) -> Path:
 
 
 class Phone:
-    """One phone with the room page open."""
+    """One phone with the mini-program; what it is told concerns the page on top."""
 
     def __init__(self, folder: Path) -> None:
         command = [node(), str(PHONE), str(folder)]
@@ -77,6 +77,25 @@ class Phone:
     def call(self, method: str, *args: Any) -> Any:
         """What a method of the page comes to: a tap is one."""
         return self.end(self.tell(call=method, args=args))
+
+    def open(self, page: str, **query: str) -> dict[str, Any]:
+        """Open a page by its path in app.json; what it shows once it has loaded."""
+        self.end(self.tell(open=page, query=query))
+        return self.screen()
+
+    def tap(self, method: str, value: Any = None, **dataset: Any) -> dict[str, Any]:
+        """Tap what is bound to ``method``, with its ``data-…``; what the page on top shows then."""
+        self.call(method, {"currentTarget": {"dataset": dataset}, "detail": {"value": value}})
+        return self.screen()
+
+    def back(self) -> dict[str, Any]:
+        """Leave the page on top; what the one below shows."""
+        self.end(self.tell(back=True))
+        return self.screen()
+
+    def bearer(self, **answers: Any) -> None:
+        """How the phone's bearer answers WeChat's sheets from now on; the names stand in ``phone.mjs``."""
+        self.end(self.tell(bearer=answers))
 
     def network(self, state: str) -> None:
         """``on``, ``off`` or ``deaf``."""
@@ -125,12 +144,19 @@ class Phone:
 
 
 @contextlib.contextmanager
-def phone(folder: Path, **query: str) -> Iterator[Phone]:
-    """A phone that opened the page by a card with this query."""
+def pocket(folder: Path) -> Iterator[Phone]:
+    """A phone on which nothing is open yet."""
     opened = Phone(folder)
     try:
-        opened.call("onLoad", query)
-        opened.sees(lambda room: room.get("title"))
         yield opened
     finally:
         opened.close()
+
+
+@contextlib.contextmanager
+def phone(folder: Path, **query: str) -> Iterator[Phone]:
+    """A phone that opened the room by a card with this query."""
+    with pocket(folder) as opened:
+        opened.open("pages/room/room", **query)
+        opened.sees(lambda room: room.get("title"))
+        yield opened
