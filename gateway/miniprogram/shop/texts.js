@@ -175,7 +175,7 @@ export const TEAM = {
   full: ["拼团成功", "The group is full"],
   failed: ["未成团，已退款", "It did not fill up: refunded"],
   proof: ["验证抽签结果", "Check the draw"],
-  others: ["可以参加的团", "Groups to join"],
+  others: ["正在拼的团", "Groups"],
 };
 
 /** @type {Texts} */

@@ -46,7 +46,7 @@ const bearer = {
   privacy: true,
   address: null,
   place: null,
-  login: "unknown",
+  logins: [],
   pays: true,
   grants: [],
   wallet: [],
@@ -164,7 +164,7 @@ globalThis.wx = {
   setClipboardData: ({ data }) => void (bearer.clipboard = data),
   openPrivacyContract: ({ success }) => later(() => success?.({ errMsg: "openPrivacyContract:ok" })),
   login: ({ success, fail }) =>
-    network === "off" ? later(() => fail?.({ errMsg: "login:fail" })) : later(() => success?.({ code: bearer.login })),
+    network === "off" ? later(() => fail?.({ errMsg: "login:fail" })) : later(() => success?.({ code: bearer.logins.shift() ?? "unknown" })),
   requirePrivacyAuthorize({ success, fail }) {
     privacyAgreed ||= bearer.privacy;
     if (privacyAgreed) later(() => success?.({ errMsg: "requirePrivacyAuthorize:ok" }));

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import queue
+import re
 import subprocess
 import threading
 import time
@@ -30,13 +31,17 @@ def node() -> str:
     return str(compute_driver_executable()[0])
 
 
-def unpack(server: LiveServer, folder: Path) -> Path:
-    """The sample as the server gives it away, for its own room."""
+def unpack(server: LiveServer, folder: Path, templates: str = "") -> Path:
+    """The sample as the server gives it away, for its own room; ``templates``: the id of each message it may offer."""
     answer = httpx.get(f"{server.base}/miniprogram.zip", params={"room": server.room}, timeout=60)
     assert answer.status_code == 200, answer.text
     ZipFile(io.BytesIO(answer.content)).extractall(folder)
     # The developer tools take the files for modules as they are; Node wants to be told.
     (folder / FOLDER / "package.json").write_text('{"type": "module"}', "utf-8")
+    config = folder / FOLDER / "config.js"
+    # A server with an address of its own names that one; these phones are on the same machine.
+    text = re.sub('BASE = "[^"]*"', f'BASE = "{server.base}"', config.read_text("utf-8"))
+    config.write_text(re.sub(r'(show|sale|order): ""', rf'\1: "{templates}"', text), "utf-8")
     return folder / FOLDER
 
 

@@ -1,11 +1,13 @@
 /** Coupons, points with the mall, stored value, passes, and what came and went. */
 
 import { shopPage } from "../../shared/page.js";
-import { money, when } from "../../shared/speak.js";
+import { day, money, when } from "../../shared/speak.js";
 import { asset } from "../../shared/visit.js";
 import { WALLET } from "../texts.js";
 
-const ENTRIES = 30;
+const ENTRIES = 50;
+/** What somebody has; the accounts beside these (what an order holds, what is owed) are the shop's bookkeeping. */
+const KINDS = new Set(["points", "points_pending", "principal", "bonus"]);
 
 shopPage(WALLET, {
   onShow() {
@@ -24,7 +26,7 @@ shopPage(WALLET, {
     const { t } = this;
     const notes = [];
     if (member.points_pending) notes.push(t("pending", { n: member.points_pending }));
-    if (member.points_expire) notes.push(t("expiring", { n: member.points_expiring, time: when(member.points_expire) }));
+    if (member.points_expire) notes.push(t("expiring", { n: member.points_expiring, time: day(member.points_expire) }));
     return {
       points: member.points,
       pointsNote: notes.join(" · "),
@@ -39,12 +41,20 @@ shopPage(WALLET, {
         can: one.left > 0 && member.points >= one.points,
       })),
       passes: passes.map((/** @type {any} */ one) => this.passView(one)),
-      entries: entries.map((/** @type {any} */ one) => ({
-        id: one.id,
-        why: one.why,
-        when: when(one.created_ms),
-        amount: `${one.amount > 0 ? "+" : ""}${one.unit === "points" ? one.amount : money(one.amount)}`,
-      })),
+      entries: entries
+        .filter((/** @type {any} */ one) => KINDS.has(one.kind))
+        .map((/** @type {any} */ one) => this.entryView(one)),
+    };
+  },
+
+  /** @param {any} entry */
+  entryView({ id, kind, unit, amount, why, created_ms: at }) {
+    const reason = this.t(`why.${why}`);
+    return {
+      id,
+      why: `${this.t(`kind.${kind}`)} · ${reason === `why.${why}` ? why : reason}`,
+      when: when(at),
+      amount: `${amount > 0 ? "+" : ""}${unit === "points" ? amount : money(amount)}`,
     };
   },
 
