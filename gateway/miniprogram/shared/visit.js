@@ -158,13 +158,14 @@ export class Visit {
   }
 
   /**
-   * Where a card leads that this person shares: the same page, by their own link.
+   * Where a card leads that this person shares: the same page, by their own link (before there is one, by the one they came by).
    * @param {string} page
    * @param {Record<string, string>} [values]
    * @returns {string}
    */
   card(page, values = {}) {
-    return this.address(page, { ...(this.link && { s: this.link }), ...values });
+    const token = this.link || this.scene;
+    return this.address(page, { ...(token && { s: token }), ...values });
   }
 }
 

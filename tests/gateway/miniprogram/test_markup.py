@@ -20,13 +20,18 @@ APP = json.loads((SAMPLE / "app.json").read_text("utf-8"))
 PACKAGES = {package["root"]: package["pages"] for package in APP["subPackages"]}
 PAGES = [*APP["pages"], *(f"{root}/{page}" for root, pages in PACKAGES.items() for page in pages)]
 
-TAGS = frozenset(["view", "text", "image", "button", "input", "textarea", "picker", "switch", "scroll-view", "block", "live-player"])
-ATTRIBUTES = frozenset(
-    ["class", "style", "id", "src", "mode", "value", "placeholder", "maxlength", "type", "disabled", "loading", "size", "open-type", "range", "checked"]
-) | frozenset(
-    ["lazy-load", "scroll-y", "scroll-into-view", "enhanced", "show-scrollbar", "autoplay", "object-fit", "min-cache", "max-cache"]
-) | frozenset(["picture-in-picture-mode", "confirm-type"])  # fmt: skip
-DIRECTIVES = frozenset(["wx:if", "wx:elif", "wx:else", "wx:for", "wx:key", "wx:for-item", "wx:for-index"])
+
+def _set(*names: str) -> frozenset[str]:
+    return frozenset(" ".join(names).split())
+
+
+TAGS = _set("view text image button input textarea picker switch scroll-view block live-player")
+ATTRIBUTES = _set(
+    "class style id src mode value placeholder maxlength type disabled loading size open-type range checked",
+    "lazy-load scroll-y scroll-into-view enhanced show-scrollbar autoplay object-fit min-cache max-cache",
+    "picture-in-picture-mode confirm-type",
+)
+DIRECTIVES = _set("wx:if wx:elif wx:else wx:for wx:key wx:for-item wx:for-index")
 MAIN_BYTES_MAX = 2 * 1024 * 1024
 """WeChat takes no larger package, main or beside it; all together 20 MB."""
 PLACEHOLDER = re.compile(r"\{(\w+)\}")

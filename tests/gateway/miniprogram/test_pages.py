@@ -177,6 +177,7 @@ def test_an_order_is_paid_again_cancelled_received_and_given_back_from_the_list(
     assert named(shop.ask("GET", "/returns")["items"], order_id=kept)["reason"] == "颜色不对"
 
 
+@pytest.mark.soak
 def test_what_is_not_sent_yet_is_asked_back_with_a_word_to_the_shop(shop: Shop, mine: Phone) -> None:
     sku = shop.goods("茶针", 1200)
     mine.open("shop/checkout/checkout", sku=sku)
@@ -192,6 +193,7 @@ def test_what_is_not_sent_yet_is_asked_back_with_a_word_to_the_shop(shop: Shop, 
     assert complaint["kind"] == "complaint"
 
 
+@pytest.mark.soak
 def test_a_membership_is_joined_and_then_renewed(shop: Shop, mine: Phone) -> None:
     sku = shop.goods("年度会员", 19900)
     shop.ask("PUT", f"/memberships/plans/{sku}", {"months": 12, "price_percent": 95, "points_percent": 200})
@@ -219,6 +221,7 @@ def test_a_free_event_gives_its_code_at_once_and_takes_the_place_back(shop: Shop
     assert shown["code"] == "" and shown["join"] == "报名"
 
 
+@pytest.mark.soak
 def test_a_place_that_costs_is_reserved_paid_and_then_good(shop: Shop, mine: Phone) -> None:
     event = shop.event("制茶一日", sku=shop.goods("制茶一日", 12000))
     mine.open("shop/events/events")
@@ -283,6 +286,7 @@ def test_the_phones_own_hashes_are_those_of_the_standard(folder: Path) -> None:
     assert done.stdout.splitlines() == wanted
 
 
+@pytest.mark.soak
 def test_points_are_exchanged_in_the_mall(shop: Shop, mine: Phone) -> None:
     program = {"yuan_points": 10, "points_percent": 50, "sign_in": [500, 500]}
     shop.ask("PUT", "/program", program)
@@ -301,6 +305,7 @@ def test_points_are_exchanged_in_the_mall(shop: Shop, mine: Phone) -> None:
     assert shown["points"] == 200 and any(one["amount"] == "+500" for one in shown["entries"])
 
 
+@pytest.mark.soak
 def test_an_advisor_answers_and_what_they_recommend_is_bought_as_theirs(shop: Shop, mine: Phone) -> None:
     sku = shop.goods("盖碗", 4600)
     staff = shop.ask("GET", "/advisors")["accounts"][0]["staff"]
@@ -320,6 +325,7 @@ def test_an_advisor_answers_and_what_they_recommend_is_bought_as_theirs(shop: Sh
     assert shown["route"] == "shop/checkout/checkout" and shown["lines"][0]["title"] == "盖碗"
 
 
+@pytest.mark.soak
 def test_the_licence_is_shown_and_praise_arrives(shop: Shop, mine: Phone) -> None:
     licence = {"company": "思语茶业有限公司", "number": "91330100MA2B12345X"}
     shop.ask("PUT", "/licence", licence)
@@ -364,6 +370,7 @@ def test_the_whole_order_page_takes_over_a_unit_that_is_held_in_the_room(shop: S
     shop.ask("POST", f"/rooms/{shop.room}/sales/{sale}/close")
 
 
+@pytest.mark.soak
 def test_one_votes_once_and_asks_the_host_until_enough_questions_wait(shop: Shop, mine: Phone) -> None:
     mine.open("pages/room/room")
     mine.sees(lambda room: room.get("title"))

@@ -127,6 +127,7 @@ def test_an_order_is_paid_in_wechats_own_sheet_and_not_before_the_money_came(wor
         assert first["package"] == second["package"] and first["package"].startswith("prepay_id=")
 
 
+@pytest.mark.soak
 def test_the_shop_may_write_once_for_each_yes_and_not_after_a_no(world: World) -> None:
     with pocket(world.folder) as mine:
         sign_ins(world, mine, "open-d", "d1")
@@ -138,6 +139,7 @@ def test_the_shop_may_write_once_for_each_yes_and_not_after_a_no(world: World) -
         assert again == {TEMPLATE: 2}
 
 
+@pytest.mark.soak
 def test_a_shop_whose_mini_program_is_not_set_right_still_has_its_show(world: World) -> None:
     with pocket(world.folder) as mine:
         mine.bearer(logins=["never-given"])

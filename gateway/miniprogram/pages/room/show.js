@@ -46,12 +46,21 @@ export class Show {
     const { visit, hub } = this;
     await visit.ready();
     hub.token = visit.api.token || "";
-    const found = await visit.api.get(`/rooms/${encodeURIComponent(visit.room)}`);
+    const [found] = await Promise.all([visit.api.get(`/rooms/${encodeURIComponent(visit.room)}`), this.mintLink()]);
     this.flv = found.play.flv;
     hub.connect();
     this.stopRenewed ??= visit.onToken((token) => this.takeToken(token));
     this.welcome();
-    await visit.mintLink();
+  }
+
+  /** Before the room is seen, so that whoever shares at once shares by their own link. */
+  async mintLink() {
+    try {
+      await this.visit.mintLink();
+    } catch (error) {
+      // One can watch without it; what is shared meanwhile leads on by the link that brought this person.
+      console.info("share link:", error instanceof Error ? error.message : error);
+    }
   }
 
   /** Coupons that come by themselves on coming in (进店送券); the hub tells of each. */
