@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.miniprogram_archive import sample_files, sample_folder
+from gateway.miniprogram_archive import SDK_FILES, sample_files, sample_folder
 from tests.gateway.miniprogram.phone import node
 
 SAMPLE = sample_folder()
@@ -224,6 +224,18 @@ def test_what_asks_for_personal_data_is_declared_and_asks_for_consent_first() ->
         [asks] = [part for part in asking.split("\nexport ") if f"wx.{name}(" in part]
         assert 0 < asks.find("await privacy();") < asks.find(f"wx.{name}("), name
         assert code.count(f"wx.{name}(") == 1
+
+
+def test_the_manual_names_all_that_the_sdk_exports_and_every_page() -> None:
+    manual = (Path(__file__).parents[3] / "docs" / "miniprogram.md").read_text("utf-8")
+    web = SAMPLE.parent / "web"
+    for name in SDK_FILES:
+        text = (web / name).read_text("utf-8")
+        exports = re.findall(r"^export (?:async )?(?:class|function|const) (\w+)", text, re.MULTILINE)
+        for one in exports:
+            assert re.search(rf"`{one}\b", manual), one
+    for page in PAGES:
+        assert f"`{page}" in manual, page
 
 
 def test_a_broken_page_is_found_out() -> None:
