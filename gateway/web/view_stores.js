@@ -14,6 +14,7 @@ addStrings({
   "stores.km": ["{km} 公里", "{km} km"],
   "stores.out": ["缺货", "sold out there"],
   "stores.shut": ["休息中", "closed now"],
+  "stores.none": ["暂无可选门店", "no store can take it now"],
   "stores.far": ["超出配送范围", "too far"],
   "stores.hours": ["今日 {from}–{until}", "today {from}–{until}"],
   "stores.closedToday": ["今日休息", "closed today"],
@@ -70,6 +71,9 @@ export class Stores {
     put(
       this.select,
       this.ways.includes(way) ? h("option", { value: "" }, t("stores.any")) : null,
+      fit.some((one) => this.can(one)) || this.ways.includes(way)
+        ? null
+        : h("option", { value: "", disabled: true }, t("stores.none")),
       fit.map((one) => h("option", { value: one.outlet, disabled: !this.can(one) }, this.label(one))),
     );
     const can = fit.filter((one) => this.can(one));
