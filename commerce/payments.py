@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from commerce import unheard_sql, views_sql
+from commerce import unheard_sql, views_sql, withdrawals_sql
 from commerce.errors import Busy, CommerceError, Invalid, NotFound, Refused
 from commerce.events import Event, OrderCancelled, OrderView, RefundDue, RefundView
 from commerce.ledger import (
@@ -145,7 +145,8 @@ class Payments:
         """Pay through a provider; the order as it is when that has answered (paid, or pending with what is to be done).
 
         Raises NotFound, Refused (gone, expired, declined, no_provider), Conflict, Busy, Invalid. Safe to repeat with
-        the same key. Who comes back with another provider or method gets that one: the former is closed first.
+        the same key. Who comes back with another provider or method gets that one: the former is closed first. Without
+        a ``payer`` it is who the person is in the provider's app, if they came by it.
         """
         if not 0 < len(key) <= KEY_CHARACTERS_MAX or "\0" in key:
             raise Invalid(f"a key has 1 to {KEY_CHARACTERS_MAX} characters, none of them NUL")
@@ -164,6 +165,10 @@ class Payments:
         if started.payment is None:
             return Paying(started.order, chosen.name, None)
         title = started.order.lines[0].title if started.order.lines else ""
+        if not payer and chosen.appid:
+            payer = await self._store.read(
+                lambda db: withdrawals_sql.openid(db, merchant, started.order.person, chosen.appid) or ""
+            )
         request = PaymentRequest(started.payment, merchant, started.order.due, started.expires_ms, title, method, payer)
         return await self._open(chosen, request, started.order)
 
