@@ -20,6 +20,7 @@ from commerce.audit_passes_sql import PASSES
 from commerce.audit_people_sql import PEOPLE
 from commerce.audit_purchases_sql import COSTS
 from commerce.audit_scope_sql import SCOPE
+from commerce.audit_tills_sql import TILLS
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
 
@@ -196,6 +197,7 @@ _CHECKS = (
     *GOODS,
     *PASSES,
     *OUTLETS,
+    *TILLS,
     *COSTS,
     *PEOPLE,
     Check(
