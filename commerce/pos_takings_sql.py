@@ -236,7 +236,7 @@ def _give_back(batch: Batch, sale: Row[Any], refund: str, stored: int, left: Row
     """Give stored value back as it was spent; how much of it is bonus."""
     spent = batch.run(_STORED, receipt=sale.id).one()
     before, given = spent.amount - int(left.amount), spent.bonus - int(left.bonus)
-    bonus = portion(spent.bonus, before + stored, spent.amount) - given
+    bonus: int = portion(spent.bonus, before + stored, spent.amount) - given
     move(batch, sale.merchant, "till", refund, _legs(sale.person, bonus - stored, -bonus))
     return bonus
 

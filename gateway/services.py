@@ -33,6 +33,7 @@ from commerce.pos import Pos
 from commerce.processing import Processing
 from commerce.purchases import Purchases
 from commerce.shop import Shop
+from commerce.takings import TillTakings
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
 from gateway.audit import RoomAudit
@@ -92,6 +93,7 @@ class Services:
     messenger: Messenger
     privacy: Privacy
     pos: Pos
+    takings: TillTakings
     couriers: Couriers
     market: Market
     distribution: Distribution

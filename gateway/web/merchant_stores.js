@@ -4,6 +4,7 @@ import { $, h, put, sheet } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { addStrings, money, t } from "./i18n.js";
 import { openOutlet } from "./merchant_outlet.js";
+import { drawTakings } from "./merchant_takings.js";
 
 addStrings({
   "m.stores": ["门店与收银", "Stores and tills"],
@@ -54,6 +55,7 @@ export async function drawStores(api) {
   const again = () => drawStores(api);
   put($("sellers"), sellers.filter((one) => !one.closed).map((one) => sellerChip(api, one, again)));
   put($("pos-sums"), sums.length ? sumTable(sums) : null);
+  await drawTakings(api);
 }
 
 function outletTable(api, outlets, again, whole) {
