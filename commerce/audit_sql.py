@@ -137,9 +137,11 @@ _CHECKS = (
     Check(
         "orders: lines and discounts add up",
         "SELECT count(*) AS orders, coalesce(sum(amount), 0) AS amount FROM orders",
-        "SELECT o.id, o.goods, o.discount, o.amount, l.goods AS of_lines, l.discount AS discounts_of_lines"
+        "SELECT o.id, o.goods, o.discount, o.amount, l.goods AS of_lines, l.discount AS discounts_of_lines,"
+        " f.amount AS freight"
         " FROM orders AS o LEFT JOIN (SELECT order_id, sum(quantity * price) AS goods, sum(discount) AS discount"
-        " FROM order_line GROUP BY order_id) AS l ON l.order_id = o.id WHERE l.goods IS NULL OR l.goods <> o.goods"
+        " FROM order_line GROUP BY order_id) AS l ON l.order_id = o.id LEFT JOIN order_freight AS f"
+        " ON f.order_id = o.id WHERE l.goods IS NULL OR l.goods + coalesce(f.amount, 0) <> o.goods"
         " OR l.discount <> o.discount OR o.amount <> o.goods - o.discount",
     ),
     Check(

@@ -14,6 +14,8 @@ Debits are positive. What each source books (accounts in domain/chart.py):
     kept        2205                              6301    (a deposit whose balance did not come; the other way round,
                                                           when it came after all or the deposit goes back)
     taken back  6001.04, 2221.01                  2205                    (a refund after the handing over)
+                2205 freight                      6001.09, without its tax at the shop's own rate
+    courier     6401.05                           2202.03   (an errand's fee, or the penalty of one called off)
     fee         6603.01                           1012
     cost        1405 goods on hand                as ``STOCK_PLACES`` says of the movement (6401.02 of what was sold)
     sent back   2202.01                           6401.02   (what a supplier is no longer owed)
@@ -37,7 +39,10 @@ from commerce.domain.chart import (
     CLAIMS,
     CONTRACT,
     COST_HEAD,
+    COURIERS,
     FEES,
+    FREIGHT,
+    FREIGHT_COST,
     GOODS,
     GOODS_COST,
     GUIDE_COUPONS,
@@ -63,6 +68,11 @@ _RATE = (
     " (SELECT t.basis_points FROM sku_tax AS t WHERE t.merchant = o.merchant AND t.sku = ''"
     " AND t.from_ms <= o.paid_ms ORDER BY t.from_ms DESC LIMIT 1), 0)"
 )
+SHOP_RATE = (
+    "coalesce((SELECT t.basis_points FROM sku_tax AS t WHERE t.merchant = o.merchant AND t.sku = ''"
+    " AND t.from_ms <= o.paid_ms ORDER BY t.from_ms DESC LIMIT 1), 0)"
+)
+"""What has no SKU (freight) is taxed at the shop's own rate."""
 LINE_TAX = "((l.quantity * l.price - l.discount) * l.rate * 2 + 10000 + l.rate) / (2 * (10000 + l.rate))"
 """Tax in a price that has it inside, rounded half up, in integers: net·r/(1+r)."""
 RATED = (
@@ -77,9 +87,14 @@ _WITH = (
     "WITH done AS (SELECT o.*, coalesce(o.fulfilled_ms, o.done_ms) AS due_ms FROM orders AS o"
     " WHERE o.merchant = :merchant AND o.kind = 'goods' AND o.paid_ms IS NOT NULL"
     " AND coalesce(o.fulfilled_ms, o.done_ms) < :until),"
-    f" tax AS (SELECT l.order_id, {_SUM.format(LINE_TAX)} AS tax FROM ({_WHOLE}"
+    f" carried AS (SELECT l.order_id, l.price AS freight, {LINE_TAX} AS tax FROM (SELECT f.order_id, 1 AS quantity,"
+    f" f.amount AS price, 0 AS discount, {SHOP_RATE} AS rate FROM order_freight AS f JOIN done AS o"
+    " ON o.id = f.order_id) AS l),"
+    f" of_lines AS (SELECT l.order_id, {_SUM.format(LINE_TAX)} AS tax FROM ({_WHOLE}"
     " WHERE o.merchant = :merchant AND o.kind = 'goods' AND o.paid_ms IS NOT NULL"
     " AND coalesce(o.fulfilled_ms, o.done_ms) < :until) AS l GROUP BY l.order_id),"
+    " tax AS (SELECT i.order_id, CAST(i.tax + coalesce(c.tax, 0) AS bigint) AS tax FROM of_lines AS i"
+    " LEFT JOIN carried AS c ON c.order_id = i.order_id),"
     " back AS (SELECT r.id, r.order_id, r.created_ms, r.amount, r.points, CAST(sum(r.amount) OVER"
     " (PARTITION BY r.order_id ORDER BY r.created_ms, r.id) AS bigint) AS upto"
     " FROM refund AS r JOIN done ON done.id = r.order_id WHERE r.kind = 'order'),"
@@ -92,9 +107,11 @@ _WITH = (
     " sold AS (SELECT d.id, d.due_ms, d.goods, d.amount + d.points * {0} AS worth, coalesce(tax.tax, 0) AS tax,"
     " coalesce(early.amount + early.points * {0}, 0) AS early,"
     " coalesce(tax.tax, 0) * coalesce(early.amount, 0) / d.amount AS early_tax, coalesce(off.shop, 0) AS shop,"
+    " coalesce(carried.freight, 0) AS freight, coalesce(carried.tax, 0) AS freight_tax,"
     " CASE WHEN d.presale <> d.id THEN d.discount ELSE 0 END AS deposit,"
     " coalesce(off.guide, 0) AS guide FROM done AS d LEFT JOIN tax ON tax.order_id = d.id"
-    " LEFT JOIN early ON early.order_id = d.id LEFT JOIN off ON off.order_id = d.id),"
+    " LEFT JOIN early ON early.order_id = d.id LEFT JOIN off ON off.order_id = d.id"
+    " LEFT JOIN carried ON carried.order_id = d.id),"
     " late AS (SELECT back.id, back.created_ms, back.order_id, back.amount + back.points * {0} AS worth,"
     " coalesce(tax.tax, 0) * back.upto / d.amount - coalesce(tax.tax, 0) * (back.upto - back.amount) / d.amount AS tax"
     " FROM back JOIN done AS d ON d.id = back.order_id LEFT JOIN tax ON tax.order_id = d.id"
@@ -126,7 +143,8 @@ def _parts() -> Iterable[str]:
         f"e.merchant = :merchant AND e.kind IN ({kinds})",
     )  # fmt: skip
     for account, amount in (
-        (SALES, "tax - goods"),
+        (SALES, "tax - freight_tax - goods + freight"),
+        (FREIGHT, "freight_tax - freight"),
         (TAX, "early_tax - tax"),
         (RETURNS, "early - early_tax"),
         (SHOP_COUPONS, "shop"),
@@ -140,6 +158,10 @@ def _parts() -> Iterable[str]:
     )  # fmt: skip
     for account, amount in ((RETURNS, "worth - tax"), (TAX, "tax"), (CONTRACT, "-worth")):
         yield posting("taken back", "created_ms", f"'{account}'", amount, "id", "order_id", "late")
+    yield from both(
+        "courier", "c.ended_ms", f"'{FREIGHT_COST}'", f"'{COURIERS}'", "c.charged", "c.id", "c.order_id",
+        "courier_errand AS c", "c.merchant = :merchant AND c.charged > 0",
+    )  # fmt: skip
     yield from both(
         "fee", "f.known_ms", f"'{FEES}'", f"{provider}f.provider", "f.fee", "f.number", "''", "provider_fee AS f",
         "f.merchant = :merchant",

@@ -261,6 +261,7 @@ orders = Table(
     id_column("room"),
     id_column("person"),
     Column("status", String(16), nullable=False),
+    # What the lines come to, and the freight of ``order_freight``.
     amount_column("goods"),
     amount_column("discount"),
     amount_column("amount"),

@@ -19,6 +19,7 @@ GOODS_COST, GIVEN_OVER, DIFFERENCES = "6401.02", "6401.03", "6602.01"
 AT_TILLS, DRAWERS, OTHER_TENDERS, CASH_DIFFERENCES = "1406", "1001", "1221", "6602.02"
 TILL_SALES, TILL_DISCOUNTS, TILL_RETURNS, TILL_COST = "6001.06", "6001.07", "6001.08", "6401.04"
 SALES, SHOP_COUPONS, GUIDE_COUPONS, RETURNS = "6001.01", "6001.02", "6001.03", "6001.04"
+FREIGHT, FREIGHT_COST, COURIERS = "6001.09", "6401.05", "2202.03"
 BONUS_COST, POINTS_COST, COMMISSION_COST, FEES, OTHER = "6601.01", "6601.02", "6601.03", "6603.01", "6711"
 
 
@@ -49,6 +50,7 @@ CHART = (
     ChartAccount(SUPPLIERS, "应付账款—供货商", "owed for others' goods that we sold", "liability"),
     ChartAccount(PURCHASES, "应付账款—采购", "owed to suppliers", "liability"),
     ChartAccount(ESTIMATED, "应付账款—暂估", "goods taken in without a purchase order", "liability"),
+    ChartAccount(COURIERS, "应付账款—配送", "owed to couriers", "liability"),
     ChartAccount(PRINCIPAL, "预收—储值本金", "stored value, principal", "liability"),
     ChartAccount(BONUS, "预收—储值赠送", "stored value, bonus", "liability"),
     ChartAccount(POINTS, "预收—会员积分", "points", "liability"),
@@ -66,10 +68,12 @@ CHART = (
     ChartAccount(TILL_SALES, "主营业务收入—门店", "sales at tills", "revenue"),
     ChartAccount(TILL_DISCOUNTS, "主营业务收入—门店折扣", "discounts at tills", "revenue"),
     ChartAccount(TILL_RETURNS, "主营业务收入—门店退货", "sales at tills given back", "revenue"),
+    ChartAccount(FREIGHT, "主营业务收入—配送费", "paid for bringing goods", "revenue"),
     ChartAccount(KEPT, "营业外收入—没收定金", "deposits kept", "revenue"),
     ChartAccount(SUPPLY_COST, "主营业务成本—供货", "others' goods that were sold", "expense"),
     ChartAccount(GOODS_COST, "主营业务成本—商品", "cost of goods sold", "expense"),
     ChartAccount(GIVEN_OVER, "主营业务成本—铺货", "cost of goods given to those who sell them", "expense"),
+    ChartAccount(FREIGHT_COST, "主营业务成本—配送", "what couriers charge", "expense"),
     ChartAccount(TILL_COST, "主营业务成本—门店", "cost of goods sold at tills", "expense"),
     ChartAccount(CASH_DIFFERENCES, "管理费用—现金长短款", "cash counted less or more than there was", "expense"),
     ChartAccount(DIFFERENCES, "管理费用—盘盈盘亏", "counted more or less than there was", "expense"),

@@ -73,6 +73,7 @@ export const BOOKS = {
   "m.b.margins": ["毛利明细", "Margin by order"],
   "m.b.noOrder": ["不属于订单", "of no order"],
   "m.b.fileMargin": ["毛利表", "Margins (CSV)"],
+  "m.b.kind.courier": ["配送费用", "courier"],
   "m.b.kind.till_tender": ["门店收款", "taken at a till"],
   "m.b.kind.till_sale": ["门店销售", "sold at a till"],
   "m.b.kind.till_refund": ["门店退货", "given back at a till"],
