@@ -128,7 +128,7 @@ export function boardView(api, period, reload) {
       h(
         "tr",
         { "data-testid": "till-row" },
-        cell(head, h("strong", {}, row.name || t("m.none"))),
+        cell(head, h("strong", {}, row.name || t("m.sold.none"))),
         cell("b.receipts", String(row.receipts)),
         cell("b.members", String(row.members)),
         cell("b.gmv", h("strong.num", {}, money(row.amount))),

@@ -44,6 +44,7 @@ addStrings({
   "m.t.difference": ["长短款", "Difference"],
   "m.t.shouldBe": ["应有 {sum}，请写明差异原因", "{sum} should be there: say why it differs"],
   "m.t.waiting": ["未报收款方式的小票", "Receipts nobody told the takings of"],
+  "m.t.number": ["小票号", "Number"],
   "m.t.sale": ["销售", "sale"],
   "m.t.refund": ["退款", "refund"],
   "m.t.cost": ["商品成本", "Cost"],
@@ -170,14 +171,14 @@ function waitingTable(api, items, drawers, again) {
       "tr",
       { "data-testid": "waiting-row", data: { ref: row.ref } },
       cell("m.store.name", names.get(row.outlet) || ""),
-      cell("m.b.number", h("span.mono", {}, row.number), ` ${t(`m.t.${row.kind}`)}`),
+      cell("m.t.number", h("span.mono", {}, row.number), ` ${t(`m.t.${row.kind}`)}`),
       cell("m.col.time", when(row.at_ms)),
       cell("m.col.amount", money(row.kind === "sale" ? row.amount : -row.amount)),
       cell("m.t.cost", money(row.cost)),
       cell("m.t.age", t("m.t.days", { n: Math.floor(row.age_ms / DAY_MS) })),
       h("td.cell-toggle", {}, doer(t("m.t.tell"), () => openTell(api, row, again), { "data-testid": "waiting-tell" })),
     );
-  const heads = ["m.store.name", "m.b.number", "m.col.time", "m.col.amount", "m.t.cost", "m.t.age", ""];
+  const heads = ["m.store.name", "m.t.number", "m.col.time", "m.col.amount", "m.t.cost", "m.t.age", ""];
   return table(heads, items.map(line));
 }
 

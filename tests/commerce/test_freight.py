@@ -140,7 +140,8 @@ async def test_a_store_without_a_rule_has_the_shops_and_what_is_fetched_costs_no
     await local.shop.stock_up(MERCHANT, OTHER_SKU, 30)
 
     async def freight(units: int, delivery: Delivery | None) -> int:
-        return (await local.order("", units, sku=OTHER_SKU, delivery=delivery)).freight
+        made = await local.order("", units, sku=OTHER_SKU, delivery=delivery)
+        return int(made.freight)
 
     sent = Delivery("express", "Ann", "13800138000", "East road 1")
     assert [await freight(units, sent) for units in (1, 7, 8)] == [800, 800, 0]

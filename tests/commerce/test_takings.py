@@ -11,13 +11,15 @@ from sqlalchemy import Connection, text
 
 from commerce.books import Books
 from commerce.domain.day import DAY_MS, day_of
+from commerce.domain.ids import new_id
 from commerce.domain.pos import Receipt, ReceiptLine
 from commerce.domain.takings import TENDERS, Takings, refund_fault, takings_fault, tax_inside, tax_of_lines
 from commerce.errors import Conflict, Invalid, NotFound, Refused
 from commerce.ledger_purchases import SetCost
 from commerce.pos import Buyer
+from commerce.store_sql import migrate, sqlite_engine
 from commerce.takings import TillTakings
-from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, shop_world
+from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, START_MS, shop_world
 from tests.commerce.test_outlets import Stores
 
 COST = 301
@@ -238,6 +240,31 @@ async def test_tax_is_by_the_lines_rates_of_the_day_of_the_sale_unless_the_till_
         takings = cash(2_220, tax=tax)
         await local.pos.sell(local.till, Receipt(number, 2_220, sold_ms - 1, lines, "", takings), Buyer())
         assert (await local.booked("2221.01"))[0] == before - amount
+
+
+async def test_what_tills_sold_before_waits_and_can_be_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    migrate(path, to="0083")
+    engine = sqlite_engine(path, writing=True)
+    receipt, refund = (new_id(at_ms, bytes(16)) for at_ms in (START_MS, START_MS + 1))
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO outlet (id, merchant, name, address, phone, lat_e6, lng_e6, pickup, key_digest, created_ms)"
+            " VALUES ('x', 'm1', 'x', 'x', '', 0, 0, true, 'x', 0)",
+            "INSERT INTO pos_receipt (id, merchant, outlet, number, hash, amount, refunded, lines, sold_ms,"
+            f" received_ms) VALUES ('{receipt}', 'm1', 'x', 'R1', 'h', 900, 100, '[]', 5, {START_MS})",
+            "INSERT INTO pos_refund (id, merchant, outlet, number, hash, receipt, amount, refunded_ms, received_ms)"
+            f" VALUES ('{refund}', 'm1', 'x', 'B1', 'h', '{receipt}', 100, 6, {START_MS})",
+        ):
+            connection.execute(text(statement))
+    engine.dispose()
+    async with shop_world(tmp_path) as world:
+        takings = TillTakings(world.store, world.shop.ledger, clock=world.clock)
+        assert [row["number"] for row in await takings.waiting(MERCHANT, "", 10)] == ["R1", "B1"]
+        for ref, amount in ((receipt, 900), (refund, 100)):
+            await takings.tell(MERCHANT, "boss", ref, cash(amount), "the paper")
+        (drawer,) = await takings.drawers(MERCHANT)
+        assert (drawer["expected"], drawer["waiting"]) == (800, 0)
 
 
 @pytest.mark.parametrize(
