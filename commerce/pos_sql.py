@@ -23,7 +23,6 @@ from commerce.attribution.bindings_sql import Claim
 from commerce.domain.commission import SoldLine
 from commerce.domain.day import DAY_MS
 from commerce.domain.member import points_for
-from commerce.domain.money import allocate
 from commerce.domain.pos import Receipt, receipt_fault, time_fault
 from commerce.domain.takings import Takings
 from commerce.errors import CommerceError, Conflict, Invalid, NotFound, Refused
@@ -213,13 +212,12 @@ def _credit(
     bonus: int,
 ) -> None:  # fmt: skip
     """Book what a sale means for who brought its buyer. What cannot be booked is logged, and the sale stands."""
-    less = allocate(bonus, [one.amount for one in receipt.lines]) if receipt.lines else [bonus]
-    sold = [SoldLine(n, one.article, one.amount - less[n]) for n, one in enumerate(receipt.lines)]
-    lines = sold or [SoldLine(0, "", receipt.amount - bonus)]
+    sold = [SoldLine(n, one.article, one.amount) for n, one in enumerate(receipt.lines)]
+    lines = sold or [SoldLine(0, "", receipt.amount)]
     try:
         with batch.connection.begin_nested():
             bindings_sql.renew(batch.connection, merchant, person, receipt.sold_ms)
-            whole = commission_sql.Sold(identifier, person, lines)
+            whole = commission_sql.Sold(identifier, person, lines, bonus)
             commission_sql.book_receipt(batch, merchant, decision, whole, receipt.sold_ms)
     except (CommerceError, ValueError, IntegrityError, DataError):
         log.exception("commission of receipt %s was not booked", identifier)

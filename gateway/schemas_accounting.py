@@ -59,7 +59,10 @@ class BookAnswer(Struct):
 
 
 class PostingView(Struct):
-    """One posting: a debit is positive. ``ref`` is the payment's notice, refund, entry, order, fee or correction."""
+    """One posting: a debit is positive. ``ref`` is the payment's notice, refund, entry, order, fee or correction.
+
+    Of what a till sold ``order_id`` is its receipt.
+    """
 
     at_ms: Millis
     account: str
