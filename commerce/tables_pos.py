@@ -84,7 +84,8 @@ pos_receipt = Table(
     Index("ux_pos_receipt_number", "outlet", "number", unique=True),
     Index("ix_pos_receipt_person", "merchant", "person", "id"),
     Index("ix_pos_receipt_sold", "merchant", "sold_ms"),
-    Index("ix_pos_receipt_booked", "merchant", "booked_ms"),
+    # What waits (NULL) in its order, page by page.
+    Index("ix_pos_receipt_booked", "merchant", "booked_ms", "id"),
 )
 
 pos_refund = Table(
@@ -109,7 +110,7 @@ pos_refund = Table(
     CheckConstraint("amount > 0", name="amount"),
     Index("ux_pos_refund_number", "outlet", "number", unique=True),
     Index("ix_pos_refund_receipt", "receipt"),
-    Index("ix_pos_refund_booked", "merchant", "booked_ms"),
+    Index("ix_pos_refund_booked", "merchant", "booked_ms", "id"),
 )
 
 pos_tender = Table(

@@ -33,12 +33,13 @@ _TENDERS = text(
     f" FROM pos_tender AS t {_IN.format('t')} GROUP BY t.outlet, {_DAY.format('t.booked_ms')}, t.tender"
 )
 _NAMES = text("SELECT id, name, closed_ms FROM outlet WHERE merchant = :merchant")
+_WAITS_FOR = "WHERE {0}.merchant = :merchant AND {0}.booked_ms IS NULL AND {0}.id > :after ORDER BY {0}.id LIMIT :limit"
 _WAITING = text(
-    "SELECT * FROM (SELECT 'sale' AS kind, id AS ref, id AS receipt, outlet, number, amount, sold_ms AS at_ms,"
-    " received_ms FROM pos_receipt WHERE merchant = :merchant AND booked_ms IS NULL"
-    " UNION ALL SELECT 'refund', b.id, b.receipt, b.outlet, b.number, b.amount, b.refunded_ms, b.received_ms"
-    " FROM pos_refund AS b WHERE b.merchant = :merchant AND b.booked_ms IS NULL) AS waits"
-    " WHERE ref > :after ORDER BY ref LIMIT :limit"
+    "SELECT * FROM (SELECT * FROM (SELECT 'sale' AS kind, s.id AS ref, s.id AS receipt, s.outlet, s.number, s.amount,"
+    f" s.sold_ms AS at_ms, s.received_ms FROM pos_receipt AS s {_WAITS_FOR.format('s')}) AS sales"
+    " UNION ALL SELECT * FROM (SELECT 'refund' AS kind, b.id AS ref, b.receipt, b.outlet, b.number, b.amount,"
+    f" b.refunded_ms AS at_ms, b.received_ms FROM pos_refund AS b {_WAITS_FOR.format('b')}) AS refunds) AS waits"
+    " ORDER BY ref LIMIT :limit"
 )
 _COSTS = text(
     "SELECT ref, CAST(sum(-cost) AS bigint) AS cost FROM stock_entry WHERE merchant = :merchant AND ref IN :refs"

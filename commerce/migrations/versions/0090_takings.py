@@ -19,7 +19,7 @@ def _add(table: str, *amounts: str) -> None:
     for name, characters in zip(_TOLD, (32, 64, 200), strict=True):
         op.add_column(table, sa.Column(name, sa.String(characters), nullable=False, server_default=_EMPTY))
     op.add_column(table, sa.Column("booked_ms", sa.BigInteger(), nullable=True))
-    op.create_index(f"ix_{table}_booked", table, ["merchant", "booked_ms"])
+    op.create_index(f"ix_{table}_booked", table, ["merchant", "booked_ms", "id"])
 
 
 def _drop(table: str, *amounts: str) -> None:
