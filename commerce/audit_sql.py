@@ -21,6 +21,7 @@ from commerce.audit_passes_sql import PASSES
 from commerce.audit_people_sql import PEOPLE
 from commerce.audit_purchases_sql import COSTS
 from commerce.audit_scope_sql import SCOPE
+from commerce.audit_tills_sql import TILLS
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
 
@@ -137,9 +138,11 @@ _CHECKS = (
     Check(
         "orders: lines and discounts add up",
         "SELECT count(*) AS orders, coalesce(sum(amount), 0) AS amount FROM orders",
-        "SELECT o.id, o.goods, o.discount, o.amount, l.goods AS of_lines, l.discount AS discounts_of_lines"
+        "SELECT o.id, o.goods, o.discount, o.amount, l.goods AS of_lines, l.discount AS discounts_of_lines,"
+        " f.amount AS freight"
         " FROM orders AS o LEFT JOIN (SELECT order_id, sum(quantity * price) AS goods, sum(discount) AS discount"
-        " FROM order_line GROUP BY order_id) AS l ON l.order_id = o.id WHERE l.goods IS NULL OR l.goods <> o.goods"
+        " FROM order_line GROUP BY order_id) AS l ON l.order_id = o.id LEFT JOIN order_freight AS f"
+        " ON f.order_id = o.id WHERE l.goods IS NULL OR l.goods + coalesce(f.amount, 0) <> o.goods"
         " OR l.discount <> o.discount OR o.amount <> o.goods - o.discount",
     ),
     Check(
@@ -198,6 +201,7 @@ _CHECKS = (
     *GOODS,
     *PASSES,
     *OUTLETS,
+    *TILLS,
     *COSTS,
     *PEOPLE,
     Check(

@@ -44,6 +44,9 @@ class Basket:
     mall: bool = False
     outlet: str = ""
     """The store that hands it over, where only a price is asked for."""
+    way: str = ""
+    place: tuple[int, int] | None = None
+    """How it is brought and where to (degrees × 10⁶), where only a price is asked for."""
 
     @property
     def every_coupon(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, text
 
-from commerce.courier import CourierRequest, Stop
+from commerce.courier import CourierRequest, CourierState, Stop
 from commerce.domain.courier import DELIVERED, ENDED, ask_again_ms, moves
 from commerce.domain.order import Fulfilment, OrderStatus, Step, refuse_step
 from commerce.errors import CommerceError, NotFound, Refused
@@ -40,8 +40,8 @@ _RECORD = text(
     " VALUES (:id, :provider, :event, :errand, :kind, :raw, :now) ON CONFLICT (provider, event) DO NOTHING"
 )
 _MOVE = text(
-    "UPDATE courier_errand SET state = :state, fee = coalesce(:fee, fee), rider = :rider, phone = :phone,"
-    " reason = :reason, tries = :tries, ask_ms = :ask_ms, ended_ms = :ended WHERE id = :id"
+    "UPDATE courier_errand SET state = :state, fee = coalesce(:fee, fee), charged = :charged, rider = :rider,"
+    " phone = :phone, reason = :reason, tries = :tries, ask_ms = :ask_ms, ended_ms = :ended WHERE id = :id"
 )
 _STILL = text("UPDATE courier_errand SET tries = tries + 1, ask_ms = :ask_ms, reason = :reason WHERE id = :id")
 _DELIVERY = text("UPDATE orders SET delivery = :delivery WHERE id = :id")
@@ -121,6 +121,7 @@ def move_errand(batch: Batch, command: MoveErrand) -> ErrandView:
         id=row.id,
         state=told.kind,
         fee=told.fee,
+        charged=_charged(row, told),
         rider=(told.rider or row.rider)[:40],
         phone=(told.phone or row.phone)[:32],
         reason=told.reason[:200],
@@ -133,6 +134,13 @@ def move_errand(batch: Batch, command: MoveErrand) -> ErrandView:
     if row.state == DELIVERED:
         _delivered(batch, row)
     return errand_view(_found(batch, row.merchant, row.id), "moved")
+
+
+def _charged(row: Row[Any], told: CourierState) -> int:
+    """What an errand that ends has cost."""
+    if told.kind == DELIVERED:
+        return int((row.fee if told.fee is None else told.fee) or 0)
+    return max(0, told.penalty) if told.kind in ENDED else 0
 
 
 def _tell(batch: Batch, row: Row[Any]) -> None:
@@ -168,7 +176,7 @@ def errand_view(row: Row[Any], effect: str = "still") -> ErrandView:
     """A ``SELECT *`` row of ``courier_errand``."""
     return ErrandView(
         row.id, row.order_id, row.outlet, row.provider, row.state, row.fee, row.rider, row.phone, row.reason,
-        row.created_ms, row.ended_ms, effect,
+        row.created_ms, row.ended_ms, effect, row.charged,
     )  # fmt: skip
 
 

@@ -177,7 +177,8 @@ class OrderView:
 
     ``refunded`` 分 of the amount went back or are on their way; ``fulfilment`` says where the goods are; ``delivery``
     (method, name, phone, address; code when picked up; carrier and number once shipped) is the buyer's and the staff's.
-    Of the amount, ``stored`` 分 are paid by stored value and ``due`` through a provider; ``points`` were spent beside.
+    ``amount = goods − discount + freight``; of it, ``stored`` 分 are paid by stored value, ``due`` through a provider;
+    ``points`` were spent beside.
     """
 
     order: str
@@ -207,6 +208,7 @@ class OrderView:
     due: int = 0
     coupons: tuple[str, ...] = ()
     presale: PresaleView | None = None
+    freight: int = 0
 
 
 @dataclass(frozen=True, slots=True)

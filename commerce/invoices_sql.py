@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, text
 
-from commerce.books_sql import RATED
+from commerce.books_sql import RATED, SHOP_RATE
 from commerce.catalogue_writes import mint_id
 from commerce.domain.money import allocate, portion
 from commerce.errors import NotFound, Refused
@@ -23,6 +23,10 @@ UNFINISHED_MAX = 500
 
 _ORDER = text("SELECT * FROM orders WHERE id = :order AND merchant = :merchant")
 _LINES = text(f"{RATED} WHERE o.id = :order ORDER BY l.n")
+_FREIGHT = text(
+    f"SELECT '配送费' AS title, 1 AS quantity, f.amount AS price, 0 AS discount, {SHOP_RATE} AS rate"  # noqa: S608
+    " FROM order_freight AS f JOIN orders AS o ON o.id = f.order_id WHERE o.id = :order"
+)
 _REFUNDS = text(
     "SELECT id, amount - stored AS money FROM refund WHERE order_id = :order AND kind = 'order' ORDER BY created_ms, id"
 )
@@ -104,7 +108,7 @@ def ask_blue(db: Connection, row: Row[Any], issuer: str, title: str, tax_number:
 
 def _lines(db: Connection, order: Row[Any], amount: int) -> list[InvoiceLine]:
     """The order's lines with their shares of ``amount``, and the tax inside each, rounded half up."""
-    rows = db.execute(_LINES, {"order": order.id}).all()
+    rows = [*db.execute(_LINES, {"order": order.id}).all(), *db.execute(_FREIGHT, {"order": order.id}).all()]
     shares = allocate(amount, [row.quantity * row.price - row.discount for row in rows])
     made = []
     for row, share in zip(rows, shares, strict=True):

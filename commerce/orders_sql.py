@@ -11,10 +11,12 @@ from sqlalchemy import Row, text
 from commerce.attribution.order_credits_sql import INSERT as INSERT_CREDIT
 from commerce.attribution.order_credits_sql import order_credits
 from commerce.deposits_sql import balance_ended, open_deposit
+from commerce.domain.freight import Freight
 from commerce.domain.order import OrderStatus
 from commerce.domain.pricing import Price, Purse, price_order
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import OrderCancelled, OrderCreated, OrderView
+from commerce.freight_sql import read_freight, write_freight
 from commerce.holds_sql import Taking, expire_due, holds_of_order, release_holds, take_units
 from commerce.ledger import ORDER_HOLD_MS, CancelOrder, CreateOrder
 from commerce.ledger_batch_sql import Batch, as_rows
@@ -110,7 +112,9 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
     taken = (handing.stock, order, expires_ms)
     lines = [line if line.hold is not None else _take(batch, command, line, *taken) for line in lines]
     command, delivery = _delivered(batch, command, order, lines)
-    price = _price(batch, command, lines, order, handing, None if exchange is None else exchange.purse)
+    freight = _freight(batch, command, lines, handing)
+    price = _price(batch, command, lines, order, handing, None if exchange is None else exchange.purse, freight)
+    write_freight(batch.connection, command.merchant, order, freight, price.freight)
     _insert(batch, command, order, lines, price, expires_ms, delivery, handing)
     batch.remember(command.merchant, command.person, "order", command.key, command.hash, order)
     view = order_view(batch.connection, find_order(batch, command.merchant, order))
@@ -124,14 +128,28 @@ def _take(batch: Batch, command: CreateOrder, line: Line, outlet: str, order: st
     return replace(line, hold=take_units(batch, taking, order, expires_ms))
 
 
+def _freight(batch: Batch, command: CreateOrder, lines: list[Line], handing: Handing) -> Freight | None:
+    """What bringing it costs. A deposit brings nothing yet, and its balance is what was agreed on with it."""
+    wanted = command.delivery
+    if wanted is None or any(line.presale_price for line in lines):
+        return None
+    return read_freight(batch.connection, command.merchant, wanted.method, handing.outlet, wanted.place)
+
+
 def _price(
-    batch: Batch, command: CreateOrder, lines: list[Line], order: str, handing: Handing, purse: Purse | None
+    batch: Batch,
+    command: CreateOrder,
+    lines: list[Line],
+    order: str,
+    handing: Handing,
+    purse: Purse | None,
+    freight: Freight | None,
 ) -> Price:
     priced = [line.priced for line in lines]
     goods = sum(line.quantity * line.price for line in priced)
     who = (batch.connection, command.merchant, command.person)
     coupons = find_coupons(*who, command.coupons, goods, batch.now_ms, handing.outlet)
-    price = price_order(priced, coupons, purse or purse_of(*who, command.points, command.stored))
+    price = price_order(priced, coupons, purse or purse_of(*who, command.points, command.stored), freight)
     for coupon, took in price.coupons:
         if not took:
             raise Refused("coupon_invalid", "the coupon takes nothing off", coupon=coupon)
@@ -158,7 +176,7 @@ def _insert(
         merchant=command.merchant,
         room=command.room,
         person=command.person,
-        goods=price.goods,
+        goods=price.goods + price.freight,
         discount=price.discount,
         amount=price.amount,
         coupon=price.coupons[0][0] if price.coupons else None,

@@ -8,8 +8,10 @@ from sqlalchemy import Connection, text
 
 from commerce.accounts_sql import balances
 from commerce.basket import Basket
+from commerce.domain.freight import Freight
 from commerce.domain.pricing import CouponTerms, Price, Purse, price_order
 from commerce.errors import Invalid
+from commerce.freight_sql import read_freight
 from commerce.ledger_members import BudgetView
 from commerce.mall_sql import exchange_of
 from commerce.memberships_sql import at_member_price
@@ -44,7 +46,7 @@ class QuoteLine:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What a basket costs now, and the coupons, points and stored value that it was counted with.
+    """What a basket costs now with its freight, and the coupons, points and stored value that it was counted with.
 
     ``points_most`` and ``stored_most`` are what could be spent on it at the most.
     """
@@ -60,6 +62,7 @@ class Quote:
     stored_most: int
     lines: tuple[QuoteLine, ...]
     steps: tuple[dict[str, Any], ...]
+    freight: int = 0
 
 
 def read_entries(
@@ -112,14 +115,26 @@ def read_quote(
     purse = replace(
         most, points=most.points if points else purse.points, stored=most.stored if stored else purse.stored
     )
-    price = price_order(priced, coupons, purse)
+    freight = None
+    if not any(line.presale_price for line in lines):
+        freight = _freight(connection, merchant, basket, outlet)
+    price = price_order(priced, coupons, purse, freight)
     points_most = price_order(priced, coupons, most).points
     return _quote(lines, price, points_most, min(most.stored, price.amount))
 
 
 def _read_exchange(connection: Connection, merchant: str, person: str, basket: Basket, now_ms: int) -> Quote:
     exchange = exchange_of(connection, merchant, person, basket.lines, now_ms)
-    return _quote([exchange.line], price_order([exchange.line.priced], (), exchange.purse), 0, 0)
+    outlet = basket.outlet if basket.delivery is None else basket.delivery.outlet
+    freight = _freight(connection, merchant, basket, outlet)
+    return _quote([exchange.line], price_order([exchange.line.priced], (), exchange.purse, freight), 0, 0)
+
+
+def _freight(connection: Connection, merchant: str, basket: Basket, outlet: str) -> Freight | None:
+    """What bringing a basket costs, by the way that is asked about."""
+    if basket.delivery is not None:
+        return read_freight(connection, merchant, basket.delivery.method, outlet, basket.delivery.place)
+    return read_freight(connection, merchant, basket.way, outlet, basket.place)
 
 
 def _quote(lines: Sequence[Line], price: Price, points_most: int, stored_most: int) -> Quote:
@@ -140,4 +155,5 @@ def _quote(lines: Sequence[Line], price: Price, points_most: int, stored_most: i
             for one, discount in zip(lines, price.line_discounts, strict=True)
         ),
         steps=tuple(step.as_json() for step in price.steps),
+        freight=price.freight,
     )

@@ -21,6 +21,7 @@ from commerce.events import (
     SaleView,
     SoldView,
 )
+from commerce.freight_sql import freight_paid
 from commerce.reach_sql import ORDER_REACHED, reach_values
 
 CLOSED_SHOWN_MS = 600_000
@@ -121,12 +122,14 @@ _LINES = text("SELECT * FROM order_line WHERE order_id = :order ORDER BY n")
 def order_view(connection: Connection, row: Row[Any]) -> OrderView:
     """A ``SELECT *`` row of ``orders`` with its lines."""
     lines = connection.execute(_LINES, {"order": row.id}).all()
+    freight = 0 if row.delivery is None else freight_paid(connection, row.id)[0]
     return OrderView(
         order=row.id,
         room=row.room,
         person=row.person,
         status=row.status,
-        goods=row.goods,
+        goods=row.goods - freight,
+        freight=freight,
         discount=row.discount,
         amount=row.amount,
         lines=tuple(

@@ -110,6 +110,7 @@ from gateway.routes_shows import show_operations
 from gateway.routes_signup import signup_operations
 from gateway.routes_stations import station_operations
 from gateway.routes_streams import stream_operations
+from gateway.routes_takings import takings_operations
 from gateway.secrets import open_secrets
 from gateway.services import Services
 from gateway.stream_reports import StreamReports
@@ -444,6 +445,7 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *identity_operations(services),
         *privacy_operations(services),
         *pos_operations(services),
+        *takings_operations(services),
         *outlet_operations(services),
         *courier_operations(services, desk),
         *market_operations(services),

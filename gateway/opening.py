@@ -58,6 +58,7 @@ from commerce.room_rules_sql import RoomRules
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
 from commerce.store_sql import Store
+from commerce.takings import TillTakings
 from commerce.transfer import TransferProvider
 from commerce.transfer_sandbox import SandboxTransfers
 from commerce.transfer_wechat import WechatTransfers
@@ -260,6 +261,7 @@ class Traffic(NamedTuple):
     messenger: Messenger
     privacy: Privacy
     pos: Pos
+    takings: TillTakings
     couriers: Couriers
     market: Market
     distribution: Distribution
@@ -339,6 +341,7 @@ async def open_traffic(
         messenger,
         Privacy(store, shop.ledger, vault, clock=clock),
         Pos(store, shop.ledger, vault, attribution, secret=secrets.key("pos"), clock=clock),
+        TillTakings(store, shop.ledger, clock=clock),
         Couriers(store, shop.ledger, couriers_of(settings, secrets, clock), clock=clock),
         Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         Distribution(

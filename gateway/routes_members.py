@@ -66,6 +66,8 @@ def member_operations(services: Services, desk: Desk) -> list[Operation]:
             stored=0 if isinstance(body.stored, bool) else body.stored,
             mall=body.mall,
             outlet=body.outlet,
+            way=body.way,
+            place=None if body.lat is None or body.lng is None else (round(body.lat * 1e6), round(body.lng * 1e6)),
         )
         return await members.quote(
             room.merchant,

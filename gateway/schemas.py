@@ -468,6 +468,7 @@ class OrderView(Struct):
     due: int = 0
     coupons: list[str] = []
     presale: PresaleView | None = None
+    freight: int = 0
 
 
 class OrderAnswer(Struct):

@@ -179,6 +179,9 @@ class QuoteBody(Body, kw_only=True):
     stored: Spend | bool = 0
     mall: bool = False
     outlet: Annotated[str, Meta(max_length=64, description="the store that hands it over")] = ""
+    way: Literal["", "express", "pickup", "courier"] = ""
+    lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    lng: Annotated[float, Meta(ge=-180, le=180)] | None = None
 
 
 class MallItemBody(Body, kw_only=True):
@@ -224,6 +227,7 @@ class QuoteAnswer(Struct):
     stored_most: int
     lines: list[QuoteLineView]
     steps: list[PriceStep]
+    freight: int = 0
 
 
 class OfferBody(Body, kw_only=True):

@@ -34,6 +34,7 @@ from commerce.processing import Processing
 from commerce.purchases import Purchases
 from commerce.room_floor_sql import RoomFloor
 from commerce.shop import Shop
+from commerce.takings import TillTakings
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
 from gateway.audit import RoomAudit
@@ -93,6 +94,7 @@ class Services:
     messenger: Messenger
     privacy: Privacy
     pos: Pos
+    takings: TillTakings
     couriers: Couriers
     market: Market
     distribution: Distribution

@@ -16,8 +16,10 @@ REFUNDS, COMMISSION, TAX, INCOME_TAX = "2241.01", "2241.02", "2221.01", "2221.02
 SUPPLIERS, CHANNELS, SUPPLY_COST, SUPPLIED, KEPT = "2202", "1122", "6401.01", "6001.05", "6301"
 GOODS, WORK, PURCHASES, ESTIMATED, OPENING = "1405", "5001", "2202.01", "2202.02", "4104"
 GOODS_COST, GIVEN_OVER, DIFFERENCES = "6401.02", "6401.03", "6602.01"
-AT_TILLS = "1406"
+AT_TILLS, DRAWERS, OTHER_TENDERS, CASH_DIFFERENCES = "1406", "1001", "1221", "6602.02"
+TILL_SALES, TILL_DISCOUNTS, TILL_RETURNS, TILL_COST = "6001.06", "6001.07", "6001.08", "6401.04"
 SALES, SHOP_COUPONS, GUIDE_COUPONS, RETURNS = "6001.01", "6001.02", "6001.03", "6001.04"
+FREIGHT, FREIGHT_COST, COURIERS = "6001.09", "6401.05", "2202.03"
 BONUS_COST, POINTS_COST, COMMISSION_COST, FEES, OTHER = "6601.01", "6601.02", "6601.03", "6603.01", "6711"
 
 
@@ -37,15 +39,18 @@ class ChartAccount:
 
 
 CHART = (
+    ChartAccount(DRAWERS, "库存现金—门店", "cash in drawers", "asset"),
     ChartAccount(BANK, "银行存款", "bank", "asset"),
     ChartAccount(PROVIDER, "其他货币资金—支付平台", "at payment providers", "asset"),
     ChartAccount(CHANNELS, "应收账款—渠道商", "owed by those who sell our goods", "asset"),
     ChartAccount(GOODS, "库存商品", "goods on hand", "asset"),
-    ChartAccount(AT_TILLS, "发出商品—门店收银", "goods sold at tills, whose takings are booked elsewhere", "asset"),
+    ChartAccount(AT_TILLS, "发出商品—门店收银", "goods sold at tills, whose takings are not told yet", "asset"),
+    ChartAccount(OTHER_TENDERS, "其他应收款—门店其他收款", "taken at tills in other ways", "asset"),
     ChartAccount(WORK, "生产成本", "goods being processed", "asset"),
     ChartAccount(SUPPLIERS, "应付账款—供货商", "owed for others' goods that we sold", "liability"),
     ChartAccount(PURCHASES, "应付账款—采购", "owed to suppliers", "liability"),
     ChartAccount(ESTIMATED, "应付账款—暂估", "goods taken in without a purchase order", "liability"),
+    ChartAccount(COURIERS, "应付账款—配送", "owed to couriers", "liability"),
     ChartAccount(PRINCIPAL, "预收—储值本金", "stored value, principal", "liability"),
     ChartAccount(BONUS, "预收—储值赠送", "stored value, bonus", "liability"),
     ChartAccount(POINTS, "预收—会员积分", "points", "liability"),
@@ -60,10 +65,17 @@ CHART = (
     ChartAccount(GUIDE_COUPONS, "主营业务收入—导购预算优惠券", "coupons out of guides' budgets", "revenue"),
     ChartAccount(RETURNS, "主营业务收入—销售退回", "sales given back", "revenue"),
     ChartAccount(SUPPLIED, "主营业务收入—供货", "goods sold through others", "revenue"),
+    ChartAccount(TILL_SALES, "主营业务收入—门店", "sales at tills", "revenue"),
+    ChartAccount(TILL_DISCOUNTS, "主营业务收入—门店折扣", "discounts at tills", "revenue"),
+    ChartAccount(TILL_RETURNS, "主营业务收入—门店退货", "sales at tills given back", "revenue"),
+    ChartAccount(FREIGHT, "主营业务收入—配送费", "paid for bringing goods", "revenue"),
     ChartAccount(KEPT, "营业外收入—没收定金", "deposits kept", "revenue"),
     ChartAccount(SUPPLY_COST, "主营业务成本—供货", "others' goods that were sold", "expense"),
     ChartAccount(GOODS_COST, "主营业务成本—商品", "cost of goods sold", "expense"),
     ChartAccount(GIVEN_OVER, "主营业务成本—铺货", "cost of goods given to those who sell them", "expense"),
+    ChartAccount(FREIGHT_COST, "主营业务成本—配送", "what couriers charge", "expense"),
+    ChartAccount(TILL_COST, "主营业务成本—门店", "cost of goods sold at tills", "expense"),
+    ChartAccount(CASH_DIFFERENCES, "管理费用—现金长短款", "cash counted less or more than there was", "expense"),
     ChartAccount(DIFFERENCES, "管理费用—盘盈盘亏", "counted more or less than there was", "expense"),
     ChartAccount(BONUS_COST, "销售费用—储值赠送", "bonus on stored value", "expense"),
     ChartAccount(POINTS_COST, "销售费用—积分", "points given", "expense"),
@@ -121,9 +133,20 @@ STOCK_PLACES: Mapping[str, str] = {
 
 What goes back to a supplier leaves at the average and is no longer owed at what it was bought for: the difference stays
 in the cost of goods sold. Goods given over to who sells them cost their owner when they are given. What a till sold
-waits in ``AT_TILLS`` for its takings, which these books do not have: without them it must not lower the gross margin.
+waits in ``AT_TILLS`` until its takings are told: without them it must not lower the gross margin.
 What moves between the shop's own places (``moved``) stays where it is in the books.
 """
+TENDER_PLACES: Mapping[str, str] = {
+    "cash": DRAWERS,
+    "wechat": f"{PROVIDER}.till_wechat",
+    "alipay": f"{PROVIDER}.till_alipay",
+    "card": f"{PROVIDER}.till_card",
+    "stored": CONTRACT,
+    "other": OTHER_TENDERS,
+}
+"""How it was paid at a till → where the money is. Stored value came before: its entries book it to ``CONTRACT``."""
+TILL_ACCOUNTS = (TILL_SALES, TILL_DISCOUNTS, TILL_RETURNS, TILL_COST)
+"""Revenue and cost of tills, which are told apart from what was sold online."""
 REVENUE_HEAD, COST_HEAD = "6001", "6401"
 """Gross margin is what was sold less what it cost: the accounts that begin so."""
 CLAIMS = frozenset({"supply_due", "supply_income", "supply_received"})

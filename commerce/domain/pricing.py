@@ -1,6 +1,6 @@
 """The one pricing function; each step is explained.
 
-    shelf → limited-time discount → member price → flash → coupons → points → stored value
+    shelf → limited-time discount → member price → flash → coupons → points → freight → stored value
 
 Every step is signed 分, and the sum of all steps is what is still due to the payment provider. Discounts are shared out
 over the lines by the one rounding rule (``money.allocate``), so that the parts add up to the whole (promise P14).
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from commerce.domain.freight import Freight
 from commerce.domain.money import allocate
 
 PAYABLE_MIN = 1
@@ -89,9 +90,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """``amount = goods − discount``, ``due = amount − stored = Σ steps``; ``line_discounts`` sum to ``discount``.
+    """``amount = goods − discount + freight``, ``due = amount − stored = Σ steps``.
 
-    ``coupons`` are what each took, ``points`` the points spent. All but points in 分.
+    ``line_discounts`` sum to ``discount``; ``coupons`` are what each took, ``points`` the points spent: both are for
+    goods, and leave the freight alone. All but points in 分.
     """
 
     goods: int
@@ -102,6 +104,7 @@ class Price:
     coupons: tuple[tuple[str, int], ...]
     line_discounts: tuple[int, ...]
     steps: tuple[Step, ...]
+    freight: int = 0
 
     @property
     def due(self) -> int:
@@ -112,7 +115,12 @@ class Price:
 NOTHING = Purse()
 
 
-def price_order(lines: Sequence[PricedLine], coupons: Iterable[CouponTerms] = (), purse: Purse = NOTHING) -> Price:
+def price_order(
+    lines: Sequence[PricedLine],
+    coupons: Iterable[CouponTerms] = (),
+    purse: Purse = NOTHING,
+    freight: Freight | None = None,
+) -> Price:
     """Price an order. Raises ValueError when there is nothing to price."""
     if not lines or any(line.quantity <= 0 or line.price <= 0 or line.unflashed <= 0 for line in lines):
         raise ValueError("an order has lines with units and prices")
@@ -138,11 +146,14 @@ def price_order(lines: Sequence[PricedLine], coupons: Iterable[CouponTerms] = ()
     if points:
         left -= points * POINT_FEN
         steps.append(Step("points", -points * POINT_FEN, f"{points} points"))
-    stored = max(0, min(purse.stored, left))
+    carried = 0 if freight is None else freight.of(left)
+    if freight is not None and freight.fee:
+        steps.append(Step("freight", carried, freight.said(left)))
+    stored = max(0, min(purse.stored, left + carried))
     if stored:
         steps.append(Step("stored", -stored, "stored value"))
-    shares = allocate(goods - left, [line.quantity * line.price for line in lines])
-    return Price(goods, goods - left, left, stored, points, tuple(taken), tuple(shares), tuple(steps))
+    shares = tuple(allocate(goods - left, [line.quantity * line.price for line in lines]))
+    return Price(goods, goods - left, left + carried, stored, points, tuple(taken), shares, tuple(steps), carried)
 
 
 def _in_order(coupons: Iterable[CouponTerms]) -> list[CouponTerms]:

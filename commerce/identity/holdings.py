@@ -38,7 +38,7 @@ HELD = (
     Held("merge_conflict", ("person", "other"), EMPTIED, ("sealed", "value", "decided_by")),
     Held("orders", ("person",), EMPTIED, ("decision",)),
     Held("payment", ("person",), KEPT),
-    Held("pos_receipt", ("person",), KEPT, ("hash", "decision")),
+    Held("pos_receipt", ("person",), KEPT, ("hash", "decision", "told", "told_by", "told_why")),
     Held("payment_gift", ("person",), KEPT),
     Held("hold", ("person",), KEPT, ("hash", "key", "earlier")),
     Held("quota", ("person",), KEPT, ("latest",)),

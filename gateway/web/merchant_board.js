@@ -7,6 +7,7 @@ import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { explain, knows, lang, money, t, when } from "./i18n.js";
 import { fetched, save } from "./merchant_poster.js";
+import { cell, table } from "./tables.js";
 
 const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
 /** Steps of the funnel that are orders, by the state of the rows behind them. */
@@ -97,6 +98,16 @@ export function boardView(api, period, reload) {
       );
     const sign = (text) => h("span.sign", { "aria-hidden": "true" }, text);
     const paid = () => openOrders(t("m.paid"), { state: "paid" });
+    const { sold } = state.board;
+    const shown = sold.tills.sales > 0 ? ["online", "tills", "together"] : [];
+    const chip = (side) =>
+      h("span.chip", { "data-testid": `sold-${side}` }, `${t(`b.side.${side}`)} ${money(sold[side].amount)} · ${t("b.sideSales", { n: sold[side].sales, people: sold[side].payers })}`);
+    put(
+      $("sold-sides"),
+      shown.length > 0 && h("p.models", {}, shown.map(chip)),
+      shown.length > 0 && h("div.table-frame", {}, tillTable("b.outlet", state.board.by_outlet)),
+      shown.length > 0 && h("div.table-frame", {}, tillTable("b.seller", state.board.by_seller)),
+    );
     put(
       $("product"),
       figure("traffic", String(product.traffic), () => openPeople(t("b.traffic"), { step: "entry" })),
@@ -109,6 +120,21 @@ export function boardView(api, period, reload) {
       sign("="),
       figure("gmv", money(product.gmv), paid),
     );
+  }
+
+  /** What the tills of stores sold, or who sold there. */
+  function tillTable(head, rows) {
+    const line = (row) =>
+      h(
+        "tr",
+        { "data-testid": "till-row" },
+        cell(head, h("strong", {}, row.name || t("m.sold.none"))),
+        cell("b.receipts", String(row.receipts)),
+        cell("b.members", String(row.members)),
+        cell("b.gmv", h("strong.num", {}, money(row.amount))),
+        cell("b.back", money(row.refunded)),
+      );
+    return table([head, "b.receipts", "b.members", "b.gmv", "b.back"], rows.slice(0, TABLE_ROWS_SHOWN).map(line));
   }
 
   function drawTime() {

@@ -53,6 +53,7 @@ export class Checkout {
     this.offer = null;
     this.versions = {};
     this.outlet = "";
+    this.brought = JSON.stringify(["", null]);
     this.delivery = new Delivery(new Stores(this.api), {
       goods: () => this.items.map(({ sku, quantity }) => `${sku}:${quantity}`).join(","),
       onStore: () => this.storeChosen(),
@@ -90,9 +91,15 @@ export class Checkout {
 
   /** A store may ask prices of its own, and coupons may count there alone. */
   async storeChosen() {
-    const { outlet } = this.delivery;
-    if (outlet === this.outlet) return;
-    this.outlet = outlet;
+    const { outlet, way, here } = this.delivery;
+    const brought = JSON.stringify([way, way === "courier" ? here : null]);
+    const same = outlet === this.outlet;
+    if (same && brought === this.brought) return;
+    Object.assign(this, { outlet, brought });
+    if (same) {
+      this.ask();
+      return;
+    }
     try {
       const goods = encodeURIComponent(this.delivery.goods());
       const prices = outlet ? await this.api.get(`/outlets/${encodeURIComponent(outlet)}/prices?goods=${goods}`) : [];
@@ -154,6 +161,9 @@ export class Checkout {
     const body = { room: this.room, ...this.basket(), points: this.points, stored: this.stored };
     if (this.chosen) body.coupons = this.chosen;
     if (this.outlet) body.outlet = this.outlet;
+    const { way, here } = this.delivery;
+    if (way) body.way = way;
+    if (way === "courier" && here) Object.assign(body, here);
     this.asking = true;
     this.draw();
     try {
