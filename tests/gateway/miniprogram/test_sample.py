@@ -183,7 +183,7 @@ def test_a_poll_and_an_announcement_are_there_after_a_reconnect_and_a_vote_count
         later.sees(lambda room: "七点抽奖" in [line["text"] for line in room["lines"]])
         later.sees(lambda room: room["poll"] and room["poll"]["can"])
     assert command("poll.end", poll=poll)["ok"]
-    assert mine.sees(lambda room: room["poll"]["state"] == "ended" and room["poll"])["total"] in ("1 票", "1 votes")
+    assert mine.sees(lambda room: room["poll"]["state"] == "ended" and room["poll"])["total"] in ("1 人投票", "1 votes")
 
 
 def test_who_is_removed_is_told_and_does_not_come_back_by_itself(server: LiveServer, mine: Phone) -> None:
