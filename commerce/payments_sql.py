@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import wallet_sql
+from commerce.custom_sql import begin_production
 from commerce.deposits_sql import check_balance_time, deposit_paid, retake_balance
 from commerce.domain.order import OrderStatus, PaymentEffect, payment_effect
 from commerce.drops_sql import coupons_used
@@ -23,6 +24,7 @@ from commerce.memberships_sql import give_memberships
 from commerce.orders_sql import find_order
 from commerce.passes_sql import give_passes
 from commerce.refunds_sql import book_late, hear
+from commerce.requests_sql import retake_offer
 from commerce.seats_sql import pay_seats
 from commerce.signups_sql import pay_places, places_gone
 from commerce.stations_sql import retake_place
@@ -191,6 +193,7 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
     give_passes(batch, row)
     give_memberships(batch, row)
     pay_places(batch, row)
+    begin_production(batch, row)
     view = order_view(batch.connection, row)
     batch.emit(OrderPaid(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
     return "paid"
@@ -208,6 +211,7 @@ def _retake(batch: Batch, row: Row[Any]) -> None:
         hold = take_units(batch, taking, row.id, row.expires_ms)
         batch.run(_MOVE_LINE, hold=hold, order=row.id, n=line.n)
     retake_balance(batch, row)
+    retake_offer(batch, row.id)
     retake_place(batch, row.id)
     wallet_sql.hold_again(batch, row)
     for coupon in batch.run(_COUPONS, order=row.id).scalars().all():

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import wallet_sql
+from commerce.custom_sql import end_production
 from commerce.deposits_sql import balance_ended, give_up, open_balance
 from commerce.domain.money import portion
 from commerce.domain.order import STATUS_AFTER, Fulfilment, OrderStatus, Step, refuse_step
@@ -117,6 +118,7 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
         end_passes(batch, row.id)
         end_memberships(batch, row.id)
         end_places(batch, row.id)
+        end_production(batch, row)
         if row.fulfilment == Fulfilment.OPEN:
             give_place(batch, row.id)
         balance = open_balance(batch, row)

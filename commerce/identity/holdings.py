@@ -38,6 +38,7 @@ HELD = (
     Held("merge_conflict", ("person", "other"), EMPTIED, ("sealed", "value", "decided_by")),
     Held("orders", ("person",), EMPTIED, ("decision",)),
     Held("payment", ("person",), KEPT),
+    Held("custom_request", ("person",), EMPTIED, ("staff",)),
     Held("pos_receipt", ("person",), KEPT, ("hash", "decision")),
     Held("payment_gift", ("person",), KEPT),
     Held("hold", ("person",), KEPT, ("hash", "key", "earlier")),

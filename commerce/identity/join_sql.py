@@ -284,6 +284,16 @@ _ERASE = (
         "UPDATE message SET body = '{}', state = CASE WHEN state = 'waiting' THEN 'dropped' ELSE state END"
         " WHERE merchant = :merchant AND person = :person"
     ),
+    # An engraving is often a name. What it cost is in the price.
+    text(
+        "UPDATE order_line SET wishes = '[]' WHERE wishes IS NOT NULL AND order_id IN"
+        " (SELECT id FROM orders WHERE merchant = :merchant AND person = :person)"
+    ),
+    text(
+        "UPDATE custom_request SET words = '', wishes = '[]', answer = '',"
+        " state = CASE WHEN state IN ('asked', 'offered') THEN 'withdrawn' ELSE state END"
+        " WHERE merchant = :merchant AND person = :person"
+    ),
     text("DELETE FROM minor WHERE person = :person"),
     text("DELETE FROM erasure_due WHERE person = :person"),
     text("DELETE FROM follower WHERE person = :person"),

@@ -57,6 +57,7 @@ MOVED = (
     Moved("distributor", "person"),
     Moved("pass_", "id"),
     Moved("membership", "id"),
+    Moved("custom_request", "id"),
     Moved("station", "id"),
     Moved("commission", "id"),
     Moved("withdrawal", "id"),
