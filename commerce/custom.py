@@ -22,8 +22,9 @@ from commerce.domain.custom import (
     offer_fault,
 )
 from commerce.domain.day import DAY_MS, day_of
+from commerce.domain.org import Reach
 from commerce.domain.sale import QUANTITY_MAX
-from commerce.errors import Invalid
+from commerce.errors import Invalid, NotFound
 from commerce.events import OrderView, RefundView
 from commerce.ledger import Ledger, fingerprint
 from commerce.ledger_custom import (
@@ -37,7 +38,7 @@ from commerce.ledger_custom import (
     SetForm,
     WorkView,
 )
-from commerce.requests_sql import LIST_MAX, read_requests
+from commerce.requests_sql import LIST_MAX, reaches_request, read_requests
 from commerce.statement import safe_cell
 from commerce.store_sql import Store
 
@@ -142,13 +143,24 @@ class Custom:
         return await self._do(EndRequest(merchant, person, "", request))
 
     async def requests(
-        self, merchant: str, person: str = "", state: str = "", before: str | None = None, limit: int = 50
+        self,
+        merchant: str,
+        person: str = "",
+        state: str = "",
+        before: str | None = None,
+        limit: int = 50,
+        reach: Reach | None = None,
     ) -> list[RequestView]:
-        """Requests, newest first: of a person, or (empty) a shop's all. Raises Invalid."""
+        """Requests, newest first: of a person, or (empty) all of a shop or of a part of it. Raises Invalid."""
         if state and state not in STATES:
             raise Invalid(f"state is one of {', '.join(STATES)}", field="state")
-        now_ms = self._clock()
-        return await self._store.read(lambda db: read_requests(db, merchant, person, state, before, limit, now_ms))
+        asked = (merchant, person, state, before, limit, self._clock(), reach)
+        return await self._store.read(lambda db: read_requests(db, *asked))
+
+    async def require(self, merchant: str, request: str, reach: Reach | None) -> None:
+        """Raises NotFound for a request outside a reach."""
+        if reach is not None and not await self._store.read(lambda db: reaches_request(db, merchant, request, reach)):
+            raise NotFound("no such request")
 
     async def _do(self, command: AskPrice | MakeOffer | EndRequest) -> RequestView:
         view = await self._ledger.submit(command)

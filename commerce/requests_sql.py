@@ -15,12 +15,14 @@ from sqlalchemy import Connection, Row, text
 
 from commerce.custom_sql import forms_of, granted, set_form, wishes_text
 from commerce.domain.custom import Offer, Wish
+from commerce.domain.org import Reach
 from commerce.domain.pricing import PricedLine
 from commerce.errors import NotFound, Refused
 from commerce.events import OfferMade
 from commerce.ledger_batch_sql import Batch
 from commerce.ledger_custom import AskPrice, EndRequest, MakeOffer, RequestView, SetForm
 from commerce.pricing_sql import Line
+from commerce.reach_sql import PERSON_REACHED, ROOMS_REACHED, reach_values
 
 OPEN_MAX = 20
 """Requests of one person that wait for an answer or an order: each is read by somebody."""
@@ -54,10 +56,18 @@ _ORDERED = text("UPDATE custom_request SET state = 'ordered', order_id = :order 
 _BACK = text("UPDATE custom_request SET state = 'offered' WHERE order_id = :order AND state = 'ordered'")
 _AGAIN = text("UPDATE custom_request SET state = 'ordered' WHERE order_id = :order AND state = 'offered'")
 _OF_ORDER = text("SELECT state FROM custom_request WHERE order_id = :order")
-_LIST = text(
-    "SELECT * FROM custom_request WHERE merchant = :merchant AND (:person = '' OR person = :person)"
-    " AND (:state = '' OR state = :state) AND id < :before ORDER BY id DESC LIMIT :limit"
+_LISTED = (
+    "SELECT r.* FROM custom_request AS r WHERE r.merchant = :merchant AND (:person = '' OR r.person = :person)"
+    " AND (:state = '' OR r.state = :state) AND r.id < :before"
 )
+# Of a part of the shop: what was asked in its rooms, and by its customers.
+_REACHED = (
+    f"(r.room = :reach_room OR r.room IN ({ROOMS_REACHED}) OR EXISTS"  # noqa: S608 - constants
+    f" (SELECT 1 FROM person AS p WHERE p.id = r.person AND {PERSON_REACHED}))"
+)
+_LIST = text(f"{_LISTED} ORDER BY r.id DESC LIMIT :limit")
+_LIST_REACHED = text(f"{_LISTED} AND {_REACHED} ORDER BY r.id DESC LIMIT :limit")
+_ONE_REACHED = text(f"SELECT 1 FROM custom_request AS r WHERE r.id = :id AND r.merchant = :merchant AND {_REACHED}")  # noqa: S608
 
 
 def ask_price(batch: Batch, command: AskPrice) -> RequestView:
@@ -174,12 +184,26 @@ def retake_offer(batch: Batch, order: str) -> None:
 
 
 def read_requests(
-    connection: Connection, merchant: str, person: str, state: str, before: str | None, limit: int, now_ms: int
+    connection: Connection,
+    merchant: str,
+    person: str,
+    state: str,
+    before: str | None,
+    limit: int,
+    now_ms: int,
+    reach: Reach | None = None,
 ) -> list[RequestView]:
-    """Requests, newest first: of a person, or (empty) of all."""
-    asked = {"merchant": merchant, "person": person, "state": state, "before": before or "~"}
-    rows = connection.execute(_LIST, asked | {"limit": min(limit, LIST_MAX)})
+    """Requests, newest first: of a person, or (empty) of all within a reach."""
+    asked: dict[str, Any] = {"merchant": merchant, "person": person, "state": state, "before": before or "~"}
+    asked |= {"limit": min(limit, LIST_MAX)} | ({} if reach is None else reach_values(reach))
+    rows = connection.execute(_LIST if reach is None else _LIST_REACHED, asked)
     return [request_view(row, now_ms) for row in rows]
+
+
+def reaches_request(connection: Connection, merchant: str, request: str, reach: Reach) -> bool:
+    """Whether a request was made in a room within a reach, or by one of its customers."""
+    asked = {"id": request, "merchant": merchant, **reach_values(reach)}
+    return connection.execute(_ONE_REACHED, asked).first() is not None
 
 
 def request_view(row: Row[Any], now_ms: int) -> RequestView:

@@ -79,6 +79,7 @@ from gateway.routes_contacts import contact_operations
 from gateway.routes_content import content_operations
 from gateway.routes_courier import courier_operations
 from gateway.routes_crm import crm_operations
+from gateway.routes_custom import custom_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
 from gateway.routes_goods import sheet_operations
@@ -417,6 +418,7 @@ def _selling(services: Services) -> list[Operation]:
         *mall_operations(services),
         *pass_operations(services),
         *membership_operations(services),
+        *custom_operations(services, desk),
         *station_operations(services),
         *signup_operations(services),
     ]

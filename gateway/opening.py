@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import NamedTuple
 
-from chat.errors import TokenRefused
+from chat.errors import CommandRefused, TokenRefused
 from chat.hub import Hub
 from chat.member import Member
 from commerce.access_sql import StreamAccess
@@ -162,6 +162,14 @@ def open_hub(
             hub.channel(room).gate.follows(person, clock(), on=on)
 
     moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say, followed)
+
+    def allows(room: str, text: str) -> bool:
+        try:
+            return room not in hub.rooms() or hub.channel(room).gate.filtered(text) == text
+        except CommandRefused:
+            return False
+
+    desk.allows = allows
     hub = Hub(
         authenticate=authenticate,
         commands={**hub_commands(desk, audit), **moments},
