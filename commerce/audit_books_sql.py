@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, text
 from commerce.audit_aftersale_sql import Check
 from commerce.audit_purchases_sql import cost_faults
 from commerce.books_sql import read_balances, read_closes
-from commerce.domain.chart import LIABILITIES
+from commerce.domain.chart import CUSTOMERS, LIABILITIES
 from commerce.domain.pricing import POINT_FEN
 
 BOOKS = "books: they add up, agree with the accounts, and closed periods read the same"
@@ -70,6 +70,9 @@ def recompute_books(db: Connection) -> tuple[dict[str, Any], list[dict[str, Any]
             held *= POINT_FEN if kinds[0].startswith("points") else 1
             if balances.get(code, 0) != -held:
                 broken.append({"merchant": merchant, "account": code, "booked": -balances.get(code, 0), "held": held})
+        owed = int(db.execute(_HELD, {"merchant": merchant, "kinds": ["credit_owed", "credit_spare"]}).scalar_one())
+        if balances.get(CUSTOMERS, 0) != owed:
+            broken.append({"merchant": merchant, "account": CUSTOMERS, "booked": balances.get(CUSTOMERS), "held": owed})
         broken += cost_faults(db, merchant, balances)
         for period in read_closes(db, merchant):
             closed += 1

@@ -13,8 +13,10 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import wallet_sql
+from commerce.credit_sql import refund_on_account
 from commerce.custom_sql import end_production
 from commerce.deposits_sql import balance_ended, give_up, open_balance
+from commerce.domain.credit import ACCOUNT
 from commerce.domain.money import portion
 from commerce.domain.order import STATUS_AFTER, Fulfilment, OrderStatus, Step, refuse_step
 from commerce.domain.refund import TRIES_MAX, PaidLine, Refundable, RefundPart, back_off_ms, decide_refund
@@ -199,7 +201,9 @@ def _book(batch: Batch, command: Refund, row: Row[Any], decided: Refundable) -> 
             for part in decided.parts
         ],
     )
-    if owed:
+    if owed and payment.provider == ACCOUNT:
+        refund_on_account(batch, row, refund, payment.id, owed)
+    elif owed:
         _ask(batch, row, refund, payment.id, owed, payment.amount)
     return refund
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from commerce import (
     courier_sql,
+    credit_sql,
     custom_ends_sql,
     drops_sql,
     fulfilment_sql,
@@ -46,6 +47,7 @@ from commerce.basket import (
     within,
 )
 from commerce.changes import Hand
+from commerce.credit import Credit
 from commerce.custom import Custom
 from commerce.domain.custom import Wanted
 from commerce.domain.money import AMOUNT_MAX
@@ -151,6 +153,7 @@ class Shop:
             **signup_ends_sql.HANDLERS,
             **requests_sql.HANDLERS,
             **custom_ends_sql.HANDLERS,
+            **credit_sql.HANDLERS,
             SetMallItem: set_item,
         }
         self.ledger = GroupCommitLedger(
@@ -170,6 +173,7 @@ class Shop:
         self.members = Members(store, self.ledger, clock=self._clock)
         self.passes = Passes(store, self.ledger, clock=self._clock)
         self.memberships = Memberships(store, self.ledger, clock=self._clock)
+        self.credit = Credit(store, self.ledger, clock=self._clock)
         self.custom = Custom(store, self.ledger, clock=self._clock)
         self.signups = Signups(store, self.ledger, clock=self._clock)
         self.stations = Stations(store, self.ledger, clock=self._clock)

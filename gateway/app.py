@@ -78,6 +78,7 @@ from gateway.routes_compliance import buyer_operations, policy_operations, recor
 from gateway.routes_contacts import contact_operations
 from gateway.routes_content import content_operations
 from gateway.routes_courier import courier_operations
+from gateway.routes_credit import credit_operations
 from gateway.routes_crm import crm_operations
 from gateway.routes_custom import custom_operations
 from gateway.routes_distribution import distribution_operations
@@ -419,6 +420,7 @@ def _selling(services: Services) -> list[Operation]:
         *pass_operations(services),
         *membership_operations(services),
         *custom_operations(services, desk),
+        *credit_operations(services),
         *station_operations(services),
         *signup_operations(services),
     ]

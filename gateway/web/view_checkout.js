@@ -8,16 +8,19 @@
 
 import { rows } from "./api.js";
 import { h, icon, picture, put, sheet, toast } from "./dom.js";
-import { clock, explain, knows, money, t } from "./i18n.js";
+import { addStrings, clock, explain, knows, money, t } from "./i18n.js";
 import { presaleNote, presaleOf } from "./presale.js";
 import { newKey, OUTCOME_UNKNOWN } from "./siyu.js";
 import { fitting } from "./store.js";
 import { price, worth } from "./view_cards.js";
 import { Delivery } from "./view_delivery.js";
+import { CREDIT } from "./credit_strings.js";
 import { askForm, missing, wishFields } from "./view_custom.js";
 import { Stores } from "./view_stores.js";
 
 const BEST = "best";
+
+addStrings(CREDIT);
 
 /** One purchase, from the sheet's opening to the receipt. */
 export class Checkout {

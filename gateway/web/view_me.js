@@ -11,6 +11,7 @@ import { price, worthTag } from "./view_cards.js";
 import { earnings } from "./view_earn.js";
 import { returnButton } from "./view_notice.js";
 import { eventsCard } from "./view_events.js";
+import { creditCard } from "./view_credit.js";
 import { makingRow, requestsCard, wishesOf } from "./view_custom.js";
 import { membershipCard } from "./view_membership.js";
 import { passRow } from "./view_passes.js";
@@ -32,7 +33,7 @@ export async function openMine({ api, room, pay, now, exchange, buy }) {
 
   async function load() {
     try {
-      const [orders, coupons, member, passes, mall, stations, memberships, plans, events, tickets, requests] = await Promise.all([
+      const [orders, coupons, member, passes, mall, stations, memberships, plans, events, tickets, requests, credit] = await Promise.all([
         api.get("/orders"),
         api.get("/coupons"),
         api.get("/member"),
@@ -44,9 +45,11 @@ export async function openMine({ api, room, pay, now, exchange, buy }) {
         api.get("/events"),
         api.get("/tickets"),
         api.get("/custom/requests"),
+        api.get("/credit/mine"),
       ]);
       const take = (item) => leaveFor(buy, item);
       const paid = [
+        creditCard(credit),
         membershipCard(memberships, plans, now(), take),
         eventsCard(api, events, tickets, now(), { buy: take, again: load }),
         requestsCard(api, room, rows(requests, "requests"), { buy: take, again: load }),

@@ -1,5 +1,6 @@
 """Custom orders: wishes with their price, the making from stage to stage, requests and offers, changes of mind."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from commerce.domain.day import DAY_MS
 from commerce.domain.order import Delivery, WantedLine, sum_lines
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import OfferMade, OrderMaking, OrderView
+from tests.commerce.people_kit import migrated
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, START_MS, World, shop_world
 from tests.commerce.test_presale import settle_down
 
@@ -27,6 +29,12 @@ KITCHEN = CustomForm((CustomField("front", "text", most=30),), making_days=30, a
 WISHED = (("cm", "50"), ("wood", "walnut"), ("刻字", "永远"))
 EXTRA = 500 + 3_000 + 1_000
 TO = Delivery("express", "Ann", "13800138000", "some road 1")
+
+
+def made(where: Path | str) -> contextlib.AbstractAsyncContextManager[World]:
+    """An open shop on a database that was migrated before."""
+    migrated(where)
+    return shop_world(where, synchronous="OFF")
 
 
 async def code_of(awaitable: Any) -> str:
@@ -132,7 +140,7 @@ def test_an_offer_that_cannot_be_kept_says_which_field(offer: Offer, field: str)
 
 
 async def test_wishes_are_priced_by_the_one_function_and_stay_with_the_line(anywhere: Path | str) -> None:
-    async with shop_world(anywhere) as world:
+    async with made(anywhere) as world:
         await furnish(world)
         lines = [WantedLine(OTHER_SKU, 2, 1, WISHED), WantedLine(OTHER_SKU, 1, 1, (("刻字", "Bo"),))]
         order = await ordered(world, *lines)
@@ -157,7 +165,7 @@ async def test_wishes_are_priced_by_the_one_function_and_stay_with_the_line(anyw
 async def test_a_form_of_the_product_holds_for_its_skus_and_goods_without_one_take_no_wishes(
     anywhere: Path | str,
 ) -> None:
-    async with shop_world(anywhere) as world:
+    async with made(anywhere) as world:
         await world.shop.stock_up(MERCHANT, SKU, 1)
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 1)
         await world.shop.custom.set_form(MERCHANT, "boss", "p2", RING)
@@ -173,7 +181,7 @@ async def test_a_form_of_the_product_holds_for_its_skus_and_goods_without_one_ta
 
 
 async def test_goods_are_sent_only_when_they_are_made_and_each_stage_is_told(anywhere: Path | str) -> None:
-    async with shop_world(anywhere) as world:
+    async with made(anywhere) as world:
         await furnish(world)
         order = await ordered(world, WantedLine(OTHER_SKU, 1, None, WISHED))
         custom, ship = world.shop.custom, world.shop.aftersale.ship
@@ -199,7 +207,7 @@ async def test_goods_are_sent_only_when_they_are_made_and_each_stage_is_told(any
 async def test_a_buyer_may_cancel_until_the_making_begins_and_the_shop_refunds_at_any_time(
     anywhere: Path | str,
 ) -> None:
-    async with shop_world(anywhere) as world:
+    async with made(anywhere) as world:
         await furnish(world)
         custom = world.shop.custom
         first = await ordered(world, WantedLine(OTHER_SKU, 1, None, WISHED))
@@ -222,7 +230,7 @@ async def test_a_buyer_may_cancel_until_the_making_begins_and_the_shop_refunds_a
 
 
 async def test_plain_orders_have_no_making(anywhere: Path | str) -> None:
-    async with shop_world(anywhere) as world:
+    async with made(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 1)
         order = await ordered(world, WantedLine(OTHER_SKU, 1))
         assert order.production is None and order.lines[0].wishes is None
@@ -231,7 +239,7 @@ async def test_plain_orders_have_no_making(anywhere: Path | str) -> None:
 
 
 async def test_an_offer_is_ordered_with_its_deposit_and_made_while_the_balance_is_owed(anywhere: Path | str) -> None:
-    async with shop_world(anywhere) as world:
+    async with made(anywhere) as world:
         await furnish(world, KITCHEN)
         assert await code_of(ordered(world, WantedLine(OTHER_SKU, 1))) == "not_open"
         request = await offered(world, terms())
@@ -266,7 +274,7 @@ async def test_an_offer_is_ordered_with_its_deposit_and_made_while_the_balance_i
 async def test_a_balance_that_does_not_come_ends_the_making_and_the_deposit_goes_as_agreed(
     anywhere: Path | str, missed: str
 ) -> None:
-    async with shop_world(anywhere) as world:
+    async with made(anywhere) as world:
         await furnish(world, KITCHEN)
         request = await offered(world, terms(missed=missed))
         order = await world.shop.create_order(MERCHANT, ROOM, "ann", "o", offer=(request, 1))
@@ -285,7 +293,7 @@ async def test_a_balance_that_does_not_come_ends_the_making_and_the_deposit_goes
 async def test_a_buyer_who_cancels_before_the_making_gets_deposit_and_balance_back(
     anywhere: Path | str, balance_paid: bool
 ) -> None:
-    async with shop_world(anywhere) as world:
+    async with made(anywhere) as world:
         await furnish(world, KITCHEN)
         request = await offered(world, terms())
         order = await world.shop.create_order(MERCHANT, ROOM, "ann", "o", offer=(request, 1))
@@ -304,7 +312,7 @@ async def test_a_buyer_who_cancels_before_the_making_gets_deposit_and_balance_ba
 
 
 async def test_an_offer_stands_until_its_day_and_comes_back_when_its_order_ends_unpaid(anywhere: Path | str) -> None:
-    async with shop_world(anywhere) as world:
+    async with made(anywhere) as world:
         await furnish(world, KITCHEN)
         request = await offered(world, terms(percent=0))
         order = await world.shop.create_order(MERCHANT, ROOM, "ann", "o", offer=(request, 1))
@@ -332,7 +340,7 @@ async def test_an_offer_stands_until_its_day_and_comes_back_when_its_order_ends_
 
 
 async def test_requests_are_bounded_and_answered_once_for_a_key(anywhere: Path | str) -> None:
-    async with shop_world(anywhere) as world:
+    async with made(anywhere) as world:
         await furnish(world, KITCHEN)
         custom = world.shop.custom
         first = await custom.ask(MERCHANT, ROOM, "ann", OTHER_SKU, 1, (), "", "k0")
