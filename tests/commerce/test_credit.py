@@ -22,6 +22,7 @@ from commerce.identity.service import Identities
 from commerce.ledger_credit import DebtView
 from tests.commerce.people_kit import migrated
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, START_MS, World, shop_world
+from tests.commerce.test_distribution import opened
 
 PRICE = 2_000
 TERMS = CreditTerms(10_000, 30, "思语餐饮")
@@ -233,6 +234,32 @@ async def test_two_persons_who_become_one_owe_together_under_the_lower_limit_and
         await people.undo(MERCHANT, merged.merged, "boss")
         owed = [(await world.shop.credit.account(MERCHANT, person)).owed for person in ("ann", "bo")]
         assert sum(owed) == 5_000 and owed == [4_000, 1_000]
+
+
+@pytest.mark.parametrize("end", ["repaid", "lost"])
+async def test_commission_waits_for_the_money_and_goes_with_a_debt_that_is_given_up(tmp_path: Path, end: str) -> None:
+    migrated(tmp_path)
+    async with opened(tmp_path) as market:
+        ann, buyer = await market.distributor("ann"), await market.person("bo")
+        await open_shop(market.world)
+        await market.world.shop.credit.set_line(MERCHANT, "boss", buyer, TERMS)
+        await market.comes_by(buyer, ann)
+        order = await market.order(buyer)
+        await market.world.shop.payments.pay(MERCHANT, buyer, order.order, "p", provider="account")
+        await market.world.told()
+        market.world.clock.advance(15 * DAY_MS)
+        await market.distribution.release()
+        assert await market.on(ann) == (0, 990, 0, 0)
+        credit = market.world.shop.credit
+        some = {"order": order.order, "amount": 4_900}
+        await credit.book(MERCHANT, "boss", buyer, "repaid", "some", **some)
+        await market.distribution.release()
+        assert await market.on(ann) == (0, 990, 0, 0)
+        rest: dict[str, Any] = {"amount": 5_000} if end == "repaid" else {"order": order.order, "reason": "bankrupt"}
+        await credit.book(MERCHANT, "boss", buyer, end, "rest", **rest)
+        await market.distribution.release()
+        # Of 99 yuan 49 came: so much of the ten percent stays.
+        assert await market.on(ann) == (0, 0, 990 if end == "repaid" else 490, 0)
 
 
 STEP = st.tuples(
