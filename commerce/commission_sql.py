@@ -43,7 +43,9 @@ _FORGET_VOID = text("DELETE FROM commission WHERE order_id = :order AND state = 
 _FREEZE = text("UPDATE commission SET state = 'frozen', release_ms = :release_ms WHERE id = :id")
 _STATE = text("UPDATE commission SET state = :state, reversed = :reversed WHERE id = :id")
 _DUE = text(
-    "SELECT * FROM commission WHERE state = 'frozen' AND held = '' AND release_ms <= :now"
+    "SELECT * FROM commission AS c WHERE state = 'frozen' AND held = '' AND release_ms <= :now"
+    # Nobody is paid for what nobody has paid.
+    " AND NOT EXISTS (SELECT 1 FROM receivable AS d WHERE d.order_id = c.order_id AND d.closed_ms IS NULL)"
     " ORDER BY release_ms LIMIT :limit"
 )
 _HELD = text("SELECT * FROM commission WHERE id = :id AND merchant = :merchant")
@@ -51,6 +53,9 @@ _CLEAR = text("UPDATE commission SET held = '' WHERE order_id = :order AND held 
 _BONUS = text("SELECT bonus, delivery FROM orders WHERE id = :order")
 _BY_LINE = text("SELECT n, sum(amount) AS amount FROM refund_line WHERE order_id = :order GROUP BY n")
 _LINES = text("SELECT n, quantity * price - discount AS paid FROM order_line WHERE order_id = :order ORDER BY n")
+_UNPAID = text(
+    "SELECT o.amount, o.refunded, d.lost FROM orders AS o JOIN receivable AS d ON d.order_id = o.id WHERE o.id = :order"
+)
 _VELOCITY = text(
     "SELECT count(DISTINCT order_id) FROM commission WHERE merchant = :merchant AND person = :person"
     " AND level = 1 AND created_ms > :since"
@@ -203,6 +208,17 @@ def refund(batch: Batch, merchant: str, order: OrderView) -> None:
     by_line = {row.n: int(row.amount) for row in batch.run(_BY_LINE, order=order.order)}
     back = refunded_lines(paid, by_line, order.refunded)
     _reverse(batch, merchant, order.order, lambda row: row.amount - kept(row.amount, row.paid, back.get(row.n, 0)))
+
+
+def lost(batch: Batch, merchant: str, order: str) -> None:
+    """Take back what was earned of what a debt was given up for: nobody paid it."""
+    row = batch.one(_UNPAID, order=order)
+    if row is None or not batch.run(_OF_ORDER, order=order).first():
+        return
+    paid = {line.n: int(line.paid) for line in batch.run(_LINES, order=order)}
+    by_line = {line.n: int(line.amount) for line in batch.run(_BY_LINE, order=order)}
+    back = refunded_lines(paid, by_line, min(row.amount, row.refunded + row.lost))
+    _reverse(batch, merchant, order, lambda one: one.amount - kept(one.amount, one.paid, back.get(one.n, 0)))
 
 
 def refund_receipt(batch: Batch, merchant: str, receipt: str, paid: Mapping[int, int], refunded: int) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from commerce import unheard_sql, views_sql, withdrawals_sql
+from commerce.domain.credit import ACCOUNT
 from commerce.errors import Busy, CommerceError, Invalid, NotFound, Refused
 from commerce.events import Event, OrderCancelled, OrderView, RefundDue, RefundView
 from commerce.ledger import (
@@ -152,6 +153,8 @@ class Payments:
             raise Invalid(f"a key has 1 to {KEY_CHARACTERS_MAX} characters, none of them NUL")
         if len(payer) > PAYER_CHARACTERS_MAX:
             raise Invalid(f"a payer has at most {PAYER_CHARACTERS_MAX} characters", field="payer")
+        if provider == ACCOUNT:
+            return await self._on_account(merchant, person, order, key)
         chosen = self._choose(merchant, provider)
         method = _method(chosen, method)
         body_hash = fingerprint(order, *((chosen.name, method) if provider or method else ()))
@@ -171,6 +174,17 @@ class Payments:
             )
         request = PaymentRequest(started.payment, merchant, started.order.due, started.expires_ms, title, method, payer)
         return await self._open(chosen, request, started.order)
+
+    async def _on_account(self, merchant: str, person: str, order: str, key: str) -> Paying:
+        """Pay on account: no provider is asked, but one that was is closed first."""
+        command = StartPayment(merchant, person, order, key, fingerprint(order, ACCOUNT), ACCOUNT, "")
+        started = await self._do(command, PaymentStarted)
+        if started.payment is not None:
+            settled = await self._change_over(merchant, started)
+            if settled is not None:
+                return Paying(settled.order, started.provider, None)
+            started = await self._do(command, PaymentStarted)
+        return Paying(started.order, ACCOUNT, None)
 
     def _choose(self, merchant: str, name: str) -> PaymentProvider:
         offered = self.offered(merchant)

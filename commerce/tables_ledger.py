@@ -353,6 +353,8 @@ order_line = Table(
     amount_column("price"),
     amount_column("list_price"),
     amount_column("discount"),
+    # JSON: what its buyer wished, of goods made to wishes. None: goods as they are.
+    Column("wishes", Text, nullable=True),
     CheckConstraint("quantity > 0", name="quantity"),
     sqlite_with_rowid=False,
 )

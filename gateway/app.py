@@ -80,7 +80,9 @@ from gateway.routes_compliance import buyer_operations, policy_operations, recor
 from gateway.routes_contacts import contact_operations
 from gateway.routes_content import content_operations
 from gateway.routes_courier import courier_operations
+from gateway.routes_credit import credit_operations
 from gateway.routes_crm import crm_operations
+from gateway.routes_custom import custom_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
 from gateway.routes_goods import sheet_operations
@@ -425,6 +427,8 @@ def _selling(services: Services) -> list[Operation]:
         *mall_operations(services),
         *pass_operations(services),
         *membership_operations(services),
+        *custom_operations(services, desk),
+        *credit_operations(services),
         *station_operations(services),
         *signup_operations(services),
     ]

@@ -217,6 +217,16 @@ class BalanceEvent(Struct, tag_field="t", tag="balance"):
     a: int
 
 
+class OfferEvent(Struct, tag_field="t", tag="offer"):
+    """A request for a price was answered: ``state`` is offered or declined, ``price`` 分 a unit."""
+
+    request: str
+    title: str
+    state: str
+    price: int
+    a: int
+
+
 class ErrorBody(Struct):
     """What was refused; some codes add fields of their own."""
 
@@ -287,6 +297,7 @@ EVENTS: dict[str, type[Struct]] = {
     "hold": HoldEvent,
     "reminder": ReminderEvent,
     "balance": BalanceEvent,
+    "offer": OfferEvent,
 }
 CLOSES: dict[CloseCode, str] = {
     CloseCode.INTERNAL: "our mistake",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from chat.errors import TokenRefused
+from chat.errors import CommandRefused, TokenRefused
 from chat.hub import Hub
 from chat.member import Member
 from chat.staff import close_barred
@@ -170,6 +170,14 @@ def open_hub(
     # Servers that share a bus and no database: a poll is what they say to one another, none of them has it all.
     one_database = settings.redis_url is None or settings.database_url is not None
     moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say, followed)
+
+    def allows(room: str, text: str) -> bool:
+        try:
+            return room not in hub.rooms() or hub.channel(room).gate.filtered(text) == text
+        except CommandRefused:
+            return False
+
+    desk.allows = allows
     hub = Hub(
         authenticate=authenticate,
         commands={**hub_commands(desk, audit), **moments},

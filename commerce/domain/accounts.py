@@ -45,7 +45,13 @@ KINDS: Mapping[str, Account] = {
     # The market: on a channel's books what it owes a supplier (the owner), on a supplier's what a channel owes it.
     "supply_owed": Account("fen", bounded=False),
     "supply_due": Account("fen", bounded=False),
+    # Sale on account: what a person owes for goods, and (at or below 0) what the shop owes them back.
+    "credit_owed": Account("fen", bounded=True),
+    "credit_spare": Account("fen", bounded=False),
     # The shop's side.
+    "credit_sold": Account("fen", bounded=False),
+    "credit_received": Account("fen", bounded=False),
+    "credit_lost": Account("fen", bounded=False),
     "supply_cost": Account("fen", bounded=False),
     "supply_income": Account("fen", bounded=False),
     "supply_paid": Account("fen", bounded=False),

@@ -14,6 +14,7 @@ PROVIDER = "1012"
 BANK, CONTRACT, PRINCIPAL, BONUS, POINTS = "1002", "2205", "2204.01", "2204.02", "2204.03"
 REFUNDS, COMMISSION, TAX, INCOME_TAX = "2241.01", "2241.02", "2221.01", "2221.02"
 SUPPLIERS, CHANNELS, SUPPLY_COST, SUPPLIED, KEPT = "2202", "1122", "6401.01", "6001.05", "6301"
+CUSTOMERS, BAD_DEBTS = "1122.01", "6701"
 GOODS, WORK, PURCHASES, ESTIMATED, OPENING = "1405", "5001", "2202.01", "2202.02", "4104"
 GOODS_COST, GIVEN_OVER, DIFFERENCES = "6401.02", "6401.03", "6602.01"
 AT_TILLS, DRAWERS, OTHER_TENDERS, CASH_DIFFERENCES = "1406", "1001", "1221", "6602.02"
@@ -43,6 +44,7 @@ CHART = (
     ChartAccount(BANK, "银行存款", "bank", "asset"),
     ChartAccount(PROVIDER, "其他货币资金—支付平台", "at payment providers", "asset"),
     ChartAccount(CHANNELS, "应收账款—渠道商", "owed by those who sell our goods", "asset"),
+    ChartAccount(CUSTOMERS, "应收账款—客户赊销", "owed by customers who buy on account", "asset"),
     ChartAccount(GOODS, "库存商品", "goods on hand", "asset"),
     ChartAccount(AT_TILLS, "发出商品—门店收银", "goods sold at tills, whose takings are not told yet", "asset"),
     ChartAccount(OTHER_TENDERS, "其他应收款—门店其他收款", "taken at tills in other ways", "asset"),
@@ -81,6 +83,7 @@ CHART = (
     ChartAccount(POINTS_COST, "销售费用—积分", "points given", "expense"),
     ChartAccount(COMMISSION_COST, "销售费用—分销佣金", "commission", "expense"),
     ChartAccount(FEES, "财务费用—支付手续费", "providers' fees", "expense"),
+    ChartAccount(BAD_DEBTS, "信用减值损失", "debts of customers given up", "expense"),
     ChartAccount(OTHER, "营业外支出", "other", "expense"),
 )
 CODES = frozenset(account.code for account in CHART)
@@ -114,6 +117,12 @@ PLACES: Mapping[str, str] = {
     "supply_due": CHANNELS,
     "supply_income": SUPPLIED,
     "supply_received": BANK,
+    # What is sold and refunded on account is booked with its payment: here both sides are the same account.
+    "credit_owed": CUSTOMERS,
+    "credit_spare": CUSTOMERS,
+    "credit_sold": CUSTOMERS,
+    "credit_received": BANK,
+    "credit_lost": BAD_DEBTS,
 }
 """Kind of entry → account; what comes to it is credited. Both sides of a transfer are here, so each adds up to 0."""
 STOCK_PLACES: Mapping[str, str] = {
@@ -149,7 +158,12 @@ TILL_ACCOUNTS = (TILL_SALES, TILL_DISCOUNTS, TILL_RETURNS, TILL_COST)
 """Revenue and cost of tills, which are told apart from what was sold online."""
 REVENUE_HEAD, COST_HEAD = "6001", "6401"
 """Gross margin is what was sold less what it cost: the accounts that begin so."""
-CLAIMS = frozenset({"supply_due", "supply_income", "supply_received"})
+CLAIMS = frozenset(
+    {
+        *("supply_due", "supply_income", "supply_received"),
+        *("credit_owed", "credit_spare", "credit_sold", "credit_received", "credit_lost"),
+    }
+)
 """Kinds that count what others owe the shop: there what comes is debited."""
 MEMO = frozenset({"budget", "budget_reserved", "budget_source", "coupon_cost"})
 LIABILITIES: Mapping[str, tuple[str, ...]] = {

@@ -146,6 +146,7 @@ export const BOOKS = {
   "m.r.image": ["执照图片地址", "Picture of the licence (address)"],
   "m.r.return_days": ["无理由退货天数", "Days to give back without a reason"],
   "m.r.keep_chat_days": ["聊天留存天数（0 不留存）", "Days chat is kept (0: not)"],
+  "m.r.credit_sale": ["赊销", "Sale on account"],
   "m.r.complaints_days": ["投诉回复天数", "Days to answer a complaint"],
   "m.r.list_basis_required": ["划线价必须有依据", "A struck-through price needs its basis"],
   "m.r.host_identity_required": ["未登记主播不能开播", "No broadcast without a host on record"],
