@@ -94,6 +94,7 @@ from gateway.routes_orders import order_operations
 from gateway.routes_org import org_operations
 from gateway.routes_outlets import outlet_operations
 from gateway.routes_outreach import outreach_operations
+from gateway.routes_partners import partner_operations
 from gateway.routes_passes import pass_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations
 from gateway.routes_people import people_operations
@@ -441,6 +442,7 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *courier_operations(services, desk),
         *market_operations(services),
         *distribution_operations(services),
+        *partner_operations(services, addresses),
         *org_operations(services),
         *guide_operations(services, desk),
         *crm_operations(services),

@@ -41,6 +41,7 @@ from commerce.invoices import Invoices
 from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
+from commerce.partners import Partners
 from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
@@ -251,6 +252,7 @@ class Traffic(NamedTuple):
     couriers: Couriers
     market: Market
     distribution: Distribution
+    partners: Partners
     org: Organisation
     wechat: WechatApi
     wecom: WecomApi
@@ -336,6 +338,7 @@ async def open_traffic(
             clock=clock,
             transfers=open_transfers(settings, shop, secrets, clock),
         ),
+        Partners(store, shop.ledger, attribution, clock=clock),
         org,
         wechat,
         wecom,

@@ -18,6 +18,7 @@ GOODS, WORK, PURCHASES, ESTIMATED, OPENING = "1405", "5001", "2202.01", "2202.02
 GOODS_COST, GIVEN_OVER, DIFFERENCES = "6401.02", "6401.03", "6602.01"
 AT_TILLS = "1406"
 SALES, SHOP_COUPONS, GUIDE_COUPONS, RETURNS = "6001.01", "6001.02", "6001.03", "6001.04"
+SHARES, SHARE_INCOME, SHARE_COST = "2241.03", "6051", "6601.04"
 BONUS_COST, POINTS_COST, COMMISSION_COST, FEES, OTHER = "6601.01", "6601.02", "6601.03", "6603.01", "6711"
 
 
@@ -54,12 +55,14 @@ CHART = (
     ChartAccount(INCOME_TAX, "应交税费—代扣个人所得税", "income tax withheld from commission", "liability"),
     ChartAccount(REFUNDS, "其他应付款—应退货款", "refunds booked, not yet given", "liability"),
     ChartAccount(COMMISSION, "其他应付款—应付佣金", "commission owed", "liability"),
+    ChartAccount(SHARES, "其他应付款—异业合作分成", "shares owed to partners of another trade", "liability"),
     ChartAccount(OPENING, "利润分配—期初库存", "cost of opening stock", "equity"),
     ChartAccount(SALES, "主营业务收入", "sales", "revenue"),
     ChartAccount(SHOP_COUPONS, "主营业务收入—商家优惠券", "coupons at the shop's cost", "revenue"),
     ChartAccount(GUIDE_COUPONS, "主营业务收入—导购预算优惠券", "coupons out of guides' budgets", "revenue"),
     ChartAccount(RETURNS, "主营业务收入—销售退回", "sales given back", "revenue"),
     ChartAccount(SUPPLIED, "主营业务收入—供货", "goods sold through others", "revenue"),
+    ChartAccount(SHARE_INCOME, "其他业务收入—异业合作分成", "shares got from partners of another trade", "revenue"),
     ChartAccount(KEPT, "营业外收入—没收定金", "deposits kept", "revenue"),
     ChartAccount(SUPPLY_COST, "主营业务成本—供货", "others' goods that were sold", "expense"),
     ChartAccount(GOODS_COST, "主营业务成本—商品", "cost of goods sold", "expense"),
@@ -68,6 +71,7 @@ CHART = (
     ChartAccount(BONUS_COST, "销售费用—储值赠送", "bonus on stored value", "expense"),
     ChartAccount(POINTS_COST, "销售费用—积分", "points given", "expense"),
     ChartAccount(COMMISSION_COST, "销售费用—分销佣金", "commission", "expense"),
+    ChartAccount(SHARE_COST, "销售费用—异业合作分成", "shares of partners of another trade", "expense"),
     ChartAccount(FEES, "财务费用—支付手续费", "providers' fees", "expense"),
     ChartAccount(OTHER, "营业外支出", "other", "expense"),
 )
@@ -96,6 +100,14 @@ PLACES: Mapping[str, str] = {
     "commission_leaving": COMMISSION,
     "commission_paid": BANK,
     "commission_tax": INCOME_TAX,
+    "share_pending": SHARE_COST,
+    "share_cost": SHARE_COST,
+    "share_frozen": SHARES,
+    "share_available": SHARES,
+    "share_leaving": SHARES,
+    "share_paid": BANK,
+    "share_income": SHARE_INCOME,
+    "share_received": BANK,
     "supply_owed": SUPPLIERS,
     "supply_cost": SUPPLY_COST,
     "supply_paid": BANK,
@@ -126,7 +138,7 @@ What moves between the shop's own places (``moved``) stays where it is in the bo
 """
 REVENUE_HEAD, COST_HEAD = "6001", "6401"
 """Gross margin is what was sold less what it cost: the accounts that begin so."""
-CLAIMS = frozenset({"supply_due", "supply_income", "supply_received"})
+CLAIMS = frozenset({"supply_due", "supply_income", "supply_received", "share_income", "share_received"})
 """Kinds that count what others owe the shop: there what comes is debited."""
 MEMO = frozenset({"budget", "budget_reserved", "budget_source", "coupon_cost"})
 LIABILITIES: Mapping[str, tuple[str, ...]] = {
