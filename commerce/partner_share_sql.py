@@ -1,3 +1,4 @@
+# ruff: noqa: S608 (statements are put together from this module's constants alone)
 """What a partner's contract gives of a sale, judged inside the ledger's transaction that books it.
 
 The decision says whether a partner brought the buyer; the contract that stands at this moment says whether and how much
