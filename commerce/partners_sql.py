@@ -67,6 +67,10 @@ _LIST = (
 _OF_MERCHANT = text(f"{_LIST} WHERE p.merchant = :merchant ORDER BY p.id DESC LIMIT :limit")
 _OF_COUNTERPART = text(f"{_LIST} WHERE p.counterpart = :merchant ORDER BY p.id DESC LIMIT :limit")
 _ALONE = text(f"{_LIST} WHERE p.id = :id")
+_TITLES = text(
+    "SELECT s.id, p.title FROM sku AS s JOIN product AS p ON p.id = s.product WHERE s.merchant = :merchant"
+    " AND s.id IN :skus"
+).bindparams(bindparam("skus", expanding=True))
 _STANDING = text("SELECT id, state FROM partner WHERE merchant = :merchant AND id IN :ids").bindparams(
     bindparam("ids", expanding=True)
 )
@@ -266,4 +270,10 @@ def alone(db: Connection, partner: str) -> Row:
 def _whole(db: Connection, row: Row) -> Row:
     sums = {name: row[name] or 0 for name in ("pending", "frozen", "available", "leaving")}
     contracts = db.execute(_CONTRACTS, {"partner": row["id"], "limit": CONTRACTS_MAX}).mappings()
-    return {**row, **sums, "contracts": [{**one, "rates": orjson.loads(one["rates"])} for one in contracts]}
+    found = [{**one, "rates": orjson.loads(one["rates"])} for one in contracts]
+    skus = sorted({rate["target"] for one in found for rate in one["rates"] if rate["scope"] == "sku"})
+    asked = {"merchant": row["merchant"], "skus": skus}
+    titles = {sku.id: sku.title for sku in db.execute(_TITLES, asked)} if skus else {}
+    for one in found:
+        one["rates"] = [{**rate, "title": titles.get(rate["target"], "")} for rate in one["rates"]]
+    return {**row, **sums, "contracts": found}

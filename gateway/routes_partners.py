@@ -51,6 +51,7 @@ def partner_operations(services: Services, addresses: Addresses) -> list[Operati
         *_shop(services, addresses),
         *_shop_money(services, addresses),
         *_other_merchant(services, addresses),
+        *_login(services),
         *_own(services, addresses),
     ]
 
@@ -320,7 +321,7 @@ def _other_merchant(services: Services, addresses: Addresses) -> list[Operation]
     ]
 
 
-def _own(services: Services, addresses: Addresses) -> list[Operation]:
+def _login(services: Services) -> list[Operation]:
     partners, logins = services.partners, AddressBuckets(LOGINS_PER_ADDRESS_S, LOGINS_BURST)
 
     async def partner_login(call: Call) -> PartnerLoginAnswer:
@@ -336,6 +337,22 @@ def _own(services: Services, addresses: Addresses) -> list[Operation]:
         )
         shop = await services.catalogue.merchant(row["merchant"])
         return PartnerLoginAnswer(token, row["id"], row["name"], shop.name, expires)
+
+    return [
+        Operation(
+            "POST",
+            "/api/v1/auth/partner",
+            "Open a partner's page by its key",
+            partner_login,
+            ANYONE,
+            PartnerLoginBody,
+            PartnerLoginAnswer,
+        ),
+    ]
+
+
+def _own(services: Services, addresses: Addresses) -> list[Operation]:
+    partners = services.partners
 
     async def own(call: Call) -> dict[str, Any]:
         """The partner who asks. Raises ``Problem`` when its key was renewed since it signed in."""
@@ -360,15 +377,6 @@ def _own(services: Services, addresses: Addresses) -> list[Operation]:
 
     path = "/api/v1/partner"
     return [
-        Operation(
-            "POST",
-            "/api/v1/auth/partner",
-            "Open a partner's page by its key",
-            partner_login,
-            ANYONE,
-            PartnerLoginBody,
-            PartnerLoginAnswer,
-        ),
         Operation("GET", path, "What was agreed with us", read_own_partner, PARTNER, answer=PartnerView),
         Operation("GET", f"{path}/links", "Our codes", list_own_partner_links, PARTNER, answer=list[PartnerLinkAnswer]),
         Operation(

@@ -89,9 +89,12 @@ class PartnerLinkAnswer(Struct):
 
 
 class ShareRateView(Struct):
+    """``title`` is the product's of a SKU's rate."""
+
     scope: str
     target: str
     bp: int
+    title: str = ""
 
 
 class ContractView(Struct):

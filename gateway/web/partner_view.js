@@ -42,7 +42,7 @@ addStrings({
   "pt.capOrder": ["单笔封顶 {cap}", "at most {cap} an order"],
   "pt.capMonth": ["每月封顶 {cap}", "at most {cap} a month"],
   "pt.rate.shop": ["全店", "all goods"],
-  "pt.rate.sku": ["商品 {target}", "SKU {target}"],
+  "pt.rate.sku": ["{target}", "{target}"],
   "pt.rate.category": ["类目 {target}", "category {target}"],
   "pt.c.proposed": ["待对方同意", "proposed"],
   "pt.c.agreed": ["生效", "agreed"],
@@ -68,7 +68,7 @@ const percent = (bp) => `${(bp / 100).toFixed(2).replace(/\.?0+$/, "")} %`;
 /** @returns {string} a contract in one line */
 export function contractWords(one) {
   return [
-    one.rates.map((rate) => `${t(`pt.rate.${rate.scope}`, { target: rate.target })} ${percent(rate.bp)}`).join("、"),
+    one.rates.map((rate) => `${t(`pt.rate.${rate.scope}`, { target: rate.title || rate.target })} ${percent(rate.bp)}`).join("、"),
     t("pt.days", { days: one.days }),
     one.first_only && t("pt.first"),
     one.cap_order && t("pt.capOrder", { cap: money(one.cap_order) }),
