@@ -26,6 +26,7 @@ from commerce.room_rules_sql import RoomRules
 from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
+from gateway.advice_told import teller
 from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
 from gateway.auth import HOST_ROLES
@@ -303,6 +304,7 @@ class Application:
         services.crm.start()
         services.messenger.start()
         services.privacy.start()
+        services.advice.tell = teller(services.hub, services.rooms)
         services.advice.start()
         services.helping.start()
         services.market.start()

@@ -317,7 +317,7 @@ async def open_traffic(
         Contents(store, touches, attribution, clock=clock),
         activity,
         Communities(store, touches, attribution, activity, clock=clock),
-        Advice(store, attribution, clock=clock),
+        Advice(store, attribution, clock=clock, wake=lambda: outreach.wake()),
         Notes(store, clock=clock),
         Helping(store, shop.members, attribution, secret=secrets.key("helping"), clock=clock),
         people,
