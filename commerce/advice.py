@@ -227,8 +227,8 @@ class Advice:
         reply |= {"person": row["person"], "staff": who}
         await self._store.write(lambda db: advice_sql.answer(db, merchant, reply, goods, now_ms))
         self._wake()
-        body = {"t": "answer", "answer": {"question": question, "body": said}}
-        self.tell(Told(merchant, row["room"], row["person"], reply["id"], body))
+        told = {"t": "answer", "answer": {"question": question, "body": said}}
+        self.tell(Told(merchant, row["room"], row["person"], reply["id"], told))
 
     async def pass_on(self, merchant: str, question: str, who: str) -> dict[str, Any]:
         """The advisor who has a question hands it to the next. Raises NotFound."""

@@ -175,8 +175,16 @@ def _shop(services: Services, addresses: Addresses) -> list[Operation]:
     async def add_partner(call: Call) -> PartnerView:
         body: PartnerBody = call.body
         who = call.who
-        more = {"counterpart": body.counterpart, "owner": body.owner, "note": body.contract.note}
-        row = await partners.add(who.merchant, who.person, body.name, body.trade, _terms(body.contract), **more)
+        row = await partners.add(
+            who.merchant,
+            who.person,
+            body.name,
+            body.trade,
+            _terms(body.contract),
+            counterpart=body.counterpart,
+            owner=body.owner,
+            note=body.contract.note,
+        )
         return _view(row, "shop")
 
     async def change_partner(call: Call) -> PartnerView:
