@@ -178,7 +178,7 @@ class Advice:
         return asked
 
     async def open(self, merchant: str, question: str, who: str) -> bool:
-        """The advisor who has a question looks at it; whether this was the first look."""
+        """The advisor who has a question looks at it; whether this was the first look. Raises NotFound."""
         now_ms = self._clock()
         return await self._store.write(lambda db: advice_sql.opened(db, merchant, question, who, now_ms))
 

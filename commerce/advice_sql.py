@@ -160,7 +160,12 @@ def set_told(db: Connection, merchant: str, staff: str, now_ms: int, *, told: bo
 
 
 def opened(db: Connection, merchant: str, question: str, staff: str, now_ms: int) -> bool:
-    """The advisor looks at a question: they have time to answer from now on; whether this was the first look."""
+    """The advisor looks at a question that is theirs: they have time to answer from now on; whether this was the first
+    look. Raises NotFound.
+    """
+    row = one(db, merchant, question)
+    if row["state"] != "given" or row["advisor"] != staff:
+        raise NotFound("no such question of yours")
     asked = {"id": question, "merchant": merchant, "staff": staff, "now": now_ms, "due": now_ms + WAIT_MS}
     return bool(db.execute(_OPENED, asked).rowcount)
 

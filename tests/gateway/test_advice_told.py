@@ -103,7 +103,8 @@ async def test_another_shop_reads_and_changes_nothing_of_it(town: Town) -> None:
     question = (await bureau.ask())["question"]
     other = town.live.other.merchant_token
     assert (await town.done("GET", "/advice-notice", token=other))["channel"] is None
-    await town.done("POST", f"/questions/{question}/open", token=other)
+    await town.done("POST", f"/questions/{question}/open", token=other, status=404)
+    await town.done("POST", f"/questions/{question}/open", token=bureau.tokens["bea"], status=404)
     [row] = (await town.done("GET", "/questions"))["items"]
     assert row["opened"] is None
     await town.done("PUT", "/advice-notice", {**NOTICE, "channel": "pigeon"}, status=400)
