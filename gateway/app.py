@@ -27,6 +27,7 @@ from commerce.room_rules_sql import RoomRules
 from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
+from gateway.advice_told import teller
 from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
 from gateway.auth import HOST_ROLES
@@ -98,6 +99,7 @@ from gateway.routes_orders import order_operations
 from gateway.routes_org import org_operations
 from gateway.routes_outlets import outlet_operations
 from gateway.routes_outreach import outreach_operations
+from gateway.routes_partners import partner_operations
 from gateway.routes_passes import pass_operations
 from gateway.routes_payments import payment_operations, reconciliation_operations, unheard_operations
 from gateway.routes_people import people_operations
@@ -309,6 +311,7 @@ class Application:
         services.crm.start()
         services.messenger.start()
         services.privacy.start()
+        services.advice.tell = teller(services.hub, services.rooms)
         services.advice.start()
         services.helping.start()
         services.market.start()
@@ -454,6 +457,7 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *courier_operations(services, desk),
         *market_operations(services),
         *distribution_operations(services),
+        *partner_operations(services, addresses),
         *org_operations(services),
         *guide_operations(services, desk),
         *crm_operations(services),

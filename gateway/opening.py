@@ -44,6 +44,7 @@ from commerce.invoices import Invoices
 from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
+from commerce.partners import Partners
 from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
@@ -273,6 +274,7 @@ class Traffic(NamedTuple):
     couriers: Couriers
     market: Market
     distribution: Distribution
+    partners: Partners
     org: Organisation
     wechat: WechatApi
     wecom: WecomApi
@@ -337,7 +339,7 @@ async def open_traffic(
         Contents(store, touches, attribution, clock=clock),
         activity,
         Communities(store, touches, attribution, activity, clock=clock),
-        Advice(store, attribution, clock=clock),
+        Advice(store, attribution, clock=clock, wake=lambda: outreach.wake()),
         Notes(store, clock=clock),
         Helping(store, shop.members, attribution, secret=secrets.key("helping"), clock=clock),
         people,
@@ -359,6 +361,7 @@ async def open_traffic(
             clock=clock,
             transfers=open_transfers(settings, shop, secrets, clock),
         ),
+        Partners(store, shop.ledger, attribution, clock=clock),
         org,
         wechat,
         wecom,

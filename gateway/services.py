@@ -29,6 +29,7 @@ from commerce.invoices import Invoices
 from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
+from commerce.partners import Partners
 from commerce.pos import Pos
 from commerce.processing import Processing
 from commerce.purchases import Purchases
@@ -98,6 +99,7 @@ class Services:
     couriers: Couriers
     market: Market
     distribution: Distribution
+    partners: Partners
     org: Organisation
     wechat: WechatApi
     wecom: WecomApi

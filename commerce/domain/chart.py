@@ -21,6 +21,7 @@ AT_TILLS, DRAWERS, OTHER_TENDERS, CASH_DIFFERENCES = "1406", "1001", "1221", "66
 TILL_SALES, TILL_DISCOUNTS, TILL_RETURNS, TILL_COST = "6001.06", "6001.07", "6001.08", "6401.04"
 SALES, SHOP_COUPONS, GUIDE_COUPONS, RETURNS = "6001.01", "6001.02", "6001.03", "6001.04"
 FREIGHT, FREIGHT_COST, COURIERS = "6001.09", "6401.05", "2202.03"
+SHARES, SHARE_INCOME, SHARE_COST = "2241.03", "6051", "6601.04"
 BONUS_COST, POINTS_COST, COMMISSION_COST, FEES, OTHER = "6601.01", "6601.02", "6601.03", "6603.01", "6711"
 
 
@@ -61,6 +62,7 @@ CHART = (
     ChartAccount(INCOME_TAX, "应交税费—代扣个人所得税", "income tax withheld from commission", "liability"),
     ChartAccount(REFUNDS, "其他应付款—应退货款", "refunds booked, not yet given", "liability"),
     ChartAccount(COMMISSION, "其他应付款—应付佣金", "commission owed", "liability"),
+    ChartAccount(SHARES, "其他应付款—异业合作分成", "shares owed to partners of another trade", "liability"),
     ChartAccount(OPENING, "利润分配—期初库存", "cost of opening stock", "equity"),
     ChartAccount(SALES, "主营业务收入", "sales", "revenue"),
     ChartAccount(SHOP_COUPONS, "主营业务收入—商家优惠券", "coupons at the shop's cost", "revenue"),
@@ -71,6 +73,7 @@ CHART = (
     ChartAccount(TILL_DISCOUNTS, "主营业务收入—门店折扣", "discounts at tills", "revenue"),
     ChartAccount(TILL_RETURNS, "主营业务收入—门店退货", "sales at tills given back", "revenue"),
     ChartAccount(FREIGHT, "主营业务收入—配送费", "paid for bringing goods", "revenue"),
+    ChartAccount(SHARE_INCOME, "其他业务收入—异业合作分成", "shares got from partners of another trade", "revenue"),
     ChartAccount(KEPT, "营业外收入—没收定金", "deposits kept", "revenue"),
     ChartAccount(SUPPLY_COST, "主营业务成本—供货", "others' goods that were sold", "expense"),
     ChartAccount(GOODS_COST, "主营业务成本—商品", "cost of goods sold", "expense"),
@@ -82,6 +85,7 @@ CHART = (
     ChartAccount(BONUS_COST, "销售费用—储值赠送", "bonus on stored value", "expense"),
     ChartAccount(POINTS_COST, "销售费用—积分", "points given", "expense"),
     ChartAccount(COMMISSION_COST, "销售费用—分销佣金", "commission", "expense"),
+    ChartAccount(SHARE_COST, "销售费用—异业合作分成", "shares of partners of another trade", "expense"),
     ChartAccount(FEES, "财务费用—支付手续费", "providers' fees", "expense"),
     ChartAccount(BAD_DEBTS, "信用减值损失", "debts of customers given up", "expense"),
     ChartAccount(OTHER, "营业外支出", "other", "expense"),
@@ -111,6 +115,14 @@ PLACES: Mapping[str, str] = {
     "commission_leaving": COMMISSION,
     "commission_paid": BANK,
     "commission_tax": INCOME_TAX,
+    "share_pending": SHARE_COST,
+    "share_cost": SHARE_COST,
+    "share_frozen": SHARES,
+    "share_available": SHARES,
+    "share_leaving": SHARES,
+    "share_paid": BANK,
+    "share_income": SHARE_INCOME,
+    "share_received": BANK,
     "supply_owed": SUPPLIERS,
     "supply_cost": SUPPLY_COST,
     "supply_paid": BANK,
@@ -161,6 +173,7 @@ REVENUE_HEAD, COST_HEAD = "6001", "6401"
 CLAIMS = frozenset(
     {
         *("supply_due", "supply_income", "supply_received"),
+        *("share_income", "share_received"),
         *("credit_owed", "credit_spare", "credit_sold", "credit_received", "credit_lost"),
     }
 )

@@ -22,6 +22,7 @@ import { drawJump } from "./merchant_jump.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
 import { drawMarket, fillMarket } from "./merchant_market.js";
+import { drawPartners, fillPartners } from "./merchant_partners.js";
 import { drawPlans, fillPlans } from "./merchant_plans.js";
 import { drawCredit, fillCredit } from "./merchant_credit.js";
 import { drawCustom, fillCustom } from "./merchant_custom.js";
@@ -52,9 +53,12 @@ const DAY_MS = 86400000;
 const SHANGHAI_MS = 8 * 3600000;
 const REFRESH_MS = 15000;
 /** What is for the role `merchant` alone. */
-const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "help", "stores", "market", "goods", "purchases", "processing", "plans", "custom", "credit", "events", "books", "rules"];
+const OWNERS_PANELS = [
+  "people", "dist", "crm", "outreach", "help", "stores", "market", "partners", "goods", "purchases", "processing", "plans", "custom", "credit",
+  "events", "books", "rules",
+];
 const OWNERS_DRAW = [
-  drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawHelping, drawStores, drawMarket, drawGoods, drawPurchases,
+  drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawHelping, drawStores, drawMarket, drawPartners, drawGoods, drawPurchases,
   drawProcessing, drawPlans, drawCustom, drawCredit, drawEvents, drawBooks, drawRules,
 ];
 
@@ -127,6 +131,7 @@ async function drawOwners() {
       await fillDistribution(api);
       fillStores(api);
       fillMarket(api);
+      fillPartners(api);
     }
   } catch (error) {
     if (error.status !== 403) throw error;
