@@ -109,6 +109,33 @@ ALARMS_MAX = 1_000
 """Sales whose opening or closing has its own timer; others are told of by the next sweep."""
 
 
+_HANDLERS = {
+    **moments_sql.handlers(),
+    **orders_sql.HANDLERS,
+    **payments_sql.HANDLERS,
+    **refunds_sql.HANDLERS,
+    **fulfilment_sql.HANDLERS,
+    **traffic_sql.HANDLERS,
+    **drops_sql.HANDLERS,
+    **guide_sql.HANDLERS,
+    **members_sql.HANDLERS,
+    **goods_sql.HANDLERS,
+    **purchases_sql.HANDLERS,
+    **processing_sql.HANDLERS,
+    **pass_uses_sql.HANDLERS,
+    **membership_ends_sql.HANDLERS,
+    **station_desk_sql.HANDLERS,
+    **outlet_desk_sql.HANDLERS,
+    **courier_sql.HANDLERS,
+    **signup_ends_sql.HANDLERS,
+    **requests_sql.HANDLERS,
+    **custom_ends_sql.HANDLERS,
+    **credit_sql.HANDLERS,
+    SetMallItem: set_item,
+}
+"""Who decides each command."""
+
+
 class Shop:
     """Stock, flash sales, coupon drops, orders and payments of all merchants of one database."""
 
@@ -132,33 +159,9 @@ class Shop:
         self._sweep_s = sweep_s
         self._dispatcher = Dispatcher()
         self.aliases = Aliases()
-        handlers = {
-            **moments_sql.handlers(),
-            **orders_sql.HANDLERS,
-            **payments_sql.HANDLERS,
-            **refunds_sql.HANDLERS,
-            **fulfilment_sql.HANDLERS,
-            **traffic_sql.HANDLERS,
-            **drops_sql.HANDLERS,
-            **guide_sql.HANDLERS,
-            **members_sql.HANDLERS,
-            **goods_sql.HANDLERS,
-            **purchases_sql.HANDLERS,
-            **processing_sql.HANDLERS,
-            **pass_uses_sql.HANDLERS,
-            **membership_ends_sql.HANDLERS,
-            **station_desk_sql.HANDLERS,
-            **outlet_desk_sql.HANDLERS,
-            **courier_sql.HANDLERS,
-            **signup_ends_sql.HANDLERS,
-            **requests_sql.HANDLERS,
-            **custom_ends_sql.HANDLERS,
-            **credit_sql.HANDLERS,
-            SetMallItem: set_item,
-        }
         self.ledger = GroupCommitLedger(
             store,
-            handlers,
+            _HANDLERS,
             clock=clock,
             # Where there are other processes, the follower tells of this one's events, too: in the order of commits.
             on_events=_nothing if store.shared else self._dispatcher.dispatch,
@@ -398,7 +401,16 @@ class Shop:
         Invalid.
         """
         basket = Basket(
-            hold, wanted_lines(lines), coupon, tuple(coupons), points, stored, delivery, mall, "", wanted, offer
+            hold,
+            wanted_lines(lines),
+            coupon,
+            tuple(coupons),
+            points,
+            stored,
+            delivery,
+            mall,
+            wanted=wanted,
+            offer=offer,
         )
         command = order_command(merchant, room, person, key, basket, decision, entered_ms, card, node)
         return await self._do(command, OrderView)

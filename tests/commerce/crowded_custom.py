@@ -55,7 +55,7 @@ async def _credit(desk: Desk, names: Names) -> None:
 async def _on_account(desk: Desk, person: str, key: str) -> str:
     lines = [WantedLine(OTHER_SKU, 1)]
     order = await desk.shop.create_order(MERCHANT, ROOM, person, f"account {key}", lines=lines)
-    return (await _pay_on_account(desk, person, order.order, key)).order.order
+    return str((await _pay_on_account(desk, person, order.order, key)).order.order)
 
 
 async def _pay_on_account(desk: Desk, person: str, order: str, key: str) -> Any:

@@ -20,8 +20,8 @@ from commerce.errors import Invalid, NotFound, Refused
 from commerce.identity.phone import Vault
 from commerce.identity.service import Identities
 from commerce.ledger_credit import DebtView
-from tests.commerce.people_kit import migrated
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, START_MS, World, shop_world
+from tests.commerce.template import migrated
 from tests.commerce.test_distribution import opened
 
 PRICE = 2_000
@@ -231,6 +231,7 @@ async def test_two_persons_who_become_one_owe_together_under_the_lower_limit_and
         assert await code_of(buy(world, "ann", "c")) == "insufficient"
         world.assert_clean()
         await world.shop.credit.book(MERCHANT, "boss", "ann", "repaid", "p", amount=3_000)
+        assert merged.merged is not None
         await people.undo(MERCHANT, merged.merged, "boss")
         owed = [(await world.shop.credit.account(MERCHANT, person)).owed for person in ("ann", "bo")]
         assert sum(owed) == 5_000 and owed == [4_000, 1_000]

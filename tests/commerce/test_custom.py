@@ -13,8 +13,8 @@ from commerce.domain.day import DAY_MS
 from commerce.domain.order import Delivery, WantedLine, sum_lines
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import OfferMade, OrderMaking, OrderView
-from tests.commerce.people_kit import migrated
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, START_MS, World, shop_world
+from tests.commerce.template import migrated
 from tests.commerce.test_presale import settle_down
 
 RING = CustomForm(
