@@ -75,7 +75,7 @@ def test_a_delivered_orders_freight_is_income_and_its_couriers_fee_a_cost(tmp_pa
         store, sku = opened(server, boss)
         rule = {"outlet": store["outlet"], "way": "courier", "bands": [[0, 1_130]]}
         asked(server, "PUT", "/freight", rule, token=boss)
-        body = {"room": server.room, "lines": [{"sku": sku, "quantity": 1}]}
+        body: dict[str, Any] = {"room": server.room, "lines": [{"sku": sku, "quantity": 1}]}
         body["delivery"] = WHERE | {"outlet": store["outlet"]}
         order = asked(server, "POST", "/orders", body, token=buyer, key="o")["order"]
         assert order["amount"] == order["goods"] - order["discount"] + 1_130
