@@ -12,7 +12,7 @@ from commerce.audit_aftersale_sql import Check
 from commerce.audit_purchases_sql import cost_faults, read_corrected
 from commerce.audit_tills_sql import till_faults
 from commerce.books_sql import read_balances, read_closes
-from commerce.domain.chart import LIABILITIES
+from commerce.domain.chart import CUSTOMERS, LIABILITIES
 from commerce.domain.pricing import POINT_FEN
 
 BOOKS = "books: they add up, agree with the accounts, and closed periods read the same"
@@ -75,6 +75,9 @@ def recompute_books(db: Connection) -> tuple[dict[str, Any], list[dict[str, Any]
         corrected = read_corrected(db, merchant)
         broken += cost_faults(db, merchant, balances, corrected)
         broken += till_faults(db, merchant, balances, corrected)
+        owed = int(db.execute(_HELD, {"merchant": merchant, "kinds": ["credit_owed", "credit_spare"]}).scalar_one())
+        if balances.get(CUSTOMERS, 0) != owed:
+            broken.append({"merchant": merchant, "account": CUSTOMERS, "booked": balances.get(CUSTOMERS), "held": owed})
         for period in read_closes(db, merchant):
             closed += 1
             now = read_balances(db, merchant, period["until_ms"], from_closed=False)

@@ -7,6 +7,7 @@ is over reads the same for ever; closing a period keeps its balances, and the au
 Debits are positive. What each source books (accounts in domain/chart.py):
 
     payment     1012 at the provider              2205 contract liability
+                (1122.01 of what is paid on account, also where it is given back)
     refund      2205                              2241.01 owed            (money's part, when it is booked)
     given back  2241.01                           1012
     entry       points, stored value, commission, others' goods: by ``PLACES``
@@ -40,6 +41,7 @@ from commerce.domain.chart import (
     CONTRACT,
     COST_HEAD,
     COURIERS,
+    CUSTOMERS,
     FEES,
     FREIGHT,
     FREIGHT_COST,
@@ -59,6 +61,7 @@ from commerce.domain.chart import (
     TAX,
     TILL_ACCOUNTS,
 )
+from commerce.domain.credit import ACCOUNT
 from commerce.domain.pricing import POINT_FEN
 from commerce.postings import both, posting
 
@@ -121,16 +124,17 @@ _WITH = (
 
 def _parts() -> Iterable[str]:
     provider = f"'{PROVIDER}.' || "
+    at_provider = f"CASE WHEN {{0}}.provider = '{ACCOUNT}' THEN '{CUSTOMERS}' ELSE {provider}{{0}}.provider END"
     mine = "p.merchant = :merchant AND e.kind = 'paid'"
     notices = "payment_event AS e JOIN payment AS p ON p.id = e.payment AND p.provider = e.provider"
     yield from both(
-        "payment", "e.received_ms", f"{provider}p.provider", f"'{CONTRACT}'", "e.amount", "e.id", "p.order_id",
+        "payment", "e.received_ms", at_provider.format("p"), f"'{CONTRACT}'", "e.amount", "e.id", "p.order_id",
         notices, mine,
     )  # fmt: skip
     owed, theirs = "r.amount - r.stored", "r.merchant = :merchant AND r.amount > r.stored"
     refund = ("r.id", "r.order_id", "refund AS r", theirs)
     yield from both("refund", "r.created_ms", f"'{CONTRACT}'", f"'{REFUNDS}'", owed, *refund)
-    yield from both("given back", "r.done_ms", f"'{REFUNDS}'", f"{provider}r.provider", owed, *refund)
+    yield from both("given back", "r.done_ms", f"'{REFUNDS}'", at_provider.format("r"), owed, *refund)
     places = " ".join(f"WHEN '{kind}' THEN '{place}'" for kind, place in PLACES.items())
     kinds = ", ".join(f"'{kind}'" for kind in PLACES)
     claims = ", ".join(f"'{kind}'" for kind in sorted(CLAIMS))

@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Connection, Row, text
 
 from commerce.courier import CourierRequest, CourierState, Stop
+from commerce.custom_sql import check_made
 from commerce.domain.courier import DELIVERED, ENDED, ask_again_ms, moves
 from commerce.domain.order import Fulfilment, OrderStatus, Step, refuse_step
 from commerce.errors import CommerceError, NotFound, Refused
@@ -75,6 +76,7 @@ def call_courier(batch: Batch, command: CallCourier) -> ErrandView:
         raise Refused(code, "the order is not there to be sent", order=row.id)
     if delivery.get("method") != "courier" or not row.outlet:
         raise Refused("not_open", "this order is not brought by a courier", order=row.id)
+    check_made(batch, row)
     if batch.one(_OPEN, order=row.id) is not None:
         raise Refused("already", "a courier is on this errand", order=row.id)
     identifier = batch.mint()

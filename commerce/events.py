@@ -143,7 +143,10 @@ class CouponView:
 
 @dataclass(frozen=True, slots=True)
 class OrderLineView:
-    """One line of an order; ``price`` is per unit, ``discount`` the line's share of the order's discount."""
+    """One line of an order; ``price`` is per unit, ``discount`` the line's share of the order's discount.
+
+    ``wishes`` (label, value, 分 a unit in the price) are what it is made to; None of goods that are as they are.
+    """
 
     product: str
     sku: str
@@ -151,6 +154,24 @@ class OrderLineView:
     quantity: int
     price: int
     discount: int
+    wishes: tuple[dict[str, Any], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductionView:
+    """How far the making of an order is: its ``stage`` (domain/custom.py), the day promised, when each was reached.
+
+    ``ended``: when the order ended before its goods were sent.
+    """
+
+    stage: str
+    due: int
+    paid: int
+    confirmed: int | None
+    making: int | None
+    ready: int | None
+    sent: int | None
+    ended: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +230,7 @@ class OrderView:
     coupons: tuple[str, ...] = ()
     presale: PresaleView | None = None
     freight: int = 0
+    production: ProductionView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +390,14 @@ class OrderOnItsWay(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class OrderMaking(Event):
+    """The making of a custom order came to its next stage, or another day was promised."""
+
+    person: str
+    order: OrderView
+
+
+@dataclass(frozen=True, slots=True)
 class OrderDone(Event):
     """The buyer has what was sent."""
 
@@ -389,6 +419,17 @@ class BalanceDue(Event):
 
     person: str
     order: OrderView
+
+
+@dataclass(frozen=True, slots=True)
+class OfferMade(Event):
+    """A request for a price was answered, or declined: ``state`` is offered or declined."""
+
+    person: str
+    request: str
+    title: str
+    state: str
+    price: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,9 +474,11 @@ EVENT_TYPES: dict[str, type[Event]] = {
         OrderRefunded,
         OrderFulfilled,
         OrderOnItsWay,
+        OrderMaking,
         OrderDone,
         SaleSoon,
         BalanceDue,
+        OfferMade,
         HoldGiven,
         DrawChanged,
         TeamChanged,

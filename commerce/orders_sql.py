@@ -10,7 +10,8 @@ from sqlalchemy import Row, text
 
 from commerce.attribution.order_credits_sql import INSERT as INSERT_CREDIT
 from commerce.attribution.order_credits_sql import order_credits
-from commerce.deposits_sql import balance_ended, open_deposit
+from commerce.custom_sql import wishes_text, with_wishes
+from commerce.deposits_sql import balance_ended, open_deposit, open_offer
 from commerce.domain.freight import Freight
 from commerce.domain.order import OrderStatus
 from commerce.domain.pricing import Price, Purse, price_order
@@ -24,8 +25,10 @@ from commerce.mall_sql import exchange_of, write_exchange
 from commerce.memberships_sql import at_member_price
 from commerce.outlets_sql import Handing, hands_over
 from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
+from commerce.requests_sql import line_of_offer, offer_back, offer_ordered
 from commerce.signups_sql import order_places
 from commerce.stations_sql import give_place, leader_of, take_place
+from commerce.unheard_sql import expect_word
 from commerce.views_sql import order_view
 from commerce.wallet_sql import check_stored_room, purse_of
 from commerce.wallet_sql import hold as hold_spending
@@ -45,8 +48,9 @@ _INSERT_ORDER = text(
 )
 _INSERT_COUPON = text("INSERT INTO order_coupon (order_id, n, coupon, amount) VALUES (:order, :n, :coupon, :amount)")
 _INSERT_LINE = text(
-    "INSERT INTO order_line (order_id, n, hold, sale, product, sku, title, quantity, price, list_price, discount)"
-    " VALUES (:order, :n, :hold, :sale, :product, :sku, :title, :quantity, :price, :list_price, :discount)"
+    "INSERT INTO order_line (order_id, n, hold, sale, product, sku, title, quantity, price, list_price, discount,"
+    " wishes) VALUES (:order, :n, :hold, :sale, :product, :sku, :title, :quantity, :price, :list_price, :discount,"
+    " :wishes)"
 )
 _ORDER = text("SELECT * FROM orders WHERE id = :id AND merchant = :merchant")
 _CANCEL = text(
@@ -80,23 +84,24 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
     stored = batch.replay(command.merchant, command.person, "order", command.key, command.hash)
     if stored is not None:
         return order_view(batch.connection, find_order(batch, command.merchant, stored))
-    if command.hold is None and not command.lines:
+    if command.hold is None and command.offer is None and not command.lines:
         raise Invalid("an order needs a hold or lines")
     handing = hands_over(batch.connection, command.merchant, command.delivery, batch.now_ms)
     order = batch.mint()
     expires_ms = batch.now_ms + ORDER_HOLD_MS
     lines: list[Line] = []
     if command.hold is not None:
-        merchant, room, person = command.merchant, command.room, command.person
-        line, expires_ms = line_of_hold(batch.connection, merchant, room, person, command.hold, batch.now_ms)
+        who = (batch.connection, command.merchant, command.room, command.person)
+        line, expires_ms = line_of_hold(*who, command.hold, batch.now_ms, command.wanted)
         batch.run(_GIVE_HOLD, id=command.hold, order=order)
         lines.append(line)
         if line.presale_price and line.sale is not None:
             open_deposit(batch, order, line.sale, line.presale_price)
+    if command.offer is not None:
+        lines.append(_offered(batch, command, command.offer, order))
     exchange = None
     if command.mall:
-        who = (batch.connection, command.merchant, command.person)
-        exchange = exchange_of(*who, command.lines, batch.now_ms)
+        exchange = exchange_of(batch.connection, command.merchant, command.person, command.lines, batch.now_ms)
         write_exchange(batch, command.merchant, order, exchange)
         lines.append(exchange.line)
     else:
@@ -105,6 +110,7 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
     if fault is not None:
         raise Invalid(fault, field="lines")
     check_stored_room(batch, command.merchant, command.person, lines)
+    lines = with_wishes(batch.connection, command.merchant, lines)
     if exchange is None:
         lines = at_member_price(batch.connection, command.merchant, command.person, lines, batch.now_ms)
     order_places(batch, command.merchant, command.person, lines, order, expires_ms)
@@ -119,6 +125,16 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
     view = order_view(batch.connection, find_order(batch, command.merchant, order))
     batch.emit(OrderCreated(batch.mint(), command.merchant, command.room, batch.now_ms, command.person, view))
     return view
+
+
+def _offered(batch: Batch, command: CreateOrder, asked: tuple[str, int], order: str) -> Line:
+    """The line of an offer, which is in this order from now on."""
+    who = (batch.connection, command.merchant, command.room, command.person)
+    line, offer = line_of_offer(*who, *asked, batch.now_ms)
+    offer_ordered(batch, line.request, order)
+    if line.presale_price:
+        open_offer(batch, command.merchant, order, line.presale_price, offer.deliver_ms, offer.missed)
+    return line
 
 
 def _take(batch: Batch, command: CreateOrder, line: Line, outlet: str, order: str, expires_ms: int) -> Line:
@@ -210,8 +226,9 @@ def _insert(
                 "title": line.title[:LINE_TITLE_CHARACTERS_MAX],
                 "quantity": line.priced.quantity,
                 "price": line.priced.price,
-                "list_price": line.priced.shelf_price,
+                "list_price": line.priced.shelf_price + line.priced.extra,
                 "discount": discount,
+                "wishes": wishes_text(line.wishes),
             }
             for n, (line, discount) in enumerate(zip(lines, price.line_discounts, strict=True))
         ],
@@ -274,10 +291,12 @@ def end_order(batch: Batch, row: Row[Any], reason: str) -> OrderView:
     batch.run(_UNLOCK_COUPON, order=row.id)
     release_spending(batch, row)
     payments = tuple(batch.run(_STARTED, order=row.id).scalars())
+    expect_word(batch, row.id)
     batch.run(_CLOSE_PAYMENTS, order=row.id)
     batch.run(_CANCEL, id=row.id, now=batch.now_ms, reason=reason)
     balance_ended(batch, row)
     give_place(batch, row.id)
+    offer_back(batch, row.id)
     view = order_view(batch.connection, find_order(batch, row.merchant, row.id))
     batch.emit(OrderCancelled(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view, payments))
     return view

@@ -13,7 +13,10 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import wallet_sql
+from commerce.credit_sql import refund_on_account
+from commerce.custom_sql import end_production
 from commerce.deposits_sql import balance_ended, give_up, open_balance
+from commerce.domain.credit import ACCOUNT
 from commerce.domain.freight import freight_back
 from commerce.domain.money import portion
 from commerce.domain.order import STATUS_AFTER, Fulfilment, OrderStatus, Step, refuse_step
@@ -120,6 +123,7 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
         end_passes(batch, row.id)
         end_memberships(batch, row.id)
         end_places(batch, row.id)
+        end_production(batch, row)
         if row.fulfilment == Fulfilment.OPEN:
             give_place(batch, row.id)
         balance = open_balance(batch, row)
@@ -208,7 +212,9 @@ def _book(batch: Batch, command: Refund, row: Row[Any], decided: Refundable) -> 
             for part in decided.parts
         ],
     )
-    if owed:
+    if owed and payment.provider == ACCOUNT:
+        refund_on_account(batch, row, refund, payment.id, owed)
+    elif owed:
         _ask(batch, row, refund, payment.id, owed, payment.amount)
     return refund
 

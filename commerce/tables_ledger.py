@@ -303,6 +303,13 @@ orders = Table(
     CheckConstraint("(status = 'refunded') = (refunded = amount)", name="whole"),
     CheckConstraint("fulfilment IN ('open', 'shipped', 'picked_up', 'done')", name="fulfilment"),
     Index("ix_orders_paid", "merchant", "paid_ms"),
+    Index(
+        "ix_orders_cancelled",
+        "merchant",
+        "cancelled_ms",
+        sqlite_where=text("status = 'cancelled'"),
+        postgresql_where=text("status = 'cancelled'"),
+    ),
     # All that the board sums: an order's row is some kilobytes long, and is not read for it.
     Index(
         "ix_orders_board",
@@ -346,6 +353,8 @@ order_line = Table(
     amount_column("price"),
     amount_column("list_price"),
     amount_column("discount"),
+    # JSON: what its buyer wished, of goods made to wishes. None: goods as they are.
+    Column("wishes", Text, nullable=True),
     CheckConstraint("quantity > 0", name="quantity"),
     sqlite_with_rowid=False,
 )
@@ -397,7 +406,15 @@ payment_event = Table(
     amount_column("amount"),
     Column("raw", Text, nullable=False),
     ms_column("received_ms"),
+    word_column("merchant", 64),
     UniqueConstraint("provider", "number", "kind"),
+    # A merchant's money of a day, and all before it, read from the index alone.
+    Index(
+        "ix_payment_event_paid",
+        *("merchant", "received_ms", "provider", "amount", "payment"),
+        sqlite_where=text("kind = 'paid'"),
+        postgresql_where=text("kind = 'paid'"),
+    ),
 )
 
 request = Table(

@@ -16,6 +16,7 @@ from commerce.events import (
     OrderLineView,
     OrderView,
     PresaleView,
+    ProductionView,
     RefundLineView,
     RefundView,
     SaleView,
@@ -133,7 +134,9 @@ def order_view(connection: Connection, row: Row[Any]) -> OrderView:
         discount=row.discount,
         amount=row.amount,
         lines=tuple(
-            OrderLineView(line.product, line.sku, line.title, line.quantity, line.price, line.discount)
+            OrderLineView(
+                line.product, line.sku, line.title, line.quantity, line.price, line.discount, _wishes(line.wishes)
+            )
             for line in lines
         ),
         steps=tuple(orjson.loads(row.steps)),
@@ -155,7 +158,23 @@ def order_view(connection: Connection, row: Row[Any]) -> OrderView:
         due=row.amount - row.stored,
         coupons=() if row.coupon is None else tuple(connection.execute(_ORDER_COUPONS, {"order": row.id}).scalars()),
         presale=None if row.presale is None else _presale_view(connection, row),
+        production=_production_view(connection, row) if any(line.wishes is not None for line in lines) else None,
     )
+
+
+def _wishes(kept: str | None) -> tuple[dict[str, Any], ...] | None:
+    return None if kept is None else tuple(orjson.loads(kept))
+
+
+_PRODUCTION = text("SELECT * FROM production WHERE id = :id")
+
+
+def _production_view(connection: Connection, row: Row[Any]) -> ProductionView | None:
+    one = connection.execute(_PRODUCTION, {"id": row.presale or row.id}).one_or_none()
+    if one is None:
+        return None
+    times = (one.paid_ms, one.confirmed_ms, one.making_ms, one.ready_ms, one.sent_ms)
+    return ProductionView(one.stage, one.due_ms, *times, one.ended_ms)
 
 
 _PRESALE = text("SELECT p.*, o.amount FROM presale AS p JOIN orders AS o ON o.id = p.id WHERE p.id = :id")

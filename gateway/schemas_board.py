@@ -243,6 +243,7 @@ class ModelsAnswer(Struct):
     issuers: list[ModelRow]
     guide: list[CreditRow]
     distributor: list[CreditRow]
+    partner: list[CreditRow]
 
 
 class WeekView(Struct):

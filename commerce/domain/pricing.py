@@ -1,6 +1,6 @@
 """The one pricing function; each step is explained.
 
-    shelf → limited-time discount → member price → flash → coupons → points → freight → stored value
+    shelf → limited-time discount → member price → flash → custom wishes → coupons → points → freight → stored value
 
 Every step is signed 分, and the sum of all steps is what is still due to the payment provider. Discounts are shared out
 over the lines by the one rounding rule (``money.allocate``), so that the parts add up to the whole (promise P14).
@@ -23,7 +23,10 @@ POINT_FEN = 1
 
 @dataclass(frozen=True, slots=True)
 class PricedLine:
-    """What is bought: units at a shelf price, a limited-time price, a paying member's, the flash price of a hold."""
+    """What is bought: units at a shelf price, a limited-time price, a paying member's, the flash price of a hold.
+
+    ``extra`` 分 a unit are for what is made to its buyer's wishes: no discount of goods lowers it.
+    """
 
     sku: str
     quantity: int
@@ -31,6 +34,7 @@ class PricedLine:
     flash_price: int | None = None
     limited_price: int | None = None
     member_price: int | None = None
+    extra: int = 0
 
     @property
     def unflashed(self) -> int:
@@ -40,7 +44,7 @@ class PricedLine:
     @property
     def price(self) -> int:
         """分 per unit before coupons."""
-        return self.for_members if self.flash_price is None else self.flash_price
+        return self.extra + (self.for_members if self.flash_price is None else self.flash_price)
 
     @property
     def for_members(self) -> int:
@@ -133,8 +137,11 @@ def price_order(
         steps.append(Step("limited", limited - shelf, "limited-time price"))
     if member != limited:
         steps.append(Step("member", member - limited, "member price"))
-    if goods != member:
-        steps.append(Step("flash", goods - member, "flash-sale price"))
+    extra = sum(line.quantity * line.extra for line in lines)
+    if goods - extra != member:
+        steps.append(Step("flash", goods - extra - member, "flash-sale price"))
+    if extra:
+        steps.append(Step("custom", extra, "made to the buyer's wishes"))
     left, taken = goods, []
     for coupon in _in_order(coupons):
         off = coupon_worth(coupon, left)

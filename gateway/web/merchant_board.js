@@ -12,9 +12,9 @@ import { cell, table } from "./tables.js";
 const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
 /** Steps of the funnel that are orders, by the state of the rows behind them. */
 const STATES = { order: "all", paid: "paid", repeat: "repeat" };
-const TABLES = ["by_room", "by_host", "guide", "distributor", "by_issuer", "by_channel", "by_clip", "by_campaign"];
+const TABLES = ["by_room", "by_host", "guide", "distributor", "partner", "by_issuer", "by_channel", "by_clip", "by_campaign"];
 /** The table's dimension in the rows' addresses, and the field that names a row. */
-const KEYS = { by_room: "room", by_host: "host", by_clip: "clip", by_issuer: "issuer", by_channel: "channel", by_campaign: "campaign", guide: "issuer", distributor: "issuer" };
+const KEYS = { by_room: "room", by_host: "host", by_clip: "clip", by_issuer: "issuer", by_channel: "channel", by_campaign: "campaign", guide: "issuer", distributor: "issuer", partner: "issuer" };
 const MODELS = ["default", "binding_first", "last_touch", "first_touch"];
 const ROWS_SHOWN = 50;
 const TABLE_ROWS_SHOWN = 20;
@@ -208,7 +208,7 @@ export function boardView(api, period, reload) {
         },
         t(`b.${name}`),
       );
-    const role = table === "guide" || table === "distributor";
+    const role = ["guide", "distributor", "partner"].includes(table);
     const rows = role ? credited(table) : state.board[table];
     const address = role ? `/board?${query({ format: "csv", model: table, table: "by_issuer" })}` : `/board?${query({ format: "csv", table })}`;
     put($("tabs"), TABLES.map(tab));

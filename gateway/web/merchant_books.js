@@ -16,11 +16,12 @@ let day = dayOf(Date.now());
 
 /** Draw the day's books and the newest invoices. */
 export async function drawBooks(api) {
-  const [book, closes, rates, invoices] = await Promise.all([
+  const [book, closes, rates, invoices, unheard] = await Promise.all([
     api.get(`/books?day=${day}`),
     api.get("/books/closes"),
     api.get("/tax-rates"),
     api.get(`/invoices?limit=${INVOICES_SHOWN}`),
+    api.get("/payments/unheard"),
   ]);
   const name = (one) => (lang() === "zh" ? one.name : one.english);
   const row = (one) =>
@@ -60,9 +61,32 @@ export async function drawBooks(api) {
       h("span.chip", {}, closed),
       h("span.chip", {}, t("m.b.shopRate", { rate: shopRate ? shopRate.basis_points / 100 : 0 })),
     ),
+    unheard.items.length > 0 && h("h3", {}, t("m.b.unheard")),
+    unheard.items.length > 0 && unheardTable(api, unheard.items),
     invoices.items.length > 0 && h("h3", {}, t("m.b.invoices")),
     invoices.items.length > 0 && invoiceTable(api, invoices.items),
   );
+}
+
+/** Payments of ended orders that their provider has not said the end of. */
+function unheardTable(api, items) {
+  const ask = async (one) => {
+    const { order } = await api.post(`/payments/unheard/${one.payment}`, {});
+    toast(t(order.status === "paid" ? "m.b.heardPaid" : "m.b.heard"), "good");
+    await drawBooks(api);
+  };
+  const row = (one) =>
+    h(
+      "tr",
+      { "data-testid": "unheard-row", data: { order: one.order } },
+      cell("m.col.order", h("span.mono", {}, `…${one.order.slice(-8)}`)),
+      cell("m.col.amount", money(one.amount)),
+      cell("m.b.provider", one.provider),
+      cell("m.b.since", when(one.since_ms)),
+      cell("m.b.next", one.next_ms === null ? t("m.b.toPeople") : when(one.next_ms)),
+      h("td.cell-toggle", {}, doer(t("m.b.askNow"), () => ask(one), { "data-testid": "unheard-ask" })),
+    );
+  return table(["m.col.order", "m.col.amount", "m.b.provider", "m.b.since", "m.b.next", ""], items.map(row));
 }
 
 function invoiceTable(api, items) {

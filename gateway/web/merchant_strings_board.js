@@ -33,6 +33,7 @@ export const BOARD = {
   "b.col.watched": ["看过", "Watched"],
   "b.guide": ["导购", "Guides"],
   "b.distributor": ["分销员", "Distributors"],
+  "b.partner": ["合作商家", "Partners"],
   "b.by_issuer": ["分享人", "Sharers"],
   "b.by_channel": ["渠道", "Channels"],
   "b.by_campaign": ["广告与活动", "Ads and campaigns"],
