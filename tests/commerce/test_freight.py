@@ -123,6 +123,7 @@ async def test_before_anybody_took_the_goods_the_fee_goes_back_with_the_last_of_
     assert (await shop.refund(whole.order, "r3")).amount == 10_400
 
 
+@pytest.mark.soak
 async def test_a_rider_who_has_the_goods_has_earned_the_fee_unless_the_rule_says_otherwise(local: Brought) -> None:
     for keeps, amount in ((True, 9_900), (False, 10_400)):
         await local.outlets.set_freight(
@@ -135,6 +136,7 @@ async def test_a_rider_who_has_the_goods_has_earned_the_fee_unless_the_rule_says
         assert (await local.refund(order.order, f"r{keeps}")).amount == amount
 
 
+@pytest.mark.soak
 async def test_a_store_without_a_rule_has_the_shops_and_what_is_fetched_costs_nothing(local: Brought) -> None:
     await local.outlets.set_freight(MERCHANT, "boss", "", "express", FreightTerms(((0, 800),), free_from=15_000))
     await local.shop.stock_up(MERCHANT, OTHER_SKU, 30)
@@ -160,6 +162,7 @@ async def test_a_store_without_a_rule_has_the_shops_and_what_is_fetched_costs_no
         await local.outlets.set_freight(MERCHANT, "boss", "", "courier", FreightTerms(()))
 
 
+@pytest.mark.soak
 async def test_an_invoice_has_the_freight_as_a_line_at_the_shops_own_rate(local: Brought) -> None:
     order = await local.paid()
     invoices = Invoices(local.world.store, clock=local.world.clock)
