@@ -231,6 +231,7 @@ async def test_two_persons_who_become_one_owe_together_under_the_lower_limit_and
         assert await code_of(buy(world, "ann", "c")) == "insufficient"
         world.assert_clean()
         await world.shop.credit.book(MERCHANT, "boss", "ann", "repaid", "p", amount=3_000)
+        assert merged.merged is not None
         await people.undo(MERCHANT, merged.merged, "boss")
         owed = [(await world.shop.credit.account(MERCHANT, person)).owed for person in ("ann", "bo")]
         assert sum(owed) == 5_000 and owed == [4_000, 1_000]
