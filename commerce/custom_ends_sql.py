@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
+from commerce import requests_sql
 from commerce.domain.custom import BEFORE_MAKING, stage_refused
 from commerce.domain.order import NOT_YET, Fulfilment, OrderStatus
 from commerce.errors import Refused
@@ -80,4 +81,8 @@ def _goods_order(batch: Batch, made: Row[Any]) -> Row[Any]:
     return find_order(batch, made.merchant, balance or made.id)
 
 
-HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {Produce: produce, CancelMade: cancel_made}
+HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
+    **requests_sql.HANDLERS,
+    Produce: produce,
+    CancelMade: cancel_made,
+}

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from commerce import wallet_sql
+from commerce import credit_sql, wallet_sql
 from commerce.credit_sql import check_credit, sell_on_account
 from commerce.custom_sql import begin_production
 from commerce.deposits_sql import check_balance_time, deposit_paid, retake_balance
@@ -233,6 +233,7 @@ def _retake(batch: Batch, row: Row[Any]) -> None:
 
 
 HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
+    **credit_sql.HANDLERS,
     StartPayment: start_payment,
     ClosePayment: close_payment,
     Settle: settle,

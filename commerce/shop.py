@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from commerce import (
     courier_sql,
-    credit_sql,
     custom_ends_sql,
     drops_sql,
     fulfilment_sql,
@@ -28,7 +27,6 @@ from commerce import (
     processing_sql,
     purchases_sql,
     refunds_sql,
-    requests_sql,
     signup_ends_sql,
     station_desk_sql,
     traffic_sql,
@@ -128,9 +126,7 @@ _HANDLERS = {
     **outlet_desk_sql.HANDLERS,
     **courier_sql.HANDLERS,
     **signup_ends_sql.HANDLERS,
-    **requests_sql.HANDLERS,
     **custom_ends_sql.HANDLERS,
-    **credit_sql.HANDLERS,
     SetMallItem: set_item,
 }
 """Who decides each command."""

@@ -8,6 +8,7 @@ import msgspec
 from starlette.responses import Response
 
 from commerce.domain.custom import CustomField, CustomForm, Offer, Option
+from commerce.errors import Invalid
 from commerce.ledger_custom import RequestView as Asked
 from gateway.answers import csv_answer, order_answer
 from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
@@ -125,8 +126,9 @@ def _requests(services: Services, desk: Desk) -> list[Operation]:
     async def ask_price(call: Call) -> Any:
         body: AskBody = call.body
         room = desk.entered(call.who, body.room)
-        wanted = desk.wanted(room, {**body.custom, **({"": body.words} if body.words else {})})
-        wishes = tuple(pair for pair in wanted if pair[0])
+        if not desk.allows(room.id, body.words):
+            raise Invalid("these words are not taken here", field="words")
+        wishes = desk.wanted(room, body.custom)
         asked = (room.merchant, room.id, call.who.person, body.sku, body.quantity, wishes, body.words)
         return await custom.ask(*asked, call_key(call))
 

@@ -55,11 +55,8 @@ async def _credit(desk: Desk, names: Names) -> None:
 async def _on_account(desk: Desk, person: str, key: str) -> str:
     lines = [WantedLine(OTHER_SKU, 1)]
     order = await desk.shop.create_order(MERCHANT, ROOM, person, f"account {key}", lines=lines)
-    return str((await _pay_on_account(desk, person, order.order, key)).order.order)
-
-
-async def _pay_on_account(desk: Desk, person: str, order: str, key: str) -> Any:
-    return await desk.shop.payments.pay(MERCHANT, person, order, f"account {key}", provider="account")
+    paid = await desk.shop.payments.pay(MERCHANT, person, order.order, f"account {key}", provider="account")
+    return paid.order.order
 
 
 async def _ring(desk: Desk, person: str, key: str) -> str:

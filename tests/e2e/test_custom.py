@@ -52,6 +52,7 @@ def test_a_viewer_has_goods_engraved_and_asks_what_others_cost(own_theatre: Thea
     board.press("ask-send")
     expect(board.see("request-row", state="offered")).to_be_visible()
 
+    expect(board.see("credit-panel")).to_be_visible()
     viewer.press("me")
     expect(viewer.see("making", stage="confirmed")).to_be_visible()
     viewer.see("my-request", state="offered").locator('[data-testid="accept-offer"]').click()
