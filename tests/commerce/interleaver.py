@@ -84,7 +84,7 @@ class Gate:
 
     def leave(self, store: Store) -> None:
         """Stand before a store no more."""
-        del store._run  # type: ignore[method-assign]
+        del store._run
 
     def _transaction(self, store: Store) -> Any:
         run = store._run
