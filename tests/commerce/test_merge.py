@@ -253,7 +253,7 @@ async def test_two_who_caught_coupons_before_they_were_one_may_keep_more_than_on
     with pytest.raises(Refused):
         await shop.claim_coupon(MERCHANT, ROOM, ann, drop, "d")
     place.world.assert_clean()
-    await place.identities.undo(MERCHANT, merge.merged, "boss")
+    await place.identities.undo(MERCHANT, str(merge.merged), "boss")
 
 
 async def test_what_the_elder_did_after_the_merge_stays_with_the_elder(place: Place) -> None:
