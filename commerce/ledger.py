@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from commerce.changes import Hand
+from commerce.domain.custom import Wanted
 from commerce.domain.order import Delivery, Step, WantedLine
 from commerce.domain.sale import FIRST_COME, SaleTerms
 from commerce.events import Event, OrderView
@@ -237,6 +238,9 @@ class CreateOrder:
     stored: int = 0
     node: str = ""
     mall: bool = False
+    wanted: Wanted = ()
+    """What is wished of the hold's goods; ``offer`` is the request, and the version of its offer, that is ordered."""
+    offer: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

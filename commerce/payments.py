@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from commerce import unheard_sql, views_sql
+from commerce import unheard_sql, views_sql, withdrawals_sql
+from commerce.domain.credit import ACCOUNT
 from commerce.errors import Busy, CommerceError, Invalid, NotFound, Refused
 from commerce.events import Event, OrderCancelled, OrderView, RefundDue, RefundView
 from commerce.ledger import (
@@ -145,12 +146,15 @@ class Payments:
         """Pay through a provider; the order as it is when that has answered (paid, or pending with what is to be done).
 
         Raises NotFound, Refused (gone, expired, declined, no_provider), Conflict, Busy, Invalid. Safe to repeat with
-        the same key. Who comes back with another provider or method gets that one: the former is closed first.
+        the same key. Who comes back with another provider or method gets that one: the former is closed first. Without
+        a ``payer`` it is who the person is in the provider's app, if they came by it.
         """
         if not 0 < len(key) <= KEY_CHARACTERS_MAX or "\0" in key:
             raise Invalid(f"a key has 1 to {KEY_CHARACTERS_MAX} characters, none of them NUL")
         if len(payer) > PAYER_CHARACTERS_MAX:
             raise Invalid(f"a payer has at most {PAYER_CHARACTERS_MAX} characters", field="payer")
+        if provider == ACCOUNT:
+            return await self._on_account(merchant, person, order, key)
         chosen = self._choose(merchant, provider)
         method = _method(chosen, method)
         body_hash = fingerprint(order, *((chosen.name, method) if provider or method else ()))
@@ -164,8 +168,23 @@ class Payments:
         if started.payment is None:
             return Paying(started.order, chosen.name, None)
         title = started.order.lines[0].title if started.order.lines else ""
+        if not payer and chosen.appid:
+            payer = await self._store.read(
+                lambda db: withdrawals_sql.openid(db, merchant, started.order.person, chosen.appid) or ""
+            )
         request = PaymentRequest(started.payment, merchant, started.order.due, started.expires_ms, title, method, payer)
         return await self._open(chosen, request, started.order)
+
+    async def _on_account(self, merchant: str, person: str, order: str, key: str) -> Paying:
+        """Pay on account: no provider is asked, but one that was is closed first."""
+        command = StartPayment(merchant, person, order, key, fingerprint(order, ACCOUNT), ACCOUNT, "")
+        started = await self._do(command, PaymentStarted)
+        if started.payment is not None:
+            settled = await self._change_over(merchant, started)
+            if settled is not None:
+                return Paying(settled.order, started.provider, None)
+            started = await self._do(command, PaymentStarted)
+        return Paying(started.order, ACCOUNT, None)
 
     def _choose(self, merchant: str, name: str) -> PaymentProvider:
         offered = self.offered(merchant)

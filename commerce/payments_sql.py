@@ -10,7 +10,10 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import wallet_sql
+from commerce.credit_sql import check_credit, sell_on_account
+from commerce.custom_sql import begin_production
 from commerce.deposits_sql import check_balance_time, deposit_paid, retake_balance
+from commerce.domain.credit import ACCOUNT
 from commerce.domain.order import OrderStatus, PaymentEffect, payment_effect
 from commerce.drops_sql import coupons_used
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
@@ -23,6 +26,7 @@ from commerce.memberships_sql import give_memberships
 from commerce.orders_sql import find_order
 from commerce.passes_sql import give_passes
 from commerce.refunds_sql import book_late, hear
+from commerce.requests_sql import retake_offer
 from commerce.seats_sql import pay_seats
 from commerce.signups_sql import pay_places, places_gone
 from commerce.stations_sql import retake_place
@@ -86,6 +90,10 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
     if row.expires_ms <= batch.now_ms:
         raise Refused("expired", "the time to pay is over")
     check_balance_time(batch, row)
+    if command.provider == ACCOUNT:
+        check_credit(batch, row)
+        if places_gone(batch, row):
+            raise Refused("gone", "the place that this order pays for is gone")
     payment, due = batch.mint(), row.amount - row.stored
     batch.run(
         _START,
@@ -99,9 +107,9 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
         now=batch.now_ms,
     )
     batch.remember(command.merchant, command.person, "pay", command.key, command.hash, row.id)
-    if not due:
-        # Stored value pays for all of it: no provider is asked, and our own word settles it by the same way.
-        number = Settle(STORED, payment, "paid", payment, row.merchant, 0, "")
+    if not due or command.provider == ACCOUNT:
+        # Stored value pays for all of it, or the buyer's account: our own word settles it by the same way.
+        number = Settle(STORED if not due else ACCOUNT, payment, "paid", payment, row.merchant, due, "")
         return PaymentStarted(settle(batch, number).order, None, row.expires_ms)
     return PaymentStarted(view, payment, row.expires_ms, command.provider, command.method)
 
@@ -191,10 +199,13 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
     batch.run(_PAY, id=row.id, now=batch.now_ms, before=row.status)
     _set(batch, payment, "settled", command.number)
     row = find_order(batch, row.merchant, row.id)
+    if payment.provider == ACCOUNT:
+        sell_on_account(batch, row, payment.amount)
     order_paid(batch, row, payment.id)
     give_passes(batch, row)
     give_memberships(batch, row)
     pay_places(batch, row)
+    begin_production(batch, row)
     view = order_view(batch.connection, row)
     batch.emit(OrderPaid(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
     return "paid"
@@ -212,6 +223,7 @@ def _retake(batch: Batch, row: Row[Any]) -> None:
         hold = take_units(batch, taking, row.id, row.expires_ms)
         batch.run(_MOVE_LINE, hold=hold, order=row.id, n=line.n)
     retake_balance(batch, row)
+    retake_offer(batch, row.id)
     retake_place(batch, row.id)
     wallet_sql.hold_again(batch, row)
     for coupon in batch.run(_COUPONS, order=row.id).scalars().all():

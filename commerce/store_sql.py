@@ -115,34 +115,32 @@ def migrate(where: Path | str, package: str = "commerce.migrations", *, to: str 
     the database was written by a newer program.
     """
     postgres = is_postgres(where)
-    with _scripts(package) as (config, directory):
-        engine = (
-            postgres_engine(str(where), writing=True, patient=True)
-            if postgres
-            else sqlite_engine(Path(where), writing=True)
-        )
-        try:
+    engine = (
+        postgres_engine(str(where), writing=True, patient=True)
+        if postgres
+        else sqlite_engine(Path(where), writing=True)
+    )
+    try:
+        if postgres:
+            check_server(engine, str(where))
+        with engine.begin() as connection:
             if postgres:
-                check_server(engine, str(where))
-            with engine.begin() as connection:
-                if postgres:
-                    take_migration_turn(connection)
-                    _enter_schema(connection, schema)
-                present = MigrationContext.configure(connection).get_current_revision()
+                take_migration_turn(connection)
+                _enter_schema(connection, schema)
+            present = MigrationContext.configure(connection).get_current_revision()
+            if present == _head(package):
+                return
+            with _scripts(package) as (config, directory):
                 _check_known(directory, present, where)
-                if present == directory.get_current_head():
-                    return
                 if present is not None and not postgres:
                     # Reads beside this very transaction, which has written nothing yet.
-                    _copy(
-                        Path(where), Path(where).with_name(f"{Path(where).name}.before-{directory.get_current_head()}")
-                    )
+                    _copy(Path(where), Path(where).with_name(f"{Path(where).name}.before-{_head(package)}"))
                 config.attributes["connection"] = connection
                 command.upgrade(config, to)
-                if postgres:
-                    order_by_bytes(connection)
-        finally:
-            engine.dispose()
+            if postgres:
+                order_by_bytes(connection)
+    finally:
+        engine.dispose()
 
 
 @contextmanager

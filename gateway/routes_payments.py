@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from commerce.domain.credit import ACCOUNT
 from commerce.domain.day import DAY_MS, day_of
 from commerce.errors import Invalid, NotFound
 from commerce.reconciliation import reconciliation_csv
@@ -37,7 +38,10 @@ def payment_operations(services: Services, desk: Desk) -> list[Operation]:
         return paying_answer(await desk.pay(call.who, call.path["id"], call_key(call), call.body))
 
     async def list_providers(call: Call) -> list[ProviderOffer]:
-        return [ProviderOffer(one.name, list(one.methods)) for one in payments.offered(call.who.merchant)]
+        offers = [ProviderOffer(one.name, list(one.methods)) for one in payments.offered(call.who.merchant)]
+        if await services.shop.credit.sells_to(call.who.merchant, call.who.person):
+            offers.append(ProviderOffer(ACCOUNT, []))
+        return offers
 
     async def payment_callback(call: Call) -> Response:
         answer = await payments.answer(call.path["provider"], call.raw, call.headers)

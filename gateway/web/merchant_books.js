@@ -51,6 +51,7 @@ export async function drawBooks(api) {
       h("span.chip", {}, `${t("m.b.revenue")} ${money(book.revenue)}`),
       h("span.chip", {}, `${t("m.b.cost")} ${money(book.cost)}`),
       h("span.chip", {}, `${t("m.b.margin")} ${money(book.margin)}${book.revenue > 0 ? ` (${((book.margin / book.revenue) * 100).toFixed(1)}%)` : ""}`),
+      ["online", "tills"].map((side) => h("span.chip", { "data-testid": `margin-${side}` }, `${t(`m.b.${side}`)} ${money(book[side].margin)}`)),
       doer(t("m.b.margins"), () => openMargins(api), { "data-testid": "margins-open" }),
     ),
     h(
@@ -128,7 +129,7 @@ async function openMargins(api) {
     h(
       "tr",
       { "data-testid": "margin-row", data: { order: one.order_id } },
-      cell("m.col.order", one.order_id ? h("span.mono", {}, `…${one.order_id.slice(-8)}`) : t("m.b.noOrder")),
+      cell("m.col.order", one.order_id ? h("span.mono", {}, `…${one.order_id.slice(-8)}`) : t("m.b.noOrder"), one.till && ` ${t("m.b.ofTill")}`),
       cell("m.b.revenue", money(one.revenue)),
       cell("m.b.cost", money(one.cost)),
       cell("m.b.margin", h("strong.num", {}, money(one.margin))),

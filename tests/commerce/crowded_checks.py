@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, text
 
 from commerce.audit_sql import _CHECKS, LEAK_GRACE_MS, Finding, _books, _recompute, audit_all
+from commerce.domain.credit import ACCOUNT
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.replay_sql import REPLAYS, replay_one
 from tests.commerce.crowded_desk import Desk
@@ -48,6 +49,9 @@ async def money_agrees(desk: Desk) -> None:
     # The provider was said to refuse these: what it knows of them says nothing.
     failed = set(await desk.store.read(lambda db: db.execute(_FAILED).scalars().all()))
     for row in rows:
+        if row.provider == ACCOUNT:
+            # Nobody outside knows of it: the audit compares each with its debt.
+            continue
         known = desk.shop.payments.named(row.provider)._transactions.get(row.id)  # type: ignore[attr-defined]
         paid = known.request.amount if known is not None and known.state == "paid" else 0
         gone = {} if known is None else known.refunds

@@ -7,13 +7,12 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.miniprogram_archive import sample_files, sample_folder
+from gateway.miniprogram_archive import sample_files
 from tests.e2e.stage import publishing
 from tests.gateway.miniprogram.phone import ANSWER_S, Phone, node, phone, unpack
 from tests.gateway.rig import rig
@@ -162,6 +161,31 @@ def test_what_was_said_while_the_network_was_away_is_there_once_when_it_is_back(
     assert [mine.lines().count(text) for text in ("断线前", "断线时")] == [1, 1]
 
 
+def test_a_poll_and_an_announcement_are_there_after_a_reconnect_and_a_vote_counts_once(
+    server: LiveServer, folder: Path, mine: Phone
+) -> None:
+    def command(cmd: str, **arguments: Any) -> dict[str, Any]:
+        path, body = "/commands?client=test", {"id": time.monotonic_ns() % 2**50, "cmd": cmd, **arguments}
+        answer: dict[str, Any] = as_host(server, "POST", path, body)[0]
+        return answer
+
+    poll = command("poll.start", title="下一件讲哪款？", options=["围巾", "茶杯"], seconds=3_600)["poll"]["poll"]
+    assert mine.sees(lambda room: room.get("poll"))["can"] is True
+    mine.call("onVote", {"currentTarget": {"dataset": {"option": 1}}})
+    mine.sees(lambda room: room["poll"]["options"][1]["mine"] and room["poll"]["options"][1]["share"] == 100)
+    mine.network("off")
+    command("announce", text="七点抽奖", seconds=3_600)
+    mine.network("on")
+    back = mine.sees(lambda room: "七点抽奖" in [line["text"] for line in room["lines"]] and room)
+    assert (back["poll"]["can"], back["poll"]["options"][1]["mine"], bool(back["poll"]["time"])) == (False, True, True)
+    with phone(folder) as later:
+        # Who comes now is shown both, though they were said before.
+        later.sees(lambda room: "七点抽奖" in [line["text"] for line in room["lines"]])
+        later.sees(lambda room: room["poll"] and room["poll"]["can"])
+    assert command("poll.end", poll=poll)["ok"]
+    assert mine.sees(lambda room: room["poll"]["state"] == "ended" and room["poll"])["total"] in ("1 人投票", "1 votes")
+
+
 def test_who_is_removed_is_told_and_does_not_come_back_by_itself(server: LiveServer, mine: Phone) -> None:
     as_host(server, "POST", "/kick", {"person": mine.screen()["person"], "reason": "spam"})
     mine.shows("closed", "你已被移出直播间")
@@ -192,39 +216,6 @@ def test_the_picture_comes_with_its_host_and_begins_anew_when_the_player_was_los
         mine.call("onPlayerState", {"detail": {"code": 2004}})
         mine.call("onPlayerState", {"detail": {"code": -2301}})
         mine.shows("source", f"{server.base}/live/{server.room}.flv")
-
-
-class Markup(HTMLParser):
-    """Reads WXML: the handlers it names and what its tags leave open."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.handlers: set[str] = set()
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.handle_startendtag(tag, attributes)
-        self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.handlers |= {value or "" for name, value in attributes if re.match("bind|catch", name)}
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def test_the_page_names_only_what_its_script_has() -> None:
-    markup = Markup()
-    folder = sample_folder() / "pages" / "room"
-    text = (folder / "room.wxml").read_text("utf-8")
-    markup.feed(text)
-    assert markup.open == []
-    script = (folder / "room.js").read_text("utf-8")
-    for handler in markup.handlers:
-        assert re.search(rf"^  (async )?{handler}\(", script, re.MULTILINE), handler
-    view = (folder / "view.js").read_text("utf-8")
-    for name in re.findall(r"room\.([a-z]+)", text):
-        assert re.search(rf"^    {name}\b", view, re.MULTILINE), name
 
 
 def test_the_archive_names_the_server_and_its_room_and_holds_the_sdk() -> None:
