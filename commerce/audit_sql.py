@@ -122,7 +122,9 @@ _CHECKS = (
         "coupons: per-person limit",
         "SELECT count(*) AS coupons FROM coupon",
         "SELECT c.drop_id, c.person, count(*) AS coupons, d.per_person FROM coupon AS c JOIN drop_ AS d"
-        " ON d.id = c.drop_id GROUP BY c.drop_id, c.person, d.per_person HAVING count(*) > d.per_person",
+        # As with holds: two who were given theirs before they were known to be one may have more together.
+        " ON d.id = c.drop_id WHERE c.person NOT IN (SELECT elder FROM merge_journal WHERE undone_ms IS NULL)"
+        " GROUP BY c.drop_id, c.person, d.per_person HAVING count(*) > d.per_person",
     ),
     Check(
         "coupons: on one living order at most, in the state of that order",

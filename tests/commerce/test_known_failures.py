@@ -9,6 +9,7 @@ import orjson
 from commerce.errors import CommerceError
 from commerce.events import OrderPaid
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, shop_world
+from tests.commerce.test_members import CARD, buy, member_world, wallet
 
 
 async def code_of(awaitable: Any) -> str:
@@ -71,6 +72,17 @@ async def test_macrozheng_mall_1003_one_coupon_in_five_orders_never_makes_them_c
         assert (made.amount, made.due) == (1, 1)
 
 
+async def test_vendure_4660_the_use_of_a_coupon_raced_for_by_many_orders_happens_once(place: Path | str) -> None:
+    async with shop_world(place) as world:
+        await world.shop.stock_up(MERCHANT, OTHER_SKU, 99)
+        drop = await world.drop(amount=100, per_person=2)
+        first = await world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "k")
+        await world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "another")
+        attempts = [order(world, f"o{n}", coupons=[first.coupon]) for n in range(20)]
+        codes = await asyncio.gather(*(code_of(attempt) for attempt in attempts))
+        assert (codes.count("ok"), codes.count("coupon_invalid")) == (1, 19)
+
+
 async def test_vendure_4930_stock_that_is_read_and_written_later_is_not_sold_twice(place: Path | str) -> None:
     async with shop_world(place) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 7)
@@ -78,6 +90,29 @@ async def test_vendure_4930_stock_that_is_read_and_written_later_is_not_sold_twi
         codes = await asyncio.gather(*(code_of(attempt) for attempt in attempts))
         assert codes.count("ok") == 3
         assert await free(world) == (1, 6)
+
+
+async def test_spree_13734_and_medusa_16347_a_gift_cards_balance_is_spent_once(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
+        await member_world(world)
+        await buy(world, "one", "card", sku=CARD)
+        attempts = [order(world, f"o{n}", units=4, stored=8_000) for n in range(5)]
+        codes = await asyncio.gather(*(code_of(attempt) for attempt in attempts))
+        assert sorted(codes) == ["insufficient"] * 4 + ["ok"]
+        now = await wallet(world)
+        assert now.principal + now.bonus == 4_000
+
+
+async def test_a_limit_per_person_is_not_counted_first_and_written_later(place: Path | str) -> None:
+    async with shop_world(place) as world:
+        sale = await world.sale(total=10, per_person=2)
+        drop = await world.drop(total=10, per_person=2)
+        keys = [f"k{n}" for n in range(10)]
+        holds = [world.hold(sale.sale, "one", key=key) for key in keys]
+        claims = [world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, key) for key in keys]
+        codes = await asyncio.gather(*(code_of(one) for one in [*holds, *claims]))
+        assert (codes[:10].count("ok"), codes[10:].count("ok")) == (2, 2)
+        assert (await world.shop.sale(sale.sale)).left == 8
 
 
 async def test_newbee_mall_97_what_is_cancelled_is_for_sale_again_whatever_a_cache_says(place: Path | str) -> None:

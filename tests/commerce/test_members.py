@@ -155,21 +155,6 @@ async def test_points_wait_for_the_refund_window_and_are_spent_oldest_first(anyw
         assert (await wallet(world)).points == 0
 
 
-async def test_one_balance_in_five_orders_at_once_is_spent_once(anywhere: Path | str) -> None:
-    """A gift card spent twice (spree#13734, medusa#16347): here points and stored value."""
-    async with shop_world(anywhere) as world:
-        await member_world(world)
-        await buy(world, "one", "card", sku=CARD)
-        orders = [
-            world.shop.create_order(MERCHANT, ROOM, "one", f"o{n}", lines=[(OTHER_SKU, 4, None)], stored=8_000)
-            for n in range(5)
-        ]
-        codes = await asyncio.gather(*(code_of(order) for order in orders))
-        assert sorted(codes) == ["insufficient"] * 4 + ["ok"]
-        now = await wallet(world)
-        assert now.principal + now.bonus == 4_000
-
-
 async def test_a_hundred_gives_a_hundred_and_twenty_spent_and_refunded_in_ratio(anywhere: Path | str) -> None:
     async with shop_world(anywhere) as world:
         await member_world(world)

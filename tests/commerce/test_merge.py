@@ -243,6 +243,19 @@ def test_an_unmerge_gives_back_the_former_state_and_a_merge_adds_up_what_was_use
     asyncio.run(_run(tmp_path_factory.mktemp("merge"), plans))
 
 
+async def test_two_who_caught_coupons_before_they_were_one_may_keep_more_than_one_person_gets(place: Place) -> None:
+    shop = place.world.shop
+    ann, bo = await place.person(), await place.person()
+    drop = (await place.world.drop(per_person=2)).drop
+    for person, key in ((ann, "a"), (bo, "b"), (bo, "c")):
+        await shop.claim_coupon(MERCHANT, ROOM, person, drop, key)
+    merge = await place.identities.merge(MERCHANT, ann, bo, "boss", "one")
+    with pytest.raises(Refused):
+        await shop.claim_coupon(MERCHANT, ROOM, ann, drop, "d")
+    place.world.assert_clean()
+    await place.identities.undo(MERCHANT, str(merge.merged), "boss")
+
+
 async def test_what_the_elder_did_after_the_merge_stays_with_the_elder(place: Place) -> None:
     sale = (await place.world.sale(total=10, per_person=3)).sale
     elder, younger = await place.person(), await place.person()
