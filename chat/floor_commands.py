@@ -96,7 +96,7 @@ def _start_poll(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> A
         raise CommandRefused("invalid", "two options are the same")
     present = hub.channel(context.room).room.poll
     if present is not None and not present.ended:
-        raise _OPEN
+        raise _one_at_a_time()
     title = clean_text(wanted.title, limits.text_chars)
     ends_ms = 0 if wanted.seconds is None else context.now_ms + 1000 * wanted.seconds
     opened = PollOpened(new_id(), title, options, context.now_ms, ends_ms)
@@ -106,7 +106,8 @@ def _start_poll(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> A
     return {"poll": Poll(opened, limits).view()}
 
 
-_OPEN = CommandRefused("already", "end the poll that is open first")
+def _one_at_a_time() -> CommandRefused:
+    return CommandRefused("already", "end the poll that is open first")
 
 
 async def _written_first(hub: Hub, room: str, opened: PollOpened) -> Mapping[str, Any]:
@@ -117,7 +118,7 @@ async def _written_first(hub: Hub, room: str, opened: PollOpened) -> Mapping[str
     if other is not None:
         # Nobody here knows of it when its process died before it could tell.
         hub.tell_if_open(room, *opening(other, []))
-        raise _OPEN
+        raise _one_at_a_time()
     hub.tell_if_open(room, opened)
     return {"poll": Poll(opened, hub.limits.room).view()}
 

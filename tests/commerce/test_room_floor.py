@@ -15,6 +15,7 @@ from commerce import room_floor_sql
 from commerce.catalogue import Catalogue
 from commerce.room_floor_sql import PollRow, QuestionRow, RoomFloor
 from commerce.store_sql import Store, open_store
+from tests.commerce.people_kit import migrated
 
 
 @dataclass
@@ -44,6 +45,7 @@ class World:
 @asynccontextmanager
 async def world(place: Path | str) -> AsyncIterator[World]:
     now = [1_000]
+    migrated(place)
     store = open_store(place, synchronous="OFF")
     catalogue = Catalogue(store, clock=lambda: now[0])
     try:

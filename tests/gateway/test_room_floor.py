@@ -225,7 +225,7 @@ def check_kills(folder: Path, voters_count: int, kills: int) -> None:
 
 
 def test_a_server_killed_under_votes_loses_none_and_takes_none_twice(tmp_path: Path) -> None:
-    check_kills(tmp_path, 16, 1)
+    check_kills(tmp_path, 8, 1)
 
 
 @pytest.mark.soak

@@ -92,7 +92,7 @@ def ask(curl: str, server: LiveServer, token: str, account: Account, lose_each: 
             account.take(item)
         begun()
         taken += 1
-        session, number = ("", 0) if taken % 3 == 0 else (answer["poll"], answer["n"])
+        session, number = ("", 0) if taken % 2 == 0 else (answer["poll"], answer["n"])
 
 
 def wait_for(accounts: list[Account], told: int) -> None:
@@ -134,7 +134,7 @@ def check(folder: Path, notices: int) -> None:
 
 
 def test_streams_and_polls_that_break_off_miss_nothing_and_get_nothing_twice(tmp_path: Path) -> None:
-    check(tmp_path, 20)
+    check(tmp_path, 10)
 
 
 @pytest.mark.soak
