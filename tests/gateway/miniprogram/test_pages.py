@@ -402,6 +402,28 @@ def test_who_stands_in_line_holds_the_unit_that_another_gave_up(shop: Shop, mine
     assert any(toast.startswith("候补成功") for toast in mine.screen()["toasts"])
 
 
+def test_a_token_that_lapsed_meanwhile_is_replaced_without_a_word(shop: Shop, mine: Phone) -> None:
+    mine.open("shop/orders/orders")
+    mine.call("spoil")
+    assert mine.tap("again")["problem"] == "" and mine.call("token") != "lapsed"
+    mine.open("my/feedback/feedback")
+    mine.call("spoil")
+    mine.tap("onField", "很好", name="text")
+    assert mine.tap("onSend")["text"] == "很好"
+    assert mine.tap("onSend")["text"] == ""
+
+
+def test_goods_that_another_bought_meanwhile_are_neither_ordered_nor_paid(shop: Shop, mine: Phone) -> None:
+    sku = shop.goods("最后一盒", 1000, 1)
+    assert mine.open("shop/checkout/checkout", sku=sku)["amount"] == "¥10"
+    line = {"sku": sku, "quantity": 1}
+    first = shop.server.guest()["token"]
+    shop.ask("POST", "/orders", {"room": shop.room, "lines": [line]}, token=first)
+    shown = mine.tap("onPay")
+    assert "手慢了，已抢光" in shown["toasts"] and not shown["paid"]
+    assert mine.open("shop/orders/orders")["orders"] == []
+
+
 def test_without_a_network_every_page_says_so_and_comes_back_by_a_tap(mine: Phone) -> None:
     pages = ["goods", "orders", "membership", "events", "team", "draw"]
     mine.network("off")

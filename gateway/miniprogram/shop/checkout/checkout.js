@@ -241,7 +241,8 @@ shopPage(CHECKOUT, {
       wx.showToast({ title: this.t(found.missing), icon: "none" });
       return;
     }
-    await this.act(() => this.pay(found.delivery));
+    // Refused, the basket is priced anew: what could not be had is gone from it.
+    if (!(await this.act(() => this.pay(found.delivery)))) await this.again();
   },
 
   /** @param {Record<string, unknown>|null} delivery */
