@@ -40,6 +40,16 @@ class Replica(Protocol):
     def count(self, elsewhere: int) -> None:
         """Take note of the people on other nodes."""
 
+    @property
+    def looked_at(self) -> bool:
+        """Whether somebody here looks at the room's figures: those of the other nodes are wanted."""
+
+    def figures(self) -> bytes:
+        """Return what this node counts of the room, as the others get it."""
+
+    def hear_figures(self, told: Sequence[bytes]) -> None:
+        """Take note of what the other nodes count, as they told it last."""
+
 
 class Broker(Protocol):
     """Carry room messages to every replica of the room, this node's included, in one order per room."""

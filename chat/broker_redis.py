@@ -422,6 +422,7 @@ class RedisBroker:
             place.held = False
             place.seat.let_go()
             place.seat.replica.count(0)
+            place.seat.replica.hear_figures(())
             self._spawn(self._leave(place))
 
     async def _leave(self, place: Place) -> None:
@@ -440,13 +441,15 @@ class RedisBroker:
         seat, log = place.seat, self._log
         assert log is not None
         try:
-            counted = await log.count(seat.room, seat.replica.viewers)
+            replica = seat.replica
+            counted = await log.count(seat.room, replica.viewers, replica.figures(), wanted=replica.looked_at)
         except LOST as error:
             self._lose(error)
             return
         if not place.held:
             return
         seat.replica.count(counted.others)
+        seat.replica.hear_figures(counted.figures)
         behind = counted.sequence > seat.sequence and seat.sequence < place.head
         if seat.in_step and (counted.epoch != seat.epoch or behind):
             self._resync(place)
@@ -481,6 +484,7 @@ class RedisBroker:
         for place in self._places.values():
             if now_s - place.counted_s > self._limits.count_expires_ms / 1000:
                 place.seat.replica.count(0)
+                place.seat.replica.hear_figures(())
         try:
             log = self._log or await self._connect()
             await log.ping()

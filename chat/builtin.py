@@ -1,4 +1,5 @@
-"""The hub's own commands: chat.send, like, ack here, those that run a room in `chat/staff.py`.
+"""The hub's own commands: chat.send, like, ack here, those that run a room in `chat/staff.py`, and
+those that ask and vote in `chat/floor_commands.py`.
 
 Whoever gives one is checked against the table of `chat/rights.py`, and what staff do leaves an entry in the audit.
 """
@@ -10,7 +11,7 @@ from collections.abc import Awaitable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from chat import staff
+from chat import floor_commands, staff
 from chat.audit import AuditEntry, brief
 from chat.commands import CommandContext, CommandHandler
 from chat.errors import CommandRefused
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 def builtin_commands(hub: Hub) -> dict[str, CommandHandler]:
     """Return the handlers of the hub's own commands by name."""
-    calls: dict[str, staff.Call] = {"chat.send": _chat_send, "like": _like, "ack": _ack, **staff.CALLS}
+    own: dict[str, staff.Call] = {"chat.send": _chat_send, "like": _like, "ack": _ack}
+    calls = {**own, **staff.CALLS, **floor_commands.CALLS}
     calls |= {name: partial(_followers_known, calls[name]) for name in ("chat.send", "question.ask")}
     return {name: partial(_run, hub, name, call) for name, call in calls.items()}
 

@@ -33,20 +33,21 @@ from chat.message import (
     Viewers,
     encode_event,
 )
-from chat.moderation import ChatGate, TextFilter
+from chat.moderation import ChatGate, IdsOf, TextFilter, just_themselves
 from chat.personal import PersonalEvents
 from chat.room import Room, Urgency
+from chat.room_figures import LOOKED_AT_S, ServerFigures
+from chat.room_figures import decode as decode_figures
+from chat.room_figures import encode as encode_figures
 from chat.sink import Kind, Phase
 from chat.stats import HubCounters, RoomStats
+from chat.tempo import Tempo
 
 if TYPE_CHECKING:
     from chat.sink import Sink
 
 Clock = Callable[[], int]
 """Unix milliseconds."""
-
-_PASSES_PER_TICK = 2
-"""A tick lasts at least so many times a pass over all sockets."""
 
 
 def _rank(member: Member) -> str:
@@ -67,18 +68,19 @@ class Channel:
         fanout: Fanout,
         clock: Clock,
         text_filter: TextFilter | None,
+        ids_of: IdsOf = just_themselves,
         stamps: bool = True,
+        server: str = "",
     ) -> None:
         now_ms = clock()
         self.room = Room(name, epoch, sections, limits.room)
         self.personal = PersonalEvents(limits.room)
-        self.gate = ChatGate(limits.room, now_ms, text_filter)
+        self.gate = ChatGate(limits.room, now_ms, text_filter, ids_of)
         self.counters = HubCounters()
         """What this room's fan-out counts; the hub adds the rooms up."""
         self.hot_words = HotWords(now_ms)
         self.audiences = tuple(Audience(limits, self.counters) for _ in Kind)
         """By kind: their bytes are others, the batches are the same."""
-        self._passed_s = [0.0 for _ in Kind]
         self._passed = [partial(self._note_pass, kind) for kind in Kind]
         self.people: dict[str, list[Sink]] = {}
         self.held: dict[str, asyncio.Future[None]] = {}
@@ -90,6 +92,10 @@ class Channel:
         self.left = 0
         self.elsewhere = 0
         """People on other nodes, as the bus last told."""
+        self.others: list[ServerFigures] = []
+        """What other nodes count, as the bus last told; empty while nobody looks."""
+        self._looked_s = -LOOKED_AT_S
+        self._server = server
         self._own_sections = tuple(sections)
         self._stamps = stamps
         """Whether personal events are numbered here, and not in a store."""
@@ -101,7 +107,7 @@ class Channel:
         self._limits = limits
         self._fanout = fanout
         self._clock = clock
-        self._tick_s = limits.tick_ms / 1000
+        self._tempo = Tempo(limits)
         self._cut_s = 0.0
         self._due: asyncio.Handle | None = None
         self._due_s = 0.0
@@ -203,6 +209,42 @@ class Channel:
             self.elsewhere = elsewhere
             self.count_viewers()
 
+    @property
+    def looked_at(self) -> bool:
+        """Tell whether somebody looks at the room's figures."""
+        return monotonic() - self._looked_s < LOOKED_AT_S
+
+    def servers(self) -> list[ServerFigures]:
+        """Return what each node counts, this one first: the others' from the next time that people are counted on."""
+        self._looked_s = monotonic()
+        return [self.counted(), *self.others]
+
+    def counted(self) -> ServerFigures:
+        """Return what this node counts."""
+        ways = {kind.name.lower(): len(self.audiences[kind].connections) for kind in Kind}
+        return ServerFigures(
+            server=self._server,
+            viewers=self.viewers,
+            connections=sum(ways.values()),
+            roles={role: count for role, count in self.roles.items() if count},
+            ways={way: count for way, count in ways.items() if count},
+            chat_lines=self.chat_lines,
+            chat_sampled=self.chat_sampled,
+            messages_out=self.counters.messages_out,
+            dropped={tier.name: self.counters.dropped[tier] for tier in Tier},
+            skipping=sum(audience.skipping for audience in self.audiences),
+            slow_skipped=self.counters.slow_skipped,
+            held=len(self.held),
+        )
+
+    def figures(self) -> bytes:
+        """Return what this node counts, as the others get it."""
+        return encode_figures(self.counted())
+
+    def hear_figures(self, told: Sequence[bytes]) -> None:
+        """Take note of what the other nodes count."""
+        self.others = decode_figures(told)
+
     # From messages to sockets
 
     def apply(self, message: StateMessage) -> None:
@@ -211,9 +253,9 @@ class Channel:
         if urgency is Urgency.NOW:
             self._schedule(0.0, urgent=True)
         elif urgency is Urgency.TICK:
-            self._schedule(self._cut_s + self._tick_s)
+            self._schedule(self._cut_s + self._tempo.tick_s)
         elif urgency is Urgency.LAZY:
-            self._schedule(self._cut_s + max(self._tick_s, self._limits.likes_ms / 1000))
+            self._schedule(self._cut_s + max(self._tempo.tick_s, self._limits.likes_ms / 1000))
 
     def _schedule(self, due_s: float, *, urgent: bool = False) -> None:
         if self._due is not None:
@@ -246,6 +288,7 @@ class Channel:
         batch = self.room.cut(self._clock())
         if batch is not None:
             self._batches += 1
+            self._tempo.cut(batch.counts[Tier.P2], self._cut_s)
             for kind, audience in zip(Kind, self.audiences, strict=True):
                 if audience.connections:
                     form = in_form(kind, batch, self.room.position())
@@ -253,13 +296,10 @@ class Channel:
 
     def _note_pass(self, kind: Kind, duration_s: float) -> None:
         """All sockets of a kind have the newest batch."""
-        limits = self._limits
-        self._passed_s[kind] = duration_s if self.audiences[kind].connections else 0.0
-        tick_s = sum(self._passed_s) * _PASSES_PER_TICK
-        self._tick_s = min(limits.tick_ms_max / 1000, max(limits.tick_ms / 1000, tick_s))
+        self._tempo.passed(kind, duration_s if self.audiences[kind].connections else 0.0)
         if self._late:
             self._late = False
-            self._schedule(self._cut_s + self._tick_s)
+            self._schedule(self._cut_s + self._tempo.tick_s)
 
     @property
     def audience(self) -> Audience:
@@ -348,7 +388,7 @@ class Channel:
             chat_lines=self.chat_lines,
             chat_sampled=self.chat_sampled,
             batches=self._batches,
-            tick_ms=round(self._tick_s * 1000),
+            tick_ms=round(self._tempo.tick_s * 1000),
             skipping=sum(audience.skipping for audience in self.audiences),
             messages_out=self.counters.messages_out,
             dropped_by_tier={tier.name: self.counters.dropped[tier] for tier in Tier},

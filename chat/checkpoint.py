@@ -8,8 +8,9 @@
 | who spoke when (slow mode), persons' rates, the room's cap | `ChatGate` | a line let through is charged everywhere |
 | personal events that wait (only where no store keeps them) | `PersonalEvents` | the log's order |
 
-Beside it stands one figure that is no state: people here, told every `count_ms` with an expiry and summed on the bus
-(`Replica.count`). What protects one process stays its own: joins a second, commands and bytes of a connection.
+Beside it stands what is no state, told every `count_ms` with an expiry: people here, summed on the bus
+(`Replica.count`), and what each node counts of the room (`chat/room_figures.py`), summed where somebody looks. What
+protects one process stays its own: joins a second, commands and bytes of a connection.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chat.errors import CommandRefused
 from chat.limits import RoomLimits
+from chat.message import PollOpened
 
 
 class Question(NamedTuple):
@@ -37,9 +38,9 @@ class Questions:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def check(self, person: str) -> None:
-        """Raise CommandRefused `limit` when the person, or the room, has as many as may wait."""
-        if self._of_person.get(person, 0) >= self._limits.questions_person:
+    def check(self, *persons: str) -> None:
+        """Raise CommandRefused `limit` when the person (by whichever id), or the room, has as many as may wait."""
+        if sum(self._of_person.get(person, 0) for person in persons) >= self._limits.questions_person:
             raise CommandRefused("limit", f"{self._limits.questions_person} of your questions wait for an answer")
         if len(self._waiting) >= self._limits.questions:
             raise CommandRefused("limit", "too many questions wait for an answer")
@@ -55,6 +56,9 @@ class Questions:
         self._waiting[question.question] = question
         self._of_person[question.person] = self._of_person.get(question.person, 0) + 1
         return True
+
+    def __contains__(self, question: str) -> bool:
+        return question in self._waiting
 
     def find(self, question: str) -> Question:
         """Return a waiting question; raises CommandRefused `not_found`."""
@@ -87,37 +91,45 @@ class Questions:
             questions.add(Question(*one))
         return questions
 
-    def views(self, person: str | None = None) -> list[dict[str, Any]]:
-        """Return the waiting questions, oldest first; those of one person when given."""
-        return [one.view() for one in self._waiting.values() if person is None or one.person == person]
+    def views(self, persons: Collection[str] | None = None) -> list[dict[str, Any]]:
+        """Return the waiting questions, oldest first; those of one person, by all their ids, when given."""
+        return [one.view() for one in self._waiting.values() if persons is None or one.person in persons]
 
 
 class Poll:
-    """One poll: a title, options, and one vote for each person."""
+    """One poll: a title, options, one vote for each person, and perhaps a time (Unix ms) at which it ends."""
 
-    __slots__ = ("_limits", "_voted", "ended", "options", "poll", "started_ms", "title", "votes")
+    __slots__ = ("_limits", "_voted", "ended", "ends_ms", "options", "poll", "started_ms", "title", "votes")
 
-    def __init__(self, poll: str, title: str, options: tuple[str, ...], now_ms: int, limits: RoomLimits) -> None:
-        self.poll = poll
-        self.title = title
-        self.options = options
-        self.started_ms = now_ms
-        self.votes = [0] * len(options)
+    def __init__(self, opened: PollOpened, limits: RoomLimits) -> None:
+        self.poll = opened.poll
+        self.title = opened.title
+        self.options = opened.options
+        self.started_ms = opened.now_ms
+        self.ends_ms = opened.ends_ms
+        self.votes = list(opened.votes) or [0] * len(opened.options)
         self.ended = False
         self._limits = limits
         self._voted: set[str] = set()
 
-    def check(self, poll: str, person: str, option: int) -> None:
-        """Raise CommandRefused: `not_found`, `closed`, `invalid` (no such option), `already`, `limit`."""
+    def overdue(self, now_ms: int) -> bool:
+        """Tell whether its time is over and nobody has ended it yet."""
+        return not self.ended and 0 < self.ends_ms <= now_ms
+
+    def check(self, poll: str, person: str, option: int, now_ms: int = 0) -> None:
+        """Raise CommandRefused: `not_found`, `closed`, `invalid` (no such option), `already`, `limit`.
+
+        `now_ms` is left out for a vote that was let through already: nodes must agree on it whenever they hear it.
+        """
         if poll != self.poll:
             raise CommandRefused("not_found", "there is no such poll")
-        if self.ended:
+        if self.ended or self.overdue(now_ms):
             raise CommandRefused("closed", "the poll has ended")
         if not 0 <= option < len(self.options):
             raise CommandRefused("invalid", f"option is an integer from 0 to {len(self.options) - 1}")
         if person in self._voted:
             raise CommandRefused("already", "you have voted")
-        if len(self._voted) >= self._limits.people_tracked:
+        if sum(self.votes) >= self._limits.people_tracked:
             raise CommandRefused("limit", "the poll has as many votes as are counted")
 
     def vote(self, poll: str, person: str, option: int) -> bool:
@@ -130,11 +142,13 @@ class Poll:
         self.votes[option] += 1
         return True
 
-    def end(self, poll: str) -> bool:
-        """Close the poll; tell whether it was open."""
+    def end(self, poll: str, votes: Sequence[int] = ()) -> bool:
+        """Close the poll, with the sums that were written down if there are any; tell whether it was open."""
         if poll != self.poll or self.ended:
             return False
         self.ended = True
+        if len(votes) == len(self.votes):
+            self.votes = list(votes)
         self._voted.clear()
         return True
 
@@ -147,6 +161,7 @@ class Poll:
             "votes": list(self.votes),
             "state": "ended" if self.ended else "open",
             "started": self.started_ms,
+            "ends": self.ends_ms or None,
         }
 
     def state(self) -> dict[str, Any]:
@@ -156,8 +171,11 @@ class Poll:
     @classmethod
     def restored(cls, state: Mapping[str, Any], limits: RoomLimits) -> Poll:
         """Return the poll whose `state` this is."""
-        poll = cls(state["poll"], state["title"], tuple(state["options"]), state["started"], limits)
-        poll.votes = list(state["votes"])
+        # A node of the version before this one wrote no end.
+        ends_ms = state.get("ends") or 0
+        votes = tuple(state["votes"])
+        options = tuple(state["options"])
+        poll = cls(PollOpened(state["poll"], state["title"], options, state["started"], ends_ms, votes), limits)
         poll.ended = state["state"] == "ended"
         poll._voted = set(state["voted"])
         return poll

@@ -30,6 +30,7 @@ from chat.connection import Connection
 from chat.errors import BadFrame, CloseCode, CommandRefused, RoomNotOpen, TokenRefused
 from chat.event_stream import EventStream, Refuse
 from chat.fanout import Fanout
+from chat.floor_store import Ballots, FloorStore
 from chat.limits import HubLimits, MailboxLimits, RoomLimits
 from chat.mailbox import Mailbox
 from chat.member import Member
@@ -46,12 +47,13 @@ from chat.message import (
     RoomMessage,
     RuleMessage,
     Section,
+    StateMessage,
     Tier,
     Words,
     decode,
     parse_join,
 )
-from chat.moderation import JoinGate, TextFilter
+from chat.moderation import IdsOf, JoinGate, TextFilter, just_themselves
 from chat.personal import PersonalStore
 from chat.poll import PollSession
 from chat.review import Line, Reviewer
@@ -107,13 +109,18 @@ class Hub:
         audit: AuditTrail | None = None,
         ban_store: BanStore | None = None,
         rule_store: RuleStore | None = None,
+        floor_store: FloorStore | None = None,
+        ids_of: IdsOf = just_themselves,
         follows: Callable[[Member], Awaitable[bool]] | None = None,
         personal_store: PersonalStore | None = None,
         others_wait: Callable[[], bool] = lambda: False,
         review: Reviewer | None = None,
         archive: Callable[[Line], None] | None = None,
         network: Network = _nobodys,
+        server: str = "",
     ) -> None:
+        self._server = server
+        """What this process is called where several have a room."""
         self.network = network
         self.audit = audit
         self.review = review
@@ -121,6 +128,10 @@ class Hub:
         """Is told of every line that passed the rules, shown to all or only to its speaker."""
         self.ban_store = ban_store
         self.rule_store = rule_store
+        self.floor_store = floor_store
+        self.ballots = None if floor_store is None else Ballots(floor_store, self.tell_if_open)
+        self.ids_of = ids_of
+        """All ids that somebody is known by, the one they go on under first."""
         self.follows = follows
         """Whether somebody follows the shop; without it no room can be for followers only."""
         self.limits = limits or HubLimits()
@@ -172,6 +183,8 @@ class Hub:
         for connection in tuple(self.wheel.connections):
             connection.transport.abort()
         await self.dispatcher.close()
+        if self.ballots is not None:
+            await self.ballots.close()
         if self.mailbox is not None:
             await self.mailbox.close()
         for name in tuple(self._channels):
@@ -193,8 +206,9 @@ class Hub:
         *,
         words: Sequence[str] = (),
         rules: Iterable[RuleMessage] = (),
+        said: Iterable[StateMessage] = (),
     ) -> None:
-        """Open a room with the sections of its snapshot, the words it masks and what staff decided before.
+        """Open a room with the sections of its snapshot, the words it masks, what staff decided and was asked before.
 
         An open one gets these sections. What a room is opened with is what this node knows of it: nobody is told.
         Raises ValueError for a section named like a field of the snapshot, TypeError for what JSON cannot hold.
@@ -211,12 +225,15 @@ class Hub:
             fanout=self._fanout,
             clock=self.clock,
             text_filter=self._text_filter,
+            ids_of=self.ids_of,
             stamps=self.mailbox is None,
+            server=self._server,
         )
         if words:
             channel.gate.rule(Words(tuple(sorted({word.lower() for word in words}))))
         for rule in rules:
             channel.gate.rule(rule)
+        channel.room.begin(said)
         self._broker.subscribe(room, channel)
 
     def close_room(self, room: str) -> None:
@@ -325,6 +342,11 @@ class Hub:
         """
         self.channel(room)
         self._broker.publish(room, messages, once=once)
+
+    def tell_if_open(self, room: str, *messages: RoomMessage) -> None:
+        """Send messages to a room, should it still be open: what they tell was done meanwhile."""
+        if room in self._channels:
+            self.tell(room, *messages)
 
     # Connections
 
@@ -494,8 +516,10 @@ class Hub:
             raise TokenRefused(CloseCode.NO_ROOM, "no such room")
         until_ms = channel.gate.barred_until_ms(member, now_ms)
         if until_ms:
-            if member.device and not channel.gate.bans.knows(member.device):
-                # They came with another device: from now on the ban is for that as well.
+            own = channel.gate.bans.until_ms(member.person, now_ms)
+            if own and member.device and not channel.gate.bans.knows(member.device):
+                # They came with another device: from now on the ban is for that as well. (Not when it is another id's:
+                # should the two be found to be two again, the device is not to stay with the ban.)
                 self.tell(request.room, Ban(member.person, until_ms, (member.device,)))
             self._release(channel)
             raise TokenRefused(CloseCode.BANNED, "banned")

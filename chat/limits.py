@@ -50,6 +50,8 @@ class RoomLimits:
     poll_options: int = 10
     """Answers to choose from: what fits on a phone."""
     option_chars: int = 60
+    poll_s_max: int = 86_400
+    """Longest time after which a poll ends by itself: a day, as a show may be an event of many hours."""
     personal_events: int = 64
     """Personal events kept for one person until acknowledged."""
     personal_age_ms: int = 3_600_000
@@ -96,6 +98,11 @@ class HubLimits:
 
     tick_ms: int = 50
     """What happens within a tick becomes one frame. Under what a person notices; 20 writes a second and socket."""
+    tick_ms_per_line: float = 0.45
+    """What each line of chat a second makes of it: a room at its cap of 200 gets eleven frames of 18 lines a second,
+    instead of twenty of 10. Nobody can tell these apart but a phone's radio, and our core."""
+    tick_ms_hot: int = 250
+    """… and at most so much."""
     tick_ms_max: int = 1_000
     """Longest tick of a room whose pass over its sockets takes long."""
     likes_ms: int = 250

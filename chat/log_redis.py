@@ -5,6 +5,7 @@ Keys of a room share a hash tag, so that on a cluster they and the room's channe
     siyu:{ROOM}:head      hash: epoch, seq (newest entry); cdata, cseq, cby (checkpoint, the entry before it, by whom)
     siyu:{ROOM}:log       stream: entry SEQ-0, field p is the payload as published (`chat/entry.py`)
     siyu:{ROOM}:present   hash: NODE → PEOPLE:EXPIRES_MS
+    siyu:{ROOM}:figures   hash: NODE → EXPIRES_MS:FIGURES, what each node counts (`chat/room_figures.py`)
     siyu:{ROOM}:said:NODE number of the node's newest entry: one that is sent twice is taken once
     siyu:{ROOM}:once:ID   this event was told
 
@@ -116,13 +117,16 @@ redis.call('HSET', KEYS[1], 'cseq', ARGV[2], 'cdata', ARGV[3], 'cby', ARGV[4])
 return 1
 """)
 
-# KEYS present head; ARGV node people expires_ms. People below 0: the node leaves.
+# KEYS present head figures; ARGV node people expires_ms figures wanted. People below 0: the node leaves.
 COUNT = Script("""
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if tonumber(ARGV[2]) < 0 then
   redis.call('HDEL', KEYS[1], ARGV[1])
+  redis.call('HDEL', KEYS[3], ARGV[1])
 else
+  redis.call('HSET', KEYS[3], ARGV[1], (now + ARGV[3]) .. ':' .. ARGV[4])
+  redis.call('PEXPIRE', KEYS[3], ARGV[3])
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. (now + ARGV[3]))
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
 end
@@ -136,8 +140,20 @@ for i = 1, #present, 2 do
     others = others + tonumber(people)
   end
 end
+local told = {}
+if ARGV[5] == '1' then
+  local figures = redis.call('HGETALL', KEYS[3])
+  for i = 1, #figures, 2 do
+    local expires, counted = string.match(figures[i + 1], '^(%d+):(.*)$')
+    if tonumber(expires) <= now then
+      redis.call('HDEL', KEYS[3], figures[i])
+    elseif figures[i] ~= ARGV[1] then
+      told[#told + 1] = counted
+    end
+  end
+end
 local head = redis.call('HMGET', KEYS[2], 'epoch', 'seq')
-return {others, head[1] or '', tonumber(head[2] or '0')}
+return {others, head[1] or '', tonumber(head[2] or '0'), told}
 """)
 
 
@@ -202,6 +218,8 @@ class Counted:
     others: int
     epoch: str
     sequence: int
+    figures: list[bytes]
+    """What the other nodes count; empty when that was not asked for."""
 
 
 class RoomLog:
@@ -289,11 +307,16 @@ class RoomLog:
         """Ask those who are in step to write a checkpoint down."""
         await self._run(ASK, [self._key(room, "head")], self.channel(room), epoch, self._node)
 
-    async def count(self, room: str, people: int) -> Counted:
-        """Tell how many people are here, -1 when the node leaves the room; return what others told."""
-        keys = [self._key(room, name) for name in ("present", "head")]
-        others, epoch, sequence = await self._run(COUNT, keys, self._node, people, self._limits.count_expires_ms)
-        return Counted(others, epoch.decode(), sequence)
+    async def count(self, room: str, people: int, figures: bytes = b"", *, wanted: bool = False) -> Counted:
+        """Tell how many people are here, -1 when the node leaves the room, and what it counts; return what others told.
+
+        `wanted` brings along what the other nodes count.
+        """
+        keys = [self._key(room, name) for name in ("present", "head", "figures")]
+        expires_ms = self._limits.count_expires_ms
+        answer = await self._run(COUNT, keys, self._node, people, expires_ms, figures, int(wanted))
+        others, epoch, sequence, told = answer
+        return Counted(others, epoch.decode(), sequence, list(told))
 
 
 def _payloads(entries: Sequence[Any]) -> list[bytes]:

@@ -174,12 +174,16 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class PollOpened:
-    """A poll begins; it replaces the one before."""
+    """A poll begins; it replaces the one before. One that is known already is left alone."""
 
     poll: str
     title: str
     options: tuple[str, ...]
     now_ms: int
+    ends_ms: int = 0
+    """When it ends by itself (Unix ms); 0: when staff end it."""
+    votes: tuple[int, ...] = ()
+    """What was voted before, of one that is told again; none of a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +200,8 @@ class PollEnded:
     """No more votes: all are told the result."""
 
     poll: str
+    votes: tuple[int, ...] = ()
+    """The sums as they were written down, where they are; else what was counted here."""
 
 
 @dataclass(frozen=True, slots=True)

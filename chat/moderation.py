@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chat.errors import CommandRefused
@@ -12,6 +12,8 @@ from chat.limits import RoomLimits
 from chat.member import Member
 from chat.message import Admitted, Ban, Mute, RuleMessage, Rules, Words
 
+IdsOf = Callable[[str], Sequence[str]]
+"""Gets an id of a person and returns all that they are known by, the one they go on under first."""
 TextFilter = Callable[[str], str | None]
 """Gets a clean text and returns what may be shown, or None to refuse it."""
 
@@ -220,14 +222,24 @@ class Verdict(NamedTuple):
     """The speaker is muted and is not to know."""
 
 
+def just_themselves(person: str) -> Sequence[str]:
+    """Return the ids of somebody of whom one is known."""
+    return (person,)
+
+
 class ChatGate:
-    """Decide on each chat line of one room, and who may be in it."""
+    """Decide on each chat line of one room, and who may be in it.
+
+    What was decided of one id of a person holds for all of their ids: who was found to be somebody known is muted
+    until the later of both ends, and each has their own again when that was a mistake. Nothing is rewritten for it.
+    """
 
     __slots__ = (
         "_buckets",
         "_cap",
         "_filter",
         "_followers",
+        "_ids_of",
         "_limits",
         "_masks",
         "_members",
@@ -241,8 +253,15 @@ class ChatGate:
         "words",
     )
 
-    def __init__(self, limits: RoomLimits, now_ms: int, text_filter: TextFilter | None = None) -> None:
+    def __init__(
+        self,
+        limits: RoomLimits,
+        now_ms: int,
+        text_filter: TextFilter | None = None,
+        ids_of: IdsOf = just_themselves,
+    ) -> None:
         self._limits = limits
+        self._ids_of = ids_of
         self._filter = text_filter
         self._cap = TokenBucket(limits.chat_per_s, limits.chat_per_s, now_ms)
         self._buckets: dict[str, TokenBucket] = {}
@@ -307,7 +326,9 @@ class ChatGate:
 
     def barred_until_ms(self, member: Member, now_ms: int) -> int:
         """Return until when somebody may not be in the room (Unix ms), 0 when they may. Staff always may."""
-        return 0 if member.staff else self.bans.until_ms(member.person, now_ms, member.device)
+        if member.staff:
+            return 0
+        return max(self.bans.until_ms(person, now_ms, member.device) for person in self._ids_of(member.person))
 
     def mute(self, person: str, until_ms: int, *, shadow: bool = False) -> None:
         """Silence a person until then (Unix ms), openly or in the shadow; 0 lifts both."""
@@ -318,13 +339,13 @@ class ChatGate:
 
     def follows(self, person: str, now_ms: int, *, on: bool) -> None:
         """Take what is known of whether somebody follows the shop: true for a while, then one asks again."""
-        self._track(self._followers, person, now_ms + FOLLOWS_MS if on else -(now_ms + FOLLOWS_NOT_MS))
+        self._track(self._followers, self._ids_of(person)[0], now_ms + FOLLOWS_MS if on else -(now_ms + FOLLOWS_NOT_MS))
 
     def unsure(self, member: Member, now_ms: int) -> bool:
         """Return whether only followers may write, and it is not known of this one."""
         if self.audience != FOLLOWERS or member.staff:
             return False
-        return now_ms >= abs(self._followers.get(member.person, 0))
+        return now_ms >= abs(self._followers.get(self._ids_of(member.person)[0], 0))
 
     def _track(self, people: dict[str, int], person: str, value: int) -> None:
         """Remember a person, at the cost of the one longest unseen."""
@@ -335,8 +356,12 @@ class ChatGate:
 
     def muted_until_ms(self, person: str, now_ms: int) -> int:
         """Return until when a person is muted (Unix ms), 0 when they are not."""
-        until_ms = self._mutes.get(person, 0)
+        until_ms = self._latest(self._mutes, person)
         return until_ms if until_ms > now_ms else 0
+
+    def _latest(self, times_ms: Mapping[str, int], person: str) -> int:
+        """Return the latest time of a person, by whichever of their ids; 0 when there is none."""
+        return max(times_ms.get(one, 0) for one in self._ids_of(person))
 
     def decide(self, member: Member, text: object, now_ms: int, network: str = "") -> Verdict:
         """Judge a line. Staff are never limited by rate nor sampled; `network` is where it comes from, or empty.
@@ -357,19 +382,19 @@ class ChatGate:
         person = member.person
         if self.audience == STAFF_ONLY:
             raise CommandRefused("staff_only", "only the host and the shop's staff may write now")
-        if self.audience == MEMBERS and not (member.known or person in self._members):
+        if self.audience == MEMBERS and not (member.known or self._latest(self._members, person)):
             raise CommandRefused("members_only", "only customers of the shop may write now")
-        if self.audience == FOLLOWERS and self._followers.get(person, 0) <= 0:
+        if self.audience == FOLLOWERS and self._followers.get(self._ids_of(person)[0], 0) <= 0:
             raise CommandRefused("followers_only", "only who follows the shop may write now")
         until_ms = self.muted_until_ms(person, now_ms)
         if until_ms:
             raise CommandRefused("muted", "you are muted", retry_ms=until_ms - now_ms)
         if self.slow_s:
             # A clock set back must not keep anybody silent for longer than the rule says.
-            wait_ms = min(self._spoke_ms.get(person, 0) + self.slow_s * 1000 - now_ms, self.slow_s * 1000)
+            wait_ms = min(self._latest(self._spoke_ms, person) + self.slow_s * 1000 - now_ms, self.slow_s * 1000)
             if wait_ms > 0:
                 raise CommandRefused("slow_mode", f"one line in {self.slow_s} s", retry_ms=wait_ms)
-        clean = self._filtered(clean)
+        clean = self.filtered(clean)
         retry_ms = self._bucket(person, now_ms).take(now_ms)
         if retry_ms:
             raise CommandRefused("rate", "too many messages", retry_ms=retry_ms)
@@ -378,10 +403,11 @@ class ChatGate:
             raise CommandRefused("rate", "too many messages from your network", retry_ms=retry_ms)
         if self.slow_s:
             self._track(self._spoke_ms, person, now_ms)
-        shadow = self._shadows.get(person, 0) > now_ms
+        shadow = self._latest(self._shadows, person) > now_ms
         return Verdict(clean, not shadow, shadow)
 
-    def _filtered(self, text: str) -> str:
+    def filtered(self, text: str) -> str:
+        """The text with what the room's filters mask. Raises CommandRefused (refused)."""
         for each in (self._filter, self._masks):
             passed = each(text) if each is not None else text
             if passed is None:
@@ -391,7 +417,8 @@ class ChatGate:
 
     def _bucket(self, person: str, now_ms: int) -> TokenBucket:
         limits = self._limits
-        return self._found(self._buckets, person, limits.chat_person_per_s, limits.chat_person_burst, now_ms)
+        now_person = self._ids_of(person)[0]
+        return self._found(self._buckets, now_person, limits.chat_person_per_s, limits.chat_person_burst, now_ms)
 
     def _network_bucket(self, network: str, now_ms: int) -> TokenBucket:
         limits = self._limits

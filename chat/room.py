@@ -25,7 +25,7 @@ event must therefore never depend on the time or on what was cut or trimmed here
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum
 from itertools import islice
 from typing import Any, NamedTuple
@@ -176,6 +176,14 @@ class Room:
             return self._question(message)
         return self._vote(message)
 
+    def begin(self, messages: Iterable[StateMessage]) -> None:
+        """Take in what was said before this life of the room: it is in the state, and no news to anybody."""
+        for message in messages:
+            self.apply(message)
+        self._pending.clear()
+        self._pending_kept = 0
+        self._likes_changed = self._votes_changed = False
+
     def recallable(self, offset: int) -> bool:
         """Tell whether an offset was given to what may be a chat line: the history no longer knows older ones."""
         if not 0 < offset <= self.offset:
@@ -218,14 +226,16 @@ class Room:
     def _vote(self, message: PollOpened | Vote | PollEnded) -> Urgency:
         poll = self.poll
         if isinstance(message, PollOpened):
-            poll = self.poll = Poll(message.poll, message.title, message.options, message.now_ms, self._limits)
+            if poll is not None and poll.poll == message.poll:
+                return Urgency.NEVER
+            poll = self.poll = Poll(message, self._limits)
         elif isinstance(message, Vote):
             if poll is not None and poll.vote(message.poll, message.person, message.option):
                 self._votes_changed = self._poll_stale = True
                 self._state = None
                 return Urgency.LAZY
             return Urgency.NEVER
-        elif poll is None or not poll.end(message.poll):
+        elif poll is None or not poll.end(message.poll, message.votes):
             return Urgency.NEVER
         self._votes_changed = self._poll_stale = False
         view = poll.view()

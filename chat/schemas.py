@@ -114,6 +114,7 @@ class PollCommand(Struct):
 class PollStart(Struct):
     title: Annotated[str, Meta(min_length=1, max_length=100)]
     options: Annotated[list[Option], Meta(min_length=2, max_length=_LIMITS.poll_options)]
+    seconds: Annotated[int, Meta(ge=5, le=_LIMITS.poll_s_max, description="ends by itself after")] | None = None
 
 
 class VoteCommand(Struct):
@@ -178,6 +179,8 @@ class PollView(Struct):
     votes: list[int]
     state: Literal["open", "ended"]
     started: Millis
+    ends: Millis | None = None
+    """When it ends by itself."""
 
 
 class PollAnswer(Struct):

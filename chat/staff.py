@@ -1,4 +1,4 @@
-"""Commands with which staff run a room, and those by which its audience asks and votes.
+"""Commands with which staff run a room.
 
 Each checks its arguments, then tells the room: what changes goes over the broker, so every node has it.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +16,14 @@ from chat.commands import CommandContext
 from chat.entry import encode_message
 from chat.errors import CloseCode, CommandRefused
 from chat.message import (
-    Asked,
     Ban,
     Event,
     Mute,
-    PollEnded,
-    PollOpened,
     Recall,
     Removal,
     RoomMessage,
     Rules,
     Tier,
-    Unasked,
-    Vote,
     Words,
 )
 from chat.moderation import DEVICES_PER_BAN, FOLLOWERS, FOR_EVER_MS, clean_text
@@ -47,7 +42,7 @@ Call = Callable[["Hub", CommandContext, Mapping[str, Any]], Answer]
 
 
 def new_id() -> str:
-    """Return an id for a question or a poll, new on every node."""
+    """Return an id for what is new in a room, new on every node."""
     return secrets.token_hex(8)
 
 
@@ -89,9 +84,18 @@ def _mute(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
 
 
 def _unmute(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
-    mute = Mute(arguments(schemas.PersonCommand, args).person, 0)
-    hub.tell(context.room, mute)
-    return _kept(hub, context.room, mute, {}, until_ms=0)
+    lifted = [Mute(person, 0) for person in hub.ids_of(arguments(schemas.PersonCommand, args).person)]
+    hub.tell(context.room, *lifted)
+    store = hub.rule_store
+    if store is None:
+        return {}
+
+    async def forgotten() -> Mapping[str, Any]:
+        for mute in lifted:
+            await store.remove(context.room, name_of(mute))
+        return {}
+
+    return forgotten()
 
 
 async def _kick(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -105,7 +109,8 @@ async def _kick(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> M
         await asyncio.wait([number], timeout=KICK_WRITE_S)
         if number.done() and number.exception() is None:
             removal = replace(removal, event={**removal.event, "a": number.result()})
-    hub.tell(context.room, removal)
+    others = [_removal(person, removal.reason) for person in hub.ids_of(wanted.person) if person != wanted.person]
+    hub.tell(context.room, removal, *others)
     return {}
 
 
@@ -123,7 +128,8 @@ async def _ban(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Ma
         raise CommandRefused("forbidden", "bans longer than a day are for the host and the merchant")
     hub.channel(context.room).gate.bans.check(wanted.person, context.now_ms)
     devices, others = _with_devices(hub, context.room, wanted.person)
-    removals = [_removal(person, wanted.reason or "banned") for person in (wanted.person, *others)]
+    gone = dict.fromkeys((wanted.person, *hub.ids_of(wanted.person), *others))
+    removals = [_removal(person, wanted.reason or "banned") for person in gone]
     # Out of the room first: writing it down may take a moment, and may fail.
     hub.tell(context.room, Ban(wanted.person, until_ms, devices), *removals)
     if hub.ban_store is not None:
@@ -133,25 +139,39 @@ async def _ban(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Ma
 
 def _with_devices(hub: Hub, room: str, person: str) -> tuple[tuple[str, ...], list[str]]:
     """Return the devices that a person is here with, and who else is here with one of them."""
-    people = hub.channel(room).people
-    present = [one.member for one in people.get(person, ()) if one.member is not None]
+    people, ids = hub.channel(room).people, hub.ids_of(person)
+    present = [one.member for one_id in ids for one in people.get(one_id, ()) if one.member is not None]
     devices = {member.device for member in present if member.device}
     if not devices:
         return (), []
     others = [
         other
         for other, sinks in people.items()
-        if other != person and any(s.member and s.member.device in devices and not s.member.staff for s in sinks)
+        if other not in ids and any(s.member and s.member.device in devices and not s.member.staff for s in sinks)
     ]
     return tuple(sorted(devices))[:DEVICES_PER_BAN], others
 
 
 async def _unban(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    person = arguments(schemas.PersonCommand, args).person
-    hub.tell(context.room, Ban(person, 0))
+    people = hub.ids_of(arguments(schemas.PersonCommand, args).person)
+    hub.tell(context.room, *(Ban(person, 0) for person in people))
     if hub.ban_store is not None:
-        await hub.ban_store.remove(context.room, person)
+        for person in people:
+            await hub.ban_store.remove(context.room, person)
     return {}
+
+
+def close_barred(hub: Hub, people: Iterable[str]) -> None:
+    """Close the connections at this node of those of these people who may not be here any more.
+
+    They were found to be somebody who is banned; their connection was open before that.
+    """
+    ids = {one for person in people for one in hub.ids_of(person)}
+    for room in hub.rooms():
+        channel = hub.channel(room)
+        for sink in [sink for person in ids for sink in channel.people.get(person, ())]:
+            if sink.member is not None and channel.gate.barred_until_ms(sink.member, hub.clock()):
+                sink.close(CloseCode.BANNED, "banned")
 
 
 def _bans(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -223,12 +243,13 @@ def _notice(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mappi
     return {}
 
 
-def _announce(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+def _announce(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
     wanted = arguments(schemas.AnnounceCommand, args)
-    view = {**_said(hub, context, wanted.text), "until": context.now_ms + 1000 * wanted.seconds}
+    until_ms = context.now_ms + 1000 * wanted.seconds
+    view = {**_said(hub, context, wanted.text), "until": until_ms}
     event = Event({"t": "announcement", "announcement": view}, Tier.P0, sections={"announcement": view})
     hub.tell(context.room, event)
-    return {}
+    return _kept(hub, context.room, event, {}, until_ms=until_ms)
 
 
 def _pin_notice(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Answer:
@@ -243,92 +264,6 @@ def _pinned(hub: Hub, context: CommandContext, view: Mapping[str, Any] | None) -
     event = Event({"t": "pinned", "pinned": view}, Tier.P0, sections={"pinned": view})
     hub.tell(context.room, event)
     return _kept(hub, context.room, event, {}, until_ms=0 if view is None else FOR_EVER_MS)
-
-
-# Questions
-
-
-def _ask(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    channel, member = hub.channel(context.room), context.member
-    channel.room.questions.check(member.person)
-    verdict = channel.gate.judge(
-        member, arguments(schemas.TextCommand, args).text, context.now_ms, hub.network(context.address)
-    )
-    number = new_id()
-    if not verdict.shadow:
-        hub.tell(context.room, Asked(number, member.person, member.name, verdict.text, context.now_ms))
-    return {"question": number}
-
-
-def _questions(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    member = context.member
-    return {"questions": hub.channel(context.room).room.questions.views(None if member.staff else member.person)}
-
-
-def _answer(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    wanted = arguments(schemas.AnswerCommand, args)
-    question = hub.channel(context.room).room.questions.find(wanted.question)
-    text = clean_text(wanted.text, hub.limits.room.text_chars) if wanted.text else ""
-    body = {
-        "t": "answered",
-        "question": question.view(),
-        "from": context.member.shown(),
-        "text": text,
-        "now": context.now_ms,
-    }
-    hub.tell(context.room, Unasked(wanted.question), Event(body, Tier.P1))
-    return {}
-
-
-def _drop(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    wanted = arguments(schemas.QuestionCommand, args).question
-    question = hub.channel(context.room).room.questions.find(wanted)
-    if question.person != context.member.person and not context.member.staff:
-        # The same words as for none: who asks what is between them and staff.
-        raise CommandRefused("not_found", "this question does not wait")
-    hub.tell(context.room, Unasked(wanted))
-    return {}
-
-
-# Polls
-
-
-def _start_poll(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    wanted = arguments(schemas.PollStart, args)
-    limits = hub.limits.room
-    options = tuple(clean_text(option, limits.option_chars) for option in wanted.options)
-    if len(set(options)) < len(options):
-        raise CommandRefused("invalid", "two options are the same")
-    room = hub.channel(context.room).room
-    if room.poll is not None and not room.poll.ended:
-        raise CommandRefused("already", "end the poll that is open first")
-    number = new_id()
-    title = clean_text(wanted.title, limits.text_chars)
-    hub.tell(context.room, PollOpened(number, title, options, context.now_ms))
-    votes = [0] * len(options)
-    view = {"poll": number, "title": title, "options": options, "votes": votes, "state": "open"}
-    return {"poll": {**view, "started": context.now_ms}}
-
-
-def _vote(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    wanted = arguments(schemas.VoteCommand, args)
-    poll = hub.channel(context.room).room.poll
-    if poll is None:
-        raise CommandRefused("not_found", "there is no such poll")
-    poll.check(wanted.poll, context.member.person, wanted.option)
-    hub.tell(context.room, Vote(wanted.poll, context.member.person, wanted.option))
-    return {}
-
-
-def _end_poll(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
-    wanted = arguments(schemas.PollCommand, args).poll
-    poll = hub.channel(context.room).room.poll
-    if poll is None or poll.poll != wanted:
-        raise CommandRefused("not_found", "there is no such poll")
-    if poll.ended:
-        raise CommandRefused("closed", "the poll has ended")
-    hub.tell(context.room, PollEnded(wanted))
-    return {}
 
 
 CALLS: dict[str, Call] = {
@@ -347,11 +282,4 @@ CALLS: dict[str, Call] = {
     "announce": _announce,
     "notice.pin": _pin_notice,
     "notice.unpin": _unpin_notice,
-    "question.ask": _ask,
-    "question.list": _questions,
-    "question.answer": _answer,
-    "question.drop": _drop,
-    "poll.start": _start_poll,
-    "poll.vote": _vote,
-    "poll.end": _end_poll,
 }

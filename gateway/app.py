@@ -22,10 +22,12 @@ from commerce.attribution.touches_sql import open_touch_log
 from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.personal_sql import PersonalEvents
+from commerce.room_floor_sql import RoomFloor
 from commerce.room_rules_sql import RoomRules
 from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
+from gateway.advice_told import teller
 from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
 from gateway.auth import HOST_ROLES
@@ -64,6 +66,7 @@ from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.publish_hook import PublishHook
 from gateway.room_events import RoomEvents
 from gateway.room_figures import RoomFigures
+from gateway.room_floor import RoomFloorKeeper
 from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_advice import advice_operations
@@ -78,7 +81,9 @@ from gateway.routes_compliance import buyer_operations, policy_operations, recor
 from gateway.routes_contacts import contact_operations
 from gateway.routes_content import content_operations
 from gateway.routes_courier import courier_operations
+from gateway.routes_credit import credit_operations
 from gateway.routes_crm import crm_operations
+from gateway.routes_custom import custom_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
 from gateway.routes_goods import sheet_operations
@@ -94,8 +99,9 @@ from gateway.routes_orders import order_operations
 from gateway.routes_org import org_operations
 from gateway.routes_outlets import outlet_operations
 from gateway.routes_outreach import outreach_operations
+from gateway.routes_partners import partner_operations
 from gateway.routes_passes import pass_operations
-from gateway.routes_payments import payment_operations, reconciliation_operations
+from gateway.routes_payments import payment_operations, reconciliation_operations, unheard_operations
 from gateway.routes_people import people_operations
 from gateway.routes_pos import pos_operations
 from gateway.routes_privacy import privacy_operations
@@ -108,6 +114,7 @@ from gateway.routes_shows import show_operations
 from gateway.routes_signup import signup_operations
 from gateway.routes_stations import station_operations
 from gateway.routes_streams import stream_operations
+from gateway.routes_takings import takings_operations
 from gateway.secrets import open_secrets
 from gateway.services import Services
 from gateway.stream_reports import StreamReports
@@ -160,6 +167,7 @@ class Application:
             fleet=worker,
             is_elsewhere=None if (part := worker or nodes) is None else part.is_elsewhere,
         )
+        self._floor = RoomFloorKeeper(services.hub, services.room_floor)
         self._following = _following(services, bridge, self.streaming)
         if worker is not None:
             own = [*self.streaming.webrtc_routes.own_sessions(), services.media.own_picture()]
@@ -280,6 +288,7 @@ class Application:
         yield "webhooks", services.sender.stats()
         yield "messenger", services.messenger.stats()
         yield "media_events", services.media_events.stats()
+        yield "payments", services.shop.payments.stats()
         yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands)
         yield "touches", services.attribution.stats()
 
@@ -302,6 +311,7 @@ class Application:
         services.crm.start()
         services.messenger.start()
         services.privacy.start()
+        services.advice.tell = teller(services.hub, services.rooms)
         services.advice.start()
         services.helping.start()
         services.market.start()
@@ -311,6 +321,7 @@ class Application:
         services.audit.start()
         await services.archive.start()
         services.room_figures.start()
+        self._floor.start()
         services.directory.listen(services.media_events.stream)
         services.media.listen(services.media_events.show)
         self.streaming.visits.listen(services.media_events.visit)
@@ -338,6 +349,7 @@ class Application:
         services = self.services
         for shut in (
             self._following.close,
+            self._floor.close,
             self.bridge.close,
             *([] if self._nodes is None else [self._nodes.close]),
             *([part.close] if (part := self._worker or self._puller) else []),
@@ -401,6 +413,7 @@ def _selling(services: Services) -> list[Operation]:
         *aftersale_operations(services, desk),
         *statement_operations(services),
         *reconciliation_operations(services),
+        *unheard_operations(services),
         *member_operations(services, desk),
         *coupon_operations(services, desk),
         *goods_operations(services, desk),
@@ -417,6 +430,8 @@ def _selling(services: Services) -> list[Operation]:
         *mall_operations(services),
         *pass_operations(services),
         *membership_operations(services),
+        *custom_operations(services, desk),
+        *credit_operations(services),
         *station_operations(services),
         *signup_operations(services),
     ]
@@ -437,10 +452,12 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *identity_operations(services),
         *privacy_operations(services),
         *pos_operations(services),
+        *takings_operations(services),
         *outlet_operations(services),
         *courier_operations(services, desk),
         *market_operations(services),
         *distribution_operations(services),
+        *partner_operations(services, addresses),
         *org_operations(services),
         *guide_operations(services, desk),
         *crm_operations(services),
@@ -512,13 +529,12 @@ async def open_application(
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock, sweeps=sweeps)
     desk = open_desk(rooms, catalogue, shop, traffic, directory, clock)
     audit = RoomAudit(StaffActions(store, clock=clock), clock=clock)
-    bans, rules = Bans(store, clock=clock), RoomRules(store, clock=clock)
-    personal = PersonalEvents(store, clock=clock)
+    bans, rules, floor = Bans(store, clock=clock), RoomRules(store, clock=clock), RoomFloor(store, clock=clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
     shopside = open_shopside(store, shop, catalogue, rooms, secrets, clock)
     clients = Clients(settings)
-    stores = (audit, bans, rules, personal, review, shopside.archive)
+    stores = (audit, bans, rules, floor, PersonalEvents(store, clock=clock), review, shopside.archive)
     hub = open_hub(settings, partial(authenticate, tokens, rooms), desk, shop, *stores, clients, clock)
     services = Services(
         settings=settings,
@@ -544,10 +560,11 @@ async def open_application(
         review=review,
         room_events=RoomEvents(hub, media_events, clock=clock),
         room_figures=RoomFigures(hub, clock=clock),
+        room_floor=floor,
     )
     application = Application(
         services,
-        bridge=open_bridge(services, bans, rules),
+        bridge=open_bridge(services, bans, rules, floor),
         addresses=addresses,
         clients=clients,
         files=files,

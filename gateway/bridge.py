@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from chat.floor_store import opening
 from chat.hub import Hub
-from chat.message import Ban, Tier
+from chat.message import Ban, StateMessage, Tier
 from chat.rule_store import NOTHING_KEPT, Restored
 from commerce.attribution.service import Attribution
 from commerce.attribution.touch import Touch, TouchKind
@@ -27,10 +28,12 @@ from commerce.events import (
     DropChanged,
     HoldExpired,
     HoldGiven,
+    OfferMade,
     OrderCancelled,
     OrderCreated,
     OrderDone,
     OrderFulfilled,
+    OrderMaking,
     OrderOnItsWay,
     OrderPaid,
     OrderRefunded,
@@ -40,6 +43,7 @@ from commerce.events import (
     StockChanged,
     TeamChanged,
 )
+from commerce.room_floor_sql import RoomFloor
 from commerce.room_rules_sql import RoomRules
 from commerce.shop import Shop
 from gateway.answers import order_answer
@@ -72,9 +76,11 @@ picture, which comes up to a few of them late; a clock that is further back bega
 MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, OrderCancelled, OrderRefunded)
 
 
-OrderEvent = OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderOnItsWay | OrderDone | OrderRefunded
+OrderEvent = (
+    OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderOnItsWay | OrderMaking | OrderDone | OrderRefunded
+)
 
-PersonalEvent = CouponClaimed | HoldGiven | SaleSoon | BalanceDue | OrderEvent
+PersonalEvent = CouponClaimed | HoldGiven | SaleSoon | BalanceDue | OfferMade | OrderEvent
 
 
 class Shows(Protocol):
@@ -153,6 +159,8 @@ def personal_message(event: Any) -> dict[str, Any] | None:
         return {"t": "reminder", "sale": plain(event.sale)}
     if isinstance(event, BalanceDue):
         return {"t": "balance", "order": order_answer(event.order)}
+    if isinstance(event, OfferMade):
+        return {"t": "offer", **{name: getattr(event, name) for name in ("request", "title", "state", "price")}}
     if isinstance(event, HoldGiven):
         given = {name: getattr(event, name) for name in ("hold", "sale", "quantity", "price", "expires", "why")}
         return {"t": "hold", **given}
@@ -176,6 +184,7 @@ class Bridge:
         clock: Callable[[], int],
         bans: Bans,
         rules: RoomRules,
+        floor: RoomFloor,
         live_only: set[str],
     ) -> None:
         """``live_only`` is kept up to date with the sales whose price is for who is here while it is live."""
@@ -192,6 +201,7 @@ class Bridge:
         self._rooms = rooms
         self._bans = bans
         self._rules = rules
+        self._floor = floor
         self._states: dict[str, RoomState] = {}
         self._due: dict[str, asyncio.TimerHandle] = {}
         self._turns: dict[str, asyncio.TimerHandle] = {}
@@ -206,6 +216,7 @@ class Bridge:
             OrderCancelled: self._order,
             OrderFulfilled: self._order,
             OrderOnItsWay: self._order,
+            OrderMaking: self._order,
             OrderDone: self._order,
             OrderRefunded: self._order,
             PinChanged: self._pin,
@@ -214,6 +225,7 @@ class Bridge:
             HoldGiven: self._tell_person,
             SaleSoon: self._tell_person,
             BalanceDue: self._tell_person,
+            OfferMade: self._tell_person,
             DrawChanged: self._draw,
             TeamChanged: self._team,
         }
@@ -261,17 +273,20 @@ class Bridge:
             state.put(state.drops, drop.drop, plain(drop))
         bans = await self._bans.of_room(room.id)
         kept = Restored.of(await self._rules.of_room(room.id))
+        said = opening(*await self._floor.of_room(room.id))
         if room.id in self._states:
             return
         banned = [Ban(ban.person, ban.until_ms, ban.devices) for ban in bans]
-        self._open(room, state, kept.and_rules(banned))
+        self._open(room, state, kept.and_rules(banned), said)
 
     def shut(self, room: str) -> None:
         """Take a room that is over from the hub."""
         if self._states.pop(room, None) is not None:
             self._hub.close_room(room)
 
-    def _open(self, room: Room, state: RoomState, kept: Restored = NOTHING_KEPT) -> None:
+    def _open(
+        self, room: Room, state: RoomState, kept: Restored = NOTHING_KEPT, said: Sequence[StateMessage] = ()
+    ) -> None:
         self._states[room.id] = state
         self._await_turn(room.id, state)
         self._hub.open_room(
@@ -288,6 +303,7 @@ class Bridge:
                 "teams": list(state.teams.values()),
             },
             rules=kept.rules,
+            said=said,
         )
 
     def hear(self, event: Any) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
-from chat.errors import TokenRefused
+from chat.errors import CommandRefused, TokenRefused
 from chat.hub import Hub
 from chat.member import Member
+from chat.staff import close_barred
 from commerce.access_sql import StreamAccess
 from commerce.advice import Advice
 from commerce.attribution.service import Attribution
@@ -41,6 +44,7 @@ from commerce.invoices import Invoices
 from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
+from commerce.partners import Partners
 from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
@@ -50,10 +54,12 @@ from commerce.pos import Pos
 from commerce.processing import Processing
 from commerce.purchases import Purchases
 from commerce.review_hook_sql import ReviewHooks
+from commerce.room_floor_sql import RoomFloor
 from commerce.room_rules_sql import RoomRules
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
 from commerce.store_sql import Store
+from commerce.takings import TillTakings
 from commerce.transfer import TransferProvider
 from commerce.transfer_sandbox import SandboxTransfers
 from commerce.transfer_wechat import WechatTransfers
@@ -137,6 +143,7 @@ def open_hub(
     audit: RoomAudit,
     bans: Bans,
     rules: RoomRules,
+    floor: RoomFloor,
     personal: PersonalEvents,
     review: ReviewDesk,
     archive: ChatArchive,
@@ -152,7 +159,7 @@ def open_hub(
         if member.merchant is None:
             return False
         try:
-            return await shop.moments.follows(member.merchant, member.person)
+            return await shop.moments.follows(member.merchant, shop.aliases.now(member.person))
         except CommerceError as error:
             raise refusal(error) from error
 
@@ -161,7 +168,17 @@ def open_hub(
         if room in hub.rooms():
             hub.channel(room).gate.follows(person, clock(), on=on)
 
+    # Servers that share a bus and no database: a poll is what they say to one another, none of them has it all.
+    one_database = settings.redis_url is None or settings.database_url is not None
     moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say, followed)
+
+    def allows(room: str, text: str) -> bool:
+        try:
+            return room not in hub.rooms() or hub.channel(room).gate.filtered(text) == text
+        except CommandRefused:
+            return False
+
+    desk.allows = allows
     hub = Hub(
         authenticate=authenticate,
         commands={**hub_commands(desk, audit), **moments},
@@ -171,17 +188,21 @@ def open_hub(
         audit=audit,
         ban_store=bans,
         rule_store=rules,
+        floor_store=floor if one_database else None,
+        ids_of=shop.aliases.ids,
         follows=follows,
         personal_store=personal,
         others_wait=lambda: shop.ledger.waiting > 0,
         review=review,
         archive=archive,
         network=clients.network,
+        server=f"{socket.gethostname()}:{os.getpid()}",
     )
+    shop.aliases.listen(partial(close_barred, hub))
     return hub
 
 
-def open_bridge(services: Services, bans: Bans, rules: RoomRules) -> Bridge:
+def open_bridge(services: Services, bans: Bans, rules: RoomRules, floor: RoomFloor) -> Bridge:
     """What carries events of streams and the shop to the hub."""
     return Bridge(
         hub=services.hub,
@@ -195,6 +216,7 @@ def open_bridge(services: Services, bans: Bans, rules: RoomRules) -> Bridge:
         clock=services.clock,
         bans=bans,
         rules=rules,
+        floor=floor,
         live_only=services.desk.live_only,
     )
 
@@ -248,9 +270,11 @@ class Traffic(NamedTuple):
     messenger: Messenger
     privacy: Privacy
     pos: Pos
+    takings: TillTakings
     couriers: Couriers
     market: Market
     distribution: Distribution
+    partners: Partners
     org: Organisation
     wechat: WechatApi
     wecom: WecomApi
@@ -315,7 +339,7 @@ async def open_traffic(
         Contents(store, touches, attribution, clock=clock),
         activity,
         Communities(store, touches, attribution, activity, clock=clock),
-        Advice(store, attribution, clock=clock),
+        Advice(store, attribution, clock=clock, wake=lambda: outreach.wake()),
         Notes(store, clock=clock),
         Helping(store, shop.members, attribution, secret=secrets.key("helping"), clock=clock),
         people,
@@ -327,6 +351,7 @@ async def open_traffic(
         messenger,
         Privacy(store, shop.ledger, vault, clock=clock),
         Pos(store, shop.ledger, vault, attribution, secret=secrets.key("pos"), clock=clock),
+        TillTakings(store, shop.ledger, clock=clock),
         Couriers(store, shop.ledger, couriers_of(settings, secrets, clock), clock=clock),
         Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         Distribution(
@@ -336,6 +361,7 @@ async def open_traffic(
             clock=clock,
             transfers=open_transfers(settings, shop, secrets, clock),
         ),
+        Partners(store, shop.ledger, attribution, clock=clock),
         org,
         wechat,
         wecom,

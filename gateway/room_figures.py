@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chat.hub import Hub
+from chat.room_figures import summed
 
 logger = logging.getLogger("siyu.app")
 
@@ -30,12 +31,13 @@ class Second:
 
 @dataclass(slots=True)
 class _Series:
-    """A room's seconds, and the sums at the last look."""
+    """A room's seconds, and over how many servers what came to which sums at the last look."""
 
     seconds: deque[Second]
-    lines: int
-    messages: int
-    dropped: int
+    servers: int = 0
+    lines: int = 0
+    messages: int = 0
+    dropped: int = 0
 
 
 class RoomFigures:
@@ -67,25 +69,25 @@ class RoomFigures:
         now_ms = self._clock()
         rooms = self._hub.rooms()
         for room in rooms:
-            stats = self._hub.stats(room)
+            channel = self._hub.channel(room)
+            stats = summed([channel.counted(), *channel.others])
+            dropped = sum(stats.dropped.values())
             known = self._series.get(room)
             if known is None:
                 if not stats.connections:
                     continue
-                known = self._series[room] = _Series(
-                    deque(maxlen=SECONDS_KEPT),
-                    stats.chat_lines,
-                    stats.messages_out,
-                    sum(stats.dropped_by_tier.values()),
-                )
-            dropped = sum(stats.dropped_by_tier.values())
+                known = self._series[room] = _Series(deque(maxlen=SECONDS_KEPT))
+            if known.servers != 1 + len(channel.others):
+                # What a server that comes or goes has counted all its life is not of this second.
+                known.servers = 1 + len(channel.others)
+                known.lines, known.messages, known.dropped = stats.chat_lines, stats.messages_out, dropped
             known.seconds.append(
                 Second(
                     now_ms,
-                    stats.viewers,
-                    stats.chat_lines - known.lines,
-                    stats.messages_out - known.messages,
-                    dropped - known.dropped,
+                    channel.viewers + channel.elsewhere,
+                    max(0, stats.chat_lines - known.lines),
+                    max(0, stats.messages_out - known.messages),
+                    max(0, dropped - known.dropped),
                 )
             )
             known.lines, known.messages, known.dropped = stats.chat_lines, stats.messages_out, dropped

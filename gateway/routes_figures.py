@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from chat.channel import Channel
 from chat.message import Tier
+from chat.room_figures import summed
+from chat.sink import Kind
 from gateway.api import Call, Operation
 from gateway.auth import HOST_ROLES
 from gateway.desk import Desk
@@ -11,14 +13,14 @@ from gateway.encode import encode_json
 from gateway.errors import Problem
 from gateway.room_figures import Second
 from gateway.schemas import Empty
-from gateway.schemas_hub import EventBody, FiguresAnswer, SecondView, WordView
+from gateway.schemas_hub import EventBody, FiguresAnswer, SecondView, ServerView, WordView
 from gateway.services import Services
 
 EVENT_BYTES_MAX = 4_096
 """Of an event of the shop's own: it is kept in the history, and written to every socket."""
 HOT_WORDS = 12
-WAYS = ("websocket", "deflate", "sse", "poll")
-"""Names of `chat.sink.Kind`, in its order."""
+_WAYS = {kind.name.lower(): way for kind, way in zip(Kind, ("websocket", "deflate", "sse", "poll"), strict=True)}
+"""What shop people call the kinds of sockets."""
 
 
 def figure_operations(services: Services, desk: Desk) -> list[Operation]:
@@ -65,23 +67,35 @@ def figure_operations(services: Services, desk: Desk) -> list[Operation]:
 
 def figures_answer(channel: Channel, seconds: list[Second], now_ms: int) -> FiguresAnswer:
     """A room's figures as its staff see them."""
-    stats = channel.stats()
-    ways = dict(zip(WAYS, (len(audience.connections) for audience in channel.audiences), strict=True))
+    stats, servers = channel.stats(), channel.servers()
+    all_of_it = summed(servers)
     return FiguresAnswer(
         now=now_ms,
         viewers=stats.viewers,
-        connections=stats.connections,
-        roles={role: count for role, count in channel.roles.items() if count},
-        ways={way: count for way, count in ways.items() if count},
+        connections=all_of_it.connections,
+        roles=all_of_it.roles,
+        ways={_WAYS[kind]: count for kind, count in all_of_it.ways.items()},
         likes=stats.likes,
-        chat_lines=stats.chat_lines,
-        chat_sampled=stats.chat_sampled,
-        messages_out=stats.messages_out,
-        dropped=stats.dropped_by_tier,
-        skipping=stats.skipping,
-        slow_skipped=stats.slow_skipped,
-        held=stats.held,
+        chat_lines=all_of_it.chat_lines,
+        chat_sampled=all_of_it.chat_sampled,
+        messages_out=all_of_it.messages_out,
+        dropped=all_of_it.dropped,
+        skipping=all_of_it.skipping,
+        slow_skipped=all_of_it.slow_skipped,
+        held=all_of_it.held,
         tick_ms=stats.tick_ms,
         words=[WordView(word, count) for word, count in channel.hot_words.top(HOT_WORDS, now_ms)],
+        servers=[
+            ServerView(
+                one.server,
+                one.viewers,
+                one.connections,
+                one.chat_lines,
+                one.messages_out,
+                sum(one.dropped.values()),
+                one.skipping,
+            )
+            for one in servers
+        ],
         seconds=[SecondView(one.at, one.viewers, one.lines, one.messages, one.dropped) for one in seconds],
     )

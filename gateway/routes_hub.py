@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from chat.errors import TokenRefused
 from chat.message import TOKEN_CHARS_MAX, JoinRequest, parse_since
+from chat.room_figures import summed
 from chat.schemas import PolledRoom
 from gateway.api import SIGNED_IN, Call, Operation, page_limit
 from gateway.auth import HOST_ROLES
@@ -17,6 +18,7 @@ from gateway.desk import Desk
 from gateway.errors import Problem
 from gateway.members import member_of
 from gateway.schemas import AuditAnswer, AuditView, Empty, KickBody, MessageBody, ViewersAnswer
+from gateway.schemas_hub import PollResultView, PollsAnswer
 from gateway.services import Services
 
 CLIENT_CHARACTERS_MAX = 64
@@ -39,9 +41,9 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
 
     async def count_viewers(call: Call) -> ViewersAnswer:
         room = desk.run(call.who, call.path["room"])
-        await hub.attend(room.id)
-        stats = hub.stats(room.id)
-        return ViewersAnswer(stats.viewers, stats.connections, stats.likes, stats.chat_lines, stats.chat_sampled)
+        channel = await hub.attend(room.id)
+        stats, there = hub.stats(room.id), summed(channel.servers())
+        return ViewersAnswer(stats.viewers, there.connections, stats.likes, there.chat_lines, there.chat_sampled)
 
     async def kick_person(call: Call) -> Empty:
         body: KickBody = call.body
@@ -77,6 +79,7 @@ def hub_operations(services: Services, desk: Desk) -> list[Operation]:
             by_hub=True,
         ),
         _audit(services, desk),
+        _polls(services, desk),
     ]
 
 
@@ -100,6 +103,36 @@ def _audit(services: Services, desk: Desk) -> Operation:
         HOST_ROLES,
         answer=AuditAnswer,
         query=pages,
+    )
+
+
+def _polls(services: Services, desk: Desk) -> Operation:
+    async def read_polls(call: Call) -> PollsAnswer:
+        room = desk.run(call.who, call.path["room"])
+        limit = page_limit(call)
+        found = await services.room_floor.polls(room.id, call.query.get("after", ""), limit)
+        items = [
+            PollResultView(
+                one.poll,
+                one.title,
+                list(one.options),
+                list(one.votes),
+                one.started_ms,
+                one.ends_ms or None,
+                one.ended_ms or None,
+            )
+            for one in found
+        ]
+        return PollsAnswer(items, next=found[-1].poll if len(found) == limit else None)
+
+    return Operation(
+        "GET",
+        "/api/v1/rooms/{room}/polls",
+        "A room's polls and what was voted, newest first: the last 200",
+        read_polls,
+        HOST_ROLES,
+        answer=PollsAnswer,
+        query={"after": "cursor: the last poll's id", "limit": "1 to 200, 50 when not given"},
     )
 
 

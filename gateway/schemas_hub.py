@@ -39,6 +39,25 @@ class EventBody(Body, kw_only=True):
     keep: bool = True
 
 
+class PollResultView(Struct):
+    """A poll of a room: one sum of votes for each option; ``ends`` when it ends by itself, ``ended`` when it did."""
+
+    poll: str
+    title: str
+    options: list[str]
+    votes: list[int]
+    started: int
+    ends: int | None
+    ended: int | None
+
+
+class PollsAnswer(Struct):
+    """Polls, newest first; ``next`` is the cursor of those before."""
+
+    items: list[PollResultView]
+    next: str | None
+
+
 class SecondView(Struct):
     """One second of a room: people in it, lines said, messages written to sockets, and those that slow ones lost."""
 
@@ -54,8 +73,21 @@ class WordView(Struct):
     count: int
 
 
+class ServerView(Struct):
+    """One server's part of a room: people there, their connections, and what it counted since it opened the room."""
+
+    server: str
+    viewers: int
+    connections: int
+    chat_lines: int
+    messages_out: int
+    dropped: int
+    skipping: int
+
+
 class FiguresAnswer(Struct):
-    """A room as its staff see it. ``viewers`` are people at all servers, the rest is this server's.
+    """A room as its staff see it, summed over the ``servers`` that have it: this one, and the others as they told it in
+    the last seconds (not while the bus between them is away). ``tick_ms`` is this server's.
 
     ``roles`` and ``ways`` count connections: of viewers, customers (``member``), assistants, hosts, the merchant; by
     WebSocket, compressed WebSocket, event stream, polling. ``dropped`` has messages by tier that slow connections lost,
@@ -77,4 +109,5 @@ class FiguresAnswer(Struct):
     held: int
     tick_ms: int
     words: list[WordView]
+    servers: list[ServerView]
     seconds: list[SecondView]

@@ -1,6 +1,6 @@
 """Who a merged person is now, in memory: asked at every request and each command of the hub."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from commerce.attribution.links_sql import Transaction
 from commerce.identity import merge_sql
@@ -15,7 +15,13 @@ class Aliases:
 
     def __init__(self) -> None:
         self._person: dict[str, str] = {}
+        self._merged: dict[str, tuple[str, ...]] = {}
         self._seen_ms = 0
+        self._listeners: list[Callable[[Collection[str]], None]] = []
+
+    def listen(self, listener: Callable[[Collection[str]], None]) -> None:
+        """Tell ``listener`` of the people who became one, or two again, where they are learned of."""
+        self._listeners.append(listener)
 
     def __len__(self) -> int:
         return len(self._person)
@@ -24,13 +30,36 @@ class Aliases:
         """The person who goes on."""
         return self._person.get(person, person)
 
+    def ids(self, person: str) -> tuple[str, ...]:
+        """All ids that a person is known by, the one they go on under first."""
+        now = self.now(person)
+        return (now, *self._merged.get(now, ()))
+
     def learn(self, changed: Mapping[str, str]) -> None:
         """Take in rows of the alias table; one that points to itself is no alias any more."""
+        people: set[str] = set()
         for alias, person in changed.items():
+            before = self._person.get(alias, alias)
+            if before == person:
+                continue
+            people |= {before, person}
+            if before != alias:
+                self._part(alias, before)
             if alias == person:
                 self._person.pop(alias, None)
             else:
                 self._person[alias] = person
+                self._merged[person] = (*self._merged.get(person, ()), alias)
+        if people:
+            for listener in self._listeners:
+                listener(people)
+
+    def _part(self, alias: str, person: str) -> None:
+        left = tuple(one for one in self._merged[person] if one != alias)
+        if left:
+            self._merged[person] = left
+        else:
+            del self._merged[person]
 
     def read(self, db: Transaction) -> None:
         """Take in what changed since the last time, all of it at first."""

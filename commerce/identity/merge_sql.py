@@ -3,7 +3,8 @@
 
 What is the younger's becomes the elder's, row by row, and the journal keeps which rows: so an unmerge gives back
 exactly those, and what was done meanwhile stays with the elder. Limits only tighten: what each has used of a sale or
-drop is added up. Touches are never rewritten: they are read through ``person_alias``.
+drop is added up. Touches are never rewritten: they are read through ``person_alias``, as are votes, and what staff
+decided about somebody in a room (bans, mutes).
 
 A table of another part joins in by a line in ``MOVED`` (its key columns), as long as two persons' rows do not clash.
 """
@@ -57,6 +58,16 @@ MOVED = (
     Moved("distributor", "person"),
     Moved("pass_", "id"),
     Moved("membership", "id"),
+    Moved("custom_request", "id"),
+    Moved("receivable", "order_id"),
+    Moved("credit_booking", "id"),
+    # Of two limits the elder's stands, as the lower one.
+    Moved(
+        "credit_line",
+        "merchant",
+        " AND NOT EXISTS (SELECT 1 FROM credit_line AS o WHERE o.merchant = credit_line.merchant"
+        " AND o.person = :elder)",
+    ),
     Moved("station", "id"),
     Moved("commission", "id"),
     Moved("withdrawal", "id"),
@@ -213,12 +224,6 @@ _REQUEST_AGAIN = text(
     "INSERT INTO request (merchant, route, person, key, hash, answer, created_ms)"
     " VALUES (:merchant, :route, :person, :key, :hash, :answer, :created_ms) ON CONFLICT DO NOTHING"
 )
-_BANS = text(
-    'INSERT INTO ban (room, person, until_ms, reason, "by", created_ms)'
-    ' SELECT room, :elder, until_ms, reason, "by", created_ms FROM ban WHERE person = :younger'
-    " ON CONFLICT (room, person) DO UPDATE SET until_ms ="
-    " CASE WHEN excluded.until_ms > ban.until_ms THEN excluded.until_ms ELSE ban.until_ms END"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +281,6 @@ def merge(
     moved["phone"] = bool(batch.run(_PHONE, elder=elder, younger=younger).rowcount)
     moved["wallet"] = take_wallet(batch, merchant, elder, younger, entry)
     rank_both(batch, merchant, elder, younger)
-    batch.run(_BANS, elder=elder, younger=younger)
     if sum(len(rows) for rows in moved.values() if isinstance(rows, list)) > MOVED_MAX:
         raise Refused("limit", f"more than {MOVED_MAX} rows would move")
     moved["alias"] = list(batch.run(_POINTING, person=younger).scalars())

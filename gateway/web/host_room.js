@@ -11,6 +11,9 @@ const FIGURES_MS = 2000;
 const RATE_SECONDS = 5;
 const POLL_OPTIONS_FIRST = 2;
 const POLL_OPTIONS_MAX = 10;
+/** After how long a poll may end by itself; 0: when the host ends it. */
+const POLL_SECONDS = [0, 60, 180, 300, 600];
+const POLLS_SHOWN = 20;
 const SLOW_CHOICES_S = [0, 3, 10, 30, 60];
 const TIERS = ["P3", "P2", "P1", "P0"];
 
@@ -78,6 +81,7 @@ class Figures {
         answer.held > 0 && fact("room.held", answer.held, "held"),
         fact("room.dropped", this.dropped(answer.dropped), "dropped"),
       ),
+      answer.servers.length > 1 && this.servers(answer.servers),
       h("h3", {}, t("room.words")),
       h("p.words", { "data-testid": "words" }, this.words(answer.words)),
     );
@@ -85,6 +89,15 @@ class Figures {
 
   roles(roles) {
     return Object.entries(roles).map(([role, n]) => h("span", {}, t(`room.role.${role}`), " ", h("b.num", {}, short(n))));
+  }
+
+  /** Of a room at several servers, each one's part: for whoever wants to know where it is slow. */
+  servers(servers) {
+    const open = Boolean(this.place.querySelector("details")?.open);
+    const parts = servers.map((one) =>
+      h("p.num", { "data-testid": "room-server" }, t("room.server", { ...one, viewers: short(one.viewers), out: short(one.messages_out) })),
+    );
+    return h("details", { open }, h("summary", {}, t("room.servers", { n: servers.length })), parts);
   }
 
   dropped(dropped) {
@@ -107,12 +120,14 @@ function fact(key, value, testid, alarm = false) {
 
 /** One poll at a time: a form while none is open, its votes while one is. */
 class Polls {
-  constructor({ hub, store, poll }) {
-    Object.assign(this, { hub, store, place: poll });
+  constructor({ api, base, hub, store, poll }) {
+    Object.assign(this, { api, base, hub, store, place: poll });
     this.options = POLL_OPTIONS_FIRST;
     this.view = h("div");
     this.form = h("form.form-grid", { "data-testid": "poll-form" });
-    put(poll, this.view, this.form);
+    this.foot = h("div.run-buttons");
+    this.earlier = h("div.runs");
+    put(poll, this.view, this.form, this.foot, this.earlier);
     this.fill();
     onSend(this.form, (button) => (button === "more" ? this.more() : this.start()));
     store.on("poll", () => this.draw());
@@ -121,11 +136,17 @@ class Polls {
 
   fill() {
     const typed = [...this.form.querySelectorAll("input")].map((input) => input.value);
+    const seconds = this.form.elements.seconds?.value ?? "0";
     const numbers = Array.from({ length: this.options }, (_, index) => index + 1);
     put(
       this.form,
       field("poll.ask", { name: "title", required: true, maxlength: 60, wide: true, "data-testid": "poll-title" }),
       numbers.map((n) => this.option(n)),
+      field("poll.time", {
+        name: "seconds",
+        "data-testid": "poll-seconds",
+        options: POLL_SECONDS.map((s) => [String(s), s ? t("poll.minutes", { n: s / 60 }) : t("poll.byHand")]),
+      }),
       h(
         "div.form-foot",
         {},
@@ -135,6 +156,7 @@ class Polls {
       ),
     );
     for (const [index, input] of [...this.form.querySelectorAll("input")].entries()) input.value = typed[index] ?? "";
+    this.form.elements.seconds.value = seconds;
   }
 
   option(n) {
@@ -149,7 +171,9 @@ class Polls {
 
   async start() {
     const [title, ...options] = [...this.form.querySelectorAll("input")].map((input) => input.value.trim());
-    await this.hub.command("poll.start", { title, options: options.filter((option) => option) });
+    const seconds = Number(this.form.elements.seconds.value);
+    const timed = seconds ? { seconds } : {};
+    await this.hub.command("poll.start", { title, options: options.filter((option) => option), ...timed });
     this.form.reset();
     this.options = POLL_OPTIONS_FIRST;
     this.fill();
@@ -162,18 +186,28 @@ class Polls {
     this.form.hidden = open;
     if (!open) this.fill();
     put(this.view, poll && this.result(poll, open));
+    put(this.foot, doer(t("poll.earlier"), () => this.readEarlier(), { "data-testid": "poll-earlier" }));
   }
 
-  result(poll, open) {
+  /** What was voted before this one, as it is written down. */
+  async readEarlier() {
+    const { items } = await this.api.get(`${this.base}/polls?limit=${POLLS_SHOWN}`);
+    const over = items.filter((one) => one.ended !== null && one.poll !== this.store.poll?.poll);
+    const views = over.map((one) => this.result({ ...one, state: "ended" }, false, "poll-past"));
+    put(this.earlier, views.length ? views : h("p.empty", {}, t("poll.noneEarlier")));
+  }
+
+  result(poll, open, testid = "poll-run") {
     const all = poll.votes.reduce((sum, votes) => sum + votes, 0);
     const end = () => this.hub.command("poll.end", { poll: poll.poll });
     return h(
       "article.run",
-      { "data-testid": "poll-run", data: { state: poll.state } },
+      { "data-testid": testid, data: { state: poll.state } },
       h(
         "div.run-head",
         {},
         h("strong", {}, poll.title),
+        open && poll.ends && h("span.faint.num", { "data-testid": "poll-ends" }, t("poll.until", { time: when(poll.ends) })),
         h("span.chip", { data: { state: poll.state } }, t(`poll.${poll.state}`)),
       ),
       poll.options.map((option, index) => {

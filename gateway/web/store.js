@@ -97,8 +97,13 @@ export class RoomStore {
     this.pinnedNotice = event.pinned || null;
     this.poll = event.poll || null;
     this.questions = event.questions || 0;
-    const said = (event.history || []).filter((/** @type {any} */ past) => past.t === "chat" || past.t === "notice");
-    this.lines = (event.resumed ? this.lines.concat(said) : said).slice(-LINES_MAX);
+    const said = (event.history || []).map(lineOf).filter(Boolean);
+    const lines = event.resumed ? this.lines.concat(said) : said;
+    const { announcement } = event;
+    const known = (/** @type {any} */ line) => line.now === announcement.now && line.text === announcement.text;
+    // One that is shown for some time yet, and was said before what the history has.
+    if (announcement && announcement.until > event.now && !lines.some(known)) lines.push(notice(announcement));
+    this.lines = lines.slice(-LINES_MAX);
     for (const topic of TOPICS) this.changed(topic);
   }
 
@@ -116,6 +121,19 @@ export class RoomStore {
   }
 }
 
+/** @param {any} said */
+const notice = (said) => ({ ...said, t: "notice" });
+
+/**
+ * What an event of the past says, as a line; null for one that says nothing.
+ * @param {any} past
+ */
+function lineOf(past) {
+  if (past.t === "chat" || past.t === "notice") return past;
+  if (past.t === "announcement") return notice(past.announcement);
+  return past.t === "pinned" && past.pinned ? notice(past.pinned) : null;
+}
+
 /** All that a snapshot brings. */
 const TOPICS = ["room", "stream", "pins", "shelf", "sales", "drops", "draws", "teams", "viewers", "likes"].concat(
   ["lines", "rules", "notice", "poll", "questions"],
@@ -126,10 +144,10 @@ const APPLY = {
   room: (store, event) => store.snapshot(event),
   chat: (store, event) => store.addLine(event),
   notice: (store, event) => store.addLine(event),
-  announcement: (store, event) => store.addLine({ ...event.announcement, t: "notice" }),
+  announcement: (store, event) => store.addLine(notice(event.announcement)),
   pinned: (store, event) => {
     store.pinnedNotice = event.pinned;
-    if (event.pinned) store.addLine({ ...event.pinned, t: "notice" });
+    if (event.pinned) store.addLine(notice(event.pinned));
     store.changed("notice");
   },
   rules: (store, event) => {

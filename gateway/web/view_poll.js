@@ -1,7 +1,7 @@
 /** The poll in sight: one vote, then the shares as they grow. */
 
 import { h, put, toast } from "./dom.js";
-import { explain, onLanguage, t } from "./i18n.js";
+import { clock, explain, onLanguage, t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 
 /** How long a poll that has ended stays in sight. */
@@ -59,13 +59,23 @@ export function pollCard({ place, store, hub, room }) {
     }
     if (poll.state === "ended") timer = setTimeout(() => ((seen = ""), draw()), LINGER_MS);
     const all = poll.votes.reduce((sum, votes) => sum + votes, 0);
-    const can = poll.state === "open" && !(poll.poll in mine);
+    const left = poll.ends ? poll.ends - hub.now() : 0;
+    const over = poll.ends && left <= 0;
+    const can = poll.state === "open" && !over && !(poll.poll in mine);
+    // Redrawn by the second while it counts down.
+    if (poll.state === "open" && left > 0) timer = setTimeout(draw, Math.min(left, 1000));
     put(
       place,
       h(
         "article.poll",
         { "data-testid": "poll-card", data: { state: poll.state } },
-        h("div.poll-head", {}, h("strong", {}, poll.title), h("span.faint.num", {}, t("vote.count", { n: all }))),
+        h(
+          "div.poll-head",
+          {},
+          h("strong", {}, poll.title),
+          poll.state === "open" && left > 0 && h("span.num", { "data-testid": "poll-left" }, clock(left)),
+          h("span.faint.num", {}, t("vote.count", { n: all })),
+        ),
         poll.options.map((option, index) => line(poll, option, index, all, can)),
       ),
     );

@@ -42,10 +42,14 @@ class Bus:
         self.redis = redis
         self.stack = stack
 
-    async def node(self, url: str | None = None, limits: BusLimits = STEADY, hub: HubLimits | None = None) -> Node:
+    async def node(
+        self, url: str | None = None, limits: BusLimits = STEADY, hub: HubLimits | None = None, **more: Any
+    ) -> Node:
         """Start a node."""
         broker = RedisBroker(url or self.redis.url, limits=limits)
-        return Node(await self.stack.enter_async_context(running(broker=broker, limits=hub or COUNTING)), broker)
+        return Node(
+            await self.stack.enter_async_context(running(broker=broker, limits=hub or COUNTING, **more)), broker
+        )
 
 
 class Node:

@@ -10,6 +10,7 @@ import pytest
 
 from chat.broker_redis import RedisBroker
 from chat.message import Event, Tier
+from chat.room_figures import summed
 from tests.chat.bus_rig import COUNTING, STEADY, Bus, Node, agree
 from tests.chat.rig import eventually, member_of, running
 
@@ -213,6 +214,34 @@ async def test_people_are_counted_over_nodes_and_a_dead_node_leaves_no_ghosts(bu
             assert dead._pulsing is not None
             dead._pulsing.cancel()
             await ann.event("viewers", n=1)
+
+
+async def test_what_each_node_counts_is_told_to_whoever_looks_and_goes_with_the_node(bus: Bus) -> None:
+    one = await bus.node()
+    dead = RedisBroker(bus.redis.url, limits=dataclasses.replace(STEADY, count_expires_ms=1_000))
+    async with (
+        one.rig.client("ann") as ann,
+        running(broker=dead, limits=COUNTING, server="two") as rig,
+        rig.client("bob") as bob,
+        rig.client("boss.host") as boss,
+    ):
+        for client, text in ((ann, "a"), (bob, "b"), (bob, "c")):
+            assert (await client.ask("chat.send", text=text))["ok"]
+        here = one.rig.hub.channel("show")
+        assert (here.looked_at, here.others) == (False, [])
+        # Looked at: the next count brings the others' along.
+        assert [part.server for part in here.servers()] == [""]
+        await eventually(lambda: [(part.chat_lines, part.messages_out > 0) for part in here.others] == [(2, True)])
+        (other,) = here.others
+        assert (other.server, other.viewers, other.connections) == ("two", 1, 2)
+        assert other.roles == {"viewer": 1, "host": 1}
+        both = summed(here.servers())
+        assert (both.viewers, both.connections, both.chat_lines) == (2, 3, 3)
+        assert both.messages_out >= other.messages_out
+        await boss.ask("like")
+        assert dead._pulsing is not None
+        dead._pulsing.cancel()
+        await eventually(lambda: here.servers()[1:] == [])
 
 
 async def test_a_node_that_closes_takes_its_people_along_at_once(bus: Bus) -> None:

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from chat.errors import CommandRefused
 from chat.floor import Poll, Question, Questions
+from chat.floor_store import mending
 from chat.limits import RoomLimits
 from chat.member import Member
 from chat.message import Asked, Event, PollEnded, PollOpened, Recall, Tier, Unasked, Vote
@@ -91,6 +92,7 @@ class FloorMachine(RuleBasedStateMachine):
         self.number += 1
         self.room.apply(PollOpened(f"p{self.number}", "?", ("a", "b"), 7))
         self.poll = {"poll": f"p{self.number}", "title": "?", "options": ["a", "b"], "state": "open", "started": 7}
+        self.poll["ends"] = None
         self.votes = {}
         self.expect({"t": "poll", "poll": {**self.poll, "votes": [0, 0]}})
 
@@ -204,10 +206,110 @@ def test_a_question_that_comes_twice_waits_once() -> None:
 
 
 def test_a_poll_that_ended_counts_nothing_more() -> None:
-    poll = Poll("p", "?", ("a", "b"), 0, RoomLimits())
+    poll = Poll(PollOpened("p", "?", ("a", "b"), 0), RoomLimits())
     assert poll.vote("p", "ann", 1) and poll.end("p") and not poll.end("p")
     assert not poll.vote("p", "bob", 1)
     assert poll.view()["votes"] == [0, 1]
+
+
+def test_a_poll_with_an_end_refuses_whoever_comes_after_it_and_counts_what_was_let_in() -> None:
+    poll = Poll(PollOpened("p", "?", ("a", "b"), 0, ends_ms=100), RoomLimits())
+    poll.check("p", "ann", 1, 99)
+    assert (poll.overdue(99), poll.overdue(100)) == (False, True)
+    with pytest.raises(CommandRefused, match="has ended"):
+        poll.check("p", "ann", 1, 100)
+    # Let in before, heard after: all nodes count it, whenever they hear it.
+    assert poll.vote("p", "ann", 1) and poll.end("p", (3, 4))
+    assert (poll.view()["votes"], poll.view()["ends"]) == ([3, 4], 100)
+    assert not poll.overdue(100)
+
+
+def kept_room(*said: Any) -> Room:
+    room = Room("show", "e", {}, RoomLimits())
+    room.begin(said)
+    return room
+
+
+def shown(room: Room) -> dict[str, Any]:
+    """The room as a newcomer sees it."""
+    first: dict[str, Any] = orjson.loads(room.snapshot(ANN, None, 0))[0]
+    return first
+
+
+def test_a_room_begins_with_what_was_kept_and_tells_nobody() -> None:
+    asked = Asked("q", "ann", "Ann", "?", 1)
+    room = kept_room(asked, PollOpened("p", "?", ("a", "b"), 5, 0, (2, 3)))
+    assert room.cut(0) is None
+    first = shown(room)
+    assert (first["questions"], first["offset"], first["history"]) == (1, 0, [])
+    assert (first["poll"]["votes"], first["poll"]["state"]) == ([2, 3], "open")
+    # Told again, by whoever mends: it goes on with its votes.
+    assert room.apply(PollOpened("p", "?", ("a", "b"), 5)) is Urgency.NEVER
+    assert room.apply(Vote("p", "ann", 1)) is Urgency.LAZY
+    assert shown(room)["poll"]["votes"] == [2, 4]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """A poll as it is written down."""
+
+    poll: str
+    started_ms: int
+    ended_ms: int = 0
+    votes: tuple[int, ...] = (1, 0)
+    title: str = "?"
+    options: tuple[str, ...] = ("a", "b")
+    ends_ms: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class KeptAsked:
+    """A question as it is written down."""
+
+    question: str
+    person: str = "ann"
+    name: str = "Ann"
+    text: str = "?"
+    asked_ms: int = 1
+
+
+KEPT_POLLS = st.none() | st.builds(Kept, st.sampled_from(["p", "q"]), st.just(5), st.sampled_from([0, 9]))
+SAID = st.lists(
+    st.sampled_from(
+        [
+            PollOpened("p", "?", ("a", "b"), 5),
+            PollOpened("old", "?", ("a", "b"), 4),
+            PollEnded("p"),
+            Vote("p", "ann", 0),
+            Asked("1", "ann", "Ann", "?", 1),
+            Asked("2", "bob", "Bob", "?", 1),
+        ]
+    ),
+    max_size=6,
+)
+
+
+@given(SAID, KEPT_POLLS, st.sets(st.sampled_from("123")))
+def test_a_room_that_is_mended_shows_what_was_kept_and_needs_nothing_more(
+    said: list[Any], poll: Kept | None, numbers: set[str]
+) -> None:
+    room = kept_room(*said)
+    questions = [KeptAsked(number) for number in sorted(numbers)]
+    for message in mending(room.poll, room.questions, poll, questions):
+        room.apply(message)
+    assert {view["question"] for view in room.questions.views()} == numbers
+    if poll is not None:
+        assert room.poll is not None and room.poll.poll == poll.poll
+        # One that ended here and is open there: it was ended, and nobody may vote in it again.
+        assert room.poll.ended or not poll.ended_ms
+        if poll.ended_ms and PollEnded("p") not in said:
+            assert room.poll.votes == [1, 0]
+    assert mending(room.poll, room.questions, poll, questions) == []
+
+
+def test_a_poll_that_is_newer_than_what_was_read_is_left_alone() -> None:
+    room = kept_room(PollOpened("new", "?", ("a", "b"), 50))
+    assert mending(room.poll, room.questions, Kept("p", 5), []) == []
 
 
 @given(

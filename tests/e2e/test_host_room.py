@@ -40,8 +40,10 @@ def test_a_poll_is_put_voted_on_and_ended(theatre: Theatre, console: Person) -> 
     console.press("poll-more")
     for number, option in enumerate(("围巾", "茶杯", "蜂蜜"), 1):
         console.see(f"poll-option-{number}").fill(option)
+    console.see("poll-seconds").select_option("600")
     console.press("poll-start")
     expect(mei.see("poll-card")).to_contain_text("下一件讲哪款？")
+    expect(mei.see("poll-left")).to_be_visible()
     mei.press("vote-1")
     expect(mei.see("vote-1")).to_have_attribute("data-mine", "true")
     expect(mei.see("vote-0")).to_be_disabled()
@@ -49,6 +51,14 @@ def test_a_poll_is_put_voted_on_and_ended(theatre: Theatre, console: Person) -> 
     console.press("poll-end")
     expect(mei.see("poll-card")).to_have_attribute("data-state", "ended")
     expect(console.see("poll-start")).to_be_visible()
+    # What was voted stays readable, also when another poll came after it.
+    console.see("poll-title").fill("？")
+    for number, option in enumerate("AB", 1):
+        console.see(f"poll-option-{number}").fill(option)
+    console.press("poll-start")
+    console.press("poll-earlier")
+    expect(console.see("poll-past")).to_contain_text("1 票")
+    console.press("poll-end")
 
 
 def test_where_only_followers_may_write_a_viewer_follows_and_sends_by_one_button(

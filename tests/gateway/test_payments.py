@@ -117,6 +117,29 @@ async def test_an_order_is_paid_by_a_code_and_a_callback_over_http(tmp_path: Pat
         assert (await live.client.post("/api/v1/payments/nosuch", content=b"{}")).status_code == 404
 
 
+async def test_a_payment_that_was_not_heard_of_is_listed_and_asked_for_again_by_hand(tmp_path: Path) -> None:
+    async with shop(tmp_path) as (live, wechat, _):
+        guest, boss = await live.guest(), live.shop.merchant_token
+        order = await ordered(live, guest)
+        await live.call("POST", f"/orders/{order}/pay", {"method": "native"}, token=guest["token"], key="p")
+        [payment] = wechat.trades
+        wechat.pay(payment)
+        wechat.failures = [(503, "SYSTEM_ERROR")] * 1_000
+        await live.call("POST", f"/orders/{order}/cancel", token=guest["token"])
+        page = (await live.call("GET", "/payments/unheard", token=boss)).json()
+        [one] = page["items"]
+        assert (one["payment"], one["order"], one["provider"], page["next"]) == (payment, order, "wechat", None)
+        path = f"/payments/unheard/{payment}"
+        away = await live.call("POST", path, token=boss)
+        assert (away.status_code, away.json()["code"]) == (503, "busy")
+        assert (await live.call("POST", path, token=guest["token"])).status_code == 403
+        wechat.failures.clear()
+        answer = await live.call("POST", path, token=boss)
+        assert answer.json()["order"]["status"] == "paid", answer.text
+        assert (await live.call("GET", "/payments/unheard", token=boss)).json()["items"] == []
+        assert (await live.call("POST", path, token=boss)).status_code == 404
+
+
 async def test_who_came_by_the_mini_program_pays_in_it_without_knowing_their_openid(tmp_path: Path) -> None:
     async with wechat_stand_in() as door, shop(tmp_path, wechat_api=door.base) as (live, wechat, _):
         door.logins = {"c1": ("open-1", "")}

@@ -161,6 +161,31 @@ def test_what_was_said_while_the_network_was_away_is_there_once_when_it_is_back(
     assert [mine.lines().count(text) for text in ("断线前", "断线时")] == [1, 1]
 
 
+def test_a_poll_and_an_announcement_are_there_after_a_reconnect_and_a_vote_counts_once(
+    server: LiveServer, folder: Path, mine: Phone
+) -> None:
+    def command(cmd: str, **arguments: Any) -> dict[str, Any]:
+        path, body = "/commands?client=test", {"id": time.monotonic_ns() % 2**50, "cmd": cmd, **arguments}
+        answer: dict[str, Any] = as_host(server, "POST", path, body)[0]
+        return answer
+
+    poll = command("poll.start", title="下一件讲哪款？", options=["围巾", "茶杯"], seconds=3_600)["poll"]["poll"]
+    assert mine.sees(lambda room: room.get("poll"))["can"] is True
+    mine.call("onVote", {"currentTarget": {"dataset": {"option": 1}}})
+    mine.sees(lambda room: room["poll"]["options"][1]["mine"] and room["poll"]["options"][1]["share"] == 100)
+    mine.network("off")
+    command("announce", text="七点抽奖", seconds=3_600)
+    mine.network("on")
+    back = mine.sees(lambda room: "七点抽奖" in [line["text"] for line in room["lines"]] and room)
+    assert (back["poll"]["can"], back["poll"]["options"][1]["mine"], bool(back["poll"]["time"])) == (False, True, True)
+    with phone(folder) as later:
+        # Who comes now is shown both, though they were said before.
+        later.sees(lambda room: "七点抽奖" in [line["text"] for line in room["lines"]])
+        later.sees(lambda room: room["poll"] and room["poll"]["can"])
+    assert command("poll.end", poll=poll)["ok"]
+    assert mine.sees(lambda room: room["poll"]["state"] == "ended" and room["poll"])["total"] in ("1 人投票", "1 votes")
+
+
 def test_who_is_removed_is_told_and_does_not_come_back_by_itself(server: LiveServer, mine: Phone) -> None:
     as_host(server, "POST", "/kick", {"person": mine.screen()["person"], "reason": "spam"})
     mine.shows("closed", "你已被移出直播间")

@@ -94,7 +94,7 @@ Page({
     const { show } = this;
     if (!show) return;
     for (const { say, values } of show.wishes.news.splice(0)) wx.showToast({ title: t(say, values), icon: "none" });
-    const view = roomView(show.store, show.basket, show.wishes, show.hub.now(), t);
+    const view = roomView(show, show.hub.now(), t);
     const last = view.lines.length ? view.lines[view.lines.length - 1].id : "";
     const wanted = view.live ? show.flv : "";
     /** @type {Record<string, any>} */
@@ -194,6 +194,18 @@ Page({
     });
   },
 
+  /** @param {{currentTarget: {dataset: {option: number}}}} event */
+  async onVote({ currentTarget }) {
+    const { show } = this;
+    const poll = show?.store.poll;
+    if (!show || !poll || !this.data.room.poll?.can) return;
+    try {
+      await show.ballot.vote(poll, Number(currentTarget.dataset.option));
+    } catch (error) {
+      this.complain(error);
+    }
+  },
+
   onLike() {
     this.show?.hub.like();
   },
@@ -257,17 +269,6 @@ Page({
     }
     try {
       await show.wishes.enter(show.store.draws.get(shown.draw));
-    } catch (error) {
-      this.complain(error);
-    }
-  },
-
-  /** @param {{currentTarget: {dataset: {option: number}}}} event */
-  async onVote({ currentTarget }) {
-    const poll = this.data.room.poll;
-    if (!this.show || !poll?.can) return;
-    try {
-      await this.show.wishes.vote(poll.poll, Number(currentTarget.dataset.option));
     } catch (error) {
       this.complain(error);
     }

@@ -3,6 +3,7 @@
 import { hostMediaMs, MediaSchedule, SiyuHub } from "../../lib/siyu.js";
 import { RoomStore } from "../../lib/store.js";
 import { Basket } from "./basket.js";
+import { Ballot } from "./poll.js";
 import { Wishes } from "./wishes.js";
 
 /** What lies between the host's camera and a phone beside the player's own buffer. */
@@ -27,6 +28,7 @@ export class Show {
     this.hub = new SiyuHub({ room, token: "", renew: () => this.renew(), platform });
     this.basket = new Basket({ hub: this.hub, api, changed });
     this.wishes = new Wishes({ hub: this.hub, store: this.store, basket: this.basket, changed });
+    this.ballot = new Ballot({ wx, hub: this.hub, changed });
     this.hub.on("*", (event) => this.take(event));
     this.hub.on("frame", changed);
     /** Whether the hub has asked for a token itself. */

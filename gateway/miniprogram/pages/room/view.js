@@ -17,13 +17,11 @@ const RESULT_LINGER_MS = 20000;
 /** @typedef {import("./wishes.js").Wishes} Wishes */
 
 /**
- * @param {import("../../lib/store.js").RoomStore} store
- * @param {import("./basket.js").Basket} basket
- * @param {Wishes} wishes
+ * @param {import("./show.js").Show} show
  * @param {number} now the server's time
  * @param {Speak} t
  */
-export function roomView(store, basket, wishes, now, t) {
+export function roomView({ store, basket, wishes, ballot }, now, t) {
   return {
     title: store.room.title || "",
     host: store.room.host || "",
@@ -37,7 +35,7 @@ export function roomView(store, basket, wishes, now, t) {
     sale: saleView(store, basket, wishes, now, t),
     draw: drawView(store, wishes, now, t),
     team: teamView(store, t),
-    poll: pollView(store, wishes, t),
+    poll: ballot.view(store.poll, now, t),
     sheet: sheetView(basket, now, t),
   };
 }
@@ -197,22 +195,6 @@ function teamView(store, t) {
   if (!sale) return null;
   const before = sale.list_price > sale.price ? money(sale.list_price) : "";
   return { sale: sale.sale, title: sale.title, tag: t("team", { n: sale.team_size }), price: money(sale.price), before };
-}
-
-/**
- * @param {import("../../lib/store.js").RoomStore} store
- * @param {Wishes} wishes
- * @param {Speak} t
- */
-function pollView({ poll }, wishes, t) {
-  if (!poll || poll.state !== "open") return null;
-  const all = poll.votes.reduce((/** @type {number} */ sum, /** @type {number} */ votes) => sum + votes, 0);
-  const mine = wishes.votes.get(poll.poll);
-  const options = poll.options.map((/** @type {string} */ text, /** @type {number} */ index) => {
-    const share = Math.round(all ? (100 * poll.votes[index]) / all : 0);
-    return { text, share, said: mine === undefined ? "" : `${share}%`, mine: mine === index };
-  });
-  return { poll: poll.poll, title: poll.title, count: t("votes", { n: all }), options, can: mine === undefined };
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
  * What this person wishes for when nothing can be grabbed, and what becomes of it: tickets of draws, places in line,
- * reminders, votes, questions. The ledger has the truth; this has the buttons.
+ * reminders, questions. The ledger has the truth; this has the buttons.
  */
 
 /** @typedef {{say: string, values: Record<string, string|number>}} News a text's key, told once */
@@ -21,8 +21,6 @@ export class Wishes {
     this.places = new Map();
     /** @type {Set<string>} sales that I am to be reminded of */
     this.reminded = new Set();
-    /** Poll → my option. @type {Map<string, number>} */
-    this.votes = new Map();
     /** What the page has to tell and has not yet. @type {News[]} */
     this.news = [];
   }
@@ -47,21 +45,6 @@ export class Wishes {
   async remind(sale) {
     await this.hub.command("sale.remind", { sale: sale.sale });
     this.reminded.add(sale.sale);
-    this.changed();
-  }
-
-  /**
-   * @param {string} poll
-   * @param {number} option
-   */
-  async vote(poll, option) {
-    try {
-      await this.hub.command("poll.vote", { poll, option });
-    } catch (error) {
-      // Voted before, on another phone or visit: what counts are the figures.
-      if (/** @type {any} */ (error).code !== "already") throw error;
-    }
-    this.votes.set(poll, option);
     this.changed();
   }
 
