@@ -120,9 +120,14 @@ def test_a_courier_comes_from_a_store_that_is_near_enough_and_from_no_other(shop
     assert named(stores, outlet=near)["on"]
     assert not named(stores, outlet=far)["can"] and "超出配送范围" in named(stores, outlet=far)["note"]
     assert not named(mine.tap("onStore", outlet=far, can=False)["delivery"]["stores"], outlet=far)["on"]
+    bands = {"outlet": near, "way": "courier", "bands": [[3000, 600]]}
+    shop.ask("PUT", "/freight", bands)
+    shown = mine.tap("again")
+    assert shown["steps"][-1] == {"name": "配送费", "amount": "¥6"} and shown["button"] == "支付 ¥32"
     assert mine.tap("onPay")["paid"]
-    delivery = shop.newest()["delivery"]
-    assert (delivery["method"], delivery["outlet"]) == ("courier", near)
+    order = shop.newest()
+    assert (order["delivery"]["method"], order["delivery"]["outlet"]) == ("courier", near)
+    assert order["amount"] == 3200
 
 
 def test_a_coupon_is_taken_off_unless_the_buyer_keeps_it(shop: Shop, mine: Phone) -> None:
