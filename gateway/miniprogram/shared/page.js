@@ -4,12 +4,14 @@ import { explain, speaker, wordsOf } from "./speak.js";
 import { SHARED } from "./texts.js";
 import { visitOf } from "./visit.js";
 
+const UNAUTHORIZED = 401;
+
 /** @typedef {import("./visit.js").Visit} Visit */
 /** @typedef {import("./visit.js").Query} Query */
 /**
  * What a page finds on `this` beside its own.
  * @typedef {{data: Record<string, any>, query: Query, visit: Visit, t: import("./speak.js").Speak,
- *   setData: (values: Record<string, any>) => void, again: () => Promise<void>,
+ *   setData: (values: Record<string, any>) => void, again: () => Promise<void>, loaded: () => Promise<Record<string, any>>,
  *   act: (work: () => Promise<unknown>, said?: string) => Promise<boolean>,
  *   complain: (error: any) => void, go: (page: string, values?: Record<string, string>) => void}} Members
  */
@@ -41,10 +43,21 @@ export function shopPage(texts, own) {
     /** Load and show; whatever goes wrong stands on the page with a button to try again. */
     async again() {
       try {
-        await this.visit.ready();
-        this.setData({ ...(await this.load()), ready: true, problem: "" });
+        this.setData({ ...(await this.loaded()), ready: true, problem: "" });
       } catch (error) {
         this.setData({ ready: true, problem: explain(t, error) });
+      }
+    },
+
+    /** Tokens lapse after half a day, and a phone keeps its pages longer: come in anew, once. */
+    async loaded() {
+      try {
+        await this.visit.ready();
+        return await this.load();
+      } catch (error) {
+        if (/** @type {any} */ (error).status !== UNAUTHORIZED) throw error;
+        await this.visit.enter();
+        return this.load();
       }
     },
 
@@ -63,6 +76,7 @@ export function shopPage(texts, own) {
       if (this.data.busy) return false;
       this.setData({ busy: true });
       try {
+        await this.visit.ready();
         await work();
         if (said) wx.showToast({ title: t(said), icon: "none" });
         await this.again();
@@ -78,6 +92,8 @@ export function shopPage(texts, own) {
     /** @param {any} error */
     complain(error) {
       if (error?.code === "cancelled") return;
+      // The next tap comes in anew.
+      if (error?.status === UNAUTHORIZED) this.visit.api.token = null;
       wx.showToast({ title: explain(t, error), icon: "none" });
       if (error instanceof TypeError) console.error(error);
     },

@@ -63,7 +63,7 @@ export const CHECKOUT = {
   "step.points": ["积分抵扣", "Points"],
   "step.stored": ["储值支付", "Stored value"],
   "step.deposit": ["已付定金", "Deposit paid"],
-  "step.courier": ["配送费", "Courier"],
+  "step.freight": ["配送费", "Delivery"],
 };
 
 /** @type {Texts} */

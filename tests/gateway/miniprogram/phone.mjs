@@ -236,9 +236,9 @@ function openPage(url) {
   const page = { ...members, route: path, title: "", data: structuredClone(data ?? {}), setData };
   stack.push(page);
   const pairs = query.split("&").filter(Boolean).map((pair) => pair.split("=").map(decodeURIComponent));
-  page.loaded = page.onLoad?.(Object.fromEntries(pairs));
+  page.loading = page.onLoad?.(Object.fromEntries(pairs));
   page.onShow?.();
-  return page.loaded;
+  return page.loading;
 }
 
 function turn(wanted) {
@@ -257,7 +257,7 @@ async function obey(order) {
     return null;
   }
   if (order.data) {
-    await page.loaded;
+    await page.loading;
     const { route, title } = page;
     const person = stack[0].show?.hub.person;
     const { wallet, clipboard } = bearer;
@@ -268,6 +268,7 @@ async function obey(order) {
   if (order.back) return wx.navigateBack();
   // What a page's own tests may need to act on behalf of the same person.
   if (order.call === "token") return (page.visit ?? page.show.visit).api.token;
+  if (order.call === "spoil") return void (page.visit.api.token = "lapsed");
   const result = await page[order.call](...(order.args ?? []));
   return stack.includes(result) ? null : result;
 }

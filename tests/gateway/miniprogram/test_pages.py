@@ -120,9 +120,14 @@ def test_a_courier_comes_from_a_store_that_is_near_enough_and_from_no_other(shop
     assert named(stores, outlet=near)["on"]
     assert not named(stores, outlet=far)["can"] and "超出配送范围" in named(stores, outlet=far)["note"]
     assert not named(mine.tap("onStore", outlet=far, can=False)["delivery"]["stores"], outlet=far)["on"]
+    bands = {"outlet": near, "way": "courier", "bands": [[3000, 600]]}
+    shop.ask("PUT", "/freight", bands)
+    shown = mine.tap("again")
+    assert shown["steps"][-1] == {"name": "配送费", "amount": "¥6"} and shown["button"] == "支付 ¥32"
     assert mine.tap("onPay")["paid"]
-    delivery = shop.newest()["delivery"]
-    assert (delivery["method"], delivery["outlet"]) == ("courier", near)
+    order = shop.newest()
+    assert (order["delivery"]["method"], order["delivery"]["outlet"]) == ("courier", near)
+    assert order["amount"] == 3200
 
 
 def test_a_coupon_is_taken_off_unless_the_buyer_keeps_it(shop: Shop, mine: Phone) -> None:
@@ -400,6 +405,28 @@ def test_who_stands_in_line_holds_the_unit_that_another_gave_up(shop: Shop, mine
     shop.ask("POST", f"/orders/{order['order']}/cancel", {}, token=first)
     mine.sees(lambda room: room["sale"]["state"] == "held")
     assert any(toast.startswith("候补成功") for toast in mine.screen()["toasts"])
+
+
+def test_a_token_that_lapsed_meanwhile_is_replaced_without_a_word(shop: Shop, mine: Phone) -> None:
+    mine.open("shop/orders/orders")
+    mine.call("spoil")
+    assert mine.tap("again")["problem"] == "" and mine.call("token") != "lapsed"
+    mine.open("my/feedback/feedback")
+    mine.call("spoil")
+    mine.tap("onField", "很好", name="text")
+    assert mine.tap("onSend")["text"] == "很好"
+    assert mine.tap("onSend")["text"] == ""
+
+
+def test_goods_that_another_bought_meanwhile_are_neither_ordered_nor_paid(shop: Shop, mine: Phone) -> None:
+    sku = shop.goods("最后一盒", 1000, 1)
+    assert mine.open("shop/checkout/checkout", sku=sku)["amount"] == "¥10"
+    line = {"sku": sku, "quantity": 1}
+    first = shop.server.guest()["token"]
+    shop.ask("POST", "/orders", {"room": shop.room, "lines": [line]}, token=first)
+    shown = mine.tap("onPay")
+    assert "手慢了，已抢光" in shown["toasts"] and not shown["paid"]
+    assert mine.open("shop/orders/orders")["orders"] == []
 
 
 def test_without_a_network_every_page_says_so_and_comes_back_by_a_tap(mine: Phone) -> None:

@@ -14,7 +14,7 @@ import { pay } from "../../shared/paying.js";
 import { clock, money } from "../../shared/speak.js";
 import { asset } from "../../shared/visit.js";
 import { CHECKOUT } from "../texts.js";
-import { deliveryOf, deliveryView, noChoice, settle } from "./delivery.js";
+import { carriage, deliveryOf, deliveryView, noChoice, settle } from "./delivery.js";
 
 /** Name, phone and address of the last order, on this phone alone. */
 const KEPT = "siyu-delivery";
@@ -89,7 +89,7 @@ shopPage(CHECKOUT, {
   async price() {
     const { api, room } = this.visit;
     const { outlet } = this.choice;
-    const body = { room, ...this.basket(), points: this.points, stored: this.stored, ...(outlet && { outlet }) };
+    const body = { room, ...this.basket(), points: this.points, stored: this.stored, ...carriage(this.choice) };
     this.quote = await api.post("/quotes", this.chosen ? { ...body, coupons: this.chosen } : body);
     const goods = this.quote.lines.map((/** @type {any} */ line) => `${line.sku}:${line.quantity}`).join(",");
     const near = this.choice.here ? `&lat=${this.choice.here.lat}&lng=${this.choice.here.lng}` : "";
@@ -241,7 +241,8 @@ shopPage(CHECKOUT, {
       wx.showToast({ title: this.t(found.missing), icon: "none" });
       return;
     }
-    await this.act(() => this.pay(found.delivery));
+    // Refused, the basket is priced anew: what could not be had is gone from it.
+    if (!(await this.act(() => this.pay(found.delivery)))) await this.again();
   },
 
   /** @param {Record<string, unknown>|null} delivery */

@@ -53,6 +53,17 @@ export function deliveryOf(choice, ways) {
 }
 
 /**
+ * What a quote has to know of the choice for what delivery costs; a courier's price follows from the place.
+ * @param {Choice} choice
+ * @returns {Record<string, unknown>}
+ */
+export function carriage({ way, outlet, here }) {
+  const at = outlet ? { outlet } : {};
+  if (way === "express") return { way, ...at };
+  return way === "courier" && outlet && here ? { way, ...at, ...here } : at;
+}
+
+/**
  * What the page shows of it.
  * @param {Choice} choice
  * @param {Offer} offer

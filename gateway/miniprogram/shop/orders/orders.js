@@ -47,7 +47,7 @@ shopPage(ORDERS, {
     const { order } = this.shown(event);
     const key = this.keys.get(order) ?? newKey();
     this.keys.set(order, key);
-    await this.act(async () => {
+    const done = await this.act(async () => {
       try {
         const paid = await pay(this.visit.api, order, key);
         wx.showToast({ title: this.t(paid.status === "pending" ? "confirming" : "paid"), icon: "none" });
@@ -57,6 +57,8 @@ shopPage(ORDERS, {
         throw error;
       }
     });
+    // An order whose time is over is shown as what it is now.
+    if (!done) await this.again();
   },
 
   /** @param {Tap} event */
