@@ -15,7 +15,7 @@ from commerce import room_floor_sql
 from commerce.catalogue import Catalogue
 from commerce.room_floor_sql import PollRow, QuestionRow, RoomFloor
 from commerce.store_sql import Store, open_store
-from tests.commerce.people_kit import migrated
+from tests.commerce.template import migrated
 
 
 @dataclass
