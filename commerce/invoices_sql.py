@@ -27,7 +27,7 @@ LINE_CHARACTERS_MAX = 300
 
 _ORDER = text("SELECT * FROM orders WHERE id = :order AND merchant = :merchant")
 _FREIGHT = text(
-    f"SELECT '配送费' AS title, 1 AS quantity, f.amount AS price, 0 AS discount, {SHOP_RATE} AS rate"  # noqa: S608
+    f"SELECT '配送费' AS title, '' AS wishes, 1 AS quantity, f.amount AS price, 0 AS discount, {SHOP_RATE} AS rate"  # noqa: S608
     " FROM order_freight AS f JOIN orders AS o ON o.id = f.order_id WHERE o.id = :order"
 )
 _LINES = text(RATED.replace(" l.title,", " l.title, l.wishes,") + " WHERE o.id = :order ORDER BY l.n")
