@@ -41,15 +41,13 @@ from chat.room_figures import decode as decode_figures
 from chat.room_figures import encode as encode_figures
 from chat.sink import Kind, Phase
 from chat.stats import HubCounters, RoomStats
+from chat.tempo import Tempo
 
 if TYPE_CHECKING:
     from chat.sink import Sink
 
 Clock = Callable[[], int]
 """Unix milliseconds."""
-
-_PASSES_PER_TICK = 2
-"""A tick lasts at least so many times a pass over all sockets."""
 
 
 def _rank(member: Member) -> str:
@@ -83,7 +81,6 @@ class Channel:
         self.hot_words = HotWords(now_ms)
         self.audiences = tuple(Audience(limits, self.counters) for _ in Kind)
         """By kind: their bytes are others, the batches are the same."""
-        self._passed_s = [0.0 for _ in Kind]
         self._passed = [partial(self._note_pass, kind) for kind in Kind]
         self.people: dict[str, list[Sink]] = {}
         self.held: dict[str, asyncio.Future[None]] = {}
@@ -110,7 +107,7 @@ class Channel:
         self._limits = limits
         self._fanout = fanout
         self._clock = clock
-        self._tick_s = limits.tick_ms / 1000
+        self._tempo = Tempo(limits)
         self._cut_s = 0.0
         self._due: asyncio.Handle | None = None
         self._due_s = 0.0
@@ -256,9 +253,9 @@ class Channel:
         if urgency is Urgency.NOW:
             self._schedule(0.0, urgent=True)
         elif urgency is Urgency.TICK:
-            self._schedule(self._cut_s + self._tick_s)
+            self._schedule(self._cut_s + self._tempo.tick_s)
         elif urgency is Urgency.LAZY:
-            self._schedule(self._cut_s + max(self._tick_s, self._limits.likes_ms / 1000))
+            self._schedule(self._cut_s + max(self._tempo.tick_s, self._limits.likes_ms / 1000))
 
     def _schedule(self, due_s: float, *, urgent: bool = False) -> None:
         if self._due is not None:
@@ -291,6 +288,7 @@ class Channel:
         batch = self.room.cut(self._clock())
         if batch is not None:
             self._batches += 1
+            self._tempo.cut(batch.counts[Tier.P2], self._cut_s)
             for kind, audience in zip(Kind, self.audiences, strict=True):
                 if audience.connections:
                     form = in_form(kind, batch, self.room.position())
@@ -298,13 +296,10 @@ class Channel:
 
     def _note_pass(self, kind: Kind, duration_s: float) -> None:
         """All sockets of a kind have the newest batch."""
-        limits = self._limits
-        self._passed_s[kind] = duration_s if self.audiences[kind].connections else 0.0
-        tick_s = sum(self._passed_s) * _PASSES_PER_TICK
-        self._tick_s = min(limits.tick_ms_max / 1000, max(limits.tick_ms / 1000, tick_s))
+        self._tempo.passed(kind, duration_s if self.audiences[kind].connections else 0.0)
         if self._late:
             self._late = False
-            self._schedule(self._cut_s + self._tick_s)
+            self._schedule(self._cut_s + self._tempo.tick_s)
 
     @property
     def audience(self) -> Audience:
@@ -393,7 +388,7 @@ class Channel:
             chat_lines=self.chat_lines,
             chat_sampled=self.chat_sampled,
             batches=self._batches,
-            tick_ms=round(self._tick_s * 1000),
+            tick_ms=round(self._tempo.tick_s * 1000),
             skipping=sum(audience.skipping for audience in self.audiences),
             messages_out=self.counters.messages_out,
             dropped_by_tier={tier.name: self.counters.dropped[tier] for tier in Tier},

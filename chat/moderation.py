@@ -394,7 +394,7 @@ class ChatGate:
             wait_ms = min(self._latest(self._spoke_ms, person) + self.slow_s * 1000 - now_ms, self.slow_s * 1000)
             if wait_ms > 0:
                 raise CommandRefused("slow_mode", f"one line in {self.slow_s} s", retry_ms=wait_ms)
-        clean = self._filtered(clean)
+        clean = self.filtered(clean)
         retry_ms = self._bucket(person, now_ms).take(now_ms)
         if retry_ms:
             raise CommandRefused("rate", "too many messages", retry_ms=retry_ms)
@@ -406,7 +406,8 @@ class ChatGate:
         shadow = self._latest(self._shadows, person) > now_ms
         return Verdict(clean, not shadow, shadow)
 
-    def _filtered(self, text: str) -> str:
+    def filtered(self, text: str) -> str:
+        """The text with what the room's filters mask. Raises CommandRefused (refused)."""
         for each in (self._filter, self._masks):
             passed = each(text) if each is not None else text
             if passed is None:

@@ -1,16 +1,17 @@
 """Advice: customers ask, in a room or outside, the matched advisor answers; what they recommend carries their token.
 
 asked ─ match ─▶ given ─ answered ─▶ accepted, and kept for others if the asker lets it be
-  ▲      │         │ ten minutes
+  ▲      │         │ not opened in time, or not answered within ten minutes of that
   └─ waiting ◀─────┴─ the next (tried: those who let it lie)
 """
 
 import secrets
-from collections.abc import Callable, Sequence
-from dataclasses import astuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
 from typing import Any
 
-from commerce import advice_sql
+from commerce import advice_notice_sql, advice_sql
 from commerce import catalogue_checks as check
 from commerce.attribution.service import Attribution
 from commerce.domain.advisor import (
@@ -38,10 +39,35 @@ CHANNEL = "advice"
 MINE_MAX = 50
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a person (an advisor by their account, or whoever asked) is to see on an open page, once by its ``key``.
+
+    ``room``: where it was asked, empty outside of the rooms.
+    """
+
+    merchant: str
+    room: str
+    person: str
+    key: str
+    body: dict[str, Any]
+
+
 class Advice:
     """Advisors and questions of each merchant. ``clock`` gives Unix milliseconds."""
 
-    def __init__(self, store: Store, attribution: Attribution, *, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        attribution: Attribution,
+        *,
+        clock: Callable[[], int],
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``wake`` is called when messages may wait to be sent."""
+        self._wake = wake
+        self.tell: Callable[[Told], None] = lambda _told: None
+        """Is told of what somebody is to see on a page that is open."""
         self._store = store
         self._attribution = attribution
         self._clock = clock
@@ -60,10 +86,26 @@ class Advice:
         now_ms = self._clock()
         moved = 0
         for merchant, question in await self._store.read(lambda db: advice_sql.due(db, now_ms)):
-            moved += await self._store.write(
-                lambda db, merchant=merchant, question=question: advice_sql.give(db, merchant, question, now_ms)  # type: ignore[misc]
-            )
+            moved += await self._moved(merchant, question, partial(advice_sql.give, now_ms=now_ms))
         return moved
+
+    async def _moved(self, merchant: str, question: str, move: Callable[[Any, str, str], bool]) -> bool:
+        """Move a question, and tell whoever has it now."""
+
+        def write(db: Any) -> dict[str, Any] | None:
+            return advice_sql.one(db, merchant, question) if move(db, merchant, question) else None
+
+        row = await self._store.write(write)
+        if row is not None:
+            self._told(row)
+        return row is not None
+
+    def _told(self, row: dict[str, Any]) -> None:
+        self._wake()
+        if row["state"] == "given":
+            shown = {name: row[name] for name in ("body", "skill", "state")} | {"due": row["due_ms"]}
+            body = {"t": "question", "question": {"question": row["id"], "name": row["name"] or "", **shown}}
+            self.tell(Told(row["merchant"], row["room"], row["advisor"], f"{row['id']}:{row['due_ms']}", body))
 
     # --- advisors --------------------------------------------------------------------------------------------------
 
@@ -72,10 +114,20 @@ class Advice:
         return await self._store.read(lambda db: advice_sql.advisors(db, merchant))
 
     async def set_advisor(
-        self, merchant: str, staff: str, skills: Sequence[str], hours: Sequence[Hours], most: int, *, active: bool
+        self,
+        merchant: str,
+        staff: str,
+        skills: Sequence[str],
+        hours: Sequence[Hours],
+        most: int,
+        *,
+        active: bool,
+        person: str | None = None,
     ) -> None:
         """Make an account an advisor: skills (none: what nobody has to know), hours (none: always), ``most`` questions
-        at a time. Raises Invalid, NotFound, Refused (limit).
+        at a time, ``person``: who they are as a customer, where they are told of questions.
+
+        Raises Invalid, NotFound, Refused (limit).
         """
         words = [check.words(skill, "skills", SKILL_CHARACTERS_MAX) for skill in skills]
         if len(words) > SKILLS_MAX or len(set(words)) < len(words) or len(hours) > HOURS_MAX:
@@ -91,7 +143,7 @@ class Advice:
             "skills": words,
             "hours": [astuple(span) for span in hours],
         }
-        row |= {"most": most, "active": active, "now": self._clock()}
+        row |= {"most": most, "active": active, "now": self._clock(), "person": person}
         await self._store.write(lambda db: advice_sql.set_advisor(db, row))
 
     async def skills(self, merchant: str) -> list[str]:
@@ -121,7 +173,28 @@ class Advice:
             advice_sql.ask(db, {**row, "now": now_ms})
             return advice_sql.one(db, merchant, row["id"])
 
-        return await self._store.write(write)
+        asked = await self._store.write(write)
+        self._told(asked)
+        return asked
+
+    async def open(self, merchant: str, question: str, who: str) -> bool:
+        """The advisor who has a question looks at it; whether this was the first look. Raises NotFound."""
+        now_ms = self._clock()
+        return await self._store.write(lambda db: advice_sql.opened(db, merchant, question, who, now_ms))
+
+    async def notice(self, merchant: str) -> dict[str, Any] | None:
+        """How a shop tells of questions and answers outside the page; None when it does not."""
+        return await self._store.read(lambda db: advice_notice_sql.notice(db, merchant))
+
+    async def set_notice(self, merchant: str, given: Mapping[str, Any]) -> None:
+        """Set how a shop tells of questions and answers outside the page."""
+        row = {**given, "merchant": merchant, "now": self._clock()}
+        await self._store.write(lambda db: advice_notice_sql.set_notice(db, row))
+
+    async def set_told(self, merchant: str, staff: str, *, told: bool) -> None:
+        """An advisor wants to be told outside the page, or no more. Raises NotFound."""
+        now_ms = self._clock()
+        await self._store.write(lambda db: advice_sql.set_told(db, merchant, staff, now_ms, told=told))
 
     async def answer(
         self,
@@ -152,7 +225,10 @@ class Advice:
         now_ms = self._clock()
         reply = {"id": new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)), "question": question, "body": said}
         reply |= {"person": row["person"], "staff": who}
-        await self._store.write(lambda db: advice_sql.answer(db, reply, goods, now_ms))
+        await self._store.write(lambda db: advice_sql.answer(db, merchant, reply, goods, now_ms))
+        self._wake()
+        told = {"t": "answer", "answer": {"question": question, "body": said}}
+        self.tell(Told(merchant, row["room"], row["person"], reply["id"], told))
 
     async def pass_on(self, merchant: str, question: str, who: str) -> dict[str, Any]:
         """The advisor who has a question hands it to the next. Raises NotFound."""
@@ -165,7 +241,9 @@ class Advice:
             advice_sql.give(db, merchant, question, now_ms, passed=True)
             return advice_sql.one(db, merchant, question)
 
-        return await self._store.write(write)
+        passed = await self._store.write(write)
+        self._told(passed)
+        return passed
 
     async def accept(self, merchant: str, question: str, person: str, *, public: bool) -> None:
         """The asker takes the answer; ``public`` lets others read it without their name. Raises NotFound."""

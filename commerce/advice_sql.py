@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, text
 
+from commerce import advice_notice_sql
 from commerce.domain.advisor import Advisor, Choice, Hours, match
 from commerce.domain.org import Reach
 from commerce.errors import NotFound, Refused
@@ -23,24 +24,31 @@ OPEN_MAX = 5
 ANSWERS_MAX = 20
 """To one question."""
 WAIT_MS = 600_000
-"""An advisor has ten minutes to answer: after that a customer in a live room is gone. Then the next is asked."""
+"""Whoever opened a question has ten minutes to answer. Then the next is asked."""
 DUE_MAX = 200
 FIRST_PAGE = "~"
 
 Row = dict[str, Any]
 
 _ADVISORS = text(
-    "SELECT a.staff, s.name, a.skills, a.hours, a.most, a.active, a.last_ms, (SELECT count(*) FROM question AS q"
+    "SELECT a.staff, s.name, a.skills, a.hours, a.most, a.active, a.last_ms, a.person, a.told,"
+    " (SELECT count(*) FROM question AS q"
     " WHERE q.merchant = a.merchant AND q.advisor = a.staff AND q.state = 'given') AS load FROM advisor AS a"
     " JOIN staff AS s ON s.id = a.staff WHERE a.merchant = :merchant"
     " AND NOT EXISTS (SELECT 1 FROM org_member AS m WHERE m.staff = a.staff AND m.left_ms IS NOT NULL)"
     " ORDER BY a.staff LIMIT :limit"
 )
 _SET_ADVISOR = text(
-    "INSERT INTO advisor (staff, merchant, skills, hours, most, active, updated_ms)"
-    " VALUES (:staff, :merchant, :skills, :hours, :most, :active, :now) ON CONFLICT (staff) DO UPDATE SET"
+    "INSERT INTO advisor (staff, merchant, skills, hours, most, active, updated_ms, person)"
+    " VALUES (:staff, :merchant, :skills, :hours, :most, :active, :now, :person) ON CONFLICT (staff) DO UPDATE SET"
     " skills = excluded.skills, hours = excluded.hours, most = excluded.most, active = excluded.active,"
-    " updated_ms = excluded.updated_ms"
+    " updated_ms = excluded.updated_ms, person = coalesce(excluded.person, advisor.person)"
+)
+_IS_PERSON = text("SELECT 1 FROM person WHERE id = :person AND merchant = :merchant")
+_TOLD = text("UPDATE advisor SET told = :told, updated_ms = :now WHERE staff = :staff AND merchant = :merchant")
+_OPENED = text(
+    "UPDATE question SET opened_ms = :now, due_ms = :due WHERE id = :id AND merchant = :merchant AND advisor = :staff"
+    " AND state = 'given' AND opened_ms IS NULL"
 )
 _IS_STAFF = text("SELECT 1 FROM staff WHERE id = :staff AND merchant = :merchant")
 _COUNT = text("SELECT count(*) FROM advisor WHERE merchant = :merchant AND staff <> :staff")
@@ -57,7 +65,7 @@ _SET_OWN = text(
 _NO_OWN = text("DELETE FROM customer_advisor WHERE merchant = :merchant AND person = :person")
 _Q = (
     "q.id, q.merchant, q.person, p.name, q.room, q.skill, q.body, q.state, q.advisor, s.name AS advisor_name, q.tried,"
-    " q.choice, q.due_ms, q.public, q.created_ms, q.answered_ms FROM question AS q"
+    " q.choice, q.due_ms, q.public, q.created_ms, q.answered_ms, q.opened_ms FROM question AS q"
     " LEFT JOIN person AS p ON p.id = q.person LEFT JOIN staff AS s ON s.id = q.advisor"
 )
 _ONE = text(f"SELECT {_Q} WHERE q.id = :id AND q.merchant = :merchant")
@@ -68,8 +76,8 @@ _ASK = text(
     " :now, false, :now, NULL)"
 )
 _GIVE = text(
-    "UPDATE question SET state = :state, advisor = :advisor, tried = :tried, choice = :choice, due_ms = :due"
-    " WHERE id = :id AND state = :was AND due_ms = :was_due"
+    "UPDATE question SET state = :state, advisor = :advisor, tried = :tried, choice = :choice, due_ms = :due,"
+    " opened_ms = NULL WHERE id = :id AND state = :was AND due_ms = :was_due"
 )
 _DUE = text(
     "SELECT id, merchant FROM question WHERE due_ms IS NOT NULL AND due_ms <= :now ORDER BY due_ms LIMIT :limit"
@@ -125,6 +133,7 @@ def advisors(db: Connection, merchant: str) -> list[Row]:
             "skills": orjson.loads(row["skills"]),
             "hours": orjson.loads(row["hours"]),
             "active": bool(row["active"]),
+            "told": bool(row["told"]),
         }
         for row in rows
     ]
@@ -137,7 +146,28 @@ def set_advisor(db: Connection, row: Row) -> None:
         raise NotFound("no such account")
     if db.execute(_COUNT, asked).scalar_one() >= ADVISORS_MAX:
         raise Refused("limit", f"a shop has at most {ADVISORS_MAX} advisors")
+    person = row["person"] and survivor(db, row["person"])
+    if person and db.execute(_IS_PERSON, {"person": person, "merchant": row["merchant"]}).one_or_none() is None:
+        raise NotFound("no such person", field="person")
+    row = {**row, "person": person or None}
     db.execute(_SET_ADVISOR, {**row, "skills": _json(row["skills"]), "hours": _json(row["hours"])})
+
+
+def set_told(db: Connection, merchant: str, staff: str, now_ms: int, *, told: bool) -> None:
+    """An advisor wants to be told of questions outside the page, or no more. Raises NotFound."""
+    if not db.execute(_TOLD, {"merchant": merchant, "staff": staff, "told": told, "now": now_ms}).rowcount:
+        raise NotFound("this account is no advisor")
+
+
+def opened(db: Connection, merchant: str, question: str, staff: str, now_ms: int) -> bool:
+    """The advisor looks at a question that is theirs: they have time to answer from now on; whether this was the first
+    look. Raises NotFound.
+    """
+    row = one(db, merchant, question)
+    if row["state"] != "given" or row["advisor"] != staff:
+        raise NotFound("no such question of yours")
+    asked = {"id": question, "merchant": merchant, "staff": staff, "now": now_ms, "due": now_ms + WAIT_MS}
+    return bool(db.execute(_OPENED, asked).rowcount)
 
 
 def own_of(db: Connection, merchant: str, person: str) -> str | None:
@@ -190,13 +220,14 @@ def give(db: Connection, merchant: str, question: str, now_ms: int, *, passed: b
             "advisor": choice.staff,
             "tried": _json(tried if choice.staff is not None else []),
             "choice": _json(_told(choice)),
-            "due": now_ms + WAIT_MS,
+            "due": now_ms + advice_notice_sql.open_ms(db, merchant),
             "was": row["state"],
             "was_due": row["due_ms"],
         },
     ).rowcount
     if moved and choice.staff is not None:
         db.execute(_GAVE, {"staff": choice.staff, "now": now_ms})
+        advice_notice_sql.tell_advisor(db, row, choice.staff, now_ms)
     return bool(moved)
 
 
@@ -239,13 +270,14 @@ def within(db: Connection, merchant: str, question: str, who: str, reach: Reach 
     return found
 
 
-def answer(db: Connection, row: Row, goods: Sequence[Row], now_ms: int) -> None:
-    """Write an answer. Raises Refused (already: accepted; limit)."""
+def answer(db: Connection, merchant: str, row: Row, goods: Sequence[Row], now_ms: int) -> None:
+    """Write an answer, and to whoever asked that there is one. Raises Refused (already: accepted; limit)."""
     if db.execute(_REPLIES, {"id": row["question"]}).scalar_one() >= ANSWERS_MAX:
         raise Refused("limit", f"a question has at most {ANSWERS_MAX} answers")
     if not db.execute(_ANSWERED, {"id": row["question"], "now": now_ms, "staff": row["staff"]}).rowcount:
         raise Refused("already", "this question has its answer")
     db.execute(_REPLY, {**row, "goods": _json(list(goods)), "now": now_ms})
+    advice_notice_sql.tell_asker(db, one(db, merchant, row["question"]), row["id"], now_ms)
 
 
 def accept(db: Connection, merchant: str, question: str, person: str, *, public: bool) -> None:

@@ -9,9 +9,10 @@ import orjson
 from sqlalchemy import Connection, bindparam, text
 
 from commerce.audit_aftersale_sql import Check
-from commerce.audit_purchases_sql import cost_faults
+from commerce.audit_purchases_sql import cost_faults, read_corrected
+from commerce.audit_tills_sql import till_faults
 from commerce.books_sql import read_balances, read_closes
-from commerce.domain.chart import LIABILITIES
+from commerce.domain.chart import CUSTOMERS, LIABILITIES
 from commerce.domain.pricing import POINT_FEN
 
 BOOKS = "books: they add up, agree with the accounts, and closed periods read the same"
@@ -20,7 +21,8 @@ FOR_EVER_MS = 1 << 52
 _MERCHANTS = text(
     "SELECT DISTINCT merchant FROM orders UNION SELECT DISTINCT merchant FROM entry"
     " UNION SELECT DISTINCT merchant FROM stock_entry WHERE cost <> 0"
-    " UNION SELECT DISTINCT merchant FROM purchase_delivery ORDER BY 1"
+    " UNION SELECT DISTINCT merchant FROM purchase_delivery"
+    " UNION SELECT DISTINCT merchant FROM pos_receipt UNION SELECT DISTINCT merchant FROM till_close ORDER BY 1"
 )
 _HELD = text(
     "SELECT CAST(coalesce(sum(balance), 0) AS bigint) AS held FROM account"
@@ -70,7 +72,12 @@ def recompute_books(db: Connection) -> tuple[dict[str, Any], list[dict[str, Any]
             held *= POINT_FEN if kinds[0].startswith("points") else 1
             if balances.get(code, 0) != -held:
                 broken.append({"merchant": merchant, "account": code, "booked": -balances.get(code, 0), "held": held})
-        broken += cost_faults(db, merchant, balances)
+        corrected = read_corrected(db, merchant)
+        broken += cost_faults(db, merchant, balances, corrected)
+        broken += till_faults(db, merchant, balances, corrected)
+        owed = int(db.execute(_HELD, {"merchant": merchant, "kinds": ["credit_owed", "credit_spare"]}).scalar_one())
+        if balances.get(CUSTOMERS, 0) != owed:
+            broken.append({"merchant": merchant, "account": CUSTOMERS, "booked": balances.get(CUSTOMERS), "held": owed})
         for period in read_closes(db, merchant):
             closed += 1
             now = read_balances(db, merchant, period["until_ms"], from_closed=False)

@@ -8,27 +8,42 @@ _BY_PERSON = (
     "SELECT merchant, person, sum(CASE WHEN state = 'pending' THEN amount - reversed ELSE 0 END) AS pending,"
     " sum(CASE WHEN state = 'frozen' THEN amount - reversed ELSE 0 END) AS frozen,"
     " sum(CASE WHEN state = 'available' THEN amount - reversed ELSE 0 END) AS earned FROM commission"
-    " GROUP BY merchant, person"
+    " WHERE contract {0} '' GROUP BY merchant, person"
 )
 _PAID = (
     "SELECT merchant, person, sum(CASE WHEN state = 'paid' THEN amount ELSE 0 END) AS paid,"
     " sum(CASE WHEN state IN ('requested', 'approved', 'transferring') THEN amount ELSE 0 END) AS leaving"
-    " FROM withdrawal GROUP BY merchant, person"
+    " FROM withdrawal WHERE share = {0} GROUP BY merchant, person"
 )
-_ON = "coalesce(sum(CASE WHEN a.kind = 'commission_{0}' THEN a.balance END), 0)"
+_ON = "coalesce(sum(CASE WHEN a.kind = '{1}_{0}' THEN a.balance END), 0)"
+
+_PAID_OUT = f"{_ON.format('paid', 'commission')} + {_ON.format('paid', 'share')}"
+_TAXED = _ON.format("tax", "commission")
+
+
+def _accounts(family: str, contract: str, share: str) -> str:
+    """Accounts of one family that are not what their lines earn, less what was taken back and paid out."""
+    pending, frozen, available, leaving = (
+        _ON.format(name, family) for name in ("pending", "frozen", "available", "leaving")
+    )
+    return (
+        "SELECT * FROM (SELECT c.merchant, c.person, c.pending, c.frozen, c.earned, coalesce(max(w.paid), 0) AS paid,"
+        f" coalesce(max(w.leaving), 0) AS leaving, {pending} AS on_pending, {frozen} AS"
+        f" on_frozen, {available} AS on_available, {leaving} AS on_leaving"
+        f" FROM ({_BY_PERSON.format(contract)}) AS c LEFT JOIN account AS a ON a.merchant = c.merchant"
+        f" AND a.owner = c.person LEFT JOIN ({_PAID.format(share)}) AS w ON w.merchant = c.merchant"
+        " AND w.person = c.person"
+        " GROUP BY c.merchant, c.person, c.pending, c.frozen, c.earned) AS sums WHERE pending <> on_pending"
+        " OR frozen <> on_frozen OR leaving <> on_leaving OR earned <> on_available + on_leaving + paid"
+    )
+
 
 COMMISSION = (
     Check(
         "commission: accounts are what the lines earn, less what was taken back and paid out",
         "SELECT count(*) AS lines, coalesce(sum(amount), 0) AS amount, coalesce(sum(reversed), 0) AS reversed"
-        " FROM commission",
-        "SELECT * FROM (SELECT c.merchant, c.person, c.pending, c.frozen, c.earned, coalesce(max(w.paid), 0) AS paid,"
-        f" coalesce(max(w.leaving), 0) AS leaving, {_ON.format('pending')} AS on_pending, {_ON.format('frozen')} AS"
-        f" on_frozen, {_ON.format('available')} AS on_available, {_ON.format('leaving')} AS on_leaving"
-        f" FROM ({_BY_PERSON}) AS c LEFT JOIN account AS a ON a.merchant = c.merchant AND a.owner = c.person"
-        f" LEFT JOIN ({_PAID}) AS w ON w.merchant = c.merchant AND w.person = c.person"
-        " GROUP BY c.merchant, c.person, c.pending, c.frozen, c.earned) AS sums WHERE pending <> on_pending"
-        " OR frozen <> on_frozen OR leaving <> on_leaving OR earned <> on_available + on_leaving + paid",
+        " FROM commission WHERE contract = ''",
+        _accounts("commission", "=", "false"),
     ),
     Check(
         "commission: an order pays at most two levels, less than its lines cost, and nothing when it was given back",
@@ -56,14 +71,37 @@ COMMISSION = (
         " coalesce(sum(CASE WHEN state = 'paid' THEN amount - tax ELSE 0 END), 0) AS paid,"
         " coalesce(sum(CASE WHEN state = 'paid' THEN tax ELSE 0 END), 0) AS tax,"
         " coalesce(sum(CASE WHEN state = 'transferring' THEN 1 ELSE 0 END), 0) AS under_way FROM withdrawal",
-        f"SELECT s.merchant, s.paid, s.tax, {_ON.format('paid')} AS on_paid, {_ON.format('tax')} AS on_tax FROM"
+        f"SELECT s.merchant, s.paid, s.tax, {_PAID_OUT} AS on_paid, {_TAXED} AS on_tax FROM"
         " (SELECT merchant, sum(CASE WHEN state = 'paid' THEN amount - tax ELSE 0 END) AS paid,"
         " sum(CASE WHEN state = 'paid' THEN tax ELSE 0 END) AS tax FROM withdrawal GROUP BY merchant) AS s"
         " LEFT JOIN account AS a ON a.merchant = s.merchant AND a.owner = ''"
-        " GROUP BY s.merchant, s.paid, s.tax"
-        f" HAVING s.paid <> {_ON.format('paid')} OR s.tax <> {_ON.format('tax')}"
+        f" GROUP BY s.merchant, s.paid, s.tax HAVING s.paid <> {_PAID_OUT} OR s.tax <> {_TAXED}"
         " UNION ALL SELECT merchant, amount, tax, 0, 0 FROM withdrawal WHERE approved_ms IS NULL"
         " AND state = 'transferring'",
+    ),
+    Check(
+        "partners: accounts are what the shares say, less what was taken back and settled",
+        "SELECT count(*) AS lines, coalesce(sum(amount), 0) AS amount, coalesce(sum(reversed), 0) AS reversed"
+        " FROM commission WHERE contract <> ''",
+        _accounts("share", "<>", "true"),
+    ),
+    Check(
+        "partners: each share is of one level, of a sale that was credited, by a contract that was agreed, in its cap",
+        "SELECT count(*) AS sales FROM partner_sale",
+        "SELECT c.order_id, c.person, c.contract, sum(c.amount) AS amount FROM commission AS c"
+        " LEFT JOIN partner_contract AS t ON t.id = c.contract AND t.partner = c.person AND t.merchant = c.merchant"
+        " AND t.state IN ('agreed', 'closed') LEFT JOIN partner_sale AS s ON s.id = c.order_id"
+        " AND s.partner = c.person AND s.contract = c.contract WHERE c.contract <> ''"
+        " GROUP BY c.order_id, c.person, c.contract HAVING max(c.level) > 1 OR count(t.id) < count(*)"
+        " OR count(s.id) < count(*) OR (max(t.cap_order) > 0 AND sum(c.amount) > max(t.cap_order))",
+    ),
+    Check(
+        "partners: what was settled with another merchant of this server is in its books",
+        "SELECT count(*) AS settlements FROM withdrawal WHERE share = true AND state = 'paid'",
+        "SELECT w.id, w.amount, coalesce(sum(e.amount), 0) AS booked FROM withdrawal AS w JOIN partner AS p"
+        " ON p.id = w.person LEFT JOIN entry AS e ON e.merchant = p.counterpart AND e.ref = w.id"
+        " AND e.kind = 'share_received' WHERE w.share = true AND w.state = 'paid' AND p.counterpart IS NOT NULL"
+        " GROUP BY w.id, w.amount HAVING coalesce(sum(e.amount), 0) <> w.amount",
     ),
     Check(
         "market: units given over left one side and came to the other, by a grant",

@@ -68,6 +68,16 @@ OUTLETS = (
         " WHERE r.outlet <> '' AND (o.id IS NULL OR o.merchant <> r.merchant)",
     ),
     Check(
+        "freight: of an order that is brought, and what couriers charge is of errands that ended",
+        "SELECT count(*) AS orders, coalesce(sum(amount), 0) AS freight,"
+        " (SELECT coalesce(sum(charged), 0) FROM courier_errand) AS charged FROM order_freight",
+        "SELECT f.order_id, f.amount, o.amount AS of_order, f.way FROM order_freight AS f LEFT JOIN orders AS o"
+        " ON o.id = f.order_id WHERE o.id IS NULL OR o.merchant <> f.merchant OR o.kind <> 'goods'"
+        " OR f.amount >= o.amount OR o.presale IS NOT NULL OR o.delivery IS NULL"
+        " UNION ALL SELECT id, charged, fee, state FROM courier_errand"
+        " WHERE charged < 0 OR (charged > 0 AND ended_ms IS NULL)",
+    ),
+    Check(
         "couriers: an errand is of an order of its store, and what it delivered was sent",
         "SELECT count(*) AS errands, coalesce(sum(CASE WHEN ended_ms IS NULL THEN 1 ELSE 0 END), 0) AS under_way"
         " FROM courier_errand",

@@ -81,13 +81,19 @@ _CORRECTED = text(
 )
 
 
-def cost_faults(db: Connection, merchant: str, balances: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+def read_corrected(db: Connection, merchant: str) -> dict[str, int]:
+    """What corrections have moved, account by account."""
+    return {row.account: int(row.amount) for row in db.execute(_CORRECTED, {"merchant": merchant})}
+
+
+def cost_faults(
+    db: Connection, merchant: str, balances: Mapping[str, int], corrected: Mapping[str, int]
+) -> Iterator[dict[str, Any]]:
     """Where the books' goods on hand and debts to suppliers are not what the stock and the purchases say.
 
     What a correction moved on purpose is left out.
     """
     there = db.execute(_THERE, {"merchant": merchant}).one()
-    corrected = {row.account: int(row.amount) for row in db.execute(_CORRECTED, {"merchant": merchant})}
     for account, amount in ((GOODS, int(there.goods)), (PURCHASES, -int(there.owed)), (WORK, 0)):
         booked = balances.get(account, 0) - corrected.get(account, 0)
         if booked != amount:

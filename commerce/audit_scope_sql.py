@@ -39,6 +39,7 @@ SCOPE = (
         " FROM payment_event",
         "SELECT e.id, e.kind, e.payment, e.amount, p.amount AS of_payment FROM payment_event AS e"
         " LEFT JOIN payment AS p ON p.id = e.payment AND p.provider = e.provider WHERE p.id IS NULL"
+        " OR p.merchant <> e.merchant"
         " OR (e.kind IN ('paid', 'declined', 'noted') AND e.amount <> p.amount)"
         " OR (e.kind IN ('refunded', 'refund_failed') AND e.amount > p.amount)",
     ),
@@ -48,6 +49,15 @@ SCOPE = (
         " FROM payment",
         "SELECT p.order_id, o.status, count(*) AS open FROM payment AS p JOIN orders AS o ON o.id = p.order_id"
         " WHERE p.state = 'started' GROUP BY p.order_id, o.status HAVING count(*) > 1 OR o.status = 'cancelled'",
+    ),
+    Check(
+        "payments: of orders that ended, the provider is asked until it says how they ended",
+        "SELECT count(due_ms) AS waiting, count(*) - count(due_ms) AS given_up, coalesce(max(tries), 0) AS tries,"
+        " min(since_ms) AS since_ms FROM unheard_payment",
+        # Due for long: its provider is not set up any more, or nobody sweeps.
+        "SELECT u.payment, u.provider, u.due_ms, p.state FROM unheard_payment AS u"
+        " LEFT JOIN payment AS p ON p.id = u.payment WHERE p.id IS NULL OR p.merchant <> u.merchant"
+        " OR p.provider <> u.provider OR p.state = 'started' OR u.due_ms < :leaked",
     ),
     Check(
         "share tree: a link's parent is there, of the same merchant, and one step nearer to the root",

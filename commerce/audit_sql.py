@@ -13,6 +13,8 @@ from sqlalchemy import Connection, text
 from commerce.audit_aftersale_sql import AFTER_SALE, Check
 from commerce.audit_books_sql import BOOKS, GOODS, recompute_books
 from commerce.audit_commission_sql import COMMISSION
+from commerce.audit_credit_sql import CREDIT
+from commerce.audit_custom_sql import CUSTOM
 from commerce.audit_floor_sql import FLOOR
 from commerce.audit_members_sql import MEMBERS
 from commerce.audit_moments_sql import MOMENTS, RECOMPUTED, recompute_draws
@@ -21,6 +23,7 @@ from commerce.audit_passes_sql import PASSES
 from commerce.audit_people_sql import PEOPLE
 from commerce.audit_purchases_sql import COSTS
 from commerce.audit_scope_sql import SCOPE
+from commerce.audit_tills_sql import TILLS
 from commerce.ledger import PAYMENT_GRACE_MS
 from commerce.store_sql import read_engine
 
@@ -137,9 +140,11 @@ _CHECKS = (
     Check(
         "orders: lines and discounts add up",
         "SELECT count(*) AS orders, coalesce(sum(amount), 0) AS amount FROM orders",
-        "SELECT o.id, o.goods, o.discount, o.amount, l.goods AS of_lines, l.discount AS discounts_of_lines"
+        "SELECT o.id, o.goods, o.discount, o.amount, l.goods AS of_lines, l.discount AS discounts_of_lines,"
+        " f.amount AS freight"
         " FROM orders AS o LEFT JOIN (SELECT order_id, sum(quantity * price) AS goods, sum(discount) AS discount"
-        " FROM order_line GROUP BY order_id) AS l ON l.order_id = o.id WHERE l.goods IS NULL OR l.goods <> o.goods"
+        " FROM order_line GROUP BY order_id) AS l ON l.order_id = o.id LEFT JOIN order_freight AS f"
+        " ON f.order_id = o.id WHERE l.goods IS NULL OR l.goods + coalesce(f.amount, 0) <> o.goods"
         " OR l.discount <> o.discount OR o.amount <> o.goods - o.discount",
     ),
     Check(
@@ -198,7 +203,10 @@ _CHECKS = (
     *GOODS,
     *PASSES,
     *OUTLETS,
+    *TILLS,
     *COSTS,
+    *CUSTOM,
+    *CREDIT,
     *PEOPLE,
     Check(
         "requests: each stored answer is an effect that is there",
@@ -213,8 +221,11 @@ _CHECKS = (
         " LEFT JOIN stock_transfer AS m ON q.route = 'stock.move' AND m.id = q.answer AND m.staff = q.person"
         " LEFT JOIN purchase_delivery AS d ON q.route LIKE 'purchase.%' AND d.id = q.answer AND d.staff = q.person"
         " LEFT JOIN processing_run AS x ON q.route = 'processing' AND x.id = q.answer AND x.staff = q.person"
+        " LEFT JOIN credit_booking AS z ON q.route = 'credit' AND z.id = q.answer AND z.staff = q.person"
+        " LEFT JOIN custom_request AS y ON q.route = 'custom.ask' AND y.id = q.answer AND y.person = q.person"
         " WHERE q.route <> 'budget' AND g.id IS NULL AND u.id IS NULL AND m.id IS NULL AND d.id IS NULL"
-        " AND x.id IS NULL AND c.id IS NULL AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
+        " AND x.id IS NULL AND y.id IS NULL AND z.id IS NULL AND c.id IS NULL AND o.id IS NULL"
+        " AND r.id IS NULL AND w.id IS NULL",
     ),
     Check(
         "outbox: nothing waits for long",

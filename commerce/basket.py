@@ -15,6 +15,7 @@ from commerce.domain.coupon import (
     WAYS,
     audience_fault,
 )
+from commerce.domain.custom import FIELDS_MAX, Wanted
 from commerce.domain.member import POINTS_MAX
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import LINES_MAX, Delivery, WantedLine, delivery_fault
@@ -44,6 +45,13 @@ class Basket:
     mall: bool = False
     outlet: str = ""
     """The store that hands it over, where only a price is asked for."""
+    way: str = ""
+    place: tuple[int, int] | None = None
+    """How it is brought and where to (degrees × 10⁶), where only a price is asked for."""
+    wanted: Wanted = ()
+    """What is wished of the hold's goods."""
+    offer: tuple[str, int] | None = None
+    """The request whose offer is ordered, and the version that was seen."""
 
     @property
     def every_coupon(self) -> tuple[str, ...]:
@@ -80,6 +88,12 @@ def check_basket(basket: Basket) -> None:
     fault = None if basket.delivery is None else delivery_fault(basket.delivery)
     if fault is not None:
         raise Invalid(fault, field="delivery")
+    if any(len(wanted) > FIELDS_MAX for wanted in (basket.wanted, *(line.wishes for line in basket.lines))):
+        raise Invalid(f"goods have at most {FIELDS_MAX} wishes", field="custom")
+    if basket.wanted and basket.hold is None:
+        raise Invalid("wishes of goods without a hold go with their line", field="custom")
+    if basket.offer is not None and (basket.hold is not None or basket.lines or basket.mall):
+        raise Invalid("an offer is ordered alone", field="request")
     if basket.mall and (basket.hold is not None or basket.every_coupon or basket.points or basket.stored):
         raise Invalid("an exchange is one line: its points are set, and no hold or coupons go with it", field="mall")
     within(basket.points, 0, POINTS_MAX, "points")
@@ -100,7 +114,8 @@ def order_command(
     """The command that makes an order. Raises Invalid."""
     check_key(key)
     check_basket(basket)
-    body = [(line.sku, line.quantity, line.version) for line in basket.lines]
+    # What goods were not made to wishes has the hash that it had before there were any.
+    body = [(line.sku, line.quantity, line.version, *((line.wishes,) if line.wishes else ())) for line in basket.lines]
     # The attribution may differ between a request and its repeat; what is bought, and how it is paid, may not.
     where: tuple[object, ...] = () if basket.delivery is None else (basket.delivery,)
     if basket.delivery is not None:
@@ -108,7 +123,8 @@ def order_command(
     spends = (basket.points, basket.stored) if basket.points or basket.stored else ()
     lines = orjson.dumps(body).decode()
     mall = ("mall",) if basket.mall else ()
-    body_hash = fingerprint(room, basket.hold, lines, basket.coupon, *where, *basket.coupons, *spends, *mall)
+    made = (*((basket.wanted,) if basket.wanted else ()), *((basket.offer,) if basket.offer else ()))
+    body_hash = fingerprint(room, basket.hold, lines, basket.coupon, *where, *basket.coupons, *spends, *mall, *made)
     return CreateOrder(
         merchant,
         room,
@@ -126,6 +142,8 @@ def order_command(
         basket.stored,
         node,
         basket.mall,
+        basket.wanted,
+        basket.offer,
     )
 
 

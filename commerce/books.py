@@ -21,6 +21,7 @@ from commerce.domain.chart import (
     PROVIDER,
     REVENUE_HEAD,
     TAX_BASIS_POINTS_MAX,
+    TILL_ACCOUNTS,
     ChartAccount,
     account_fault,
 )
@@ -59,7 +60,8 @@ class Book:
     """The books of some days. ``debit`` equals ``credit``: every posting has its other side; ``closed``: for good.
 
     ``revenue`` and ``cost`` are of these days (without tax, after coupons and what came back), and ``margin`` what is
-    between them: the same sums as of ``Books.margins``.
+    between them: the same sums as of ``Books.margins``. ``tills`` are the same three of what tills sold, ``online`` of
+    all else.
     """
 
     since: str
@@ -71,6 +73,8 @@ class Book:
     revenue: int
     cost: int
     margin: int
+    online: dict[str, int]
+    tills: dict[str, int]
 
 
 class Books:
@@ -92,7 +96,10 @@ class Books:
             debit, credit = (sum(side[n] for side in sides.values()) for n in (0, 1))
             revenue = -_balance(sides, REVENUE_HEAD)
             cost = _balance(sides, COST_HEAD)
-            figures = (debit, credit, revenue, cost, revenue - cost)
+            of_tills = {code: side for code, side in sides.items() if code in TILL_ACCOUNTS}
+            tills = _gross(-_balance(of_tills, REVENUE_HEAD), _balance(of_tills, COST_HEAD))
+            online = _gross(revenue - tills["revenue"], cost - tills["cost"])
+            figures = (debit, credit, revenue, cost, revenue - cost, online, tills)
             return Book(since, through or since, closed, accounts, *figures)
 
         return await self._store.read(read)
@@ -139,8 +146,11 @@ class Books:
         if len(rows) > ENTRIES_MAX:
             raise Invalid(f"more than {ENTRIES_MAX} orders: ask for fewer days", field="through")
         amounts = ("revenue", "cost", "margin")
-        lines = ((rfc3339(row["at_ms"]), row["order_id"], *(yuan(row[name]) for name in amounts)) for row in rows)
-        return _sheet(("time", "order", *amounts), lines)
+        lines = (
+            (rfc3339(row["at_ms"]), row["order_id"], *(yuan(row[name]) for name in amounts), int(row["till"]))
+            for row in rows
+        )
+        return _sheet(("time", "order", *amounts, "till"), lines)
 
     async def stock(
         self, merchant: str, since: str, through: str = "", sku: str = "", after: str = "", limit: int = 50
@@ -278,6 +288,10 @@ def _account(code: str, opening: dict[str, int], sides: sql.Sides) -> BookAccoun
     )  # fmt: skip
 
 
+def _gross(revenue: int, cost: int) -> dict[str, int]:
+    return {"revenue": revenue, "cost": cost, "margin": revenue - cost}
+
+
 def _balance(sides: sql.Sides, head: str) -> int:
     """Debits less credits of the accounts that begin so."""
     return sum(side[0] - side[1] for code, side in sides.items() if code.startswith(head))
@@ -317,7 +331,14 @@ def book_csv(book: Book) -> str:
         sum(one.entries for one in book.accounts),
     )
     margin = ("", "毛利", "gross margin", "", "", yuan(book.cost), yuan(book.revenue), yuan(book.margin), "")
-    return _sheet(heading, [*lines, total, margin])
+    parts = [
+        ("", label, english, "", "", *(yuan(part[name]) for name in ("cost", "revenue", "margin")), "")
+        for label, english, part in (
+            ("其中：线上", "of it online", book.online),
+            ("其中：门店", "of it tills", book.tills),
+        )
+    ]
+    return _sheet(heading, [*lines, total, margin, *parts])
 
 
 def chart_csv() -> str:

@@ -7,6 +7,7 @@ is over reads the same for ever; closing a period keeps its balances, and the au
 Debits are positive. What each source books (accounts in domain/chart.py):
 
     payment     1012 at the provider              2205 contract liability
+                (1122.01 of what is paid on account, also where it is given back)
     refund      2205                              2241.01 owed            (money's part, when it is booked)
     given back  2241.01                           1012
     entry       points, stored value, commission, others' goods: by ``PLACES``
@@ -14,10 +15,13 @@ Debits are positive. What each source books (accounts in domain/chart.py):
     kept        2205                              6301    (a deposit whose balance did not come; the other way round,
                                                           when it came after all or the deposit goes back)
     taken back  6001.04, 2221.01                  2205                    (a refund after the handing over)
+                2205 freight                      6001.09, without its tax at the shop's own rate
+    courier     6401.05                           2202.03   (an errand's fee, or the penalty of one called off)
     fee         6603.01                           1012
     cost        1405 goods on hand                as ``STOCK_PLACES`` says of the movement (6401.02 of what was sold)
     sent back   2202.01                           6401.02   (what a supplier is no longer owed)
     paid out    2202.01                           1002
+    tills       see books_tills.py
     correction  as its writer says
 """
 
@@ -29,13 +33,18 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
+from commerce.books_tills import till_parts
 from commerce.domain.chart import (
     AT_TILLS,
     BANK,
     CLAIMS,
     CONTRACT,
     COST_HEAD,
+    COURIERS,
+    CUSTOMERS,
     FEES,
+    FREIGHT,
+    FREIGHT_COST,
     GOODS,
     GOODS_COST,
     GUIDE_COUPONS,
@@ -50,8 +59,11 @@ from commerce.domain.chart import (
     SHOP_COUPONS,
     STOCK_PLACES,
     TAX,
+    TILL_ACCOUNTS,
 )
+from commerce.domain.credit import ACCOUNT
 from commerce.domain.pricing import POINT_FEN
+from commerce.postings import both, posting
 
 _RATE = (
     "coalesce((SELECT t.basis_points FROM sku_tax AS t WHERE t.merchant = o.merchant AND t.sku = l.sku"
@@ -59,6 +71,11 @@ _RATE = (
     " (SELECT t.basis_points FROM sku_tax AS t WHERE t.merchant = o.merchant AND t.sku = ''"
     " AND t.from_ms <= o.paid_ms ORDER BY t.from_ms DESC LIMIT 1), 0)"
 )
+SHOP_RATE = (
+    "coalesce((SELECT t.basis_points FROM sku_tax AS t WHERE t.merchant = o.merchant AND t.sku = ''"
+    " AND t.from_ms <= o.paid_ms ORDER BY t.from_ms DESC LIMIT 1), 0)"
+)
+"""What has no SKU (freight) is taxed at the shop's own rate."""
 LINE_TAX = "((l.quantity * l.price - l.discount) * l.rate * 2 + 10000 + l.rate) / (2 * (10000 + l.rate))"
 """Tax in a price that has it inside, rounded half up, in integers: net·r/(1+r)."""
 RATED = (
@@ -73,9 +90,14 @@ _WITH = (
     "WITH done AS (SELECT o.*, coalesce(o.fulfilled_ms, o.done_ms) AS due_ms FROM orders AS o"
     " WHERE o.merchant = :merchant AND o.kind = 'goods' AND o.paid_ms IS NOT NULL"
     " AND coalesce(o.fulfilled_ms, o.done_ms) < :until),"
-    f" tax AS (SELECT l.order_id, {_SUM.format(LINE_TAX)} AS tax FROM ({_WHOLE}"
+    f" carried AS (SELECT l.order_id, l.price AS freight, {LINE_TAX} AS tax FROM (SELECT f.order_id, 1 AS quantity,"
+    f" f.amount AS price, 0 AS discount, {SHOP_RATE} AS rate FROM order_freight AS f JOIN done AS o"
+    " ON o.id = f.order_id) AS l),"
+    f" of_lines AS (SELECT l.order_id, {_SUM.format(LINE_TAX)} AS tax FROM ({_WHOLE}"
     " WHERE o.merchant = :merchant AND o.kind = 'goods' AND o.paid_ms IS NOT NULL"
     " AND coalesce(o.fulfilled_ms, o.done_ms) < :until) AS l GROUP BY l.order_id),"
+    " tax AS (SELECT i.order_id, CAST(i.tax + coalesce(c.tax, 0) AS bigint) AS tax FROM of_lines AS i"
+    " LEFT JOIN carried AS c ON c.order_id = i.order_id),"
     " back AS (SELECT r.id, r.order_id, r.created_ms, r.amount, r.points, CAST(sum(r.amount) OVER"
     " (PARTITION BY r.order_id ORDER BY r.created_ms, r.id) AS bigint) AS upto"
     " FROM refund AS r JOIN done ON done.id = r.order_id WHERE r.kind = 'order'),"
@@ -88,47 +110,31 @@ _WITH = (
     " sold AS (SELECT d.id, d.due_ms, d.goods, d.amount + d.points * {0} AS worth, coalesce(tax.tax, 0) AS tax,"
     " coalesce(early.amount + early.points * {0}, 0) AS early,"
     " coalesce(tax.tax, 0) * coalesce(early.amount, 0) / d.amount AS early_tax, coalesce(off.shop, 0) AS shop,"
+    " coalesce(carried.freight, 0) AS freight, coalesce(carried.tax, 0) AS freight_tax,"
     " CASE WHEN d.presale <> d.id THEN d.discount ELSE 0 END AS deposit,"
     " coalesce(off.guide, 0) AS guide FROM done AS d LEFT JOIN tax ON tax.order_id = d.id"
-    " LEFT JOIN early ON early.order_id = d.id LEFT JOIN off ON off.order_id = d.id),"
+    " LEFT JOIN early ON early.order_id = d.id LEFT JOIN off ON off.order_id = d.id"
+    " LEFT JOIN carried ON carried.order_id = d.id),"
     " late AS (SELECT back.id, back.created_ms, back.order_id, back.amount + back.points * {0} AS worth,"
     " coalesce(tax.tax, 0) * back.upto / d.amount - coalesce(tax.tax, 0) * (back.upto - back.amount) / d.amount AS tax"
     " FROM back JOIN done AS d ON d.id = back.order_id LEFT JOIN tax ON tax.order_id = d.id"
     " WHERE back.created_ms >= d.due_ms)"
 ).replace("{0}", str(POINT_FEN))
-_AT = "{0} >= :since AND {0} < :until"
-
-
-def _posting(kind: str, at: str, account: str, amount: str, ref: str, order: str, source: str, more: str = "") -> str:
-    where = _AT.format(at) + (f" AND {more}" if more else "")
-    return (
-        f"SELECT {at} AS at_ms, {account} AS account, {amount} AS amount, '{kind}' AS kind, {ref} AS ref,"
-        f" {order} AS order_id FROM {source} WHERE {where}"
-    )
-
-
-def _both(
-    kind: str, at: str, debit: str, credit: str, amount: str, ref: str, order: str, source: str, more: str
-) -> list[str]:
-    shared = (ref, order, source, more)
-    return [
-        _posting(kind, at, debit, amount, *shared),
-        _posting(kind, at, credit, f"-({amount})", *shared),
-    ]
 
 
 def _parts() -> Iterable[str]:
     provider = f"'{PROVIDER}.' || "
+    at_provider = f"CASE WHEN {{0}}.provider = '{ACCOUNT}' THEN '{CUSTOMERS}' ELSE {provider}{{0}}.provider END"
     mine = "p.merchant = :merchant AND e.kind = 'paid'"
     notices = "payment_event AS e JOIN payment AS p ON p.id = e.payment AND p.provider = e.provider"
-    yield from _both(
-        "payment", "e.received_ms", f"{provider}p.provider", f"'{CONTRACT}'", "e.amount", "e.id", "p.order_id",
+    yield from both(
+        "payment", "e.received_ms", at_provider.format("p"), f"'{CONTRACT}'", "e.amount", "e.id", "p.order_id",
         notices, mine,
     )  # fmt: skip
     owed, theirs = "r.amount - r.stored", "r.merchant = :merchant AND r.amount > r.stored"
     refund = ("r.id", "r.order_id", "refund AS r", theirs)
-    yield from _both("refund", "r.created_ms", f"'{CONTRACT}'", f"'{REFUNDS}'", owed, *refund)
-    yield from _both("given back", "r.done_ms", f"'{REFUNDS}'", f"{provider}r.provider", owed, *refund)
+    yield from both("refund", "r.created_ms", f"'{CONTRACT}'", f"'{REFUNDS}'", owed, *refund)
+    yield from both("given back", "r.done_ms", f"'{REFUNDS}'", at_provider.format("r"), owed, *refund)
     places = " ".join(f"WHEN '{kind}' THEN '{place}'" for kind, place in PLACES.items())
     kinds = ", ".join(f"'{kind}'" for kind in PLACES)
     claims = ", ".join(f"'{kind}'" for kind in sorted(CLAIMS))
@@ -136,31 +142,37 @@ def _parts() -> Iterable[str]:
         f"e.amount * CASE WHEN e.kind IN ({claims}) THEN 1 ELSE -1 END"
         f" * CASE e.unit WHEN 'points' THEN {POINT_FEN} ELSE 1 END"
     )
-    yield _posting(
+    yield posting(
         "entry", "e.created_ms", f"CASE e.kind {places} END", worth, "e.id", "e.ref", "entry AS e",
         f"e.merchant = :merchant AND e.kind IN ({kinds})",
     )  # fmt: skip
     for account, amount in (
-        (SALES, "tax - goods"),
+        (SALES, "tax - freight_tax - goods + freight"),
+        (FREIGHT, "freight_tax - freight"),
         (TAX, "early_tax - tax"),
         (RETURNS, "early - early_tax"),
         (SHOP_COUPONS, "shop"),
         (GUIDE_COUPONS, "guide"),
         (CONTRACT, "worth + deposit - early"),
     ):
-        yield _posting("handed over", "due_ms", f"'{account}'", amount, "id", "id", "sold")
-    yield from _both(
+        yield posting("handed over", "due_ms", f"'{account}'", amount, "id", "id", "sold")
+    yield from both(
         "kept", "k.at_ms", f"'{CONTRACT}'", f"'{KEPT}'", "k.amount", "k.id", "k.deposit", "kept_deposit AS k",
         "k.merchant = :merchant",
     )  # fmt: skip
     for account, amount in ((RETURNS, "worth - tax"), (TAX, "tax"), (CONTRACT, "-worth")):
-        yield _posting("taken back", "created_ms", f"'{account}'", amount, "id", "order_id", "late")
-    yield from _both(
+        yield posting("taken back", "created_ms", f"'{account}'", amount, "id", "order_id", "late")
+    yield from both(
+        "courier", "c.ended_ms", f"'{FREIGHT_COST}'", f"'{COURIERS}'", "c.charged", "c.id", "c.order_id",
+        "courier_errand AS c", "c.merchant = :merchant AND c.charged > 0",
+    )  # fmt: skip
+    yield from both(
         "fee", "f.known_ms", f"'{FEES}'", f"{provider}f.provider", "f.fee", "f.number", "''", "provider_fee AS f",
         "f.merchant = :merchant",
     )  # fmt: skip
     yield from _costs()
-    yield from _both(
+    yield from till_parts()
+    yield from both(
         "correction", "c.at_ms", "c.debit", "c.credit", "c.amount", "c.id", "''", "book_correction AS c",
         "c.merchant = :merchant",
     )  # fmt: skip
@@ -172,18 +184,18 @@ def _costs() -> Iterable[str]:
     # What came back without a refund of ours came back at a till.
     places = f"CASE WHEN m.kind = 'returned' AND r.id IS NULL THEN '{AT_TILLS}' {kept} END"
     kinds = ", ".join(f"'{kind}'" for kind in STOCK_PLACES)
-    order = "coalesce(r.order_id, CASE WHEN m.kind = 'shipped' THEN m.ref ELSE '' END)"
+    order = "coalesce(r.order_id, CASE WHEN m.kind IN ('shipped', 'till') THEN m.ref ELSE '' END)"
     # A refund's id is the ref of what it brought back.
     moved = "stock_entry AS m LEFT JOIN refund AS r ON r.id = m.ref AND m.kind = 'returned'"
-    yield from _both(
+    yield from both(
         "cost", "m.created_ms", f"'{GOODS}'", places, "m.cost", "m.id", order, moved,
         f"m.merchant = :merchant AND m.cost <> 0 AND m.kind IN ({kinds})",
     )  # fmt: skip
-    yield from _both(
+    yield from both(
         "sent back", "b.created_ms", f"'{PURCHASES}'", f"'{GOODS_COST}'", "b.amount", "b.id", "''",
         "purchase_delivery AS b", "b.merchant = :merchant AND b.kind = 'return'",
     )  # fmt: skip
-    yield from _both(
+    yield from both(
         "paid out", "y.created_ms", f"'{PURCHASES}'", f"'{BANK}'", "y.amount", "y.id", "''",
         "supplier_payment AS y", "y.merchant = :merchant",
     )  # fmt: skip
@@ -199,10 +211,13 @@ _ENTRIES = text(
     f"{_WITH} SELECT at_ms, account, amount, kind, ref, order_id FROM ({_POSTINGS}) AS posted WHERE amount <> 0"
     " AND (:account = '' OR account = :account) ORDER BY at_ms, kind, ref, account LIMIT :limit OFFSET :skip"
 )
+_TILL_ACCOUNTS = ", ".join(f"'{account}'" for account in TILL_ACCOUNTS)
 _MARGIN_SIDE = "CAST(sum(CASE WHEN account LIKE '{}%' THEN {} ELSE 0 END) AS bigint)"
 _MARGINS = text(
     f"{_WITH} SELECT order_id, min(at_ms) AS at_ms, {_MARGIN_SIDE.format(REVENUE_HEAD, '-amount')} AS revenue,"
-    f" {_MARGIN_SIDE.format(COST_HEAD, 'amount')} AS cost FROM ({_POSTINGS}) AS posted WHERE amount <> 0"
+    f" {_MARGIN_SIDE.format(COST_HEAD, 'amount')} AS cost,"
+    f" max(CASE WHEN account IN ({_TILL_ACCOUNTS}) THEN 1 ELSE 0 END) AS till"
+    f" FROM ({_POSTINGS}) AS posted WHERE amount <> 0"
     f" AND (account LIKE '{REVENUE_HEAD}%' OR account LIKE '{COST_HEAD}%') GROUP BY order_id ORDER BY order_id"
     " LIMIT :limit OFFSET :skip"
 )
@@ -272,7 +287,7 @@ def read_margins(
 ) -> list[dict[str, Any]]:
     """Revenue and cost (分) of each order that some days sold or took back; order '' has what is of none."""
     asked = {"merchant": merchant, "since": since_ms, "until": until_ms, "skip": skip, "limit": limit}
-    return [dict(row) for row in db.execute(_MARGINS, asked).mappings()]
+    return [{**row, "till": bool(row["till"])} for row in db.execute(_MARGINS, asked).mappings()]
 
 
 def read_stock(

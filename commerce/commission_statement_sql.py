@@ -68,20 +68,26 @@ class CommissionStatement:
 
 
 def read(db: Connection, merchant: str, person: str, since: str, until: str) -> CommissionStatement:
-    """The days ``since`` to ``until`` (both YYYY-MM-DD, Asia/Shanghai, both included).
+    """A distributor's days ``since`` to ``until`` (both YYYY-MM-DD, Asia/Shanghai, both included).
 
     Raises NotFound, Invalid, Refused (limit).
     """
+    return journal(db, merchant, person, one(db, merchant, person)["name"], "commission", since, until)
+
+
+def journal(
+    db: Connection, merchant: str, person: str, name: str, family: str, since: str, until: str
+) -> CommissionStatement:
+    """What moved on accounts of a ``family``, commission or share, of somebody. Raises Invalid, Refused (limit)."""
     try:
         since_ms, until_ms = day_bounds_ms(since)[0], day_bounds_ms(until)[1]
     except ValueError as error:
         raise Invalid(str(error)) from error
     if not 0 < until_ms - since_ms <= DAYS_MAX * DAY_MS:
         raise Invalid(f"a statement is of 1 to {DAYS_MAX} days", field="until")
-    who = {"merchant": merchant, "person": person, "kinds": list(BALANCES)}
-    distributor = one(db, merchant, person)
+    who = {"merchant": merchant, "person": person, "kinds": [f"{family}_{kind}" for kind in _NAMES]}
     before = {row.kind: int(row.amount) for row in db.execute(_BEFORE, {**who, "since": since_ms})}
-    opening = {name: before.get(f"commission_{name}", 0) for name in _NAMES}
+    opening = {kind: before.get(f"{family}_{kind}", 0) for kind in _NAMES}
     asked = {**who, "since": since_ms, "until": until_ms, "limit": ROWS_MAX + 1}
     rows = list(db.execute(_MOVES, asked))
     if len(rows) > ROWS_MAX:
@@ -90,18 +96,18 @@ def read(db: Connection, merchant: str, person: str, since: str, until: str) -> 
     transfers: dict[str, dict[str, Any]] = {}
     closing = dict(opening)
     for row in rows:
-        name = row.kind.removeprefix("commission_")
+        kind = row.kind.removeprefix(f"{family}_")
         move = transfers.setdefault(
             row.transfer,
             {"at_ms": row.created_ms, "why": row.why, "ref": row.ref, **dict.fromkeys(_NAMES, 0)},
         )
-        move[name] += row.amount
-        closing[name] += row.amount
+        move[kind] += row.amount
+        closing[kind] += row.amount
     moves = []
     for move in transfers.values():
         of = paid.get(move["ref"]) if move["why"] == "paid" else None
         moves.append(Movement(**move, tax=0 if of is None else of.tax, number="" if of is None else of.number or ""))
-    return CommissionStatement(person, distributor["name"], since, until, opening, tuple(moves), closing)
+    return CommissionStatement(person, name, since, until, opening, tuple(moves), closing)
 
 
 def as_csv(statement: CommissionStatement) -> str:

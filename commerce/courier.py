@@ -46,7 +46,10 @@ class CourierQuote:
 
 @dataclass(frozen=True, slots=True)
 class CourierState:
-    """How an errand stands: ``kind`` is one of domain/courier.py's; ``fee`` 分 where it is known."""
+    """How an errand stands: ``kind`` is one of domain/courier.py's; ``fee`` 分 where it is known.
+
+    ``penalty``: 分 that it costs all the same, of one that was called off.
+    """
 
     number: str
     kind: str
@@ -54,6 +57,7 @@ class CourierState:
     rider: str = ""
     phone: str = ""
     reason: str = ""
+    penalty: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ class Dada:
         body = {"order_id": number, "cancel_reason_id": OTHER_REASON, "cancel_reason": reason[:REASON_CHARACTERS_MAX]}
         answer = await self._ask("/api/order/formalCancel", body)
         if answer.get("code") not in (CANCELLED, UNKNOWN):
-            _done(answer)
+            return CourierState(number, FAILED, reason=reason, penalty=_fen(_done(answer).get("deduct_fee") or 0))
         return CourierState(number, FAILED, reason=reason)
 
     async def query(self, number: str) -> CourierState | None:
@@ -126,6 +126,7 @@ class Dada:
             str(given.get("transporterName") or ""),
             str(given.get("transporterPhone") or ""),
             str(given.get("statusMsg") or "") if KINDS[code] == FAILED else "",
+            _fen(given.get("deductFee") or 0) if KINDS[code] == FAILED else 0,
         )
 
     async def parse(self, message: SignedMessage) -> CourierNotice:

@@ -22,6 +22,8 @@ ERRANDS_MAX = 100_000
 PACE_MS = 15_000
 """Each step of an errand takes so long: a demonstration is a minute."""
 BASE_FEN, PER_KM_FEN = 600, 150
+PENALTY_FEN = 200
+"""What calling off costs, once a rider has taken it."""
 _STEPS = (WAITING, ACCEPTED, CARRIED, DELIVERED)
 _BAD_END = (WAITING, ACCEPTED, CARRIED, BACK, FAILED)
 
@@ -89,7 +91,8 @@ class SandboxCourier:
         if state.kind in (CARRIED, BACK, DELIVERED):
             raise Refused("courier_refused", "the rider has the goods")
         self.errands[number].fixed = FAILED
-        return CourierState(number, FAILED, state.fee, reason=reason)
+        penalty = PENALTY_FEN if state.kind == ACCEPTED else 0
+        return CourierState(number, FAILED, state.fee, reason=reason, penalty=penalty)
 
     async def query(self, number: str) -> CourierState | None:
         """How it stands by the clock, or as it was moved."""

@@ -11,7 +11,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, text
 
-from commerce.courier import CourierRequest, Stop
+from commerce.courier import CourierRequest, CourierState, Stop
+from commerce.custom_sql import check_made
 from commerce.domain.courier import DELIVERED, ENDED, ask_again_ms, moves
 from commerce.domain.order import Fulfilment, OrderStatus, Step, refuse_step
 from commerce.errors import CommerceError, NotFound, Refused
@@ -40,8 +41,8 @@ _RECORD = text(
     " VALUES (:id, :provider, :event, :errand, :kind, :raw, :now) ON CONFLICT (provider, event) DO NOTHING"
 )
 _MOVE = text(
-    "UPDATE courier_errand SET state = :state, fee = coalesce(:fee, fee), rider = :rider, phone = :phone,"
-    " reason = :reason, tries = :tries, ask_ms = :ask_ms, ended_ms = :ended WHERE id = :id"
+    "UPDATE courier_errand SET state = :state, fee = coalesce(:fee, fee), charged = :charged, rider = :rider,"
+    " phone = :phone, reason = :reason, tries = :tries, ask_ms = :ask_ms, ended_ms = :ended WHERE id = :id"
 )
 _STILL = text("UPDATE courier_errand SET tries = tries + 1, ask_ms = :ask_ms, reason = :reason WHERE id = :id")
 _DELIVERY = text("UPDATE orders SET delivery = :delivery WHERE id = :id")
@@ -75,6 +76,7 @@ def call_courier(batch: Batch, command: CallCourier) -> ErrandView:
         raise Refused(code, "the order is not there to be sent", order=row.id)
     if delivery.get("method") != "courier" or not row.outlet:
         raise Refused("not_open", "this order is not brought by a courier", order=row.id)
+    check_made(batch, row)
     if batch.one(_OPEN, order=row.id) is not None:
         raise Refused("already", "a courier is on this errand", order=row.id)
     identifier = batch.mint()
@@ -121,6 +123,7 @@ def move_errand(batch: Batch, command: MoveErrand) -> ErrandView:
         id=row.id,
         state=told.kind,
         fee=told.fee,
+        charged=_charged(row, told),
         rider=(told.rider or row.rider)[:40],
         phone=(told.phone or row.phone)[:32],
         reason=told.reason[:200],
@@ -133,6 +136,13 @@ def move_errand(batch: Batch, command: MoveErrand) -> ErrandView:
     if row.state == DELIVERED:
         _delivered(batch, row)
     return errand_view(_found(batch, row.merchant, row.id), "moved")
+
+
+def _charged(row: Row[Any], told: CourierState) -> int:
+    """What an errand that ends has cost."""
+    if told.kind == DELIVERED:
+        return int((row.fee if told.fee is None else told.fee) or 0)
+    return max(0, told.penalty) if told.kind in ENDED else 0
 
 
 def _tell(batch: Batch, row: Row[Any]) -> None:
@@ -168,7 +178,7 @@ def errand_view(row: Row[Any], effect: str = "still") -> ErrandView:
     """A ``SELECT *`` row of ``courier_errand``."""
     return ErrandView(
         row.id, row.order_id, row.outlet, row.provider, row.state, row.fee, row.rider, row.phone, row.reason,
-        row.created_ms, row.ended_ms, effect,
+        row.created_ms, row.ended_ms, effect, row.charged,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, text
 
+from commerce.custom_sql import resume_production
 from commerce.deadlines_sql import arm
 from commerce.domain.order import OrderStatus
 from commerce.domain.pricing import PricedLine, Step, price_order
@@ -26,6 +27,10 @@ _INSERT = text(
     "INSERT INTO presale (id, merchant, sale, price, from_ms, until_ms, missed)"
     " SELECT :order, merchant, id, :price, balance_from_ms, balance_until_ms, balance_missed FROM sale WHERE id = :sale"
 )
+_INSERT_OFFER = text(
+    "INSERT INTO presale (id, merchant, sale, price, from_ms, until_ms, missed)"
+    " VALUES (:order, :merchant, '', :price, :now, :until, :missed)"
+)
 _OF = text("SELECT * FROM presale WHERE id = :id")
 _ORDER = text("SELECT * FROM orders WHERE id = :id")
 _LINE = text("SELECT sku, quantity FROM order_line WHERE order_id = :id")
@@ -42,8 +47,9 @@ _NEW_CREDITS = text(
     " SELECT :id, model, link, issuer, role, channel FROM order_credit WHERE order_id = :deposit"
 )
 _NEW_LINE = text(
-    "INSERT INTO order_line (order_id, n, hold, sale, product, sku, title, quantity, price, list_price, discount)"
-    " SELECT :id, 0, hold, sale, product, sku, title, quantity, :price, :price, :discount FROM order_line"
+    "INSERT INTO order_line (order_id, n, hold, sale, product, sku, title, quantity, price, list_price, discount,"
+    " wishes) SELECT :id, 0, hold, sale, product, sku, title, quantity, :price, :price, :discount, wishes"
+    " FROM order_line"
     " WHERE order_id = :deposit AND n = 0"
 )
 _HAND_ON = text("UPDATE hold SET order_id = :id, expires_ms = :expires WHERE order_id = :deposit AND state = 'held'")
@@ -60,6 +66,12 @@ _KEEP = text(
 def open_deposit(batch: Batch, order: str, sale: str, price: int) -> None:
     """An order of a presale's units was made: remember the rule of this moment, and the 分 a unit in all."""
     batch.run(_INSERT, order=order, sale=sale, price=price)
+
+
+def open_offer(batch: Batch, merchant: str, order: str, price: int, until_ms: int, missed: str) -> None:
+    """An order of an offer with a deposit was made: the balance can be paid as soon as that is."""
+    terms = {"price": price, "until": until_ms, "missed": missed, "now": batch.now_ms}
+    batch.run(_INSERT_OFFER, order=order, merchant=merchant, **terms)
 
 
 def deposit_paid(batch: Batch, row: Row[Any]) -> bool:
@@ -120,6 +132,7 @@ def retake_balance(batch: Batch, row: Row[Any]) -> None:
     if deposit.refunded:
         raise Refused("gone", "the deposit went back")
     batch.run(_REOPEN, id=deposit.id)
+    resume_production(batch, deposit)
     give_up(batch, deposit, deposit.amount)
 
 

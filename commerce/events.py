@@ -143,7 +143,10 @@ class CouponView:
 
 @dataclass(frozen=True, slots=True)
 class OrderLineView:
-    """One line of an order; ``price`` is per unit, ``discount`` the line's share of the order's discount."""
+    """One line of an order; ``price`` is per unit, ``discount`` the line's share of the order's discount.
+
+    ``wishes`` (label, value, 分 a unit in the price) are what it is made to; None of goods that are as they are.
+    """
 
     product: str
     sku: str
@@ -151,6 +154,24 @@ class OrderLineView:
     quantity: int
     price: int
     discount: int
+    wishes: tuple[dict[str, Any], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductionView:
+    """How far the making of an order is: its ``stage`` (domain/custom.py), the day promised, when each was reached.
+
+    ``ended``: when the order ended before its goods were sent.
+    """
+
+    stage: str
+    due: int
+    paid: int
+    confirmed: int | None
+    making: int | None
+    ready: int | None
+    sent: int | None
+    ended: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +198,8 @@ class OrderView:
 
     ``refunded`` 分 of the amount went back or are on their way; ``fulfilment`` says where the goods are; ``delivery``
     (method, name, phone, address; code when picked up; carrier and number once shipped) is the buyer's and the staff's.
-    Of the amount, ``stored`` 分 are paid by stored value and ``due`` through a provider; ``points`` were spent beside.
+    ``amount = goods − discount + freight``; of it, ``stored`` 分 are paid by stored value, ``due`` through a provider;
+    ``points`` were spent beside.
     """
 
     order: str
@@ -207,6 +229,8 @@ class OrderView:
     due: int = 0
     coupons: tuple[str, ...] = ()
     presale: PresaleView | None = None
+    freight: int = 0
+    production: ProductionView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,6 +390,14 @@ class OrderOnItsWay(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class OrderMaking(Event):
+    """The making of a custom order came to its next stage, or another day was promised."""
+
+    person: str
+    order: OrderView
+
+
+@dataclass(frozen=True, slots=True)
 class OrderDone(Event):
     """The buyer has what was sent."""
 
@@ -387,6 +419,17 @@ class BalanceDue(Event):
 
     person: str
     order: OrderView
+
+
+@dataclass(frozen=True, slots=True)
+class OfferMade(Event):
+    """A request for a price was answered, or declined: ``state`` is offered or declined."""
+
+    person: str
+    request: str
+    title: str
+    state: str
+    price: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,9 +474,11 @@ EVENT_TYPES: dict[str, type[Event]] = {
         OrderRefunded,
         OrderFulfilled,
         OrderOnItsWay,
+        OrderMaking,
         OrderDone,
         SaleSoon,
         BalanceDue,
+        OfferMade,
         HoldGiven,
         DrawChanged,
         TeamChanged,

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, text
 
+from commerce.custom_sql import check_made, production_sent
 from commerce.domain.order import GOODS_AFTER, STATUS_AFTER, Fulfilment, OrderStatus, Step, refuse_step
 from commerce.errors import Refused
 from commerce.events import OrderDone, OrderFulfilled, OrderView
@@ -61,6 +62,7 @@ def send(batch: Batch, row: Row[Any], step: Step, carried: Mapping[str, str], *,
         raise Refused(wrong, _WHY[wrong], order=row.id)
     if row.presale == row.id:
         raise Refused("not_open", "a deposit has no goods: those are of its balance order", order=row.id)
+    check_made(batch, row)
     if waits_for_team(batch, row.id):
         raise Refused("not_open", "its group is not full yet, or its lottery not drawn", order=row.id)
     delivery: dict[str, Any] = {} if row.delivery is None else orjson.loads(row.delivery)
@@ -85,6 +87,7 @@ def send(batch: Batch, row: Row[Any], step: Step, carried: Mapping[str, str], *,
         "delivery": orjson.dumps(delivery).decode(),
     }
     batch.run(_SEND, id=row.id, now=batch.now_ms, **after)
+    production_sent(batch, row)
     row = find_order(batch, row.merchant, row.id)
     view = order_view(batch.connection, row)
     batch.emit(OrderFulfilled(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))

@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, text
 
-from commerce.books_sql import RATED
+from commerce.books_sql import RATED, SHOP_RATE
 from commerce.catalogue_writes import mint_id
+from commerce.custom_sql import in_words
 from commerce.domain.money import allocate, portion
 from commerce.errors import NotFound, Refused
 from commerce.invoice import InvoiceLine, InvoiceRequest, IssuedInvoice
@@ -21,8 +22,15 @@ INVOICES_PAGE_MAX = 200
 UNFINISHED_MAX = 500
 """Invoices asked for again in one go."""
 
+LINE_CHARACTERS_MAX = 300
+"""Of a line's title with what it is made to."""
+
 _ORDER = text("SELECT * FROM orders WHERE id = :order AND merchant = :merchant")
-_LINES = text(f"{RATED} WHERE o.id = :order ORDER BY l.n")
+_FREIGHT = text(
+    f"SELECT '配送费' AS title, 1 AS quantity, f.amount AS price, 0 AS discount, {SHOP_RATE} AS rate"  # noqa: S608
+    " FROM order_freight AS f JOIN orders AS o ON o.id = f.order_id WHERE o.id = :order"
+)
+_LINES = text(RATED.replace(" l.title,", " l.title, l.wishes,") + " WHERE o.id = :order ORDER BY l.n")
 _REFUNDS = text(
     "SELECT id, amount - stored AS money FROM refund WHERE order_id = :order AND kind = 'order' ORDER BY created_ms, id"
 )
@@ -104,14 +112,16 @@ def ask_blue(db: Connection, row: Row[Any], issuer: str, title: str, tax_number:
 
 def _lines(db: Connection, order: Row[Any], amount: int) -> list[InvoiceLine]:
     """The order's lines with their shares of ``amount``, and the tax inside each, rounded half up."""
-    rows = db.execute(_LINES, {"order": order.id}).all()
+    rows = [*db.execute(_LINES, {"order": order.id}).all(), *db.execute(_FREIGHT, {"order": order.id}).all()]
     shares = allocate(amount, [row.quantity * row.price - row.discount for row in rows])
     made = []
     for row, share in zip(rows, shares, strict=True):
         # What is bought with stored value is taxed when it is spent.
         rate = 0 if order.kind == "stored" else row.rate
         tax = (share * rate * 2 + 10_000 + rate) // (2 * (10_000 + rate)) if rate else 0
-        made.append(InvoiceLine(row.title, row.quantity, share, tax, rate))
+        # What was made to wishes is told by them, as on the order that the buyer has.
+        title = f"{row.title} ({in_words(row.wishes)})"[:LINE_CHARACTERS_MAX] if row.wishes else row.title
+        made.append(InvoiceLine(title, row.quantity, share, tax, rate))
     return [line for line in made if line.amount]
 
 

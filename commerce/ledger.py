@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from commerce.changes import Hand
+from commerce.domain.custom import Wanted
 from commerce.domain.order import Delivery, Step, WantedLine
 from commerce.domain.sale import FIRST_COME, SaleTerms
 from commerce.events import Event, OrderView
@@ -237,6 +238,9 @@ class CreateOrder:
     stored: int = 0
     node: str = ""
     mall: bool = False
+    wanted: Wanted = ()
+    """What is wished of the hold's goods; ``offer`` is the request, and the version of its offer, that is ordered."""
+    offer: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +283,14 @@ class PaymentStarted:
 @dataclass(frozen=True, slots=True)
 class ClosePayment:
     """A started payment was closed at its provider: another way to pay may be chosen."""
+
+    merchant: str
+    payment: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentHeard:
+    """The provider has said how the payment of an ended order ended: it need not be asked again."""
 
     merchant: str
     payment: str
@@ -389,11 +401,20 @@ class Unsettled:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """Payments of ended orders whose end the provider has not said: to be asked again, and left to people."""
+
+    waiting: int = 0
+    given_up: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What housekeeping did and left; ``more`` when a bound cut it short.
 
     ``refunds_due`` are to be asked of the provider again: it was a while ago, and has not confirmed them. ``adopted``
-    are events of a process that ended before it told of them: this one does.
+    are events of a process that ended before it told of them: this one does. ``unheard`` are payments of ended orders
+    that the provider is to be asked about (again), of the ``backlog``.
     """
 
     expired: int
@@ -401,6 +422,8 @@ class Swept:
     refunds_due: tuple[RefundRequest, ...]
     more: bool
     adopted: tuple[Event, ...] = ()
+    unheard: tuple[str, ...] = ()
+    backlog: Backlog = Backlog()
 
 
 def merchants_of(commands: Iterable[Any]) -> frozenset[str] | None:

@@ -29,7 +29,10 @@ class MoveErrand:
 
 @dataclass(frozen=True, slots=True)
 class ErrandView:
-    """An errand. ``fee`` 分 is the shop's cost; ``effect`` of the command: moved, repeat or still."""
+    """An errand. ``fee`` 分 is what was said, ``charged`` the shop's cost in the end (a penalty, when called off).
+
+    ``effect`` of the command: moved, repeat or still.
+    """
 
     errand: str
     order: str
@@ -43,3 +46,4 @@ class ErrandView:
     created: int
     ended: int | None
     effect: str = "still"
+    charged: int = 0

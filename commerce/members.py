@@ -131,7 +131,7 @@ class Members:
         Raises what ``create_order`` would, but for stock.
         """
         check_basket(basket)
-        if basket.hold is None and not basket.lines:
+        if basket.hold is None and basket.offer is None and not basket.lines:
             raise Invalid("an order needs a hold or lines")
         now_ms = self._clock()
         return await self._store.read(

@@ -10,11 +10,14 @@ from sqlalchemy import Row, text
 
 from commerce.attribution.order_credits_sql import INSERT as INSERT_CREDIT
 from commerce.attribution.order_credits_sql import order_credits
-from commerce.deposits_sql import balance_ended, open_deposit
+from commerce.custom_sql import wishes_text, with_wishes
+from commerce.deposits_sql import balance_ended, open_deposit, open_offer
+from commerce.domain.freight import Freight
 from commerce.domain.order import OrderStatus
 from commerce.domain.pricing import Price, Purse, price_order
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import OrderCancelled, OrderCreated, OrderView
+from commerce.freight_sql import read_freight, write_freight
 from commerce.holds_sql import Taking, expire_due, holds_of_order, release_holds, take_units
 from commerce.ledger import ORDER_HOLD_MS, CancelOrder, CreateOrder
 from commerce.ledger_batch_sql import Batch, as_rows
@@ -22,8 +25,10 @@ from commerce.mall_sql import exchange_of, write_exchange
 from commerce.memberships_sql import at_member_price
 from commerce.outlets_sql import Handing, hands_over
 from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
+from commerce.requests_sql import line_of_offer, offer_back, offer_ordered
 from commerce.signups_sql import order_places
 from commerce.stations_sql import give_place, leader_of, take_place
+from commerce.unheard_sql import expect_word
 from commerce.views_sql import order_view
 from commerce.wallet_sql import check_stored_room, purse_of
 from commerce.wallet_sql import hold as hold_spending
@@ -43,8 +48,9 @@ _INSERT_ORDER = text(
 )
 _INSERT_COUPON = text("INSERT INTO order_coupon (order_id, n, coupon, amount) VALUES (:order, :n, :coupon, :amount)")
 _INSERT_LINE = text(
-    "INSERT INTO order_line (order_id, n, hold, sale, product, sku, title, quantity, price, list_price, discount)"
-    " VALUES (:order, :n, :hold, :sale, :product, :sku, :title, :quantity, :price, :list_price, :discount)"
+    "INSERT INTO order_line (order_id, n, hold, sale, product, sku, title, quantity, price, list_price, discount,"
+    " wishes) VALUES (:order, :n, :hold, :sale, :product, :sku, :title, :quantity, :price, :list_price, :discount,"
+    " :wishes)"
 )
 _ORDER = text("SELECT * FROM orders WHERE id = :id AND merchant = :merchant")
 _CANCEL = text(
@@ -78,23 +84,24 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
     stored = batch.replay(command.merchant, command.person, "order", command.key, command.hash)
     if stored is not None:
         return order_view(batch.connection, find_order(batch, command.merchant, stored))
-    if command.hold is None and not command.lines:
+    if command.hold is None and command.offer is None and not command.lines:
         raise Invalid("an order needs a hold or lines")
     handing = hands_over(batch.connection, command.merchant, command.delivery, batch.now_ms)
     order = batch.mint()
     expires_ms = batch.now_ms + ORDER_HOLD_MS
     lines: list[Line] = []
     if command.hold is not None:
-        merchant, room, person = command.merchant, command.room, command.person
-        line, expires_ms = line_of_hold(batch.connection, merchant, room, person, command.hold, batch.now_ms)
+        who = (batch.connection, command.merchant, command.room, command.person)
+        line, expires_ms = line_of_hold(*who, command.hold, batch.now_ms, command.wanted)
         batch.run(_GIVE_HOLD, id=command.hold, order=order)
         lines.append(line)
         if line.presale_price and line.sale is not None:
             open_deposit(batch, order, line.sale, line.presale_price)
+    if command.offer is not None:
+        lines.append(_offered(batch, command, command.offer, order))
     exchange = None
     if command.mall:
-        who = (batch.connection, command.merchant, command.person)
-        exchange = exchange_of(*who, command.lines, batch.now_ms)
+        exchange = exchange_of(batch.connection, command.merchant, command.person, command.lines, batch.now_ms)
         write_exchange(batch, command.merchant, order, exchange)
         lines.append(exchange.line)
     else:
@@ -103,18 +110,31 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
     if fault is not None:
         raise Invalid(fault, field="lines")
     check_stored_room(batch, command.merchant, command.person, lines)
+    lines = with_wishes(batch.connection, command.merchant, lines)
     if exchange is None:
         lines = at_member_price(batch.connection, command.merchant, command.person, lines, batch.now_ms)
     order_places(batch, command.merchant, command.person, lines, order, expires_ms)
     taken = (handing.stock, order, expires_ms)
     lines = [line if line.hold is not None else _take(batch, command, line, *taken) for line in lines]
     command, delivery = _delivered(batch, command, order, lines)
-    price = _price(batch, command, lines, order, handing, None if exchange is None else exchange.purse)
+    freight = _freight(batch, command, lines, handing)
+    price = _price(batch, command, lines, order, handing, None if exchange is None else exchange.purse, freight)
+    write_freight(batch.connection, command.merchant, order, freight, price.freight)
     _insert(batch, command, order, lines, price, expires_ms, delivery, handing)
     batch.remember(command.merchant, command.person, "order", command.key, command.hash, order)
     view = order_view(batch.connection, find_order(batch, command.merchant, order))
     batch.emit(OrderCreated(batch.mint(), command.merchant, command.room, batch.now_ms, command.person, view))
     return view
+
+
+def _offered(batch: Batch, command: CreateOrder, asked: tuple[str, int], order: str) -> Line:
+    """The line of an offer, which is in this order from now on."""
+    who = (batch.connection, command.merchant, command.room, command.person)
+    line, offer = line_of_offer(*who, *asked, batch.now_ms)
+    offer_ordered(batch, line.request, order)
+    if line.presale_price:
+        open_offer(batch, command.merchant, order, line.presale_price, offer.deliver_ms, offer.missed)
+    return line
 
 
 def _take(batch: Batch, command: CreateOrder, line: Line, outlet: str, order: str, expires_ms: int) -> Line:
@@ -123,14 +143,28 @@ def _take(batch: Batch, command: CreateOrder, line: Line, outlet: str, order: st
     return replace(line, hold=take_units(batch, taking, order, expires_ms))
 
 
+def _freight(batch: Batch, command: CreateOrder, lines: list[Line], handing: Handing) -> Freight | None:
+    """What bringing it costs. A deposit brings nothing yet, and its balance is what was agreed on with it."""
+    wanted = command.delivery
+    if wanted is None or any(line.presale_price for line in lines):
+        return None
+    return read_freight(batch.connection, command.merchant, wanted.method, handing.outlet, wanted.place)
+
+
 def _price(
-    batch: Batch, command: CreateOrder, lines: list[Line], order: str, handing: Handing, purse: Purse | None
+    batch: Batch,
+    command: CreateOrder,
+    lines: list[Line],
+    order: str,
+    handing: Handing,
+    purse: Purse | None,
+    freight: Freight | None,
 ) -> Price:
     priced = [line.priced for line in lines]
     goods = sum(line.quantity * line.price for line in priced)
     who = (batch.connection, command.merchant, command.person)
     coupons = find_coupons(*who, command.coupons, goods, batch.now_ms, handing.outlet)
-    price = price_order(priced, coupons, purse or purse_of(*who, command.points, command.stored))
+    price = price_order(priced, coupons, purse or purse_of(*who, command.points, command.stored), freight)
     for coupon, took in price.coupons:
         if not took:
             raise Refused("coupon_invalid", "the coupon takes nothing off", coupon=coupon)
@@ -157,7 +191,7 @@ def _insert(
         merchant=command.merchant,
         room=command.room,
         person=command.person,
-        goods=price.goods,
+        goods=price.goods + price.freight,
         discount=price.discount,
         amount=price.amount,
         coupon=price.coupons[0][0] if price.coupons else None,
@@ -192,8 +226,9 @@ def _insert(
                 "title": line.title[:LINE_TITLE_CHARACTERS_MAX],
                 "quantity": line.priced.quantity,
                 "price": line.priced.price,
-                "list_price": line.priced.shelf_price,
+                "list_price": line.priced.shelf_price + line.priced.extra,
                 "discount": discount,
+                "wishes": wishes_text(line.wishes),
             }
             for n, (line, discount) in enumerate(zip(lines, price.line_discounts, strict=True))
         ],
@@ -256,10 +291,12 @@ def end_order(batch: Batch, row: Row[Any], reason: str) -> OrderView:
     batch.run(_UNLOCK_COUPON, order=row.id)
     release_spending(batch, row)
     payments = tuple(batch.run(_STARTED, order=row.id).scalars())
+    expect_word(batch, row.id)
     batch.run(_CLOSE_PAYMENTS, order=row.id)
     batch.run(_CANCEL, id=row.id, now=batch.now_ms, reason=reason)
     balance_ended(batch, row)
     give_place(batch, row.id)
+    offer_back(batch, row.id)
     view = order_view(batch.connection, find_order(batch, row.merchant, row.id))
     batch.emit(OrderCancelled(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view, payments))
     return view

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from commerce import catalogue_checks as check
-from commerce import outlet_desk_sql, outlets_sql
+from commerce import freight_sql, outlet_desk_sql, outlets_sql
 from commerce.basket import check_key, within
 from commerce.changes import WHY_CHARACTERS_MAX, Hand
+from commerce.domain.freight import FreightTerms, terms_fault
 from commerce.domain.offer import OFFER_AHEAD_MS_MAX, OFFER_MS_MAX
 from commerce.domain.order import WantedLine, sum_lines
 from commerce.domain.org import Reach
@@ -120,6 +121,24 @@ class Outlets:
         now_ms = self._clock()
         await self._store.write(lambda db: outlets_sql.set_shop_ways(db, merchant, staff, express, pickup, now_ms))
         return await self.ways(merchant)
+
+    async def freight_rules(self, merchant: str) -> list[dict[str, Any]]:
+        """What the shop and its stores ask for bringing goods."""
+        return await self._store.read(lambda db: freight_sql.read_rules(db, merchant))
+
+    async def set_freight(
+        self, merchant: str, staff: str, outlet: str, way: str, terms: FreightTerms | None
+    ) -> list[dict[str, Any]]:
+        """Set a store's rule for one way (``outlet`` empty: of all that have none), for orders from now on.
+
+        None takes it away. Raises Invalid, NotFound.
+        """
+        fault = None if terms is None else terms_fault(terms)
+        if fault is not None:
+            raise Invalid(fault[1], field=fault[0])
+        now_ms = self._clock()
+        await self._store.write(lambda db: freight_sql.set_rule(db, merchant, outlet, way, terms, staff, now_ms))
+        return await self.freight_rules(merchant)
 
     # --- stock and prices ----------------------------------------------------------------------------------------
 

@@ -122,6 +122,11 @@ class PaymentProvider(Protocol):
         """The merchants whose money goes through this account; empty for all."""
         ...
 
+    @property
+    def appid(self) -> str:
+        """The app in which payers have their openids, where a method asks for one; empty: none does."""
+        ...
+
     async def start(self, request: PaymentRequest) -> PaymentOpened | None:
         """Open a payment; asking again with the same number changes nothing, and answers the same again.
 

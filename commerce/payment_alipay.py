@@ -77,6 +77,7 @@ class AlipayAccount:
 class Alipay:
     """A provider over one account."""
 
+    appid = ""
     methods: tuple[str, ...] = ("native", "page", "wap")
 
     def __init__(self, account: AlipayAccount, *, clock: Clock) -> None:

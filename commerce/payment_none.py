@@ -16,6 +16,7 @@ class NoProvider:
     """Stands where a shop on a public address has neither a provider nor asked for the sandbox."""
 
     name = "none"
+    appid = ""
     methods: tuple[str, ...] = ()
     # Nobody has this id.
     merchants: frozenset[str] = frozenset({""})

@@ -82,6 +82,7 @@ class SandboxProvider:
     """
 
     name = "sandbox"
+    appid = ""
     methods: tuple[str, ...] = ()
     merchants: frozenset[str] = frozenset()
 

@@ -62,6 +62,11 @@ class WechatPay:
         """The merchants whose money goes through this account; empty for all."""
         return self.account.merchants
 
+    @property
+    def appid(self) -> str:
+        """The app in which payers have their openids."""
+        return self.account.appid
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._wire.aclose()

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from commerce import views_sql
+from commerce import unheard_sql, views_sql, withdrawals_sql
+from commerce.domain.credit import ACCOUNT
 from commerce.errors import Busy, CommerceError, Invalid, NotFound, Refused
 from commerce.events import Event, OrderCancelled, OrderView, RefundDue, RefundView
 from commerce.ledger import (
     KEY_CHARACTERS_MAX,
+    Backlog,
     CancelOrder,
     ClosePayment,
     FailRefund,
     Ledger,
+    PaymentHeard,
     PaymentStarted,
     Settle,
     Settled,
@@ -38,6 +41,7 @@ from commerce.payment import (
     SignedMessage,
 )
 from commerce.store_sql import Store
+from commerce.unheard_sql import Unheard
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +65,18 @@ class Paying:
     opened: PaymentOpened | None
 
 
+@dataclass(frozen=True, slots=True)
+class PaymentFigures:
+    """Calls of housekeeping under way, and those that failed; payments whose provider is still to be heard, by state.
+
+    ``unheard`` is what this process's own sweep saw: of several, one has the duty to sweep.
+    """
+
+    active: int
+    failed: int
+    unheard: Mapping[str, int]
+
+
 class Payments:
     """``providers``: the first that serves a merchant is that merchant's default."""
 
@@ -73,6 +89,8 @@ class Payments:
         self._providers = {provider.name: provider for provider in providers}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._calls: dict[str, asyncio.Task[None]] = {}
+        self._failed = 0
+        self._backlog = Backlog()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -115,6 +133,11 @@ class Payments:
         provider = self._providers.get(name)
         return provider is not None and provider.merchants == {merchant}
 
+    def stats(self) -> PaymentFigures:
+        """What ``/metrics`` shows."""
+        unheard = {"waiting": self._backlog.waiting, "given_up": self._backlog.given_up}
+        return PaymentFigures(len(self._calls), self._failed, unheard)
+
     # --- the customer --------------------------------------------------------------------------------------------
 
     async def pay(
@@ -123,12 +146,15 @@ class Payments:
         """Pay through a provider; the order as it is when that has answered (paid, or pending with what is to be done).
 
         Raises NotFound, Refused (gone, expired, declined, no_provider), Conflict, Busy, Invalid. Safe to repeat with
-        the same key. Who comes back with another provider or method gets that one: the former is closed first.
+        the same key. Who comes back with another provider or method gets that one: the former is closed first. Without
+        a ``payer`` it is who the person is in the provider's app, if they came by it.
         """
         if not 0 < len(key) <= KEY_CHARACTERS_MAX or "\0" in key:
             raise Invalid(f"a key has 1 to {KEY_CHARACTERS_MAX} characters, none of them NUL")
         if len(payer) > PAYER_CHARACTERS_MAX:
             raise Invalid(f"a payer has at most {PAYER_CHARACTERS_MAX} characters", field="payer")
+        if provider == ACCOUNT:
+            return await self._on_account(merchant, person, order, key)
         chosen = self._choose(merchant, provider)
         method = _method(chosen, method)
         body_hash = fingerprint(order, *((chosen.name, method) if provider or method else ()))
@@ -142,8 +168,23 @@ class Payments:
         if started.payment is None:
             return Paying(started.order, chosen.name, None)
         title = started.order.lines[0].title if started.order.lines else ""
+        if not payer and chosen.appid:
+            payer = await self._store.read(
+                lambda db: withdrawals_sql.openid(db, merchant, started.order.person, chosen.appid) or ""
+            )
         request = PaymentRequest(started.payment, merchant, started.order.due, started.expires_ms, title, method, payer)
         return await self._open(chosen, request, started.order)
+
+    async def _on_account(self, merchant: str, person: str, order: str, key: str) -> Paying:
+        """Pay on account: no provider is asked, but one that was is closed first."""
+        command = StartPayment(merchant, person, order, key, fingerprint(order, ACCOUNT), ACCOUNT, "")
+        started = await self._do(command, PaymentStarted)
+        if started.payment is not None:
+            settled = await self._change_over(merchant, started)
+            if settled is not None:
+                return Paying(settled.order, started.provider, None)
+            started = await self._do(command, PaymentStarted)
+        return Paying(started.order, ACCOUNT, None)
 
     def _choose(self, merchant: str, name: str) -> PaymentProvider:
         offered = self.offered(merchant)
@@ -242,10 +283,13 @@ class Payments:
 
     def follow(self, swept: Swept) -> None:
         """Ask providers about what a sweep found due."""
+        self._backlog = swept.backlog
         for unsettled in swept.unsettled:
             self.call(unsettled.payment, partial(self.resolve, unsettled))
         for request in swept.refunds_due:
             self.call(request.refund, partial(self._give_back, request))
+        for payment in swept.unheard:
+            self.call(payment, partial(self._hear_of, payment))
 
     def act(self, event: Event) -> None:
         """What an event means for providers."""
@@ -256,7 +300,7 @@ class Payments:
                 self.call(event.refund, partial(self._give_back, request))
         elif isinstance(event, OrderCancelled):
             for payment in event.payments:
-                self.call(payment, partial(self._forget, payment))
+                self.call(payment, partial(self._hear_of, payment))
 
     async def resolve(self, unsettled: Unsettled) -> None:
         """Ask and close at the provider before the units of a due order are released (promise P4)."""
@@ -264,10 +308,29 @@ class Payments:
         if await self._end(self.named(name), unsettled.payment) is None:
             await self._do(CancelOrder(unsettled.merchant, None, unsettled.order, "expired"), OrderView)
 
-    async def _forget(self, payment: str) -> None:
-        _, name = await self._whose(payment)
+    async def _hear_of(self, payment: str) -> None:
+        """Close the payment of an ended order at its provider; what it took meanwhile has its effect."""
+        merchant, name = await self._whose(payment)
         # Perhaps it was paid, and the notice is lost, or nobody was there to hear it.
         await self._end(self.named(name), payment)
+        await self._do(PaymentHeard(merchant, payment), bool)
+
+    async def unheard(self, merchant: str, after: str, limit: int) -> list[Unheard]:
+        """Payments of ended orders whose provider has not said how they ended, a page of them."""
+        return await self._store.read(lambda db: unheard_sql.list_unheard(db, merchant, after, limit))
+
+    async def hear_of(self, merchant: str, payment: str) -> str:
+        """Ask for one of them now; its order. Raises NotFound, Busy (no answer: it stays on the list)."""
+        order = await self._store.read(lambda db: unheard_sql.unheard_order(db, merchant, payment))
+        if order is None:
+            # An open payment of an order that goes on is not to be closed by this.
+            raise NotFound("no such payment is waited for")
+        try:
+            async with asyncio.timeout(PROVIDER_TIMEOUT_S):
+                await self._hear_of(payment)
+        except TimeoutError as error:
+            raise Busy("the payment provider did not answer") from error
+        return order
 
     async def _give_back(self, request: RefundRequest) -> None:
         """Ask the provider for a refund; when it never will, write that down."""
@@ -287,10 +350,18 @@ class Payments:
         """Begin a call outside; whether it was begun: not when one of that name, or too many, are under way."""
         if self._loop is None or name in self._calls or len(self._calls) >= OUTSIDE_CALLS_MAX:
             return False
-        task = self._loop.create_task(_logged(name, call))
+        task = self._loop.create_task(self._logged(name, call))
         self._calls[name] = task
         task.add_done_callback(lambda _: self._calls.pop(name, None))
         return True
+
+    async def _logged(self, name: str, call: Call) -> None:
+        try:
+            async with asyncio.timeout(PROVIDER_TIMEOUT_S):
+                await call()
+        except (CommerceError, TimeoutError) as error:
+            self._failed += 1
+            log.warning("%s failed and will be tried again by a later sweep: %r", name, error)
 
     async def idle(self) -> None:
         """Wait for the calls that are under way."""
@@ -309,11 +380,3 @@ def _method(provider: PaymentProvider, wanted: str) -> str:
     if wanted not in provider.methods:
         raise Invalid(f"{provider.name} has no method {wanted!r}; it has {', '.join(provider.methods)}", field="method")
     return wanted
-
-
-async def _logged(name: str, call: Call) -> None:
-    try:
-        async with asyncio.timeout(PROVIDER_TIMEOUT_S):
-            await call()
-    except (CommerceError, TimeoutError) as error:
-        log.warning("%s failed and will be tried again by a later sweep: %r", name, error)

@@ -10,22 +10,27 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import wallet_sql
+from commerce.credit_sql import check_credit, sell_on_account
+from commerce.custom_sql import begin_production
 from commerce.deposits_sql import check_balance_time, deposit_paid, retake_balance
+from commerce.domain.credit import ACCOUNT
 from commerce.domain.order import OrderStatus, PaymentEffect, payment_effect
 from commerce.drops_sql import coupons_used
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
 from commerce.events import OrderPaid
 from commerce.holds_sql import Taking, holds_of_order, sell_holds, take_units
-from commerce.ledger import ClosePayment, PaymentStarted, Settle, Settled, StartPayment
+from commerce.ledger import ClosePayment, PaymentHeard, PaymentStarted, Settle, Settled, StartPayment
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_paid
 from commerce.memberships_sql import give_memberships
 from commerce.orders_sql import find_order
 from commerce.passes_sql import give_passes
 from commerce.refunds_sql import book_late, hear
+from commerce.requests_sql import retake_offer
 from commerce.seats_sql import pay_seats
 from commerce.signups_sql import pay_places, places_gone
 from commerce.stations_sql import retake_place
+from commerce.unheard_sql import heard
 from commerce.views_sql import order_view
 
 STORED = "stored"
@@ -40,8 +45,8 @@ _START = text(
 )
 _PAYMENT = text("SELECT * FROM payment WHERE id = :id AND provider = :provider")
 _RECORD = text(
-    "INSERT INTO payment_event (id, provider, number, kind, payment, amount, raw, received_ms)"
-    " VALUES (:id, :provider, :number, :kind, :payment, :amount, :raw, :now)"
+    "INSERT INTO payment_event (id, provider, number, kind, payment, amount, raw, received_ms, merchant)"
+    " VALUES (:id, :provider, :number, :kind, :payment, :amount, :raw, :now, :merchant)"
     " ON CONFLICT (provider, number, kind) DO NOTHING"
 )
 _CLOSE = text("UPDATE payment SET state = 'closed' WHERE id = :id AND merchant = :merchant AND state = 'started'")
@@ -85,6 +90,10 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
     if row.expires_ms <= batch.now_ms:
         raise Refused("expired", "the time to pay is over")
     check_balance_time(batch, row)
+    if command.provider == ACCOUNT:
+        check_credit(batch, row)
+        if places_gone(batch, row):
+            raise Refused("gone", "the place that this order pays for is gone")
     payment, due = batch.mint(), row.amount - row.stored
     batch.run(
         _START,
@@ -98,9 +107,9 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
         now=batch.now_ms,
     )
     batch.remember(command.merchant, command.person, "pay", command.key, command.hash, row.id)
-    if not due:
-        # Stored value pays for all of it: no provider is asked, and our own word settles it by the same way.
-        number = Settle(STORED, payment, "paid", payment, row.merchant, 0, "")
+    if not due or command.provider == ACCOUNT:
+        # Stored value pays for all of it, or the buyer's account: our own word settles it by the same way.
+        number = Settle(STORED if not due else ACCOUNT, payment, "paid", payment, row.merchant, due, "")
         return PaymentStarted(settle(batch, number).order, None, row.expires_ms)
     return PaymentStarted(view, payment, row.expires_ms, command.provider, command.method)
 
@@ -129,6 +138,7 @@ def settle(batch: Batch, command: Settle) -> Settled:
         amount=command.amount,
         raw=command.raw,
         now=batch.now_ms,
+        merchant=payment.merchant,
     ).rowcount
     if payment.merchant != command.merchant:
         raise Refused("merchant_mismatch", "the payment is another merchant's")
@@ -146,6 +156,8 @@ def _act(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any]) -> str
         if payment.state in ("settled", "refund_due", "refunded"):
             # Another transaction number for a payment that has had its effect: the money of this one goes back, too.
             return "repeat" if payment.number == command.number else _give_back(batch, payment, row, "paid twice")
+        if payment.state == "closed":
+            heard(batch, PaymentHeard(payment.merchant, payment.id))
         return _money_came(batch, command, payment, row)
     if command.kind == "declined":
         if payment.state == "started":
@@ -187,10 +199,13 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
     batch.run(_PAY, id=row.id, now=batch.now_ms, before=row.status)
     _set(batch, payment, "settled", command.number)
     row = find_order(batch, row.merchant, row.id)
+    if payment.provider == ACCOUNT:
+        sell_on_account(batch, row, payment.amount)
     order_paid(batch, row, payment.id)
     give_passes(batch, row)
     give_memberships(batch, row)
     pay_places(batch, row)
+    begin_production(batch, row)
     view = order_view(batch.connection, row)
     batch.emit(OrderPaid(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
     return "paid"
@@ -208,6 +223,7 @@ def _retake(batch: Batch, row: Row[Any]) -> None:
         hold = take_units(batch, taking, row.id, row.expires_ms)
         batch.run(_MOVE_LINE, hold=hold, order=row.id, n=line.n)
     retake_balance(batch, row)
+    retake_offer(batch, row.id)
     retake_place(batch, row.id)
     wallet_sql.hold_again(batch, row)
     for coupon in batch.run(_COUPONS, order=row.id).scalars().all():
@@ -220,4 +236,5 @@ HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
     StartPayment: start_payment,
     ClosePayment: close_payment,
     Settle: settle,
+    PaymentHeard: heard,
 }

@@ -16,6 +16,7 @@ from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.order import ADDRESS_CHARACTERS_MAX
 from commerce.domain.outlet import OutletTerms, terms_fault
 from commerce.domain.pos import LINES_MAX, Receipt, member_code, nearest, read_member_code
+from commerce.domain.takings import Takings
 from commerce.errors import Invalid, NotFound
 from commerce.identity.merge_sql import survivor
 from commerce.identity.phone import Vault, read_phone
@@ -171,8 +172,9 @@ class Pos:
         refunded_ms: int,
         lines: Sequence[tuple[str, int]] = (),
         stock: str = "sellable",
+        takings: Takings | None = None,
     ) -> ReceiptView:
-        """Take a refund at the till, with the goods (article, units) that came back.
+        """Take a refund at the till, with the goods (article, units) that came back, and how the money was given.
 
         Raises Invalid, NotFound, Conflict, Refused (over_refund), Busy.
         """
@@ -180,7 +182,7 @@ class Pos:
             raise Invalid(f"at most {LINES_MAX} lines of one unit or more", field="lines")
         if stock not in ("sellable", "quarantine"):
             raise Invalid("stock is sellable or quarantine", field="stock")
-        asked = (number, receipt, amount, refunded_ms, tuple(lines), stock)
+        asked = (number, receipt, amount, refunded_ms, tuple(lines), stock, takings)
         return await self._view(TakeRefund(till.merchant, till.outlet, *asked))
 
     async def member(self, till: Till, buyer: Buyer, at_ms: int) -> str:

@@ -1,9 +1,10 @@
 """Receipts of tills inside the ledger's transaction: told once, whenever that is; same person, same points.
 
-The money is the till's: nothing of it moves here. What a member bought in a store counts for the tier as what they
-bought in a room does, and earns points by the terms of the day on which it was sold; a refund at the till takes them
-back in proportion. Whoever brought the buyer is credited as with any order, and the seller whose code is on the receipt
-if nobody did. A receipt's number is its key in its store: told again it answers as before.
+The money is the till's; what it took is booked with the receipt, or later (pos_takings_sql.py). What a member bought in
+a store counts for the tier as what they bought in a room does, and earns points by the terms of the day on which it was
+sold; a refund at the till takes them back in proportion. Whoever brought the buyer is credited as with any order, and
+the seller whose code is on the receipt if nobody did. A receipt's number is its key in its store: told again it answers
+as before.
 """
 
 import logging
@@ -16,13 +17,14 @@ import orjson
 from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DataError, IntegrityError
 
-from commerce import commission_sql, points_sql
+from commerce import commission_sql, points_sql, pos_takings_sql
 from commerce.attribution import bindings_sql
 from commerce.attribution.bindings_sql import Claim
 from commerce.domain.commission import SoldLine
 from commerce.domain.day import DAY_MS
 from commerce.domain.member import points_for
 from commerce.domain.pos import Receipt, receipt_fault, time_fault
+from commerce.domain.takings import Takings
 from commerce.errors import CommerceError, Conflict, Invalid, NotFound, Refused
 from commerce.identity.join import ImportMembers, MemberRow
 from commerce.identity.join_sql import import_members
@@ -31,6 +33,7 @@ from commerce.ledger import fingerprint
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import rank, standing
 from commerce.memberships_sql import benefits_of
+from commerce.pos_takings_sql import book_refund, book_sale, told_before
 from commerce.pos_units_sql import give_units, take_units
 from commerce.wallet_sql import read_program
 
@@ -61,7 +64,8 @@ class TakeReceipt:
 class TakeRefund:
     """A refund at the till: ``number`` is its own, ``receipt`` that of the sale.
 
-    ``lines`` (article, units) came back into the store, as ``stock`` says: sellable or quarantine.
+    ``lines`` (article, units) came back into the store, as ``stock`` says: sellable or quarantine. ``takings``: how the
+    money was given; None of a till that tells of it later, or never.
     """
 
     merchant: str
@@ -72,11 +76,12 @@ class TakeRefund:
     refunded_ms: int
     lines: tuple[tuple[str, int], ...] = ()
     stock: str = "sellable"
+    takings: Takings | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptView:
-    """What became of a receipt: whose it is, what it earned, whether it had been told before."""
+    """What became of a receipt: whose it is, what it earned, whether it had been told before, is in the books."""
 
     receipt: str
     number: str
@@ -86,6 +91,7 @@ class ReceiptView:
     refunded: int
     points: int
     again: bool
+    booked: bool
 
 
 _RECEIPT = text("SELECT * FROM pos_receipt WHERE outlet = :outlet AND number = :number")
@@ -121,7 +127,9 @@ def take_receipt(batch: Batch, command: TakeReceipt) -> ReceiptView:
     if known is not None:
         if known.hash != body:
             raise Conflict("this receipt's number was used for another sale")
-        return _view(batch, known, again=True)
+        if receipt.takings is not None and not told_before(known, receipt.takings):
+            book_sale(batch, known, receipt.takings, None)
+        return _view(batch, _found(batch, command.outlet, receipt.number), again=True)
     seller = None
     if receipt.staff_code:
         seller = batch.run(_SELLER, merchant=merchant, code=receipt.staff_code, sold_ms=receipt.sold_ms).scalar()
@@ -146,9 +154,13 @@ def take_receipt(batch: Batch, command: TakeReceipt) -> ReceiptView:
         now=batch.now_ms,
     )
     take_units(batch, merchant, command.outlet, identifier, receipt.lines)
+    bonus = 0
+    if receipt.takings is not None:
+        shown = None if command.person is None else person
+        bonus = book_sale(batch, _found(batch, command.outlet, receipt.number), receipt.takings, shown)
     if person is not None:
-        _earn(batch, merchant, person, identifier, receipt)
-        _credit(batch, merchant, person, identifier, receipt, decision)
+        _earn(batch, merchant, person, identifier, receipt, bonus)
+        _credit(batch, merchant, person, identifier, receipt, decision, bonus)
     return _view(batch, _found(batch, command.outlet, receipt.number), again=False)
 
 
@@ -196,25 +208,26 @@ def _nobody(sold_ms: int) -> dict[str, Any]:
 
 
 def _credit(
-    batch: Batch, merchant: str, person: str, identifier: str, receipt: Receipt, decision: Mapping[str, Any] | None
-) -> None:
+    batch: Batch, merchant: str, person: str, identifier: str, receipt: Receipt, decision: Mapping[str, Any] | None,
+    bonus: int,
+) -> None:  # fmt: skip
     """Book what a sale means for who brought its buyer. What cannot be booked is logged, and the sale stands."""
-    sold = [SoldLine(n, receipt_line.article, receipt_line.amount) for n, receipt_line in enumerate(receipt.lines)]
+    sold = [SoldLine(n, one.article, one.amount) for n, one in enumerate(receipt.lines)]
     lines = sold or [SoldLine(0, "", receipt.amount)]
     try:
         with batch.connection.begin_nested():
             bindings_sql.renew(batch.connection, merchant, person, receipt.sold_ms)
-            whole = commission_sql.Sold(identifier, person, lines)
+            whole = commission_sql.Sold(identifier, person, lines, bonus)
             commission_sql.book_receipt(batch, merchant, decision, whole, receipt.sold_ms)
     except (CommerceError, ValueError, IntegrityError, DataError):
         log.exception("commission of receipt %s was not booked", identifier)
 
 
-def _earn(batch: Batch, merchant: str, person: str, identifier: str, receipt: Receipt) -> None:
+def _earn(batch: Batch, merchant: str, person: str, identifier: str, receipt: Receipt, bonus: int) -> None:
     program = read_program(batch.connection, merchant)
     tier = standing(batch.connection, merchant, person).tier
     more = benefits_of(batch.connection, merchant, person, receipt.sold_ms).points_percent
-    points = points_for(program, tier, receipt.amount, receipt.sold_ms, more)
+    points = points_for(program, tier, receipt.amount - bonus, receipt.sold_ms, more)
     points_sql.grant(batch, merchant, person, points, "order", identifier)
     # The goods are in the buyer's hands: the refund window runs since the sale, not since the till came online.
     points_sql.order_done(batch, identifier, receipt.sold_ms + program.window_days * DAY_MS)
@@ -233,7 +246,10 @@ def take_refund(batch: Batch, command: TakeRefund) -> ReceiptView:
     if known is not None:
         if known.hash != body:
             raise Conflict("this number was used for another refund")
-        return _view(batch, row, again=True)
+        if command.takings is not None and not told_before(known, command.takings):
+            book_refund(batch, row, known, command.takings)
+            known = batch.one(_REFUND, outlet=command.outlet, number=command.number)
+        return _view(batch, row, again=True, refund=known)
     if command.amount > row.amount - row.refunded:
         raise Refused("over_refund", "that is more than is left to refund", left=row.amount - row.refunded)
     refund = batch.mint()
@@ -252,13 +268,17 @@ def take_refund(batch: Batch, command: TakeRefund) -> ReceiptView:
     batch.run(_GIVE, id=row.id, amount=command.amount)
     if command.lines:
         give_units(batch, row.merchant, row.id, refund, command.lines, command.stock)
+    written = batch.one(_REFUND, outlet=command.outlet, number=command.number)
+    if command.takings is not None and written is not None:
+        book_refund(batch, row, written, command.takings)
+        written = batch.one(_REFUND, outlet=command.outlet, number=command.number)
     if row.person is not None:
         order = SimpleNamespace(id=row.id, merchant=row.merchant, person=row.person, amount=row.amount)
         points_sql.reverse(batch, cast(Row[Any], order), row.refunded, row.refunded + command.amount)
         rank(batch, row.merchant, row.person, read_program(batch.connection, row.merchant))
         amounts = {n: line["amount"] for n, line in enumerate(orjson.loads(row.lines))} or {0: row.amount}
         commission_sql.refund_receipt(batch, row.merchant, row.id, amounts, row.refunded + command.amount)
-    return _view(batch, _found(batch, command.outlet, command.receipt), again=False)
+    return _view(batch, _found(batch, command.outlet, command.receipt), again=False, refund=written)
 
 
 def _found(batch: Batch, outlet: str, number: str) -> Row[Any]:
@@ -268,9 +288,10 @@ def _found(batch: Batch, outlet: str, number: str) -> Row[Any]:
     return row
 
 
-def _view(batch: Batch, row: Row[Any], *, again: bool) -> ReceiptView:
+def _view(batch: Batch, row: Row[Any], *, again: bool, refund: Row[Any] | None = None) -> ReceiptView:
     points = int(batch.run(_POINTS, merchant=row.merchant, receipt=row.id).scalar_one())
-    return ReceiptView(row.id, row.number, row.person, row.seller, row.amount, row.refunded, points, again)
+    booked = (row if refund is None else refund).booked_ms is not None
+    return ReceiptView(row.id, row.number, row.person, row.seller, row.amount, row.refunded, points, again, booked)
 
 
 # --- outside the ledger ----------------------------------------------------------------------------------------------
@@ -334,4 +355,8 @@ def sums(db: Connection, merchant: str, since_ms: int, until_ms: int) -> list[di
     return [dict(row) for row in db.execute(_SUMS, asked).mappings()]
 
 
-HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {TakeReceipt: take_receipt, TakeRefund: take_refund}
+HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
+    TakeReceipt: take_receipt,
+    TakeRefund: take_refund,
+    **pos_takings_sql.HANDLERS,
+}

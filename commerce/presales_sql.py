@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+from commerce.custom_sql import end_production
 from commerce.deposits_sql import keep
 from commerce.domain.order import OrderStatus
 from commerce.domain.presale import gives_back
@@ -32,6 +33,7 @@ def presale_due(batch: Batch, deposit: str) -> None:
         # What was paid for nothing counts as spent.
         order_done(batch, row)
         keep(batch, row)
+        end_production(batch, row)
     elif row.status != OrderStatus.REFUNDED:
         reason = "the balance was refunded" if balance.status == OrderStatus.REFUNDED else "the balance was not paid"
         key = f"{deposit}/{balance.status}"

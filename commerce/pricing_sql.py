@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, text
 
 from commerce.domain.coupon import unusable
+from commerce.domain.custom import Wanted, Wish
 from commerce.domain.offer import OwnPrice, price_at, price_in_store
 from commerce.domain.order import LINES_MAX, WantedLine, sum_lines
 from commerce.domain.pricing import CouponTerms, PricedLine, best_coupons, stack_fault
@@ -54,10 +55,15 @@ class Line:
     bonus: int = 0
     presale_price: int = 0
     """Of a deposit: 分 per unit in all."""
+    wanted: Wanted = ()
+    """What its buyer filled in; ``wishes`` what was granted of it, None of goods that are as they are."""
+    wishes: tuple[Wish, ...] | None = None
+    request: str = ""
+    """Of an offer: the request that it answers."""
 
 
 def line_of_hold(
-    connection: Connection, merchant: str, room: str, person: str, hold_id: str, now_ms: int
+    connection: Connection, merchant: str, room: str, person: str, hold_id: str, now_ms: int, wanted: Wanted = ()
 ) -> tuple[Line, int]:
     """The line of a hold of a sale, and when it ends. Raises NotFound, Refused (already, gone)."""
     hold = connection.execute(_HOLD, {"id": hold_id}).one_or_none()
@@ -79,7 +85,7 @@ def line_of_hold(
             raise Refused("closed", "the time of this presale is over")
         # The deposit is what is ordered now; the price itself is the balance order's.
         priced = PricedLine(hold.sku, hold.quantity, sale.deposit)
-    line = Line(priced, hold_id, hold.sale, sale.product, sale.title, sale.kind, sale.bonus, presale_price)
+    line = Line(priced, hold_id, hold.sale, sale.product, sale.title, sale.kind, sale.bonus, presale_price, wanted)
     return line, hold.expires_ms
 
 
@@ -130,11 +136,13 @@ def _line(row: Row[Any], line: WantedLine, own: OwnPrice | None, now_ms: int) ->
         raise Refused("price_changed", "the price has changed", sku=line.sku, price=now.price, version=now.version)
     title = f"{row.title} {row.name}".strip()
     priced = PricedLine(line.sku, line.quantity, now.shelf, None, now.limited)
-    return Line(priced, None, None, row.product, title, row.kind, row.bonus)
+    return Line(priced, None, None, row.product, title, row.kind, row.bonus, wanted=line.wishes)
 
 
 def lines_fault(lines: Sequence[Line], coupons: Sequence[object], spends: bool) -> str | None:
     """Why these lines cannot be one order, as a sentence, or None: stored value is bought alone, and with money."""
+    if any(line.request for line in lines) and (len(lines) > 1 or coupons):
+        return "an offer is ordered alone, without coupons: its price is what was agreed"
     if any(line.presale_price for line in lines):
         if len(lines) > 1:
             return "a presale is ordered alone"

@@ -13,13 +13,18 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import wallet_sql
+from commerce.credit_sql import refund_on_account
+from commerce.custom_sql import end_production
 from commerce.deposits_sql import balance_ended, give_up, open_balance
+from commerce.domain.credit import ACCOUNT
+from commerce.domain.freight import freight_back
 from commerce.domain.money import portion
 from commerce.domain.order import STATUS_AFTER, Fulfilment, OrderStatus, Step, refuse_step
 from commerce.domain.refund import TRIES_MAX, PaidLine, Refundable, RefundPart, back_off_ms, decide_refund
 from commerce.drops_sql import coupons_return
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import OrderRefunded, OrderView, RefundDue, RefundView
+from commerce.freight_sql import freight_paid
 from commerce.ledger import FailRefund, Refund, RetryRefund, Settle
 from commerce.ledger_batch_sql import Batch
 from commerce.members_sql import order_refunded
@@ -72,6 +77,7 @@ _BACK = text(
     "SELECT coalesce(sum(l.returned), 0) FROM refund_line AS l JOIN refund AS r ON r.id = l.refund"
     " WHERE l.order_id = :order AND l.sku = :sku AND r.id <> :refund AND r.created_ms >= :at"
 )
+_CARRIED = text("SELECT 1 FROM courier_errand WHERE order_id = :order AND state IN ('carried', 'back', 'delivered')")
 _ASKED = text("UPDATE refund SET tries = tries + 1, next_ms = :next_ms WHERE id = :id")
 _DONE = text(
     "UPDATE refund SET state = 'done', number = :number, error = NULL, done_ms = :now"
@@ -111,12 +117,13 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
     batch.run(_GIVE, id=row.id, amount=decided.amount, status=str(STATUS_AFTER[status, step]))
     if row.presale == row.id:
         give_up(batch, row, decided.amount)
-    if decided.rest:
+    if decided.whole:
         refund_seats(batch, row.id)
         balance_ended(batch, row)
         end_passes(batch, row.id)
         end_memberships(batch, row.id)
         end_places(batch, row.id)
+        end_production(batch, row)
         if row.fulfilment == Fulfilment.OPEN:
             give_place(batch, row.id)
         balance = open_balance(batch, row)
@@ -144,7 +151,10 @@ def _decide(batch: Batch, command: Refund, row: Row[Any]) -> Refundable:
         for line in batch.run(_LINES, order=row.id)
     ]
     left = row.amount - row.refunded
-    decided = decide_refund(paid, left, command.lines, command.amount)
+    freight, keeps = freight_paid(batch.connection, row.id)
+    freight -= freight_back(row.amount, freight, row.refunded)
+    keeps = keeps and _on_its_way(batch, row)
+    decided = decide_refund(paid, left, command.lines, command.amount, freight, keeps=keeps)
     if decided == "not_found":
         raise NotFound("the order has no such line")
     if isinstance(decided, str):
@@ -152,6 +162,11 @@ def _decide(batch: Batch, command: Refund, row: Row[Any]) -> Refundable:
             raise Refused("not_open", "the order was not paid", order=row.id)
         raise Refused(decided, "that is more than is left to refund", order=row.id, left=left)
     return decided
+
+
+def _on_its_way(batch: Batch, row: Row[Any]) -> bool:
+    """Whether somebody has taken the goods to bring them."""
+    return row.fulfilment != Fulfilment.OPEN or batch.one(_CARRIED, order=row.id) is not None
 
 
 def _book(batch: Batch, command: Refund, row: Row[Any], decided: Refundable) -> str:
@@ -197,7 +212,9 @@ def _book(batch: Batch, command: Refund, row: Row[Any], decided: Refundable) -> 
             for part in decided.parts
         ],
     )
-    if owed:
+    if owed and payment.provider == ACCOUNT:
+        refund_on_account(batch, row, refund, payment.id, owed)
+    elif owed:
         _ask(batch, row, refund, payment.id, owed, payment.amount)
     return refund
 

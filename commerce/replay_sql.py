@@ -132,13 +132,17 @@ REPLAYS = (
         " sum(CASE kind WHEN 'points_pending' THEN balance ELSE 0 END) AS pending FROM account"
         " WHERE kind IN ('points', 'points_pending') GROUP BY merchant, owner",
     ),
-    Replay(
-        "commission of orders by the entries of its cost",
-        ("earned",),
-        # What a person earned in any state is what the shop's cost account gave for it, order by order.
-        "SELECT ref AS key, created_ms AS at, -amount AS earned FROM entry WHERE kind = 'commission_cost'"
-        " ORDER BY created_ms, id",
-        "SELECT order_id AS key, sum(amount - reversed) AS earned FROM commission GROUP BY order_id",
+    *(
+        Replay(
+            f"{what} of orders by the entries of its cost",
+            ("earned",),
+            # What somebody earned in any state is what the shop's cost account gave for it, order by order.
+            f"SELECT ref AS key, created_ms AS at, -amount AS earned FROM entry WHERE kind = '{cost}'"
+            " ORDER BY created_ms, id",
+            "SELECT order_id AS key, sum(amount - reversed) AS earned FROM commission"
+            f" WHERE contract {of} '' GROUP BY order_id",
+        )
+        for what, cost, of in (("commission", "commission_cost", "="), ("partners' share", "share_cost", "<>"))
     ),
 )
 

@@ -37,6 +37,7 @@ from commerce.refunds_sql import take_due
 from commerce.reminders_sql import DUE as REMIND
 from commerce.reminders_sql import REMIND_MS
 from commerce.stock_sql import move_stock, open_place
+from commerce.unheard_sql import count_unheard, take_unheard
 from commerce.units_sql import close_sale, reopen_sale
 from commerce.views_sql import sale_view
 from commerce.waiting_sql import serve
@@ -285,7 +286,8 @@ def sweep(batch: Batch, command: Sweep) -> Swept:
     more = sweep_points(batch, EXPIRE_BATCH_MAX)
     more = expire_promised(batch, EXPIRE_BATCH_MAX) or more or expired >= EXPIRE_BATCH_MAX
     adopted = () if batch.writer is None else tuple(adopt(batch.connection, batch.writer, batch.now_ms))
-    return Swept(expired, unsettled, refunds, more, adopted)
+    unheard = take_unheard(batch, command.providers, EXPIRE_BATCH_MAX)
+    return Swept(expired, unsettled, refunds, more, adopted, unheard, count_unheard(batch))
 
 
 _OLD_REQUESTS = text(

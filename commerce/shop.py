@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 from commerce import (
     courier_sql,
+    credit_sql,
+    custom_ends_sql,
     drops_sql,
     fulfilment_sql,
     goods_sql,
@@ -26,6 +28,7 @@ from commerce import (
     processing_sql,
     purchases_sql,
     refunds_sql,
+    requests_sql,
     signup_ends_sql,
     station_desk_sql,
     traffic_sql,
@@ -44,6 +47,9 @@ from commerce.basket import (
     within,
 )
 from commerce.changes import Hand
+from commerce.credit import Credit
+from commerce.custom import Custom
+from commerce.domain.custom import Wanted
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import Delivery, WantedLine
 from commerce.domain.org import Reach
@@ -145,6 +151,9 @@ class Shop:
             **outlet_desk_sql.HANDLERS,
             **courier_sql.HANDLERS,
             **signup_ends_sql.HANDLERS,
+            **requests_sql.HANDLERS,
+            **custom_ends_sql.HANDLERS,
+            **credit_sql.HANDLERS,
             SetMallItem: set_item,
         }
         self.ledger = GroupCommitLedger(
@@ -164,6 +173,8 @@ class Shop:
         self.members = Members(store, self.ledger, clock=self._clock)
         self.passes = Passes(store, self.ledger, clock=self._clock)
         self.memberships = Memberships(store, self.ledger, clock=self._clock)
+        self.credit = Credit(store, self.ledger, clock=self._clock)
+        self.custom = Custom(store, self.ledger, clock=self._clock)
         self.signups = Signups(store, self.ledger, clock=self._clock)
         self.stations = Stations(store, self.ledger, clock=self._clock)
         self.outlets = Outlets(store, self.ledger, clock=self._clock)
@@ -375,15 +386,20 @@ class Shop:
         stored: int = 0,
         node: str = "",
         mall: bool = False,
+        wanted: Wanted = (),
+        offer: tuple[str, int] | None = None,
     ) -> OrderView:
         """Make an order of a hold and/or lines (WantedLine or (sku, quantity, version)), with coupons.
 
         It counts for ``node`` of the organisation, empty for the merchant's own. Up to ``points`` points and ``stored``
-        分 of stored value are spent on it, as the shop's terms allow.
+        分 of stored value are spent on it, as the shop's terms allow. ``wanted`` are wishes of the hold's goods; with
+        ``offer`` (request, version) what was agreed is ordered.
         Raises NotFound, Refused (gone, already, price_changed, sold_out, coupon_invalid, insufficient), Conflict, Busy,
         Invalid.
         """
-        basket = Basket(hold, wanted_lines(lines), coupon, tuple(coupons), points, stored, delivery, mall)
+        basket = Basket(
+            hold, wanted_lines(lines), coupon, tuple(coupons), points, stored, delivery, mall, "", wanted, offer
+        )
         command = order_command(merchant, room, person, key, basket, decision, entered_ms, card, node)
         return await self._do(command, OrderView)
 

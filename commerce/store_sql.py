@@ -38,6 +38,7 @@ from commerce.postgres_sql import (
     shown,
 )
 from commerce.turns_sql import PostgresTurns, SqliteTurns, Turns, take_migration_turn
+from commerce.turnstile import Turnstile
 
 T = TypeVar("T")
 
@@ -45,6 +46,9 @@ log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_MS = 5_000
 """How long one writer waits for another's turn; turns last milliseconds."""
+TURN_TIMEOUT_S = 20.0
+"""How long a thread waits for the others of its process to write: a machine that is overrun needs seconds for a turn,
+and a request has 30."""
 READ_THREADS = 2
 """Readers beside the loop and the writer: more would only fight for the interpreter lock."""
 READS_WAITING_MAX = 2_000
@@ -81,10 +85,25 @@ def sqlite_engine(path: Path, *, writing: bool, synchronous: str = "FULL", pool_
         if not writing:
             connection.execute("PRAGMA query_only = ON")
 
+    turns = Turnstile() if writing else None
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        # Who waited in vain asks SQLite, which says that the file is locked.
+        connection.info["turn"] = turns is not None and turns.enter(TURN_TIMEOUT_S)
+        try:
+            connection.exec_driver_sql(begin)
+        except BaseException:
+            _end(connection)
+            raise
 
+    def _end(connection: Connection) -> None:
+        if connection.info.pop("turn", False) and turns is not None:
+            turns.leave()
+
+    # Before the commit is synced: whoever is next waits for that alone, and nobody overtakes.
+    for what in ("commit", "rollback"):
+        event.listen(engine, what, _end)
     return engine
 
 
@@ -96,34 +115,32 @@ def migrate(where: Path | str, package: str = "commerce.migrations", *, to: str 
     the database was written by a newer program.
     """
     postgres = is_postgres(where)
-    with _scripts(package) as (config, directory):
-        engine = (
-            postgres_engine(str(where), writing=True, patient=True)
-            if postgres
-            else sqlite_engine(Path(where), writing=True)
-        )
-        try:
+    engine = (
+        postgres_engine(str(where), writing=True, patient=True)
+        if postgres
+        else sqlite_engine(Path(where), writing=True)
+    )
+    try:
+        if postgres:
+            check_server(engine, str(where))
+        with engine.begin() as connection:
             if postgres:
-                check_server(engine, str(where))
-            with engine.begin() as connection:
-                if postgres:
-                    take_migration_turn(connection)
-                    _enter_schema(connection, schema)
-                present = MigrationContext.configure(connection).get_current_revision()
+                take_migration_turn(connection)
+                _enter_schema(connection, schema)
+            present = MigrationContext.configure(connection).get_current_revision()
+            if present == _head(package):
+                return
+            with _scripts(package) as (config, directory):
                 _check_known(directory, present, where)
-                if present == directory.get_current_head():
-                    return
                 if present is not None and not postgres:
                     # Reads beside this very transaction, which has written nothing yet.
-                    _copy(
-                        Path(where), Path(where).with_name(f"{Path(where).name}.before-{directory.get_current_head()}")
-                    )
+                    _copy(Path(where), Path(where).with_name(f"{Path(where).name}.before-{_head(package)}"))
                 config.attributes["connection"] = connection
                 command.upgrade(config, to)
-                if postgres:
-                    order_by_bytes(connection)
-        finally:
-            engine.dispose()
+            if postgres:
+                order_by_bytes(connection)
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -257,7 +274,7 @@ class Store:
                 with engine.begin() as connection:
                     return work(connection)
             except DBAPIError as error:
-                if connection_lost(error) or (self.shared and isinstance(error, OperationalError)):
+                if connection_lost(error) or (isinstance(error, OperationalError) and (self.shared or _locked(error))):
                     log.error("the database did not answer: %s", error.orig)
                     raise Busy("the database did not answer") from error
                 raise
@@ -276,6 +293,11 @@ class Store:
         self.writer.dispose()
         if self._lock is not None:
             self._lock.release()
+
+
+def _locked(error: OperationalError) -> bool:
+    """Whether SQLite found the file locked for longer than it waits."""
+    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
 
 def database_path(where: Path | str) -> Path:

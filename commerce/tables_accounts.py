@@ -39,6 +39,7 @@ entry = Table(
     Index("ix_entry_account", "merchant", "owner", "kind", "id"),
     Index("ix_entry_transfer", "transfer"),
     Index("ix_entry_ref", "ref"),
+    Index("ix_entry_merchant", "merchant", "created_ms"),
 )
 
 # Which coupons an order was made with, and what each took off: a cancelled order's coupons are on no order any more.

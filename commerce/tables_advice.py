@@ -18,6 +18,9 @@ advisor = Table(
     # When a question was last given to them.
     Column("last_ms", BigInteger, nullable=False, server_default=text("0")),
     ms_column("updated_ms"),
+    # Who they are as a customer: where they are told of questions. And whether they want to be.
+    id_column("person", nullable=True),
+    Column("told", Boolean, nullable=False, server_default=text("true")),
     CheckConstraint("most BETWEEN 1 AND 100", name="most"),
     Index("ix_advisor_merchant", "merchant", "staff"),
 )
@@ -54,6 +57,8 @@ question = Table(
     Column("public", Boolean, nullable=False),
     ms_column("created_ms"),
     ms_column("answered_ms", nullable=True),
+    # When the advisor who has it looked at it.
+    ms_column("opened_ms", nullable=True),
     CheckConstraint("state IN ('waiting', 'given', 'answered', 'accepted')", name="state"),
     CheckConstraint("state <> 'given' OR advisor IS NOT NULL", name="given"),
     CheckConstraint("(due_ms IS NOT NULL) = (state IN ('waiting', 'given'))", name="due"),
@@ -65,6 +70,25 @@ question = Table(
         sqlite_where=text("due_ms IS NOT NULL"),
         postgresql_where=text("due_ms IS NOT NULL"),
     ),
+)
+
+# How a shop tells advisors of questions and askers of answers, outside the page.
+advice_notice = Table(
+    "advice_notice",
+    metadata,
+    id_column("merchant", primary_key=True),
+    Column("channel", String(12), nullable=False),
+    # At the channel's provider; empty: nobody is told of that.
+    word_column("template", 64),
+    word_column("answer_template", 64),
+    # JSON: the template's field → question, skill or time.
+    Column("fields", Text, nullable=False),
+    word_column("page", 128),
+    Column("open_minutes", Integer, nullable=False),
+    Column("most_hour", Integer, nullable=False),
+    ms_column("updated_ms"),
+    CheckConstraint("channel IN ('subscribe', 'sms')", name="channel"),
+    CheckConstraint("open_minutes BETWEEN 1 AND 60 AND most_hour BETWEEN 0 AND 60", name="terms"),
 )
 
 answer = Table(

@@ -3,7 +3,7 @@
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, String, Table, Text, text
 
 from commerce.tables import metadata
-from commerce.tables_ledger import count_column, id_column, ms_column, word_column
+from commerce.tables_ledger import amount_column, count_column, id_column, ms_column, word_column
 
 courier_errand = Table(
     "courier_errand",
@@ -17,6 +17,8 @@ courier_errand = Table(
     Column("state", String(12), nullable=False),
     # 分, once the courier said so.
     Column("fee", BigInteger, nullable=True),
+    # What it cost in the end: the fee of a delivered one, the penalty of one that was called off.
+    amount_column("charged", 0),
     word_column("rider", 40),
     word_column("phone", 32),
     word_column("reason", 200),
@@ -30,6 +32,7 @@ courier_errand = Table(
         "state IN ('asked', 'waiting', 'accepted', 'carried', 'back', 'delivered', 'failed')", name="state"
     ),
     CheckConstraint("(ended_ms IS NULL) = (state NOT IN ('delivered', 'failed'))", name="ended"),
+    Index("ix_courier_errand_ended", "merchant", "ended_ms"),
     Index("ix_courier_errand_order", "order_id", "id"),
     Index(
         "ix_courier_errand_due",

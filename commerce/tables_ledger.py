@@ -42,9 +42,9 @@ def ms_column(name: str, *, nullable: bool = False) -> Column[int]:
     return Column(name, BigInteger, nullable=nullable)
 
 
-def amount_column(name: str) -> Column[int]:
+def amount_column(name: str, default: int | None = None) -> Column[int]:
     """A column for money in 分."""
-    return Column(name, BigInteger, nullable=False)
+    return Column(name, BigInteger, nullable=False, server_default=None if default is None else text(str(default)))
 
 
 def word_column(name: str, characters: int) -> Column[str]:
@@ -261,6 +261,7 @@ orders = Table(
     id_column("room"),
     id_column("person"),
     Column("status", String(16), nullable=False),
+    # What the lines come to, and the freight of ``order_freight``.
     amount_column("goods"),
     amount_column("discount"),
     amount_column("amount"),
@@ -302,6 +303,13 @@ orders = Table(
     CheckConstraint("(status = 'refunded') = (refunded = amount)", name="whole"),
     CheckConstraint("fulfilment IN ('open', 'shipped', 'picked_up', 'done')", name="fulfilment"),
     Index("ix_orders_paid", "merchant", "paid_ms"),
+    Index(
+        "ix_orders_cancelled",
+        "merchant",
+        "cancelled_ms",
+        sqlite_where=text("status = 'cancelled'"),
+        postgresql_where=text("status = 'cancelled'"),
+    ),
     # All that the board sums: an order's row is some kilobytes long, and is not read for it.
     Index(
         "ix_orders_board",
@@ -345,6 +353,8 @@ order_line = Table(
     amount_column("price"),
     amount_column("list_price"),
     amount_column("discount"),
+    # JSON: what its buyer wished, of goods made to wishes. None: goods as they are.
+    Column("wishes", Text, nullable=True),
     CheckConstraint("quantity > 0", name="quantity"),
     sqlite_with_rowid=False,
 )
@@ -396,7 +406,15 @@ payment_event = Table(
     amount_column("amount"),
     Column("raw", Text, nullable=False),
     ms_column("received_ms"),
+    word_column("merchant", 64),
     UniqueConstraint("provider", "number", "kind"),
+    # A merchant's money of a day, and all before it, read from the index alone.
+    Index(
+        "ix_payment_event_paid",
+        *("merchant", "received_ms", "provider", "amount", "payment"),
+        sqlite_where=text("kind = 'paid'"),
+        postgresql_where=text("kind = 'paid'"),
+    ),
 )
 
 request = Table(

@@ -103,10 +103,12 @@ commission = Table(
     Column("held", String(20), nullable=False),
     ms_column("release_ms", nullable=True),
     ms_column("created_ms"),
+    # A partner's contract, where it is a partner's share (tables_partners.py); empty: a distributor's commission.
+    word_column("contract", 64),
     CheckConstraint("level IN (1, 2)", name="level"),
     CheckConstraint("amount >= 0 AND reversed >= 0 AND reversed <= amount AND amount <= base", name="amount"),
     CheckConstraint("state IN ('pending', 'frozen', 'available', 'void')", name="state"),
-    Index("ux_commission_line", "order_id", "n", "level", unique=True),
+    Index("ux_commission_line", "order_id", "n", "level", "contract", unique=True),
     Index("ix_commission_person", "merchant", "person", "id"),
     Index(
         "ix_commission_due",
@@ -140,6 +142,8 @@ withdrawal = Table(
     ms_column("ask_ms", nullable=True),
     # While the person must take it in their wallet: what their client needs for that (JSON).
     Column("confirm", Text, nullable=False, server_default=text("''")),
+    # A partner's share is settled by it, not a distributor's commission.
+    Column("share", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint(
         "state IN ('requested', 'approved', 'transferring', 'paid', 'rejected', 'failed')",
         name="state",

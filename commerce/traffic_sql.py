@@ -52,7 +52,7 @@ def _book(batch: Batch, event: OrderCreated | OrderPaid | OrderCancelled | Order
         market_sql.order_paid(batch, event.merchant, order)
     elif isinstance(event, OrderRefunded):
         market_sql.order_refunded(batch, order)
-    if not ((order.decision or {}).get("credits") or {}).get("distributor"):
+    if not commission_sql.earns(order.decision):
         return
     if isinstance(event, OrderPaid):
         commission_sql.freeze(batch, event.merchant, order, event.now_ms)

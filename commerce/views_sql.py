@@ -16,11 +16,13 @@ from commerce.events import (
     OrderLineView,
     OrderView,
     PresaleView,
+    ProductionView,
     RefundLineView,
     RefundView,
     SaleView,
     SoldView,
 )
+from commerce.freight_sql import freight_paid
 from commerce.reach_sql import ORDER_REACHED, reach_values
 
 CLOSED_SHOWN_MS = 600_000
@@ -121,16 +123,20 @@ _LINES = text("SELECT * FROM order_line WHERE order_id = :order ORDER BY n")
 def order_view(connection: Connection, row: Row[Any]) -> OrderView:
     """A ``SELECT *`` row of ``orders`` with its lines."""
     lines = connection.execute(_LINES, {"order": row.id}).all()
+    freight = 0 if row.delivery is None else freight_paid(connection, row.id)[0]
     return OrderView(
         order=row.id,
         room=row.room,
         person=row.person,
         status=row.status,
-        goods=row.goods,
+        goods=row.goods - freight,
+        freight=freight,
         discount=row.discount,
         amount=row.amount,
         lines=tuple(
-            OrderLineView(line.product, line.sku, line.title, line.quantity, line.price, line.discount)
+            OrderLineView(
+                line.product, line.sku, line.title, line.quantity, line.price, line.discount, _wishes(line.wishes)
+            )
             for line in lines
         ),
         steps=tuple(orjson.loads(row.steps)),
@@ -152,7 +158,23 @@ def order_view(connection: Connection, row: Row[Any]) -> OrderView:
         due=row.amount - row.stored,
         coupons=() if row.coupon is None else tuple(connection.execute(_ORDER_COUPONS, {"order": row.id}).scalars()),
         presale=None if row.presale is None else _presale_view(connection, row),
+        production=_production_view(connection, row) if any(line.wishes is not None for line in lines) else None,
     )
+
+
+def _wishes(kept: str | None) -> tuple[dict[str, Any], ...] | None:
+    return None if kept is None else tuple(orjson.loads(kept))
+
+
+_PRODUCTION = text("SELECT * FROM production WHERE id = :id")
+
+
+def _production_view(connection: Connection, row: Row[Any]) -> ProductionView | None:
+    one = connection.execute(_PRODUCTION, {"id": row.presale or row.id}).one_or_none()
+    if one is None:
+        return None
+    times = (one.paid_ms, one.confirmed_ms, one.making_ms, one.ready_ms, one.sent_ms)
+    return ProductionView(one.stage, one.due_ms, *times, one.ended_ms)
 
 
 _PRESALE = text("SELECT p.*, o.amount FROM presale AS p JOIN orders AS o ON o.id = p.id WHERE p.id = :id")

@@ -3,6 +3,7 @@
 asked for      available ─▶ leaving             approved       the tax of the month is fixed
 transferring   a provider was asked, perhaps in vain: only its word or the sweep's question ends this
 paid           leaving ─▶ commission_paid (what the person got) and commission_tax (owed to the tax office)
+               of a partner's share: share_paid, and in the books of a partner that is a merchant here what it got
 rejected, failed   leaving ─▶ available
 
 A withdrawal's id is the transfer's number at the provider, so a repeated request moves nothing twice. A notice that
@@ -18,9 +19,9 @@ from sqlalchemy import Connection, Row, text
 
 from commerce.accounts_sql import balance, move
 from commerce.attribution import bindings_sql
-from commerce.commission_sql import between
+from commerce.commission_sql import between, family_of
 from commerce.commissions import DecideWithdrawal, SettleTransfer, StartTransfer, Withdraw, WithdrawalView
-from commerce.domain.accounts import SHOP
+from commerce.domain.accounts import SHOP, Leg
 from commerce.domain.withholding import month_begins_ms, withheld
 from commerce.errors import NotFound, Refused
 from commerce.ledger_batch_sql import Batch
@@ -35,8 +36,8 @@ DUE_MAX = 200
 """Transfers asked about in one round."""
 
 _INSERT = text(
-    "INSERT INTO withdrawal (id, merchant, person, amount, state, created_ms, reason)"
-    " VALUES (:id, :merchant, :person, :amount, 'requested', :now, '')"
+    "INSERT INTO withdrawal (id, merchant, person, amount, state, created_ms, reason, share)"
+    " VALUES (:id, :merchant, :person, :amount, 'requested', :now, '', :share)"
 )
 _UNDER_WAY = text(
     "SELECT id FROM withdrawal WHERE merchant = :merchant AND person = :person"
@@ -69,24 +70,33 @@ _BY_NUMBER = text("SELECT * FROM withdrawal WHERE id = :id AND provider = :provi
 _OPENIDS = text("SELECT value FROM identity WHERE merchant = :merchant AND kind = 'wechat' AND person = :person")
 
 
+_PARTNER = text("SELECT counterpart FROM partner WHERE id = :id AND merchant = :merchant")
+
+
 def withdraw(batch: Batch, command: Withdraw) -> WithdrawalView:
-    """Ask for money. Raises Refused (limit, already, insufficient); a key that came before gives its withdrawal."""
+    """Ask for money, or for a partner's share; a key that came before gives its withdrawal.
+
+    Raises NotFound, Refused (limit, already, insufficient).
+    """
     merchant, person = command.merchant, command.person
     stored = batch.replay(merchant, person, "withdraw", command.key, command.hash)
     if stored is not None:
         return view(batch.run(_ONE, id=stored, merchant=merchant).one())
-    if bindings_sql.distributor(batch.connection, merchant, person) is None:
+    share = batch.one(_PARTNER, id=person, merchant=merchant) is not None
+    if not share and bindings_sql.distributor(batch.connection, merchant, person) is None:
         raise NotFound("no such distributor")
-    least = bindings_sql.terms(batch.connection, merchant).withdraw_min
+    least = 1 if share else bindings_sql.terms(batch.connection, merchant).withdraw_min
     if command.amount < least:
         raise Refused("limit", f"at least {least} 分 are withdrawn at a time")
     if batch.run(_UNDER_WAY, merchant=merchant, person=person).first() is not None:
         raise Refused("already", "a withdrawal is under way")
-    if balance(batch.connection, merchant, person, "commission_available") < command.amount:
+    family = _family(share)
+    if balance(batch.connection, merchant, person, f"{family}_available") < command.amount:
         raise Refused("insufficient", "there is not that much available")
     identifier = batch.mint()
-    batch.run(_INSERT, id=identifier, merchant=merchant, person=person, amount=command.amount, now=batch.now_ms)
-    legs = between(person, "commission_available", person, "commission_leaving", command.amount)
+    row = {"id": identifier, "merchant": merchant, "person": person, "amount": command.amount}
+    batch.run(_INSERT, share=share, now=batch.now_ms, **row)
+    legs = between(person, f"{family}_available", person, f"{family}_leaving", command.amount)
     move(batch, merchant, "withdrawing", identifier, legs)
     batch.remember(merchant, person, "withdraw", command.key, command.hash, identifier)
     return view(batch.run(_ONE, id=identifier, merchant=merchant).one())
@@ -120,6 +130,8 @@ def decide_withdrawal(batch: Batch, command: DecideWithdrawal) -> WithdrawalView
 
 def _tax(batch: Batch, row: Row[Any]) -> int:
     """What of it is kept back, after what the person was paid in this month."""
+    if row.share:
+        return 0  # a business pays its own
     rule = bindings_sql.terms(batch.connection, row.merchant).tax
     since = month_begins_ms(batch.now_ms)
     # The row itself is approved by now, without a time: it is not among those of the month yet.
@@ -172,14 +184,25 @@ def settle_transfer(batch: Batch, command: SettleTransfer) -> WithdrawalView:
 
 def _pay(batch: Batch, row: Row[Any]) -> None:
     tax = int(batch.run(_ONE, id=row.id, merchant=row.merchant).one().tax)
-    legs = between(row.person, "commission_leaving", SHOP, "commission_paid", row.amount - tax)
+    family = _family(row.share)
+    legs = between(row.person, f"{family}_leaving", SHOP, f"{family}_paid", row.amount - tax)
     legs += between(row.person, "commission_leaving", SHOP, "commission_tax", tax)
     move(batch, row.merchant, "paid", row.id, legs)
+    if row.share:
+        other = batch.run(_PARTNER, id=row.person, merchant=row.merchant).one().counterpart
+        if other is not None:
+            legs = [Leg(SHOP, "share_income", -row.amount), Leg(SHOP, "share_received", row.amount)]
+            move(batch, other, "shared", row.id, legs)
 
 
 def _give_back(batch: Batch, row: Row[Any], why: str) -> None:
-    legs = between(row.person, "commission_leaving", row.person, "commission_available", row.amount)
+    family = _family(row.share)
+    legs = between(row.person, f"{family}_leaving", row.person, f"{family}_available", row.amount)
     move(batch, row.merchant, why, row.id, legs)
+
+
+def _family(share: bool) -> str:
+    return family_of("share" if share else "")
 
 
 def _found(batch: Batch, merchant: str, withdrawal: str) -> Row[Any]:

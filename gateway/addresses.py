@@ -71,6 +71,10 @@ class Addresses:
         """Where somebody's poster of a helper task is seen."""
         return f"{base}/help/{poster}"
 
+    def partner_page(self, base: str, key: str) -> str:
+        """Where a partner of another trade reads its statement; what stands behind # is not sent to the server."""
+        return f"{base}/partner#{key}"
+
     def code_page(self, base: str, room: str, scene: str) -> str:
         """What a printed code of a link opens: the viewer page, which then knows that it was scanned."""
         return f"{self.viewer_page(base, room, scene)}&q=1"

@@ -27,6 +27,7 @@ from commerce.room_rules_sql import RoomRules
 from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
+from gateway.advice_told import teller
 from gateway.api import Api, Call, Operation, openapi
 from gateway.audit import RoomAudit
 from gateway.auth import HOST_ROLES
@@ -80,7 +81,9 @@ from gateway.routes_compliance import buyer_operations, policy_operations, recor
 from gateway.routes_contacts import contact_operations
 from gateway.routes_content import content_operations
 from gateway.routes_courier import courier_operations
+from gateway.routes_credit import credit_operations
 from gateway.routes_crm import crm_operations
+from gateway.routes_custom import custom_operations
 from gateway.routes_distribution import distribution_operations
 from gateway.routes_figures import figure_operations
 from gateway.routes_goods import sheet_operations
@@ -96,8 +99,9 @@ from gateway.routes_orders import order_operations
 from gateway.routes_org import org_operations
 from gateway.routes_outlets import outlet_operations
 from gateway.routes_outreach import outreach_operations
+from gateway.routes_partners import partner_operations
 from gateway.routes_passes import pass_operations
-from gateway.routes_payments import payment_operations, reconciliation_operations
+from gateway.routes_payments import payment_operations, reconciliation_operations, unheard_operations
 from gateway.routes_people import people_operations
 from gateway.routes_pos import pos_operations
 from gateway.routes_privacy import privacy_operations
@@ -110,6 +114,7 @@ from gateway.routes_shows import show_operations
 from gateway.routes_signup import signup_operations
 from gateway.routes_stations import station_operations
 from gateway.routes_streams import stream_operations
+from gateway.routes_takings import takings_operations
 from gateway.secrets import open_secrets
 from gateway.services import Services
 from gateway.stream_reports import StreamReports
@@ -283,6 +288,7 @@ class Application:
         yield "webhooks", services.sender.stats()
         yield "messenger", services.messenger.stats()
         yield "media_events", services.media_events.stats()
+        yield "payments", services.shop.payments.stats()
         yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands)
         yield "touches", services.attribution.stats()
 
@@ -305,6 +311,7 @@ class Application:
         services.crm.start()
         services.messenger.start()
         services.privacy.start()
+        services.advice.tell = teller(services.hub, services.rooms)
         services.advice.start()
         services.helping.start()
         services.market.start()
@@ -406,6 +413,7 @@ def _selling(services: Services) -> list[Operation]:
         *aftersale_operations(services, desk),
         *statement_operations(services),
         *reconciliation_operations(services),
+        *unheard_operations(services),
         *member_operations(services, desk),
         *coupon_operations(services, desk),
         *goods_operations(services, desk),
@@ -422,6 +430,8 @@ def _selling(services: Services) -> list[Operation]:
         *mall_operations(services),
         *pass_operations(services),
         *membership_operations(services),
+        *custom_operations(services, desk),
+        *credit_operations(services),
         *station_operations(services),
         *signup_operations(services),
     ]
@@ -442,10 +452,12 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *identity_operations(services),
         *privacy_operations(services),
         *pos_operations(services),
+        *takings_operations(services),
         *outlet_operations(services),
         *courier_operations(services, desk),
         *market_operations(services),
         *distribution_operations(services),
+        *partner_operations(services, addresses),
         *org_operations(services),
         *guide_operations(services, desk),
         *crm_operations(services),

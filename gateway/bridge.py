@@ -28,10 +28,12 @@ from commerce.events import (
     DropChanged,
     HoldExpired,
     HoldGiven,
+    OfferMade,
     OrderCancelled,
     OrderCreated,
     OrderDone,
     OrderFulfilled,
+    OrderMaking,
     OrderOnItsWay,
     OrderPaid,
     OrderRefunded,
@@ -74,9 +76,11 @@ picture, which comes up to a few of them late; a clock that is further back bega
 MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, OrderCancelled, OrderRefunded)
 
 
-OrderEvent = OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderOnItsWay | OrderDone | OrderRefunded
+OrderEvent = (
+    OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderOnItsWay | OrderMaking | OrderDone | OrderRefunded
+)
 
-PersonalEvent = CouponClaimed | HoldGiven | SaleSoon | BalanceDue | OrderEvent
+PersonalEvent = CouponClaimed | HoldGiven | SaleSoon | BalanceDue | OfferMade | OrderEvent
 
 
 class Shows(Protocol):
@@ -155,6 +159,8 @@ def personal_message(event: Any) -> dict[str, Any] | None:
         return {"t": "reminder", "sale": plain(event.sale)}
     if isinstance(event, BalanceDue):
         return {"t": "balance", "order": order_answer(event.order)}
+    if isinstance(event, OfferMade):
+        return {"t": "offer", **{name: getattr(event, name) for name in ("request", "title", "state", "price")}}
     if isinstance(event, HoldGiven):
         given = {name: getattr(event, name) for name in ("hold", "sale", "quantity", "price", "expires", "why")}
         return {"t": "hold", **given}
@@ -210,6 +216,7 @@ class Bridge:
             OrderCancelled: self._order,
             OrderFulfilled: self._order,
             OrderOnItsWay: self._order,
+            OrderMaking: self._order,
             OrderDone: self._order,
             OrderRefunded: self._order,
             PinChanged: self._pin,
@@ -218,6 +225,7 @@ class Bridge:
             HoldGiven: self._tell_person,
             SaleSoon: self._tell_person,
             BalanceDue: self._tell_person,
+            OfferMade: self._tell_person,
             DrawChanged: self._draw,
             TeamChanged: self._team,
         }

@@ -29,6 +29,7 @@ from gateway.desk import Desk
 from gateway.encode import plain
 from gateway.errors import Problem
 from gateway.schemas import (
+    AgreedBody,
     Coupons,
     DeliveryBody,
     DropBody,
@@ -38,6 +39,7 @@ from gateway.schemas import (
     Quantity,
     Spend,
     Token,
+    Wishes,
 )
 from gateway.schemas_base import Millis
 from gateway.schemas_moments import SaleBody, StartBody
@@ -74,6 +76,8 @@ class OrderCommand(Struct):
     stored: Spend = 0
     delivery: DeliveryBody | None = None
     mall: bool = False
+    custom: Wishes = {}
+    offer: AgreedBody | None = None
 
 
 class PayCommand(Struct):

@@ -18,10 +18,11 @@ from commerce.basket import DropTerms
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import Card, ProductView
 from commerce.changes import Hand
-from commerce.domain.order import Delivery
+from commerce.domain.custom import Wanted
+from commerce.domain.order import Delivery, WantedLine
 from commerce.domain.presale import Missed, Presale
 from commerce.domain.sale import SaleMode, SaleTerms
-from commerce.errors import NotFound, Refused
+from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import DropView, OrderView, SaleView
 from commerce.ledger import CouponGranted, HoldGranted
 from commerce.moments import Offer
@@ -32,6 +33,7 @@ from gateway.auth import Claims
 from gateway.errors import Problem
 from gateway.rooms import Room, Rooms
 from gateway.schemas import (
+    AgreedBody,
     CouponTermsBody,
     DeliveryBody,
     DropBody,
@@ -40,6 +42,7 @@ from gateway.schemas import (
     PriceBody,
     ProductBody,
     VariantBody,
+    Wishes,
 )
 from gateway.schemas_moments import PlanBody, SaleBody, StartBody
 from stream.directory import Directory
@@ -59,6 +62,14 @@ class Basket(Protocol):
     stored: int
     delivery: DeliveryBody | None
     mall: bool
+    custom: Wishes
+    offer: AgreedBody | None
+
+
+class Lines(Protocol):
+    """What has lines: an order, or what is to be priced."""
+
+    lines: list[OrderLineBody]
 
 
 class Way(Protocol):
@@ -90,6 +101,8 @@ class Desk:
         self._org = org
         self._directory = directory
         self._clock = clock
+        self.allows: Callable[[str, str], bool] = lambda room, text: True
+        """Whether a room's filter takes a text; the hub, which has the filters, is made after this."""
         self.live_only: set[str] = set()
         """Sales that are for who is here while it is live, as the bridge hears of them."""
 
@@ -303,18 +316,33 @@ class Desk:
             who.person,
             key,
             hold=basket.hold,
-            lines=tuple((line.sku, line.quantity, line.version) for line in basket.lines),
+            lines=self.lines_of(basket, room),
             coupon=basket.coupon,
             coupons=basket.coupons,
             points=basket.points,
             stored=basket.stored,
             mall=basket.mall,
+            wanted=self.wanted(room, basket.custom),
+            offer=agreed_of(basket.offer),
             decision=decision,
             entered_ms=entries.first_ms,
             card=next((card.product for card in pins if card.explaining), None),
             delivery=None if basket.delivery is None else delivery_of(basket.delivery),
             node=self._org.node_for(room.merchant, room.id, decision),
         )
+
+    def lines_of(self, basket: Lines, room: Room) -> tuple[WantedLine, ...]:
+        """The lines of a body, with their wishes. Raises Invalid."""
+        return tuple(
+            WantedLine(line.sku, line.quantity, line.version, self.wanted(room, line.custom)) for line in basket.lines
+        )
+
+    def wanted(self, room: Room, custom: Wishes) -> Wanted:
+        """Wishes in words that the room takes. Raises Invalid."""
+        for label, value in custom.items():
+            if not self.allows(room.id, value):
+                raise Invalid(f"{label}: these words are not taken here", field="custom")
+        return tuple(sorted(custom.items()))
 
     async def order_to_run(self, who: Claims, order: str) -> OrderView:
         """The order, for one who may run the room that it was made in, or the store that hands it over.
@@ -342,6 +370,11 @@ class Desk:
     def stream_view(self, room_id: str) -> dict[str, Any]:
         """The ``stream`` section of a room."""
         return stream_view(self._directory.info(room_id), self._clock())
+
+
+def agreed_of(body: AgreedBody | None) -> tuple[str, int] | None:
+    """The offer that is ordered, as commerce takes it."""
+    return None if body is None else (body.request, body.version)
 
 
 def delivery_of(body: DeliveryBody) -> Delivery:

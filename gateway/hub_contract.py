@@ -182,6 +182,32 @@ class CouponEvent(Struct, tag_field="t", tag="coupon"):
     a: int
 
 
+class AskedView(Struct):
+    """A question that an advisor was given until ``due``."""
+
+    question: str
+    name: str
+    body: str
+    skill: str
+    state: str
+    due: Millis
+
+
+class QuestionEvent(Struct, tag_field="t", tag="question"):
+    question: AskedView
+    a: int
+
+
+class RepliedView(Struct):
+    question: str
+    body: str
+
+
+class AnswerEvent(Struct, tag_field="t", tag="answer"):
+    answer: RepliedView
+    a: int
+
+
 class OrderEvent(Struct, tag_field="t", tag="order"):
     order: OrderView
     a: int
@@ -214,6 +240,16 @@ class ReminderEvent(Struct, tag_field="t", tag="reminder"):
 
 class BalanceEvent(Struct, tag_field="t", tag="balance"):
     order: OrderView
+    a: int
+
+
+class OfferEvent(Struct, tag_field="t", tag="offer"):
+    """A request for a price was answered: ``state`` is offered or declined, ``price`` 分 a unit."""
+
+    request: str
+    title: str
+    state: str
+    price: int
     a: int
 
 
@@ -287,6 +323,9 @@ EVENTS: dict[str, type[Struct]] = {
     "hold": HoldEvent,
     "reminder": ReminderEvent,
     "balance": BalanceEvent,
+    "offer": OfferEvent,
+    "question": QuestionEvent,
+    "answer": AnswerEvent,
 }
 CLOSES: dict[CloseCode, str] = {
     CloseCode.INTERNAL: "our mistake",

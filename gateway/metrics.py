@@ -49,6 +49,7 @@ GAUGES = frozenset(
         "advised",
         "tcp_connections",
         "active",
+        "unheard",
     }
 )
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
-from chat.errors import TokenRefused
+from chat.errors import CommandRefused, TokenRefused
 from chat.hub import Hub
 from chat.member import Member
 from chat.staff import close_barred
@@ -44,6 +44,7 @@ from commerce.invoices import Invoices
 from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
+from commerce.partners import Partners
 from commerce.payment import PaymentProvider
 from commerce.payment_none import NoProvider
 from commerce.payment_sandbox import SandboxProvider
@@ -58,6 +59,7 @@ from commerce.room_rules_sql import RoomRules
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.shop import Shop
 from commerce.store_sql import Store
+from commerce.takings import TillTakings
 from commerce.transfer import TransferProvider
 from commerce.transfer_sandbox import SandboxTransfers
 from commerce.transfer_wechat import WechatTransfers
@@ -169,6 +171,14 @@ def open_hub(
     # Servers that share a bus and no database: a poll is what they say to one another, none of them has it all.
     one_database = settings.redis_url is None or settings.database_url is not None
     moments = moments_commands(MomentsDesk(desk, shop.moments), desk, audit, say, followed)
+
+    def allows(room: str, text: str) -> bool:
+        try:
+            return room not in hub.rooms() or hub.channel(room).gate.filtered(text) == text
+        except CommandRefused:
+            return False
+
+    desk.allows = allows
     hub = Hub(
         authenticate=authenticate,
         commands={**hub_commands(desk, audit), **moments},
@@ -260,9 +270,11 @@ class Traffic(NamedTuple):
     messenger: Messenger
     privacy: Privacy
     pos: Pos
+    takings: TillTakings
     couriers: Couriers
     market: Market
     distribution: Distribution
+    partners: Partners
     org: Organisation
     wechat: WechatApi
     wecom: WecomApi
@@ -327,7 +339,7 @@ async def open_traffic(
         Contents(store, touches, attribution, clock=clock),
         activity,
         Communities(store, touches, attribution, activity, clock=clock),
-        Advice(store, attribution, clock=clock),
+        Advice(store, attribution, clock=clock, wake=lambda: outreach.wake()),
         Notes(store, clock=clock),
         Helping(store, shop.members, attribution, secret=secrets.key("helping"), clock=clock),
         people,
@@ -339,6 +351,7 @@ async def open_traffic(
         messenger,
         Privacy(store, shop.ledger, vault, clock=clock),
         Pos(store, shop.ledger, vault, attribution, secret=secrets.key("pos"), clock=clock),
+        TillTakings(store, shop.ledger, clock=clock),
         Couriers(store, shop.ledger, couriers_of(settings, secrets, clock), clock=clock),
         Market(store, shop.ledger, catalogue, shop.aftersale, clock=clock),
         Distribution(
@@ -348,6 +361,7 @@ async def open_traffic(
             clock=clock,
             transfers=open_transfers(settings, shop, secrets, clock),
         ),
+        Partners(store, shop.ledger, attribution, clock=clock),
         org,
         wechat,
         wecom,

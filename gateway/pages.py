@@ -70,6 +70,9 @@ def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
     async def group(request: Request) -> Response:
         return page("group.html")
 
+    async def partner(request: Request) -> Response:
+        return page("partner.html")
+
     async def helping(request: Request) -> Response:
         return page("help.html")
 
@@ -87,6 +90,7 @@ def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
         Route("/c/{content}", content),
         Route("/g/{community}", group),
         Route("/help/{poster}", helping),
+        Route("/partner", partner),
         Mount("/static", _Static(directory=folder), name="static"),
     ]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import structs
+
 from commerce.domain.advisor import Hours
 from gateway.addresses import Addresses
 from gateway.api import STAFF, Call, Operation, page_limit
@@ -20,18 +22,22 @@ from gateway.schemas_advice import (
     AdvisorsAnswer,
     AdvisorView,
     MyQuestions,
+    NoticeAnswer,
+    NoticeBody,
     OwnAdvisorAnswer,
     OwnAdvisorBody,
     QuestionBody,
     QuestionsAnswer,
     QuestionView,
     StaffQuestion,
+    ToldBody,
     VerdictView,
 )
 from gateway.services import Services
 
 MANAGERS = frozenset({"merchant"})
 VIEWERS = frozenset({"viewer", "guest"})
+ANSWERERS = MANAGERS | {"guide", "host"}
 STATES = ("", "waiting", "given", "answered", "accepted")
 ADVISORS = "/api/v1/advisors"
 QUESTIONS = "/api/v1/questions"
@@ -40,7 +46,12 @@ ONE = QUESTIONS + "/{question}"
 
 def advice_operations(services: Services, desk: Desk, addresses: Addresses) -> list[Operation]:
     """Operations under /api/v1/advisors and /api/v1/questions."""
-    return [*_advisors(services), *_asking(services, desk, addresses), *_answering(services, addresses)]
+    return [
+        *_advisors(services),
+        *_telling(services),
+        *_asking(services, desk, addresses),
+        *_answering(services, addresses),
+    ]
 
 
 def _advisors(services: Services) -> list[Operation]:
@@ -48,7 +59,7 @@ def _advisors(services: Services) -> list[Operation]:
 
     async def list_advisors(call: Call) -> AdvisorsAnswer:
         rows = await advice.advisors(call.who.merchant)
-        names = ("staff", "name", "skills", "hours", "most", "active", "load")
+        names = ("staff", "name", "skills", "hours", "most", "active", "load", "person", "told")
         accounts = [
             AccountView(one.id, one.name, one.role)
             for one in await services.catalogue.staff(call.who.merchant)
@@ -60,7 +71,13 @@ def _advisors(services: Services) -> list[Operation]:
         body: AdvisorBody = call.body
         hours = [Hours(span.weekday, span.since, span.until) for span in body.hours]
         await advice.set_advisor(
-            call.who.merchant, call.path["staff"], body.skills, hours, body.most, active=body.active
+            call.who.merchant,
+            call.path["staff"],
+            body.skills,
+            hours,
+            body.most,
+            active=body.active,
+            person=body.person,
         )
         return Empty()
 
@@ -90,6 +107,38 @@ def _advisors(services: Services) -> list[Operation]:
             within="people",
         ),
         Operation("PUT", own, "Name a customer's own advisor", set_own_advisor, MANAGERS, OwnAdvisorBody, Empty),
+    ]
+
+
+def _telling(services: Services) -> list[Operation]:
+    """How advisors and askers are told outside the page."""
+    advice = services.advice
+
+    async def read_advice_notice(call: Call) -> NoticeAnswer:
+        found = await advice.notice(call.who.merchant)
+        names = NoticeAnswer.__struct_fields__
+        return NoticeAnswer(None) if found is None else NoticeAnswer(**{name: found[name] for name in names})
+
+    async def set_advice_notice(call: Call) -> Empty:
+        await advice.set_notice(call.who.merchant, structs.asdict(call.body))
+        return Empty()
+
+    async def be_told(call: Call) -> Empty:
+        await advice.set_told(call.who.merchant, call.who.person, told=call.body.told)
+        return Empty()
+
+    async def open_question(call: Call) -> Empty:
+        await advice.open(call.who.merchant, call.path["question"], call.who.person)
+        return Empty()
+
+    path = "/api/v1/advice-notice"
+    return [
+        Operation("GET", path, "How advisors are told", read_advice_notice, MANAGERS, answer=NoticeAnswer),
+        Operation("PUT", path, "Tell advisors and askers", set_advice_notice, MANAGERS, NoticeBody, Empty),
+        Operation(
+            "PUT", "/api/v1/me/advisor", "Be told of questions", be_told, ANSWERERS, ToldBody, Empty, within="people"
+        ),
+        Operation("POST", f"{ONE}/open", "I look at it", open_question, ANSWERERS, answer=Empty, within="people"),
     ]
 
 
@@ -161,22 +210,21 @@ def _answering(services: Services, addresses: Addresses) -> list[Operation]:
         return Empty()
 
     asked = {"state": "waiting, given, answered or accepted", "after": "cursor", "limit": "1 to 200"}
-    answerers = MANAGERS | {"guide", "host"}
     return [
         Operation(
             "GET",
             QUESTIONS,
             "Questions, with who has them and why",
             list_questions,
-            answerers,
+            ANSWERERS,
             answer=QuestionsAnswer,
             query=asked,
             within="people",
         ),
         Operation(
-            "POST", f"{ONE}/answers", "Answer", answer_question, answerers, AdviceBody, Empty, 201, within="people"
+            "POST", f"{ONE}/answers", "Answer", answer_question, ANSWERERS, AdviceBody, Empty, 201, within="people"
         ),
-        Operation("POST", f"{ONE}/pass", "Hand it on", pass_question, answerers, answer=Empty, within="people"),
+        Operation("POST", f"{ONE}/pass", "Hand it on", pass_question, ANSWERERS, answer=Empty, within="people"),
     ]
 
 
@@ -222,5 +270,6 @@ def _staff_view(row: dict[str, Any], addresses: Addresses, base: str, who: str, 
         name=row["name"] or "",
         mine=row["state"] == "given" and row["advisor"] == who,
         due=row["due_ms"],
+        opened=row["opened_ms"],
         why=[VerdictView(one["staff"], names.get(one["staff"], ""), one["word"], one["load"]) for one in verdicts],
     )

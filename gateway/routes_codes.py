@@ -82,17 +82,17 @@ def code_operations(services: Services, addresses: Addresses) -> list[Operation]
         code = data_address(*await picture_of(call, link, code_form))
         return picture_answer(poster_svg(poster, code), "image/svg+xml")
 
-    path = "/api/v1/links/{token}"
+    path, readers = "/api/v1/links/{token}", SIGNED_IN | {"partner"}
     forms = {"format": "svg (default), png, or mini: the mini-program's own code", "scale": "pixels a module of a png"}
     posters = {"sku": "the product shown; else the link's, or the one being explained", "lang": "zh (default) or en"}
     return [
-        Operation("GET", f"{path}/code", "The link as a code", read_code, SIGNED_IN, query=forms),
+        Operation("GET", f"{path}/code", "The link as a code", read_code, readers, query=forms),
         Operation(
             "GET",
             f"{path}/poster",
             "A poster with the code on it (SVG)",
             read_poster,
-            SIGNED_IN,
+            readers,
             query=posters | {"code": "mini: with the mini-program's own code"},
         ),
     ]

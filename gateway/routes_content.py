@@ -125,7 +125,8 @@ def _reading(services: Services, addresses: Addresses) -> list[Operation]:
         guests.admit(call)
         found = await contents.read(call.path["content"])
         merchant = found["merchant"]
-        guest = await guests.enter(merchant, found["room"], body)
+        # Clips may be of other rooms of the shop than the one that the piece leads to.
+        guest = await guests.enter(merchant, "" if found["clips"] else found["room"], body)
         await contents.opened(merchant, found["id"], guest.person, body.scene, found["room"])
         shop = await services.catalogue.merchant(merchant)
         may_share = await role_of(merchant, guest.person) in SHARERS[found["sharers"]]

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from commerce.attribution import explain
 from commerce.commission_statement_sql import as_csv
 from commerce.domain.day import day_of
+from commerce.domain.money import yuan
 from commerce.errors import NotFound
 from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.auth import Claims
@@ -342,6 +343,10 @@ def _customers(services: Services) -> list[Operation]:
             return f"{name} ({explain.role_word(role, language)})" if shown else role_words
 
         said = explain.explain(decision, language, call_them, _shanghai) if decision else []
+        partner = ((decision.get("credits") or {}).get("partner") or {}).get("issuer")
+        if partner is not None and (who.staff or partner == who.person):
+            share = await services.partners.share_of(who.merchant, call.path["id"])
+            said += [explain.share_words(share, language, yuan)] if share is not None else []
         return ExplanationAnswer(call.path["id"], said, decision if who.staff else None)
 
     path = "/api/v1/people/{person}/bindings"
@@ -355,7 +360,7 @@ def _customers(services: Services) -> list[Operation]:
             "/api/v1/orders/{id}/explanation",
             "Who was credited and why, in words",
             explain_order,
-            SIGNED_IN,
+            SIGNED_IN | {"partner"},
             answer=ExplanationAnswer,
             query={"lang": "zh (default) or en"},
             within="orders",

@@ -6,13 +6,13 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from commerce.basket import Basket, wanted_lines
+from commerce.basket import Basket
 from commerce.changes import Hand
 from commerce.domain.member import program_of
 from gateway.answers import coupon_answer
 from gateway.api import SIGNED_IN, STAFF, Call, Operation, call_key, page_limit
 from gateway.auth import HOST_ROLES
-from gateway.desk import Desk, drop_terms
+from gateway.desk import Desk, agreed_of, drop_terms
 from gateway.schemas import CouponAnswer, DropView, PriceBody, VariantBody
 from gateway.schemas_members import (
     BudgetAnswer,
@@ -60,12 +60,16 @@ def member_operations(services: Services, desk: Desk) -> list[Operation]:
         room = desk.entered(call.who, body.room)
         basket = Basket(
             hold=body.hold,
-            lines=wanted_lines((line.sku, line.quantity, line.version) for line in body.lines),
+            lines=desk.lines_of(body, room),
             coupons=tuple(body.coupons or ()),
             points=0 if isinstance(body.points, bool) else body.points,
             stored=0 if isinstance(body.stored, bool) else body.stored,
             mall=body.mall,
             outlet=body.outlet,
+            way=body.way,
+            place=None if body.lat is None or body.lng is None else (round(body.lat * 1e6), round(body.lng * 1e6)),
+            wanted=desk.wanted(room, body.custom),
+            offer=agreed_of(body.offer),
         )
         return await members.quote(
             room.merchant,

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from commerce.changes import Hand
+from commerce.domain.freight import FreightTerms
 from commerce.domain.order import LINES_MAX, WantedLine
 from commerce.domain.outlet import OutletTerms
 from commerce.domain.sale import QUANTITY_MAX
@@ -17,6 +18,8 @@ from gateway.encode import plain
 from gateway.errors import Problem
 from gateway.schemas import Empty
 from gateway.schemas_outlets import (
+    FreightBody,
+    FreightView,
     OutletAnswer,
     OutletBody,
     OutletChange,
@@ -40,7 +43,7 @@ _TERMS = ("express", "pickup", "courier", "stocked")
 
 def outlet_operations(services: Services) -> list[Operation]:
     """Operations under /api/v1/outlets and /api/v1/stock."""
-    return [*_stores(services), *_ways(services), *_stock(services), *_moves(services)]
+    return [*_stores(services), *_ways(services), *_freight(services), *_stock(services), *_moves(services)]
 
 
 def _answer(view: OutletView, mine: frozenset[str] | None, key: str | None = None) -> OutletAnswer:
@@ -167,6 +170,30 @@ def _stores(services: Services) -> list[Operation]:
         Operation("PATCH", ONE, "Change a store", change_outlet, MERCHANT, OutletChange, OutletAnswer, within="node"),
         Operation("DELETE", ONE, "Close a store", close_outlet, MERCHANT, answer=Empty),
     ]
+
+
+def _freight(services: Services) -> list[Operation]:
+    outlets = services.shop.outlets
+
+    async def list_freight(call: Call) -> Any:
+        return [_freight_view(row) for row in await outlets.freight_rules(call.who.merchant)]
+
+    async def set_freight(call: Call) -> Any:
+        body, who = call.body, call.who
+        bands = tuple((metres, fee) for metres, fee in body.bands)
+        terms = FreightTerms(bands, body.free_from, body.keeps) if bands else None
+        rules = await outlets.set_freight(who.merchant, who.person, body.outlet, body.way, terms)
+        return [_freight_view(row) for row in rules]
+
+    path = "/api/v1/freight"
+    return [
+        Operation("GET", path, "What bringing costs", list_freight, MERCHANT, answer=list[FreightView]),
+        Operation("PUT", path, "Set what bringing costs", set_freight, MERCHANT, FreightBody, list[FreightView]),
+    ]
+
+
+def _freight_view(row: dict[str, Any]) -> FreightView:
+    return FreightView(*(row[name] for name in FreightView.__struct_fields__))
 
 
 def _ways(services: Services) -> list[Operation]:

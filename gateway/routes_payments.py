@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from starlette.responses import Response
 
+from commerce.domain.credit import ACCOUNT
 from commerce.domain.day import DAY_MS, day_of
 from commerce.errors import Invalid, NotFound
 from commerce.reconciliation import reconciliation_csv
-from gateway.answers import csv_answer, paying_answer
-from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key
+from gateway.answers import csv_answer, order_answer, paying_answer
+from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.desk import Desk
-from gateway.schemas_payments import BillAnswer, BillBody, PaidAnswer, PayBody, ProviderOffer, ReconciliationAnswer
+from gateway.schemas import OrderAnswer
+from gateway.schemas_payments import (
+    BillAnswer,
+    BillBody,
+    PaidAnswer,
+    PayBody,
+    ProviderOffer,
+    ReconciliationAnswer,
+    UnheardPage,
+    UnheardView,
+)
 from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
@@ -26,7 +38,10 @@ def payment_operations(services: Services, desk: Desk) -> list[Operation]:
         return paying_answer(await desk.pay(call.who, call.path["id"], call_key(call), call.body))
 
     async def list_providers(call: Call) -> list[ProviderOffer]:
-        return [ProviderOffer(one.name, list(one.methods)) for one in payments.offered(call.who.merchant)]
+        offers = [ProviderOffer(one.name, list(one.methods)) for one in payments.offered(call.who.merchant)]
+        if await services.shop.credit.sells_to(call.who.merchant, call.who.person):
+            offers.append(ProviderOffer(ACCOUNT, []))
+        return offers
 
     async def payment_callback(call: Call) -> Response:
         answer = await payments.answer(call.path["provider"], call.raw, call.headers)
@@ -43,6 +58,35 @@ def payment_operations(services: Services, desk: Desk) -> list[Operation]:
             ANYONE,
             raw_body=True,
         ),
+    ]
+
+
+def unheard_operations(services: Services) -> list[Operation]:
+    """Operations on payments of ended orders whose provider has not said how they ended."""
+    payments = services.shop.payments
+
+    async def list_unheard(call: Call) -> UnheardPage:
+        limit = page_limit(call)
+        found = await payments.unheard(call.who.merchant, call.query.get("after", ""), limit)
+        rows = [UnheardView(**asdict(one)) for one in found]
+        return UnheardPage(rows, rows[-1].payment if len(rows) == limit else None)
+
+    async def hear_of(call: Call) -> Any:
+        order = await payments.hear_of(call.who.merchant, call.path["payment"])
+        return {"order": order_answer(await services.shop.order(call.who.merchant, order), staff=True)}
+
+    path = "/api/v1/payments/unheard"
+    return [
+        Operation(
+            "GET",
+            path,
+            "Payments of ended orders whose provider has not answered",
+            list_unheard,
+            MERCHANT,
+            answer=UnheardPage,
+            query={"after": "the page before's next", "limit": "1 to 200, 50 when left out"},
+        ),
+        Operation("POST", f"{path}/{{payment}}", "Ask the provider now", hear_of, MERCHANT, answer=OrderAnswer),
     ]
 
 

@@ -100,7 +100,7 @@ def _sellers(services: Services) -> list[Operation]:
     ]
 
 
-async def _till(services: Services, call: Call) -> Till:
+async def till_of(services: Services, call: Call) -> Till:
     """The till whose key came as Bearer. Raises ``TokenError``."""
     scheme, _, key = call.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key:
@@ -115,7 +115,7 @@ def _tills(services: Services) -> list[Operation]:
     pos = services.pos
 
     async def take_receipts(call: Call) -> TillAnswer:
-        till, body = await _till(services, call), call.body
+        till, body = await till_of(services, call), call.body
         # One after another, in the till's order: a refund may follow its sale in the same request.
         receipts = [await _told(one.number, _sell(till, one)) for one in body.receipts]
         refunds = [await _told(one.number, _refund(till, one)) for one in body.refunds]
@@ -123,15 +123,17 @@ def _tills(services: Services) -> list[Operation]:
 
     def _sell(till: Till, one: ReceiptBody) -> Awaitable[ReceiptView]:
         lines = tuple(ReceiptLine(line.article, line.title, line.quantity, line.amount) for line in one.lines)
-        receipt = Receipt(one.number, one.amount, one.sold, lines, one.staff_code)
+        takings = None if one.takings is None else one.takings.read()
+        receipt = Receipt(one.number, one.amount, one.sold, lines, one.staff_code, takings)
         return pos.sell(till, receipt, Buyer(one.member, one.phone, one.name, one.join))
 
     def _refund(till: Till, one: TillRefundBody) -> Awaitable[ReceiptView]:
         lines = [(line.article, line.quantity) for line in one.lines]
-        return pos.refund(till, one.number, one.receipt, one.amount, one.refunded, lines, one.stock)
+        takings = None if one.takings is None else one.takings.read()
+        return pos.refund(till, one.number, one.receipt, one.amount, one.refunded, lines, one.stock, takings)
 
     async def take_visit(call: Call) -> VisitAnswer:
-        till, body = await _till(services, call), call.body
+        till, body = await till_of(services, call), call.body
         person = await pos.member(till, Buyer(body.member, body.phone), body.at)
         evidence = {"outlet": till.outlet, "event": body.event, "at": body.at}
         touch = Touch(till.merchant, person, TouchKind.STORE_VISIT, channel="store", evidence=evidence)
@@ -140,7 +142,7 @@ def _tills(services: Services) -> list[Operation]:
         return VisitAnswer(person)
 
     async def take_pickup(call: Call) -> PickupAnswer:
-        till, body = await _till(services, call), call.body
+        till, body = await till_of(services, call), call.body
         order = await services.shop.order(till.merchant, body.order)
         where = (order.delivery or {}).get("outlet", till.outlet)
         if where != till.outlet:
@@ -171,4 +173,4 @@ async def _told(number: str, doing: Awaitable[ReceiptView]) -> TillResult:
         done = await doing
     except CommerceError as error:
         return TillResult(number, ok=False, code=error.code, detail=error.message)
-    return TillResult(number, ok=True, again=done.again, person=done.person, points=done.points)
+    return TillResult(number, ok=True, again=done.again, person=done.person, points=done.points, booked=done.booked)

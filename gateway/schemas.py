@@ -66,6 +66,27 @@ from gateway.schemas_base import (
     Why as Why,
 )
 from gateway.schemas_moments import DrawView, SaleView, TeamView
+from gateway.schemas_orders import (
+    AgreedBody as AgreedBody,
+)
+from gateway.schemas_orders import (
+    OrderLineBody as OrderLineBody,
+)
+from gateway.schemas_orders import (
+    OrderLineView as OrderLineView,
+)
+from gateway.schemas_orders import (
+    PresaleView as PresaleView,
+)
+from gateway.schemas_orders import (
+    PriceStep as PriceStep,
+)
+from gateway.schemas_orders import (
+    ProductionView as ProductionView,
+)
+from gateway.schemas_orders import (
+    Wishes as Wishes,
+)
 
 Coupons = Annotated[list[Id], Meta(max_length=COUPONS_MAX)]
 Spend = Annotated[int, Meta(ge=0, le=1_000_000_000, description="spend at most so many points, or 分 of stored value")]
@@ -155,12 +176,6 @@ class DropBody(CouponTermsBody, kw_only=True):
     valid_s: Annotated[int, Meta(ge=60, le=366 * 86_400)] = 7 * 86_400
 
 
-class OrderLineBody(Body, kw_only=True):
-    sku: Id
-    quantity: Quantity
-    version: Annotated[int, Meta(ge=1, le=10_000_000)] | None = None
-
-
 class DeliveryBody(Body, kw_only=True):
     """How the buyer wants the goods: ``express`` or ``courier`` to an address, or ``pickup`` with a code that is told.
 
@@ -187,6 +202,8 @@ class OrderBody(Body, kw_only=True):
     stored: Spend = 0
     delivery: DeliveryBody | None = None
     mall: Annotated[bool, Meta(description="have the one line for the points that it costs in the mall")] = False
+    custom: Wishes = field(default_factory=dict)
+    offer: AgreedBody | None = None
 
 
 class RefundLineBody(Body, kw_only=True):
@@ -410,37 +427,6 @@ class StreamsAnswer(StreamView):
     health: HealthView
 
 
-class OrderLineView(Struct):
-    product: str
-    sku: str
-    title: str
-    quantity: int
-    price: int
-    discount: int
-
-
-class PriceStep(Struct):
-    step: str
-    amount: int
-    why: str
-
-
-class PresaleView(Struct):
-    """A presale's two orders; ``part`` says which of them this is. The balance is paid from ``opens`` to ``until``.
-
-    ``missed`` is what becomes of the deposit otherwise; ``ended`` when it was decided about.
-    """
-
-    part: str
-    deposit_order: str
-    balance_order: str | None
-    deposit: int
-    opens: int
-    until: int
-    missed: str
-    ended: int | None
-
-
 class OrderView(Struct):
     order: str
     room: str
@@ -468,6 +454,8 @@ class OrderView(Struct):
     due: int = 0
     coupons: list[str] = []
     presale: PresaleView | None = None
+    freight: int = 0
+    production: ProductionView | None = None
 
 
 class OrderAnswer(Struct):

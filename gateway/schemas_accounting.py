@@ -32,10 +32,17 @@ class BookAccountView(Struct):
     entries: int
 
 
+class GrossView(Struct):
+    revenue: int
+    cost: int
+    margin: int
+
+
 class BookAnswer(Struct):
     """The books of some days: a balance is positive on the side on which its account grows.
 
-    ``revenue`` (without tax, after coupons and what came back), ``cost`` and gross ``margin`` are of these days.
+    ``revenue`` (without tax, after coupons and what came back), ``cost`` and gross ``margin`` are of these days;
+    ``tills`` has what tills sold of it, ``online`` the rest.
     """
 
     since: str
@@ -47,10 +54,15 @@ class BookAnswer(Struct):
     revenue: int
     cost: int
     margin: int
+    online: GrossView
+    tills: GrossView
 
 
 class PostingView(Struct):
-    """One posting: a debit is positive. ``ref`` is the payment's notice, refund, entry, order, fee or correction."""
+    """One posting: a debit is positive. ``ref`` is the payment's notice, refund, entry, order, fee or correction.
+
+    Of what a till sold ``order_id`` is its receipt.
+    """
 
     at_ms: Millis
     account: str
@@ -93,13 +105,17 @@ class StockEntryPage(Struct):
 
 
 class MarginView(Struct):
-    """What an order was sold for and what its goods cost (分); ``order_id`` '' has what is of no order."""
+    """What an order was sold for and what its goods cost (分); ``order_id`` '' has what is of no order.
+
+    Of what a ``till`` sold it is the receipt.
+    """
 
     order_id: str
     at_ms: Millis
     revenue: int
     cost: int
     margin: int
+    till: bool
 
 
 class MarginPage(Struct):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -11,6 +11,8 @@ from commerce.domain.advisor import DAY_MINUTES, HOURS_MAX, LOAD_MAX, SKILL_CHAR
 from gateway.schemas_base import Body, Id
 
 Skill = Annotated[str, Meta(min_length=1, max_length=SKILL_CHARACTERS_MAX)]
+Template = Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*$")]
+Field = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_]+$")]
 Minute = Annotated[int, Meta(ge=0, le=DAY_MINUTES)]
 
 
@@ -29,6 +31,44 @@ class AdvisorBody(Body, kw_only=True):
     hours: Annotated[list[HoursBody], Meta(max_length=HOURS_MAX)] = field(default_factory=list)
     most: Annotated[int, Meta(ge=1, le=LOAD_MAX)] = 5
     active: bool = True
+    person: Id | None = None
+    """Who they are as a customer: where they are told of questions; null leaves it as it is."""
+
+
+class NoticeBody(Body, kw_only=True):
+    """How advisors are told of questions and askers of answers, by a template of a ``channel`` that is set up.
+
+    ``fields``: the template's field → question, skill or time. An advisor has ``open_minutes`` to open a question, and
+    gets at most ``most_hour`` messages an hour. An empty template tells nobody of that.
+    """
+
+    channel: Literal["subscribe", "sms"]
+    template: Template = ""
+    answer_template: Template = ""
+    fields: Annotated[dict[Field, Literal["question", "skill", "time"]], Meta(max_length=5)] = field(
+        default_factory=dict
+    )
+    page: Annotated[str, Meta(max_length=128)] = ""
+    open_minutes: Annotated[int, Meta(ge=1, le=60)] = 10
+    most_hour: Annotated[int, Meta(ge=0, le=60)] = 12
+
+
+class NoticeAnswer(Struct):
+    """``channel`` is null while nobody is told outside the page."""
+
+    channel: str | None
+    template: str = ""
+    answer_template: str = ""
+    fields: dict[str, str] = {}
+    page: str = ""
+    open_minutes: int = 10
+    most_hour: int = 12
+
+
+class ToldBody(Body, kw_only=True):
+    """Whether an advisor wants to be told of questions outside the page."""
+
+    told: bool
 
 
 class OwnAdvisorBody(Body, kw_only=True):
@@ -66,6 +106,8 @@ class AdvisorView(Struct):
     most: int
     active: bool
     load: int
+    person: str | None
+    told: bool
 
 
 class AccountView(Struct):
@@ -134,6 +176,7 @@ class StaffQuestion(QuestionView):
     name: str = ""
     mine: bool = False
     due: int | None = None
+    opened: int | None = None
     why: list[VerdictView] = field(default_factory=list)
 
 

@@ -18,6 +18,46 @@ class FunnelView(Struct):
     repeat: int
 
 
+class SideView(Struct):
+    """What was sold: paid sales, their amount, persons who bought once, and again."""
+
+    sales: int
+    amount: int
+    refunded: int
+    payers: int
+    repeaters: int
+
+
+class SoldSides(Struct):
+    """``gmv``, the funnel and the tables of orders are ``online``."""
+
+    online: SideView
+    tills: SideView
+    together: SideView
+
+
+class OutletRow(Struct):
+    """Receipts of one store's till."""
+
+    outlet: str
+    name: str
+    receipts: int
+    members: int
+    amount: int
+    refunded: int
+
+
+class SellerRow(Struct):
+    """Receipts with one seller's code; null: nobody said one."""
+
+    issuer: str | None
+    name: str
+    receipts: int
+    members: int
+    amount: int
+    refunded: int
+
+
 class OrdersTotal(Struct):
     all: int
     paid: int
@@ -150,6 +190,9 @@ class BoardAnswer(Struct):
     gmv: int
     refunded: int
     orders_total: OrdersTotal
+    sold: SoldSides
+    by_outlet: list[OutletRow]
+    by_seller: list[SellerRow]
     conversion: float
     basket: int
     product: ProductView
@@ -200,6 +243,7 @@ class ModelsAnswer(Struct):
     issuers: list[ModelRow]
     guide: list[CreditRow]
     distributor: list[CreditRow]
+    partner: list[CreditRow]
 
 
 class WeekView(Struct):

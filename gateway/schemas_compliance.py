@@ -24,6 +24,7 @@ class PolicyBody(Body, kw_only=True):
     host_identity_required: bool = False
     licence_shown: bool = True
     complaints_days: Days = 15
+    credit_sale: bool = False
 
 
 class PolicyAnswer(Struct):
@@ -33,6 +34,7 @@ class PolicyAnswer(Struct):
     host_identity_required: bool
     licence_shown: bool
     complaints_days: int
+    credit_sale: bool
 
 
 class PermitBody(Body, kw_only=True):

@@ -17,7 +17,10 @@ class CourierQuoteAnswer(Struct):
 
 
 class ErrandAnswer(Struct):
-    """A courier's errand; ``fee`` (分) is the shop's cost. ``failed``: ship the order another way."""
+    """A courier's errand; ``fee`` (分) is what it said. ``failed``: ship the order another way.
+
+    ``charged``: the shop's cost in the end, of one that was called off its penalty.
+    """
 
     errand: str
     order: str
@@ -30,6 +33,7 @@ class ErrandAnswer(Struct):
     reason: str
     created: int
     ended: int | None
+    charged: int = 0
 
 
 class CourierCancelBody(Body, kw_only=True):

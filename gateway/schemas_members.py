@@ -13,6 +13,7 @@ from commerce.domain.coupon import TIERS_MAX
 from commerce.domain.member import POINTS_DAYS_MAX, STREAK_DAYS_MAX, TIER_NAME_CHARACTERS_MAX
 from commerce.domain.order import LINES_MAX
 from gateway.schemas import (
+    AgreedBody,
     Body,
     Cents,
     CouponTermsBody,
@@ -26,7 +27,9 @@ from gateway.schemas import (
     Title,
     Units,
     Why,
+    Wishes,
 )
+from gateway.schemas_orders import WishView
 
 Percent = Annotated[int, Meta(ge=0, le=1_000)]
 Points = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -179,6 +182,11 @@ class QuoteBody(Body, kw_only=True):
     stored: Spend | bool = 0
     mall: bool = False
     outlet: Annotated[str, Meta(max_length=64, description="the store that hands it over")] = ""
+    way: Literal["", "express", "pickup", "courier"] = ""
+    lat: Annotated[float, Meta(ge=-90, le=90)] | None = None
+    lng: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    custom: Wishes = field(default_factory=dict)
+    offer: AgreedBody | None = None
 
 
 class MallItemBody(Body, kw_only=True):
@@ -210,6 +218,8 @@ class QuoteLineView(Struct):
     list_price: int
     price: int
     discount: int
+    wishes: list[WishView] | None = None
+    returns: str = "seven_days"
 
 
 class QuoteAnswer(Struct):
@@ -224,6 +234,7 @@ class QuoteAnswer(Struct):
     stored_most: int
     lines: list[QuoteLineView]
     steps: list[PriceStep]
+    freight: int = 0
 
 
 class OfferBody(Body, kw_only=True):

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from commerce.changes import WHY_CHARACTERS_MAX
+from commerce.domain.freight import BANDS_MAX
+from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import ADDRESS_CHARACTERS_MAX
 from commerce.domain.outlet import DAYS_OF_WEEK, MINUTES_OF_DAY, RADIUS_M_MAX
 from commerce.domain.sale import UNITS_MAX
@@ -200,3 +202,30 @@ class TransferLine(Struct):
 class TransferPage(Struct):
     items: list[TransferLine]
     next: str | None
+
+
+Band = Annotated[list[int], Meta(min_length=2, max_length=2, description="[metres up to, 分]; [0, 分] alone: flat")]
+
+
+class FreightBody(Body, kw_only=True):
+    """What bringing goods by one way costs their buyer; without ``bands`` nothing, or what the shop says.
+
+    ``outlet`` empty: of all stores that have no rule, and of the shop itself. Beyond the last band its fee holds.
+    ``free_from``: 分 paid for goods from which it is free. ``keeps``: it stays the shop's when goods come back that
+    were on their way.
+    """
+
+    outlet: Annotated[str, Meta(max_length=64)] = ""
+    way: Literal["express", "courier"]
+    bands: Annotated[list[Band], Meta(max_length=BANDS_MAX)] = field(default_factory=list)
+    free_from: Annotated[int, Meta(ge=1, le=AMOUNT_MAX)] | None = None
+    keeps: bool = True
+
+
+class FreightView(Struct):
+    outlet: str
+    name: str
+    way: str
+    bands: list[list[int]]
+    free_from: int | None
+    keeps: bool

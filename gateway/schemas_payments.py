@@ -90,3 +90,25 @@ class ReconciliationAnswer(Struct):
     matched: int
     counts: dict[str, int]
     differences: list[DifferenceView]
+
+
+class UnheardView(Struct):
+    """A payment of ``amount`` 分 of an order that ended at ``since_ms`` before its provider said how the payment did.
+
+    It was asked ``tries`` times by itself and is next at ``next_ms``; null when it is left to people.
+    """
+
+    payment: str
+    order: str
+    provider: str
+    amount: int
+    since_ms: int
+    tries: int
+    next_ms: int | None
+
+
+class UnheardPage(Struct):
+    """``next`` is for ``after`` on the next page, or null."""
+
+    items: list[UnheardView]
+    next: str | None

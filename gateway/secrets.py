@@ -43,6 +43,15 @@ class Secrets:
         """The text of the room's key with the id ``key``: the id, and a code that only we can make for it."""
         return f"{key}-{self._code('publish-key', f'{room}/{key}')}"
 
+    def partner_key(self, partner: str, generation: int) -> str:
+        """The text of a partner's key: its id, and a code that only we can make for it and this generation."""
+        return f"{partner}-{self._code('partner-key', f'{partner}#{generation}')}"
+
+    def is_partner_key(self, given: str, partner: str, generation: int) -> bool:
+        """Whether a key is the partner's of now; it has none (generation 0) before one was made."""
+        wanted = self.partner_key(partner, generation)
+        return generation > 0 and hmac.compare_digest(wanted.encode(), given.encode())
+
     def _code(self, purpose: str, text: str) -> str:
         number = int.from_bytes(hmac.digest(self.key(purpose), text.encode(), hashlib.sha256), "big")
         out = []

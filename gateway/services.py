@@ -29,11 +29,13 @@ from commerce.invoices import Invoices
 from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
+from commerce.partners import Partners
 from commerce.pos import Pos
 from commerce.processing import Processing
 from commerce.purchases import Purchases
 from commerce.room_floor_sql import RoomFloor
 from commerce.shop import Shop
+from commerce.takings import TillTakings
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
 from gateway.audit import RoomAudit
@@ -93,9 +95,11 @@ class Services:
     messenger: Messenger
     privacy: Privacy
     pos: Pos
+    takings: TillTakings
     couriers: Couriers
     market: Market
     distribution: Distribution
+    partners: Partners
     org: Organisation
     wechat: WechatApi
     wecom: WecomApi

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, text
 
+from commerce import partners_sql
 from commerce.attribution.decision import Binding
 from commerce.domain.commission import Terms, terms_of
 from commerce.errors import NotFound
@@ -159,7 +160,11 @@ def refused(db: Connection, claim: Claim, issuer: str, person: str) -> str | Non
 
 
 def claim(db: Connection, wanted: Claim, binding: str, now_ms: int) -> bool:
-    """Bind by the merchant's rule; whether something was written."""
+    """Bind by the merchant's rule, or note a visit by a partner's code; whether something was written."""
+    if wanted.role == "partner":
+        return partners_sql.visit(
+            db, wanted.merchant, wanted.person, wanted.issuer, wanted.link, wanted.channel, now_ms
+        )
     rule = terms(db, wanted.merchant)
     person, issuer = survivor(db, wanted.person), survivor(db, wanted.issuer)
     if rule.bind == "off" or (rule.bind == "register" and not wanted.registered):

@@ -7,6 +7,10 @@ The JSON shape, money in 分, times in Unix milliseconds, ``null`` for "nobody" 
     gmv         amount of paid orders                          refunded      what of it was given back
     orders_total  {all, paid}
     conversion  paid persons / persons who entered             basket  gmv per paid order
+    sold        {online, tills, together}, each {sales, amount, refunded, payers, repeaters}: gmv, funnel and all tables
+                of orders are online; who bought at a till without a name is in its sales, and in no count of persons
+    by_outlet   [{outlet, name, receipts, members, amount, refunded}]    sold at the tills of stores
+    by_seller   [{issuer, name, receipts, members, amount, refunded}]    by whose code was said there
     product     {traffic, payers, paid, gmv, conversion, repurchase, basket}: traffic × conversion × repurchase ×
                 basket = gmv, with conversion = payers / traffic, repurchase = paid / payers, basket = gmv / paid
     k_factor    persons who entered by somebody's share / persons who entered: above 1 the room grows by itself
@@ -28,7 +32,7 @@ Tables have the largest 500 rows each; the tree has the links of ``by_link`` and
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from commerce.attribution.links import Link
@@ -153,6 +157,29 @@ class BoardOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """What was sold online, at tills, or both: paid sales, their amount, and the persons who bought once and again."""
+
+    sales: int
+    amount: int
+    refunded: int
+    payers: int
+    repeaters: int
+
+
+@dataclass(frozen=True, slots=True)
+class AtTill:
+    """Receipts of one store, or one seller (``key`` None: nobody's code was said); ``members`` are persons."""
+
+    key: Key
+    name: str
+    receipts: int
+    members: int
+    amount: int
+    refunded: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sales:
     """What the orders of a period say; ``rooms`` are title and host by room, ``costs`` what a campaign cost."""
 
@@ -174,6 +201,10 @@ class Sales:
     series: Sequence[StepSold]
     rooms: Mapping[str, tuple[str, str]]
     costs: Mapping[str, int]
+    tills: Side
+    together: Side
+    by_outlet: Sequence[AtTill]
+    by_seller: Sequence[AtTill]
 
 
 def tree_links(traffic: Traffic, sales: Sales) -> list[str]:
@@ -223,6 +254,13 @@ def compose(
         "orders_total": {"all": sales.orders, "paid": sales.paid},
         "conversion": ratio(sales.payers, traffic.entries),
         "basket": sales.gmv // sales.paid if sales.paid else 0,
+        "sold": {
+            "online": asdict(Side(sales.paid, sales.gmv, sales.refunded, sales.payers, sales.repeaters)),
+            "tills": asdict(sales.tills),
+            "together": asdict(sales.together),
+        },
+        "by_outlet": [_at_till("outlet", row) for row in sales.by_outlet],
+        "by_seller": [_at_till("issuer", row) for row in sales.by_seller],
         "product": {
             "traffic": traffic.entries,
             "payers": sales.payers,
@@ -238,6 +276,11 @@ def compose(
         "orders": [order_row(order, names) for order in sales.latest],
         **_tables(traffic, sales, nodes, names, tokens, clips),
     }
+
+
+def _at_till(item: str, row: AtTill) -> dict[str, Any]:
+    told = asdict(row)
+    return {item: told.pop("key"), **told}
 
 
 def _tables(
@@ -311,6 +354,14 @@ def board_csv(board: Mapping[str, Any]) -> str:
         writer.writerow(("funnel", name, "", "", count))
     total = board["orders_total"]
     writer.writerow(("total", "", "", "", "", "", "", total["all"], total["paid"], board["gmv"], board["refunded"]))
+    for side, sold in board["sold"].items():
+        counts = ("", "", "", "", sold["sales"], sold["amount"], sold["refunded"])
+        writer.writerow(("sold", side, "", "", *counts))
+    for section, item in (("by_outlet", "outlet"), ("by_seller", "issuer")):
+        for row in board[section]:
+            head = (section, row[item] or "", row["name"], "")
+            counts = ("", "", "", "", row["receipts"], row["amount"], row["refunded"])
+            writer.writerow([*map(safe_cell, head), *counts])
     for section, item in TABLES.items():
         for row in board[section]:
             called = row.get("name") or row.get("issuer_name") or row.get("title") or ""

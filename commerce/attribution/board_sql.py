@@ -16,10 +16,12 @@ from commerce.attribution import reach_sql
 from commerce.attribution.board import (
     HOUR_MS,
     ROWS_MAX,
+    AtTill,
     BoardOrder,
     Key,
     Period,
     Sales,
+    Side,
     Sold,
     StepSold,
     StepVisits,
@@ -88,6 +90,32 @@ _BUYERS = text(
     "SELECT count(*) AS buyers, coalesce(sum(CASE WHEN paid > 0 THEN 1 ELSE 0 END), 0) AS payers,"
     " coalesce(sum(CASE WHEN paid > 1 THEN 1 ELSE 0 END), 0) AS repeaters FROM"
     f" (SELECT o.person, sum(CASE WHEN {PAID} THEN 1 ELSE 0 END) AS paid {OF_PERIOD} GROUP BY o.person) AS buyer"
+)
+# Tills by their own clocks: a sale of yesterday is yesterday's, whenever its till came online.
+_RECEIPTS = "FROM pos_receipt AS s WHERE s.merchant = :merchant AND s.sold_ms >= :since AND s.sold_ms < :until"
+_ONLINE_SALES = f"SELECT o.person, o.amount, o.refunded {OF_PERIOD} AND {PAID}"
+_TILL_SALES = f"SELECT s.person, s.amount, s.refunded {_RECEIPTS}"
+_SIDE = (
+    "SELECT coalesce(sum(sales), 0) AS sales, CAST(coalesce(sum(amount), 0) AS bigint) AS amount,"
+    " CAST(coalesce(sum(refunded), 0) AS bigint) AS refunded, count(person) AS payers,"
+    " coalesce(sum(CASE WHEN person IS NOT NULL AND sales > 1 THEN 1 ELSE 0 END), 0) AS repeaters FROM"
+    " (SELECT person, count(*) AS sales, sum(amount) AS amount, sum(refunded) AS refunded FROM ({0}) AS sale"
+    " GROUP BY person) AS buyer"
+)
+_AT_TILLS = text(_SIDE.format(_TILL_SALES))
+_TOGETHER = text(_SIDE.format(f"{_ONLINE_SALES} UNION ALL {_TILL_SALES}"))
+_TILL_COUNTS = (
+    "count(*) AS receipts, count(DISTINCT s.person) AS members, CAST(sum(s.amount) AS bigint) AS amount,"
+    " CAST(sum(s.refunded) AS bigint) AS refunded"
+)
+_BY_OUTLET = text(
+    "SELECT s.outlet, (SELECT x.name FROM outlet AS x WHERE x.id = s.outlet) AS name,"
+    f" {_TILL_COUNTS} {_RECEIPTS} GROUP BY s.outlet ORDER BY amount DESC, s.outlet LIMIT {ROWS_MAX}"
+)
+_BY_SELLER = text(
+    "SELECT s.seller, coalesce((SELECT min(c.name) FROM pos_code AS c WHERE c.merchant = :merchant"
+    f" AND c.issuer = s.seller), '') AS name, {_TILL_COUNTS} {_RECEIPTS} GROUP BY s.seller"
+    f" ORDER BY amount DESC, s.seller LIMIT {ROWS_MAX}"
 )
 _STEP = f"(o.created_ms + {SHANGHAI_MS}) / :unit"
 _SOLD_STEPS = text(f"SELECT {_STEP} AS step, {_SOLD} {OF_PERIOD} GROUP BY {_STEP} ORDER BY step")
@@ -169,6 +197,7 @@ def sales(db: Connection, period: Period, orders_limit: int) -> Sales:
     campaigns = _campaigns(db, {row.link for row in found if row.link})
     people = db.execute(_BUYERS, asked).one()
     shown = db.execute(_SHOWN_SALES, asked).all()
+    asked_at = {"merchant": period.merchant, "since": period.since_ms, "until": period.until_ms}
     costs = {"merchant": period.merchant, "first": day_of(period.since_ms), "last": day_of(period.until_ms - 1)}
     return Sales(
         orders=sum(row.orders for row in found),
@@ -192,6 +221,10 @@ def sales(db: Connection, period: Period, orders_limit: int) -> Sales:
         ],
         rooms={row.id: (row.title, row.host_name) for row in db.execute(_ROOMS, {"merchant": period.merchant})},
         costs={row.campaign: row.cost for row in db.execute(_COSTS, costs)},
+        tills=Side(*(int(n) for n in db.execute(_AT_TILLS, asked_at).one())),
+        together=Side(*(int(n) for n in db.execute(_TOGETHER, {**asked, **asked_at}).one())),
+        by_outlet=[AtTill(*row) for row in db.execute(_BY_OUTLET, asked_at)],
+        by_seller=[AtTill(*row) for row in db.execute(_BY_SELLER, asked_at)],
     )
 
 

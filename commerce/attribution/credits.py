@@ -1,16 +1,17 @@
-"""Three separate credits (A5): whose distributor earns, whose guide counts, in whose room it was sold. Pure.
+"""Separate credits (A5): whose distributor earns, whose guide counts, which partner gets its share, in whose room it
+was sold. Pure.
 
 A share of a distributor's link by a customer still carries the distributor: of a touch both the direct sharer and the
 first one of its tree count (A3), whichever has the role.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from commerce.attribution.decision import Binding, Decision, Model, TouchCandidate, decide
 
-CREDITED = ("distributor", "guide")
+CREDITED = ("distributor", "guide", "partner")
 SHOWN = ("host", "clip")
 """Credited beside them for what was shown: who hosted the room, and the explanation that the buyer had watched."""
 
@@ -25,7 +26,10 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """All that an order is judged by; ``inactive`` are issuers who may not be credited now."""
+    """All that an order is judged by; ``inactive`` are issuers who may not be credited now.
+
+    ``too_old`` says why a touch of an issuer at a time counts no more, where its contract counts fewer days.
+    """
 
     buyer: str
     now_ms: int
@@ -36,6 +40,7 @@ class Case:
     roots: Mapping[str, Root]
     inactive: frozenset[str]
     omitted: int = 0
+    too_old: Callable[[str, int], str | None] = lambda _issuer, _ms: None
 
     def judge(self, model: Model = Model.DEFAULT) -> Decision:
         """Judge all roles together, as the order's row shows it."""
@@ -67,6 +72,8 @@ class Case:
             touch = replace(touch, issuer=root.issuer, role=role)
         if touch.problem is None and touch.issuer in self.inactive:
             return replace(touch, problem=f"the {role} is not active")
+        if touch.problem is None and role == "partner":
+            return replace(touch, problem=self.too_old(touch.issuer, touch.ms))
         return touch
 
     def to_json(self) -> dict[str, Any]:
@@ -83,7 +90,10 @@ class Case:
             else None
             for model, winner in judged.items()
         }
-        return {**self.judge().to_json(), "models": models, "credits": {role: self._brief(role) for role in CREDITED}}
+        credits = {role: self._brief(role) for role in CREDITED}
+        if credits["partner"] is None:
+            del credits["partner"]  # most shops have none, and each order keeps its decision
+        return {**self.judge().to_json(), "models": models, "credits": credits}
 
     def _brief(self, role: str) -> dict[str, Any] | None:
         decision = self.credit(role)

@@ -51,8 +51,24 @@ _ROLES = {
     "guide": ("导购", "guide"),
     "distributor": ("分销员", "distributor"),
     "viewer": ("观众", "viewer"),
+    "partner": ("合作商家", "partner"),
 }
-_CREDITS = {"distributor": ("分销佣金", "commission"), "guide": ("导购业绩", "the guide's performance")}
+_CREDITS = {
+    "distributor": ("分销佣金", "commission"),
+    "guide": ("导购业绩", "the guide's performance"),
+    "partner": ("异业合作分成", "a partner's share"),
+}
+_ALWAYS = ("distributor", "guide")
+"""Roles of which it is said that nobody is credited; most shops have no partners."""
+_SHARES = {
+    "no_contract": ("下单时没有生效的合作合同", "no contract stood when the order was made"),
+    "own": ("买家就是合作商家本人", "the buyer runs the partner's business"),
+    "not_first": ("合同只计首单，而客户之前已经买过", "the contract pays for a first purchase, and this was not it"),
+    "no_rate": ("合同没有约定这些商品的分成比例", "the contract has no rate for these goods"),
+    "order_cap": ("已到合同的单笔上限", "the contract's cap for an order was reached"),
+    "month_cap": ("已到合同的当月上限", "the contract's cap for the month was reached"),
+    "cap": ("已到店铺的单笔佣金总上限", "the shop's cap for all that is earned of an order was reached"),
+}
 
 
 def explain(decision: Mapping[str, Any], language: str, names: Names, when: When) -> list[str]:
@@ -93,6 +109,8 @@ def _credits(decision: Mapping[str, Any], pick: int, names: Names) -> list[str]:
     said = []
     for role, label in _CREDITS.items():
         credit = (decision.get("credits") or {}).get(role)
+        if credit is None and role not in _ALWAYS:
+            continue
         if credit is None:
             said.append((f"{label[0]}：无人。", f"For {label[1]}: nobody.")[pick])
             continue
@@ -102,6 +120,22 @@ def _credits(decision: Mapping[str, Any], pick: int, names: Names) -> list[str]:
     if host is not None:
         said.append((f"直播间主播：{host['issuer']}。", f"The room's host: {host['issuer']}.")[pick])
     return said
+
+
+def share_words(share: Mapping[str, Any], language: str, money: Callable[[int], str]) -> str:
+    """What a sale gave its partner, and why that is not what the rates say: ``amount``, ``reversed``, ``base`` (分),
+    ``why`` and ``held`` of the sale.
+    """
+    pick = LANGUAGES.index(language)
+    amount, left = money(share["amount"]), money(share["amount"] - share["reversed"])
+    base, why = money(share["base"]), _words(_SHARES, str(share["why"]), pick) if share["why"] else ""
+    if pick == 0:
+        said = f"合作分成：计算基数 {base} 元，分成 {amount} 元" + (f"（{why}）" if why else "")
+        said += f"；退款后剩 {left} 元" if share["reversed"] else ""
+        return said + ("；待人工核查。" if share["held"] else "。")
+    said = f"The partner's share: {amount} yuan of {base}" + (f" ({why})" if why else "")
+    said += f"; {left} are left after refunds" if share["reversed"] else ""
+    return said + ("; somebody is to look at it." if share["held"] else ".")
 
 
 _RULES_OF_CREDITS = {

@@ -41,11 +41,13 @@ _WITH_ANCESTORS = text(
 _BELONGS = text(
     "SELECT :issuer = :merchant OR EXISTS (SELECT 1 FROM staff WHERE id = :issuer AND merchant = :merchant)"
     " OR EXISTS (SELECT 1 FROM person WHERE id = :issuer AND merchant = :merchant)"
+    " OR EXISTS (SELECT 1 FROM partner WHERE id = :issuer AND merchant = :merchant)"
 )
 _NAMES = text(
     "SELECT id, name FROM staff WHERE merchant = :merchant AND id IN :ids"
     " UNION ALL SELECT id, name FROM person WHERE merchant = :merchant AND id IN :ids"
     " UNION ALL SELECT id, name FROM merchant WHERE id = :merchant AND id IN :ids"
+    " UNION ALL SELECT id, name FROM partner WHERE merchant = :merchant AND id IN :ids"
 ).bindparams(bindparam("ids", expanding=True))
 
 _MAKERS = text("SELECT id, issuer, role FROM link WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from commerce import clips_sql
+from commerce import clips_sql, partners_sql
 from commerce.attribution import (
     bindings_sql,
     board,
@@ -38,11 +38,12 @@ from commerce.domain.commission import Terms
 from commerce.domain.org import Reach
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.identity.merge_sql import aliases_of
+from commerce.partners_sql import Standing
 from commerce.store_sql import Store
 
 Clock = Callable[[], int]
 
-ROLES = ("merchant", "host", "assistant", "guide", "distributor", "viewer")
+ROLES = ("merchant", "host", "assistant", "guide", "distributor", "viewer", "partner")
 LINKS_CACHED_MAX = 10_000  # a room has few hot links; about 5 MB when full
 LINKS_PAGE_MAX = 200
 MINT_TRIES = 4  # ids tried for one link: that all are taken by chance happens to one in 10¹⁶
@@ -395,7 +396,8 @@ class Attribution:
 
         def bound(db: Transaction) -> tuple[list[str], list[Binding], Terms]:
             ids = aliases_of(db, person)
-            return ids, bindings_sql.active(db, merchant, person), bindings_sql.terms(db, merchant)
+            bindings = [*bindings_sql.active(db, merchant, person), *partners_sql.visits(db, merchant, ids, now_ms)]
+            return ids, bindings, bindings_sql.terms(db, merchant)
 
         ids, bindings, terms = await self._store.read(bound)
         window_ms = terms.window_days * DAY_MS if self._window_ms is None else self._window_ms
@@ -408,20 +410,33 @@ class Attribution:
         touches = [replace(touch, issuer=self._now_person(touch.issuer)) for touch in every]
         roots: dict[str, Root] = {}
         inactive: frozenset[str] = frozenset()
+        partners: dict[str, Standing] = {}
         if touches:
             links = sorted({touch.root for touch in touches if touch.depth})
             issuers = sorted({touch.issuer for touch in touches})
 
-            def known(db: Transaction) -> tuple[dict[str, Root], frozenset[str]]:
+            def known(db: Transaction) -> tuple[dict[str, Root], frozenset[str], dict[str, Standing]]:
                 made = {
                     link: Root(self._now_person(issuer), role) for link, issuer, role in links_sql.makers(db, links)
                 }
                 asked = sorted({*issuers, *(root.issuer for root in made.values())})
-                return made, links_sql.inactive(db, merchant, asked)
+                stand = partners_sql.standing(db, merchant, asked, now_ms)
+                return made, links_sql.inactive(db, merchant, asked), stand
 
-            roots, inactive = await self._store.read(known)
+            roots, inactive, partners = await self._store.read(known)
         allow_self = terms.self_purchase if self._allow_self is None else self._allow_self
-        return Case(person, now_ms, window_ms, allow_self, tuple(touches), (*bindings, *more), roots, inactive, omitted)
+        return Case(
+            person,
+            now_ms,
+            window_ms,
+            allow_self,
+            tuple(touches),
+            (*bindings, *more),
+            roots,
+            inactive,
+            omitted,
+            lambda issuer, ms: partners_sql.too_old(partners, issuer, ms, now_ms),
+        )
 
     async def _parent(self, merchant: str, parent_token: str, now_ms: int) -> Link:
         parsed = token.parse(parent_token[:TOKEN_CHARACTERS_READ], self._secret)

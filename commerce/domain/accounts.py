@@ -42,10 +42,21 @@ KINDS: Mapping[str, Account] = {
     "commission_frozen": Account("fen", bounded=True),
     "commission_available": Account("fen", bounded=False),
     "commission_leaving": Account("fen", bounded=True),
+    # Partners' shares, as commission.
+    "share_pending": Account("fen", bounded=True),
+    "share_frozen": Account("fen", bounded=True),
+    "share_available": Account("fen", bounded=False),
+    "share_leaving": Account("fen", bounded=True),
     # The market: on a channel's books what it owes a supplier (the owner), on a supplier's what a channel owes it.
     "supply_owed": Account("fen", bounded=False),
     "supply_due": Account("fen", bounded=False),
+    # Sale on account: what a person owes for goods, and (at or below 0) what the shop owes them back.
+    "credit_owed": Account("fen", bounded=True),
+    "credit_spare": Account("fen", bounded=False),
     # The shop's side.
+    "credit_sold": Account("fen", bounded=False),
+    "credit_received": Account("fen", bounded=False),
+    "credit_lost": Account("fen", bounded=False),
     "supply_cost": Account("fen", bounded=False),
     "supply_income": Account("fen", bounded=False),
     "supply_paid": Account("fen", bounded=False),
@@ -54,6 +65,11 @@ KINDS: Mapping[str, Account] = {
     "commission_paid": Account("fen", bounded=False),
     # Withheld of commission and owed to the tax office.
     "commission_tax": Account("fen", bounded=False),
+    # What shares cost and what was paid of them; on a partner's own books, where it is a merchant here, what it got.
+    "share_cost": Account("fen", bounded=False),
+    "share_paid": Account("fen", bounded=False),
+    "share_income": Account("fen", bounded=False),
+    "share_received": Account("fen", bounded=False),
     "budget_source": Account("fen", bounded=False),
     "coupon_cost": Account("fen", bounded=False),
     "points_issued": Account("points", bounded=False),

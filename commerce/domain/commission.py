@@ -9,7 +9,7 @@ teams (禁止传销条例 art. 7).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from commerce.domain.money import allocate
@@ -119,6 +119,8 @@ class Earning:
     rate: Rate
     rate_bp: int
     amount: int
+    contract: str = ""
+    """A partner's, whose share it is (domain/partner.py)."""
 
 
 def rate_for(rates: Mapping[tuple[str, str], Rate], line: SoldLine, level: str) -> Rate | None:
@@ -130,6 +132,12 @@ def rate_for(rates: Mapping[tuple[str, str], Rate], line: SoldLine, level: str) 
     return None
 
 
+def bases(lines: Sequence[SoldLine], bonus: int) -> list[int]:
+    """What of each line earns: ``bonus`` 分 of the order's price were the shop's own gift and earn nothing."""
+    gifts = allocate(bonus, [line.paid for line in lines]) if bonus else [0] * len(lines)
+    return [line.paid - gift for line, gift in zip(lines, gifts, strict=True)]
+
+
 def earnings(
     lines: Sequence[SoldLine],
     bonus: int,
@@ -139,14 +147,13 @@ def earnings(
     *,
     parent_level: str | None,
 ) -> list[Earning]:
-    """What is earned of an order: ``bonus`` 分 of its price were the shop's own gift and earn nothing.
+    """What distributors earn of an order: ``bonus`` 分 of its price were the shop's own gift and earn nothing.
 
     ``parent_level`` None: nobody recruited the distributor. What is over the order's cap is taken off in proportion.
     """
-    gifts = allocate(bonus, [line.paid for line in lines]) if bonus else [0] * len(lines)
     found: list[Earning] = []
-    for line, gift in zip(lines, gifts, strict=True):
-        base = line.paid - gift
+    whole = bases(lines, bonus)
+    for line, base in zip(lines, whole, strict=True):
         for number, own in ((1, level), (2, parent_level)):
             if own is None or number > terms.levels:
                 continue
@@ -154,16 +161,21 @@ def earnings(
             bp = 0 if rate is None else (rate.first_bp if number == 1 else rate.second_bp)
             if rate is not None and base * bp // BP > 0:
                 found.append(Earning(line.n, number, line.paid, base, rate, bp, base * bp // BP))
-    cap = sum(line.paid - gift for line, gift in zip(lines, gifts, strict=True)) * terms.cap_percent // 100
-    total = sum(one.amount for one in found)
-    if total <= cap:
-        return found
-    cut = allocate(cap, [one.amount for one in found])
-    return [
-        Earning(one.n, one.level, one.paid, one.base, one.rate, one.rate_bp, amount)
-        for one, amount in zip(found, cut, strict=True)
-        if amount
-    ]
+    return within(found, order_cap(whole, terms))
+
+
+def order_cap(whole: Sequence[int], terms: Terms) -> int:
+    """The most that everybody together may earn of an order with these bases."""
+    return sum(whole) * terms.cap_percent // 100
+
+
+def within(found: Sequence[Earning], most: int) -> list[Earning]:
+    """Earnings cut in proportion, so that they are at most ``most`` 分 in all; those of nothing are left out."""
+    amounts = [one.amount for one in found]
+    if sum(amounts) <= most:
+        return list(found)
+    cut = allocate(most, amounts)
+    return [replace(one, amount=amount) for one, amount in zip(found, cut, strict=True) if amount]
 
 
 def kept(amount: int, paid: int, refunded: int) -> int:

@@ -12,8 +12,10 @@ goods.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+
+from commerce.domain.custom import Wanted
 
 WAYS = ("express", "pickup", "courier")
 """How goods come to their buyer."""
@@ -120,26 +122,28 @@ def payment_effect(status: OrderStatus) -> PaymentEffect:
 
 @dataclass(frozen=True, slots=True)
 class WantedLine:
-    """Units of a SKU at the price version the customer saw (None: whatever it is)."""
+    """Units of a SKU at the price version the customer saw (None: whatever it is), made to ``wishes``."""
 
     sku: str
     quantity: int
     version: int | None = None
+    wishes: Wanted = field(default=(), repr=False)
 
 
 def sum_lines(lines: Iterable[WantedLine]) -> list[WantedLine]:
-    """One line per SKU, in order of first mention, so that the stock check sees the whole quantity.
+    """One line per SKU and wishes, in order of first mention, so that the stock check sees the whole quantity.
 
     Of different versions for one SKU the lowest stays: it is the one that can be stale.
     """
-    summed: dict[str, WantedLine] = {}
+    summed: dict[tuple[str, Wanted], WantedLine] = {}
     for line in lines:
-        known = summed.get(line.sku)
+        known = summed.get((line.sku, line.wishes))
         if known is None:
-            summed[line.sku] = line
+            summed[line.sku, line.wishes] = line
             continue
         versions = [version for version in (known.version, line.version) if version is not None]
-        summed[line.sku] = WantedLine(line.sku, known.quantity + line.quantity, min(versions, default=None))
+        version = min(versions, default=None)
+        summed[line.sku, line.wishes] = replace(line, quantity=known.quantity + line.quantity, version=version)
     return list(summed.values())
 
 

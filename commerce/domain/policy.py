@@ -26,6 +26,7 @@ class Policy:
     ``keep_chat_days``: chat is kept so long, 0 for not at all. ``list_basis_required``: a struck-through price needs
     its basis. ``host_identity_required``: nobody broadcasts in a room without a record of who they are.
     ``licence_shown``: the viewer page shows the shop's licence. ``complaints_days``: a complaint is answered within.
+    ``credit_sale``: customers who were granted a limit may buy on account.
     """
 
     return_days: int = RETURN_DAYS_MIN
@@ -34,6 +35,7 @@ class Policy:
     host_identity_required: bool = False
     licence_shown: bool = True
     complaints_days: int = 15
+    credit_sale: bool = False
 
 
 def policy_of(stored: Mapping[str, Any]) -> Policy:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from commerce.domain.money import AMOUNT_MAX
+from commerce.domain.takings import Takings, takings_fault
 
 NUMBER_CHARACTERS_MAX = 64
 """A receipt's number as the till prints it; unique in one store."""
@@ -33,13 +34,17 @@ class ReceiptLine:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A sale at a till, paid there. ``staff_code`` is the seller's; ``sold_ms`` the till's own time."""
+    """A sale at a till, paid there. ``staff_code`` is the seller's; ``sold_ms`` the till's own time.
+
+    ``takings``: how it was paid; None of a till that tells of it later, or never.
+    """
 
     number: str
     amount: int
     sold_ms: int
     lines: tuple[ReceiptLine, ...] = ()
     staff_code: str = ""
+    takings: Takings | None = None
 
 
 def receipt_fault(receipt: Receipt, now_ms: int) -> str | None:
@@ -54,6 +59,9 @@ def receipt_fault(receipt: Receipt, now_ms: int) -> str | None:
         return "a line has at least one unit and no amount below 0"
     if receipt.lines and sum(line.amount for line in receipt.lines) != receipt.amount:
         return "the lines do not add up to the amount"
+    fault = None if receipt.takings is None else takings_fault(receipt.takings, receipt.amount)
+    if fault is not None:
+        return fault[1]
     return time_fault(receipt.sold_ms, now_ms)
 
 

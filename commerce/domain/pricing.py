@@ -1,6 +1,6 @@
 """The one pricing function; each step is explained.
 
-    shelf → limited-time discount → member price → flash → coupons → points → stored value
+    shelf → limited-time discount → member price → flash → custom wishes → coupons → points → freight → stored value
 
 Every step is signed 分, and the sum of all steps is what is still due to the payment provider. Discounts are shared out
 over the lines by the one rounding rule (``money.allocate``), so that the parts add up to the whole (promise P14).
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from commerce.domain.freight import Freight
 from commerce.domain.money import allocate
 
 PAYABLE_MIN = 1
@@ -22,7 +23,10 @@ POINT_FEN = 1
 
 @dataclass(frozen=True, slots=True)
 class PricedLine:
-    """What is bought: units at a shelf price, a limited-time price, a paying member's, the flash price of a hold."""
+    """What is bought: units at a shelf price, a limited-time price, a paying member's, the flash price of a hold.
+
+    ``extra`` 分 a unit are for what is made to its buyer's wishes: no discount of goods lowers it.
+    """
 
     sku: str
     quantity: int
@@ -30,6 +34,7 @@ class PricedLine:
     flash_price: int | None = None
     limited_price: int | None = None
     member_price: int | None = None
+    extra: int = 0
 
     @property
     def unflashed(self) -> int:
@@ -39,7 +44,7 @@ class PricedLine:
     @property
     def price(self) -> int:
         """分 per unit before coupons."""
-        return self.for_members if self.flash_price is None else self.flash_price
+        return self.extra + (self.for_members if self.flash_price is None else self.flash_price)
 
     @property
     def for_members(self) -> int:
@@ -89,9 +94,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """``amount = goods − discount``, ``due = amount − stored = Σ steps``; ``line_discounts`` sum to ``discount``.
+    """``amount = goods − discount + freight``, ``due = amount − stored = Σ steps``.
 
-    ``coupons`` are what each took, ``points`` the points spent. All but points in 分.
+    ``line_discounts`` sum to ``discount``; ``coupons`` are what each took, ``points`` the points spent: both are for
+    goods, and leave the freight alone. All but points in 分.
     """
 
     goods: int
@@ -102,6 +108,7 @@ class Price:
     coupons: tuple[tuple[str, int], ...]
     line_discounts: tuple[int, ...]
     steps: tuple[Step, ...]
+    freight: int = 0
 
     @property
     def due(self) -> int:
@@ -112,7 +119,12 @@ class Price:
 NOTHING = Purse()
 
 
-def price_order(lines: Sequence[PricedLine], coupons: Iterable[CouponTerms] = (), purse: Purse = NOTHING) -> Price:
+def price_order(
+    lines: Sequence[PricedLine],
+    coupons: Iterable[CouponTerms] = (),
+    purse: Purse = NOTHING,
+    freight: Freight | None = None,
+) -> Price:
     """Price an order. Raises ValueError when there is nothing to price."""
     if not lines or any(line.quantity <= 0 or line.price <= 0 or line.unflashed <= 0 for line in lines):
         raise ValueError("an order has lines with units and prices")
@@ -125,8 +137,11 @@ def price_order(lines: Sequence[PricedLine], coupons: Iterable[CouponTerms] = ()
         steps.append(Step("limited", limited - shelf, "limited-time price"))
     if member != limited:
         steps.append(Step("member", member - limited, "member price"))
-    if goods != member:
-        steps.append(Step("flash", goods - member, "flash-sale price"))
+    extra = sum(line.quantity * line.extra for line in lines)
+    if goods - extra != member:
+        steps.append(Step("flash", goods - extra - member, "flash-sale price"))
+    if extra:
+        steps.append(Step("custom", extra, "made to the buyer's wishes"))
     left, taken = goods, []
     for coupon in _in_order(coupons):
         off = coupon_worth(coupon, left)
@@ -138,11 +153,14 @@ def price_order(lines: Sequence[PricedLine], coupons: Iterable[CouponTerms] = ()
     if points:
         left -= points * POINT_FEN
         steps.append(Step("points", -points * POINT_FEN, f"{points} points"))
-    stored = max(0, min(purse.stored, left))
+    carried = 0 if freight is None else freight.of(left)
+    if freight is not None and freight.fee:
+        steps.append(Step("freight", carried, freight.said(left)))
+    stored = max(0, min(purse.stored, left + carried))
     if stored:
         steps.append(Step("stored", -stored, "stored value"))
-    shares = allocate(goods - left, [line.quantity * line.price for line in lines])
-    return Price(goods, goods - left, left, stored, points, tuple(taken), tuple(shares), tuple(steps))
+    shares = tuple(allocate(goods - left, [line.quantity * line.price for line in lines]))
+    return Price(goods, goods - left, left + carried, stored, points, tuple(taken), shares, tuple(steps), carried)
 
 
 def _in_order(coupons: Iterable[CouponTerms]) -> list[CouponTerms]:

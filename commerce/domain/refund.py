@@ -45,11 +45,15 @@ class RefundPart:
 
 @dataclass(frozen=True, slots=True)
 class Refundable:
-    """What a refund comes to: ``amount`` 分 in all; ``rest`` when it leaves nothing to refund."""
+    """What a refund comes to: ``amount`` 分 in all; ``rest`` when it leaves nothing to refund.
+
+    ``whole``: nothing is left but freight that the shop keeps.
+    """
 
     amount: int
     parts: tuple[RefundPart, ...]
     rest: bool
+    whole: bool
 
 
 def decide_refund(
@@ -57,27 +61,35 @@ def decide_refund(
     left: int,
     wanted: Sequence[tuple[str, int]] | None = None,
     amount: int | None = None,
+    freight: int = 0,
+    *,
+    keeps: bool = False,
 ) -> Refundable | str:
     """Split a refund, or the refusal's code (already, over_refund, not_found).
 
     ``left`` is what may still go back. ``wanted`` are (sku, units), ``amount`` is money without goods; neither asks for
-    all that is left.
+    all that is left. ``freight`` 分 of what is left were for bringing the goods: they go back with the last units, or
+    (``keeps``) only as money that somebody names.
     """
     if amount is not None:
         if left == 0:
             return "already"
-        return Refundable(amount, (), amount == left) if 0 < amount <= left else "over_refund"
+        whole = amount == left
+        return Refundable(amount, (), whole, whole) if 0 < amount <= left else "over_refund"
+    for_goods, stays = left - freight, freight if keeps else 0
     if wanted is None:
         units = [(line, line.quantity - line.refunded) for line in lines if line.quantity > line.refunded]
-        if left == 0 and not units:
+        if left == stays and not units:
             return "already"
-        return Refundable(left, tuple(_parts(units, left)), rest=True)
+        return Refundable(left - stays, tuple(_parts(units, for_goods)), stays == 0, whole=True)
     chosen = _choose(lines, wanted)
     if isinstance(chosen, str):
         return chosen
-    parts = tuple(_parts(chosen, left))
+    parts = tuple(_parts(chosen, for_goods))
     given = sum(part.amount for part in parts)
-    return Refundable(given, parts, given == left)
+    last = sum(line.quantity - line.refunded for line in lines) == sum(part.quantity for part in parts)
+    given += freight - stays if last else 0
+    return Refundable(given, parts, given == left, given == left - stays)
 
 
 def _choose(lines: Sequence[PaidLine], wanted: Sequence[tuple[str, int]]) -> list[tuple[PaidLine, int]] | str:

@@ -22,6 +22,7 @@ EVENT_TYPES = {
     "OrderCancelled": "order.cancelled",
     "OrderFulfilled": "order.fulfilled",
     "OrderOnItsWay": "order.on_its_way",
+    "OrderMaking": "order.making",
     "OrderDone": "order.done",
     "OrderRefunded": "order.refunded",
 }

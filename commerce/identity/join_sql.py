@@ -284,6 +284,16 @@ _ERASE = (
         "UPDATE message SET body = '{}', state = CASE WHEN state = 'waiting' THEN 'dropped' ELSE state END"
         " WHERE merchant = :merchant AND person = :person"
     ),
+    # An engraving is often a name. What it cost is in the price.
+    text(
+        "UPDATE order_line SET wishes = '[]' WHERE wishes IS NOT NULL AND order_id IN"
+        " (SELECT id FROM orders WHERE merchant = :merchant AND person = :person)"
+    ),
+    text(
+        "UPDATE custom_request SET words = '', wishes = '[]', answer = '',"
+        " state = CASE WHEN state IN ('asked', 'offered') THEN 'withdrawn' ELSE state END"
+        " WHERE merchant = :merchant AND person = :person"
+    ),
     text("DELETE FROM minor WHERE person = :person"),
     text("DELETE FROM erasure_due WHERE person = :person"),
     text("DELETE FROM follower WHERE person = :person"),
@@ -318,6 +328,10 @@ _OWED = text(
     "SELECT count(*) FROM withdrawal WHERE merchant = :merchant AND person = :person"
     " AND state IN ('requested', 'approved', 'transferring')"
 )
+_DEBTS = text(
+    "SELECT count(*) FROM account WHERE merchant = :merchant AND owner = :person"
+    " AND kind IN ('credit_owed', 'credit_spare') AND balance <> 0"
+)
 _ORDERS = text("SELECT count(*) FROM orders WHERE merchant = :merchant AND person = :person")
 
 
@@ -332,6 +346,8 @@ def erase(batch: Batch, command: Erase) -> Erased:
         raise Refused("not_open", "an order is under way: erase when it is done or cancelled")
     if batch.run(_OWED, **who).scalar_one():
         raise Refused("not_open", "a withdrawal is under way: erase when it is paid or rejected")
+    if batch.run(_DEBTS, **who).scalar_one():
+        raise Refused("not_open", "something is owed on account: erase when it is paid or given up")
     for statement in _ERASE:
         batch.run(statement, now=batch.now_ms, by=command.by, **who)
     gone = batch.run(_ERASE_IDENTITIES, **who).rowcount

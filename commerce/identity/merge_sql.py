@@ -58,6 +58,16 @@ MOVED = (
     Moved("distributor", "person"),
     Moved("pass_", "id"),
     Moved("membership", "id"),
+    Moved("custom_request", "id"),
+    Moved("receivable", "order_id"),
+    Moved("credit_booking", "id"),
+    # Of two limits the elder's stands, as the lower one.
+    Moved(
+        "credit_line",
+        "merchant",
+        " AND NOT EXISTS (SELECT 1 FROM credit_line AS o WHERE o.merchant = credit_line.merchant"
+        " AND o.person = :elder)",
+    ),
     Moved("station", "id"),
     Moved("commission", "id"),
     Moved("withdrawal", "id"),

@@ -23,6 +23,19 @@ _PENDING = text(
     " coalesce(sum(bonus), 0) AS bonus_held FROM orders WHERE person = :person AND status = 'pending' AND id IN :ids"
 ).bindparams(bindparam("ids", expanding=True))
 
+_DEBTS = text(
+    "SELECT CAST(coalesce(sum(amount - repaid - returned - lost), 0) AS bigint) FROM receivable"
+    " WHERE merchant = :merchant AND person = :person AND closed_ms IS NULL"
+)
+
+# Limits only tighten when two persons become one.
+_TIGHTEN = text(
+    "UPDATE credit_line SET most = (SELECT min(most) FROM credit_line WHERE merchant = :merchant AND person IN"
+    " (:elder, :younger)), days = (SELECT min(days) FROM credit_line WHERE merchant = :merchant AND person IN"
+    " (:elder, :younger)), open = (SELECT min(open) FROM credit_line WHERE merchant = :merchant AND person IN"
+    " (:elder, :younger)) WHERE merchant = :merchant AND person = :elder"
+)
+
 _STATES = {"ready": "points", "pending": "points_pending"}
 
 
@@ -32,6 +45,7 @@ def take_wallet(batch: Batch, merchant: str, elder: str, younger: str, entry: st
         kind: amount for kind, amount in balances(batch.connection, merchant, younger, list(KINDS)).items() if amount
     }
     _transfer(batch, merchant, younger, elder, has, "merged", entry)
+    batch.run(_TIGHTEN, merchant=merchant, elder=elder, younger=younger)
     return has
 
 
@@ -54,8 +68,10 @@ def give_back_wallet(
     if orders:
         row = batch.run(_PENDING, person=younger, ids=list(orders)).mappings().one()
         back |= {kind: int(amount) for kind, amount in row.items()}
+    # What the orders that went back owe now.
+    back["credit_owed"] = int(batch.run(_DEBTS, merchant=merchant, person=younger).scalar_one())
     for kind, amount in had.items():
-        if kind not in (*_STATES.values(), "points_held", "principal_held", "bonus_held"):
+        if kind not in (*_STATES.values(), "credit_owed", "points_held", "principal_held", "bonus_held"):
             # What is owed is below 0: no more of it goes back than the elder owes.
             back[kind] = min(amount, now[kind]) if amount > 0 else max(amount, min(0, now[kind]))
     _transfer(batch, merchant, elder, younger, back, "unmerged", entry)

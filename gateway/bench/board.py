@@ -57,8 +57,8 @@ def run_board(scale: Scale) -> Report:
 
 
 def _ask(where: str, touches: int) -> Measured:
-    with Child(board_month, where, touches, cpus=cores()[0], wait_s=MONTH_S) as child:
-        found: Measured = child.receive()
+    with Child(board_month, where, touches, cpus=cores()[0]) as child:
+        found: Measured = child.receive(MONTH_S)
         return found
 
 

@@ -63,10 +63,7 @@ class Meter:
 class Child:
     """A process that runs ``target(pipe, *arguments)`` on the given cores; killed at the end if it still runs."""
 
-    def __init__(
-        self, target: Callable[..., None], *arguments: Any, cpus: set[int] | None = None, wait_s: float = WAIT_S
-    ) -> None:
-        self._wait_s = wait_s
+    def __init__(self, target: Callable[..., None], *arguments: Any, cpus: set[int] | None = None) -> None:
         # Spawned, not forked: a server starts with nothing of the bench's own memory and file descriptors.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
@@ -101,20 +98,20 @@ class Child:
         """Whether it has said something, or ended: `receive` would not wait."""
         return self._pipe.poll()
 
-    def receive(self) -> Any:
-        """Wait for the child's next word. Raises BenchError when it ends or stays silent instead.
+    def receive(self, wait_s: float = WAIT_S) -> Any:
+        """Wait for the child's next word, at most so long. Raises BenchError when it ends or stays silent instead.
 
         Where the threads of a silent one stand is written to the standard error.
         """
         try:
-            if self._pipe.poll(self._wait_s):
+            if self._pipe.poll(wait_s):
                 return self._pipe.recv()
         except (EOFError, ConnectionResetError):
             raise BenchError(f"{self._name} ended early; its own words stand above") from None
         if self._process.pid is not None:
             os.kill(self._process.pid, _SHOW)
             self._process.join(SHOW_S)
-        raise BenchError(f"{self._name} said nothing for {self._wait_s:g} s")
+        raise BenchError(f"{self._name} said nothing for {wait_s:g} s")
 
 
 def told(pipe: Connection) -> bool:

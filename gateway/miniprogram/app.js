@@ -1,3 +1,3 @@
-/** The mini-program: one page, a room. */
+/** The mini-program: a room in the main package, the shop and what is one's own in two packages beside it. */
 
 App({});

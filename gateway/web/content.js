@@ -20,6 +20,16 @@ const CONTENT = decodeURIComponent(location.pathname.split("/")[2] || "");
 const api = new Api();
 let read = null;
 
+/** A clip of the piece; who begins to watch it watched an explanation, by the sharer's token. */
+function clipPlayer(clip) {
+  const query = new URLSearchParams({ token: api.token });
+  const video = h("video", { src: `/clips/${encodeURIComponent(clip)}.mp4?${query}`, controls: true, playsinline: true, preload: "metadata", "data-testid": "piece-clip" });
+  const watched = { kind: "clip_view", clip, token: SCENE || null, room: read.content.room || null };
+  const told = () => api.post("/touches", watched).catch((error) => toast(explain(error), "error"));
+  video.addEventListener("play", told, { once: true });
+  return video;
+}
+
 /** The text's own marks: a blank line ends a paragraph, "# " begins a heading, "- " an entry of a list. */
 function paragraphs(text) {
   return text.split(/\n\s*\n/).flatMap((block) => {
@@ -60,16 +70,14 @@ function draw() {
   const { content, shop } = read;
   document.title = `${content.title} · ${shop}`;
   $("shop").textContent = shop;
-  const clips = content.clips.map((clip) =>
-    h("video", { src: `/clips/${encodeURIComponent(clip)}.mp4?token=${encodeURIComponent(api.token)}`, controls: true, playsinline: true, preload: "metadata" }),
-  );
+  const clips = content.clips.map(clipPlayer);
   put(
     $("piece"),
     h("h1", { "data-testid": "piece-title" }, content.title),
     h("p.faint", {}, [content.category, when(content.updated)].filter(Boolean).join(" · ")),
     content.summary && h("p.reading-summary", {}, content.summary),
     clips.length > 0 && h("div.reading-clips", {}, clips),
-    content.show && h("a.replay-link", { href: roomPage(content.room, { replay: content.show }) }, icon("play"), t("c.replay")),
+    content.show && h("a.replay-link", { "data-testid": "piece-replay", href: roomPage(content.room, { replay: content.show }) }, icon("play"), t("c.replay")),
     content.pictures.map((address) => h("img.reading-picture", { src: address, alt: "", loading: "lazy" })),
     h("article", {}, paragraphs(content.body)),
     content.goods.length > 0 && h("section.reading-goods", {}, h("h2", {}, t("c.goods")), content.goods.map(goods)),

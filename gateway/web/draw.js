@@ -2,6 +2,7 @@
 
 import { Api } from "./api.js";
 import { $, h, put } from "./dom.js";
+import { recompute } from "./draw_proof.js";
 import { addStrings, explain, lang, money, onLanguage, t, toggleLanguage, translatePage } from "./i18n.js";
 import { MOMENTS } from "./moments_strings.js";
 
@@ -9,54 +10,26 @@ addStrings(MOMENTS);
 addStrings({ "common.loading": ["加载中…", "Loading…"] });
 
 const DRAW = decodeURIComponent(location.pathname.split("/")[2] || "");
-const CUT_BYTES = 8;
 let shown = null;
 
-const ascii = (text) => new TextEncoder().encode(text);
 const bytes = (hex) => Uint8Array.from(hex.match(/../g) || [], (pair) => Number.parseInt(pair, 16));
 const hex = (buffer) => [...new Uint8Array(buffer)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-const sha256 = (data) => crypto.subtle.digest("SHA-256", data);
 
-/**
- * Recompute a drawn draw.
- * @returns {Promise<{seed: boolean, same: boolean}>} whether the seed is the promised one, and the winners the same
- */
-export async function recompute({ draw, tickets }) {
-  const seed = bytes(draw.seed);
-  const root = await sha256(ascii(tickets.map((entry) => `${entry.ticket}\n`).join("")));
-  const together = new Uint8Array([...seed, ...new Uint8Array(root)]);
-  const key = await crypto.subtle.importKey("raw", await sha256(together), { name: "HMAC", hash: "SHA-256" }, false, [
-    "sign",
-  ]);
-  const sign = async (text) => hex(await crypto.subtle.sign("HMAC", key, ascii(text)));
-  // A void ticket is in the root, and cannot win.
-  const good = tickets.filter((entry) => !entry.void);
-  const scored = await Promise.all(good.map(async (entry) => [await sign(entry.ticket), entry]));
-  scored.sort(([a], [b]) => (a < b ? -1 : 1));
-  const parts = draw.pool ? await shares(draw, sign) : [];
-  const won = tickets.filter((entry) => entry.place !== null).length;
-  const right = ([, entry], place) => entry.place === place && entry.amount === (parts[place] ?? 0);
-  const same = won === draw.won && scored.slice(0, won).every(right);
-  return { seed: hex(await sha256(seed)) === draw.commitment, same };
-}
-
-async function shares({ pool, winners, least }, sign) {
-  const rest = BigInt(pool - winners * least);
-  const cuts = [];
-  for (let i = 1; i < winners; i += 1) {
-    const drawn = BigInt(`0x${(await sign(`cut:${i}`)).slice(0, CUT_BYTES * 2)}`);
-    cuts.push(Number(drawn % (rest + 1n)));
-  }
-  const all = [0, ...cuts.sort((a, b) => a - b), Number(rest)];
-  return all.slice(1).map((after, i) => least + after - all[i]);
-}
+/** Hashes by the browser's own cryptography, which a page has only by https. */
+const HASHES = {
+  sha256: async (text) => hex(await crypto.subtle.digest("SHA-256", bytes(text))),
+  hmac: async (key, text) => {
+    const made = await crypto.subtle.importKey("raw", bytes(key), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+    return hex(await crypto.subtle.sign("HMAC", made, new TextEncoder().encode(text)));
+  },
+};
 
 async function read() {
   put($("proof"), t("common.loading"));
   try {
     const proof = await new Api().get(`/draws/${encodeURIComponent(DRAW)}`);
     const able = Boolean(globalThis.crypto?.subtle);
-    const verdict = proof.draw.seed && able ? await recompute(proof) : null;
+    const verdict = proof.draw.seed && able ? await recompute(proof, HASHES) : null;
     shown = { ...proof, verdict };
     draw();
   } catch (error) {

@@ -75,6 +75,7 @@ function start() {
   hub = new SiyuHub({ room: ROOM, token: api.token });
   hub.on("*", (event) => store.apply(event));
   hub.on("state", drawConnection);
+  hub.on("question", (event) => toast(t("advice.asked", event.question), "good"));
   room = keepRoom({
     ...{ api, base: BASE, hub, store },
     figures: $("room-figures"),

@@ -193,4 +193,5 @@ export const HOST = {
     "{size} 只有 {mbps} Mbps，动起来会糊：调到 {better} Mbps，或把画面调小",
     "{mbps} Mbps is too little for {size}: set {better} Mbps or a smaller size",
   ],
+  "advice.asked": ["有人向你提问：{body}", "A question for you: {body}"],
 };

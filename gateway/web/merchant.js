@@ -22,7 +22,10 @@ import { drawJump } from "./merchant_jump.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
 import { drawMarket, fillMarket } from "./merchant_market.js";
+import { drawPartners, fillPartners } from "./merchant_partners.js";
 import { drawPlans, fillPlans } from "./merchant_plans.js";
+import { drawCredit, fillCredit } from "./merchant_credit.js";
+import { drawCustom, fillCustom } from "./merchant_custom.js";
 import { drawProcessing, fillProcessing } from "./merchant_processing.js";
 import { drawPurchases, fillPurchases } from "./merchant_purchases.js";
 import { drawOutlets, drawStores, fillStores } from "./merchant_stores.js";
@@ -50,10 +53,13 @@ const DAY_MS = 86400000;
 const SHANGHAI_MS = 8 * 3600000;
 const REFRESH_MS = 15000;
 /** What is for the role `merchant` alone. */
-const OWNERS_PANELS = ["people", "dist", "crm", "outreach", "help", "stores", "market", "goods", "purchases", "processing", "plans", "events", "books", "rules"];
+const OWNERS_PANELS = [
+  "people", "dist", "crm", "outreach", "help", "stores", "market", "partners", "goods", "purchases", "processing", "plans", "custom", "credit",
+  "events", "books", "rules",
+];
 const OWNERS_DRAW = [
-  drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawHelping, drawStores, drawMarket, drawGoods, drawPurchases,
-  drawProcessing, drawPlans, drawEvents, drawBooks, drawRules,
+  drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawHelping, drawStores, drawMarket, drawPartners, drawGoods, drawPurchases,
+  drawProcessing, drawPlans, drawCustom, drawCredit, drawEvents, drawBooks, drawRules,
 ];
 
 addStrings(MERCHANT);
@@ -125,6 +131,7 @@ async function drawOwners() {
       await fillDistribution(api);
       fillStores(api);
       fillMarket(api);
+      fillPartners(api);
     }
   } catch (error) {
     if (error.status !== 403) throw error;
@@ -143,6 +150,8 @@ async function drawOwners() {
       await fillPurchases(api);
       await fillProcessing(api);
       await fillPlans(api);
+      await fillCustom(api);
+      fillCredit(api);
       await fillEvents(api);
       await fillRules(api, () => drawRules(api));
     }

@@ -2,8 +2,25 @@
 
 import { $, h, put, toast } from "./dom.js";
 import { countField, doer, field, onSend, whole } from "./forms.js";
-import { knows, money, t, when } from "./i18n.js";
+import { addStrings, explain, knows, money, t, when } from "./i18n.js";
 import { cell, table } from "./tables.js";
+
+addStrings({
+  "m.a.person": ["顾问的客户编号（用来通知）", "Their customer id (to be told)"],
+  "m.a.notice": ["通知顾问与提问者", "Telling advisors and askers"],
+  "m.a.channel": ["渠道", "Channel"],
+  "m.a.subscribe": ["小程序订阅消息", "subscribe message"],
+  "m.a.sms": ["短信", "SMS"],
+  "m.a.template": ["新问题模板编号", "Template of a question"],
+  "m.a.answerTemplate": ["有回答模板编号", "Template of an answer"],
+  "m.a.field": ["模板里问题的字段名", "The template's field of the question"],
+  "m.a.openMinutes": ["几分钟没打开就转下一位", "Minutes to open it, then the next"],
+  "m.a.mostHour": ["每位顾问每小时最多几条", "Messages an hour for an advisor"],
+  "m.a.saved": ["已保存", "Saved"],
+  "m.a.told": ["通知：{on}", "told: {on}"],
+  "m.a.toldOn": ["开", "on"],
+  "m.a.toldOff": ["关", "off"],
+});
 
 const SHOWN = 20;
 const DAYS = [0, 1, 2, 3, 4, 5, 6];
@@ -34,7 +51,10 @@ export async function drawAdvice(api, rooms, { sent = false } = {}) {
   }
   const found = await api.get("/advisors").catch(closed);
   $("advisors-part").hidden = !found;
-  if (found) drawAdvisors(api, found, () => drawAdvice(api, rooms));
+  if (found) {
+    drawAdvisors(api, found, () => drawAdvice(api, rooms));
+    await drawNotice(api);
+  }
 }
 
 function question(api, one, rooms, again) {
@@ -68,6 +88,8 @@ function answerForm(api, path, one, rooms, again) {
     const shelf = await api.get(`/rooms/${encodeURIComponent(room)}/products`);
     put(goods, shelf.map((card) => h("label.tick", {}, h("input", { type: "checkbox", name: "sku", value: card.sku, "data-testid": "answer-sku" }), card.title)));
   }, { "data-testid": "answer-goods" });
+  // Whoever begins to answer has seen it: the next is not asked meanwhile.
+  if (one.mine && !one.opened) body.addEventListener("focus", () => api.post(`${path}/open`).catch((error) => toast(explain(error), "error")), { once: true });
   const form = h("form.ask-form", {}, body, goods, h("div.form-foot", {}, pick, h("button.primary", { type: "submit", "data-testid": "answer-send" }, t("m.a.send"))));
   onSend(form, async () => {
     const skus = [...form.querySelectorAll("[name=sku]:checked")].map((box) => box.value).slice(0, GOODS_MAX);
@@ -99,7 +121,7 @@ function drawAdvisors(api, { advisors, accounts }, again) {
             cell("m.col.name", one.name, one.active ? null : h("span.chip", {}, t("m.a.resting"))),
             cell("m.a.skills", one.skills.map((skill) => h("span.chip", {}, skill))),
             cell("m.a.hours", h("span.faint", {}, hours(one))),
-            cell("m.a.now", `${one.load} / ${one.most}`),
+            cell("m.a.now", `${one.load} / ${one.most}`, one.person ? h("span.faint", {}, ` ${t("m.a.told", { on: t(one.told ? "m.a.toldOn" : "m.a.toldOff") })}`) : null),
             h("td.cell-toggle", {}, turn(one)),
           ),
         ),
@@ -112,6 +134,7 @@ function drawAdvisors(api, { advisors, accounts }, again) {
     field("m.a.account", { name: "staff", options: accounts.map((one) => [one.staff, one.name]), "data-testid": "advisor-staff" }),
     field("m.a.skills", { name: "skills", maxlength: 200, placeholder: t("m.a.skillsHint"), "data-testid": "advisor-skills" }),
     countField("m.a.most", "most", { value: "5", max: "100" }),
+    field("m.a.person", { name: "person", maxlength: 64, "data-testid": "advisor-person" }),
     field("m.a.from", { name: "since", type: "time" }),
     field("m.a.to", { name: "until", type: "time" }),
     h("div.whole-row", {}, DAYS.map((day) => h("label.tick", {}, h("input", { type: "checkbox", name: "day", value: day, checked: true }), t(`m.a.day${day}`)))),
@@ -127,7 +150,41 @@ function drawAdvisors(api, { advisors, accounts }, again) {
       skills: skills.value.split(/[,，、\s]+/).filter(Boolean),
       hours: spans,
       most: whole(form, "most"),
+      person: form.elements.person.value.trim() || null,
     });
     await again();
+  });
+}
+
+/** How advisors and askers are told outside the page. */
+async function drawNotice(api) {
+  const form = $("notice-form");
+  if (form.dataset.ready) return;
+  form.dataset.ready = "true";
+  const had = await api.get("/advice-notice");
+  const asked = Object.entries(had.fields).find(([, what]) => what === "question");
+  put(
+    form,
+    field("m.a.channel", { name: "channel", options: ["subscribe", "sms"].map((name) => [name, t(`m.a.${name}`)]) }),
+    field("m.a.template", { name: "template", maxlength: 64, value: had.template, "data-testid": "notice-template" }),
+    field("m.a.answerTemplate", { name: "answer", maxlength: 64, value: had.answer_template }),
+    field("m.a.field", { name: "named", maxlength: 32, value: asked ? asked[0] : "thing1" }),
+    countField("m.a.openMinutes", "minutes", { value: String(had.open_minutes), max: "60" }),
+    countField("m.a.mostHour", "hour", { value: String(had.most_hour), min: "0", max: "60" }),
+    h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "notice-save" }, t("m.save"))),
+  );
+  if (had.channel) form.elements.channel.value = had.channel;
+  onSend(form, async () => {
+    const { channel, template, answer, named } = form.elements;
+    await api.request("PUT", "/advice-notice", {
+      channel: channel.value,
+      template: template.value.trim(),
+      answer_template: answer.value.trim(),
+      fields: { ...had.fields, [named.value.trim() || "thing1"]: "question" },
+      page: had.page,
+      open_minutes: whole(form, "minutes"),
+      most_hour: whole(form, "hour"),
+    });
+    toast(t("m.a.saved"), "good");
   });
 }

@@ -7,13 +7,14 @@ import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { explain, knows, lang, money, t, when } from "./i18n.js";
 import { fetched, save } from "./merchant_poster.js";
+import { cell, table } from "./tables.js";
 
 const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];
 /** Steps of the funnel that are orders, by the state of the rows behind them. */
 const STATES = { order: "all", paid: "paid", repeat: "repeat" };
-const TABLES = ["by_room", "by_host", "guide", "distributor", "by_issuer", "by_channel", "by_clip", "by_campaign"];
+const TABLES = ["by_room", "by_host", "guide", "distributor", "partner", "by_issuer", "by_channel", "by_clip", "by_campaign"];
 /** The table's dimension in the rows' addresses, and the field that names a row. */
-const KEYS = { by_room: "room", by_host: "host", by_clip: "clip", by_issuer: "issuer", by_channel: "channel", by_campaign: "campaign", guide: "issuer", distributor: "issuer" };
+const KEYS = { by_room: "room", by_host: "host", by_clip: "clip", by_issuer: "issuer", by_channel: "channel", by_campaign: "campaign", guide: "issuer", distributor: "issuer", partner: "issuer" };
 const MODELS = ["default", "binding_first", "last_touch", "first_touch"];
 const ROWS_SHOWN = 50;
 const TABLE_ROWS_SHOWN = 20;
@@ -97,6 +98,16 @@ export function boardView(api, period, reload) {
       );
     const sign = (text) => h("span.sign", { "aria-hidden": "true" }, text);
     const paid = () => openOrders(t("m.paid"), { state: "paid" });
+    const { sold } = state.board;
+    const shown = sold.tills.sales > 0 ? ["online", "tills", "together"] : [];
+    const chip = (side) =>
+      h("span.chip", { "data-testid": `sold-${side}` }, `${t(`b.side.${side}`)} ${money(sold[side].amount)} · ${t("b.sideSales", { n: sold[side].sales, people: sold[side].payers })}`);
+    put(
+      $("sold-sides"),
+      shown.length > 0 && h("p.models", {}, shown.map(chip)),
+      shown.length > 0 && h("div.table-frame", {}, tillTable("b.outlet", state.board.by_outlet)),
+      shown.length > 0 && h("div.table-frame", {}, tillTable("b.seller", state.board.by_seller)),
+    );
     put(
       $("product"),
       figure("traffic", String(product.traffic), () => openPeople(t("b.traffic"), { step: "entry" })),
@@ -109,6 +120,21 @@ export function boardView(api, period, reload) {
       sign("="),
       figure("gmv", money(product.gmv), paid),
     );
+  }
+
+  /** What the tills of stores sold, or who sold there. */
+  function tillTable(head, rows) {
+    const line = (row) =>
+      h(
+        "tr",
+        { "data-testid": "till-row" },
+        cell(head, h("strong", {}, row.name || t("m.sold.none"))),
+        cell("b.receipts", String(row.receipts)),
+        cell("b.members", String(row.members)),
+        cell("b.gmv", h("strong.num", {}, money(row.amount))),
+        cell("b.back", money(row.refunded)),
+      );
+    return table([head, "b.receipts", "b.members", "b.gmv", "b.back"], rows.slice(0, TABLE_ROWS_SHOWN).map(line));
   }
 
   function drawTime() {
@@ -182,7 +208,7 @@ export function boardView(api, period, reload) {
         },
         t(`b.${name}`),
       );
-    const role = table === "guide" || table === "distributor";
+    const role = ["guide", "distributor", "partner"].includes(table);
     const rows = role ? credited(table) : state.board[table];
     const address = role ? `/board?${query({ format: "csv", model: table, table: "by_issuer" })}` : `/board?${query({ format: "csv", table })}`;
     put($("tabs"), TABLES.map(tab));

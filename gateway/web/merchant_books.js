@@ -16,11 +16,12 @@ let day = dayOf(Date.now());
 
 /** Draw the day's books and the newest invoices. */
 export async function drawBooks(api) {
-  const [book, closes, rates, invoices] = await Promise.all([
+  const [book, closes, rates, invoices, unheard] = await Promise.all([
     api.get(`/books?day=${day}`),
     api.get("/books/closes"),
     api.get("/tax-rates"),
     api.get(`/invoices?limit=${INVOICES_SHOWN}`),
+    api.get("/payments/unheard"),
   ]);
   const name = (one) => (lang() === "zh" ? one.name : one.english);
   const row = (one) =>
@@ -50,6 +51,7 @@ export async function drawBooks(api) {
       h("span.chip", {}, `${t("m.b.revenue")} ${money(book.revenue)}`),
       h("span.chip", {}, `${t("m.b.cost")} ${money(book.cost)}`),
       h("span.chip", {}, `${t("m.b.margin")} ${money(book.margin)}${book.revenue > 0 ? ` (${((book.margin / book.revenue) * 100).toFixed(1)}%)` : ""}`),
+      ["online", "tills"].map((side) => h("span.chip", { "data-testid": `margin-${side}` }, `${t(`m.b.${side}`)} ${money(book[side].margin)}`)),
       doer(t("m.b.margins"), () => openMargins(api), { "data-testid": "margins-open" }),
     ),
     h(
@@ -59,9 +61,32 @@ export async function drawBooks(api) {
       h("span.chip", {}, closed),
       h("span.chip", {}, t("m.b.shopRate", { rate: shopRate ? shopRate.basis_points / 100 : 0 })),
     ),
+    unheard.items.length > 0 && h("h3", {}, t("m.b.unheard")),
+    unheard.items.length > 0 && unheardTable(api, unheard.items),
     invoices.items.length > 0 && h("h3", {}, t("m.b.invoices")),
     invoices.items.length > 0 && invoiceTable(api, invoices.items),
   );
+}
+
+/** Payments of ended orders that their provider has not said the end of. */
+function unheardTable(api, items) {
+  const ask = async (one) => {
+    const { order } = await api.post(`/payments/unheard/${one.payment}`, {});
+    toast(t(order.status === "paid" ? "m.b.heardPaid" : "m.b.heard"), "good");
+    await drawBooks(api);
+  };
+  const row = (one) =>
+    h(
+      "tr",
+      { "data-testid": "unheard-row", data: { order: one.order } },
+      cell("m.col.order", h("span.mono", {}, `…${one.order.slice(-8)}`)),
+      cell("m.col.amount", money(one.amount)),
+      cell("m.b.provider", one.provider),
+      cell("m.b.since", when(one.since_ms)),
+      cell("m.b.next", one.next_ms === null ? t("m.b.toPeople") : when(one.next_ms)),
+      h("td.cell-toggle", {}, doer(t("m.b.askNow"), () => ask(one), { "data-testid": "unheard-ask" })),
+    );
+  return table(["m.col.order", "m.col.amount", "m.b.provider", "m.b.since", "m.b.next", ""], items.map(row));
 }
 
 function invoiceTable(api, items) {
@@ -104,7 +129,7 @@ async function openMargins(api) {
     h(
       "tr",
       { "data-testid": "margin-row", data: { order: one.order_id } },
-      cell("m.col.order", one.order_id ? h("span.mono", {}, `…${one.order_id.slice(-8)}`) : t("m.b.noOrder")),
+      cell("m.col.order", one.order_id ? h("span.mono", {}, `…${one.order_id.slice(-8)}`) : t("m.b.noOrder"), one.till && ` ${t("m.b.ofTill")}`),
       cell("m.b.revenue", money(one.revenue)),
       cell("m.b.cost", money(one.cost)),
       cell("m.b.margin", h("strong.num", {}, money(one.margin))),

@@ -5,7 +5,7 @@ import { countField, doer, field, onSend, whole } from "./forms.js";
 import { t, when } from "./i18n.js";
 import { cell, table } from "./tables.js";
 
-const SWITCHES = ["list_basis_required", "host_identity_required", "licence_shown"];
+const SWITCHES = ["list_basis_required", "host_identity_required", "licence_shown", "credit_sale"];
 const COUNTS = [
   ["return_days", 7, 90],
   ["keep_chat_days", 0, 36500],

@@ -3,7 +3,9 @@
 import { $, h, put, sheet } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { addStrings, money, t } from "./i18n.js";
+import { drawFreight } from "./merchant_freight.js";
 import { openOutlet } from "./merchant_outlet.js";
+import { drawTakings } from "./merchant_takings.js";
 
 addStrings({
   "m.stores": ["门店与收银", "Stores and tills"],
@@ -49,11 +51,13 @@ export async function drawOutlets(api, whole = true) {
 
 /** Draw the panel. */
 export async function drawStores(api) {
-  await drawOutlets(api);
+  const outlets = await drawOutlets(api);
   const [sellers, sums] = await Promise.all([api.get("/pos/sellers"), api.get("/pos/sums")]);
   const again = () => drawStores(api);
   put($("sellers"), sellers.filter((one) => !one.closed).map((one) => sellerChip(api, one, again)));
   put($("pos-sums"), sums.length ? sumTable(sums) : null);
+  await drawTakings(api);
+  await drawFreight(api, outlets);
 }
 
 function outletTable(api, outlets, again, whole) {

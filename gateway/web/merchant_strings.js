@@ -106,6 +106,7 @@ export const MERCHANT = {
   "role.guide": ["导购", "Guide"],
   "role.distributor": ["分销员", "Distributor"],
   "role.viewer": ["观众", "Viewer"],
+  "role.partner": ["合作商家", "Partner"],
   "reason.bad_link": ["链接无效", "its link was not valid"],
   "reason.after_order": ["晚于下单", "it came after the order"],
   "reason.outside_window": ["超出归因窗口", "outside the attribution window"],

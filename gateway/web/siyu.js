@@ -45,8 +45,8 @@ const MEDIA_WAIT_MAX_MS = 4000;
 /** The picture may stall or hurry while a card waits: look again this often. */
 const MEDIA_LOOK_MS = 100;
 
-/** After one of these nobody knows whether the command acted: try again with the same key. */
-export const OUTCOME_UNKNOWN = new Set(["timeout", "disconnected", "hub_closed", "busy"]);
+/** After one of these nobody knows whether a command or request acted: try again with the same key. */
+export const OUTCOME_UNKNOWN = new Set(["timeout", "network", "disconnected", "hub_closed", "busy"]);
 
 /** @typedef {import("./siyu_platform.js").Platform} Platform */
 /** @typedef {import("./siyu_platform.js").Socket} Socket */

@@ -6,6 +6,8 @@ import { addStrings, explain, money, t, when } from "./i18n.js";
 
 addStrings({
   "advice.open": ["问顾问", "Ask an advisor"],
+  "advice.told": ["顾问回答了你的问题：{body}", "Your question was answered: {body}"],
+  "advice.asked": ["有人向你提问：{body}", "A question for you: {body}"],
   "advice.body": ["想问什么？", "What would you like to know?"],
   "advice.skill": ["关于", "About"],
   "advice.any": ["不限", "anything"],

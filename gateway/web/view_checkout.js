@@ -8,15 +8,19 @@
 
 import { rows } from "./api.js";
 import { h, icon, picture, put, sheet, toast } from "./dom.js";
-import { clock, explain, knows, money, t } from "./i18n.js";
+import { addStrings, clock, explain, knows, money, t } from "./i18n.js";
 import { presaleNote, presaleOf } from "./presale.js";
 import { newKey, OUTCOME_UNKNOWN } from "./siyu.js";
 import { fitting } from "./store.js";
 import { price, worth } from "./view_cards.js";
 import { Delivery } from "./view_delivery.js";
+import { CREDIT } from "./credit_strings.js";
+import { askForm, missing, wishFields } from "./view_custom.js";
 import { Stores } from "./view_stores.js";
 
 const BEST = "best";
+
+addStrings(CREDIT);
 
 /** One purchase, from the sheet's opening to the receipt. */
 export class Checkout {
@@ -51,8 +55,13 @@ export class Checkout {
     this.following = 0;
     this.offers = [];
     this.offer = null;
+    /** What was agreed on request: {request, version}; its price stands, and nothing is to be filled in. */
+    this.agreed = items[0]?.offer || null;
+    /** @type {Map<string, any>} forms of goods made to wishes, by SKU */
+    this.forms = new Map();
     this.versions = {};
     this.outlet = "";
+    this.brought = JSON.stringify(["", null]);
     this.delivery = new Delivery(new Stores(this.api), {
       goods: () => this.items.map(({ sku, quantity }) => `${sku}:${quantity}`).join(","),
       onStore: () => this.storeChosen(),
@@ -70,13 +79,36 @@ export class Checkout {
     this.draw();
     if (!order) {
       this.loadCoupons();
-      this.ask();
+      this.loadForms();
     }
     this.loadOffers();
     if (!order) {
       this.loadStations();
       this.delivery.load();
     }
+  }
+
+  /** What is made to wishes has fields to fill in before it has a price. */
+  async loadForms() {
+    try {
+      const skus = this.items.map(({ sku }) => encodeURIComponent(sku)).join(",");
+      const forms = this.agreed || this.mall ? [] : await this.api.get(`/custom/forms?skus=${skus}`);
+      this.forms = new Map(forms.map((form) => [form.target, form]));
+    } catch (error) {
+      // The server refuses what lacks its wishes, and says which.
+      toast(explain(error), "error");
+    }
+    this.ask();
+  }
+
+  /** The form of goods whose price is asked for, if there are some. */
+  onRequest() {
+    return this.items.find((item) => this.forms.get(item.sku)?.asked);
+  }
+
+  /** Whether something is still to be filled in. */
+  lacking() {
+    return this.items.some((item) => this.forms.has(item.sku) && missing(this.forms.get(item.sku), item.custom || {}) !== null);
   }
 
   /** Where goods can be fetched: without the list there is the shop itself. */
@@ -90,9 +122,15 @@ export class Checkout {
 
   /** A store may ask prices of its own, and coupons may count there alone. */
   async storeChosen() {
-    const { outlet } = this.delivery;
-    if (outlet === this.outlet) return;
-    this.outlet = outlet;
+    const { outlet, way, here } = this.delivery;
+    const brought = JSON.stringify([way, way === "courier" ? here : null]);
+    const same = outlet === this.outlet;
+    if (same && brought === this.brought) return;
+    Object.assign(this, { outlet, brought });
+    if (same) {
+      this.ask();
+      return;
+    }
     try {
       const goods = encodeURIComponent(this.delivery.goods());
       const prices = outlet ? await this.api.get(`/outlets/${encodeURIComponent(outlet)}/prices?goods=${goods}`) : [];
@@ -143,17 +181,34 @@ export class Checkout {
       sku,
       quantity,
       version: this.versions[sku] ?? version,
+      custom: this.wished(sku),
     }));
+    if (this.agreed) return { offer: this.agreed };
     if (this.mall) return { lines, mall: true };
-    return this.hold ? { hold: this.hold.hold } : { lines };
+    return this.hold ? { hold: this.hold.hold, custom: lines[0].custom } : { lines };
+  }
+
+  /** What was filled in for goods; nothing for those that are as they are. */
+  wished(sku) {
+    const filled = Object.entries(this.items.find((item) => item.sku === sku)?.custom || {});
+    return Object.fromEntries(filled.filter(([, value]) => value.trim()));
   }
 
   /** Have the basket priced; an answer that a later choice has overtaken is dropped. */
   async ask() {
     const number = (this.quoted += 1);
+    this.asking = false;
+    if (this.onRequest() || this.lacking()) {
+      this.quote = null;
+      this.draw();
+      return;
+    }
     const body = { room: this.room, ...this.basket(), points: this.points, stored: this.stored };
     if (this.chosen) body.coupons = this.chosen;
     if (this.outlet) body.outlet = this.outlet;
+    const { way, here } = this.delivery;
+    if (way) body.way = way;
+    if (way === "courier" && here) Object.assign(body, here);
     this.asking = true;
     this.draw();
     try {
@@ -193,13 +248,18 @@ export class Checkout {
       this.drawPayment();
       return;
     }
+    const asked = this.order ? null : this.onRequest();
+    if (asked) {
+      this.drawRequest(asked);
+      return;
+    }
     this.left = h("strong.time");
     this.button = h(
       "button.primary.wide",
       {
         type: "button",
         "data-testid": "pay",
-        disabled: this.busy || this.asking,
+        disabled: this.busy || this.asking || (!this.order && this.lacking()),
         on: { click: () => this.submit() },
       },
       this.busy ? t("order.paying") : t("order.pay", { amount: money(this.amount()) }),
@@ -207,10 +267,11 @@ export class Checkout {
     put(
       this.window.body,
       this.expires() && h("p.held-left", {}, t("order.left"), " ", this.left),
-      this.items.map((item) => this.itemRow(item)),
+      this.items.map((item) => [this.itemRow(item), this.wishRows(item)]),
       this.order || this.presale || this.mall ? null : this.couponRow(),
       this.order ? null : this.purseRows(),
       this.order ? null : this.delivery.element,
+      !this.order && this.lacking() ? h("p.faint.center", {}, t("cu.fill")) : null,
       steps(this.order?.steps || this.quote?.steps || []),
       presaleNote(this.presale),
       h("p.total", {}, h("span", {}, t("order.total")), price(this.amount(), "price.big")),
@@ -219,6 +280,23 @@ export class Checkout {
       this.offer?.provider === "sandbox" ? h("p.faint.center", {}, t("order.sandbox")) : null,
     );
     this.tick();
+  }
+
+  wishRows(item) {
+    const form = this.forms.get(item.sku);
+    if (!form || this.order) return null;
+    item.custom ||= {};
+    return wishFields(form, item.custom, () => this.ask());
+  }
+
+  /** Goods without a price of their own: the sheet asks for one instead. */
+  drawRequest(item) {
+    const sent = () => {
+      toast(t("cu.asked"));
+      this.window.close();
+    };
+    this.left = h("strong.time");
+    put(this.window.body, this.itemRow(item), askForm(this.api, this.room, item, this.forms.get(item.sku), sent));
   }
 
   offerRow() {
@@ -283,7 +361,7 @@ export class Checkout {
   }
 
   itemRow(item) {
-    const fixed = this.hold || this.order || this.busy;
+    const fixed = this.hold || this.order || this.busy || this.agreed;
     const turn = (by) => () => {
       item.quantity += by;
       if (item.quantity < 1) this.items = this.items.filter((one) => one !== item);

@@ -69,6 +69,16 @@ export class Delivery {
     }
   }
 
+  /** How it is brought or fetched; empty: as the shop says. */
+  get way() {
+    return this.method.value;
+  }
+
+  /** Where the buyer is, once they said so. */
+  get here() {
+    return this.stores.here;
+  }
+
   /** The store that hands it over; empty: none in particular. */
   get outlet() {
     return this.method.value && !this.place.hidden ? this.stores.chosen : "";

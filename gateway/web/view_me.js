@@ -11,6 +11,8 @@ import { price, worthTag } from "./view_cards.js";
 import { earnings } from "./view_earn.js";
 import { returnButton } from "./view_notice.js";
 import { eventsCard } from "./view_events.js";
+import { creditCard } from "./view_credit.js";
+import { makingRow, requestsCard, wishesOf } from "./view_custom.js";
 import { membershipCard } from "./view_membership.js";
 import { passRow } from "./view_passes.js";
 import { privacy } from "./view_privacy.js";
@@ -31,7 +33,7 @@ export async function openMine({ api, room, pay, now, exchange, buy }) {
 
   async function load() {
     try {
-      const [orders, coupons, member, passes, mall, stations, memberships, plans, events, tickets] = await Promise.all([
+      const [orders, coupons, member, passes, mall, stations, memberships, plans, events, tickets, requests, credit] = await Promise.all([
         api.get("/orders"),
         api.get("/coupons"),
         api.get("/member"),
@@ -42,11 +44,15 @@ export async function openMine({ api, room, pay, now, exchange, buy }) {
         api.get("/memberships/plans"),
         api.get("/events"),
         api.get("/tickets"),
+        api.get("/custom/requests"),
+        api.get("/credit/mine"),
       ]);
       const take = (item) => leaveFor(buy, item);
       const paid = [
+        creditCard(credit),
         membershipCard(memberships, plans, now(), take),
         eventsCard(api, events, tickets, now(), { buy: take, again: load }),
+        requestsCard(api, room, rows(requests, "requests"), { buy: take, again: load }),
       ];
       draw(rows(orders, "orders"), rows(coupons, "coupons"), member, rows(passes, "passes"), rows(mall, "mall"), rows(stations, "stations"), paid);
     } catch (error) {
@@ -120,6 +126,7 @@ function orderRow(api, order, pay, cancel, again, now) {
       h("strong", {}, (order.lines || []).map((line) => `${line.title} × ${line.quantity}`).join("、")),
       h("span.faint", {}, [...part(order), when(order.created), t(`status.${order.status}`)].join(" · ")),
       order.presale?.part === "balance" && order.status === "pending" ? presaleNote({ ...order.presale, balance: order.due }) : null,
+      (order.lines || []).filter((line) => line.wishes?.length).map((line) => h("span.faint", {}, wishesOf(line))),
       order.delivery?.code && order.fulfilment === "open"
         ? h("span.pickup-code", {}, t("order.pickupCode", { code: order.delivery.code }))
         : null,
@@ -135,6 +142,7 @@ function orderRow(api, order, pay, cancel, again, now) {
           ? h("small", { "data-testid": "balance-later" }, t("presale.notYet", { time: when(order.presale.opens) }))
           : h("button.buy", { type: "button", on: { click: () => pay(order) } }, t("me.pay")),
       ),
+    makingRow(api, order, again),
     invoiceButton(api, order),
     returnButton(api, order, again),
   );

@@ -2,6 +2,7 @@
 
 import { h, put } from "./dom.js";
 import { doer } from "./forms.js";
+import { canTake, hoursToday, offered, whyNot } from "./handing.js";
 import { addStrings, t } from "./i18n.js";
 
 const WHERE_TIMEOUT_MS = 8000;
@@ -13,6 +14,7 @@ addStrings({
   "stores.km": ["{km} 公里", "{km} km"],
   "stores.out": ["缺货", "sold out there"],
   "stores.shut": ["休息中", "closed now"],
+  "stores.none": ["暂无可选门店", "no store can take it now"],
   "stores.far": ["超出配送范围", "too far"],
   "stores.hours": ["今日 {from}–{until}", "today {from}–{until}"],
   "stores.closedToday": ["今日休息", "closed today"],
@@ -58,8 +60,7 @@ export class Stores {
 
   /** The ways that the shop or one of its stores offers. */
   get offered() {
-    const every = new Set([...this.ways, ...this.stores.flatMap((one) => one.offers)]);
-    return ["express", "pickup", "courier"].filter((way) => every.has(way));
+    return offered(this.ways, this.stores);
   }
 
   /** Offer the stores of one way; without any, the shop itself is all there is. */
@@ -70,6 +71,9 @@ export class Stores {
     put(
       this.select,
       this.ways.includes(way) ? h("option", { value: "" }, t("stores.any")) : null,
+      fit.some((one) => this.can(one)) || this.ways.includes(way)
+        ? null
+        : h("option", { value: "", disabled: true }, t("stores.none")),
       fit.map((one) => h("option", { value: one.outlet, disabled: !this.can(one) }, this.label(one))),
     );
     const can = fit.filter((one) => this.can(one));
@@ -81,16 +85,13 @@ export class Stores {
 
   /** Whether a store can take the order now. */
   can(one) {
-    return one.has !== false && (one.ways.includes(this.way) || (this.way === "courier" && !this.here && one.open));
+    return canTake(one, this.way, Boolean(this.here));
   }
 
   label(one) {
     const far = one.distance === null ? "" : ` · ${t("stores.km", { km: (one.distance / 1000).toFixed(1) })}`;
-    let why = "";
-    if (one.has === false) why = t("stores.out");
-    else if (!one.open) why = t("stores.shut");
-    else if (!this.can(one)) why = t("stores.far");
-    return `${one.name} · ${one.address}${far}${why && ` · ${why}`}`;
+    const why = whyNot(one, this.way, Boolean(this.here));
+    return `${one.name} · ${one.address}${far}${why && ` · ${t(`stores.${why}`)}`}`;
   }
 
   say() {
@@ -114,11 +115,8 @@ export class Stores {
 
 /** Today's hours of a store, empty for one that is always open. */
 function hours(one) {
-  if (!one.hours.length) return "";
-  const day = (new Date(Date.now() + 8 * 3600_000).getUTCDay() + 6) % 7;
-  const clock = (minute) => `${Math.floor(minute / 60)}:${String(minute % 60).padStart(2, "0")}`;
-  const [since, until] = one.hours[day];
-  return since === until ? t("stores.closedToday") : t("stores.hours", { from: clock(since), until: clock(until) });
+  const today = hoursToday(one, Date.now());
+  return today === "closed" ? t("stores.closedToday") : today ? t("stores.hours", today) : "";
 }
 
 /**

@@ -92,6 +92,8 @@ async function open() {
   hub.on("order", (event) => orderMoved(event.order));
   hub.on("hold", (event) => wireCards.wishes?.given(event));
   hub.on("reminder", (event) => toast(t("sale.soon", { title: event.sale.title }), "good"));
+  hub.on("answer", (event) => toast(t("advice.told", event.answer), "good"));
+  hub.on("question", (event) => toast(t("advice.asked", event.question), "good"));
   hub.on("balance", () => toast(t("presale.open"), "good"));
   hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));
   wireCards();

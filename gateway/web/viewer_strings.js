@@ -220,6 +220,7 @@ export const STEPS = {
   "step.member": ["会员价", "Member price"],
   "step.coupon": ["优惠券", "Coupon"],
   "step.points": ["积分抵扣", "Points"],
+  "step.freight": ["配送费", "Delivery"],
   "step.stored": ["储值支付", "Stored value"],
   "step.total": ["合计", "Total"],
 };

@@ -66,10 +66,9 @@ class Desk:
         self.identities = Identities(store, self.shop.ledger, self.shop.aliases, Vault(VAULT_KEY), clock=clock)
 
     async def close(self) -> None:
-        """End its threads."""
+        """End its threads; the store stays open."""
         await self.shop.close()
         await self.catalogue.close()
-        self.store.close()
 
     async def buy(self, person: str, key: str, sku: str = OTHER_SKU, units: int = 1, **more: Any) -> Any:
         """A paid order."""

@@ -82,6 +82,10 @@ class Gate:
 
         shop.payments.call = begun  # type: ignore[method-assign]
 
+    def leave(self, store: Store) -> None:
+        """Stand before a store no more."""
+        del store._run  # type: ignore[method-assign]
+
     def _transaction(self, store: Store) -> Any:
         run = store._run
 

@@ -56,17 +56,25 @@ class Act:
 
 @dataclass
 class Seller:
-    """A distributor or guide; ``parent`` recruited a distributor; ``channel`` is where their links are put."""
+    """A distributor, guide or partner; ``parent`` recruited a distributor; ``channel`` is where their links are put.
+
+    A partner's visits count ``days``; it gets ``rate_bp`` of a sale, at most ``cap`` 分 (0: any), ``first`` of a first
+    purchase alone.
+    """
 
     name: str
     role: str
     channel: str
     parent: str = ""
+    days: int = 0
+    rate_bp: int = 0
+    cap: int = 0
+    first: bool = False
 
 
 @dataclass
 class Bought:
-    """One order as the model knows it, paid at once; ``back``: all of it came back."""
+    """One order as the model knows it, paid at once; ``first`` of its buyer; ``back``: all of it came back."""
 
     ms: int
     person: str
@@ -74,18 +82,21 @@ class Bought:
     host: str
     amount: int
     credit: dict[str, str]
+    first: bool = False
     back: bool = False
 
 
 @dataclass
 class Customer:
     """What the model knows of one person, whatever phones they have: their touches, whose they are by role (since
-    when, by whom and by which channel), their orders, days with their entries, and tags that stay.
+    when, by whom and by which channel), when they last came by each partner, their orders, days with their entries, and
+    tags that stay.
     """
 
     names: set[str]
     touches: list[Act] = field(default_factory=list)
     bound: dict[str, tuple[int, str, str]] = field(default_factory=dict)
+    seen: dict[str, tuple[int, str, str]] = field(default_factory=dict)
     bought: list[Bought] = field(default_factory=list)
     entries: Counter[int] = field(default_factory=Counter)
     tags: set[str] = field(default_factory=set)
@@ -100,6 +111,8 @@ class Customer:
         self.names |= other.names
         self.touches = sorted([*self.touches, *other.touches], key=lambda act: act.ms)
         self.bound = {**other.bound, **self.bound}
+        both = {*self.seen, *other.seen}
+        self.seen = {name: max(one.seen[name] for one in (self, other) if name in one.seen) for name in both}
         self.bought = sorted([*self.bought, *other.bought], key=lambda one: one.ms)
         self.entries += other.entries
         self.tags |= other.tags
@@ -188,13 +201,17 @@ def day_of(ms: int) -> int:
     return (ms + SHANGHAI_MS) // DAY_MS
 
 
-def sellers(random: Random, distributors: int, guides: int) -> list[Seller]:
-    """Some of the distributors were recruited by earlier ones."""
+def sellers(random: Random, distributors: int, guides: int, partners: int = 0) -> list[Seller]:
+    """Some of the distributors were recruited by earlier ones; every second partner is paid for first purchases."""
     made: list[Seller] = []
     for number in range(distributors):
         above = random.choice(made).name if made and random.random() < 0.4 else ""
         made.append(Seller(f"d{number:03}", "distributor", f"c{number % CHANNELS}", above))
-    return made + [Seller(f"g{number:03}", "guide", f"c{number % CHANNELS}") for number in range(guides)]
+    made += [Seller(f"g{number:03}", "guide", f"c{number % CHANNELS}") for number in range(guides)]
+    for number in range(partners):
+        terms = (20, 500, 1_000, True) if number % 2 else (5, 300, 0, False)
+        made.append(Seller(f"s{number:03}", "partner", f"c{number % CHANNELS}", "", *terms))
+    return made
 
 
 def acts(
@@ -283,7 +300,8 @@ def truth(month: list[Act], selling: list[Seller], people: list[str], price: int
             if act.issuer:
                 who.touches.append(act)
         elif act.kind == "buy":
-            made = Bought(act.ms, act.person, act.room, act.host, act.quantity * price, _credit(act, who, sells))
+            credit, first = _credit(act, who, sells), not who.bought
+            made = Bought(act.ms, act.person, act.room, act.host, act.quantity * price, credit, first)
             who.bought.append(made)
             out.bought.append(made)
             _earn(out, made, sells, 1)
@@ -325,6 +343,9 @@ def _come(out: Truth, who: Customer, act: Act, sells: dict[str, Seller], rule: s
     who.touches.append(act)
     if act.sharer:
         return
+    if act.role == "partner":
+        who.seen[act.issuer] = (act.ms, act.issuer, sells[act.issuer].channel)
+        return
     had = who.bound.get(act.role)
     if had is None or (rule == "override" and had[1] != act.issuer):
         who.bound[act.role] = (act.ms, act.issuer, sells[act.issuer].channel)
@@ -344,13 +365,18 @@ def _earn(out: Truth, order: Bought, sells: dict[str, Seller], sign: int) -> Non
         out.earned[earner] += sign * (order.amount * RATE_BP // 10_000)
         if sells[earner].parent:
             out.earned[sells[earner].parent] += sign * (order.amount * SECOND_BP // 10_000)
+    partner = sells.get(order.credit["partner"])
+    if partner is not None and (order.first or not partner.first):
+        share = order.amount * partner.rate_bp // 10_000
+        out.earned[partner.name] += sign * (min(share, partner.cap) if partner.cap else share)
 
 
 def _credit(buy: Act, who: Customer, sells: dict[str, Seller]) -> dict[str, str]:
     within = [touch for touch in who.touches if touch.ms >= buy.ms - WINDOW_DAYS * DAY_MS]
     # Nobody is brought by their own other phone, once it is known to be theirs.
     fresh = [touch for touch in within if touch.by not in who.names]
-    _, newest, came_from = max(who.bound.values(), default=(0, "", ""))
+    seen = [one for one in who.seen.values() if buy.ms < one[0] + sells[one[1]].days * DAY_MS]
+    _, newest, came_from = max([*who.bound.values(), *seen], default=(0, "", ""))
     credit = {
         "first_touch": fresh[0].by if fresh else "",
         "last_touch": fresh[-1].by if fresh else "",
@@ -361,4 +387,6 @@ def _credit(buy: Act, who: Customer, sells: dict[str, Seller]) -> dict[str, str]
     for role in ("distributor", "guide"):
         own = [touch for touch in within if touch.role == role]
         credit[role] = own[-1].issuer if own else who.bound.get(role, (0, "", ""))[1]
+    shown = [one for one in within if one.role == "partner" and one.ms + sells[one.issuer].days * DAY_MS >= buy.ms]
+    credit["partner"] = shown[-1].issuer if shown else max(seen, default=(0, "", ""))[1]
     return credit

@@ -1,8 +1,5 @@
 """What these tests share: a clock turned by hand, a store in a folder, and a shop with a stranger beside it."""
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +15,7 @@ from commerce.catalogue_views import CatalogueEvent, Merchant, ProductView, Room
 from commerce.identity.people import People
 from commerce.passwords import Passwords
 from commerce.store_sql import Store, open_store
+from tests.commerce.template import migrated
 
 T = TypeVar("T")
 
@@ -60,22 +58,6 @@ class Shop:
     other_room: RoomView
     other_product: ProductView
     events: list[CatalogueEvent] = field(default_factory=list)
-
-
-_templates: list[Path] = []
-
-
-def migrated(where: Path | str) -> None:
-    """Lay a migrated, empty database where there is none: to migrate takes a second, to copy some milliseconds."""
-    if isinstance(where, str) or any(where.glob("*.db")):
-        return
-    if not _templates:
-        folder = Path(tempfile.mkdtemp(prefix="siyu-kit-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        open_store(folder, synchronous="NORMAL").close()
-        open_touch_log(folder, clock=ManualClock()).close()
-        _templates.append(folder)
-    shutil.copytree(_templates[0], where, dirs_exist_ok=True)
 
 
 @asynccontextmanager

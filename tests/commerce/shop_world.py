@@ -13,6 +13,7 @@ from commerce.payment_sandbox import SandboxProvider
 from commerce.replay_sql import replay
 from commerce.shop import Shop
 from commerce.store_sql import Store, open_store
+from tests.commerce.template import migrated
 
 MERCHANT, ROOM, SKU, OTHER_SKU = "m1", "r1", "k1", "k2"
 PRICE, LIST_PRICE = 5_000, 9_900
@@ -112,6 +113,7 @@ class World:
 async def shop_world(where: Path | str, *, synchronous: str = "FULL", **provider: Any) -> AsyncIterator[World]:
     """An open shop without a sweeper; the audit is clean when it closes. ``synchronous``: as of ``open_store``."""
     clock = ManualClock()
+    migrated(where)
     store = open_store(where, synchronous=synchronous)
     try:
         await store.write(seed_catalogue)

@@ -80,8 +80,10 @@ class DadaStandIn:
             return _fault(2050, "订单配送中,无法取消")
         if errand["statusCode"] == 5:
             return _fault(2076, "订单已取消,无法重复取消")
+        # A rider who has taken it is paid for it.
+        errand["deductFee"] = 2.0 if errand["statusCode"] == 2 else 0.0
         errand["statusCode"] = 5
-        return _result({"deduct_fee": 0.0})
+        return _result({"deduct_fee": errand["deductFee"]})
 
     def _query(self, body: dict[str, Any]) -> Response:
         errand = self.errands.get(body["order_id"])
@@ -89,6 +91,7 @@ class DadaStandIn:
             return _fault(2005, "订单不存在,请核查订单号")
         rider = {"transporterName": "达达骑手", "transporterPhone": "13900000000"} if errand["statusCode"] > 1 else {}
         more = {"orderId": body["order_id"], "statusCode": errand["statusCode"], "statusMsg": "x", "actualFee": 7.35}
+        more |= {"deductFee": errand.get("deductFee", 0.0)}
         return _result(more | rider)
 
     def notice(self, number: str, status: int, at: int = 1) -> bytes:

@@ -255,6 +255,25 @@ async def test_dada_brings_an_order_and_what_it_calls_back_is_asked_for(local: S
         assert await local.status(order) == ("done", "done")
 
 
+async def test_what_dada_asks_for_calling_off_is_charged_however_one_hears_of_it(local: Street) -> None:
+    async with at_dada(local) as dada:
+        for status, charged in ((1, 0), (2, 200)):
+            errand = await local.sent()
+            dada.errands[errand.errand]["statusCode"] = status
+            assert (await local.couriers.cancel(MERCHANT, errand.order, "x")).charged == charged
+        # The answer got lost, and the errand is asked about.
+        errand = await local.sent()
+        dada.errands[errand.errand] |= {"statusCode": 5, "deductFee": 2.0}
+        local.world.clock.advance(ask_again_ms(1))
+        await local.couriers.chase()
+        [now] = await local.couriers.errands(MERCHANT, errand.order)
+        assert (now.state, now.fee, now.charged) == ("failed", 735, 200)
+        delivered = await local.sent()
+        await local.couriers.answer("dada", dada.notice(delivered.errand, 4), {})
+        [now] = await local.couriers.errands(MERCHANT, delivered.order)
+        assert (now.state, now.charged) == ("delivered", 735)
+
+
 async def test_a_forged_callback_of_dada_is_checked_at_dada(local: Street) -> None:
     async with at_dada(local) as dada:
         errand = await local.sent()

@@ -3,17 +3,20 @@ truth."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
+from commerce import partners_sql
 from commerce.attribution.insight_sql import week_of
 from commerce.attribution.reach import day_ms
 from commerce.attribution.touches_sql import TouchLog, open_touch_log
 from commerce.crm.service import Crm
 from commerce.domain.member import Program, Tier
+from commerce.domain.partner import Contract, ShareRate
 from commerce.identity.phone import Vault
 from commerce.identity.service import Identities
 from tests.commerce.month import (
@@ -44,7 +47,7 @@ TOUCHES_AT_ONCE = 5_000
 """A month takes minutes here: what is told at once fits into the log's queue."""
 PROGRAM = Program(yuan_points=0, tiers=(Tier("银卡", TIERS[0], 100), Tier("金卡", TIERS[1], 100)), member_weekday=None)
 
-ROLES = ("distributor", "guide")
+ROLES = ("distributor", "guide", "partner")
 TAGS: dict[str, tuple[str, Any]] = {
     "twice": (
         "computed",
@@ -53,9 +56,9 @@ TAGS: dict[str, tuple[str, Any]] = {
     "bought": ("rule", {"measure": "orders", "at_least": 1}),
 }
 SIZES = [
-    pytest.param("first", 40, 5, 3, 3, 0.5, id="small"),
-    pytest.param("override", 40, 5, 3, 3, 0.5, id="small, whoever comes last takes over", marks=pytest.mark.soak),
-    pytest.param("first", 50_000, 200, 100, 40, 0.03, id="50,000 people", marks=pytest.mark.soak),
+    pytest.param("first", 40, 5, 3, 4, 3, 0.5, id="small"),
+    pytest.param("override", 40, 5, 3, 4, 3, 0.5, id="small, whoever comes last takes over", marks=pytest.mark.soak),
+    pytest.param("first", 50_000, 200, 100, 0, 40, 0.03, id="50,000 people", marks=pytest.mark.soak),
 ]
 
 
@@ -99,10 +102,30 @@ class Month:
 
         await market.world.store.write(write)
         for one in selling:
+            if one.role == "partner":
+                await market.world.store.write(partial(self._partner, one=one))
+        for one in selling:
             if one.role == "distributor":
                 await market.distribution.enrol(MERCHANT, one.name, one.name, parent=one.parent or None, approved=True)
             link = await market.attribution.mint_link(MERCHANT, one.name, one.role, channel=one.channel)
             self.tokens[one.name] = link.token
+
+    def _partner(self, db: Any, one: Seller) -> None:
+        """A partner of this name, and its contract."""
+        now_ms = self.market.world.clock.now_ms
+        row = {"merchant": MERCHANT, "trade": "", "counterpart": None, "owner": None, "now": now_ms}
+        partners_sql.add(db, id=one.name, name=one.name, **row)
+        rates = (ShareRate("shop", "", one.rate_bp),)
+        contract = Contract("2020-01-01", "", one.days, one.first, one.cap, 0, "rows", rates)
+        signed = {"id": f"c-{one.name}", "by": "boss", "note": "", "now": now_ms}
+        partners_sql.propose(db, one.name, MERCHANT, contract, signed)
+
+    async def share(self, partner: str) -> int:
+        """What a partner earned and has not given back, wherever it is by now."""
+        found = await self.market.world.query(
+            f"SELECT coalesce(sum(balance), 0) AS total FROM account WHERE owner = '{partner}' AND kind LIKE 'share%'"
+        )
+        return int(found[0].total)
 
     async def live(self, month: list[Act]) -> None:
         """Do what the people do."""
@@ -156,7 +179,7 @@ class Month:
 
 async def _check_board(market: Market, expected: Truth, since_ms: int, until_ms: int) -> None:
     """Every figure of the month, by every model; read from sums, and once touch by touch."""
-    for model in (*MODELS, "distributor", "guide"):
+    for model in (*MODELS, *ROLES):
         board = await market.attribution.board(MERCHANT, since_ms, until_ms, model=model)
         rows = {row["issuer"] or "": row for row in board["by_issuer"]}
         sold = {name: (row["paid"], row["amount"], row["refunded"]) for name, row in rows.items() if row["orders"]}
@@ -190,7 +213,7 @@ async def _check_board(market: Market, expected: Truth, since_ms: int, until_ms:
     channels = {row["channel"] or "": row for row in by_default["by_channel"] if row["orders"]}
     sold = {name: (row["paid"], row["amount"], row["refunded"]) for name, row in channels.items()}
     assert sold == expected.sales("channel")
-    counted = await market.attribution.board(MERCHANT, since_ms - 1, until_ms, model="guide")
+    counted = await market.attribution.board(MERCHANT, since_ms - 1, until_ms, model=ROLES[-1])
     for name in ("funnel", "k_factor", "product", "by_issuer", "by_channel", "by_room", "by_host", "by_campaign"):
         assert counted[name] == board[name], name
 
@@ -204,7 +227,7 @@ async def _check_models_and_cohorts(market: Market, expected: Truth, since_ms: i
                 assert (sold[name]["paid"], sold[name]["amount"], sold[name]["refunded"]) == (paid, amount, back)
         nobody = expected.sales(model).get("", (0, 0, 0))
         assert (sold[""]["paid"], sold[""]["amount"], sold[""]["refunded"]) == nobody
-    for role in ("distributor", "guide"):
+    for role in ROLES:
         credited = {row["issuer"]: (row["paid"], row["amount"], row["refunded"]) for row in models[role]}
         assert credited == {name: one for name, one in expected.sales(role).items() if name}
     cohorts = await market.attribution.cohorts(MERCHANT, until_ms)
@@ -234,12 +257,12 @@ async def _check_customers(month: Month, expected: Truth) -> None:
     assert await month.crm.stages(MERCHANT) == {name: count for name, count in stages.items() if count}
 
 
-@pytest.mark.parametrize(("rule", "people", "distributors", "guides", "shows", "buying"), SIZES)
+@pytest.mark.parametrize(("rule", "people", "distributors", "guides", "partners", "shows", "buying"), SIZES)
 async def test_a_month_comes_out_as_the_model_says(
-    tmp_path: Path, rule: str, people: int, distributors: int, guides: int, shows: int, buying: float
+    tmp_path: Path, rule: str, people: int, distributors: int, guides: int, partners: int, shows: int, buying: float
 ) -> None:
     random = Random(20_260_101)
-    selling = sellers(random, distributors, guides)
+    selling = sellers(random, distributors, guides, partners)
     rooms = [f"r{number}" for number in range(1, shows + 1)]
     since_ms = day_ms(day_of(START_MS))
     acted = acts(random, people, selling, rooms, since_ms, DAYS, buying)
@@ -247,6 +270,8 @@ async def test_a_month_comes_out_as_the_model_says(
     expected = truth(acted, selling, names, PRICE, rule)
     assert sum(bool(one.credit["distributor"]) for one in expected.bought) > 3 < len(expected.bought)
     assert expected.merged
+    shares = [expected.earned[one.name] for one in selling if one.role == "partner"]
+    assert not shares or any(shares)
     # What is tested is who gets what; that it is durable is tested elsewhere, and a month has 30,000 commits.
     async with shop_world(tmp_path, synchronous="OFF") as world:
         touches = open_touch_log(tmp_path, clock=world.clock)
@@ -260,11 +285,14 @@ async def test_a_month_comes_out_as_the_model_says(
             decided = order.decision
             found = {name: one["issuer"] if one else "" for name, one in decided["models"].items()}
             found |= {role: one["issuer"] if one else "" for role, one in decided["credits"].items()}
+            found.setdefault("partner", "")
             found |= {"channel": (decided["winner"] or {}).get("channel", "")}
             assert found == {**bought.credit, "host": bought.host}, order.order
         for one in selling:
             if one.role == "distributor":
                 assert sum(await market.on(one.name)) == expected.earned[one.name], one
+            elif one.role == "partner":
+                assert await month.share(one.name) == expected.earned[one.name], one
         assert await touches_written(touches)
         until_ms = since_ms + (DAYS + 1) * DAY_MS
         world.clock.now_ms = START_MS + 60 * DAY_MS

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event
 
 from commerce.domain.day import DAY_MS, day_bounds_ms, day_of
 from commerce.statement import statement_csv
+from commerce.statement_sql import read_statement
 from commerce.stock_sql import COUNTERS
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, shop_world
 from tests.commerce.test_refunds import code_of, paid, refund, settled, stock
@@ -115,3 +117,57 @@ async def test_the_csv_has_every_figure_and_runs_nowhere(anywhere: Path | str) -
         await world.store.write(
             lambda connection: connection.exec_driver_sql("UPDATE sku SET id = 'k2' WHERE id = '=k2'").rowcount
         )
+
+
+async def buy(world: World, name: str, orders: int) -> None:
+    """Paid orders of one unit each, all at once."""
+    sku = SKU if name == "old" else OTHER_SKU
+    await world.shop.stock_up(MERCHANT, sku, orders)
+
+    async def one(number: int) -> None:
+        made = await world.shop.create_order(MERCHANT, ROOM, f"{name}{number}", "o", lines=[(sku, 1)])
+        await world.shop.pay_order(MERCHANT, f"{name}{number}", made.order, "p")
+
+    await asyncio.gather(*(one(number) for number in range(orders)))
+
+
+def cost_of_today(world: World) -> Any:
+    """How many statements and how many of SQLite's instructions (in tens) the day's books take to read."""
+
+    def read(db: Connection) -> tuple[int, int]:
+        statements: list[str] = []
+        instructions: list[int] = []
+        raw: Any = db.connection.driver_connection
+        event.listen(db, "before_cursor_execute", lambda *told: statements.append(told[2]))
+        raw.set_progress_handler(lambda: instructions.append(1), 10)
+        day = day_of(world.clock())
+        read_statement(db, MERCHANT, day, *day_bounds_ms(day))
+        raw.set_progress_handler(None, 0)
+        return len(statements), len(instructions)
+
+    return world.store.read(read)
+
+
+async def test_a_day_costs_what_happened_on_it_and_not_its_square(tmp_path: Path) -> None:
+    async with shop_world(tmp_path, synchronous="OFF") as world:
+        await buy(world, "a", 20)
+        statements, few = await cost_of_today(world)
+        await buy(world, "b", 60)
+        again, many = await cost_of_today(world)
+        assert (again, many < 4.4 * few) == (statements, True), (few, many)
+
+
+async def test_a_day_costs_little_more_for_the_days_before_it(tmp_path: Path) -> None:
+    async with shop_world(tmp_path, synchronous="OFF") as world:
+        await buy(world, "old", 60)
+        before = await books(world)
+        world.clock.advance(DAY_MS)
+        await buy(world, "new", 15)
+        _, late = await cost_of_today(world)
+        # The same day of a shop that was never open before.
+        assert await books(world, 1) == before
+    async with shop_world(tmp_path / "young", synchronous="OFF") as world:
+        world.clock.advance(DAY_MS)
+        await buy(world, "new", 15)
+        _, young = await cost_of_today(world)
+    assert late < 2 * young, (late, young)

@@ -1,8 +1,10 @@
 """Opening the shop's database: one writer, migrations, copies, refusals."""
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 
-from commerce.errors import StoreError
+from commerce.errors import Busy, StoreError
 from commerce.store_sql import migrate, open_store, sqlite_engine
+from commerce.turnstile import Turnstile
 from tests.schema import metadata
 
 
@@ -23,6 +26,74 @@ def test_models_and_migrations_agree(tmp_path: Path) -> None:
         checks = connection.execute(text("SELECT count(*) FROM sqlite_master WHERE sql LIKE '%CHECK%'")).scalar_one()
     assert checks > 5
     engine.dispose()
+
+
+async def test_a_rare_write_has_its_turn_beside_a_ledger_that_never_rests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = Turnstile()
+    monkeypatch.setattr("commerce.store_sql.Turnstile", lambda: turns)
+    store = open_store(tmp_path, synchronous="OFF")
+    told: list[str] = []
+    stop = threading.Event()
+
+    def rush() -> None:
+        with store.writer.connect() as connection:
+            while not stop.is_set():
+                with connection.begin():
+                    stop.wait(0.002)
+                    told.append("somebody waits" if turns._waiting else "ledger")
+
+    ledger = threading.Thread(target=rush)
+    ledger.start()
+    try:
+        for _ in range(10):
+            await store.write(lambda _connection: told.append("rare"))
+    finally:
+        stop.set()
+        ledger.join()
+        store.close()
+    after = [told[place + 1] for place, one in enumerate(told[:-1]) if one == "somebody waits"]
+    assert set(after) <= {"rare"} and told.count("rare") == 10, told
+
+
+async def test_a_file_that_another_process_keeps_locked_is_busy_and_no_fault_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("commerce.store_sql.BUSY_TIMEOUT_MS", 10)
+    store = open_store(tmp_path)
+    other = sqlite3.connect(tmp_path / "shop.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Busy):
+        await store.write(lambda _connection: None)
+    other.execute("ROLLBACK")
+    # The turn that came to nothing is over.
+    await store.write(lambda _connection: None)
+    other.close()
+    store.close()
+
+
+def test_turns_come_in_the_order_in_which_they_were_asked_for_and_not_to_who_has_left() -> None:
+    turns, order = Turnstile(), list[int]()
+    assert turns.enter(60)
+
+    def wait(number: int) -> None:
+        assert turns.enter(60)
+        order.append(number)
+        turns.leave()
+
+    threads = []
+    for number in range(5):
+        threads.append(threading.Thread(target=wait, args=(number,)))
+        threads[-1].start()
+        while len(turns._waiting) <= number:
+            pass
+    assert not turns.enter(0)
+    turns.leave()
+    for thread in threads:
+        thread.join(60)
+    assert order == [0, 1, 2, 3, 4]
+    assert turns.enter(0)
 
 
 def test_a_second_process_is_refused_with_the_holder_named(tmp_path: Path) -> None:

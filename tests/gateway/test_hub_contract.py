@@ -175,6 +175,24 @@ async def run_the_shop(host: Visitor, ann: Visitor, server: LiveServer) -> None:
     await ann.event("custom")
 
 
+async def ask_an_advisor(host: Visitor, ann: Visitor, server: LiveServer, guest: str) -> None:
+    """A member's question comes to the host who advises, and the answer to the member."""
+
+    def call(method: str, path: str, body: dict[str, Any], token: str) -> dict[str, Any]:
+        answer = server.call(method, path, body, token=token)
+        assert answer.status_code < 300, answer.text
+        return dict(answer.json())
+
+    owner, hosts = server.seed["merchant_token"], server.seed["host_token"]
+    accounts = (await asyncio.to_thread(server.call, "GET", "/advisors", token=owner)).json()["accounts"]
+    staff = next(one["staff"] for one in accounts if one["role"] == "host")
+    await asyncio.to_thread(call, "PUT", f"/advisors/{staff}", {}, owner)
+    made = await asyncio.to_thread(call, "POST", "/questions", {"body": "?", "room": server.room}, guest)
+    assert (await host.event("question"))["question"]["question"] == made["question"]
+    await asyncio.to_thread(call, "POST", f"/questions/{made['question']}/answers", {"body": "!"}, hosts)
+    assert (await ann.event("answer"))["answer"]["body"] == "!"
+
+
 async def run_the_moments(host: Visitor, ann: Visitor, sku: str) -> None:
     """Reminders, lines, draws and groups."""
     one = {"sku": sku, "price": 1, "total": 1, "hold_s": 1}
@@ -217,6 +235,23 @@ async def owe_a_balance(host: Visitor, ann: Visitor, sku: str) -> None:
     await ann.ask("follow", on=True)
 
 
+async def answer_a_request(server: LiveServer, ann: Visitor, token: str) -> None:
+    """Goods whose price is asked for, and the shop's answer."""
+
+    async def call(method: str, path: str, body: object, who: str, key: str | None = None) -> Any:
+        answer = await asyncio.to_thread(server.call, method, path, body, token=who, key=key)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    sku, boss = (await call("GET", f"/rooms/{server.room}/products", None, token))[0]["sku"], "merchant_token"
+    await call("PUT", f"/custom/forms/{sku}", {"asked": True}, server.seed[boss])
+    asked = await call("POST", "/custom/requests", {"room": server.room, "sku": sku}, token, "ask")
+    now_ms = time.time_ns() // 1_000_000
+    offer = {"price": 5, "valid": now_ms + 3_600_000, "deliver": now_ms + 7_200_000}
+    await call("POST", f"/custom/requests/{asked['request']}/offer", offer, server.seed[boss])
+    await ann.event("offer")
+
+
 async def test_every_answer_and_every_event_is_as_promised(server: LiveServer) -> None:
     seen: set[str] = set()
     guest = server.guest("安")
@@ -224,6 +259,8 @@ async def test_every_answer_and_every_event_is_as_promised(server: LiveServer) -
         await host.event("viewers")
         await run_the_room(host, ann, guest["person"])
         await run_the_shop(host, ann, server)
+        await answer_a_request(server, ann, guest["token"])
+        await ask_an_advisor(host, ann, server, guest["token"])
         await host.ask("kick", person=guest["person"])
         await ann.event("kick")
         await host.ask("ban", person=guest["person"])

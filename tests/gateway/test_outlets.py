@@ -217,3 +217,33 @@ async def test_a_store_sends_a_courier_and_the_buyer_sees_who_brings_it(live: Ri
     [row] = await done(live, "GET", path, token=boss)
     assert (row["state"], row["fee"]) == ("delivered", 600)
     assert (await done(live, "GET", f"/orders/{order}", token=guest["token"]))["order"]["status"] == "done"
+
+
+async def test_what_bringing_costs_is_quoted_paid_and_set_by_the_shop_alone(live: Rig) -> None:
+    boss, guest = live.shop.merchant_token, await live.guest(name="小雨")
+    sku = str(live.shop.products[0]["sku"])
+    near = (await opened(live, **EVERY_WAY))["outlet"]
+    await done(live, "POST", f"/outlets/{near}/stock", {"sku": sku, "quantity": 3}, token=boss)
+    rule = {"outlet": near, "way": "courier", "bands": [[1_000, 400], [3_000, 600]], "free_from": 90_000}
+    (told,) = await done(live, "PUT", "/freight", rule, token=boss)
+    assert told == {**rule, "name": told["name"], "keeps": True}
+    for wrong in ({"bands": [[3_000, 1], [1_000, 1]]}, {"way": "pickup"}, {"bands": [[1, 2, 3]]}, {"free_from": 0}):
+        await done(live, "PUT", "/freight", rule | wrong, token=boss, status=400)
+    await done(live, "PUT", "/freight", rule, token=guest["token"], status=403)
+    await done(live, "PUT", "/freight", rule, token=live.other.merchant_token, status=404)
+    assert await done(live, "GET", "/freight", token=live.other.merchant_token) == []
+    asked = {"room": live.shop.room, "lines": [{"sku": sku, "quantity": 1}]}
+    where = {"lat": 31.24, "lng": 121.474}
+    quote = await done(
+        live, "POST", "/quotes", asked | {"outlet": near, "way": "courier"} | where, token=guest["token"]
+    )
+    assert (quote["freight"], quote["amount"]) == (400, quote["goods"] - quote["discount"] + 400)
+    address = {"method": "courier", "name": "小雨", "phone": "13800138000", "address": "某路 1 号", "outlet": near}
+    body = asked | {"delivery": address | where, "coupons": quote["coupons"]}
+    order = (await done(live, "POST", "/orders", body, token=guest["token"], status=201, key="o"))["order"]
+    assert (order["freight"], order["amount"], order["steps"]) == (400, quote["amount"], quote["steps"])
+    await done(live, "POST", f"/orders/{order['order']}/pay", token=guest["token"], key="p")
+    refund = {"reason": "x"}
+    back = await done(live, "POST", f"/orders/{order['order']}/refunds", refund, token=boss, status=201, key="r")
+    assert back["refund"]["amount"] == order["amount"]
+    assert await done(live, "PUT", "/freight", {"outlet": near, "way": "courier"}, token=boss) == []

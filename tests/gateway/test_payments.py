@@ -29,6 +29,7 @@ from tests.commerce.stand_in_wechat import (
     wechat_bill,
 )
 from tests.gateway.rig import Rig, rig
+from tests.gateway.wechat_stand_in import SECRET, wechat_stand_in
 
 PUBLIC_URL = "https://shop.example"
 
@@ -61,13 +62,13 @@ def write_accounts(folder: Path, wechat_url: str = "https://x", alipay_url: str 
 
 
 @contextlib.asynccontextmanager
-async def shop(folder: Path) -> AsyncIterator[tuple[Rig, WechatStandIn, AlipayStandIn]]:
+async def shop(folder: Path, **settings: Any) -> AsyncIterator[tuple[Rig, WechatStandIn, AlipayStandIn]]:
     """An application with two accounts at stand-ins."""
     clock: Any = system_clock
     wechat, alipay = WechatStandIn(clock), AlipayStandIn(clock)
     async with served(wechat.app()) as wechat.url, served(alipay.app()) as alipay.url:
         accounts = write_accounts(folder, wechat.url, alipay.url)
-        async with rig(folder, payments=accounts, public_url=PUBLIC_URL) as live:
+        async with rig(folder, payments=accounts, public_url=PUBLIC_URL, **settings) as live:
             yield live, wechat, alipay
 
 
@@ -114,6 +115,43 @@ async def test_an_order_is_paid_by_a_code_and_a_callback_over_http(tmp_path: Pat
         )
         assert forged.status_code == 401 and forged.json()["code"] == "FAIL"
         assert (await live.client.post("/api/v1/payments/nosuch", content=b"{}")).status_code == 404
+
+
+async def test_a_payment_that_was_not_heard_of_is_listed_and_asked_for_again_by_hand(tmp_path: Path) -> None:
+    async with shop(tmp_path) as (live, wechat, _):
+        guest, boss = await live.guest(), live.shop.merchant_token
+        order = await ordered(live, guest)
+        await live.call("POST", f"/orders/{order}/pay", {"method": "native"}, token=guest["token"], key="p")
+        [payment] = wechat.trades
+        wechat.pay(payment)
+        wechat.failures = [(503, "SYSTEM_ERROR")] * 1_000
+        await live.call("POST", f"/orders/{order}/cancel", token=guest["token"])
+        page = (await live.call("GET", "/payments/unheard", token=boss)).json()
+        [one] = page["items"]
+        assert (one["payment"], one["order"], one["provider"], page["next"]) == (payment, order, "wechat", None)
+        path = f"/payments/unheard/{payment}"
+        away = await live.call("POST", path, token=boss)
+        assert (away.status_code, away.json()["code"]) == (503, "busy")
+        assert (await live.call("POST", path, token=guest["token"])).status_code == 403
+        wechat.failures.clear()
+        answer = await live.call("POST", path, token=boss)
+        assert answer.json()["order"]["status"] == "paid", answer.text
+        assert (await live.call("GET", "/payments/unheard", token=boss)).json()["items"] == []
+        assert (await live.call("POST", path, token=boss)).status_code == 404
+
+
+async def test_who_came_by_the_mini_program_pays_in_it_without_knowing_their_openid(tmp_path: Path) -> None:
+    async with wechat_stand_in() as door, shop(tmp_path, wechat_api=door.base) as (live, wechat, _):
+        door.logins = {"c1": ("open-1", "")}
+        await live.call("PUT", "/wechat-app", {"appid": APPID, "secret": SECRET}, token=live.shop.merchant_token)
+        entered = await live.call("POST", "/auth/wechat", {"room": live.shop.room, "code": "c1"})
+        buyer = entered.json()
+        path = f"/orders/{await ordered(live, buyer)}/pay"
+        answer = await live.call("POST", path, {"method": "jsapi"}, token=buyer["token"], key="p")
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["payment"]["fields"]["package"].startswith("prepay_id=")
+        [trade] = wechat.trades.values()
+        assert trade.request["payer"] == {"openid": "open-1"}
 
 
 async def test_paying_asks_for_what_is_missing_in_words(tmp_path: Path) -> None:

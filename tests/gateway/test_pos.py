@@ -94,3 +94,47 @@ async def test_a_visit_is_a_touch_and_a_pickup_is_handed_over_in_its_own_store(l
     await done(live, "DELETE", f"/outlets/{store['outlet']}", token=live.other.merchant_token, status=404)
     await done(live, "DELETE", f"/outlets/{store['outlet']}", token=live.shop.merchant_token)
     await done(live, "POST", "/pos/visits", visit, token=store["key"], status=401)
+
+
+async def test_what_a_till_took_is_in_the_days_books_and_its_drawer_is_counted(live: Rig) -> None:
+    store, boss = await opened(live), live.shop.merchant_token
+    now = live.clock()
+    paid = {"tenders": [{"tender": "cash", "amount": 900}, {"tender": "card", "amount": 100}], "discount": 50}
+    sale = {"number": "R1", "amount": 1_000, "sold": now, "takings": paid}
+    back = {"number": "B1", "receipt": "R1", "amount": 100, "refunded": now}
+    told = {
+        "receipts": [sale, {**sale, "number": "R2", "takings": None}, {**sale, "number": "R3", "amount": 999}],
+        "refunds": [{**back, "takings": {"tenders": [{"tender": "cash", "amount": 100}]}}],
+    }
+    answer = await done(live, "POST", "/pos/receipts", told, token=store["key"])
+    assert [(row["ok"], row["booked"], row["code"]) for row in answer["receipts"]] == [
+        (True, True, ""),
+        (True, False, ""),
+        (False, False, "invalid"),
+    ]
+    assert answer["refunds"][0]["booked"]
+    book = await done(live, "GET", "/books", token=boss)
+    assert book["tills"] == {"revenue": 900, "cost": 0, "margin": 900} and book["online"]["revenue"] == 0
+    (day,) = await done(live, "GET", "/pos/takings", token=boss)
+    assert (day["name"], day["tenders"]["cash"], day["tenders"]["card"], day["discount"]) == ("南京路店", 800, 100, 50)
+    (waiting,) = (await done(live, "GET", "/pos/waiting", token=boss))["items"]
+    assert (waiting["number"], waiting["kind"], waiting["amount"]) == ("R2", "sale", 1_000)
+    by_hand = {"takings": {"tenders": [{"tender": "wechat", "amount": 1_000}]}, "why": "the slip"}
+    await done(live, "POST", f"/pos/waiting/{waiting['ref']}", by_hand, token=live.other.merchant_token, status=404)
+    await done(live, "POST", f"/pos/waiting/{waiting['ref']}", by_hand, token=boss)
+    assert (await done(live, "GET", "/pos/waiting", token=boss))["items"] == []
+    refused = await done(live, "POST", "/pos/count", {"counted": 700}, token=store["key"], status=422)
+    assert (refused["code"], refused["expected"]) == ("difference", 800)
+    counted = {"counted": 700, "banked": 600, "why": "short"}
+    assert (await done(live, "POST", "/pos/count", counted, token=store["key"], status=201))["difference"] == -100
+    (drawer,) = await done(live, "GET", "/pos/drawers", token=boss)
+    assert (drawer["expected"], drawer["waiting"]) == (100, 0)
+    assert (await done(live, "GET", "/pos/counts", token=boss))["items"][0]["why"] == "short"
+    where = f"/pos/counts/{store['outlet']}"
+    await done(live, "POST", where, {"counted": 700, "banked": 600}, token=live.other.merchant_token, status=404)
+    board = await done(live, "GET", f"/board?since={now - 86_400_000}&until={now + 1_000}", token=boss)
+    assert board["sold"]["tills"] == {"sales": 2, "amount": 2_000, "refunded": 100, "payers": 0, "repeaters": 0}
+    assert board["sold"]["together"]["amount"] == 2_000 + board["gmv"] and board["sold"]["online"]["amount"] == 0
+    assert [(row["name"], row["receipts"]) for row in board["by_outlet"]] == [("南京路店", 2)]
+    for token in ("guessed", boss):
+        await done(live, "POST", "/pos/count", counted, token=token, status=401)

@@ -113,6 +113,16 @@ class _Stage:
         end_s = time.monotonic() + seconds
         self.pump(lambda: time.monotonic() >= end_s)
 
+    def chat(self, seconds: float, lines_per_s: int) -> None:
+        """Talk for a while, and forget what was heard of it."""
+        speakers, said, start_s = itertools.cycle(self.chatters), 0, time.monotonic()
+        while (at_s := time.monotonic() - start_s) < seconds:
+            while said < at_s * lines_per_s:
+                next(speakers).send("chat.send", text=_line())
+                said += 1
+            self.rest(0.002)
+        self.show.chat_delays_ms.clear()
+
     def _look(self) -> None:
         now_ms = time.monotonic() * 1000
         while self.watcher.events:
@@ -126,11 +136,19 @@ class _Stage:
 
 
 def play_show(
-    shop: Shopfloor, viewers: int, seconds: float, lines_per_s: int, *, raw: bool = False, stalled: int = 0
+    shop: Shopfloor,
+    viewers: int,
+    seconds: float,
+    lines_per_s: int,
+    *,
+    raw: bool = False,
+    stalled: int = 0,
+    chat_first_s: float = 0.0,
 ) -> Show:
     """Fill the room, play the show, and with `raw` write to as many sockets in a bare loop after it.
 
-    Beside the viewers there are so many who are `stalled`: they join and never read again.
+    Beside the viewers there are so many who are `stalled`: they join and never read again. For `chat_first_s` there is
+    only chat, and nothing is measured.
     """
     show = Show(viewers, stalled, seconds)
     room = shop.server.room
@@ -149,6 +167,7 @@ def play_show(
         stage.pump(child.waiting)
         show.joined_s = child.receive().wall_s
         stage.rest(SETTLE_S)
+        stage.chat(chat_first_s, lines_per_s)
         _act(stage, sale, lines_per_s)
         stage.pump(lambda: stage.all_answered)
         stage.rest(SETTLE_S)
@@ -160,6 +179,11 @@ def play_show(
     if raw:
         _write_raw(show)
     return show
+
+
+def _line() -> str:
+    """A line of chat with the time at which it was said."""
+    return f"多少钱 {time.monotonic() * 1000:.1f} 求链接"
 
 
 def _uncompressed(request: bytes) -> bytes:
@@ -177,7 +201,7 @@ def _act(stage: _Stage, sale: str, lines_per_s: int) -> None:
             stage.send(stage.host, "notice", text=mark(show.notices))
             show.notices += 1
         while show.lines < at_s * lines_per_s:
-            stage.send(next(speakers), "chat.send", text=f"多少钱 {time.monotonic() * 1000:.1f} 求链接")
+            stage.send(next(speakers), "chat.send", text=_line())
             show.lines += 1
         if at_s > show.seconds / 3 and started is None:
             started = stage.send(stage.host, "sale.start", sale=sale, countdown_s=0)

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0104"
-down_revision: str | None = "0083"
+down_revision: str | None = "0101"
 branch_labels: str | None = None
 depends_on: str | None = None
 

@@ -5,15 +5,18 @@
  *
  * Standard input takes one JSON object a line and each is answered by one on standard output:
  *
- *     {"id": 1, "call": "onSend", "args": […]}    → {"id": 1, "result": …} or {"id": 1, "error": "…"}
- *     {"id": 2, "data": true}                     → what the page shows
- *     {"id": 3, "network": "off" | "on" | "deaf"} → off: sockets and requests fail; deaf: what the server says is lost
+ *     {"id": 1, "open": "shop/orders/orders", "query": {…}} → the page is on top: its onLoad and onShow are done
+ *     {"id": 2, "call": "onSend", "args": […]}              → {"id": 2, "result": …} or {"id": 2, "error": "…"}
+ *     {"id": 3, "data": true}                               → what the page on top shows
+ *     {"id": 4, "network": "off" | "on" | "deaf"}           → off: sockets and requests fail; deaf: what the server says is lost
+ *     {"id": 5, "bearer": {…}}                              → how its bearer answers WeChat's sheets: see `bearer`
  *
  * What a mini-program has not (fetch, WebSocket, document, crypto …) is taken away before its modules are loaded; URL and
  * AbortController stay, as Node's own sockets need them.
  */
 
 import { createInterface } from "node:readline";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -25,6 +28,10 @@ for (const name of ["Request", "Response", "Headers", "EventSource", "localStora
 /** WeChat refuses more at once. */
 const SET_DATA_BYTES_MAX = 1024 * 1024;
 const SOCKETS_MAX = 5;
+/** Pages on top of one another; the next `navigateTo` fails. */
+const STACK_MAX = 10;
+/** Templates of one requestSubscribeMessage. */
+const TEMPLATES_MAX = 3;
 
 const storage = new Map();
 const toasts = [];
@@ -32,6 +39,28 @@ const sockets = new Set();
 const awake = new Set();
 const networkListeners = new Set();
 let network = "on";
+/** How the phone's bearer answers: what they write, whether they agree, where they are, how they pay, what they grant. */
+const bearer = {
+  confirm: true,
+  content: "",
+  privacy: true,
+  address: null,
+  place: null,
+  logins: [],
+  pays: true,
+  grants: [],
+  wallet: [],
+  clipboard: "",
+};
+let privacyAgreed = false;
+const later = (what) => void setTimeout(what, 0);
+
+/** What asks for personal data is refused by WeChat until the bearer agreed to the privacy guideline. */
+function personal(name, value, { success, fail }) {
+  if (!privacyAgreed) later(() => fail?.({ errMsg: `${name}:fail privacy permission is not authorized`, errno: 104 }));
+  else if (value === null) later(() => fail?.({ errMsg: `${name}:fail cancel` }));
+  else later(() => success?.({ ...value, errMsg: `${name}:ok` }));
+}
 
 class SocketTask {
   constructor(url) {
@@ -122,11 +151,50 @@ globalThis.wx = {
   getAppBaseInfo: () => ({ language: "zh_CN" }),
   setKeepScreenOn: () => undefined,
   showToast: ({ title }) => void toasts.push(title),
-  // Its bearer taps the button that agrees. The real one refuses a longer text on it.
-  showModal({ title, confirmText = "确定", success }) {
+  // The real one refuses a longer text on its button.
+  showModal({ title, confirmText = "确定", editable = false, success }) {
     if (confirmText.length > 4) throw new Error("showModal:fail confirmText length should not larger than 4");
     toasts.push(title);
-    setTimeout(() => success?.({ confirm: true, cancel: false }), 0);
+    const { confirm, content } = bearer;
+    later(() => success?.({ confirm, cancel: !confirm, ...(editable && confirm && { content }) }));
+  },
+  clearStorageSync: () => storage.clear(),
+  setNavigationBarTitle: ({ title }) => void (top().title = title),
+  stopPullDownRefresh: () => undefined,
+  setClipboardData: ({ data }) => void (bearer.clipboard = data),
+  openPrivacyContract: ({ success }) => later(() => success?.({ errMsg: "openPrivacyContract:ok" })),
+  login: ({ success, fail }) =>
+    network === "off" ? later(() => fail?.({ errMsg: "login:fail" })) : later(() => success?.({ code: bearer.logins.shift() ?? "unknown" })),
+  requirePrivacyAuthorize({ success, fail }) {
+    privacyAgreed ||= bearer.privacy;
+    if (privacyAgreed) later(() => success?.({ errMsg: "requirePrivacyAuthorize:ok" }));
+    else later(() => fail?.({ errMsg: "requirePrivacyAuthorize:fail:user disagree" }));
+  },
+  chooseAddress: (callbacks) => personal("chooseAddress", bearer.address, callbacks),
+  chooseLocation: (callbacks) => personal("chooseLocation", bearer.place, callbacks),
+  requestSubscribeMessage({ tmplIds, success, fail }) {
+    if (!tmplIds.length || tmplIds.length > TEMPLATES_MAX) {
+      later(() => fail?.({ errMsg: "requestSubscribeMessage:fail TmplIds length", errCode: 20003 }));
+      return;
+    }
+    const answer = Object.fromEntries(tmplIds.map((id) => [id, bearer.grants.includes(id) ? "accept" : "reject"]));
+    later(() => success?.({ ...answer, errMsg: "requestSubscribeMessage:ok" }));
+  },
+  requestPayment({ success, fail, ...fields }) {
+    for (const name of ["timeStamp", "nonceStr", "package", "signType", "paySign"])
+      if (typeof fields[name] !== "string" || !fields[name]) throw new Error(`parameter error: ${name}`);
+    bearer.wallet.push(fields);
+    if (bearer.pays) later(() => success?.({ errMsg: "requestPayment:ok" }));
+    else later(() => fail?.({ errMsg: "requestPayment:fail cancel" }));
+  },
+  navigateTo({ url, fail }) {
+    if (stack.length >= STACK_MAX) later(() => fail?.({ errMsg: "navigateTo:fail webview count limit exceed" }));
+    else openPage(url);
+  },
+  navigateBack() {
+    if (stack.length < 2) return;
+    stack.pop().onUnload?.();
+    top().onShow?.();
   },
   onAppShow: (listener) => void awake.add(listener),
   offAppShow: (listener) => void awake.delete(listener),
@@ -149,12 +217,29 @@ function setData(changes) {
   }
 }
 
-let page = null;
+/** Pages by their path, as they were registered. */
+const registered = new Map();
+let registering = "";
+/** What lies on the screen, the page that is seen last. */
+const stack = [];
+const top = () => stack.at(-1);
+
 globalThis.App = () => undefined;
-globalThis.Page = (options) => {
-  const { data, ...members } = options;
-  page = { ...members, data: structuredClone(data), setData };
-};
+globalThis.Page = (options) => void registered.set(registering, options);
+
+/** A page of its own, as WeChat makes one: its own data, everything else as it was registered. */
+function openPage(url) {
+  const [path, query = ""] = url.replace(/^[/]/, "").split("?");
+  if (!registered.has(path)) throw new Error(`navigateTo:fail page "${path}" is not found`);
+  const { data, ...members } = registered.get(path);
+  stack.at(-1)?.onHide?.();
+  const page = { ...members, route: path, title: "", data: structuredClone(data ?? {}), setData };
+  stack.push(page);
+  const pairs = query.split("&").filter(Boolean).map((pair) => pair.split("=").map(decodeURIComponent));
+  page.loaded = page.onLoad?.(Object.fromEntries(pairs));
+  page.onShow?.();
+  return page.loaded;
+}
 
 function turn(wanted) {
   network = wanted;
@@ -165,15 +250,35 @@ function turn(wanted) {
 }
 
 async function obey(order) {
-  if (order.data) return { ...page.data, toasts, sockets: sockets.size, person: page.show?.hub.person };
+  const page = top();
+  if (order.open) {
+    const pairs = Object.entries(order.query ?? {}).map((pair) => pair.map(encodeURIComponent).join("="));
+    await openPage(`${order.open}?${pairs.join("&")}`);
+    return null;
+  }
+  if (order.data) {
+    await page.loaded;
+    const { route, title } = page;
+    const person = stack[0].show?.hub.person;
+    const { wallet, clipboard } = bearer;
+    return { ...page.data, route, title, toasts, sockets: sockets.size, person, wallet, clipboard };
+  }
+  if (order.bearer) return void Object.assign(bearer, order.bearer);
   if (order.network) return turn(order.network);
+  if (order.back) return wx.navigateBack();
+  // What a page's own tests may need to act on behalf of the same person.
+  if (order.call === "token") return (page.visit ?? page.show.visit).api.token;
   const result = await page[order.call](...(order.args ?? []));
-  return result === page ? null : result;
+  return stack.includes(result) ? null : result;
 }
 
 const folder = process.argv[2];
 await import(pathToFileURL(join(folder, "app.js")));
-await import(pathToFileURL(join(folder, "pages/room/room.js")));
+const { pages, subPackages = [] } = JSON.parse(readFileSync(join(folder, "app.json"), "utf8"));
+for (const path of [...pages, ...subPackages.flatMap(({ root, pages: own }) => own.map((one) => `${root}/${one}`))]) {
+  registering = path;
+  await import(pathToFileURL(join(folder, `${path}.js`)));
+}
 for await (const line of createInterface({ input: process.stdin })) {
   const order = JSON.parse(line);
   obey(order)

@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import queue
+import re
 import subprocess
 import threading
 import time
@@ -30,18 +31,22 @@ def node() -> str:
     return str(compute_driver_executable()[0])
 
 
-def unpack(server: LiveServer, folder: Path) -> Path:
-    """The sample as the server gives it away, for its own room."""
+def unpack(server: LiveServer, folder: Path, templates: str = "") -> Path:
+    """The sample as the server gives it away, for its own room; ``templates``: the id of each message it may offer."""
     answer = httpx.get(f"{server.base}/miniprogram.zip", params={"room": server.room}, timeout=60)
     assert answer.status_code == 200, answer.text
     ZipFile(io.BytesIO(answer.content)).extractall(folder)
     # The developer tools take the files for modules as they are; Node wants to be told.
     (folder / FOLDER / "package.json").write_text('{"type": "module"}', "utf-8")
+    config = folder / FOLDER / "config.js"
+    # A server with an address of its own names that one; these phones are on the same machine.
+    text = re.sub('BASE = "[^"]*"', f'BASE = "{server.base}"', config.read_text("utf-8"))
+    config.write_text(re.sub(r'(show|sale|order): ""', rf'\1: "{templates}"', text), "utf-8")
     return folder / FOLDER
 
 
 class Phone:
-    """One phone with the room page open."""
+    """One phone with the mini-program; what it is told concerns the page on top."""
 
     def __init__(self, folder: Path) -> None:
         command = [node(), str(PHONE), str(folder)]
@@ -77,6 +82,25 @@ class Phone:
     def call(self, method: str, *args: Any) -> Any:
         """What a method of the page comes to: a tap is one."""
         return self.end(self.tell(call=method, args=args))
+
+    def open(self, page: str, **query: str) -> dict[str, Any]:
+        """Open a page by its path in app.json; what it shows once it has loaded."""
+        self.end(self.tell(open=page, query=query))
+        return self.screen()
+
+    def tap(self, method: str, value: Any = None, **dataset: Any) -> dict[str, Any]:
+        """Tap what is bound to ``method``, with its ``data-…``; what the page on top shows then."""
+        self.call(method, {"currentTarget": {"dataset": dataset}, "detail": {"value": value}})
+        return self.screen()
+
+    def back(self) -> dict[str, Any]:
+        """Leave the page on top; what the one below shows."""
+        self.end(self.tell(back=True))
+        return self.screen()
+
+    def bearer(self, **answers: Any) -> None:
+        """How the phone's bearer answers WeChat's sheets from now on; the names stand in ``phone.mjs``."""
+        self.end(self.tell(bearer=answers))
 
     def network(self, state: str) -> None:
         """``on``, ``off`` or ``deaf``."""
@@ -125,12 +149,19 @@ class Phone:
 
 
 @contextlib.contextmanager
-def phone(folder: Path, **query: str) -> Iterator[Phone]:
-    """A phone that opened the page by a card with this query."""
+def pocket(folder: Path) -> Iterator[Phone]:
+    """A phone on which nothing is open yet."""
     opened = Phone(folder)
     try:
-        opened.call("onLoad", query)
-        opened.sees(lambda room: room.get("title"))
         yield opened
     finally:
         opened.close()
+
+
+@contextlib.contextmanager
+def phone(folder: Path, **query: str) -> Iterator[Phone]:
+    """A phone that opened the room by a card with this query."""
+    with pocket(folder) as opened:
+        opened.open("pages/room/room", **query)
+        opened.sees(lambda room: room.get("title"))
+        yield opened

@@ -5,6 +5,7 @@
 
 import { CommandError, newKey, OUTCOME_UNKNOWN } from "../../lib/siyu.js";
 import { fitting } from "../../lib/store.js";
+import { pay } from "../../shared/paying.js";
 
 /** @typedef {{hold: string, sale: string, quantity: number, price: number, expires: number, item: any}} Hold */
 /**
@@ -91,7 +92,8 @@ export class Basket {
    * @param {Hold|null} [hold]
    */
   async begin(item, hold = null) {
-    const unit = hold?.price ?? item.price;
+    // Of a presale the deposit is paid now, with money alone.
+    const unit = item.deposit || (hold?.price ?? item.price);
     const quantity = hold?.quantity ?? 1;
     /** @type {Purchase} */
     const purchase = {
@@ -108,6 +110,7 @@ export class Basket {
     };
     this.purchase = purchase;
     this.changed();
+    if (item.deposit) return;
     const coupons = await this.api.get("/coupons");
     // The choice is the person's until they have decided; an order that is made already has its price.
     if (!purchase.order && !purchase.busy) purchase.coupon = fitting(coupons, unit * quantity, this.hub.now())[0] ?? null;
@@ -118,14 +121,15 @@ export class Basket {
   amount() {
     const { purchase } = this;
     if (!purchase) return 0;
-    if (purchase.order) return purchase.order.amount;
+    if (purchase.order) return purchase.order.due ?? purchase.order.amount;
     const goods = purchase.unit * purchase.quantity;
     return goods - Math.min(purchase.coupon?.amount ?? 0, goods - 1);
   }
 
   /**
    * Order and pay. An order whose amount is not the one that was shown is not paid: the person decides again.
-   * @returns {Promise<"paid"|"changed"|null>} null when it is under way already
+   * @returns {Promise<"paid"|"changed"|"confirming"|null>} "confirming": WeChat has it, the shop has not heard of it yet;
+   *   null when it is under way already
    */
   async pay() {
     const { purchase } = this;
@@ -138,14 +142,14 @@ export class Basket {
         purchase.order = (await this.hub.command("order.create", this.wanted(purchase))).order;
         if (purchase.hold) purchase.hold.expires = purchase.order.expires;
       }
-      if (purchase.order.amount !== shown) return "changed";
-      const order = { order: purchase.order.order, key: purchase.payKey };
-      purchase.order = (await this.hub.command("order.pay", order)).order;
+      if (this.amount() !== shown) return "changed";
+      purchase.order = await pay(this.api, purchase.order.order, purchase.payKey);
+      if (purchase.order.status === "pending") return "confirming";
       purchase.paid = true;
       if (purchase.hold) this.bought(purchase.hold);
       return "paid";
     } catch (error) {
-      this.refused(purchase, error instanceof CommandError ? error : new CommandError("internal", String(error)));
+      this.refused(purchase, error);
       throw error;
     } finally {
       purchase.busy = false;
@@ -165,11 +169,11 @@ export class Basket {
 
   /**
    * @param {Purchase} purchase
-   * @param {CommandError} error
+   * @param {any} error of the hub, the API or WeChat's sheet
    */
   refused(purchase, error) {
     // After an answer the attempt is over: the next tap is a new one. Without an answer the keys must stay.
-    if (OUTCOME_UNKNOWN.has(error.code)) return;
+    if (OUTCOME_UNKNOWN.has(error.code) || error.code === "cancelled") return;
     purchase.orderKey = newKey();
     purchase.payKey = newKey();
     if (error.code === "coupon_invalid") purchase.coupon = null;
@@ -178,6 +182,12 @@ export class Basket {
       purchase.item = { ...purchase.item, version: error.extra.version ?? purchase.item.version };
     }
     if (error.code === "expired" || error.code === "gone") this.release(purchase.hold);
+  }
+
+  /** Forget the holds of which another page has made an order. @param {Set<string>} ordered */
+  leave(ordered) {
+    for (const hold of [...this.holds.values()]) if (ordered.has(hold.hold)) this.bought(hold);
+    if (this.purchase?.hold && ordered.has(this.purchase.hold.hold)) this.purchase = null;
   }
 
   /** @param {Hold} hold */

@@ -1,6 +1,6 @@
 /** The poll in sight, and what this phone voted: a phone that comes back knows it still. */
 
-import { clock } from "../../texts.js";
+import { clock } from "../../shared/speak.js";
 
 /** Where the phone remembers its vote in the poll that it voted in last. */
 const VOTE_KEY = "siyu-vote";
@@ -43,7 +43,7 @@ export class Ballot {
   /**
    * @param {any} poll of the room, null when there was none
    * @param {number} now the server's time
-   * @param {(key: string, values?: Record<string, string|number>) => string} t
+   * @param {import("../../shared/speak.js").Speak} t
    */
   view(poll, now, t) {
     if (!poll) return null;

@@ -1,7 +1,11 @@
 /** The room page: the show's values into `setData`, taps into commands. */
 
-import { BASE, ROOM } from "../../config.js";
-import { money, speaker } from "../../texts.js";
+import { TEMPLATES } from "../../config.js";
+import { mayWrite, written } from "../../shared/asking.js";
+import { explain, money, speaker, wordsOf } from "../../shared/speak.js";
+import { SHARED } from "../../shared/texts.js";
+import { visitOf } from "../../shared/visit.js";
+import { ROOM_TEXTS } from "./texts.js";
 import { Show } from "./show.js";
 import { roomView } from "./view.js";
 
@@ -15,12 +19,12 @@ const PLAYER_LOST = new Set([-2301, -2302, 3001, 3002, 3003, 3005]);
 const PLAYER_SHOWS = new Set([2003, 2004]);
 const PLAYER_RETRY_MS = 2000;
 
-const t = speaker(/^zh/i.test(wx.getAppBaseInfo().language || "zh") ? "zh" : "en");
-const WORDS = Object.fromEntries(["live", "soon", "say", "send", "share", "buy", "total", "again"].map((k) => [k, t(k)]));
+const TEXTS = { ...SHARED, ...ROOM_TEXTS };
+const t = speaker(TEXTS);
 
 Page({
   data: {
-    words: WORDS,
+    words: wordsOf(TEXTS),
     connection: "",
     closed: "",
     source: "",
@@ -38,13 +42,20 @@ Page({
   ticking: 0,
   retrying: 0,
 
-  /** @param {Record<string, string|undefined>} query of a card: room and s; of a code: scene */
+  /** @param {import("../../shared/visit.js").Query} query of a card: room and s; of a code: scene */
   onLoad(query) {
-    const scene = query.s || decodeURIComponent(query.scene || "");
-    this.show = new Show({ wx, base: BASE, room: query.room || ROOM, scene, changed: () => this.soon() });
+    this.show = new Show(visitOf(query), () => this.soon());
     this.ticking = setInterval(() => this.tick(), TICK_MS);
     wx.setKeepScreenOn({ keepScreenOn: true });
     this.enter();
+  },
+
+  /** Back from a page on which something of this room may have been ordered. */
+  onShow() {
+    const { show } = this;
+    if (!show) return;
+    show.basket.leave(show.visit.ordered);
+    this.soon();
   },
 
   onUnload() {
@@ -60,7 +71,7 @@ Page({
     try {
       await this.show?.open();
     } catch (error) {
-      this.setData({ closed: this.explain(error), connection: "" });
+      this.setData({ closed: explain(t, error), connection: "" });
     }
   },
 
@@ -82,7 +93,8 @@ Page({
     this.drawing = 0;
     const { show } = this;
     if (!show) return;
-    const view = roomView(show.store, show.basket, show.ballot, show.hub.now(), t);
+    for (const { say, values } of show.wishes.news.splice(0)) wx.showToast({ title: t(say, values), icon: "none" });
+    const view = roomView(show, show.hub.now(), t);
     const last = view.lines.length ? view.lines[view.lines.length - 1].id : "";
     const wanted = view.live ? show.flv : "";
     /** @type {Record<string, any>} */
@@ -110,20 +122,10 @@ Page({
     return t(code === 4403 ? "error.banned" : code === 4404 ? "error.no_room" : "ended");
   },
 
-  /**
-   * A sentence for an error of the hub or the API, by its code; the server's own words for one that is not known.
-   * @param {any} error
-   * @returns {string}
-   */
-  explain(error) {
-    const key = `error.${error?.code}`;
-    const text = t(key);
-    return text === key ? error?.message || key : text;
-  },
-
   /** @param {any} error */
   complain(error) {
-    wx.showToast({ title: this.explain(error), icon: "none" });
+    if (error?.code === "cancelled") return;
+    wx.showToast({ title: explain(t, error), icon: "none" });
   },
 
   // — the picture —
@@ -178,7 +180,7 @@ Page({
    */
   offerFollow(error) {
     wx.showModal({
-      title: this.explain(error),
+      title: explain(t, error),
       confirmText: t("follow"),
       success: async ({ confirm }) => {
         if (!confirm || !this.show) return;
@@ -198,7 +200,7 @@ Page({
     const poll = show?.store.poll;
     if (!show || !poll || !this.data.room.poll?.can) return;
     try {
-      await show.ballot.vote(poll, currentTarget.dataset.option);
+      await show.ballot.vote(poll, Number(currentTarget.dataset.option));
     } catch (error) {
       this.complain(error);
     }
@@ -226,12 +228,58 @@ Page({
     if (!show || !sale) return;
     try {
       const hold = show.basket.holds.get(sale.sale);
+      const { wish } = this.data.room.sale;
       if (hold) {
         await show.basket.begin(sale, hold);
         return;
       }
+      if (wish) {
+        await this.wish(wish, sale);
+        return;
+      }
       await show.basket.grab(sale);
       show.report("card_click", sale.sku);
+    } catch (error) {
+      this.complain(error);
+    }
+  },
+
+  /**
+   * @param {"enter"|"wait"|"remind"} wish
+   * @param {any} sale
+   */
+  async wish(wish, sale) {
+    const { show } = this;
+    if (!show) return;
+    if (wish === "enter") await show.wishes.enter({ draw: sale.draw, task: "none" });
+    if (wish === "wait") await show.wishes.wait(sale);
+    if (wish !== "remind") return;
+    // WeChat asks in the tap itself; whatever is answered there, the room reminds who is in it.
+    const granted = mayWrite(show.visit.api, [TEMPLATES.sale]);
+    await Promise.all([granted.catch((error) => this.complain(error)), show.wishes.remind(sale)]);
+  },
+
+  async onDraw() {
+    const { show } = this;
+    const shown = this.data.room.draw;
+    if (!show || !shown) return;
+    if (shown.proof) {
+      this.go("/shop/draw/draw", { draw: shown.draw });
+      return;
+    }
+    try {
+      await show.wishes.enter(show.store.draws.get(shown.draw));
+    } catch (error) {
+      this.complain(error);
+    }
+  },
+
+  async onAsk() {
+    const text = await written(t("askHost"), t("askHint"));
+    if (!text || !this.show) return;
+    try {
+      await this.show.wishes.ask(text);
+      wx.showToast({ title: t("askSent"), icon: "none" });
     } catch (error) {
       this.complain(error);
     }
@@ -259,6 +307,7 @@ Page({
     try {
       const end = await basket.pay();
       if (end === "paid") wx.showToast({ title: t("paid"), icon: "success" });
+      if (end === "confirming") wx.showToast({ title: t("confirming"), icon: "none" });
       if (end === "changed") wx.showToast({ title: t("changed"), icon: "none" });
     } catch (error) {
       this.complain(error);
@@ -271,6 +320,37 @@ Page({
     this.draw();
   },
 
+  /** Delivery, other coupons, points: the whole order page, with the unit that is held. */
+  onOptions() {
+    const purchase = this.show?.basket.purchase;
+    if (!this.show || !purchase || purchase.order) return;
+    const { hold, item } = purchase;
+    this.onSheetClose();
+    this.go("/shop/checkout/checkout", hold ? { hold: hold.hold, until: String(hold.expires) } : { sku: item.sku });
+  },
+
+  // — the other pages —
+
+  /**
+   * @param {string} page
+   * @param {Record<string, string>} [values]
+   */
+  go(page, values) {
+    if (this.show) wx.navigateTo({ url: this.show.visit.address(page, values) });
+  },
+
+  onBag() {
+    this.go("/shop/goods/goods");
+  },
+
+  onMine() {
+    this.go("/my/me/me");
+  },
+
+  onTeam() {
+    this.go("/shop/team/team");
+  },
+
   /** A tap on the sheet is not one beside it. */
   onNothing() {},
 
@@ -279,12 +359,11 @@ Page({
   onShareAppMessage() {
     const { show } = this;
     show?.report("share_open");
-    const query = show ? `room=${show.room}&s=${show.link}` : "";
-    return { title: this.data.room.title || t("live"), path: `/pages/room/room?${query}` };
+    return { title: this.data.room.title || t("live"), path: show?.visit.card("/pages/room/room") || "/pages/room/room" };
   },
 
   onShareTimeline() {
     const { show } = this;
-    return { title: this.data.room.title || t("live"), query: show ? `room=${show.room}&s=${show.link}` : "" };
+    return { title: this.data.room.title || t("live"), query: show?.visit.card("").slice(1) || "" };
   },
 });

@@ -1,12 +1,11 @@
-/** One visit to a room: who came, by whose share; the hub; the moment of each card in the picture. */
+/** A visit in its room: the hub, what is known of the room, the moment of each card in the picture. */
 
-import { Api, hostMediaMs, MediaSchedule, newKey, SiyuHub, wxPlatform } from "../../lib/siyu.js";
+import { hostMediaMs, MediaSchedule, SiyuHub } from "../../lib/siyu.js";
 import { RoomStore } from "../../lib/store.js";
 import { Basket } from "./basket.js";
 import { Ballot } from "./poll.js";
+import { Wishes } from "./wishes.js";
 
-/** Where the phone remembers its name: it spares a viewer a new one at each visit and is no identity. */
-const DEVICE_KEY = "siyu-device";
 /** What lies between the host's camera and a phone beside the player's own buffer. */
 const PATH_MS = 300;
 /** What the host says waits for its frame; sales and coupons are a race and wait for nobody's picture. */
@@ -14,28 +13,28 @@ const AT_THE_FRAME = new Set(["pin", "unpin"]);
 
 export class Show {
   /**
-   * @param {{wx: any, base: string, room: string, scene: string, changed: () => void}} options `changed` is called
-   *   when something is to be drawn: for a frame once
+   * @param {import("../../shared/visit.js").Visit} visit
+   * @param {() => void} changed called when something is to be drawn: for a frame once
    */
-  constructor({ wx, base, room, scene, changed }) {
-    this.wx = wx;
-    this.room = room;
-    this.scene = scene;
+  constructor(visit, changed) {
+    this.visit = visit;
     this.changed = changed;
-    this.platform = wxPlatform(wx, base);
-    this.api = new Api(null, this.platform);
     this.store = new RoomStore();
     /** How much the player has buffered (ms), null while it shows nothing. @type {number|null} */
     this.bufferedMs = null;
     this.frames = new MediaSchedule(() => this.shownMediaMs());
-    /** A share link of one's own, a child of the one this person came by. */
-    this.link = "";
     this.flv = "";
-    this.hub = new SiyuHub({ room, token: "", renew: () => this.enter(), platform: this.platform });
-    this.basket = new Basket({ hub: this.hub, api: this.api, changed });
+    const { room, platform, api } = visit;
+    this.hub = new SiyuHub({ room, token: "", renew: () => this.renew(), platform });
+    this.basket = new Basket({ hub: this.hub, api, changed });
+    this.wishes = new Wishes({ hub: this.hub, store: this.store, basket: this.basket, changed });
     this.ballot = new Ballot({ wx, hub: this.hub, changed });
     this.hub.on("*", (event) => this.take(event));
     this.hub.on("frame", changed);
+    /** Whether the hub has asked for a token itself. */
+    this.renewing = false;
+    /** @type {(() => void)|undefined} */
+    this.stopRenewed = undefined;
     /** The close code after which the hub does not come back, 0 while it does. */
     this.endCode = 0;
     this.hub.on("state", ({ state, code }) => {
@@ -46,40 +45,45 @@ export class Show {
 
   /** Come in and stay; rejects with ApiError when the door is closed. */
   async open() {
-    this.hub.token = await this.enter();
-    const found = await this.api.get(`/rooms/${encodeURIComponent(this.room)}`);
+    const { visit, hub } = this;
+    await visit.ready();
+    hub.token = visit.api.token || "";
+    const [found] = await Promise.all([visit.api.get(`/rooms/${encodeURIComponent(visit.room)}`), this.mintLink()]);
     this.flv = found.play.flv;
-    this.hub.connect();
-    await this.mintLink();
+    hub.connect();
+    this.stopRenewed ??= visit.onToken((token) => this.takeToken(token));
+    this.welcome();
   }
 
-  /** @returns {Promise<string>} a fresh token */
-  async enter() {
-    const body = { room: this.room, device: this.device(), scene: this.scene || undefined };
-    const guest = await this.api.post("/auth/guest", body);
-    this.api.token = guest.token;
-    return guest.token;
-  }
-
-  device() {
-    let device = this.wx.getStorageSync(DEVICE_KEY);
-    if (!device) {
-      device = newKey();
-      this.wx.setStorageSync(DEVICE_KEY, device);
-    }
-    return device;
-  }
-
-  /** A token that lapsed or was mistyped has no children; one can still share, as the first of a line. */
+  /** Before the room is seen, so that whoever shares at once shares by their own link. */
   async mintLink() {
-    const link = { room: this.room, channel: "weapp" };
     try {
-      const parent = this.scene ? { parent: this.scene } : {};
-      this.link = (await this.api.post("/links", { ...link, ...parent })).token;
+      await this.visit.mintLink();
     } catch (error) {
-      if (!this.scene) throw error;
-      this.link = (await this.api.post("/links", link)).token;
+      // One can watch without it; what is shared meanwhile leads on by the link that brought this person.
+      console.info("share link:", error instanceof Error ? error.message : error);
     }
+  }
+
+  /** Coupons that come by themselves on coming in (进店送券); the hub tells of each. */
+  welcome() {
+    const given = this.visit.api.post(`/rooms/${encodeURIComponent(this.visit.room)}/entry-coupons`);
+    given.catch((error) => console.info("entry coupons:", error.message));
+  }
+
+  /** The hub's own token has lapsed: it connects by the new one itself. */
+  async renew() {
+    this.renewing = true;
+    try {
+      return await this.visit.enter();
+    } finally {
+      this.renewing = false;
+    }
+  }
+
+  /** Somebody signed in, on this page or another: the room has to know them, too. @param {string} token */
+  takeToken(token) {
+    if (!this.renewing) this.hub.useToken(token);
   }
 
   /** @param {any} event */
@@ -90,6 +94,7 @@ export class Show {
     };
     if (AT_THE_FRAME.has(event.t)) this.frames.at(event.media_ms, apply);
     else this.store.apply(event);
+    if (typeof event.a === "number") this.wishes.take(event);
   }
 
   /** live-player does not tell how far it is: the host's place less what is buffered. */
@@ -104,11 +109,12 @@ export class Show {
    * @param {string} [sku]
    */
   report(kind, sku) {
-    const touched = this.hub.command("touch", sku ? { kind, sku, ...(this.scene && { token: this.scene }) } : { kind });
+    const touched = this.hub.command("touch", sku ? { kind, sku, ...(this.visit.scene && { token: this.visit.scene }) } : { kind });
     touched.catch((error) => console.info("touch:", error.message));
   }
 
   close() {
+    this.stopRenewed?.();
     this.hub.close();
   }
 }

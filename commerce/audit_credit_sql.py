@@ -1,0 +1,50 @@
+"""Invariants of sale on account: debts, balances, limits."""
+
+# ruff: noqa: S608 - the queries are constants.
+
+from commerce.audit_aftersale_sql import Check
+
+_LEFT = "amount - repaid - returned - lost"
+_BY = (
+    "SELECT merchant, owner, sum(CASE kind WHEN 'credit_owed' THEN balance ELSE 0 END) AS owed,"
+    " sum(CASE kind WHEN 'credit_spare' THEN balance ELSE 0 END) AS spare FROM account"
+    " WHERE kind IN ('credit_owed', 'credit_spare') GROUP BY merchant, owner"
+)
+
+CREDIT = (
+    Check(
+        "credit: each person owes what is left of their orders' debts, and the shop owes nobody less than nothing",
+        f"SELECT count(*) AS debts, CAST(coalesce(sum({_LEFT}), 0) AS bigint) AS owed FROM receivable",
+        f"SELECT a.merchant, a.owner, a.owed, a.spare, coalesce(d.owed, 0) AS of_debts FROM ({_BY}) AS a LEFT JOIN"
+        f" (SELECT merchant, person, sum({_LEFT}) AS owed FROM receivable GROUP BY merchant, person) AS d"
+        " ON d.merchant = a.merchant AND d.person = a.owner"
+        " WHERE a.owed <> coalesce(d.owed, 0) OR a.owed < 0 OR a.spare > 0",
+    ),
+    Check(
+        "credit: receivables = orders paid on account - refunds - repayments - debts given up + money given back",
+        "SELECT count(*) AS bookings, CAST(coalesce(sum(amount), 0) AS bigint) AS amount FROM credit_booking",
+        "SELECT * FROM (SELECT"
+        " (SELECT coalesce(sum(balance), 0) FROM account WHERE kind IN ('credit_owed', 'credit_spare')) AS receivables,"
+        " (SELECT coalesce(sum(amount), 0) FROM payment WHERE provider = 'account' AND state = 'settled')"
+        " - (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE provider = 'account' AND kind = 'order')"
+        " - (SELECT coalesce(sum(CASE kind WHEN 'given' THEN -amount ELSE amount END), 0) FROM credit_booking"
+        " WHERE kind <> 'lost')"
+        " - (SELECT coalesce(sum(balance), 0) FROM account WHERE kind = 'credit_lost') AS made) AS sums"
+        " WHERE receivables <> made",
+    ),
+    Check(
+        "credit: every order that was paid on account has its debt, of its person and amount, and no other has one",
+        "SELECT count(*) AS orders FROM payment WHERE provider = 'account' AND state = 'settled'",
+        "SELECT p.order_id, p.amount, d.amount AS owed FROM payment AS p LEFT JOIN receivable AS d"
+        " ON d.order_id = p.order_id WHERE p.provider = 'account' AND p.state = 'settled'"
+        " AND (d.order_id IS NULL OR d.amount <> p.amount OR d.person <> p.person OR d.merchant <> p.merchant)"
+        " UNION ALL SELECT d.order_id, d.amount, 0 FROM receivable AS d WHERE NOT EXISTS (SELECT 1 FROM payment AS p"
+        " WHERE p.order_id = d.order_id AND p.provider = 'account' AND p.state = 'settled')",
+    ),
+    Check(
+        "credit: commission of what is not paid is not available",
+        "SELECT count(*) AS commissions FROM commission AS c JOIN receivable AS d ON d.order_id = c.order_id",
+        "SELECT c.id, c.order_id, c.state FROM commission AS c JOIN receivable AS d ON d.order_id = c.order_id"
+        " WHERE d.closed_ms IS NULL AND c.state = 'available'",
+    ),
+)

@@ -1,0 +1,79 @@
+"""The ledger's commands for sale on account, and what they answer."""
+
+from dataclasses import dataclass
+
+from commerce.domain.credit import CreditTerms
+
+
+@dataclass(frozen=True, slots=True)
+class SetCreditLine:
+    """Grant a person a limit, or change it."""
+
+    merchant: str
+    staff: str
+    person: str
+    terms: CreditTerms
+
+
+@dataclass(frozen=True, slots=True)
+class BookCredit:
+    """Staff's word on an account: money came (repaid), a debt is given up (lost), money was given back (given).
+
+    ``order`` names the debt; without one money is taken for the oldest.
+    """
+
+    merchant: str
+    staff: str
+    person: str
+    kind: str
+    amount: int
+    order: str | None
+    reference: str
+    reason: str
+    key: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class DebtView:
+    """What one order owes: ``left`` of ``amount``, due at ``due``."""
+
+    order: str
+    amount: int
+    repaid: int
+    returned: int
+    lost: int
+    left: int
+    due: int
+    created: int
+    closed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CreditEntry:
+    """A line of a statement: ``amount`` 分 more (or less) owed, and what was owed after it."""
+
+    at: int
+    why: str
+    ref: str
+    amount: int
+    owed: int
+
+
+@dataclass(frozen=True, slots=True)
+class CreditView:
+    """A person's account. ``owed`` less ``spare`` (the shop owes it) is its balance; ``free`` may be ordered for.
+
+    Ages (domain/credit.BUCKETS) are days past due.
+    """
+
+    person: str
+    name: str
+    most: int
+    days: int
+    open: bool
+    owed: int
+    spare: int
+    free: int
+    overdue: int
+    ages: dict[str, int]

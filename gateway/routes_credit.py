@@ -1,0 +1,77 @@
+"""Sale on account: a shop's accounts and their ages, what staff book, one's own statement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response
+
+from commerce.domain.credit import CreditTerms
+from commerce.errors import NotFound
+from gateway.answers import csv_answer
+from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.schemas_credit import CreditBookingBody, CreditLineBody, CreditPage, CreditView, StatementOfCredit
+from gateway.services import Services
+
+MERCHANT = frozenset({"merchant"})
+PATH = "/api/v1/credit"
+
+
+def credit_operations(services: Services) -> list[Operation]:
+    """Operations on sale on account."""
+    credit = services.shop.credit
+
+    async def list_credit_accounts(call: Call) -> Any:
+        limit = page_limit(call)
+        rows = await credit.accounts(call.who.merchant, call.query.get("after", ""), limit)
+        return {"items": rows, "next": rows[-1].person if len(rows) == limit else None}
+
+    async def export_credit_ages(call: Call) -> Response:
+        return csv_answer(await credit.ageing(call.who.merchant), "credit-ages.csv")
+
+    async def set_credit_line(call: Call) -> Any:
+        body: CreditLineBody = call.body
+        terms = CreditTerms(body.most, body.days, body.name.strip(), body.open)
+        return await credit.set_line(call.who.merchant, call.who.person, call.path["person"], terms)
+
+    async def book_credit(call: Call) -> Any:
+        body: CreditBookingBody = call.body
+        return await credit.book(
+            call.who.merchant,
+            call.who.person,
+            call.path["person"],
+            body.kind,
+            call_key(call),
+            amount=body.amount,
+            order=body.order,
+            reference=body.reference,
+            reason=body.reason,
+        )
+
+    async def read_credit_statement(call: Call) -> Any:
+        return await _statement(call.who.merchant, call.path["person"])
+
+    async def read_own_credit(call: Call) -> Any:
+        return await _statement(call.who.merchant, call.who.person)
+
+    async def _statement(merchant: str, person: str) -> dict[str, Any]:
+        try:
+            account = await credit.account(merchant, person)
+        except NotFound:
+            return {"account": None, "debts": [], "entries": []}
+        debts, entries = await credit.debts(merchant, person), await credit.statement(merchant, person)
+        return {"account": account, "debts": debts, "entries": entries}
+
+    one = f"{PATH}/{{person}}"
+    paging = {"after": "cursor: the last person", "limit": "1 to 200"}
+    return [
+        Operation("GET", PATH, "Accounts and ages", list_credit_accounts, MERCHANT, answer=CreditPage, query=paging),
+        Operation("GET", f"{PATH}/export", "The ageing report as CSV", export_credit_ages, MERCHANT),
+        Operation("GET", f"{PATH}/mine", "Own account", read_own_credit, SIGNED_IN, answer=StatementOfCredit),
+        Operation("PUT", one, "Grant a limit", set_credit_line, MERCHANT, CreditLineBody, CreditView),
+        Operation("GET", one, "A statement", read_credit_statement, MERCHANT, answer=StatementOfCredit),
+        Operation(
+            "POST", f"{one}/bookings", "Repaid, given up, given back", book_credit, MERCHANT, CreditBookingBody,
+            CreditView, 201,
+        ),
+    ]  # fmt: skip

@@ -1,0 +1,36 @@
+/** Sale on account, for the customer: what is owed, what may be ordered for, and how it came about. */
+
+import { CREDIT } from "./credit_strings.js";
+import { h } from "./dom.js";
+import { addStrings, money, t, when } from "./i18n.js";
+
+addStrings(CREDIT);
+
+/** Signed money: what is owed less is in front of a minus. */
+const signed = (fen) => (fen < 0 ? `−${money(-fen)}` : money(fen));
+
+/** The lines of a statement, the newest first. */
+export const statementRows = (entries) =>
+  [...entries]
+    .reverse()
+    .map((one) =>
+      h("div", { "data-testid": "credit-entry", data: { why: one.why } }, h("dt", {}, `${when(one.at)} · ${t(`cr.why.${one.why}`)}`), h("dd", {}, `${signed(one.amount)} → ${signed(one.owed)}`)),
+    );
+
+/**
+ * My account; null of who has none.
+ * @param {any} mine of GET /credit/mine
+ */
+export function creditCard({ account, debts, entries }) {
+  if (!account) return null;
+  const open = debts.filter((one) => one.left > 0);
+  return h(
+    "section.wallet",
+    { "data-testid": "credit" },
+    h("div.wallet-head", {}, h("strong", {}, t("cr.title")), h("span.faint", {}, t("cr.free", { amount: money(account.free), most: money(account.most) }))),
+    h("p", {}, t("cr.owed", { amount: money(account.owed) }), account.spare > 0 && ` · ${t("cr.spare", { amount: money(account.spare) })}`),
+    account.overdue > 0 && h("p.warn", { role: "status" }, t("cr.overdue", { amount: money(account.overdue) })),
+    open.map((one) => h("article.mine-order", { "data-testid": "my-debt" }, h("span.faint.mono", {}, one.order), h("strong", {}, money(one.left)), h("span.chip", {}, t("cr.due", { day: when(one.due) })))),
+    entries.length > 0 && h("details", {}, h("summary", {}, t("cr.statement")), h("dl.steps", {}, statementRows(entries))),
+  );
+}
