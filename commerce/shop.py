@@ -398,7 +398,16 @@ class Shop:
         Invalid.
         """
         basket = Basket(
-            hold, wanted_lines(lines), coupon, tuple(coupons), points, stored, delivery, mall, "", wanted, offer
+            hold,
+            wanted_lines(lines),
+            coupon,
+            tuple(coupons),
+            points,
+            stored,
+            delivery,
+            mall,
+            wanted=wanted,
+            offer=offer,
         )
         command = order_command(merchant, room, person, key, basket, decision, entered_ms, card, node)
         return await self._do(command, OrderView)
