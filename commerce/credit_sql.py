@@ -56,8 +56,8 @@ _BOOK = text(
     " VALUES (:id, :merchant, :person, :kind, :amount, :order, :staff, :reference, :reason, :now)"
 )
 _NOTICE = text(
-    "INSERT INTO payment_event (id, provider, number, kind, payment, amount, raw, received_ms)"
-    " VALUES (:id, :provider, :number, 'refunded', :payment, :amount, '', :now)"
+    "INSERT INTO payment_event (id, provider, number, kind, payment, amount, raw, received_ms, merchant)"
+    " VALUES (:id, :provider, :number, 'refunded', :payment, :amount, '', :now, :merchant)"
 )
 _DONE = text("UPDATE refund SET state = 'done', number = :id, done_ms = :now WHERE id = :id")
 
@@ -138,7 +138,14 @@ def refund_on_account(batch: Batch, row: Row[Any], refund: str, payment: str, am
     No provider is asked: our own word settles it.
     """
     batch.run(
-        _NOTICE, id=batch.mint(), provider=ACCOUNT, number=refund, payment=payment, amount=amount, now=batch.now_ms
+        _NOTICE,
+        id=batch.mint(),
+        provider=ACCOUNT,
+        number=refund,
+        payment=payment,
+        amount=amount,
+        now=batch.now_ms,
+        merchant=row.merchant,
     )
     batch.run(_DONE, id=refund, now=batch.now_ms)
     debt = batch.one(_ONE, order=row.id)

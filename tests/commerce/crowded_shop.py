@@ -21,12 +21,14 @@ from commerce.domain.pos import Receipt
 from commerce.domain.presale import Missed, Presale
 from commerce.domain.sale import SaleMode, SaleTerms
 from commerce.domain.station import StationTerms
+from commerce.domain.takings import Takings
 from commerce.identity.join import DecideConflict, Erase, ImportMembers, Join, MemberRow, MergePeople, UndoMerge
 from commerce.identity.privacy_sql import CloseAccount, Forget
 from commerce.ledger import ClosePayment, FailRefund
 from commerce.market_sql import Revoke
 from commerce.moments import Offer
 from commerce.pos_sql import TakeReceipt, TakeRefund
+from commerce.pos_takings_sql import CloseTill, TellTakings
 from tests.commerce.crowded_back import furnish_back
 from tests.commerce.crowded_desk import HOLD_S, Desk, Names, operation, simple
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU
@@ -327,6 +329,18 @@ simple("refund_a_pass", lambda d, n: d.shop.passes.refund(MERCHANT, "boss", n["p
 simple("set_station", lambda d, n: d.shop.stations.set(
     MERCHANT, "boss", n["station"], StationTerms("Gate 3", "12 Lake Road", "leader", 1, 600)
 ))  # fmt: skip
+simple("close_till", lambda d, n: d.do(
+    CloseTill(MERCHANT, "till", "boss", day_of(d.clock() - DAY_MS), 7, why="change was put in")
+))  # fmt: skip
+
+
+@operation
+async def tell_takings(desk: Desk, names: Names) -> Any:
+    """How a sale was paid that its till never told of."""
+    ref = await desk.one("SELECT id FROM pos_receipt WHERE outlet = 'till'")
+    return await desk.do(TellTakings(MERCHANT, "boss", ref, Takings((("cash", 5_000),)), "the slip"))
+
+
 simple("take_receipt", lambda d, n: d.do(TakeReceipt(MERCHANT, "till", Receipt("R2", 900, d.clock()), "bo")))
 simple("take_refund", lambda d, n: d.do(TakeRefund(MERCHANT, "till", "B1", "R1", 3_000, d.clock())))
 
