@@ -77,6 +77,8 @@ def test_words_of_a_list_are_masked_whatever_their_case() -> None:
     mask = mask_words(["spam", "spammer", "微商", "*"])
     assert mask("SPAM and Spammer sell 微商 *") == "**** and ******* sell ** *"
     assert mask_words([])("spam") == "spam"
+    # Small letters that are longer than the capitals they come from move nothing.
+    assert mask("İİ👨‍👩‍👧 Spam İ微商") == "İİ👨‍👩‍👧 **** İ**"
 
 
 def test_a_filter_may_refuse_a_line() -> None:
