@@ -7,7 +7,7 @@ from chat.sink import Kind
 
 PASSES_PER_TICK = 2
 """A tick lasts at least so many times a pass over all sockets."""
-HEAT_S = 1.0
+HEAT_S = 0.5
 """Over so long the lines of chat are counted."""
 
 

@@ -52,13 +52,13 @@ def credit_operations(services: Services) -> list[Operation]:
         return await _statement(call.who.merchant, call.path["person"])
 
     async def read_own_credit(call: Call) -> Any:
-        return await _statement(call.who.merchant, call.who.person)
-
-    async def _statement(merchant: str, person: str) -> dict[str, Any]:
         try:
-            account = await credit.account(merchant, person)
+            return await _statement(call.who.merchant, call.who.person)
         except NotFound:
             return {"account": None, "debts": [], "entries": []}
+
+    async def _statement(merchant: str, person: str) -> dict[str, Any]:
+        account = await credit.account(merchant, person)
         debts, entries = await credit.debts(merchant, person), await credit.statement(merchant, person)
         return {"account": account, "debts": debts, "entries": entries}
 

@@ -33,6 +33,8 @@ TURN_S = 0.2
 CHAT_TURNS = 2
 PACE_S = 0.02
 """Lines of so long are said at once: to wake up for each cost 75 µs, 7 % of what was taken for fan-out."""
+WARM_S = 1.5
+"""Of chat before anything is measured: so long a room takes to find out how much of it there is."""
 TICKS_S = 0.3
 """Longer than a room at its cap gathers, and the pass after it."""
 
@@ -155,17 +157,18 @@ async def _publish_alone(hub: Hub, seconds: float) -> Measured:
     audience = hub.channel(ROOM).audience
     tally = Tally(hub)
     while tally.wall_s < seconds:
-        meter = Meter()
+        tally.begin()
+        meter, passes = Meter(), 0
         while meter.read().wall_s < TURN_S:
             number = audience.number
             hub.publish(ROOM, EVENT, tier=Tier.P0)
             while audience.number == number or audience.walking:  # noqa: ASYNC110 - a pass has no event
                 await asyncio.sleep(0)
-            tally.passes += 1
+            passes += 1
             # The clients read all sockets alike: when one is behind, all are, and the rest of it is not our work.
             while audience.connections[0].transport.get_write_buffer_size():  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.001)
-        tally.spend(meter)
+        tally.end(passes)
         tally.write_raw(TURN_S, 0.0)
     return tally.found()
 
@@ -173,20 +176,26 @@ async def _publish_alone(hub: Hub, seconds: float) -> Measured:
 async def _publish_chat(hub: Hub, seconds: float) -> Measured:
     """Let the room chat at its cap, then write the same frames ready made, at the same pace."""
     channel = hub.channel(ROOM)
-    loop = asyncio.get_running_loop()
     tally = Tally(hub)
-    at_once = round(PACE_S * LINES_PER_S)
     for _ in range(CHAT_TURNS):
-        batches, meter, start_s = channel.stats().batches, Meter(), loop.time()
-        for line in range(round(seconds * LINES_PER_S / CHAT_TURNS)):
-            hub.publish(ROOM, LINES[line % len(LINES)], tier=Tier.P2)
-            if (line + 1) % at_once == 0:
-                await asyncio.sleep(start_s + (line + 1) / LINES_PER_S - loop.time())
+        await _chat(hub, WARM_S)
+        batches = channel.stats().batches
+        tally.begin()
+        await _chat(hub, seconds / CHAT_TURNS)
         await _until_quiet(channel)
-        tally.passes += channel.stats().batches - batches
-        tally.spend(meter)
+        tally.end(channel.stats().batches - batches)
         tally.write_raw(seconds / CHAT_TURNS, tally.wall_s / tally.passes)
     return tally.found()
+
+
+async def _chat(hub: Hub, seconds: float) -> None:
+    """Talk at the room's cap."""
+    loop = asyncio.get_running_loop()
+    start_s, at_once = loop.time(), round(PACE_S * LINES_PER_S)
+    for line in range(round(seconds * LINES_PER_S)):
+        hub.publish(ROOM, LINES[line % len(LINES)], tier=Tier.P2)
+        if (line + 1) % at_once == 0:
+            await asyncio.sleep(start_s + (line + 1) / LINES_PER_S - loop.time())
 
 
 async def _until_quiet(channel: Channel) -> None:
@@ -203,41 +212,46 @@ class Tally:
         self._sockets = [
             connection.transport.get_extra_info("socket").fileno() for connection in hub.channel(ROOM).sockets()
         ]
-        self._before = hub.totals()
-        self.passes = 0
+        self._first = self._before = hub.totals()
+        self._meter = Meter()
+        self.passes = self.messages = self.bytes = 0
         self.cpu_s = 0.0
         self.wall_s = 0.0
         self.raw_passes = 0
         self.raw_cpu_s = 0.0
         self._raw_bytes = 0
 
-    def spend(self, meter: Meter) -> None:
-        """Add what the hub spent."""
-        spent = meter.read()
+    def begin(self) -> None:
+        """From now on it counts."""
+        self._before, self._meter = self._hub.totals(), Meter()
+
+    def end(self, passes: int) -> None:
+        """Add what was sent and spent since then, in so many passes."""
+        spent, now = self._meter.read(), self._hub.totals()
+        self.passes += passes
         self.cpu_s += spent.cpu_s
         self.wall_s += spent.wall_s
+        self.messages += now.messages_out - self._before.messages_out
+        self.bytes += now.bytes_out - self._before.bytes_out
 
     def write_raw(self, seconds: float, interval_s: float) -> None:
         """Write frames as long as the hub's, one after the other or each ``interval_s``."""
-        payload = bytes(self._bytes() // self.passes)
+        payload = bytes(self.bytes // len(self._sockets) // self.passes)
         passes, spent = write_passes(self._sockets, (payload,), interval_s, seconds)
         self.raw_passes += passes
         self.raw_cpu_s += spent.cpu_s
         self._raw_bytes += passes * len(payload)
 
-    def _bytes(self) -> int:
-        return (self._hub.totals().bytes_out - self._before.bytes_out) // len(self._sockets)
-
     def found(self) -> Measured:
         """All of it; ``bytes`` is what each socket must have got."""
         count = len(self._sockets)
-        messages = self._hub.totals().messages_out - self._before.messages_out
+        sent = (self._hub.totals().bytes_out - self._first.bytes_out) // count
         return {
-            "messages per send": messages / count / self.passes,
+            "messages per send": self.messages / count / self.passes,
             "sends": self.passes * count,
             "cpu_s": self.cpu_s,
             "raw sends": self.raw_passes * count,
             "raw cpu_s": self.raw_cpu_s,
-            "frame bytes": self._bytes() / self.passes,
-            "bytes": self._bytes() + self._raw_bytes,
+            "frame bytes": self.bytes / count / self.passes,
+            "bytes": sent + self._raw_bytes,
         }

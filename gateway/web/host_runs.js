@@ -258,7 +258,7 @@ function fillDropForm(desk) {
       h("button.primary", { type: "submit", "data-testid": "drop-start", "data-t": "host.drop" }, t("host.drop")),
     ),
   );
-  // The shop's tags and stores are asked for when somebody comes to the form.
+  // The shop's tags are asked for when somebody looks for them: not every host may read them.
   const audience = form.elements.audience;
   const offerTags = async () => {
     for (const { name } of await desk.api.get("/tags")) audience.append(h("option", { value: `tag:${name}` }, `# ${name}`));
@@ -267,14 +267,15 @@ function fillDropForm(desk) {
   const offerStores = async () => {
     for (const one of await desk.api.get("/outlets")) outlet.append(h("option", { value: one.outlet }, one.name));
   };
-  // Before the list is opened: a browser shows it as it is at that moment.
+  // Stores are asked for before their list is opened: a browser shows it as it is at that moment.
   let asked = false;
   const offer = () => {
     if (asked) return;
     asked = true;
-    Promise.all([offerStores(), offerTags()]).catch((error) => toast(explain(error), "error"));
+    offerStores().catch((error) => toast(explain(error), "error"));
   };
   for (const sign of ["pointerenter", "focusin"]) form.addEventListener(sign, offer);
+  audience.addEventListener("focus", () => offerTags().catch((error) => toast(explain(error), "error")), { once: true });
   onSend(form, async () => {
     const way = form.elements.way.value;
     const terms = {

@@ -10,9 +10,11 @@ import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
+from commerce import postgres_sql
 from commerce.courier_sandbox import SandboxCourier
 from commerce.ledger_sql import _HOT
 from commerce.payment_sandbox import SandboxProvider
@@ -28,6 +30,7 @@ from tests.postgres import Cluster
 
 STATEMENTS_MAX = 4_000
 """Statements kept prepared per connection: more than the shop, its audit and its replay have between them."""
+PATIENCE_MS = 300_000
 COMMITS_MAX = 10_000
 """Commits of one run; the file's change counter goes on by as much from image to image."""
 CHANGE_COUNTER = slice(24, 28)
@@ -159,14 +162,18 @@ class PostgresSite(Site):
         super().__init__()
 
     def first(self) -> Store:
-        return open_store(self.cluster.address(self.original), synchronous="OFF")
+        return self._open(self.original)
+
+    def _open(self, name: str) -> Store:
+        # A process of a shop does not think for ten seconds within a transaction; a test on a full machine may.
+        with patch.object(postgres_sql, "IDLE_TIMEOUT_MS", PATIENCE_MS):
+            return open_store(self.cluster.address(name), synchronous="OFF")
 
     def copy(self) -> list[Store]:
         self._drop()
         with self.admin.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {self.original}_copy TEMPLATE {self.original}"))
-        address = self.cluster.address(f"{self.original}_copy")
-        self._stores = [open_store(address, synchronous="OFF") for _ in range(self.processes)]
+        self._stores = [self._open(f"{self.original}_copy") for _ in range(self.processes)]
         return self._stores
 
     def _drop(self) -> None:

@@ -6,13 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine
 
-from commerce import outlets_sql
+from commerce import outlets_sql, partners_sql
 from commerce.audit_sql import audit
 from commerce.domain.member import Program
 from commerce.domain.order import Delivery
 from commerce.domain.outlet import OutletTerms
+from commerce.domain.partner import Contract, ShareRate
 from commerce.pos import outlet_row
 from commerce.replay_sql import REPLAYS, replay
 from gateway.cli import main
@@ -29,7 +30,10 @@ FORGED = {
     "accounts by their entries: bounded": "UPDATE account SET balance = balance + 1 WHERE kind = 'budget'",
     "accounts by their entries: unbounded": "UPDATE account SET balance = balance + 1 WHERE kind = 'budget_source'",
     "lots of points by what each account has of them": "UPDATE points_lot SET left_units = left_units - 1",
-    "commission of orders by the entries of its cost": "UPDATE commission SET reversed = reversed + 1",
+    "commission of orders by the entries of its cost": "UPDATE commission SET reversed = reversed + 1"
+    " WHERE contract = ''",
+    "partners' share of orders by the entries of its cost": "UPDATE commission SET reversed = reversed + 1"
+    " WHERE contract <> ''",
 }
 BROKEN = {
     "merchants: what belongs": "UPDATE payment SET merchant = 'm2'",
@@ -46,6 +50,13 @@ BROKEN = {
     "stores: stock, prices": "UPDATE outlet SET merchant = 'm2'",
     "personal events": "INSERT INTO personal_box (box, last, acked) VALUES ('r/p', 1, 2)",
 }
+
+
+def agree_with_the_gym(db: Connection) -> None:
+    """A partner of another trade with a contract."""
+    partners_sql.add(db, id="gym", merchant=MERCHANT, name="gym", trade="", counterpart=None, owner=None, now=START_MS)
+    contract = Contract("2020-01-01", "", 30, False, 0, 0, "rows", (ShareRate("shop", "", 1_000),))
+    partners_sql.propose(db, "gym", MERCHANT, contract, {"id": "c", "by": "boss", "note": "", "now": START_MS})
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +88,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
             )
             await world.shop.pay_order(MERCHANT, "four", brought.order, "p")
             await world.shop.aftersale.refund(MERCHANT, "boss", brought.order, "r2", lines=[(OTHER_SKU, 1)])
-            await world.shop.create_order(MERCHANT, ROOM, "three", "o", lines=[(OTHER_SKU, 2)])
+            await world.store.write(agree_with_the_gym)
+            sent = {"credits": {"partner": {"issuer": "gym"}}}
+            await world.shop.create_order(MERCHANT, ROOM, "three", "o", lines=[(OTHER_SKU, 2)], decision=sent)
             terms = outlet_row("北店", "北路 1 号", "", (0, 0), OutletTerms(stocked=True), "")
             made = {**terms, "id": "north", "merchant": MERCHANT, "key_digest": "x", "now": 0}
             await world.store.write(lambda db: outlets_sql.add(db, **made))

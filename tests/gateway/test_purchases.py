@@ -57,7 +57,7 @@ async def test_goods_are_bought_sold_and_their_margin_is_in_the_book(tmp_path: P
         margins = msgspec.convert((await live.call("GET", "/books/margins", token=boss)).json(), MarginPage)
         assert sum(one.cost for one in margins.items) == book.cost
         file = await live.call("GET", "/books/margins?format=csv", token=boss)
-        assert file.text.splitlines()[0].endswith("time,order,revenue,cost,margin")
+        assert file.text.splitlines()[0].endswith("time,order,revenue,cost,margin,till")
 
 
 async def test_buying_is_the_whole_shop_s_and_its_accountants_read_it(tmp_path: Path) -> None:
