@@ -56,5 +56,5 @@ def check_right(member: Member, command: str) -> None:
     """Raise CommandRefused `forbidden` when a member's role may not give a command."""
     roles = RIGHTS[command]
     if roles and member.role not in roles:
-        who = "the host and the merchant" if roles == HEADS else "staff" if roles == KEEPERS else "staff of the shop"
+        who = {HEADS: "the host and the merchant", STAFF: "the shop's staff"}.get(roles, "those who keep order here")
         raise CommandRefused("forbidden", f"this command is for {who}")

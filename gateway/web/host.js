@@ -72,12 +72,18 @@ async function open() {
       api.token = null;
     }
   }
-  if (keeper) for (const part of document.querySelectorAll("[data-shop]")) part.remove();
+  if (keeper) keepOrderOnly();
   else publish = streams.publish;
-  document.body.dataset.keeper = String(keeper);
-  if (keeper) $("console-name").dataset.t = "host.keeper";
   $("console").hidden = false;
   start();
+}
+
+/** Take off the page what is for those who run the room. */
+function keepOrderOnly() {
+  for (const part of document.querySelectorAll("[data-shop]")) part.remove();
+  document.body.dataset.keeper = "true";
+  $("console-name").dataset.t = "host.keeper";
+  for (const words of ["tHint", "tLabel"]) $("chat-input").dataset[words] = "host.keeperSay";
 }
 
 /** Whether who may not run this room may keep order in it. */

@@ -105,6 +105,7 @@ export const HOST = {
   "host.recall": ["撤回", "Recall"],
   "host.mute": ["禁言", "Mute"],
   "host.muted": ["已禁言 {name} 10 分钟", "{name} is muted for 10 minutes"],
+  "host.keeperSay": ["以房管身份说…", "Say as the moderator…"],
   "host.say": ["以主播身份说…", "Say as the host…"],
   "host.send": ["发送", "Send"],
   "host.notice": ["公告", "Notice"],
