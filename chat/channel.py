@@ -141,7 +141,9 @@ class Channel:
             self.gate.heard(speaker.get("person", ""), self._clock())
 
     def _remove(self, message: Removal) -> None:
-        connections = tuple(self.people.get(message.person, ()))
+        # Staff are spared where the command is given, by who is at that node; here by who is at this one.
+        present = self.people.get(message.person, ())
+        connections = tuple(one for one in present if one.member is None or not one.member.staff)
         told = None
         if connections and message.event is not None:
             stamps = self._stamps and "a" not in message.event

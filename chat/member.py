@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-STAFF_ROLES = frozenset({"assistant", "host", "merchant"})
+STAFF_ROLES = frozenset({"moderator", "assistant", "host", "merchant"})
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     """A person in a room, as the token says.
 
-    `role` is one of guest, viewer, assistant, host, merchant; `expires_ms` is Unix milliseconds (0: never).
+    `role` is one of guest, viewer, moderator, assistant, host, merchant; `expires_ms` is Unix milliseconds (0: never).
     """
 
     person: str
@@ -27,7 +27,7 @@ class Member:
 
     @property
     def staff(self) -> bool:
-        """Tell whether this person may moderate."""
+        """Tell whether this person keeps order here; what else they may do is in `chat/rights.py`."""
         return self.role in STAFF_ROLES
 
     def shown(self) -> dict[str, str]:

@@ -7,8 +7,10 @@ from chat.member import STAFF_ROLES, Member
 
 ANYBODY: frozenset[str] = frozenset()
 """Whoever is in the room, guests among them."""
-STAFF = STAFF_ROLES
-"""Assistant, host and merchant: who keeps a room in order."""
+KEEPERS = STAFF_ROLES
+"""Moderator, assistant, host and merchant: who keeps a room's chat in order."""
+STAFF = KEEPERS - {"moderator"}
+"""Assistant, host and merchant: who speaks for the shop as well."""
 HEADS = frozenset({"host", "merchant"})
 """Who decides what outlasts the moment."""
 
@@ -20,17 +22,17 @@ RIGHTS: dict[str, frozenset[str]] = {
     "question.list": ANYBODY,
     "question.drop": ANYBODY,
     "poll.vote": ANYBODY,
-    "mute": STAFF,
-    "unmute": STAFF,
-    "kick": STAFF,
-    "ban": STAFF,
+    "mute": KEEPERS,
+    "unmute": KEEPERS,
+    "kick": KEEPERS,
+    "ban": KEEPERS,
     "unban": HEADS,
-    "bans.list": STAFF,
-    "chat.slow": STAFF,
+    "bans.list": KEEPERS,
+    "chat.slow": KEEPERS,
     "chat.audience": HEADS,
-    "words.list": STAFF,
+    "words.list": KEEPERS,
     "words.set": HEADS,
-    "recall": STAFF,
+    "recall": KEEPERS,
     "notice": STAFF,
     "announce": STAFF,
     "notice.pin": STAFF,
@@ -40,9 +42,9 @@ RIGHTS: dict[str, frozenset[str]] = {
     "poll.end": STAFF,
 }
 BAN_FOR_EVER = HEADS
-"""Whose bans may last longer than `ASSISTANT_BAN_MS`."""
-ASSISTANT_BAN_MS = 24 * 3_600_000
-"""Longest ban by an assistant: a day, until somebody has looked at it."""
+"""Whose bans may last longer than `KEEPER_BAN_MS`."""
+KEEPER_BAN_MS = 24 * 3_600_000
+"""Longest ban by a moderator or an assistant: a day, until somebody has looked at it."""
 UNAUDITED = frozenset(name for name, roles in RIGHTS.items() if not roles) - {"question.drop"} | {
     "bans.list",
     "words.list",
@@ -54,5 +56,5 @@ def check_right(member: Member, command: str) -> None:
     """Raise CommandRefused `forbidden` when a member's role may not give a command."""
     roles = RIGHTS[command]
     if roles and member.role not in roles:
-        who = "the host and the merchant" if roles == HEADS else "staff"
+        who = {HEADS: "the host and the merchant", STAFF: "the shop's staff"}.get(roles, "those who keep order here")
         raise CommandRefused("forbidden", f"this command is for {who}")

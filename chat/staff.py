@@ -27,7 +27,7 @@ from chat.message import (
     Words,
 )
 from chat.moderation import DEVICES_PER_BAN, FOLLOWERS, FOR_EVER_MS, clean_text
-from chat.rights import ASSISTANT_BAN_MS, BAN_FOR_EVER
+from chat.rights import BAN_FOR_EVER, KEEPER_BAN_MS
 from chat.rule_store import name_of, rules_view
 from chat.schemas import arguments
 
@@ -124,7 +124,7 @@ async def _ban(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Ma
     until_ms = FOR_EVER_MS if wanted.until_ms is None else wanted.until_ms
     if until_ms <= context.now_ms:
         raise CommandRefused("invalid", "until_ms is in the past")
-    if until_ms > context.now_ms + ASSISTANT_BAN_MS and context.member.role not in BAN_FOR_EVER:
+    if until_ms > context.now_ms + KEEPER_BAN_MS and context.member.role not in BAN_FOR_EVER:
         raise CommandRefused("forbidden", "bans longer than a day are for the host and the merchant")
     hub.channel(context.room).gate.bans.check(wanted.person, context.now_ms)
     devices, others = _with_devices(hub, context.room, wanted.person)

@@ -38,7 +38,7 @@ from commerce.store_sql import Store
 T = TypeVar("T")
 
 SKU_KINDS = ("goods", "stored")
-ROLES = ("merchant", "host", "guide")
+ROLES = ("merchant", "host", "moderator", "guide")
 
 
 class Catalogue(Prices):
@@ -80,7 +80,7 @@ class Catalogue(Prices):
         room: str | None = None,
         also: Callable[[Transaction, Staff], None] | None = None,
     ) -> Staff:
-        """Let somebody log in; ``role`` is merchant, host or guide. Raises ``Refused("already")`` on a taken login.
+        """Let somebody log in; ``role`` is one of ``ROLES``. Raises ``Refused("already")`` on a taken login.
 
         ``also`` is done in the same transaction: what it raises leaves no account behind.
         """

@@ -65,7 +65,9 @@ org_member = Table(
     Column("role", String(12), nullable=False),
     ms_column("joined_ms"),
     ms_column("left_ms", nullable=True),
-    CheckConstraint("role IN ('owner', 'manager', 'accountant', 'host', 'guide', 'readonly')", name="role"),
+    CheckConstraint(
+        "role IN ('owner', 'manager', 'accountant', 'host', 'moderator', 'guide', 'readonly')", name="role"
+    ),
     Index("ix_org_member_node", "node", "staff"),
 )
 

@@ -25,6 +25,9 @@ EXPIRED = "this token has expired: sign in again, or ask for a new one"
 LEFT = "this account has left the organisation"
 STAFF_ROLES = frozenset({"merchant", "host", "guide", "assistant"})
 HOST_ROLES = frozenset({"merchant", "host", "assistant"})
+MODERATOR = "moderator"
+"""Keeps order in a room's chat and nothing else: an account of the shop, but none that reads or sells."""
+ACCOUNT_ROLES = STAFF_ROLES | {MODERATOR}
 
 Clock = Callable[[], int]
 
@@ -67,6 +70,11 @@ class Claims:
         return self.role in STAFF_ROLES
 
     @property
+    def account(self) -> bool:
+        """Whether the bearer signs in as one of the shop's own people, and is no customer."""
+        return self.role in ACCOUNT_ROLES
+
+    @property
     def reach(self) -> Reach | None:
         """The part of the merchant's orders and customers that staff may see; None: all of them.
 
@@ -89,6 +97,12 @@ class Claims:
         if self.scope is not None and not self.scope.may_run(room):
             return False
         return self.role in HOST_ROLES and self.may_enter(room, merchant)
+
+    def may_keep(self, room: str, merchant: str) -> bool:
+        """Whether the bearer keeps order in the chat of ``room``."""
+        if self.scope is not None and not self.scope.may_keep(room):
+            return False
+        return (self.role in HOST_ROLES or self.role == MODERATOR) and self.may_enter(room, merchant)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +205,7 @@ class Tokens:
             claims = _claims(body)
         except (KeyError, TypeError, ValueError) as error:
             raise TokenError(NOT_OURS) from error
-        if claims.staff:
+        if claims.account:
             return self._seated(claims)
         now_person = self._now_person(claims.person)
         return claims if now_person == claims.person else replace(claims, person=now_person)
@@ -221,10 +235,10 @@ class Tokens:
             claims = _claims(body)
         except (KeyError, TypeError, ValueError) as error:
             raise TokenError(NOT_OURS) from error
-        if claims.staff:
+        if claims.account:
             claims = self._seated(claims)
         times = (claims.issued_ms, claims.expires_ms)
-        return PlayPass("", claims.person, claims.merchant, claims.room, *times, claims.staff, claims.scope)
+        return PlayPass("", claims.person, claims.merchant, claims.room, *times, claims.account, claims.scope)
 
     def _decode(self, token: str, audiences: tuple[str, ...]) -> dict[str, Any]:
         """The body of a token that is ours and has not expired. Raises ``TokenError``."""

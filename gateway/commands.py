@@ -24,7 +24,7 @@ from commerce.errors import CommerceError
 from commerce.ledger import KEY_CHARACTERS_MAX
 from commerce.ledger_hot_sql import REFUSALS
 from gateway.answers import coupon_answer, hold_answer, order_answer, paying_answer
-from gateway.auth import Claims
+from gateway.auth import MODERATOR, Claims
 from gateway.desk import Desk
 from gateway.encode import plain
 from gateway.errors import Problem
@@ -145,6 +145,17 @@ def claims_of(context: CommandContext) -> Claims:
         room=context.room,
         expires_ms=member.expires_ms,
     )
+
+
+def closed_to_moderators(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
+    """The shop's commands, of viewers and of staff, for all but those who keep order and have no part in the trade."""
+    return {name: partial(_unless_moderator, handler) for name, handler in handlers.items()}
+
+
+def _unless_moderator(handler: Handler, context: CommandContext, command: Mapping[str, Any]) -> Any:
+    if context.member.role == MODERATOR:
+        raise CommandRefused("forbidden", "moderators neither buy nor sell")
+    return handler(context, command)
 
 
 def _settle(

@@ -345,7 +345,7 @@ def may_give(command: str) -> str:
     """The roles that may give a command, in words."""
     if command in RIGHTS:
         return ", ".join(sorted(RIGHTS[command])) or "anybody"
-    return "anybody" if command in FOR_VIEWERS else STAFF_TEXT
+    return "anybody but a moderator" if command in FOR_VIEWERS else STAFF_TEXT
 
 
 def come_back(code: int) -> Literal["at once", "after retry_ms", "not by yourself", "after a while"]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -66,13 +65,13 @@ from commerce.transfer_wechat import WechatTransfers
 from commerce.webhooks_sql import Webhooks
 from gateway.access import Access
 from gateway.audit import RoomAudit
-from gateway.auth import HOST_ROLES, Claims, TokenError, Tokens
+from gateway.auth import Claims, TokenError, Tokens
 from gateway.bridge import Bridge
 from gateway.bus import open_bus
 from gateway.chat_archive import ChatArchive
 from gateway.client import Clients
 from gateway.clock import system_clock as system_clock
-from gateway.commands import hub_commands, refusal
+from gateway.commands import closed_to_moderators, hub_commands, refusal
 from gateway.commands_moments import moments_commands
 from gateway.config import Settings
 from gateway.contacts import Contacts
@@ -80,7 +79,7 @@ from gateway.courier_settings import open_couriers
 from gateway.desk import Desk
 from gateway.desk_moments import MomentsDesk
 from gateway.media_events import MediaEvents
-from gateway.members import member_of
+from gateway.members import member_in
 from gateway.messenger import Messenger
 from gateway.payment_settings import Account, open_accounts
 from gateway.review_hook import ReviewDesk
@@ -105,10 +104,7 @@ def authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Memb
         raise TokenRefused(4401, str(error)) from error
     if not claims.may_enter(room.id, room.merchant):
         raise TokenRefused(4401, "this token is for another room")
-    if claims.role in HOST_ROLES and not claims.may_run(room.id, room.merchant):
-        # A room of a node above: theirs to watch and to share, not to moderate.
-        claims = replace(claims, role="guide")
-    return member_of(claims)
+    return member_in(claims, room.id, room.merchant)
 
 
 def open_shop(
@@ -181,7 +177,7 @@ def open_hub(
     desk.allows = allows
     hub = Hub(
         authenticate=authenticate,
-        commands={**hub_commands(desk, audit), **moments},
+        commands=closed_to_moderators({**hub_commands(desk, audit), **moments}),
         clock=clock,
         broker=open_bus(settings),
         epoch=os.urandom(6).hex(),

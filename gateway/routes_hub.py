@@ -12,11 +12,11 @@ from chat.message import TOKEN_CHARS_MAX, JoinRequest, parse_since
 from chat.room_figures import summed
 from chat.schemas import PolledRoom
 from gateway.api import SIGNED_IN, Call, Operation, page_limit
-from gateway.auth import HOST_ROLES
+from gateway.auth import HOST_ROLES, MODERATOR
 from gateway.client import CORS_HEADERS
 from gateway.desk import Desk
 from gateway.errors import Problem
-from gateway.members import member_of
+from gateway.members import member_in, member_of
 from gateway.schemas import AuditAnswer, AuditView, Empty, KickBody, MessageBody, ViewersAnswer
 from gateway.schemas_hub import PollResultView, PollsAnswer
 from gateway.services import Services
@@ -189,7 +189,9 @@ def _commands(services: Services, desk: Desk) -> Operation:
         client = call.query.get("client", "")
         if len(client) > CLIENT_CHARACTERS_MAX:
             raise Problem(400, "invalid", f"client has at most {CLIENT_CHARACTERS_MAX} characters")
-        answers = await hub.command(room.id, member_of(call.who), client, call.raw, call.address)
+        answers = await hub.command(
+            room.id, member_in(call.who, room.id, room.merchant), client, call.raw, call.address
+        )
         headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
         return Response(b"[" + b",".join(answers) + b"]", headers=headers, media_type="application/json")
 
@@ -199,7 +201,7 @@ def _commands(services: Services, desk: Desk) -> Operation:
         "/api/v1/rooms/{room}/commands",
         "Hub commands, as in a frame of the WebSocket; the answers come in an array",
         run_commands,
-        SIGNED_IN,
+        SIGNED_IN | {MODERATOR},
         answer=list[dict[str, Any]],
         query=clients,
         raw_body=True,

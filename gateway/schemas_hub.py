@@ -89,9 +89,10 @@ class FiguresAnswer(Struct):
     """A room as its staff see it, summed over the ``servers`` that have it: this one, and the others as they told it in
     the last seconds (not while the bus between them is away). ``tick_ms`` is this server's.
 
-    ``roles`` and ``ways`` count connections: of viewers, customers (``member``), assistants, hosts, the merchant; by
-    WebSocket, compressed WebSocket, event stream, polling. ``dropped`` has messages by tier that slow connections lost,
-    ``skipping`` the connections that get nothing for now, ``held`` people whose line is being looked at.
+    ``roles`` and ``ways`` count connections: of viewers, customers (``member``), moderators, assistants, hosts, the
+    merchant; by WebSocket, compressed WebSocket, event stream, polling. ``dropped`` has messages by tier that slow
+    connections lost, ``skipping`` the connections that get nothing for now, ``held`` people whose line is being looked
+    at.
     """
 
     now: int

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 KINDS = ("group", "brand", "dealer", "store", "guide")
 """From the top down."""
-ROLES = ("owner", "manager", "accountant", "host", "guide", "readonly")
+ROLES = ("owner", "manager", "accountant", "host", "moderator", "guide", "readonly")
 NODES_MAX = 5_000
 """Nodes of one merchant: all of them are in memory, and a chain of 1,000 stores has some thousand guides."""
 MEMBERS_MAX = 10_000
@@ -23,6 +23,8 @@ class Right:
     writes: bool = True
     runs: bool = False
     """Runs rooms: shelf, sales, moderation, publish keys."""
+    keeps: bool = False
+    """Keeps order in the chat of rooms; who runs rooms does as well."""
     persons: bool = True
     """Reads customers, not only figures and orders."""
     books: bool = False
@@ -34,6 +36,7 @@ RIGHTS = {
     "manager": Right("merchant", runs=True),
     "accountant": Right("merchant", writes=False, persons=False, books=True),
     "host": Right("host", runs=True, persons=False),
+    "moderator": Right("moderator", keeps=True, persons=False),
     "guide": Right("guide"),
     "readonly": Right("merchant", writes=False),
 }
@@ -73,6 +76,11 @@ class Scope:
     def may_run(self, room: str) -> bool:
         """Whether the account runs a room."""
         return not self.gone and self.right.runs and (self.whole or room in self.rooms)
+
+    def may_keep(self, room: str) -> bool:
+        """Whether the account keeps order in a room's chat."""
+        right = self.right
+        return not self.gone and (right.runs or right.keeps) and (self.whole or room in self.rooms)
 
     def may_enter(self, room: str) -> bool:
         """Whether a room of the merchant is theirs to enter."""

@@ -34,6 +34,8 @@ const STATS_MS = 3000;
 const MUTE_S = 600;
 /** A tap on "ban" waits so long for the second one. */
 const SURE_MS = 4000;
+/** A moderator bans for a day at most; a minute less, as our clock is not the server's. */
+const KEEPER_BAN_MS = (24 * 60 - 1) * 60_000;
 
 addStrings(HOST);
 addStrings(HOST_ROOM);
@@ -49,14 +51,18 @@ let hub = null;
 let room = null;
 let publish = null;
 let streams = null;
+/** Opened by a moderator: order in the chat, nothing of the shop. */
+let keeper = false;
 
 async function open() {
   let why = null;
-  while (!streams) {
+  while (!streams && !keeper) {
     if (!api.token) await signIn($("login"), api, why);
     try {
       streams = await api.get(`${BASE}/streams`);
     } catch (error) {
+      keeper = error.status === 403 && (await keepsOrder());
+      if (keeper) break;
       if (!mustSignIn(error) && error.status !== 403 && error.status !== 404) {
         toast(explain(error), "error");
         await new Promise((resolve) => setTimeout(resolve, 3000));
@@ -66,9 +72,29 @@ async function open() {
       api.token = null;
     }
   }
-  publish = streams.publish;
+  if (keeper) keepOrderOnly();
+  else publish = streams.publish;
   $("console").hidden = false;
   start();
+}
+
+/** Take off the page what is for those who run the room. */
+function keepOrderOnly() {
+  for (const part of document.querySelectorAll("[data-shop]")) part.remove();
+  document.body.dataset.keeper = "true";
+  $("console-name").dataset.t = "host.keeper";
+  for (const words of ["tHint", "tLabel"]) $("chat-input").dataset[words] = "host.keeperSay";
+}
+
+/** Whether who may not run this room may keep order in it. */
+async function keepsOrder() {
+  try {
+    const [answer] = await api.post(`${BASE}/commands`, { id: Date.now(), cmd: "bans.list" });
+    return Boolean(answer?.ok);
+  } catch (error) {
+    console.info("keeper:", error.message);
+    return false;
+  }
 }
 
 function start() {
@@ -77,13 +103,30 @@ function start() {
   hub.on("state", drawConnection);
   hub.on("question", (event) => toast(t("advice.asked", event.question), "good"));
   room = keepRoom({
-    ...{ api, base: BASE, hub, store },
+    ...{ api, base: BASE, hub, store, keeper },
     figures: $("room-figures"),
     poll: $("poll"),
     questions: $("questions"),
     order: $("order-rules"),
   });
   new ChatView({ store, list: $("lines"), more: $("newer"), actions: lineActions });
+  const player = new LivePlayer({ video: $("player"), room: ROOM, token: () => api.token, onState: drawPreview });
+  store.on("stream", () => store.stream.live && player.poke());
+  $("sound").addEventListener("click", async () => {
+    $("player").muted = !$("player").muted;
+    await player.play();
+  });
+  if (!keeper) startShop();
+  drawAll();
+  player.start();
+  hub.connect();
+}
+
+/** What only those see who run the room. */
+function startShop() {
+  for (const topic of ["pins", "shelf"]) store.on(topic, drawShelf);
+  store.on("left", drawLeft);
+  for (const topic of ["viewers", "likes", "stream"]) store.on(topic, drawFigures);
   const plans = moments({
     api,
     base: BASE,
@@ -117,16 +160,7 @@ function start() {
       drawPublish();
     },
   });
-  const player = new LivePlayer({ video: $("player"), room: ROOM, token: () => api.token, onState: drawPreview });
-  store.on("stream", () => store.stream.live && player.poke());
-  $("sound").addEventListener("click", async () => {
-    $("player").muted = !$("player").muted;
-    await player.play();
-  });
   fillProductForm();
-  drawAll();
-  player.start();
-  hub.connect();
   readStats();
 }
 
@@ -172,7 +206,8 @@ function lineActions(line) {
       }, SURE_MS);
       return;
     }
-    await hub.command("ban", { person: line.from.person });
+    const until = keeper ? { until_ms: Math.floor(hub.now()) + KEEPER_BAN_MS } : {};
+    await hub.command("ban", { person: line.from.person, ...until });
     toast(t("order.banned", { name: line.from.name }), "good");
     await room.bansChanged();
   };
@@ -198,7 +233,7 @@ function drawPreview(state) {
 
 function drawHead() {
   $("room-title").textContent = store.room.title || ROOM;
-  document.title = `${store.room.title || ROOM} · ${t("host.console")}`;
+  document.title = `${store.room.title || ROOM} · ${t(keeper ? "host.keeper" : "host.console")}`;
   $("live").dataset.live = String(Boolean(store.stream.live));
   $("live").textContent = t(store.stream.live ? "host.live" : "host.off");
   $("viewer-link").href = `/r/${encodeURIComponent(ROOM)}`;
@@ -373,26 +408,22 @@ async function sendText(event, input, cmd) {
 function drawAll() {
   translatePage();
   drawHead();
+  if (hub) drawConnection({ state: hub.state });
+  if (keeper) return;
   drawPublish();
   drawShelf();
   drawOrders();
   drawHealth($("health"), streams);
-  if (hub) {
-    drawFigures();
-    drawConnection({ state: hub.state });
-  }
+  if (hub) drawFigures();
 }
 
 function main() {
   translatePage();
   for (const topic of ["room", "stream"]) store.on(topic, drawHead);
-  for (const topic of ["pins", "shelf"]) store.on(topic, drawShelf);
-  store.on("left", drawLeft);
   store.on("questions", () => {
     $("question-count").hidden = !store.questions;
     $("question-count").textContent = String(store.questions);
   });
-  for (const topic of ["viewers", "likes", "stream"]) store.on(topic, drawFigures);
   store.on("line", () => (counts.messages += 1));
   $("say").addEventListener("submit", (event) => sendText(event, $("chat-input"), "chat.send"));
   $("notice").addEventListener("submit", (event) => sendText(event, $("notice-input"), "notice"));

@@ -19,16 +19,16 @@ const TIERS = ["P3", "P2", "P1", "P0"];
 
 /**
  * @param {{api: import("./api.js").Api, base: string, hub: import("./siyu.js").SiyuHub, store: any,
- *   figures: HTMLElement, poll: HTMLElement, questions: HTMLElement, order: HTMLElement}} desk `base`: "/rooms/ROOM"
+ *   figures: HTMLElement, poll: HTMLElement, questions: HTMLElement, order: HTMLElement, keeper: boolean}} desk `base`: "/rooms/ROOM";
+ *   `keeper`: for a moderator, who has the questions and the order alone
  * @returns {{bansChanged: () => Promise<void>}}
  */
 export function keepRoom(desk) {
-  const figures = new Figures(desk);
-  const polls = new Polls(desk);
-  const questions = new Questions(desk);
   const order = new Order(desk);
+  const parts = [new Questions(desk), order];
+  if (!desk.keeper) parts.push(new Figures(desk), new Polls(desk));
   onLanguage(() => {
-    for (const part of [figures, polls, questions, order]) part.draw();
+    for (const part of parts) part.draw();
   });
   return { bansChanged: () => order.read() };
 }
@@ -228,8 +228,8 @@ class Polls {
 
 /** The queue of questions, oldest first. */
 class Questions {
-  constructor({ hub, store, questions }) {
-    Object.assign(this, { hub, store, place: questions });
+  constructor({ hub, store, questions, keeper }) {
+    Object.assign(this, { hub, store, keeper, place: questions });
     this.waiting = [];
     store.on("questions", () => this.read());
     hub.on("answered", () => this.read());
@@ -269,11 +269,11 @@ class Questions {
       "article.run",
       { "data-testid": "question", data: { question } },
       h("p.question", {}, h("b", {}, from.name), " ", text),
-      form,
+      !this.keeper && form,
       h(
         "div.run-buttons",
         {},
-        doer(t("ask.aloud"), () => settle("question.answer", {}), { "data-testid": "answered-aloud" }),
+        !this.keeper && doer(t("ask.aloud"), () => settle("question.answer", {}), { "data-testid": "answered-aloud" }),
         doer(t("ask.drop"), () => settle("question.drop", {}), { "data-testid": "question-drop" }),
       ),
     );
@@ -282,8 +282,8 @@ class Questions {
 
 /** Who may write and how often, and who may not come in. */
 class Order {
-  constructor({ hub, store, order }) {
-    Object.assign(this, { hub, store, place: order });
+  constructor({ hub, store, order, keeper }) {
+    Object.assign(this, { hub, store, keeper, place: order });
     this.bans = [];
     store.on("rules", () => this.draw());
     store.on("room", () => this.read());
@@ -309,7 +309,7 @@ class Order {
       h(
         "div.form-grid",
         {},
-        this.choice("order.audience", "audience", ["everyone", "followers", "members", "staff"], audience, (who) => t(`order.${who}`), (who) =>
+        !this.keeper && this.choice("order.audience", "audience", ["everyone", "followers", "members", "staff"], audience, (who) => t(`order.${who}`), (who) =>
           this.hub.command("chat.audience", { who }),
         ),
         this.choice("order.slow", "slow", slows, slow, slowText, (seconds) =>
@@ -351,7 +351,7 @@ class Order {
       "li",
       { data: { person } },
       h("span", {}, h("b", {}, this.name(person)), " ", h("span.faint", {}, until ? t("order.for", { time: when(until) }) : t("order.forever"))),
-      doer(t("order.lift"), lift, { "data-testid": "lift" }),
+      !this.keeper && doer(t("order.lift"), lift, { "data-testid": "lift" }),
     );
   }
 }

@@ -20,6 +20,7 @@ export const HOST_ROOM = {
   "room.noWords": ["还没有热词", "Nothing yet"],
   "room.role.viewer": ["观众", "viewers"],
   "room.role.member": ["老客", "customers"],
+  "room.role.moderator": ["房管", "moderators"],
   "room.role.assistant": ["助理", "assistants"],
   "room.role.host": ["主播", "hosts"],
   "room.role.merchant": ["商家", "merchant"],

@@ -2,6 +2,7 @@
 
 export const HOST = {
   "host.console": ["主播工作台", "Host console"],
+  "host.keeper": ["房管工作台", "Moderator's console"],
   "host.live": ["直播中", "LIVE"],
   "host.off": ["未开播", "OFF AIR"],
   "host.viewerPage": ["观众页", "Viewer page"],
@@ -104,6 +105,7 @@ export const HOST = {
   "host.recall": ["撤回", "Recall"],
   "host.mute": ["禁言", "Mute"],
   "host.muted": ["已禁言 {name} 10 分钟", "{name} is muted for 10 minutes"],
+  "host.keeperSay": ["以房管身份说…", "Say as the moderator…"],
   "host.say": ["以主播身份说…", "Say as the host…"],
   "host.send": ["发送", "Send"],
   "host.notice": ["公告", "Notice"],
@@ -132,6 +134,7 @@ export const HOST = {
   "chat.notice": ["公告", "Notice"],
   "chat.you": ["我", "You"],
   "role.host": ["主播", "Host"],
+  "role.moderator": ["房管", "Moderator"],
   "role.assistant": ["助理", "Staff"],
   "role.merchant": ["商家", "Shop"],
   "state.idle": ["连接中", "Connecting"],

@@ -70,7 +70,7 @@ export class ChatView {
     }
     const from = line.from || {};
     const own = from.person === this.store.you.person;
-    const staff = ["host", "assistant", "merchant"].includes(from.role);
+    const staff = ["host", "moderator", "assistant", "merchant"].includes(from.role);
     return h(
       "li.line",
       { "data-testid": "chat-line", data: { role: from.role || "viewer", own: String(own), offset: String(line.o ?? "") } },

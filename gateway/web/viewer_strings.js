@@ -42,6 +42,7 @@ export const VIEWER = {
   "chat.newer": ["新消息", "New messages"],
   "chat.you": ["我", "You"],
   "role.host": ["主播", "Host"],
+  "role.moderator": ["房管", "Moderator"],
   "role.assistant": ["助理", "Staff"],
   "role.merchant": ["商家", "Shop"],
   "bar.shelf": ["购物袋", "Bag"],

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from chat.audit import AuditEntry
+from chat.errors import CloseCode
 from chat.hub import CommandRefused, HubLimits, RoomLimits
 from chat.member import Member
-from chat.message import Rules, Words
+from chat.message import Ban, Removal, Rules, Words
 from chat.moderation import FOR_EVER_MS
-from chat.rights import HEADS, RIGHTS, STAFF
+from chat.rights import HEADS, KEEPERS, RIGHTS, STAFF
 from chat.rule_store import Restored
 from tests.chat.rig import Client, member_of, running
 
@@ -417,7 +419,7 @@ async def test_votes_for_what_there_is_not_are_refused() -> None:
         assert refused(await host.ask("poll.end", poll="none")) == "not_found"
 
 
-@pytest.mark.parametrize("role", ["guest", "viewer", "guide", "assistant", "host", "merchant"])
+@pytest.mark.parametrize("role", ["guest", "viewer", "guide", "moderator", "assistant", "host", "merchant"])
 async def test_the_table_of_rights_is_what_the_hub_goes_by(role: str) -> None:
     async with running() as rig, rig.client(f"who.{role}") as client:
         for command, roles in RIGHTS.items():
@@ -425,7 +427,69 @@ async def test_the_table_of_rights_is_what_the_hub_goes_by(role: str) -> None:
             answer = await client.ask(command)
             allowed = not roles or role in roles
             assert (answer.get("error", {}).get("code") != "forbidden") is allowed, command
-    assert HEADS < STAFF
+    assert HEADS < STAFF < KEEPERS
+
+
+async def test_a_moderator_keeps_order_and_does_not_speak_for_the_shop() -> None:
+    entries: list[AuditEntry] = []
+    kept = {"mute", "unmute", "kick", "ban", "bans.list", "chat.slow", "words.list", "recall"}
+    assert kept == {name for name, roles in RIGHTS.items() if "moderator" in roles}
+    async with running(audit=entries.append) as rig, rig.client("mod.moderator") as mod, rig.client("ann") as ann:
+        await ann.ask("chat.send", text="buy elsewhere")
+        line = await mod.event("chat")
+        question = (await ann.ask("question.ask", text="?"))["question"]
+        for cmd, arguments in (
+            ("mute", {"person": "ann", "seconds": 60, "shadow": True}),
+            ("unmute", {"person": "ann"}),
+            ("recall", {"offset": line["o"]}),
+            ("chat.slow", {"seconds": 30}),
+            ("question.drop", {"question": question}),
+            ("ban", {"person": "eve", "until_ms": rig.clock() + 60_000}),
+            ("kick", {"person": "ann"}),
+        ):
+            assert (await mod.ask(cmd, **arguments)).get("ok"), cmd
+        assert refused(await mod.ask("ban", person="bob")) == "forbidden"
+        assert refused(await mod.ask("ban", person="bob", until_ms=rig.clock() + DAY_MS + 60_000)) == "forbidden"
+        assert [one["person"] for one in (await mod.ask("bans.list"))["bans"]] == ["eve"]
+    assert {entry.by["role"] for entry in entries} == {"moderator"}
+    assert [entry.action for entry in entries][-1] == "kick" and len(entries) == 7
+
+
+async def test_no_keeper_of_order_acts_on_another_or_on_those_above() -> None:
+    others = ("mod2.moderator", "aid.assistant", "boss.host", "shop.merchant")
+    async with contextlib.AsyncExitStack() as stack:
+        rig = await stack.enter_async_context(running())
+        mod = await stack.enter_async_context(rig.client("mod.moderator"))
+        for token in others:
+            await stack.enter_async_context(rig.client(token))
+        for person in ("mod", *(token.partition(".")[0] for token in others)):
+            for cmd, more in (("mute", {"seconds": 60}), ("kick", {}), ("ban", {"until_ms": rig.clock() + 60_000})):
+                assert refused(await mod.ask(cmd, person=person, **more)) == "forbidden", (cmd, person)
+
+
+async def test_a_ban_that_another_node_let_pass_does_not_put_staff_out() -> None:
+    async with running() as rig, rig.client("boss.host") as host, rig.client("ann") as ann:
+        # As it comes over the bus from a node where the host is not.
+        for person in ("boss", "ann"):
+            rig.hub.tell("show", Ban(person, FOR_EVER_MS), Removal(person, CloseCode.BANNED, "spam"))
+        assert (await ann.closed())[0] == 4403
+        assert (await host.ask("chat.send", text="still here"))["ok"]
+
+
+async def test_neither_slow_mode_nor_the_audience_nor_the_cap_binds_a_moderator_and_all_see_who_speaks() -> None:
+    limits = HubLimits(room=RoomLimits(chat_per_s=1))
+    async with running(limits=limits) as rig, rig.client("boss.host") as host, rig.client("mod.moderator") as mod:
+        await host.ask("chat.slow", seconds=60)
+        await host.ask("chat.audience", who="staff")
+        async with rig.client("ann") as ann:
+            while (await ann.event("viewers"))["n"] != 1:
+                pass
+            for n in range(5):
+                answer = await mod.ask("chat.send", text=f"calm {n}")
+                assert answer.get("ok") and "sampled" not in answer
+                said = await ann.event("chat")
+                assert (said["from"]["role"], said["text"]) == ("moderator", f"calm {n}") and "o" in said
+            assert refused(await ann.ask("chat.send", text="a")) == "staff_only"
 
 
 async def test_every_action_of_staff_leaves_an_entry_and_a_viewer_s_none() -> None:

@@ -175,4 +175,4 @@ def test_guides_have_nodes_of_their_own_and_owners_are_made_by_owners() -> None:
     given_by = {by: [role for role in ROLES if may_give(by, role)] for by in ("", *ROLES)}
     assert given_by[""] == given_by["owner"] == list(ROLES)
     assert given_by["manager"] == [role for role in ROLES if role != "owner"]
-    assert all(not given_by[role] for role in ("accountant", "host", "guide", "readonly"))
+    assert all(not given_by[role] for role in ("accountant", "host", "moderator", "guide", "readonly"))

@@ -11,7 +11,7 @@ from tests.commerce.people_kit import cheap_passwords
 from tests.gateway.rig import Rig
 
 PASSWORD = "a password of the tests"
-DEALER_ROLES = ("owner", "manager", "accountant", "host", "readonly")
+DEALER_ROLES = ("owner", "manager", "accountant", "host", "moderator", "readonly")
 PATIENCE_S = 60
 
 
