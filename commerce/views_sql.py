@@ -135,8 +135,9 @@ def order_view(connection: Connection, row: Row[Any]) -> OrderView:
         amount=row.amount,
         lines=tuple(
             OrderLineView(
-                line.product, line.sku, line.title, line.quantity, line.price, line.discount, _wishes(line.wishes)
-            )
+                line.product, line.sku, line.title, line.quantity, line.price, line.discount, _wishes(line.wishes),
+                line.category,
+            )  # fmt: skip
             for line in lines
         ),
         steps=tuple(orjson.loads(row.steps)),
