@@ -13,7 +13,10 @@ class Categories(CatalogueWrites):
     """What products are filed under. Orders that were made keep the category that they were made with."""
 
     async def set_category(self, merchant: str, product: str, category: str, by: Hand | None = None) -> ProductView:
-        """File a product under a category, empty for none; ``by``: whose doing it is. Raises ``NotFound``, ``Invalid``."""
+        """File a product under a category, empty for none; ``by``: whose doing it is.
+
+        Raises ``NotFound``, ``Invalid``.
+        """
         now_ms, wanted = self._clock(), check.category(category)
 
         def change(db: Transaction) -> tuple[ProductView, list[CatalogueEvent]]:

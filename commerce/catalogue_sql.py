@@ -69,9 +69,7 @@ _INSERT_SKU = text(
     " VALUES (:sku, :product, :merchant, :name, :price, :list_price, :version, :kind, :bonus, :slot)"
 )
 _ONE_PRODUCT = text(f"{_PRODUCT} AND p.id = :product")
-_PRODUCTS = text(
-    f"{_PRODUCT} AND p.id > :after AND (:every OR p.category = :category) ORDER BY p.id LIMIT :limit"
-)
+_PRODUCTS = text(f"{_PRODUCT} AND p.id > :after AND (:every OR p.category = :category) ORDER BY p.id LIMIT :limit")
 _ROOM = "SELECT id, merchant, title, host_name, cover, created_ms, closed_ms FROM room"
 _ONE_ROOM = text(f"{_ROOM} WHERE id = :room")
 _ROOMS = text(f"{_ROOM} WHERE merchant = :merchant ORDER BY created_ms DESC, id DESC LIMIT :limit")

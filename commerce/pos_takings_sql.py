@@ -15,8 +15,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, bindparam, text
 
-from commerce.categories_sql import of_articles
 from commerce.accounts_sql import balances, move
+from commerce.categories_sql import of_articles
 from commerce.domain.accounts import SHOP, Leg
 from commerce.domain.day import day_bounds_ms, day_of
 from commerce.domain.ids import id_time_ms

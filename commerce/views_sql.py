@@ -135,9 +135,15 @@ def order_view(connection: Connection, row: Row[Any]) -> OrderView:
         amount=row.amount,
         lines=tuple(
             OrderLineView(
-                line.product, line.sku, line.title, line.quantity, line.price, line.discount, _wishes(line.wishes),
+                line.product,
+                line.sku,
+                line.title,
+                line.quantity,
+                line.price,
+                line.discount,
+                _wishes(line.wishes),
                 line.category,
-            )  # fmt: skip
+            )
             for line in lines
         ),
         steps=tuple(orjson.loads(row.steps)),

@@ -105,8 +105,8 @@ from gateway.routes_payments import payment_operations, reconciliation_operation
 from gateway.routes_people import people_operations
 from gateway.routes_pos import pos_operations
 from gateway.routes_privacy import privacy_operations
-from gateway.routes_products import product_operations
 from gateway.routes_processing import processing_operations
+from gateway.routes_products import product_operations
 from gateway.routes_purchases import purchase_operations
 from gateway.routes_relations import relation_operations
 from gateway.routes_review import review_operations

@@ -1,6 +1,5 @@
 """Categories of products: what rates, shares, sheets and lists go by, and what an order keeps."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.commerce.test_market import CHANNEL, SUPPLIER, Bazaar, bazaar
 from tests.commerce.test_partners import Street, street
 from tests.commerce.test_pos import ANNS, Stores
 from tests.commerce.test_pos_commission import anns, distributor, on, stores
+from tests.commerce.test_shop_payments import notice, settle, started
 
 __all__ = ["bazaar", "market", "stores", "street"]
 
@@ -55,27 +55,24 @@ async def test_the_rate_of_a_category_wins_over_level_and_shop_and_loses_to_that
     await market.order(buyer)
     assert (await market.on(ann))[0] == PRICE * 20 // 100 + 220 + PRICE * 3 // 100
     found = (await market.distribution.statement(MERCHANT, ann))["rows"]
-    assert {row["rate"] for row in found} == {"category:茶叶", "level:gold", "sku:k1"}
+    assert {row["rate_of"] for row in found} == {"category:茶叶", "level:gold", "sku:k1"}
 
 
-async def test_an_order_keeps_the_category_that_it_was_made_with_even_when_it_comes_back_from_cancelled(
-    market: Market,
-) -> None:
-    ann, buyer = await market.distributor("ann"), await market.person("bo")
-    await market.comes_by(buyer, ann)
-    await market.distribution.set_rate(MERCHANT, "category", "茶叶", 2_000, 0)
-    await file(market.world, "茶叶")
-    order = await market.order(buyer)
-    shop, world = market.world.shop, market.world
-    started = await shop.payments.begin(MERCHANT, buyer, order.order, "k", provider="sandbox")
-    await file(market.world, "茶具")
-    await shop.cancel_order(MERCHANT, buyer, order.order)
-    assert (await market.on(ann))[0] == 0
-    await world.sandbox.pay(started.payment)
-    await world.settled()
-    paid = await shop.order(MERCHANT, order.order)
-    assert (paid.status, paid.lines[0].category) == ("paid", "茶叶")
-    assert await market.on(ann) == (0, PRICE * 20 // 100, 0, 0)
+async def test_an_order_keeps_its_category_even_when_it_comes_back_from_cancelled(anywhere: Path | str) -> None:
+    async with opened(anywhere, hold_back=True) as market:
+        ann, buyer, world = await market.distributor("ann"), await market.person("bo"), market.world
+        await market.comes_by(buyer, ann)
+        await market.distribution.set_rate(MERCHANT, "category", "茶叶", 2_000, 0)
+        await file(world, "茶叶")
+        order = await market.order(buyer)
+        payment = await started(world, order, buyer)
+        await file(world, "茶具")
+        await world.shop.cancel_order(MERCHANT, buyer, order.order)
+        assert (await market.on(ann))[0] == 0
+        await settle(world, notice(world, payment, order.amount))
+        paid = await world.shop.order(MERCHANT, order.order)
+        assert (paid.status, paid.lines[0].category) == ("paid", "茶叶")
+        assert await market.on(ann) == (0, PRICE * 20 // 100, 0, 0)
 
 
 async def test_a_partner_s_share_of_a_category_counts_before_that_of_the_shop(street: Street) -> None:
@@ -105,7 +102,7 @@ async def test_a_till_s_articles_earn_by_the_rates_of_the_goods_that_they_are(st
     lines = tuple(ReceiptLine(article, "", 1, amount) for article, amount in amounts)
     await stores.pos.sell(stores.till, stores.receipt(lines=lines), ANNS)
     rows = (await stores.distribution.statement(MERCHANT, ben))["rows"]
-    assert sorted((row["base"], row["amount"], row["rate"]) for row in rows) == [
+    assert sorted((row["base"], row["amount"], row["rate_of"]) for row in rows) == [
         (1_000, 200, "category:茶叶"),
         (2_000, 60, "sku:k2"),
         (3_000, 600, "category:茶叶"),
@@ -159,8 +156,8 @@ async def test_a_sheet_files_goods_names_what_is_wrong_by_its_line_and_may_lack_
             (5, "category"),
         ]
         assert (await goods.import_file(MERCHANT, "boss", sheet.encode(), "spring")).written
-        moved = [(row["sku"], row["after_text"]) for row in await goods.changes(MERCHANT, "", None, 9) if row["after_text"]]
-        assert moved == [("k1", "茶叶")]
+        trail = await goods.changes(MERCHANT, "", None, 9)
+        assert [(row["sku"], row["after_text"]) for row in trail if row["after_text"]] == [("k1", "茶叶")]
         back, faults = read_sheet((await goods.export_file(MERCHANT)).encode())
         assert not faults and {row.sku: row.category for row in back if row.category} == {"k1": "茶叶", "cup-1": "茶具"}
         without = "product,sku,price\r\np1,k1,98\r\n"
