@@ -248,7 +248,8 @@ class Catalogue(Prices, Categories):
         Of one ``category`` when it is named, "" for those that have none.
         """
         count = check.whole(limit, "limit", 1, sql.PRODUCTS_PAGE_MAX)
-        return await self._store.read(lambda db: sql.products(db, merchant, after, count, category))
+        wanted = None if category is None else check.category(category)
+        return await self._store.read(lambda db: sql.products(db, merchant, after, count, wanted))
 
     async def add_variant(
         self,

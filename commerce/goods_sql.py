@@ -176,12 +176,12 @@ def _write(batch: Batch, command: ImportGoods, plan: Plan, by: Hand) -> tuple[st
     there = _existing(batch.connection, command.merchant, plan, touched)
     on_sale = [known.product for known in plan.products.values() if known.on_shelf]
     check_up(batch.connection, command.merchant, on_sale)
-    filed = _filed(batch.connection, command.merchant, plan)
+    refiled = _filed(batch.connection, command.merchant, plan)
     made = _write_products(batch, command.merchant, plan, there)
     skus, changes = _write_skus(batch, command.merchant, plan, there, made)
     for (key, outlet), units in sorted(plan.stock.items()):
         changes.append(_count(batch, command, skus.get(key, key), outlet, units))
-    changes += filed
+    changes += refiled
     note(batch.connection, command.merchant, by, changes, [batch.mint() for _ in changes], batch.now_ms)
     moved = {sku for sku, _ in plan.stock}
     counted = {known.product for known in there.values() if known.sku in moved}

@@ -14,7 +14,10 @@ const LINES_SHOWN = 50;
 
 /** Draw the products and the trail of manual changes. */
 export async function drawGoods(api) {
-  const [changes] = await Promise.all([api.get(`/goods/changes?limit=${CHANGES_SHOWN}`), drawProducts(api)]);
+  const [changes] = await Promise.all([
+    api.get(`/goods/changes?limit=${CHANGES_SHOWN}`),
+    drawProducts(api, () => drawGoods(api)),
+  ]);
   const figure = (one, side) => {
     if (one.what === "category") return one[`${side}_text`] || "—";
     return one[side] === null ? "—" : one.what === "stock" ? String(one[side]) : money(one[side]);

@@ -12,10 +12,10 @@ export const CATEGORY = { list: "known-categories", maxlength: CATEGORY_CHARACTE
 
 const asked = { category: null, pages: 1 };
 
-/** Draw the products of the category that is looked at; a field that is being typed in stays. */
-export async function drawProducts(api) {
+/** Draw the products of the category that is looked at; a field that is being typed in stays. `changed`: one was filed. */
+export async function drawProducts(api, changed) {
   if ($("goods-list").contains(document.activeElement)) return;
-  const again = () => drawProducts(api);
+  const again = () => drawProducts(api, changed);
   const found = { items: [], next: "", categories: {} };
   for (let page = 0; page < asked.pages && found.next !== null; page++) {
     const query = new URLSearchParams({ limit: PRODUCTS_SHOWN, after: found.next });
@@ -34,7 +34,7 @@ export async function drawProducts(api) {
   });
   put(
     $("goods-list"),
-    found.items.length ? table(heads, found.items.map((one) => productRow(api, one, again))) : h("p.empty", {}, t("m.g.noGoods")),
+    found.items.length ? table(heads, found.items.map((one) => productRow(api, one, changed))) : h("p.empty", {}, t("m.g.noGoods")),
     found.next !== null && more,
   );
 }
@@ -51,14 +51,14 @@ function drawFilter(categories, again) {
   put($("goods-filter"), named.length > 0 && [chip(null, t("m.k.all")), named.map(([name, n]) => chip(name, `${name} ${n}`)), rest]);
 }
 
-function productRow(api, one, again) {
+function productRow(api, one, changed) {
   const input = h("input", { ...CATEGORY, type: "text", value: one.category, autocomplete: "off", "aria-label": `${one.title} ${t("m.g.category")}`, "data-testid": "goods-category" });
   input.addEventListener("change", async () => {
     try {
       await api.request("PUT", `/products/${encodeURIComponent(one.product)}/category`, { category: input.value.trim() });
       toast(t("m.saved"), "good");
       input.blur();
-      await again();
+      await changed();
     } catch (error) {
       toast(explain(error), "error");
       input.value = one.category;
