@@ -68,6 +68,12 @@ function distributorRow(api, one, again) {
   );
 }
 
+/** A rate's name (`scope:target`) in words; the line itself says which SKU it is, and the person which level. */
+function rateWords(rate) {
+  const [scope, ...target] = rate.split(":");
+  return scope === "category" ? `${word("scope", scope)} ${target.join(":")}` : word("scope", scope);
+}
+
 async function openStatement(api, one) {
   const found = await api.get(`/distributors/${encodeURIComponent(one.person)}/commission`);
   const window = sheet({ title: one.name, testid: "statement-sheet", closeLabel: t("common.close") });
@@ -86,7 +92,7 @@ async function openStatement(api, one) {
               { "data-testid": "earning-row" },
               cell("m.col.time", when(row.created)),
               cell("m.col.order", h("span.mono", {}, `…${row.order.slice(-8)}`), ` ${row.title}`),
-              cell("m.col.rate", `${word("scope", row.rate.split(":")[0])} ${percent(row.rate_bp)} × ${money(row.base)}`),
+              cell("m.col.rate", `${rateWords(row.rate)} ${percent(row.rate_bp)} × ${money(row.base)}`),
               cell(
                 "m.col.amount",
                 h("strong.num", {}, money(row.amount - row.reversed)),
