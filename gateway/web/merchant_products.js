@@ -14,7 +14,6 @@ const asked = { category: null, pages: 1 };
 
 /** Draw the products of the category that is looked at; a field that is being typed in stays. `changed`: one was filed. */
 export async function drawProducts(api, changed) {
-  if ($("goods-list").contains(document.activeElement)) return;
   const again = () => drawProducts(api, changed);
   const found = { items: [], next: "", categories: {} };
   for (let page = 0; page < asked.pages && found.next !== null; page++) {
@@ -23,9 +22,15 @@ export async function drawProducts(api, changed) {
     const answer = await api.get(`/products?${query}`);
     Object.assign(found, { ...answer, items: [...found.items, ...answer.items] });
   }
+  if (asked.category !== null && !Object.hasOwn(found.categories, asked.category)) {
+    // The last of it was filed otherwise.
+    Object.assign(asked, { category: null, pages: 1 });
+    return again();
+  }
   const named = Object.keys(found.categories).filter(Boolean);
   put($("known-categories"), named.map((name) => h("option", { value: name })));
   drawFilter(found.categories, again);
+  if ($("goods-list").contains(document.activeElement)) return;
   const heads = ["m.g.goods", "m.g.price", "m.g.stock", "m.g.category"];
   const more = doer(t("m.g.more"), async (button) => {
     asked.pages += 1;
