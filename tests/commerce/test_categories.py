@@ -13,12 +13,13 @@ from commerce.errors import Invalid, NotFound
 from commerce.goods import Goods
 from commerce.goods_sheet import read_sheet
 from tests.commerce.people_kit import cheap_passwords
-from tests.commerce.shop_world import MERCHANT, World
+from tests.commerce.shop_world import MERCHANT, ROOM, World, shop_world
 from tests.commerce.test_distribution import PRICE, Market, market, opened
 from tests.commerce.test_market import CHANNEL, SUPPLIER, Bazaar, bazaar
 from tests.commerce.test_partners import Street, street
 from tests.commerce.test_pos import ANNS, Stores
 from tests.commerce.test_pos_commission import anns, distributor, on, stores
+from tests.commerce.test_presale import presale
 from tests.commerce.test_shop_payments import notice, settle, started
 
 __all__ = ["bazaar", "market", "stores", "street"]
@@ -73,6 +74,18 @@ async def test_an_order_keeps_its_category_even_when_it_comes_back_from_cancelle
         paid = await world.shop.order(MERCHANT, order.order)
         assert (paid.status, paid.lines[0].category) == ("paid", "茶叶")
         assert await market.on(ann) == (0, PRICE * 20 // 100, 0, 0)
+
+
+async def test_the_balance_of_a_presale_keeps_what_its_deposit_was_filed_under(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
+        await file(world, "茶叶")
+        held = await world.hold((await presale(world)).sale, "ann", key="h")
+        order = await world.shop.create_order(MERCHANT, ROOM, "ann", "o", hold=held.hold)
+        await file(world, "茶具")
+        paid = await world.shop.pay_order(MERCHANT, "ann", order.order, "p")
+        assert paid.presale is not None and paid.presale.balance_order is not None
+        balance = await world.shop.order(MERCHANT, paid.presale.balance_order)
+        assert [line.category for line in (*order.lines, *balance.lines)] == ["茶叶", "茶叶"]
 
 
 async def test_a_partner_s_share_of_a_category_counts_before_that_of_the_shop(street: Street) -> None:
