@@ -14,6 +14,7 @@ from commerce import catalogue_checks as check
 from commerce import catalogue_sql as sql
 from commerce import clips_sql, compliance_sql
 from commerce.basket import VALID_S_MAX, DropTerms, check_terms
+from commerce.catalogue_categories import Categories
 from commerce.catalogue_prices import Prices
 from commerce.catalogue_sql import Transaction
 from commerce.catalogue_views import (
@@ -41,7 +42,7 @@ SKU_KINDS = ("goods", "stored")
 ROLES = ("merchant", "host", "moderator", "guide")
 
 
-class Catalogue(Prices):
+class Catalogue(Prices, Categories):
     """Merchants, staff, rooms, products with one default SKU each, shelves, pins and coupon templates.
 
     ``clock`` gives Unix milliseconds. Methods raise ``Invalid`` (with ``field``), ``NotFound``, ``Refused``, ``Busy``.
@@ -200,6 +201,7 @@ class Catalogue(Prices):
         *,
         kind: str = "goods",
         bonus: int = 0,
+        category: str = "",
     ) -> ProductView:
         """Make a product with its default SKU; prices in 分. Stock is the ledger's (``Shop.stock_up``).
 
@@ -224,6 +226,7 @@ class Catalogue(Prices):
             on_shelf=True,
             kind=kind,
             bonus=check.whole(bonus, "bonus", 0, check.PRICE_FEN_MAX),
+            category=check.category(category),
         )
 
         def insert(db: Transaction) -> None:
@@ -237,10 +240,16 @@ class Catalogue(Prices):
         """Read a product. Raises ``NotFound``."""
         return await self._store.read(lambda db: sql.product(db, merchant, product))
 
-    async def products(self, merchant: str, after: str = "", limit: int = 50) -> list[ProductView]:
-        """List a merchant's products by age, those after the id ``after``; ``limit`` 1–200."""
+    async def products(
+        self, merchant: str, after: str = "", limit: int = 50, category: str | None = None
+    ) -> list[ProductView]:
+        """List a merchant's products by age, those after the id ``after``; ``limit`` 1–200.
+
+        Of one ``category`` when it is named, "" for those that have none.
+        """
         count = check.whole(limit, "limit", 1, sql.PRODUCTS_PAGE_MAX)
-        return await self._store.read(lambda db: sql.products(db, merchant, after, count))
+        wanted = None if category is None else check.category(category)
+        return await self._store.read(lambda db: sql.products(db, merchant, after, count, wanted))
 
     async def add_variant(
         self,

@@ -8,6 +8,7 @@ import re
 from commerce.errors import Invalid
 
 TITLE_CHARACTERS_MAX = 60  # two lines on a phone
+CATEGORY_CHARACTERS_MAX = 40  # a small button of the shelf, and well inside a commission rate's target of 64
 DETAIL_CHARACTERS_MAX = 5_000  # one screenful many times over; pictures are addresses
 IMAGE_CHARACTERS_MAX = 500
 PRICE_FEN_MAX = 1_000_000_000  # ten million yuan: more is a slip of the finger, and sums stay far inside 64 bits
@@ -27,6 +28,14 @@ def title(value: str, field: str = "title") -> str:
     if _CONTROL.search(clean):
         raise Invalid(f"{field} must be one line without control characters", field=field)
     return clean
+
+
+def category(value: str) -> str:
+    """Check a product's category: at most 40 characters on one line, empty for none."""
+    clean = _text(value, "category").strip()
+    if len(clean) > CATEGORY_CHARACTERS_MAX:
+        raise Invalid(f"category must have at most {CATEGORY_CHARACTERS_MAX} characters", field="category")
+    return title(clean, "category") if clean else ""
 
 
 def detail(value: str) -> str:

@@ -43,7 +43,7 @@ def _free(sku: str) -> str:
 _FIRST_SKU = "(SELECT min(k.id) FROM sku k WHERE k.product = p.id)"
 _CARD = (
     "SELECT p.id AS product, s.id AS sku, p.title, s.price, s.list_price, p.image, s.version, s.kind, s.bonus,"  # noqa: S608 - constants
-    f" s.offer_price, s.offer_from_ms, s.offer_until_ms, {_free('s.id')} AS stock,"
+    f" p.category, s.offer_price, s.offer_from_ms, s.offer_until_ms, {_free('s.id')} AS stock,"
     " coalesce(n.explaining, false) AS explaining, n.media_ms, f.state,"
     " (SELECT c.id FROM clip c WHERE c.room = f.room AND c.product = f.product ORDER BY c.id DESC LIMIT 1) AS clip"
     f" FROM shelf f JOIN product p ON p.id = f.product AND p.on_shelf JOIN sku s ON s.id = {_FIRST_SKU}"
@@ -54,7 +54,7 @@ _SHELF = text(f"{_CARD} ORDER BY f.position")
 _PINS = text(f"{_CARD} AND n.product IS NOT NULL ORDER BY n.explaining DESC, n.pinned_ms, f.position")
 _PRODUCT = (
     "SELECT p.id AS product, s.id AS sku, p.title, s.price, s.list_price, p.image, p.detail, s.version, p.on_shelf,"  # noqa: S608 - constants
-    " s.kind, s.bonus, s.offer_price, s.offer_from_ms, s.offer_until_ms,"
+    " s.kind, s.bonus, p.category, s.offer_price, s.offer_from_ms, s.offer_until_ms,"
     f" {_free('s.id')} AS stock FROM product p JOIN sku s ON s.id = {_FIRST_SKU}"
     " LEFT JOIN stock st ON st.sku = s.id WHERE p.merchant = :merchant"
 )
@@ -69,7 +69,7 @@ _INSERT_SKU = text(
     " VALUES (:sku, :product, :merchant, :name, :price, :list_price, :version, :kind, :bonus, :slot)"
 )
 _ONE_PRODUCT = text(f"{_PRODUCT} AND p.id = :product")
-_PRODUCTS = text(f"{_PRODUCT} AND p.id > :after ORDER BY p.id LIMIT :limit")
+_PRODUCTS = text(f"{_PRODUCT} AND p.id > :after AND (:every OR p.category = :category) ORDER BY p.id LIMIT :limit")
 _ROOM = "SELECT id, merchant, title, host_name, cover, created_ms, closed_ms FROM room"
 _ONE_ROOM = text(f"{_ROOM} WHERE id = :room")
 _ROOMS = text(f"{_ROOM} WHERE merchant = :merchant ORDER BY created_ms DESC, id DESC LIMIT :limit")
@@ -193,6 +193,7 @@ def insert_product(db: Connection, merchant_id: str, view: ProductView, now_ms: 
         "image": view.image,
         "detail": view.detail,
         "on_shelf": view.on_shelf,
+        "category": view.category,
         "now": now_ms,
         "sku": view.sku,
         "price": view.price,
@@ -201,8 +202,8 @@ def insert_product(db: Connection, merchant_id: str, view: ProductView, now_ms: 
     }
     db.execute(
         text(
-            "INSERT INTO product (id, merchant, title, image, detail, on_shelf, created_ms)"
-            " VALUES (:product, :merchant, :title, :image, :detail, :on_shelf, :now)"
+            "INSERT INTO product (id, merchant, title, image, detail, on_shelf, category, created_ms)"
+            " VALUES (:product, :merchant, :title, :image, :detail, :on_shelf, :category, :now)"
         ),
         row,
     )
@@ -217,9 +218,13 @@ def product(db: Connection, merchant_id: str, product_id: str) -> ProductView:
     return _product(row, _variants(db, [product_id]))
 
 
-def products(db: Connection, merchant_id: str, after: str, limit: int) -> list[ProductView]:
-    """List a merchant's products by age, those after the id ``after``."""
-    found = db.execute(_PRODUCTS, {"merchant": merchant_id, "after": after, "limit": limit}).mappings().all()
+def products(
+    db: Connection, merchant_id: str, after: str, limit: int, category: str | None = None
+) -> list[ProductView]:
+    """List a merchant's products by age, those after the id ``after``; of one ``category``, "" for those without."""
+    asked = {"merchant": merchant_id, "after": after, "limit": limit}
+    which = {"every": category is None, "category": category or ""}
+    found = db.execute(_PRODUCTS, asked | which).mappings().all()
     variants = _variants(db, [row["product"] for row in found])
     return [_product(row, variants) for row in found]
 
@@ -232,6 +237,7 @@ def update_product(db: Connection, view: ProductView) -> None:
         "image": view.image,
         "detail": view.detail,
         "on_shelf": view.on_shelf,
+        "category": view.category,
         "sku": view.sku,
         "price": view.price,
         "list_price": view.list_price,
@@ -239,8 +245,8 @@ def update_product(db: Connection, view: ProductView) -> None:
     }
     db.execute(
         text(
-            "UPDATE product SET title = :title, image = :image, detail = :detail, on_shelf = :on_shelf"
-            " WHERE id = :product"
+            "UPDATE product SET title = :title, image = :image, detail = :detail, on_shelf = :on_shelf,"
+            " category = :category WHERE id = :product"
         ),
         row,
     )
@@ -486,6 +492,7 @@ def _card(row: Row[Any], variants: Sequence[Row[Any]], now_ms: int) -> Card:
         None if now.limited is None else row.offer_until_ms,
         min(turns, default=None),
         shown,
+        row.category,
     )
 
 
@@ -507,6 +514,7 @@ def _product(row: RowMapping, variants: dict[str, list[Row[Any]]]) -> ProductVie
         row["offer_from_ms"],
         row["offer_until_ms"],
         tuple(_variant(one, None) for one in variants.get(row["product"], [])),
+        row["category"],
     )
 
 

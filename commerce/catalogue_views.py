@@ -77,7 +77,8 @@ class ProductView:
     """A product with its default SKU; ``version`` is the price's, ``stock`` the units free to sell.
 
     ``price`` is the shelf price: a limited-time price of the default SKU is ``offer_price`` from ``offer_from`` until
-    ``offer_until``. ``kind`` is goods, or stored: buying it gives stored value, and ``bonus`` 分 more.
+    ``offer_until``. ``kind`` is goods, or stored: buying it gives stored value, and ``bonus`` 分 more. ``category`` is
+    one name, empty for none.
     """
 
     product: str
@@ -96,6 +97,7 @@ class ProductView:
     offer_from: int | None = None
     offer_until: int | None = None
     variants: tuple[VariantView, ...] = ()
+    category: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Give the JSON shape."""
@@ -116,6 +118,7 @@ class ProductView:
             "offer_from": self.offer_from,
             "offer_until": self.offer_until,
             "variants": [variant.to_json() for variant in self.variants],
+            "category": self.category,
         }
 
 
@@ -145,6 +148,7 @@ class Card:
     offer_until: int | None = None
     turns: int | None = None
     variants: tuple[VariantView, ...] = ()
+    category: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Give the JSON shape; ``media_ms`` only where it is known."""
@@ -172,6 +176,8 @@ class Card:
             shape["turns"] = self.turns
         if self.variants:
             shape["variants"] = [variant.to_json() for variant in self.variants]
+        if self.category:
+            shape["category"] = self.category
         return shape
 
 

@@ -18,7 +18,7 @@ class Hand:
 class Change:
     """One figure of a SKU: ``what`` is price, list_price, offer, cost (分) or stock (units); None where there is none.
 
-    ``outlet`` is the store that it is about, empty: the shop.
+    ``outlet`` is the store that it is about, empty: the shop. A product's category is told of its first SKU, in words.
     """
 
     sku: str
@@ -26,3 +26,10 @@ class Change:
     before: int | None
     after: int | None
     outlet: str = ""
+    before_text: str = ""
+    after_text: str = ""
+
+
+def filed(sku: str, before: str, after: str) -> Change:
+    """A product went from one category to another; ``sku`` is its first."""
+    return Change(sku, "category", None, None, before_text=before, after_text=after)

@@ -15,10 +15,12 @@ CHANGES_PAGE_MAX = 200
 
 _NOTE = text(
     "INSERT INTO manual_change (id, merchant, sku, what, before, after, staff, why, import_run, created_ms,"
-    " outlet) VALUES (:id, :merchant, :sku, :what, :before, :after, :staff, :why, :run, :now, :outlet)"
+    " outlet, before_text, after_text) VALUES (:id, :merchant, :sku, :what, :before, :after, :staff, :why, :run, :now,"
+    " :outlet, :before_text, :after_text)"
 )
 _READ = text(
     "SELECT c.id, c.sku, coalesce(p.title, '') AS title, coalesce(k.name, '') AS variant, c.what, c.before, c.after,"
+    " c.before_text, c.after_text,"
     " c.staff, coalesce(s.name, '') AS name, coalesce(s.login, '') AS login, c.why, c.import_run, c.created_ms,"
     " c.outlet, coalesce(o.name, '') AS outlet_name FROM manual_change AS c LEFT JOIN outlet AS o ON o.id = c.outlet"
     " LEFT JOIN sku AS k ON k.id = c.sku LEFT JOIN product AS p ON p.id = k.product"
@@ -43,6 +45,7 @@ def note(db: Connection, merchant: str, by: Hand, changes: Sequence[Change], ids
                 same
                 | {"id": one, "sku": made.sku, "what": made.what, "outlet": made.outlet}
                 | {"before": made.before, "after": made.after}
+                | {"before_text": made.before_text, "after_text": made.after_text}
                 for made, one in zip(changes, ids, strict=True)
             ],
         )

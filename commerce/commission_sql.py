@@ -113,7 +113,10 @@ def book(batch: Batch, merchant: str, order: OrderView) -> None:
     if not earns(order.decision):
         return
     bought = batch.run(_BONUS, order=order.order).one()
-    lines = [SoldLine(n, line.sku, line.quantity * line.price - line.discount) for n, line in enumerate(order.lines)]
+    lines = [
+        SoldLine(n, line.sku, line.quantity * line.price - line.discount, line.category)
+        for n, line in enumerate(order.lines)
+    ]
     sold = Sold(order.order, order.person, lines, bought.bonus, bought.delivery)
     _book(batch, merchant, order.decision, sold)
 

@@ -48,8 +48,8 @@ _NEW_CREDITS = text(
 )
 _NEW_LINE = text(
     "INSERT INTO order_line (order_id, n, hold, sale, product, sku, title, quantity, price, list_price, discount,"
-    " wishes) SELECT :id, 0, hold, sale, product, sku, title, quantity, :price, :price, :discount, wishes"
-    " FROM order_line"
+    " wishes, category) SELECT :id, 0, hold, sale, product, sku, title, quantity, :price, :price, :discount, wishes,"
+    " category FROM order_line"
     " WHERE order_id = :deposit AND n = 0"
 )
 _HAND_ON = text("UPDATE hold SET order_id = :id, expires_ms = :expires WHERE order_id = :deposit AND state = 'held'")

@@ -146,6 +146,7 @@ class OrderLineView:
     """One line of an order; ``price`` is per unit, ``discount`` the line's share of the order's discount.
 
     ``wishes`` (label, value, 分 a unit in the price) are what it is made to; None of goods that are as they are.
+    ``category`` is the product's when it was ordered.
     """
 
     product: str
@@ -155,6 +156,7 @@ class OrderLineView:
     price: int
     discount: int
     wishes: tuple[dict[str, Any], ...] | None = None
+    category: str = ""
 
 
 @dataclass(frozen=True, slots=True)

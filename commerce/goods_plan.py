@@ -47,6 +47,7 @@ class KnownProduct:
     media: tuple[str, ...]
     returns: str
     on_shelf: bool
+    category: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,7 @@ class Planner:
     def _product(self, row: GoodsRow, old: KnownProduct) -> list[Moved]:
         wanted = {
             "title": row.title, "image": row.image, "detail": row.detail, "media": row.media, "returns": row.returns,
-            "on_shelf": row.on_shelf,
+            "on_shelf": row.on_shelf, "category": row.category,
         }  # fmt: skip
         for name, value in wanted.items():
             if value is not None and self._said.setdefault((old.product, name), value) != value:

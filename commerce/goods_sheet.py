@@ -44,6 +44,7 @@ RETURNS = ("seven_days", "custom", "perishable", "digital", "press", "agreed")
 COLUMNS = {
     "product": "商品编码",
     "title": "商品名称",
+    "category": "分类",
     "sku": "规格编码",
     "name": "规格名称",
     "price": "售价",
@@ -101,6 +102,7 @@ class GoodsRow:
     on_shelf: bool | None = None
     outlets: tuple[StoreCount, ...] = ()
     id: str = ""
+    category: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,7 @@ def _returns(value: str) -> str:
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "title": check.title,
+    "category": check.category,
     "name": _line("name", check.TITLE_CHARACTERS_MAX),
     "price": check.price,
     "list_price": lambda value: check.price(value, "list_price"),

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, bindparam, text
 
-from commerce.changes import Change, Hand
+from commerce.changes import Change, Hand, filed
 from commerce.changes_sql import note
 from commerce.compliance_sql import check_basis, check_up
 from commerce.domain.ids import ENTROPY_BYTES, id_time_ms, new_id
@@ -29,7 +29,7 @@ _SKU = (
     " WHERE k.merchant = :merchant"
 )
 _PRODUCT = (
-    "SELECT p.id, p.title, p.image, p.detail, p.on_shelf, d.code, d.media, d.returns"
+    "SELECT p.id, p.title, p.image, p.detail, p.on_shelf, p.category, d.code, d.media, d.returns"
     " FROM product AS p LEFT JOIN product_detail AS d ON d.product = p.id WHERE p.merchant = :merchant"
 )
 _PRODUCTS = text(f"{_PRODUCT} AND (p.id IN :names OR d.code IN :names)").bindparams(bindparam("names", expanding=True))
@@ -39,11 +39,12 @@ _SKUS = text(f"{_SKU} AND (k.id IN :names OR d.code IN :names OR k.product IN :p
 _ALL_SKUS = text(f"{_SKU} AND k.kind = 'goods' AND k.slot_ms IS NULL AND k.id > :after ORDER BY k.id LIMIT :limit")
 _THEIR_PRODUCTS = text(f"{_PRODUCT} AND p.id IN :products").bindparams(bindparam("products", expanding=True))
 _INSERT_PRODUCT = text(
-    "INSERT INTO product (id, merchant, title, image, detail, on_shelf, created_ms)"
-    " VALUES (:id, :merchant, :title, :image, :detail, :on_shelf, :now)"
+    "INSERT INTO product (id, merchant, title, image, detail, on_shelf, category, created_ms)"
+    " VALUES (:id, :merchant, :title, :image, :detail, :on_shelf, :category, :now)"
 )
 _UPDATE_PRODUCT = text(
-    "UPDATE product SET title = :title, image = :image, detail = :detail, on_shelf = :on_shelf WHERE id = :id"
+    "UPDATE product SET title = :title, image = :image, detail = :detail, on_shelf = :on_shelf, category = :category"
+    " WHERE id = :id"
 )
 _PRODUCT_DETAIL = text(
     "INSERT INTO product_detail (product, merchant, code, media, returns) VALUES (:id, :merchant, :code, :media,"
@@ -65,6 +66,10 @@ _STORES = text("SELECT id, name FROM outlet WHERE merchant = :merchant AND stock
 _IN_STORES = text("SELECT outlet, sku, free FROM outlet_stock WHERE sku IN :skus").bindparams(
     bindparam("skus", expanding=True)
 )
+_CATEGORIES = text(
+    "SELECT p.id AS product, p.category, (SELECT min(k.id) FROM sku AS k WHERE k.product = p.id) AS sku"
+    " FROM product AS p WHERE p.merchant = :merchant AND p.id IN :products"
+).bindparams(bindparam("products", expanding=True))
 _RUN = text(
     "INSERT INTO goods_import (id, merchant, staff, why, lines, report, created_ms)"
     " VALUES (:id, :merchant, :staff, :why, :lines, :report, :now)"
@@ -161,7 +166,8 @@ def known_product(row: Row[Any]) -> KnownProduct:
     """A row of ``_PRODUCT`` as a value."""
     media = tuple(orjson.loads(row.media)) if row.media else ()
     shown = bool(row.on_shelf)
-    return KnownProduct(row.id, row.code, row.title, row.image, row.detail, media, row.returns or "seven_days", shown)
+    returns = row.returns or "seven_days"
+    return KnownProduct(row.id, row.code, row.title, row.image, row.detail, media, returns, shown, row.category)
 
 
 def _write(batch: Batch, command: ImportGoods, plan: Plan, by: Hand) -> tuple[str, ...]:
@@ -170,10 +176,12 @@ def _write(batch: Batch, command: ImportGoods, plan: Plan, by: Hand) -> tuple[st
     there = _existing(batch.connection, command.merchant, plan, touched)
     on_sale = [known.product for known in plan.products.values() if known.on_shelf]
     check_up(batch.connection, command.merchant, on_sale)
+    refiled = _filed(batch.connection, command.merchant, plan)
     made = _write_products(batch, command.merchant, plan, there)
     skus, changes = _write_skus(batch, command.merchant, plan, there, made)
     for (key, outlet), units in sorted(plan.stock.items()):
         changes.append(_count(batch, command, skus.get(key, key), outlet, units))
+    changes += refiled
     note(batch.connection, command.merchant, by, changes, [batch.mint() for _ in changes], batch.now_ms)
     moved = {sku for sku, _ in plan.stock}
     counted = {known.product for known in there.values() if known.sku in moved}
@@ -184,6 +192,13 @@ def _existing(db: Connection, merchant: str, plan: Plan, touched: set[str]) -> d
     """The SKUs that are there of all that the plan names, by our ids."""
     asked = {"names": _some([*plan.skus, *(sku for sku, _ in plan.stock)]), "products": _some(touched)}
     return {row.id: known_sku(row) for row in db.execute(_SKUS, {"merchant": merchant, **asked})}
+
+
+def _filed(db: Connection, merchant: str, plan: Plan) -> list[Change]:
+    """The categories that a plan changes of products that are there; a new product's is no change."""
+    there = db.execute(_CATEGORIES, {"merchant": merchant, "products": _some(plan.products)})
+    pairs = [(row, plan.products[row.product].category) for row in there]
+    return [filed(row.sku, row.category, after) for row, after in pairs if row.category != after]
 
 
 def _write_products(batch: Batch, merchant: str, plan: Plan, there: Mapping[str, KnownSku]) -> dict[str, str]:
@@ -199,6 +214,7 @@ def _write_products(batch: Batch, merchant: str, plan: Plan, there: Mapping[str,
             "image": known.image,
             "detail": known.detail,
             "on_shelf": known.on_shelf,
+            "category": known.category,
             "media": orjson.dumps(known.media).decode(),
             "returns": known.returns,
             "now": batch.now_ms,
@@ -286,7 +302,7 @@ def _row(line: int, sku: KnownSku, product: KnownProduct, stores: Mapping[str, s
     return GoodsRow(
         line, product.code or product.product, sku.code or sku.sku, product.title, sku.name, sku.price,
         sku.list_price, sku.list_basis, sku.grams, stock, stock, sku.version, product.returns, product.image,
-        product.media, product.detail, product.on_shelf, counts, sku.sku,
+        product.media, product.detail, product.on_shelf, counts, sku.sku, product.category,
     )  # fmt: skip
 
 

@@ -132,7 +132,9 @@ class Market:
             raise Refused("already", "this offer is listed")
         if price < row["least_price"]:
             raise Invalid(f"it is sold for at least {row['least_price']} 分", field="price")
-        product = await self._catalogue.create_product(channel, row["title"], price, image=row["image"])
+        product = await self._catalogue.create_product(
+            channel, row["title"], price, image=row["image"], category=row["category"]
+        )
         try:
             await self._do(ListOffer(channel, grant, product.product, product.sku), Listed)
         except CommerceError:

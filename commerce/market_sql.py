@@ -308,7 +308,8 @@ _DECIDE = text(
     " WHERE id = :id AND supplier = :supplier AND state = 'applied'"
 )
 _GRANTS = text(
-    "SELECT g.*, s.name AS supplier_name, c.name AS channel_name, p.title, p.image, coalesce(t.free, 0) AS free"
+    "SELECT g.*, s.name AS supplier_name, c.name AS channel_name, p.title, p.image, p.category,"
+    " coalesce(t.free, 0) AS free"
     " FROM market_grant AS g JOIN merchant AS s ON s.id = g.supplier JOIN merchant AS c ON c.id = g.channel"
     " JOIN sku AS k ON k.id = g.sku JOIN product AS p ON p.id = k.product LEFT JOIN stock AS t ON t.sku = g.listed_sku"
     " WHERE (g.supplier = :merchant OR g.channel = :merchant) ORDER BY g.id DESC LIMIT :limit"

@@ -49,8 +49,8 @@ _INSERT_ORDER = text(
 _INSERT_COUPON = text("INSERT INTO order_coupon (order_id, n, coupon, amount) VALUES (:order, :n, :coupon, :amount)")
 _INSERT_LINE = text(
     "INSERT INTO order_line (order_id, n, hold, sale, product, sku, title, quantity, price, list_price, discount,"
-    " wishes) VALUES (:order, :n, :hold, :sale, :product, :sku, :title, :quantity, :price, :list_price, :discount,"
-    " :wishes)"
+    " wishes, category) VALUES (:order, :n, :hold, :sale, :product, :sku, :title, :quantity, :price, :list_price,"
+    " :discount, :wishes, coalesce((SELECT p.category FROM product AS p WHERE p.id = :of), ''))"
 )
 _ORDER = text("SELECT * FROM orders WHERE id = :id AND merchant = :merchant")
 _CANCEL = text(
@@ -222,6 +222,7 @@ def _insert(
                 "hold": line.hold,
                 "sale": line.sale,
                 "product": line.product,
+                "of": line.product,
                 "sku": line.priced.sku,
                 "title": line.title[:LINE_TITLE_CHARACTERS_MAX],
                 "quantity": line.priced.quantity,

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from commerce import commission_sql, points_sql, pos_takings_sql
 from commerce.attribution import bindings_sql
 from commerce.attribution.bindings_sql import Claim
+from commerce.categories_sql import of_articles
 from commerce.domain.commission import SoldLine
 from commerce.domain.day import DAY_MS
 from commerce.domain.member import points_for
@@ -212,7 +213,12 @@ def _credit(
     bonus: int,
 ) -> None:  # fmt: skip
     """Book what a sale means for who brought its buyer. What cannot be booked is logged, and the sale stands."""
-    sold = [SoldLine(n, one.article, one.amount) for n, one in enumerate(receipt.lines)]
+    known = of_articles(batch.connection, merchant, (one.article for one in receipt.lines))
+    goods = [known.get(one.article, (one.article, "")) for one in receipt.lines]
+    sold = [
+        SoldLine(n, sku, one.amount, category)
+        for n, (one, (sku, category)) in enumerate(zip(receipt.lines, goods, strict=True))
+    ]
     lines = sold or [SoldLine(0, "", receipt.amount)]
     try:
         with batch.connection.begin_nested():

@@ -16,6 +16,7 @@ import orjson
 from sqlalchemy import Row, bindparam, text
 
 from commerce.accounts_sql import balances, move
+from commerce.categories_sql import of_articles
 from commerce.domain.accounts import SHOP, Leg
 from commerce.domain.day import day_bounds_ms, day_of
 from commerce.domain.ids import id_time_ms
@@ -84,10 +85,6 @@ _RATES = text(
     " AND t.from_ms = (SELECT max(n.from_ms) FROM sku_tax AS n WHERE n.merchant = t.merchant AND n.sku = t.sku"
     " AND n.from_ms <= :at)"
 ).bindparams(bindparam("skus", expanding=True))
-_SKUS = text(
-    "SELECT k.id AS sku, coalesce(d.code, '') AS code FROM sku AS k LEFT JOIN sku_detail AS d ON d.sku = k.id"
-    " WHERE k.merchant = :merchant AND (k.id IN :articles OR d.code IN :articles)"
-).bindparams(bindparam("articles", expanding=True))
 _COST = text(
     "SELECT CAST(coalesce(sum(cost), 0) AS bigint) FROM stock_entry WHERE merchant = :merchant AND created_ms = :at"
     " AND kind = :kind AND ref = :ref"
@@ -211,10 +208,8 @@ def _cost(batch: Batch, merchant: str, kind: str, ref: str) -> int:
 
 def _tax(batch: Batch, merchant: str, lines: list[dict[str, Any]], amount: int, sold_ms: int) -> int:
     """What the shop's rates of the day of the sale say; an article that the shop does not know has the shop's own."""
-    articles = [line["article"] for line in lines]
-    rows = batch.run(_SKUS, merchant=merchant, articles=["", *articles]).all()
-    known = {row.sku: row.sku for row in rows} | {row.code: row.sku for row in rows if row.code}
-    sold = [(known.get(line["article"], ""), line["amount"]) for line in lines]
+    known = of_articles(batch.connection, merchant, (line["article"] for line in lines))
+    sold = [(known.get(line["article"], ("", ""))[0], line["amount"]) for line in lines]
     asked = sorted({"", *(sku for sku, _ in sold)})
     rates = {row.sku: row.basis_points for row in batch.run(_RATES, merchant=merchant, skus=asked, at=sold_ms)}
     return tax_of_lines(sold, amount, rates)

@@ -54,7 +54,10 @@ manual_change = Table(
     ms_column("created_ms"),
     # The store whose price or stock it is; empty: the shop's.
     word_column("outlet", 64),
-    CheckConstraint("what IN ('price', 'list_price', 'offer', 'stock', 'cost')", name="what"),
+    # Of a category, which is no figure: of the product whose first SKU is named.
+    word_column("before_text", 40),
+    word_column("after_text", 40),
+    CheckConstraint("what IN ('price', 'list_price', 'offer', 'stock', 'cost', 'category')", name="what"),
     Index("ix_manual_change_merchant_id", "merchant", "id"),
     Index("ix_manual_change_sku", "sku", "id"),
 )

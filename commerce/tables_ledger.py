@@ -355,6 +355,8 @@ order_line = Table(
     amount_column("discount"),
     # JSON: what its buyer wished, of goods made to wishes. None: goods as they are.
     Column("wishes", Text, nullable=True),
+    # The product's when it was ordered: rates go by it, whatever the product's is later.
+    word_column("category", 40),
     CheckConstraint("quantity > 0", name="quantity"),
     sqlite_with_rowid=False,
 )

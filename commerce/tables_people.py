@@ -53,6 +53,8 @@ product = Table(
     Column("detail", Text, nullable=False),
     Column("on_shelf", Boolean, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
+    # One name (catalogue_checks.category), empty: none.
+    Column("category", Text, nullable=False, server_default=text("''")),
 )
 
 sku = Table(

@@ -135,7 +135,14 @@ def order_view(connection: Connection, row: Row[Any]) -> OrderView:
         amount=row.amount,
         lines=tuple(
             OrderLineView(
-                line.product, line.sku, line.title, line.quantity, line.price, line.discount, _wishes(line.wishes)
+                line.product,
+                line.sku,
+                line.title,
+                line.quantity,
+                line.price,
+                line.discount,
+                _wishes(line.wishes),
+                line.category,
             )
             for line in lines
         ),

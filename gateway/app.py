@@ -106,6 +106,7 @@ from gateway.routes_people import people_operations
 from gateway.routes_pos import pos_operations
 from gateway.routes_privacy import privacy_operations
 from gateway.routes_processing import processing_operations
+from gateway.routes_products import product_operations
 from gateway.routes_purchases import purchase_operations
 from gateway.routes_relations import relation_operations
 from gateway.routes_review import review_operations
@@ -418,6 +419,7 @@ def _selling(services: Services) -> list[Operation]:
         *coupon_operations(services, desk),
         *goods_operations(services, desk),
         *sheet_operations(services),
+        *product_operations(services),
         *purchase_operations(services),
         *processing_operations(services),
         *book_operations(services),

@@ -198,6 +198,7 @@ class Desk:
             detail=body.detail,
             kind=body.kind,
             bonus=body.bonus,
+            category=body.category,
         )
         stocks = {product.sku: body.stock}
         for variant in body.variants:

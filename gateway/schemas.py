@@ -24,6 +24,9 @@ from gateway.schemas_base import (
     Body as Body,
 )
 from gateway.schemas_base import (
+    Category as Category,
+)
+from gateway.schemas_base import (
     Cents as Cents,
 )
 from gateway.schemas_base import (
@@ -134,6 +137,7 @@ class ProductBody(Body, kw_only=True):
     kind: Literal["goods", "stored"] = "goods"
     bonus: Annotated[int, Meta(ge=0, le=1_000_000_000, description="分 that the shop adds to stored value")] = 0
     name: Annotated[str, Meta(max_length=60, description="of the first variant: 250 g, red …")] = ""
+    category: Category = ""
     variants: Annotated[list[VariantBody], Meta(max_length=49)] = field(default_factory=list)
 
 
@@ -341,6 +345,7 @@ class CardView(Struct):
     offer_until: int | None = None
     turns: int | None = None
     variants: list[VariantView] = []
+    category: str = ""
 
 
 class DropView(Struct):

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from commerce.catalogue_checks import CATEGORY_CHARACTERS_MAX
 from commerce.domain.sale import QUANTITY_MAX, UNITS_MAX
 
 Title = Annotated[str, Meta(min_length=1, max_length=60)]
@@ -20,6 +21,7 @@ Seconds = Annotated[int, Meta(ge=1, le=86_400)]
 Label = Annotated[str, Meta(max_length=60)]
 Link = Annotated[str, Meta(max_length=500)]
 Token = Annotated[str, Meta(max_length=64)]
+Category = Annotated[str, Meta(max_length=CATEGORY_CHARACTERS_MAX, description="what goods are filed under")]
 Why = Annotated[
     str, Meta(max_length=200, pattern=r"^[^\x00-\x1f]*$", description="the reason, kept in the trail of manual changes")
 ]

@@ -11,7 +11,8 @@ from msgspec import Meta, Struct
 
 from commerce.changes import WHY_CHARACTERS_MAX
 from commerce.goods_sheet import CODE, GRAMS_MAX, MEDIA_MAX, OUTLETS_MAX, ROWS_MAX, STOCK_GRAMS_MAX
-from gateway.schemas_base import Body, Link, Millis, Price, Title
+from gateway.schemas_base import Body, Category, Link, Millis, Price, Title, Why
+from gateway.schemas_members import ProductAnswer
 
 Code = Annotated[str, Meta(pattern=f"^{CODE.pattern}$", description="the merchant's own code, or our id")]
 Amount = Annotated[int, Meta(ge=0, le=STOCK_GRAMS_MAX, description="units; grams of goods by weight")]
@@ -45,6 +46,7 @@ class GoodsLineBody(Body, kw_only=True):
     media: Annotated[list[Link], Meta(max_length=MEDIA_MAX)] | None = None
     detail: Annotated[str, Meta(max_length=5_000)] | None = None
     on_shelf: bool | None = None
+    category: Category | None = None
     outlets: Annotated[list[StoreCountBody], Meta(max_length=OUTLETS_MAX)] | None = None
 
 
@@ -109,6 +111,7 @@ class GoodsLineView(Struct):
     media: list[str]
     detail: str
     on_shelf: bool
+    category: str
     outlets: list[StoreCountView]
 
 
@@ -136,16 +139,33 @@ class GoodsRunPage(Struct):
     next: str | None
 
 
+class CategoryBody(Body, kw_only=True):
+    """What a product is filed under, empty for nothing."""
+
+    category: Category
+    why: Why = ""
+
+
+class ProductPage(Struct):
+    """Products by age; ``categories`` counts those of the shop in each, "" those in none; ``next`` is the cursor."""
+
+    items: list[ProductAnswer]
+    categories: dict[str, int]
+    next: str | None
+
+
 class ChangeView(Struct):
-    """A price (分) or a count of stock (units) that somebody changed by hand."""
+    """A price (分), a count of stock (units) or a product's category (``_text``) that somebody changed by hand."""
 
     id: str
     sku: str
     title: str
     variant: str
-    what: Literal["price", "list_price", "offer", "stock", "cost"]
+    what: Literal["price", "list_price", "offer", "stock", "cost", "category"]
     before: int | None
     after: int | None
+    before_text: str
+    after_text: str
     outlet: str
     outlet_name: str
     staff: str

@@ -263,3 +263,4 @@ class ProductAnswer(Struct):
     offer_from: int | None
     offer_until: int | None
     variants: list[dict[str, Any]]
+    category: str = ""

@@ -61,6 +61,7 @@ class OrderLineView(Struct):
     price: int
     discount: int
     wishes: list[WishView] | None = None
+    category: str = ""
 
 
 class PriceStep(Struct):

@@ -298,6 +298,8 @@ function drawPublish() {
 
 function drawShelf() {
   put($("shelf"), store.shelf.map(shelfRow));
+  const categories = new Set(store.shelf.map((card) => card.category).filter(Boolean));
+  put($("shelf-categories"), [...categories].map((name) => h("option", { value: name })));
 }
 
 function priceAndLeft(card) {
@@ -374,6 +376,8 @@ function fillProductForm() {
     yuanField("host.price", "price", { required: true, "data-testid": "product-price" }),
     yuanField("host.listPrice", "list_price"),
     countField("host.stock", "stock", { required: true, min: "0", value: "100" }),
+    field("host.category", { name: "category", maxlength: 40, list: "shelf-categories", "data-testid": "product-category" }),
+    h("datalist", { id: "shelf-categories" }),
     field("host.image", { name: "image", type: "url", maxlength: 500, placeholder: "https://" }),
     h(
       "div.form-foot",
@@ -384,6 +388,7 @@ function fillProductForm() {
   onSend(form, async () => {
     const body = { title: form.elements.title.value.trim(), price: fen(form, "price"), stock: whole(form, "stock") };
     if (form.elements.list_price.value) body.list_price = fen(form, "list_price");
+    if (form.elements.category.value.trim()) body.category = form.elements.category.value.trim();
     if (form.elements.image.value) body.image = form.elements.image.value;
     await api.post(`${BASE}/products`, body);
     form.reset();

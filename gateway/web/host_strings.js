@@ -48,6 +48,7 @@ export const HOST = {
   "host.price": ["价格（元）", "Price (¥)"],
   "host.listPrice": ["划线价（元）", "List price (¥)"],
   "host.stock": ["库存", "Stock"],
+  "host.category": ["分类（选填）", "Category (optional)"],
   "host.image": ["图片地址", "Image URL"],
   "host.save": ["上架", "Put on shelf"],
   "host.pin": ["弹卡", "Pin"],

@@ -4,6 +4,7 @@ import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { knows, money, t, when } from "./i18n.js";
 import { fetched, save } from "./merchant_poster.js";
+import { CATEGORY } from "./merchant_products.js";
 import { cell, table } from "./tables.js";
 
 const NUMBERS = ["valid_days", "protection_days", "window_days", "levels", "cap_percent", "freeze_days"];
@@ -26,7 +27,7 @@ export async function drawDistribution(api) {
           h(
             "span.chip",
             { "data-testid": "rate" },
-            `${word("scope", rate.scope)} ${rate.target && `…${rate.target.slice(-6)} `}${percent(rate.first_bp)}`,
+            `${word("scope", rate.scope)} ${rate.target && `${rate.scope === "sku" ? `…${rate.target.slice(-6)}` : rate.target} `}${percent(rate.first_bp)}`,
             rate.second_bp ? ` + ${percent(rate.second_bp)}` : "",
           ),
         )
@@ -67,6 +68,12 @@ function distributorRow(api, one, again) {
   );
 }
 
+/** A rate's name (`scope:target`) in words; the line itself says which SKU it is, and the person which level. */
+function rateWords(rate) {
+  const [scope, ...target] = rate.split(":");
+  return scope === "category" ? `${word("scope", scope)} ${target.join(":")}` : word("scope", scope);
+}
+
 async function openStatement(api, one) {
   const found = await api.get(`/distributors/${encodeURIComponent(one.person)}/commission`);
   const window = sheet({ title: one.name, testid: "statement-sheet", closeLabel: t("common.close") });
@@ -85,7 +92,7 @@ async function openStatement(api, one) {
               { "data-testid": "earning-row" },
               cell("m.col.time", when(row.created)),
               cell("m.col.order", h("span.mono", {}, `…${row.order.slice(-8)}`), ` ${row.title}`),
-              cell("m.col.rate", `${word("scope", row.rate.split(":")[0])} ${percent(row.rate_bp)} × ${money(row.base)}`),
+              cell("m.col.rate", `${rateWords(row.rate)} ${percent(row.rate_bp)} × ${money(row.base)}`),
               cell(
                 "m.col.amount",
                 h("strong.num", {}, money(row.amount - row.reversed)),
@@ -207,12 +214,17 @@ export async function fillDistribution(api) {
   const rate = $("rate-form");
   put(
     rate,
-    field("m.scope", { name: "scope", options: ["shop", "level", "sku"].map((one) => [one, t(`scope.${one}`)]) }),
+    field("m.scope", { name: "scope", options: ["shop", "level", "category", "sku"].map((one) => [one, t(`scope.${one}`)]) }),
     field("m.target", { name: "target", maxlength: 64 }),
     field("m.first", { name: "first", type: "number", min: "0", max: "100", step: "0.01", required: true }),
     field("m.second", { name: "second", type: "number", min: "0", max: "100", step: "0.01", value: "0" }),
     h("button.primary", { type: "submit", "data-t": "m.setRate" }, t("m.setRate")),
   );
+  const { scope: kind, target: typed } = rate.elements;
+  kind.addEventListener("change", () => {
+    if (kind.value === "category") typed.setAttribute("list", CATEGORY.list);
+    else typed.removeAttribute("list");
+  });
   const bp = (name) => Math.round(Number.parseFloat(rate.elements[name].value || "0") * 100);
   onSend(rate, async () => {
     const { scope, target } = rate.elements;

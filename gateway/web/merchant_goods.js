@@ -4,6 +4,7 @@ import { $, h, put, toast } from "./dom.js";
 import { doer, field } from "./forms.js";
 import { explain, money, t, when } from "./i18n.js";
 import { fetched, save } from "./merchant_poster.js";
+import { drawProducts } from "./merchant_products.js";
 import { cell, table } from "./tables.js";
 
 const SHEET_TIMEOUT_MS = 60000;
@@ -11,10 +12,16 @@ const CHANGES_SHOWN = 20;
 /** Lines of a report on the page; the file of a thousand lines is mended from its beginning. */
 const LINES_SHOWN = 50;
 
-/** Draw the trail of manual changes. */
+/** Draw the products and the trail of manual changes. */
 export async function drawGoods(api) {
-  const changes = await api.get(`/goods/changes?limit=${CHANGES_SHOWN}`);
-  const figure = (one, value) => (value === null ? "—" : one.what === "stock" ? String(value) : money(value));
+  const [changes] = await Promise.all([
+    api.get(`/goods/changes?limit=${CHANGES_SHOWN}`),
+    drawProducts(api, () => drawGoods(api)),
+  ]);
+  const figure = (one, side) => {
+    if (one.what === "category") return one[`${side}_text`] || "—";
+    return one[side] === null ? "—" : one.what === "stock" ? String(one[side]) : money(one[side]);
+  };
   const row = (one) =>
     h(
       "tr",
@@ -22,7 +29,7 @@ export async function drawGoods(api) {
       cell("m.col.time", when(one.created_ms)),
       cell("m.g.goods", [one.title, one.variant].filter(Boolean).join(" ") || `…${one.sku.slice(-6)}`),
       cell("m.g.what", t(`m.g.${one.what}`)),
-      cell("m.g.change", `${figure(one, one.before)} → ${figure(one, one.after)}`),
+      cell("m.g.change", `${figure(one, "before")} → ${figure(one, "after")}`),
       cell("m.g.who", one.name || one.login || `…${one.staff.slice(-6)}`),
       cell("m.g.why", one.why || "—"),
     );

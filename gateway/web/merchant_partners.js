@@ -3,6 +3,7 @@
 import { $, h, put, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { addStrings, money, t } from "./i18n.js";
+import { CATEGORY } from "./merchant_products.js";
 import { contractWords, openStatement } from "./partner_view.js";
 import { newKey } from "./siyu.js";
 
@@ -17,6 +18,8 @@ addStrings({
   "pm.rate": ["全店分成（%）", "Share of all goods (%)"],
   "pm.sku": ["某商品另定：商品编号", "A SKU of its own"],
   "pm.skuRate": ["该商品分成（%）", "Its share (%)"],
+  "pm.category": ["某类目另定：类目", "A category of its own"],
+  "pm.categoryRate": ["该类目分成（%）", "Its share (%)"],
   "pm.days": ["扫码后几天内购买计入", "Days after a visit that count"],
   "pm.first": ["计入范围", "What counts"],
   "pm.every": ["期内每一单", "every purchase"],
@@ -148,6 +151,8 @@ export function fillPartners(api) {
     share("pm.rate", "rate", { required: true, value: "5" }),
     field("pm.sku", { name: "sku", maxlength: 64 }),
     share("pm.skuRate", "skuRate", {}),
+    field("pm.category", { ...CATEGORY, name: "category" }),
+    share("pm.categoryRate", "categoryRate", {}),
     countField("pm.days", "days", { value: "30", max: "365" }),
     field("pm.first", { name: "first", options: [["", t("pm.every")], ["1", t("pt.first")]] }),
     yuanField("pm.capOrder", "capOrder", { min: "0", value: "0" }),
@@ -160,9 +165,10 @@ export function fillPartners(api) {
     h("button.primary", { type: "submit", "data-t": "pm.save" }, t("pm.save")),
   );
   onSend(form, async () => {
-    const { name, trade, sku, until, sees, counterpart, owner, note, first } = form.elements;
+    const { name, trade, sku, category, until, sees, counterpart, owner, note, first } = form.elements;
     const rates = [{ scope: "shop", bp: bp(form, "rate") }];
     if (sku.value.trim()) rates.push({ scope: "sku", target: sku.value.trim(), bp: bp(form, "skuRate") });
+    if (category.value.trim()) rates.push({ scope: "category", target: category.value.trim(), bp: bp(form, "categoryRate") });
     await api.post(PATH, {
       name: name.value.trim(),
       trade: trade.value.trim(),

@@ -81,7 +81,7 @@ export const PEOPLE = {
   "scope.level": ["等级", "level"],
   "scope.sku": ["商品", "SKU"],
   "scope.category": ["类目", "category"],
-  "m.target": ["等级或 SKU", "Level or SKU"],
+  "m.target": ["等级、类目或 SKU", "Level, category or SKU"],
   "m.first": ["直接 %", "Direct %"],
   "m.second": ["上级 %", "Recruiter %"],
   "m.setRate": ["设定", "Set"],

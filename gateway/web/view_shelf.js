@@ -4,25 +4,38 @@ import { h, icon, picture, put } from "./dom.js";
 import { price } from "./view_cards.js";
 import { money, t, when } from "./i18n.js";
 
+/** What every place of the shelf shows; null: all. */
+let looked = null;
+
 /**
  * @param {HTMLElement} place
  * @param {any[]} cards
  * @param {{explaining: string|null, onBuy: (card: any) => void, onWatch?: (card: any) => void,
- *   onAdd?: (card: any) => void, onTerms?: (card: any) => void}} options
+ *   onAdd?: (card: any) => void, onTerms?: (card: any) => void, onFilter: () => void}} options `onFilter` draws the places of the shelf anew
  */
-export function drawShelf(place, cards, { explaining, onBuy, onWatch, onAdd, onTerms }) {
+export function drawShelf(place, cards, { explaining, onBuy, onWatch, onAdd, onTerms, onFilter }) {
   if (!cards.length) {
     put(place, h("p.empty", {}, t("shelf.empty")));
     return;
   }
-  put(
-    place,
+  const categories = [...new Set(cards.map((card) => card.category).filter(Boolean))];
+  const shown = categories.length > 1 && categories.includes(looked) ? looked : null;
+  const rows = cards.map((card, index) => (shown === null || card.category === shown) && row(card, index + 1, explaining, { onBuy, onWatch, onAdd, onTerms }));
+  put(place, categories.length > 1 && filter(categories, shown, onFilter), h("ol.shelf-list", {}, rows));
+}
+
+function filter(categories, shown, onFilter) {
+  const look = (category) => {
+    looked = category;
+    onFilter();
+  };
+  const one = (category) =>
     h(
-      "ol.shelf-list",
-      {},
-      cards.map((card, index) => row(card, index + 1, explaining, { onBuy, onWatch, onAdd, onTerms })),
-    ),
-  );
+      "button",
+      { type: "button", "data-testid": "shelf-category", "aria-pressed": String(shown === category), on: { click: () => look(category) } },
+      category ?? t("shelf.all"),
+    );
+  return h("div.shelf-filter", { role: "group", "aria-label": t("shelf.categories") }, [null, ...categories].map(one));
 }
 
 /** Show what is left without making the rows anew: a finger on a button must not miss it. */

@@ -428,7 +428,7 @@ function drawCounts() {
 
 function drawShelves() {
   const explaining = [...store.pins.values()].find((card) => card.explaining)?.product || null;
-  const options = { explaining, onBuy: buy, onWatch: watchClip, onAdd: addToCart, onTerms: (card) => openTerms(api, card) };
+  const options = { explaining, onBuy: buy, onWatch: watchClip, onAdd: addToCart, onTerms: (card) => openTerms(api, card), onFilter: drawShelves };
   for (const place of [$("shelf-list"), shelfSheet?.body]) {
     if (!place) continue;
     drawShelf(place, store.shelf, options);

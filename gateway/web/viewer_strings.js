@@ -59,6 +59,8 @@ export const VIEWER = {
   "pin.buy": ["去购买", "Buy"],
   "shelf.title": ["购物袋", "Shopping bag"],
   "shelf.count": ["{n} 件好物", "{n} items"],
+  "shelf.all": ["全部", "All"],
+  "shelf.categories": ["商品分类", "Categories"],
   "shelf.empty": ["主播还没有上架商品", "Nothing on the shelf yet"],
   "shelf.left": ["剩 {n} 件", "{n} left"],
   "shelf.soldout": ["已售罄", "Sold out"],

@@ -38,7 +38,7 @@ async def furnish_back(desk: Desk, names: Names) -> None:
 
 def _rows(db: Connection) -> None:
     for sku, price in ((FISH, 4_000), (FILLET, 1_500), (PLAN, 6_000), (SEAT, 1_000), (RING, 2_500), (KITCHEN, 9_000)):
-        db.exec_driver_sql(f"INSERT INTO product VALUES ('p-{sku}', '{MERCHANT}', '{sku}', '', '', true, 0)")
+        db.exec_driver_sql(f"INSERT INTO product VALUES ('p-{sku}', '{MERCHANT}', '{sku}', '', '', true, 0, '')")
         db.exec_driver_sql(
             "INSERT INTO sku (id, product, merchant, name, price, list_price, version)"
             f" VALUES ('{sku}', 'p-{sku}', '{MERCHANT}', '', {price}, {price}, 1)"

@@ -46,7 +46,7 @@ def _rows(db: Connection) -> None:
         db.exec_driver_sql(f"INSERT INTO distributor VALUES ('{MERCHANT}', '{name}', '{name}', NULL, '', 'active', 1)")
     db.exec_driver_sql(f"INSERT INTO commission_rate VALUES ('{MERCHANT}', 'shop', '', 1000, 0)")
     for sku, price, kind, bonus in (("card", 10_000, "stored", 2_000), ("pass", 3_000, "goods", 0)):
-        db.exec_driver_sql(f"INSERT INTO product VALUES ('p-{sku}', '{MERCHANT}', '{sku}', '', '', true, 0)")
+        db.exec_driver_sql(f"INSERT INTO product VALUES ('p-{sku}', '{MERCHANT}', '{sku}', '', '', true, 0, '')")
         db.exec_driver_sql(
             "INSERT INTO sku (id, product, merchant, name, price, list_price, version, kind, bonus)"
             f" VALUES ('{sku}', 'p-{sku}', '{MERCHANT}', '', {price}, {price}, 1, '{kind}', {bonus})"

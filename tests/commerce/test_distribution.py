@@ -82,9 +82,9 @@ class Market:
 
 
 @asynccontextmanager
-async def opened(where: Path | str) -> AsyncIterator[Market]:
+async def opened(where: Path | str, **provider: Any) -> AsyncIterator[Market]:
     """A market in which the shop pays 10 %, and 2 % to who recruited."""
-    async with shop_world(where) as world:
+    async with shop_world(where, **provider) as world:
         touches = open_touch_log(where, clock=world.clock)
         market = Market(world, touches)
         await market.distribution.set_rate(MERCHANT, "shop", "", 1_000, 200)

@@ -43,7 +43,7 @@ async def member_world(world: World, terms: Program = TERMS) -> None:
     """A shop with terms, goods at 20 yuan each, and a card: 100 yuan that give 120."""
 
     def card(connection: Any) -> None:
-        connection.execute(text("INSERT INTO product VALUES ('pc', 'm1', '充值卡', '', '', true, 0)"))
+        connection.execute(text("INSERT INTO product VALUES ('pc', 'm1', '充值卡', '', '', true, 0, '')"))
         connection.execute(
             text(
                 "INSERT INTO sku (id, product, merchant, name, price, list_price, version, kind, bonus)"

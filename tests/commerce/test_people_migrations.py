@@ -50,7 +50,7 @@ def test_the_database_itself_allows_one_explained_product_a_room(tmp_path: Path)
         for statement in (
             "INSERT INTO merchant VALUES ('m', 'M', 0)",
             "INSERT INTO room VALUES ('r', 'm', 'R', '', '', 0, NULL)",
-            "INSERT INTO product VALUES ('p', 'm', 'P', '', '', true, 0), ('q', 'm', 'Q', '', '', true, 0)",
+            "INSERT INTO product VALUES ('p', 'm', 'P', '', '', true, 0, ''), ('q', 'm', 'Q', '', '', true, 0, '')",
             "INSERT INTO pin VALUES ('r', 'p', true, 0, NULL)",
         ):
             connection.execute(text(statement))

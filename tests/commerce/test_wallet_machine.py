@@ -122,7 +122,7 @@ class WalletMachine(LoopMachine):
     @initialize()
     def open(self) -> None:
         def rows(db: Any) -> None:
-            db.exec_driver_sql(f"INSERT INTO product VALUES ('pc', '{MERCHANT}', 'card', '', '', true, 0)")
+            db.exec_driver_sql(f"INSERT INTO product VALUES ('pc', '{MERCHANT}', 'card', '', '', true, 0, '')")
             db.exec_driver_sql(
                 "INSERT INTO sku (id, product, merchant, name, price, list_price, version, kind, bonus)"
                 f" VALUES ('card', 'pc', '{MERCHANT}', '', {CARD}, {CARD}, 1, 'stored', {CARD_BONUS})"
