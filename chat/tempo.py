@@ -5,7 +5,7 @@ from __future__ import annotations
 from chat.limits import HubLimits
 from chat.sink import Kind
 
-PASSES_PER_TICK = 2
+PASSES_PER_TICK = 3
 """A tick lasts at least so many times a pass over all sockets."""
 HEAT_S = 0.5
 """Over so long the lines of chat are counted."""

@@ -24,7 +24,7 @@ AFTER = (
 
 def test_accounts_and_seats_stay_and_moderators_are_taken(tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
-    migrate(path, to="0108b")
+    migrate(path, to="0110")
     engine = sqlite_engine(path, writing=True)
     with engine.begin() as connection:
         for statement in BEFORE:

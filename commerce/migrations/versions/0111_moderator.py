@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision: str = "0110"
-down_revision: str | None = "0108b"
+revision: str = "0111"
+down_revision: str | None = "0110"
 branch_labels: str | None = None
 depends_on: str | None = None
 
@@ -45,4 +45,4 @@ def _check(table: str, before: str, after: str) -> None:
     bind.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
     bind.exec_driver_sql("PRAGMA writable_schema = OFF")
     if changed.rowcount != 1:
-        raise RuntimeError(f"the table {table} has no check of the roles as version 0108b made it")
+        raise RuntimeError(f"the table {table} has no check of the roles as the version before made it")
