@@ -12,6 +12,7 @@ from typing import Any
 from gateway.bench.herd import browser_request
 from gateway.bench.process import Child
 from tests.integration.masses import Seen, audience, mark, percentile, raw_audience, raw_writer
+from tests.integration.pinned import CLIENTS, SERVERS
 from tests.integration.shopfloor import Shopfloor
 from tests.integration.sockets import PATIENCE_S, Crowd, HubClient
 
@@ -144,11 +145,12 @@ def play_show(
     raw: bool = False,
     stalled: int = 0,
     chat_first_s: float = 0.0,
+    notice_s: float = NOTICE_S,
 ) -> Show:
     """Fill the room, play the show, and with `raw` write to as many sockets in a bare loop after it.
 
     Beside the viewers there are so many who are `stalled`: they join and never read again. For `chat_first_s` there is
-    only chat, and nothing is measured.
+    only chat, and nothing is measured. The host says something each `notice_s`.
     """
     show = Show(viewers, stalled, seconds)
     room = shop.server.room
@@ -168,7 +170,7 @@ def play_show(
         show.joined_s = child.receive().wall_s
         stage.rest(SETTLE_S)
         stage.chat(chat_first_s, lines_per_s)
-        _act(stage, sale, lines_per_s)
+        _act(stage, sale, lines_per_s, notice_s)
         stage.pump(lambda: stage.all_answered)
         stage.rest(SETTLE_S)
         child.tell()
@@ -190,14 +192,14 @@ def _uncompressed(request: bytes) -> bytes:
     return b"\r\n".join(line for line in request.split(b"\r\n") if not line.startswith(b"Sec-WebSocket-Extensions"))
 
 
-def _act(stage: _Stage, sale: str, lines_per_s: int) -> None:
+def _act(stage: _Stage, sale: str, lines_per_s: int, notice_s: float) -> None:
     show = stage.show
     speakers, buyers = itertools.cycle(stage.chatters), itertools.cycle(reversed(stage.chatters))
     start_s = time.monotonic()
     started: int | None = None
     open_s = 0.0
     while (at_s := time.monotonic() - start_s) < show.seconds:
-        if show.notices <= at_s / NOTICE_S:
+        if show.notices <= at_s / notice_s:
             stage.send(stage.host, "notice", text=mark(show.notices))
             show.notices += 1
         while show.lines < at_s * lines_per_s:
@@ -216,9 +218,9 @@ def _act(stage: _Stage, sale: str, lines_per_s: int) -> None:
 def _write_raw(show: Show) -> None:
     assert show.seen is not None
     notice_bytes = 150
-    with Child(raw_writer, show.viewers, notice_bytes, RAW_PASSES) as writer:
+    with Child(raw_writer, show.viewers, notice_bytes, RAW_PASSES, cpus=SERVERS) as writer:
         port = writer.receive()
-        with Child(raw_audience, port, show.viewers) as readers:
+        with Child(raw_audience, port, show.viewers, cpus=CLIENTS) as readers:
             readers.receive()
             writer.receive()
             writer.tell()

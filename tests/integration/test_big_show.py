@@ -14,6 +14,7 @@ from tests.harness import LiveServer, live_server
 from tests.integration.big_show import Show, play_show
 from tests.integration.masses import percentile
 from tests.integration.outsiders import metric, wait_until
+from tests.integration.pinned import pinned
 from tests.integration.shopfloor import Shopfloor
 from tests.integration.sockets import raise_file_limit
 
@@ -21,6 +22,7 @@ LINES_PER_S = 220
 """A little over what a room lets through."""
 FILLED_S = 10.0
 """Of chat at a room's cap, and all that is kept for a reader who stopped is full."""
+ROUNDS = 3
 DROPPED_CHAT = 'siyu_hub_dropped_by_tier_total{of="P2"}'
 BURST_S = 3
 """What a stall of the machine lets pile up and then through at once."""
@@ -48,7 +50,7 @@ def test_a_show_of_hundreds_loses_no_notice_and_caps_its_chat(tmp_path: Path) ->
 @pytest.mark.soak
 def test_in_a_show_of_15000_notices_are_as_quick_as_raw_writes(tmp_path: Path) -> None:
     raise_file_limit(20_000)
-    with live_server(tmp_path) as server:
+    with live_server(tmp_path) as server, pinned([number_of(server)]):
         show = play_show(Shopfloor(server), viewers=15_000, seconds=20.0, lines_per_s=LINES_PER_S, raw=True)
         print(show.words())
         assert_nothing_lost(show)
@@ -62,26 +64,42 @@ def test_1000_who_never_read_cost_5000_who_do_a_tenth_at_most(tmp_path: Path) ->
     raise_file_limit(20_000)
     with live_server(tmp_path) as server:
         shop = Shopfloor(server)
-        alone = play_show(shop, viewers=5_000, seconds=20.0, lines_per_s=LINES_PER_S, chat_first_s=FILLED_S)
         before_kib = shop.memory_kib()
         # Until what the kernel and the hub keep for them is full, nobody can tell them from readers.
         filling = play_show(shop, viewers=5_000, seconds=20.0, lines_per_s=LINES_PER_S, stalled=1_000)
         dropped = metric(server, DROPPED_CHAT)
-        full = play_show(shop, 5_000, seconds=20.0, lines_per_s=LINES_PER_S, stalled=1_000, chat_first_s=FILLED_S)
-        shows = {"alone": alone, "beside 1,000, filling": filling, "beside 1,000, full": full}
-        print(*(f"{name}: {show.words()}" for name, show in shows.items()), sep="\n")
+        # Alone and beside them in turns: of one show, its worst moment decides the 99 of 100.
+        shows = [
+            play_show(shop, 5_000, 15.0, LINES_PER_S, stalled=stalled, chat_first_s=FILLED_S, notice_s=0.25)
+            for stalled in (0, 1_000) * ROUNDS
+        ]
+        print(*(show.words() for show in (filling, *shows)), sep="\n")
         print(f"memory: {before_kib} KiB, then {shop.memory_kib()} KiB")
-        for show in shows.values():
+        for show in (filling, *shows):
             assert_nothing_lost(show)
-        assert metric(server, DROPPED_CHAT) - dropped > full.stalled
-        assert alone.seen is not None and full.seen is not None
-        assert (shop.memory_kib() - before_kib) * 1024 < full.stalled * HubLimits().skip_bytes
-        assert full.seen.p99_ms() <= 1.1 * alone.seen.p99_ms()
+        assert metric(server, DROPPED_CHAT) - dropped > 1_000
+        assert (shop.memory_kib() - before_kib) * 1024 < 1_000 * HubLimits().skip_bytes
+        alone, beside = (
+            delays_ms([show for show in shows if bool(show.stalled) is stalled]) for stalled in (False, True)
+        )
+        print(f"99 of 100 alone {percentile(alone, 0.99):.1f} ms, beside them {percentile(beside, 0.99):.1f} ms")
+        assert percentile(beside, 0.99) <= 1.1 * percentile(alone, 0.99)
+
+
+def number_of(server: LiveServer) -> int:
+    """The number of its process."""
+    assert server.process is not None
+    return server.process.pid
+
+
+def delays_ms(shows: list[Show]) -> list[float]:
+    """Of all notices of some shows at all their readers."""
+    return [delay_ms for show in shows if show.seen is not None for delay_ms in show.seen.delays_ms]
 
 
 @contextlib.contextmanager
-def two_workers(folder: Path) -> Iterator[LiveServer]:
-    """A shop on PostgreSQL with two workers, whose rooms meet over Redis."""
+def two_workers(folder: Path) -> Iterator[tuple[LiveServer, list[int]]]:
+    """A shop on PostgreSQL with two workers, whose rooms meet over Redis; and the numbers of all three processes."""
     with contextlib.ExitStack() as stack:
         cluster = postgres.Cluster(postgres.need_postgres())
         cluster.start()
@@ -94,7 +112,8 @@ def two_workers(folder: Path) -> Iterator[LiveServer]:
         environment = {"SIYU_DATABASE_URL": cluster.address(cluster.database())}
         server = stack.enter_context(live_server(folder, flags=flags, environment=environment))
         wait_until(lambda: "2 workers" in server.said(), "every worker")
-        yield server
+        assert cluster.process is not None and redis.process is not None
+        yield server, [number_of(server), cluster.process.pid, redis.process.pid]
         # Stopped and not killed: who is killed leaves the workers behind.
         assert server.stop() == 0
 
@@ -102,7 +121,7 @@ def two_workers(folder: Path) -> Iterator[LiveServer]:
 @pytest.mark.soak
 def test_a_show_of_15000_on_two_workers_loses_no_notice(tmp_path: Path) -> None:
     raise_file_limit(20_000)
-    with two_workers(tmp_path) as server:
+    with two_workers(tmp_path) as (server, processes), pinned(processes):
         show = play_show(Shopfloor(server), viewers=15_000, seconds=20.0, lines_per_s=LINES_PER_S, raw=True)
         print(show.words())
         assert_nothing_lost(show)
