@@ -17,7 +17,7 @@ def product_operations(services: Services) -> list[Operation]:
     """Operations on products as a whole."""
     catalogue = services.catalogue
 
-    async def list_products(call: Call) -> ProductPage:
+    async def list_own_products(call: Call) -> ProductPage:
         limit, query, merchant = page_limit(call), call.query, call.who.merchant
         found = await catalogue.products(merchant, query.get("after", ""), limit, query.get("category"))
         return ProductPage(
@@ -39,7 +39,7 @@ def product_operations(services: Services) -> list[Operation]:
         "limit": "1 to 200",
     }
     return [
-        Operation("GET", path, "Products by age", list_products, MERCHANT, answer=ProductPage, query=asked),
+        Operation("GET", path, "Products by age", list_own_products, MERCHANT, answer=ProductPage, query=asked),
         Operation(
             "PUT",
             f"{path}/{{product}}/category",

@@ -76,6 +76,8 @@ export class Checkout {
       },
     });
     this.timer = setInterval(() => this.tick(), 250);
+    /** Whether the price is being asked for: nothing is paid before it is known. */
+    this.asking = !order;
     this.draw();
     if (!order) {
       this.loadCoupons();

@@ -96,6 +96,8 @@ def test_a_price_that_changed_is_shown_and_paid_only_after_another_look(theatre:
     viewer.enter(theatre.room)
     buy_from_the_bag(viewer, product["product"])
     expect(viewer.see("pay")).to_contain_text("¥168")
+    # Until the price was asked for nothing can be paid.
+    expect(viewer.see("pay")).to_be_enabled()
     set_price(theatre, product["sku"], 17_500)
     try:
         viewer.press("pay")
