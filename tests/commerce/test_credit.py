@@ -126,6 +126,7 @@ async def test_the_books_have_what_customers_owe_and_where_it_went(anywhere: Pat
         first, second = await buy(world, "ann", "a", 2), await buy(world, "ann", "b")
         assert await balance_of(world, CUSTOMERS, CONTRACT) == [6_000, -6_000]
         credit = world.shop.credit
+        world.clock.advance(1)
         view = await credit.book(MERCHANT, "boss", "ann", "repaid", "r", amount=4_500, reference="转账 8812")
         assert (view.owed, view.free) == (1_500, 8_500)
         assert [debt.left for debt in await credit.debts(MERCHANT, "ann")] == [1_500, 0]
@@ -134,6 +135,7 @@ async def test_the_books_have_what_customers_owe_and_where_it_went(anywhere: Pat
         assert again.owed == 1_500
         with pytest.raises(Invalid):
             await credit.book(MERCHANT, "boss", "ann", "lost", "w", order=second)
+        world.clock.advance(1)
         lost = await credit.book(MERCHANT, "boss", "ann", "lost", "w", order=second, reason="bankrupt")
         assert lost.owed == 0
         assert await balance_of(world, CUSTOMERS, BANK, BAD_DEBTS) == [0, 4_500, 1_500]

@@ -52,6 +52,7 @@ def test_goods_are_ordered_received_and_processed_on_the_board(own_theatre: Thea
     page.fill('[data-testid="recipe-name"]', "分装")
     page.fill('[data-testid="recipe-expected"]', "10")
     board.press("recipe-add")
+    expect(board.see("run-recipe")).to_contain_text("分装")
     page.locator('#processing-panel summary[data-t="pr.newRun"]').click()
     for side, sku, units, grams in (("raw", honey["sku"], "2", "1000"), ("yield", tea["sku"], "4", "850")):
         page.select_option(f'[data-testid="{side}-sku"]', sku)
