@@ -19,6 +19,9 @@ from commerce.shop import Shop
 from commerce.store_sql import open_store
 from tests.commerce.shop_world import MERCHANT, ROOM
 
+ROUNDS = 10
+"""At least so many, of some ten people each, however slow the machine is."""
+
 
 def clock() -> int:
     """Unix milliseconds."""
@@ -51,7 +54,7 @@ async def round_of(shop: Shop, sale: str, people: list[str]) -> None:
 
 
 async def main(folder: Path, synchronous: str, seconds: float) -> None:
-    """Sell from the sale of the folder's database until the time is over."""
+    """Sell from the sale of the folder's database until the time is over, and for some rounds at least."""
     store = open_store(folder, synchronous=synchronous)
     shop = Shop(store, clock=clock, provider=SandboxProvider(b"s", clock=clock, deliveries=0), sweep_s=0.05)
     await shop.start()
@@ -59,7 +62,7 @@ async def main(folder: Path, synchronous: str, seconds: float) -> None:
     say("ready")
     until = time.monotonic() + seconds
     n = 0
-    while time.monotonic() < until:
+    while n < ROUNDS or time.monotonic() < until:
         people = [f"{os.getpid()}-{n}-{k}" for k in range(random.randint(1, 20))]
         n += 1
         await round_of(shop, sale, people)
