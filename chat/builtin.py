@@ -80,7 +80,7 @@ async def _asked_first(
     speak: staff.Call, hub: Hub, asked: Awaitable[bool], context: CommandContext, args: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     follows = await asked
-    if context.room not in hub.rooms():
+    if not hub.is_open(context.room):
         raise CommandRefused("closed", "the room was closed")
     hub.channel(context.room).gate.follows(context.member.person, context.now_ms, on=follows)
     answer = speak(hub, context, args)
@@ -125,7 +125,7 @@ async def _reviewed(hub: Hub, review: Reviewer, line: Line) -> Mapping[str, Any]
         mine.set_result(None)
         if held.get(person) is mine:
             del held[person]
-    if line.room not in hub.rooms():
+    if not hub.is_open(line.room):
         raise CommandRefused("closed", "the room was closed")
     now_ms = hub.clock()
     channel = hub.channel(line.room)

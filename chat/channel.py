@@ -108,7 +108,6 @@ class Channel:
         self._fanout = fanout
         self._clock = clock
         self._tempo = Tempo(limits)
-        self._cut_s = 0.0
         self._due: asyncio.Handle | None = None
         self._due_s = 0.0
         self._urgent = False
@@ -255,9 +254,9 @@ class Channel:
         if urgency is Urgency.NOW:
             self._schedule(0.0, urgent=True)
         elif urgency is Urgency.TICK:
-            self._schedule(self._cut_s + self._tempo.tick_s)
+            self._schedule(self._tempo.due_s())
         elif urgency is Urgency.LAZY:
-            self._schedule(self._cut_s + max(self._tempo.tick_s, self._limits.likes_ms / 1000))
+            self._schedule(self._tempo.due_s(self._limits.likes_ms / 1000))
 
     def _schedule(self, due_s: float, *, urgent: bool = False) -> None:
         if self._due is not None:
@@ -286,11 +285,10 @@ class Channel:
 
     def _cut(self, *, urgent: bool) -> None:
         """Bring all that waits on its way."""
-        self._cut_s = monotonic()
         batch = self.room.cut(self._clock())
+        self._tempo.cut(0 if batch is None else batch.counts[Tier.P2], monotonic())
         if batch is not None:
             self._batches += 1
-            self._tempo.cut(batch.counts[Tier.P2], self._cut_s)
             for kind, audience in zip(Kind, self.audiences, strict=True):
                 if audience.connections:
                     form = in_form(kind, batch, self.room.position())
@@ -301,7 +299,7 @@ class Channel:
         self._tempo.passed(kind, duration_s if self.audiences[kind].connections else 0.0)
         if self._late:
             self._late = False
-            self._schedule(self._cut_s + self._tempo.tick_s)
+            self._schedule(self._tempo.due_s())
 
     @property
     def audience(self) -> Audience:
@@ -380,22 +378,23 @@ class Channel:
 
     def stats(self) -> RoomStats:
         """Return the room's figures."""
+        mine = self.counted()
         return RoomStats(
-            connections=sum(len(audience.connections) for audience in self.audiences),
+            connections=mine.connections,
             viewers=self.viewers + self.elsewhere,
             likes=self.room.likes,
             offset=self.room.offset,
             history_events=self.room.history_events,
             history_bytes=self.room.history_bytes,
-            chat_lines=self.chat_lines,
-            chat_sampled=self.chat_sampled,
+            chat_lines=mine.chat_lines,
+            chat_sampled=mine.chat_sampled,
             batches=self._batches,
             tick_ms=round(self._tempo.tick_s * 1000),
-            skipping=sum(audience.skipping for audience in self.audiences),
-            messages_out=self.counters.messages_out,
-            dropped_by_tier={tier.name: self.counters.dropped[tier] for tier in Tier},
-            slow_skipped=self.counters.slow_skipped,
+            skipping=mine.skipping,
+            messages_out=mine.messages_out,
+            dropped_by_tier=mine.dropped,
+            slow_skipped=mine.slow_skipped,
             joined=self.joined,
             left=self.left,
-            held=len(self.held),
+            held=mine.held,
         )

@@ -169,7 +169,7 @@ async def end_overdue(hub: Hub) -> None:
     """End the polls whose time is over."""
     now_ms = hub.clock()
     for room in hub.rooms():
-        poll = hub.channel(room).room.poll if room in hub.rooms() else None
+        poll = hub.channel(room).room.poll if hub.is_open(room) else None
         if poll is not None and poll.overdue(now_ms):
             ended = end_poll(hub, room, poll.poll)
             if not isinstance(ended, Mapping):
@@ -186,7 +186,7 @@ def untold(hub: Hub, room: str, poll: KeptPoll | None, questions: Sequence[KeptQ
 
 def occupied(hub: Hub, room: str) -> bool:
     """Tell whether somebody is in a room on this node: of other rooms it may know old things only."""
-    return room in hub.rooms() and bool(hub.channel(room).people)
+    return hub.is_open(room) and bool(hub.channel(room).people)
 
 
 CALLS: dict[str, Call] = {

@@ -250,6 +250,10 @@ class Hub:
         """Return the names of the open rooms."""
         return tuple(self._channels)
 
+    def is_open(self, room: str) -> bool:
+        """Tell whether a room is open here."""
+        return room in self._channels
+
     def channel(self, room: str) -> Channel:
         """Return an open room; raises RoomNotOpen."""
         try:

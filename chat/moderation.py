@@ -230,6 +230,11 @@ def just_themselves(person: str) -> Sequence[str]:
     return (person,)
 
 
+def _latest(times_ms: Mapping[str, int], ids: Sequence[str]) -> int:
+    """Return the latest time of a person, by whichever of their ids; 0 when there is none."""
+    return max(times_ms.get(one, 0) for one in ids)
+
+
 class ChatGate:
     """Decide on each chat line of one room, and who may be in it.
 
@@ -297,7 +302,7 @@ class ChatGate:
     def heard(self, person: str, now_ms: int) -> None:
         """Count a viewer's line that another node let through: the room's cap and a person's rate span all nodes."""
         self._cap.charge(now_ms)
-        self._bucket(person, now_ms).charge(now_ms)
+        self._bucket(self._ids_of(person)[0], now_ms).charge(now_ms)
         if self.slow_s:
             self._track(self._spoke_ms, person, now_ms)
 
@@ -359,12 +364,8 @@ class ChatGate:
 
     def muted_until_ms(self, person: str, now_ms: int) -> int:
         """Return until when a person is muted (Unix ms), 0 when they are not."""
-        until_ms = self._latest(self._mutes, person)
+        until_ms = _latest(self._mutes, self._ids_of(person))
         return until_ms if until_ms > now_ms else 0
-
-    def _latest(self, times_ms: Mapping[str, int], person: str) -> int:
-        """Return the latest time of a person, by whichever of their ids; 0 when there is none."""
-        return max(times_ms.get(one, 0) for one in self._ids_of(person))
 
     def decide(self, member: Member, text: object, now_ms: int, network: str = "") -> Verdict:
         """Judge a line. Staff are never limited by rate nor sampled; `network` is where it comes from, or empty.
@@ -382,31 +383,31 @@ class ChatGate:
         clean = clean_text(text, self._limits.text_chars)
         if member.staff:
             return Verdict(clean, True)
-        person = member.person
+        ids = self._ids_of(member.person)
         if self.audience == STAFF_ONLY:
             raise CommandRefused("staff_only", "only the host and the shop's staff may write now")
-        if self.audience == MEMBERS and not (member.known or self._latest(self._members, person)):
+        if self.audience == MEMBERS and not (member.known or _latest(self._members, ids)):
             raise CommandRefused("members_only", "only customers of the shop may write now")
-        if self.audience == FOLLOWERS and self._followers.get(self._ids_of(person)[0], 0) <= 0:
+        if self.audience == FOLLOWERS and self._followers.get(ids[0], 0) <= 0:
             raise CommandRefused("followers_only", "only who follows the shop may write now")
-        until_ms = self.muted_until_ms(person, now_ms)
-        if until_ms:
+        until_ms = _latest(self._mutes, ids)
+        if until_ms > now_ms:
             raise CommandRefused("muted", "you are muted", retry_ms=until_ms - now_ms)
         if self.slow_s:
             # A clock set back must not keep anybody silent for longer than the rule says.
-            wait_ms = min(self._latest(self._spoke_ms, person) + self.slow_s * 1000 - now_ms, self.slow_s * 1000)
+            wait_ms = min(_latest(self._spoke_ms, ids) + self.slow_s * 1000 - now_ms, self.slow_s * 1000)
             if wait_ms > 0:
                 raise CommandRefused("slow_mode", f"one line in {self.slow_s} s", retry_ms=wait_ms)
         clean = self.filtered(clean)
-        retry_ms = self._bucket(person, now_ms).take(now_ms)
+        retry_ms = self._bucket(ids[0], now_ms).take(now_ms)
         if retry_ms:
             raise CommandRefused("rate", "too many messages", retry_ms=retry_ms)
         retry_ms = self._network_bucket(network, now_ms).take(now_ms) if network else 0
         if retry_ms:
             raise CommandRefused("rate", "too many messages from your network", retry_ms=retry_ms)
         if self.slow_s:
-            self._track(self._spoke_ms, person, now_ms)
-        shadow = self._latest(self._shadows, person) > now_ms
+            self._track(self._spoke_ms, member.person, now_ms)
+        shadow = _latest(self._shadows, ids) > now_ms
         return Verdict(clean, not shadow, shadow)
 
     def filtered(self, text: str) -> str:
@@ -420,8 +421,7 @@ class ChatGate:
 
     def _bucket(self, person: str, now_ms: int) -> TokenBucket:
         limits = self._limits
-        now_person = self._ids_of(person)[0]
-        return self._found(self._buckets, now_person, limits.chat_person_per_s, limits.chat_person_burst, now_ms)
+        return self._found(self._buckets, person, limits.chat_person_per_s, limits.chat_person_burst, now_ms)
 
     def _network_bucket(self, network: str, now_ms: int) -> TokenBucket:
         limits = self._limits

@@ -24,11 +24,15 @@ class Tempo:
         self._passed_s = [0.0] * len(Kind)
 
     def cut(self, lines: int, now_s: float) -> None:
-        """Note that a frame with so many lines of chat was cut, at a time of the monotonic clock."""
+        """Note that all that waited was cut, with so many lines of chat, at a time of the monotonic clock."""
         elapsed_s, self._cut_s = max(1e-6, now_s - self._cut_s), now_s
         weight = min(1.0, elapsed_s / HEAT_S)
         self._lines_per_s += (lines / elapsed_s - self._lines_per_s) * weight
         self._set()
+
+    def due_s(self, at_least_s: float = 0.0) -> float:
+        """Return when the next frame is due (monotonic clock); what can wait waits `at_least_s` after the last."""
+        return self._cut_s + max(self.tick_s, at_least_s)
 
     def passed(self, kind: Kind, duration_s: float) -> None:
         """Note how long it took until all sockets of a kind had a frame; 0 when there are none any more."""

@@ -161,7 +161,7 @@ def open_hub(
 
     def followed(room: str, person: str, on: bool) -> None:
         # The follow is written down; a room that was closed meanwhile need not know.
-        if room in hub.rooms():
+        if hub.is_open(room):
             hub.channel(room).gate.follows(person, clock(), on=on)
 
     # Servers that share a bus and no database: a poll is what they say to one another, none of them has it all.
@@ -170,7 +170,7 @@ def open_hub(
 
     def allows(room: str, text: str) -> bool:
         try:
-            return room not in hub.rooms() or hub.channel(room).gate.filtered(text) == text
+            return not hub.is_open(room) or hub.channel(room).gate.filtered(text) == text
         except CommandRefused:
             return False
 

@@ -93,7 +93,7 @@ def _making(services: Services, desk: Desk) -> list[Operation]:
     async def cancel_custom_order(call: Call) -> Any:
         return {"refund": await custom.cancel(call.who.merchant, call.who.person, call.path["id"], call_key(call))}
 
-    work, one = f"{PATH}/work", "/api/v1/orders/{id}"
+    work, one = f"{PATH}/making", "/api/v1/orders/{id}"
     asked = {"stage": "paid, confirmed, making or ready", "limit": "1 to 200"}
     return [
         Operation("GET", work, "What is to be made", list_custom_work, MERCHANT, answer=list[WorkView], query=asked),

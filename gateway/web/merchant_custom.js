@@ -18,7 +18,7 @@ const NEXT = { paid: "confirmed", confirmed: "making", making: "ready" };
 export async function drawCustom(api) {
   const again = () => drawCustom(api);
   const [work, asked, offered, forms, goods] = await Promise.all([
-    api.get("/custom/work?limit=200"),
+    api.get("/custom/making?limit=200"),
     api.get("/custom/requests?state=asked"),
     api.get("/custom/requests?state=offered"),
     api.get("/custom/forms"),
@@ -133,7 +133,7 @@ export async function fillCustom(api) {
     h("button.primary", { type: "submit", "data-t": "cu.save", "data-testid": "custom-save" }, t("cu.save")),
   );
   onSend(form, () => addField(api, form));
-  put($("custom-tools"), doer(t("cu.print"), async () => save(await fetched(api, "/custom/work/export"), "custom-orders.csv"), { "data-testid": "packing-list" }));
+  put($("custom-tools"), doer(t("cu.print"), async () => save(await fetched(api, "/custom/making/export"), "custom-orders.csv"), { "data-testid": "packing-list" }));
 }
 
 async function addField(api, form) {

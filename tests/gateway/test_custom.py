@@ -56,9 +56,9 @@ async def test_wishes_are_filled_in_priced_told_made_and_packed(tmp_path: Path) 
         stage = f"/orders/{one}/production"
         assert (await live.call("POST", stage, {"stage": "confirmed"}, token=guest)).status_code == 403
         assert (await live.call("POST", stage, {"stage": "confirmed"}, token=host)).status_code == 200
-        [work] = msgspec.convert((await live.call("GET", "/custom/work", token=boss)).json(), list[WorkView])
+        [work] = msgspec.convert((await live.call("GET", "/custom/making", token=boss)).json(), list[WorkView])
         assert (work.stage, work.lines[0].wishes[0].value) == ("confirmed", "安")
-        sheet = await live.call("GET", "/custom/work/export", token=boss)
+        sheet = await live.call("GET", "/custom/making/export", token=boss)
         assert "刻字: 安; wood: walnut" in sheet.text
         back = await live.call("POST", f"/orders/{one}/change-of-mind", token=guest, key="c")
         assert (back.status_code, back.json()["refund"]["amount"]) == (201, 13_500)
