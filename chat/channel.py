@@ -222,7 +222,7 @@ class Channel:
 
     def counted(self) -> ServerFigures:
         """Return what this node counts."""
-        ways = {kind.name.lower(): len(self.audiences[kind].connections) for kind in Kind}
+        ways = {kind.name.lower(): len(self.audiences[kind]) for kind in Kind}
         return ServerFigures(
             server=self._server,
             viewers=self.viewers,
@@ -290,7 +290,7 @@ class Channel:
         if batch is not None:
             self._batches += 1
             for kind, audience in zip(Kind, self.audiences, strict=True):
-                if audience.connections:
+                if audience:
                     form = in_form(kind, batch, self.room.position())
                     self._fanout.start(audience, form, self._passed[kind], urgent=urgent)
 
@@ -312,7 +312,7 @@ class Channel:
 
     def sockets(self) -> tuple[Sink, ...]:
         """Return all sockets of the room."""
-        return tuple(sink for audience in self.audiences for sink in audience.connections)
+        return tuple(sink for audience in self.audiences for sink in audience.sockets())
 
     def enter(self, connection: Sink) -> bool:
         """Take in a connection; tell whether the count of viewers changed."""

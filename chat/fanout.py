@@ -15,13 +15,13 @@ The walk goes from the last socket to the first. A socket that leaves is replace
 either visited already or is at the walk's head, so none is missed; newcomers come to the end with nothing to catch up.
 
 What a socket lacks by being slow (D3) it lacks on purpose: first P3, then P2, then all until its buffer has drained,
-and then it gets the present state.
+and then it gets the present state. Until then it is out of the list that is walked, and costs the others nothing.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ class Audience:
 
     __slots__ = (
         "_again",
+        "_asleep",
         "_base",
         "_cursor",
         "_joined",
@@ -56,19 +57,19 @@ class Audience:
         "counters",
         "number",
         "pass_started_s",
-        "skipping",
         "walking",
     )
 
     def __init__(self, limits: HubLimits, counters: HubCounters) -> None:
         self.connections: list[Sink] = []
+        """Those whom a pass visits: all but the ones that are skipped."""
         self.counters = counters
         self.number = 0
         """Number of the newest batch; 0 before the first."""
         self.walking = False
         self.pass_started_s = 0.0
-        self.skipping = 0
         self._limits = limits
+        self._asleep: list[Sink] = []
         self._log: list[Batch] = []
         self._base = 1
         self._cursor = -1
@@ -84,32 +85,56 @@ class Audience:
 
     def remove(self, connection: Sink) -> None:
         """Let go of a socket; the last of the list takes its place."""
-        last = self.connections.pop()
+        self._take_out(connection)
+        connection.skipping = False
+
+    def _take_out(self, connection: Sink) -> None:
+        place = self._asleep if connection.skipping else self.connections
+        last = place.pop()
         if last is not connection:
-            self.connections[connection.place] = last
+            place[connection.place] = last
             last.place = connection.place
-        if connection.skipping:
-            connection.skipping = False
-            self.skipping -= 1
+
+    @property
+    def skipping(self) -> int:
+        """How many sockets get nothing for now."""
+        return len(self._asleep)
+
+    def sockets(self) -> list[Sink]:
+        """Return all sockets."""
+        return self.connections + self._asleep
+
+    def __len__(self) -> int:
+        """Return the count of sockets."""
+        return len(self.connections) + len(self._asleep)
 
     def skip_all(self) -> None:
         """Let no batch reach those who are in, until each was brought up: the room is another one now."""
-        for connection in self.connections:
-            if not connection.skipping:
-                connection.skipping = True
-                self.skipping += 1
+        while self.connections:
+            connection = self.connections[-1]
+            self._count_dropped(self._missed(connection.seen, None)[2])
+            self._skip(connection)
+
+    def _skip(self, connection: Sink) -> None:
+        """Take a socket out of the list that is walked."""
+        self._take_out(connection)
+        connection.skipping = True
+        connection.place = len(self._asleep)
+        self._asleep.append(connection)
 
     def bring_up(self, connection: Sink) -> None:
         """Note that a socket which was skipped is given the state after the newest batch."""
+        self._take_out(connection)
         connection.skipping = False
-        self.skipping -= 1
-        connection.seen = self.number
+        self.add(connection)
 
     def push(self, batch: Batch) -> None:
         """Add a batch for everyone; the pass under way, or the next one, brings it."""
         self.number += 1
         self._joined.clear()
         self._log.append(batch)
+        if self._asleep:
+            self._count_dropped((tier, batch.counts[tier] * len(self._asleep)) for tier in Tier)
         if self.walking:
             self._again = True
         else:
@@ -138,11 +163,7 @@ class Audience:
             self._cursor = cursor
             if connection.seen == number:
                 continue
-            if (
-                connection.seen == number - 1
-                and not connection.skipping
-                and connection.transport.get_write_buffer_size() <= soft
-            ):
+            if connection.seen == number - 1 and connection.transport.get_write_buffer_size() <= soft:
                 connection.seen = number
                 connection.transport.write(missed)
                 written += 1
@@ -170,7 +191,7 @@ class Audience:
         limits = self._limits
         size = connection.transport.get_write_buffer_size()
         lowest: Tier | None
-        if connection.skipping or size > limits.skip_bytes:
+        if size > limits.skip_bytes:
             lowest = None
         elif size > limits.chat_bytes:
             lowest = Tier.P1
@@ -179,16 +200,18 @@ class Audience:
         counters = self.counters
         data, messages, dropped = self._missed(connection.seen, lowest)
         counters.messages_out += messages
-        for tier, count in dropped:
-            counters.dropped[tier] += count
+        self._count_dropped(dropped)
         connection.seen = self.number
-        if lowest is None and not connection.skipping:
-            connection.skipping = True
-            self.skipping += 1
+        if lowest is None:
+            self._skip(connection)
             counters.slow_skipped += 1
         if data:
             counters.bytes_out += len(data)
             connection.transport.write(data)
+
+    def _count_dropped(self, dropped: Iterable[tuple[Tier, int]]) -> None:
+        for tier, count in dropped:
+            self.counters.dropped[tier] += count
 
     def _missed(self, seen: int, lowest: Tier | None) -> _Missed:
         """Return what there is after batch number `seen` for a socket that gets the tiers down to `lowest`."""

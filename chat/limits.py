@@ -98,9 +98,9 @@ class HubLimits:
 
     tick_ms: int = 50
     """What happens within a tick becomes one frame. Under what a person notices; 20 writes a second and socket."""
-    tick_ms_per_line: float = 0.45
-    """The tick lasts so many ms for each line of chat a second, if that is longer: a room at its cap of 200 gets eleven
-    frames of 18 lines a second, instead of twenty of 10. Only a phone's radio, and our core, can tell these apart."""
+    tick_ms_per_line: float = 0.48
+    """The tick lasts so many ms for each line of chat a second, if that is longer: a room at its cap of 200 gets ten
+    frames of 19 lines a second, instead of twenty of 10. Only a phone's radio, and our core, can tell these apart."""
     tick_ms_hot: int = 250
     """Longest tick for the sake of chat."""
     tick_ms_max: int = 1_000

@@ -18,7 +18,7 @@ class ScaleError(ValueError):
 class Scale:
     """Counts and seconds; by default a benchmark takes less than 40 s."""
 
-    sockets: int = 2_000
+    sockets: int = 4_000
     """Sockets of the fan-out."""
     idle: int = 15_000
     """Viewers who sit there: as many as 20,000 open files allow beside RTMP's share and the reserve."""

@@ -185,13 +185,16 @@ def test_a_transport_that_fails_does_not_stop_the_walk() -> None:
 
 
 class Walk(RuleBasedStateMachine):
-    """Sockets come and go and batches are cut between slices."""
+    """Sockets come and go, stop reading and go on, and batches are cut between slices."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.audience = Audience(LIMITS, HubCounters())
+        self.counters = HubCounters()
+        self.audience = Audience(LIMITS, self.counters)
         self.expected: list[tuple[Any, list[int]]] = []
+        self.jammed: list[tuple[Any, list[int]]] = []
         self.number = 0
+        self.due = 0
 
     @rule()
     def join(self) -> None:
@@ -202,13 +205,34 @@ class Walk(RuleBasedStateMachine):
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
         if self.expected:
-            member, _ = self.expected.pop(data.draw(st.integers(0, len(self.expected) - 1)))
+            member, numbers = self.expected.pop(data.draw(st.integers(0, len(self.expected) - 1)))
             self.audience.remove(member)
+            self.due -= len(numbers) - len(member.transport.numbers)
+
+    @rule(data=st.data())
+    def jam(self, data: st.DataObject) -> None:
+        if self.expected:
+            self.jammed.append(self.expected.pop(data.draw(st.integers(0, len(self.expected) - 1))))
+            self.jammed[-1][0].transport.size = LIMITS.skip_bytes + 1
+
+    @rule(data=st.data(), leaves=st.booleans())
+    def drain(self, data: st.DataObject, leaves: bool) -> None:
+        skipped = [one for one in self.jammed if one[0].skipping]
+        if skipped:
+            one = data.draw(st.sampled_from(skipped))
+            self.jammed = [other for other in self.jammed if other is not one]
+            one[0].transport.size = 0
+            if leaves:
+                self.audience.remove(one[0])
+            else:
+                self.audience.bring_up(one[0])
+                self.expected.append((one[0], list(one[0].transport.numbers)))
 
     @rule()
     def cut(self) -> None:
         self.number += 1
         self.audience.push(batch(self.number % 90))
+        self.due += len(self.audience)
         for _, numbers in self.expected:
             numbers.append(self.number % 90)
 
@@ -219,15 +243,22 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def each_socket_has_a_beginning_of_what_it_should_get(self) -> None:
+        assert len(self.audience) == len(self.expected) + len(self.jammed)
         for member, numbers in self.expected:
             got = member.transport.numbers
             assert got == numbers[: len(got)]
+
+    @invariant()
+    def who_is_skipped_is_not_walked_over(self) -> None:
+        assert not any(member.skipping for member in self.audience.connections)
+        assert self.audience.skipping == sum(member.skipping for member, _ in self.jammed)
 
     def teardown(self) -> None:
         while self.audience.walking:
             self.audience.walk(3, time.monotonic() + 9)
         for member, numbers in self.expected:
             assert member.transport.numbers == numbers
+        assert self.counters.messages_out + sum(self.counters.dropped) == self.due
 
 
 TestWalk = Walk.TestCase
