@@ -27,6 +27,10 @@ class CommerceError(Exception):
         self.retry_ms = retry_ms
         self.extra = extra
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Each kind is made from other arguments; between processes go those of the base.
+        return _again, (type(self), self.code, self.message, self.retry_ms, self.extra)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.code!r}, {self.message!r})"
 
@@ -61,6 +65,12 @@ class Invalid(CommerceError):
 
     def __init__(self, message: str, **extra: Any) -> None:
         super().__init__("invalid", message, None, **extra)
+
+
+def _again(kind: type[CommerceError], code: str, message: str, retry_ms: int | None, extra: Any) -> CommerceError:
+    error = kind.__new__(kind)
+    CommerceError.__init__(error, code, message, retry_ms, **extra)
+    return error
 
 
 class StoreError(Exception):

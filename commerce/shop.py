@@ -11,25 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from commerce import (
-    courier_sql,
-    custom_ends_sql,
     drops_sql,
-    fulfilment_sql,
-    goods_sql,
-    guide_sql,
-    members_sql,
-    membership_ends_sql,
-    moments_sql,
-    orders_sql,
-    outlet_desk_sql,
-    pass_uses_sql,
-    payments_sql,
-    processing_sql,
-    purchases_sql,
-    refunds_sql,
-    signup_ends_sql,
-    station_desk_sql,
-    traffic_sql,
     views_sql,
 )
 from commerce.aftersale import AfterSale
@@ -62,6 +44,7 @@ from commerce.events import (
     SaleView,
     SoldView,
 )
+from commerce.handlers_sql import HANDLERS, ON_FINISH
 from commerce.identity.aliases import Aliases
 from commerce.ledger import (
     CancelOrder,
@@ -78,9 +61,9 @@ from commerce.ledger import (
     Sweep,
     Swept,
 )
-from commerce.ledger_members import SetMallItem
+from commerce.ledger_front_sql import LedgerFront
+from commerce.ledger_process import ProcessLedger
 from commerce.ledger_sql import GroupCommitLedger
-from commerce.mall_sql import set_item
 from commerce.members import Members
 from commerce.memberships import Memberships
 from commerce.moments import Moments, Offer
@@ -107,31 +90,6 @@ ALARMS_MAX = 1_000
 """Sales whose opening or closing has its own timer; others are told of by the next sweep."""
 
 
-_HANDLERS = {
-    **moments_sql.handlers(),
-    **orders_sql.HANDLERS,
-    **payments_sql.HANDLERS,
-    **refunds_sql.HANDLERS,
-    **fulfilment_sql.HANDLERS,
-    **traffic_sql.HANDLERS,
-    **drops_sql.HANDLERS,
-    **guide_sql.HANDLERS,
-    **members_sql.HANDLERS,
-    **goods_sql.HANDLERS,
-    **purchases_sql.HANDLERS,
-    **processing_sql.HANDLERS,
-    **pass_uses_sql.HANDLERS,
-    **membership_ends_sql.HANDLERS,
-    **station_desk_sql.HANDLERS,
-    **outlet_desk_sql.HANDLERS,
-    **courier_sql.HANDLERS,
-    **signup_ends_sql.HANDLERS,
-    **custom_ends_sql.HANDLERS,
-    SetMallItem: set_item,
-}
-"""Who decides each command."""
-
-
 class Shop:
     """Stock, flash sales, coupon drops, orders and payments of all merchants of one database."""
 
@@ -145,26 +103,42 @@ class Shop:
         sweep_s: float = SWEEP_S,
         duty: Duty | None = None,
         database_time: bool = False,
+        writer_process: bool = False,
     ) -> None:
         """``providers``: those besides ``provider``. ``duty``: who sweeps; without one we do.
 
-        ``database_time``: a shared database's clock decides, not ``clock``.
+        ``database_time``: a shared database's clock decides, not ``clock``. ``writer_process``: the ledger writes in a
+        process of its own, by the system's clock.
         """
         self._store = store
         self._duty: Duty = duty or OnlyProcess()
         self._sweep_s = sweep_s
         self._dispatcher = Dispatcher()
         self.aliases = Aliases()
-        self.ledger = GroupCommitLedger(
-            store,
-            _HANDLERS,
-            clock=clock,
-            # Where there are other processes, the follower tells of this one's events, too: in the order of commits.
-            on_events=_nothing if store.shared else self._dispatcher.dispatch,
-            on_finish=traffic_sql.enter,
-            database_time=database_time and store.shared,
-            now_person=self.aliases.now,
-        )
+        # Where there are other processes, the follower tells of this one's events, too: in the order of commits.
+        on_events = _nothing if store.shared else self._dispatcher.dispatch
+        database_time = database_time and store.shared
+        self.ledger: LedgerFront
+        if writer_process:
+            self.ledger = ProcessLedger(
+                store,
+                HANDLERS,
+                clock=clock,
+                on_events=on_events,
+                on_loss=self._writer_lost,
+                database_time=database_time,
+                now_person=self.aliases.now,
+            )
+        else:
+            self.ledger = GroupCommitLedger(
+                store,
+                HANDLERS,
+                clock=clock,
+                on_events=on_events,
+                on_finish=ON_FINISH,
+                database_time=database_time,
+                now_person=self.aliases.now,
+            )
         self._clock = self.ledger.now
         self.aftersale = AfterSale(store, self.ledger, clock=self._clock)
         self.payments = Payments(store, self.ledger, (provider, *providers))
@@ -182,6 +156,7 @@ class Shop:
         self._follower = OutboxFollower(store, self._dispatcher.follow) if store.shared else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._catching_up: asyncio.Task[None] | None = None
         self._alarms: set[asyncio.TimerHandle] = set()
 
     # --- life ----------------------------------------------------------------------------------------------------
@@ -200,6 +175,17 @@ class Shop:
         if self._sweep_s > 0:
             self._timer = self._loop.call_later(self._sweep_s, self._tick)
 
+    def _writer_lost(self) -> None:
+        # What it committed and could not tell of; a follower finds that by itself.
+        if self._follower is None and self._loop is not None:
+            self._catching_up = self._loop.create_task(self._tell_undelivered())
+
+    async def _tell_undelivered(self) -> None:
+        try:
+            self._dispatcher.dispatch(await self._store.read(read_undelivered))
+        except CommerceError as error:
+            log.warning("what a lost writer committed is told after the next start: %s", error)
+
     async def close(self) -> None:
         """Answer what is queued, mark delivered events, end the thread; the store stays open."""
         for timer in (self._timer, *self._alarms):
@@ -207,6 +193,8 @@ class Shop:
                 timer.cancel()
         self._timer = None
         self._alarms.clear()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
         await self.payments.close()
         if self._loop is not None:
             try:

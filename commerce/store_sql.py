@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -60,11 +61,19 @@ WRITE_CACHE_KIB = 65_536
 """Page cache of the writing connection: the hot indexes of a rush stay in memory."""
 
 
-def sqlite_engine(path: Path, *, writing: bool, synchronous: str = "FULL", pool_size: int = READ_THREADS) -> Engine:
+def sqlite_engine(
+    path: Path,
+    *,
+    writing: bool,
+    synchronous: str = "FULL",
+    pool_size: int = READ_THREADS,
+    turnstile: Turnstile | None = None,
+) -> Engine:
     """An engine on one SQLite file whose transactions begin explicitly.
 
     Writing ones begin IMMEDIATE, so that two writers take turns instead of failing half-way; reading ones are
     ``query_only``. ``synchronous`` is FULL (a commit survives power loss) or, for data that may be lost, NORMAL.
+    ``turnstile``: where the writing threads queue; one of their own without it.
     """
     engine = create_engine(f"sqlite:///{path}", pool_size=pool_size, max_overflow=0, pool_timeout=30)
     begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
@@ -85,7 +94,7 @@ def sqlite_engine(path: Path, *, writing: bool, synchronous: str = "FULL", pool_
         if not writing:
             connection.execute("PRAGMA query_only = ON")
 
-    turns = Turnstile() if writing else None
+    turns = (turnstile or Turnstile()) if writing else None
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -214,6 +223,11 @@ class WriterLock:
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
+    @property
+    def descriptor(self) -> int:
+        """The open file: who inherits it keeps the lock, too."""
+        return self._descriptor
+
     def release(self) -> None:
         """Give the directory back; safe to call twice."""
         if self._descriptor >= 0:
@@ -221,18 +235,46 @@ class WriterLock:
             self._descriptor = -1
 
 
+@dataclass(frozen=True, slots=True)
+class WriterPlace:
+    """What another process needs to write to the same database for us: the SQLite file or PostgreSQL's address, and by
+    which name the outbox knows us (None on SQLite)."""
+
+    where: Path | str
+    synchronous: str
+    writer: str | None
+
+    def open(self) -> tuple[Engine, Turns]:
+        """A writing engine of one connection, and the turns."""
+        if isinstance(self.where, Path):
+            return sqlite_engine(self.where, writing=True, synchronous=self.synchronous, pool_size=1), SqliteTurns()
+        engine = postgres_engine(self.where, writing=True, synchronous=self.synchronous, pool_size=1)
+        return engine, PostgresTurns(self.writer)
+
+
 class Store:
     """An open database: ``writer`` (engine of writing connections), ``reader``, and coroutines on top of them.
 
-    ``turns`` says who may write when. ``where`` is the SQLite file's folder or the PostgreSQL address.
+    ``turns`` says who may write when. ``where`` is the SQLite file's folder or the PostgreSQL address. ``place``,
+    ``turnstile`` and ``lock`` are what a process that writes for us has to know, to wait for and to keep.
     """
 
     def __init__(
-        self, where: Path | str, writer: Engine, reader: Engine, turns: Turns, lock: WriterLock | None = None
+        self,
+        where: Path | str,
+        writer: Engine,
+        reader: Engine,
+        turns: Turns,
+        *,
+        place: WriterPlace | None = None,
+        turnstile: Turnstile | None = None,
+        lock: WriterLock | None = None,
     ) -> None:
         self.where = where
+        self.place = place
+        self.turnstile = turnstile
         self.turns = turns
-        self._lock = lock
+        self.lock = lock
         self.writer = writer
         self.reader = reader
         self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="shop-read")
@@ -291,8 +333,8 @@ class Store:
         self._rare.shutdown(wait=True)
         self.reader.dispose()
         self.writer.dispose()
-        if self._lock is not None:
-            self._lock.release()
+        if self.lock is not None:
+            self.lock.release()
 
 
 def _locked(error: OperationalError) -> bool:
@@ -327,8 +369,11 @@ def open_store(where: Path | str, *, synchronous: str = "FULL") -> Store:
     try:
         migrate(path)
         # One for the ledger's thread, one for the rare writers, who take turns on the file.
-        writer = sqlite_engine(path, writing=True, synchronous=synchronous, pool_size=2)
-        return Store(path.parent, writer, sqlite_engine(path, writing=False), SqliteTurns(), lock)
+        turnstile = Turnstile()
+        writer = sqlite_engine(path, writing=True, synchronous=synchronous, pool_size=2, turnstile=turnstile)
+        place = WriterPlace(path, synchronous, None)
+        reader = sqlite_engine(path, writing=False)
+        return Store(path.parent, writer, reader, SqliteTurns(), place=place, turnstile=turnstile, lock=lock)
     except BaseException:
         lock.release()
         raise
@@ -342,7 +387,9 @@ def _open_postgres(where: str, synchronous: str) -> Store:
     except BaseException:
         writer.dispose()
         raise
-    return Store(where, writer, postgres_engine(where, writing=False, pool_size=READ_THREADS), PostgresTurns())
+    turns = PostgresTurns()
+    place = WriterPlace(where, synchronous, turns.writer)
+    return Store(where, writer, postgres_engine(where, writing=False, pool_size=READ_THREADS), turns, place=place)
 
 
 def read_engine(where: Path | str) -> Engine:

@@ -109,10 +109,10 @@ class SqliteTurns:
 
 
 class PostgresTurns:
-    """Turns between processes, by transaction-scoped advisory locks."""
+    """Turns between processes, by transaction-scoped advisory locks. ``writer``: for whom, when not for ourselves."""
 
-    def __init__(self) -> None:
-        self.writer: str | None = secrets.token_hex(8)
+    def __init__(self, writer: str | None = None) -> None:
+        self.writer: str | None = writer or secrets.token_hex(8)
 
     def take(self, connection: Connection, merchants: Iterable[str] | None) -> int | None:
         """See the module's docstring for the order; the time is read after the locks: commits and times agree."""

@@ -6,18 +6,30 @@ batch leaves it open for a fraction of one between them, so in a rush another wr
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 
 class Turnstile:
-    """Turns in the order in which they were asked for."""
+    """Turns in the order in which they were asked for.
+
+    ``before`` and ``after`` are called around each turn: they keep another process waiting that writes all the time.
+    """
 
     def __init__(self) -> None:
+        self.before: Callable[[], None] | None = None
+        self.after: Callable[[], None] | None = None
         self._guard = threading.Lock()
         self._taken = False
         self._waiting: deque[threading.Event] = deque()
 
     def enter(self, timeout_s: float) -> bool:
         """Wait for a turn; whether it came."""
+        came = self._enter(timeout_s)
+        if came and self.before is not None:
+            self.before()
+        return came
+
+    def _enter(self, timeout_s: float) -> bool:
         with self._guard:
             if not self._taken:
                 self._taken = True
@@ -35,6 +47,8 @@ class Turnstile:
 
     def leave(self) -> None:
         """End a turn that came; the next one's begins."""
+        if self.after is not None:
+            self.after()
         with self._guard:
             if self._waiting:
                 self._waiting.popleft().set()

@@ -290,7 +290,7 @@ class Application:
         yield "messenger", services.messenger.stats()
         yield "media_events", services.media_events.stats()
         yield "payments", services.shop.payments.stats()
-        yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands)
+        yield "ledger", LedgerFigures(ledger.waiting, ledger.batches, ledger.commands, ledger.losses)
         yield "touches", services.attribution.stats()
 
     # — life —

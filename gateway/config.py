@@ -46,6 +46,8 @@ class Settings:
     redis_url: str | None = None
     node_url: str | None = None
     workers: int = 1
+    # The ledger's writer as a process: worth it where a core is to spare (docs/decisions/0038).
+    ledger_process: bool = False
     origin: str | None = None
     pull_linger_s: float = 10.0
     public_url: str | None = None
@@ -213,6 +215,7 @@ HELP = {
     "record_keep_days": "days after which recordings and clips are removed, 0 for never",
     "record_min_free": "bytes that stay free on the disk: with less, nothing is recorded",
     "hls_window_s": "seconds that HLS viewers can go back; over 60 every live room is cut from its start",
+    "ledger_process": "write stock and money in a process of its own: where a core is to spare",
     "transcode": "re-encode for WebRTC what it cannot carry (B-frames, HEVC, AV1), while somebody watches",
     "abr": "lower renditions offered of each room by lines, as 720,480; made while somebody watches",
     "slate": "picture (PNG, JPEG) or short video that viewers see while their host is away; else its last picture",

@@ -78,6 +78,7 @@ class LedgerFigures:
     waiting: int
     batches: int
     commands: int
+    losses: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

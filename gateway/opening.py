@@ -120,7 +120,15 @@ def open_shop(
     providers: list[PaymentProvider] = [*accounts, *([] if sandbox is None else [sandbox])] or [NoProvider()]
     # Without it each worker would take everybody's turn once a second, to find nothing left to do.
     duty = LockDuty(store, "shop") if store.shared else None
-    shop = Shop(store, clock=clock, provider=providers[0], providers=providers[1:], duty=duty, database_time=True)
+    shop = Shop(
+        store,
+        clock=clock,
+        provider=providers[0],
+        providers=providers[1:],
+        duty=duty,
+        database_time=True,
+        writer_process=settings.ledger_process,
+    )
     if sandbox is not None:
         sandbox.deliver_to(shop.settle)
 

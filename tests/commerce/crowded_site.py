@@ -15,8 +15,9 @@ from unittest.mock import patch
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
 from commerce import postgres_sql
+from commerce.batch_writer_sql import HOT
 from commerce.courier_sandbox import SandboxCourier
-from commerce.ledger_sql import _HOT
+from commerce.handlers_sql import HANDLERS
 from commerce.payment_sandbox import SandboxProvider
 from commerce.store_sql import READ_THREADS, Store, open_store
 from commerce.transfer_sandbox import SandboxTransfers
@@ -60,7 +61,7 @@ class Site:
                 seed_catalogue(connection)
         wallet, transfers = Wallet(b"w", clock=self.clock), SandboxTransfers(b"t")
         desk = Desk(store, self.clock, self.provider, wallet, transfers, self.courier)
-        self.known = {*desk.shop.ledger._handlers, *_HOT}
+        self.known = {*HANDLERS, *HOT}
         await desk.shop.start()
         try:
             self.names = await furnish(desk)

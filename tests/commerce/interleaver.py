@@ -12,6 +12,7 @@ reading transaction is a step, too. What an operation's events set off (calls to
 """
 
 import asyncio
+import pickle
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
@@ -72,6 +73,7 @@ class Gate:
         """Stand before a shop's ledger, its store, and the calls that its events set off."""
         ledger: Any = shop.ledger
         ledger._queue = HeldQueue(self, ledger._queue)
+        ledger._writer.write = _between_processes(ledger._writer.write)
         store._run = self._transaction(store)  # type: ignore[method-assign]
         begin = shop.payments.call
 
@@ -107,6 +109,16 @@ class Gate:
                 step.finished.set()
 
         return held
+
+
+def _between_processes(write: Callable[..., Any]) -> Callable[..., Any]:
+    """A writer that gets its commands, and gives its answers, as it would from another process."""
+
+    def written(commands: Sequence[Any]) -> Any:
+        done = write(pickle.loads(pickle.dumps(commands)))
+        return pickle.loads(pickle.dumps(done))
+
+    return written
 
 
 class HeldQueue:

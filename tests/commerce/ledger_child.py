@@ -1,4 +1,4 @@
-"""A process that sells as fast as it can and says so: ``ledger_child.py FOLDER SYNCHRONOUS SECONDS``.
+"""A process that sells as fast as it can and says so: ``ledger_child.py FOLDER SYNCHRONOUS SECONDS [WRITER]``.
 
 After each answered hold it writes the line ``ack PERSON HOLD`` to descriptor 1 with one ``os.write``; before the first
 batch of a round ``ask``. It is to be killed, or traced.
@@ -53,10 +53,11 @@ async def round_of(shop: Shop, sale: str, people: list[str]) -> None:
     await asyncio.gather(*(one(person) for person in people))
 
 
-async def main(folder: Path, synchronous: str, seconds: float) -> None:
+async def main(folder: Path, synchronous: str, seconds: float, writer: str = "thread") -> None:
     """Sell from the sale of the folder's database until the time is over, and for some rounds at least."""
     store = open_store(folder, synchronous=synchronous)
-    shop = Shop(store, clock=clock, provider=SandboxProvider(b"s", clock=clock, deliveries=0), sweep_s=0.05)
+    provider = SandboxProvider(b"s", clock=clock, deliveries=0)
+    shop = Shop(store, clock=clock, provider=provider, sweep_s=0.05, writer_process=writer == "process")
     await shop.start()
     sale = (await shop.sales(ROOM))[0].sale
     say("ready")
@@ -71,4 +72,4 @@ async def main(folder: Path, synchronous: str, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), *sys.argv[4:]))
