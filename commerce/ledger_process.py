@@ -107,7 +107,6 @@ class ProcessLedger(LedgerFront):
         self._restart = None
         lock = self._store.lock
         writer = self._writer = _Writer(self._loop, self._heard, self._lost, [] if lock is None else [lock.descriptor])
-        self._pauses.use(writer.pauses)
         writer.send(packed(self._hello))
 
     async def close(self) -> None:
@@ -145,6 +144,10 @@ class ProcessLedger(LedgerFront):
     def _heard(self, answers: Answers) -> None:
         for line in answers.said:
             logging.getLogger(line.logger).log(line.level, "%s", line.text)
+        if not answers.results and self._writer is not None:
+            # From now on it writes.
+            self._pauses.use(self._writer.pauses)
+            return
         self._ahead_ms = answers.ahead_ms
         self.batches += 1
         self.commands += len(answers.results)

@@ -45,7 +45,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The results of the oldest commands that wait, in their order, and what else the loop hears of their batch."""
+    """The results of the oldest commands that wait, in their order, and what else the loop hears of their batch.
+
+    The first has no results: the writer is there.
+    """
 
     results: list[Any]
     outcome: Outcome

@@ -20,6 +20,7 @@ from typing import Any
 from commerce.batch_writer_sql import HOT, BatchWriter
 from commerce.handlers_sql import HANDLERS, ON_FINISH
 from commerce.ledger import BATCH_REQUESTS_MAX, BATCH_ROWWISE_MAX, GATHER_MS
+from commerce.ledger_batch_sql import Outcome
 from commerce.ledger_wire import ASK, GRANT, PAUSE, PAUSE_S, READ_BYTES, Answers, Hello, Said, Unpacker, packed
 
 SAID_MAX = 200
@@ -83,6 +84,7 @@ class Writer:
             on_finish=ON_FINISH,
             database_time=hello.database_time,
         )
+        self._messages.sendall(packed(Answers([], Outcome(), 0, [])))
         while commands := self._gather():
             results, outcome = writer.write(commands)
             self._messages.sendall(packed(Answers(results, outcome, writer.ahead_ms, self._teller.take())))

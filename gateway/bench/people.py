@@ -22,9 +22,10 @@ def person(number: int) -> str:
 class World:
     """A shop with one merchant, one room and one product."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, writer_process: bool = False) -> None:
         self.store = open_store(folder)
-        self.shop = Shop(self.store, clock=system_clock, provider=SandboxProvider(b"bench", clock=system_clock))
+        provider = SandboxProvider(b"bench", clock=system_clock)
+        self.shop = Shop(self.store, clock=system_clock, provider=provider, writer_process=writer_process)
         self.merchant = self.room = ""
 
     async def open(self, total: int) -> SaleView:
@@ -42,6 +43,6 @@ class World:
         return await self.shop.start_sale(self.merchant, sale.sale, 0)
 
     async def close(self) -> None:
-        """End the ledger's thread and close the file."""
+        """End the ledger's writer and close the file."""
         await self.shop.close()
         self.store.close()

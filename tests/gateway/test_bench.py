@@ -32,7 +32,14 @@ TINY = {
     "SIYU_BENCH_RTC_READERS": "2",
 }
 WHEP = ["WHEP at 2 Mbit/s", "WHEP, beside aiortc"]
-HOLDS = ["durable holds", "durable holds", "beside a busy loop", "refusals, sold out"]
+HOLDS = [
+    "durable holds",
+    "durable holds",
+    "beside a busy loop",
+    "process apart",
+    "process apart, busy loop",
+    "refusals, sold out",
+]
 TOUCHES = ["touches over the hub", "touches in the process", "holds beside touches, 99 of 100"]
 FANOUT = ["single frames", "merged", "merged, deflate"]
 DELAY = ["WHIP to WHEP", "RTMP to WHEP", "RTMP to FLV, low delay", "RTMP to FLV", "RTMP to LL-HLS"]
