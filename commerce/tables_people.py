@@ -28,7 +28,7 @@ staff = Table(
     Column("name", Text, nullable=False),
     Column("room", Text, ForeignKey("room.id"), nullable=True),
     Column("created_ms", BigInteger, nullable=False),
-    CheckConstraint("role IN ('merchant', 'host', 'moderator', 'guide')", name="role"),
+    CheckConstraint("role IN ('merchant', 'host', 'assistant', 'moderator', 'guide')", name="role"),
 )
 
 room = Table(

@@ -60,10 +60,12 @@ from gateway.opening import (
     open_tokens,
     open_traffic,
     open_webhooks,
+    stands,
 )
 from gateway.pages import Preflight, page_routes
 from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.publish_hook import PublishHook
+from gateway.rights import Rights, RoomKeepers
 from gateway.room_events import RoomEvents
 from gateway.room_figures import RoomFigures
 from gateway.room_floor import RoomFloorKeeper
@@ -91,6 +93,7 @@ from gateway.routes_guide import guide_operations
 from gateway.routes_helping import helping_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
+from gateway.routes_keepers import keeper_operations
 from gateway.routes_market import market_operations
 from gateway.routes_members import coupon_operations, goods_operations, mall_operations, member_operations
 from gateway.routes_memberships import membership_operations
@@ -188,6 +191,7 @@ class Application:
             tokens=services.tokens,
             clients=clients,
             public_url=settings.public_url,
+            in_room=services.desk.in_room,
             audit=self._audit_call,
         )
         contract = encode_json(openapi(operations, version=VERSION))
@@ -461,6 +465,7 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *distribution_operations(services),
         *partner_operations(services, addresses),
         *org_operations(services),
+        *keeper_operations(services),
         *guide_operations(services, desk),
         *crm_operations(services),
         *outreach_operations(services),
@@ -524,7 +529,7 @@ async def open_application(
     shop, end_payments = open_shop(settings, store, secrets, clock)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     traffic = await open_traffic(settings, store, touches, catalogue, shop, rooms, secrets, clock)
-    tokens = open_tokens(settings, secrets, shop, traffic.org, clock)
+    tokens = open_tokens(settings, secrets, shop, traffic.org, traffic.keepers, clock)
     directory = open_directory(settings, clock, open_slate(settings))
     access = await open_access(store, secrets, tokens, rooms, directory, clock)
     sweeps = seat is None or seat.welcome.worker == 0
@@ -537,7 +542,9 @@ async def open_application(
     shopside = open_shopside(store, shop, catalogue, rooms, secrets, clock)
     clients = Clients(settings)
     stores = (audit, bans, rules, floor, PersonalEvents(store, clock=clock), review, shopside.archive)
-    hub = open_hub(settings, partial(authenticate, tokens, rooms), desk, shop, *stores, clients, clock)
+    who = (partial(authenticate, tokens, rooms), partial(stands, tokens, rooms), RoomKeepers(traffic.keepers, rooms))
+    hub = open_hub(settings, *who, desk, shop, *stores, clients, clock)
+    rights = Rights(hub, traffic.org, shop.aliases, rooms)
     services = Services(
         settings=settings,
         clock=clock,
@@ -570,7 +577,7 @@ async def open_application(
         addresses=addresses,
         clients=clients,
         files=files,
-        shutters=[shop.close, end_payments, traffic.close, catalogue.close, touches.close, store.close],
+        shutters=[rights.close, shop.close, end_payments, traffic.close, catalogue.close, touches.close, store.close],
         seat=seat,
     )
     await application.start()
