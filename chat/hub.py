@@ -389,8 +389,9 @@ class Hub:
         known = self._polls.get(session)
         if known is not None and known.channel is not None and known.channel.room.name == request.room:
             member = self._authenticate(request.room, request.token)
-            if known.member is not None and known.member.person == member.person:
-                known.channel.recount(known, member)
+            if known.member is not None and known.member.person in self.ids_of(member.person):
+                # Who was found to be somebody known goes on here under the id that they came with.
+                known.channel.recount(known, replace(member, person=known.member.person))
                 return await known.ask(seen)
         if len(self._polls) >= self.limits.polls:
             raise TokenRefused(CloseCode.JOINS_LIMITED, f"full, retry_ms={self.limits.connections_retry_ms}")
