@@ -79,6 +79,7 @@ class Channel:
         """Is told of the version of the rights that another node has read."""
         self.room = Room(name, epoch, sections, limits.room)
         self.personal = PersonalEvents(limits.room)
+        self._ids_of = ids_of
         self.gate = ChatGate(limits.room, now_ms, text_filter, ids_of)
         self.counters = HubCounters()
         """What this room's fan-out counts; the hub adds the rooms up."""
@@ -159,12 +160,19 @@ class Channel:
                 connection.deliver(told)
             connection.close(message.code, message.reason)
 
+    def present(self, person: str) -> Sequence[Sink]:
+        """Return a person's connections here, under whichever of their ids they were opened."""
+        ids = self._ids_of(person)
+        if len(ids) == 1:
+            return self.people.get(person, ())
+        return [sink for one in ids for sink in self.people.get(one, ())]
+
     def _deliver_personal(self, message: Personal) -> None:
         if message.keep:
             data = self.personal.add(message.person, message.body, self._clock())
         else:
             data = encode_event(message.body)
-        for connection in tuple(self.people.get(message.person, ())):
+        for connection in tuple(self.present(message.person)):
             connection.deliver(data)
 
     def state(self) -> bytes:

@@ -322,7 +322,7 @@ class Hub:
 
     def _present(self, room: str, person: str) -> Sequence[Sink]:
         channel = self._channels.get(room)
-        return channel.people.get(person, ()) if channel is not None else ()
+        return channel.present(person) if channel is not None else ()
 
     def close_person(self, room: str, person: str, code: int, reason: str) -> None:
         """Close all connections of a person in the room."""

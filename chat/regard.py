@@ -40,6 +40,19 @@ def regard(hub: Hub, people: Collection[str]) -> None:
                 _regard(hub, channel, sink)
 
 
+def look_again(hub: Hub, people: Collection[str]) -> None:
+    """Bring these people what waits for them: they were found to be one, or two again.
+
+    What is in the box of either is for the connections of both.
+    """
+    if hub.mailbox is None:
+        return
+    for room in hub.rooms():
+        for person in {hub.ids_of(one)[0] for one in people}:
+            if hub.is_present(room, person):
+                hub.mailbox.look(room, person)
+
+
 def _regard(hub: Hub, channel: Channel, sink: Sink) -> None:
     assert sink.member is not None
     before = sink.member

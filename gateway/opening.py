@@ -12,6 +12,7 @@ from typing import NamedTuple
 from chat.errors import CommandRefused, TokenRefused
 from chat.hub import Hub
 from chat.member import Member
+from chat.regard import look_again
 from chat.staff import close_barred
 from commerce.access_sql import StreamAccess
 from commerce.advice import Advice
@@ -218,6 +219,7 @@ def open_hub(
         keeper_store=keepers,
     )
     shop.aliases.listen(partial(close_barred, hub))
+    shop.aliases.listen(partial(look_again, hub))
     return hub
 
 
