@@ -92,7 +92,8 @@ def acknowledge(db: Connection, box: str, boxes: Sequence[str], upto: int) -> No
 
 
 def _rows(db: Connection, boxes: Sequence[str]) -> dict[str, Any]:
-    return {row.box: row for row in db.execute(_ROWS, {"boxes": list(boxes)})}
+    # PostgreSQL knows no type for a list of nothing.
+    return {row.box: row for row in db.execute(_ROWS, {"boxes": list(boxes)})} if boxes else {}
 
 
 def _fold(db: Connection, boxes: Sequence[str]) -> None:
