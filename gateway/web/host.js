@@ -109,7 +109,7 @@ function start() {
   });
   // Other rights are other tools: the page begins anew with those, or with the sign-in where there are none.
   hub.on("you", () => location.reload());
-  const actions = lineActions({ hub: () => hub, role: () => store.you.role, onChanged: () => room.changed() });
+  const actions = lineActions({ hub: () => hub, you: () => store.you, onChanged: () => room.changed() });
   new ChatView({ store, list: $("lines"), more: $("newer"), actions });
   const player = new LivePlayer({ video: $("player"), room: ROOM, token: () => api.token, onState: drawPreview });
   store.on("stream", () => store.stream.live && player.poke());

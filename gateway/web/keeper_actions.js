@@ -18,11 +18,11 @@ export const keepsOrder = (role) => KEEPERS.includes(role);
 export const isHead = (role) => HEADS.includes(role);
 
 /**
- * @param {{hub: () => import("./siyu.js").SiyuHub, role: () => string, onChanged?: () => unknown}} desk
- *   `role`: of whoever looks, asked for each line; `onChanged`: bans or appointments are others now
+ * @param {{hub: () => import("./siyu.js").SiyuHub, you: () => any, onChanged?: () => unknown}} desk
+ *   `you`: who looks, as the hub says; `onChanged`: bans or appointments are others now
  * @returns {(line: any) => Node|null} what belongs beside a line
  */
-export function lineActions({ hub, role, onChanged = () => null }) {
+export function lineActions({ hub, you, onChanged = () => null }) {
   const button = (name, act) => doer(t(`keeper.${name}`), act, { className: "mute", "data-testid": name });
   const appointment = (cmd, said) => (from) => async () => {
     await hub().command(cmd, { person: from.person });
@@ -46,15 +46,15 @@ export function lineActions({ hub, role, onChanged = () => null }) {
       }, SURE_MS);
       return;
     }
-    const until = isHead(role()) ? {} : { until_ms: Math.floor(hub().now()) + KEEPER_BAN_MS };
+    const until = isHead(you().role) ? {} : { until_ms: Math.floor(hub().now()) + KEEPER_BAN_MS };
     await hub().command("ban", { person: from.person, ...until });
     toast(t("keeper.banned", { name: from.name }), "good");
     await onChanged();
   };
   return ({ from, o }) => {
-    if (!from?.person || !keepsOrder(role())) return null;
+    if (!from?.person || !keepsOrder(you().role) || from.person === you().person) return null;
     const recall = o && button("recall", () => hub().command("recall", { offset: o }));
-    if (from.role === "moderator" && isHead(role())) {
+    if (from.role === "moderator" && isHead(you().role)) {
       return h("span.line-actions", {}, recall, button("dismiss", dismiss(from)));
     }
     if (from.role !== "viewer") return null;
@@ -64,7 +64,7 @@ export function lineActions({ hub, role, onChanged = () => null }) {
       recall,
       button("mute", mute(from)),
       button("ban", ban(from)),
-      isHead(role()) && button("appoint", appoint(from)),
+      isHead(you().role) && button("appoint", appoint(from)),
     );
   };
 }

@@ -154,7 +154,7 @@ function wireCards() {
     onReleased: (hold) => released(hold),
   });
   pollCard({ place: $("poll-place"), store, hub, room: ROOM });
-  const actions = lineActions({ hub: () => hub, role: () => store.you.role });
+  const actions = lineActions({ hub: () => hub, you: () => store.you });
   const chat = new ChatView({ store, list: $("lines"), more: $("newer"), actions });
   const draw = new DrawCard({ place: $("draw-place"), store, now, wishes });
   const team = new TeamCard({ place: $("team-place"), store, now, wishes });
