@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,11 +18,7 @@ from starlette.routing import BaseRoute, Route
 from chat.audit import AuditEntry, brief
 from chat.message import JoinRequest, parse_since
 from commerce.attribution.touches_sql import open_touch_log
-from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
-from commerce.personal_sql import PersonalEvents
-from commerce.room_floor_sql import RoomFloor
-from commerce.room_rules_sql import RoomRules
 from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
@@ -49,7 +44,6 @@ from gateway.members import member_of
 from gateway.metrics import Figures, HostFigures, LedgerFigures, render_metrics
 from gateway.nodes import Nodes
 from gateway.opening import (
-    authenticate,
     open_access,
     open_bridge,
     open_desk,
@@ -60,12 +54,11 @@ from gateway.opening import (
     open_tokens,
     open_traffic,
     open_webhooks,
-    stands,
 )
 from gateway.pages import Preflight, page_routes
 from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.publish_hook import PublishHook
-from gateway.rights import Rights, RoomKeepers
+from gateway.rights import Rights
 from gateway.room_events import RoomEvents
 from gateway.room_figures import RoomFigures
 from gateway.room_floor import RoomFloorKeeper
@@ -172,6 +165,7 @@ class Application:
             is_elsewhere=None if (part := worker or nodes) is None else part.is_elsewhere,
         )
         self._floor = RoomFloorKeeper(services.hub, services.room_floor)
+        self._rights = Rights(services.hub, services.org, services.shop.aliases, services.rooms)
         self._following = _following(services, bridge, self.streaming)
         if worker is not None:
             own = [*self.streaming.webrtc_routes.own_sessions(), services.media.own_picture()]
@@ -355,6 +349,7 @@ class Application:
         for shut in (
             self._following.close,
             self._floor.close,
+            self._rights.close,
             self.bridge.close,
             *([] if self._nodes is None else [self._nodes.close]),
             *([part.close] if (part := self._worker or self._puller) else []),
@@ -536,16 +531,13 @@ async def open_application(
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock, sweeps=sweeps)
     desk = open_desk(rooms, catalogue, shop, traffic, directory, clock)
     audit = RoomAudit(StaffActions(store, clock=clock), clock=clock)
-    bans, rules, floor = Bans(store, clock=clock), RoomRules(store, clock=clock), RoomFloor(store, clock=clock)
+    bans, rules, floor, personal = open_floor(store, shop, clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
     shopside = open_shopside(store, shop, catalogue, rooms, secrets, clock)
     clients = Clients(settings)
-    personal = PersonalEvents(store, clock=clock, ids_of=shop.aliases.ids)
     stores = (audit, bans, rules, floor, personal, review, shopside.archive)
-    who = (partial(authenticate, tokens, rooms), partial(stands, tokens, rooms), RoomKeepers(traffic.keepers, rooms))
-    hub = open_hub(settings, *who, desk, shop, *stores, clients, clock)
-    rights = Rights(hub, traffic.org, shop.aliases, rooms)
+    hub = open_hub(settings, *known_by(tokens, rooms, traffic.keepers), desk, shop, *stores, clients, clock)
     services = Services(
         settings=settings,
         clock=clock,
@@ -578,7 +570,7 @@ async def open_application(
         addresses=addresses,
         clients=clients,
         files=files,
-        shutters=[rights.close, shop.close, end_payments, traffic.close, catalogue.close, touches.close, store.close],
+        shutters=[shop.close, end_payments, traffic.close, catalogue.close, touches.close, store.close],
         seat=seat,
     )
     await application.start()

@@ -127,6 +127,19 @@ def stands(tokens: Tokens, rooms: Rooms, room_id: str, member: Member) -> Member
     return member_in(claims, room.id, room.merchant, tokens.appointed(room.merchant, room.id, claims.person))
 
 
+def known_by(
+    tokens: Tokens, rooms: Rooms, keepers: Keepers
+) -> tuple[Callable[[str, str], Member], Callable[[str, Member], Member], RoomKeepers]:
+    """Who comes into a room, who they are later on, and who makes them that."""
+    return partial(authenticate, tokens, rooms), partial(stands, tokens, rooms), RoomKeepers(keepers, rooms)
+
+
+def open_floor(store: Store, shop: Shop, clock: Callable[[], int]) -> tuple[Bans, RoomRules, RoomFloor, PersonalEvents]:
+    """What of rooms is written down beside the shop."""
+    personal = PersonalEvents(store, clock=clock, ids_of=shop.aliases.ids)
+    return Bans(store, clock=clock), RoomRules(store, clock=clock), RoomFloor(store, clock=clock), personal
+
+
 def open_shop(
     settings: Settings, store: Store, secrets: Secrets, clock: Callable[[], int]
 ) -> tuple[Shop, Callable[[], Awaitable[None]]]:
