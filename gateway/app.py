@@ -44,9 +44,11 @@ from gateway.members import member_of
 from gateway.metrics import Figures, HostFigures, LedgerFigures, render_metrics
 from gateway.nodes import Nodes
 from gateway.opening import (
+    known_by,
     open_access,
     open_bridge,
     open_desk,
+    open_floor,
     open_hooks,
     open_hub,
     open_shop,
@@ -168,8 +170,7 @@ class Application:
         self._rights = Rights(services.hub, services.org, services.shop.aliases, services.rooms)
         self._following = _following(services, bridge, self.streaming)
         if worker is not None:
-            own = [*self.streaming.webrtc_routes.own_sessions(), services.media.own_picture()]
-            worker.attach(own, self.figures)
+            worker.attach([*self.streaming.webrtc_routes.own_sessions(), services.media.own_picture()], self.figures)
         self.reports = StreamReports(services, self.streaming)
         self.bills = BillFetcher(services.shop.reconciliation)
         self.gate = Gate(
