@@ -25,6 +25,7 @@ from chat.message import (
     Acknowledged,
     Event,
     Personal,
+    Regard,
     Removal,
     RoomMessage,
     RuleMessage,
@@ -71,10 +72,14 @@ class Channel:
         ids_of: IdsOf = just_themselves,
         stamps: bool = True,
         server: str = "",
+        outdated: Callable[[int], None] = lambda version: None,
     ) -> None:
         now_ms = clock()
+        self._rights_outdated = outdated
+        """Is told of the version of the rights that another node has read."""
         self.room = Room(name, epoch, sections, limits.room)
         self.personal = PersonalEvents(limits.room)
+        self._ids_of = ids_of
         self.gate = ChatGate(limits.room, now_ms, text_filter, ids_of)
         self.counters = HubCounters()
         """What this room's fan-out counts; the hub adds the rooms up."""
@@ -128,6 +133,8 @@ class Channel:
                 self._remove(message)
             elif isinstance(message, RuleMessage):
                 self.gate.rule(message)
+            elif isinstance(message, Regard):
+                self._rights_outdated(message.version)
             else:
                 if not own and isinstance(message, Event) and message.body["t"] == "chat":
                     self._heard(message.body.get("from") or {}, message.body["text"])
@@ -153,12 +160,19 @@ class Channel:
                 connection.deliver(told)
             connection.close(message.code, message.reason)
 
+    def present(self, person: str) -> Sequence[Sink]:
+        """Return a person's connections here, under whichever of their ids they were opened."""
+        ids = self._ids_of(person)
+        if len(ids) == 1:
+            return self.people.get(person, ())
+        return [sink for one in ids for sink in self.people.get(one, ())]
+
     def _deliver_personal(self, message: Personal) -> None:
         if message.keep:
             data = self.personal.add(message.person, message.body, self._clock())
         else:
             data = encode_event(message.body)
-        for connection in tuple(self.people.get(message.person, ())):
+        for connection in tuple(self.present(message.person)):
             connection.deliver(data)
 
     def state(self) -> bytes:
@@ -331,29 +345,41 @@ class Channel:
         self.joined += 1
         return True
 
+    def _watches(self, person: str) -> bool:
+        """Tell whether a person counts as a viewer: by the connection that they have had longest."""
+        sinks = self.people.get(person)
+        return bool(sinks) and sinks[0].member is not None and not sinks[0].member.staff
+
     def leave(self, connection: Sink) -> bool:
         """Let go of a connection; tell whether the count of viewers changed."""
         self.audience_of(connection).remove(connection)
         member = connection.member
         assert member is not None
         self.roles[_rank(member)] -= 1
+        before = self._watches(member.person)
         others = self.people[member.person]
         others.remove(connection)
-        if others:
-            return False
-        del self.people[member.person]
-        if member.staff:
-            return False
-        self.viewers -= 1
-        self.left += 1
-        return True
+        if not others:
+            del self.people[member.person]
+        return self._counted(member.person, before)
+
+    def _counted(self, person: str, before: bool) -> bool:
+        """Count a person in or out who counted as a viewer `before`, if that has changed; tell whether it has."""
+        after = self._watches(person)
+        self.viewers += after - before
+        self.joined += after > before
+        self.left += before > after
+        return after != before
 
     def recount(self, connection: Sink, member: Member) -> None:
-        """Take note that a connection's token was renewed: the person is the same, what the shop knows of them not."""
+        """Take note that a connection's bearer is the same person, but not what the shop knows or lets them do."""
         assert connection.member is not None
+        before = self._watches(member.person)
         self.roles[_rank(connection.member)] -= 1
         self.roles[_rank(member)] += 1
         connection.member = member
+        if self._counted(member.person, before):
+            self.count_viewers()
 
     def count_viewers(self) -> None:
         """Publish the count of viewers, at most once in `viewers_ms`."""

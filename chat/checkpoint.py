@@ -7,6 +7,7 @@
 | mutes, shadow mutes, bans, who may chat, slow mode, words, members | `ChatGate` | the log's order |
 | who spoke when (slow mode), persons' rates, the room's cap | `ChatGate` | a line let through is charged everywhere |
 | personal events that wait (only where no store keeps them) | `PersonalEvents` | the log's order |
+| who has which rights (seats, appointments) | the shop's database | `Regard` tells that it is to be read again |
 
 Beside it stands what is no state, told every `count_ms` with an expiry: people here, summed on the bus
 (`Replica.count`), and what each node counts of the room (`chat/room_figures.py`), summed where somebody looks. What

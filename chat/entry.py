@@ -30,6 +30,7 @@ from chat.message import (
     PollEnded,
     PollOpened,
     Recall,
+    Regard,
     Removal,
     RoomMessage,
     Rules,
@@ -62,6 +63,7 @@ _KINDS: dict[str, type[RoomMessage]] = {
     "personal": Personal,
     "ack": Acknowledged,
     "removal": Removal,
+    "regard": Regard,
 }
 _Item = tuple[str, dict[str, Any], str]
 _TAGS = {kind: tag for tag, kind in _KINDS.items()}
@@ -122,7 +124,7 @@ def urgent(messages: Sequence[RoomMessage]) -> bool:
         if isinstance(message, Event):
             if message.tier is Tier.P0:
                 return True
-        elif isinstance(message, (Personal, Removal, Ban, Mute, PollOpened, PollEnded, Recall)):
+        elif isinstance(message, (Personal, Removal, Ban, Mute, PollOpened, PollEnded, Recall, Regard)):
             return True
     return False
 

@@ -31,6 +31,7 @@ from chat.errors import BadFrame, CloseCode, CommandRefused, RoomNotOpen, TokenR
 from chat.event_stream import EventStream, Refuse
 from chat.fanout import Fanout
 from chat.floor_store import Ballots, FloorStore
+from chat.keepers import KeeperStore
 from chat.limits import HubLimits, MailboxLimits, RoomLimits
 from chat.mailbox import Mailbox
 from chat.member import Member
@@ -53,9 +54,10 @@ from chat.message import (
     decode,
     parse_join,
 )
-from chat.moderation import IdsOf, JoinGate, TextFilter, just_themselves
+from chat.moderation import IdsOf, JoinGate, Network, TextFilter, just_themselves, nobodys
 from chat.personal import PersonalStore
 from chat.poll import PollSession
+from chat.regard import Stands, as_they_came
 from chat.review import Line, Reviewer
 from chat.rule_store import RuleStore
 from chat.sink import Phase, Sink
@@ -78,14 +80,6 @@ logger = logging.getLogger(__name__)
 
 Authenticate = Callable[[str, str], Member]
 """Gets room and token (both may be empty), returns who it is; raises TokenRefused. Must not wait."""
-
-
-Network = Callable[[str], str]
-"""Gets a client's address, returns under what its lines are counted; empty for one that is not bounded."""
-
-
-def _nobodys(address: str) -> str:
-    return ""
 
 
 class Hub:
@@ -116,9 +110,15 @@ class Hub:
         others_wait: Callable[[], bool] = lambda: False,
         review: Reviewer | None = None,
         archive: Callable[[Line], None] | None = None,
-        network: Network = _nobodys,
+        network: Network = nobodys,
         server: str = "",
+        stands: Stands = as_they_came,
+        keeper_store: KeeperStore | None = None,
     ) -> None:
+        self.stands = stands
+        self.keeper_store = keeper_store
+        self.rights_outdated: Callable[[int], None] = lambda version: None
+        """Is told by other nodes that rights have changed, and the version of what is to be read."""
         self._server = server
         """What this process is called where several have a room."""
         self.network = network
@@ -228,6 +228,7 @@ class Hub:
             ids_of=self.ids_of,
             stamps=self.mailbox is None,
             server=self._server,
+            outdated=lambda version: self.rights_outdated(version),
         )
         if words:
             channel.gate.rule(Words(tuple(sorted({word.lower() for word in words}))))
@@ -321,7 +322,7 @@ class Hub:
 
     def _present(self, room: str, person: str) -> Sequence[Sink]:
         channel = self._channels.get(room)
-        return channel.people.get(person, ()) if channel is not None else ()
+        return channel.present(person) if channel is not None else ()
 
     def close_person(self, room: str, person: str, code: int, reason: str) -> None:
         """Close all connections of a person in the room."""
@@ -388,8 +389,9 @@ class Hub:
         known = self._polls.get(session)
         if known is not None and known.channel is not None and known.channel.room.name == request.room:
             member = self._authenticate(request.room, request.token)
-            if known.member is not None and known.member.person == member.person:
-                known.channel.recount(known, member)
+            if known.member is not None and known.member.person in self.ids_of(member.person):
+                # Who was found to be somebody known goes on here under the id that they came with.
+                known.channel.recount(known, replace(member, person=known.member.person))
                 return await known.ask(seen)
         if len(self._polls) >= self.limits.polls:
             raise TokenRefused(CloseCode.JOINS_LIMITED, f"full, retry_ms={self.limits.connections_retry_ms}")
@@ -506,7 +508,8 @@ class Hub:
             return
         connection.transport.resume_reading()
         try:
-            payload = self._enter(connection, request, member)
+            # What they may do can have changed while they waited.
+            payload = self._enter(connection, request, self.stands(request.room, member))
         except TokenRefused as refused:
             self.counters.joins_refused += 1
             connection.close(refused.code, refused.reason)

@@ -9,7 +9,7 @@ STAFF_ROLES = frozenset({"moderator", "assistant", "host", "merchant"})
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person in a room, as the token says.
+    """A person in a room, as the token says and as they were appointed.
 
     `role` is one of guest, viewer, moderator, assistant, host, merchant; `expires_ms` is Unix milliseconds (0: never).
     """
@@ -24,6 +24,9 @@ class Member:
 
     device: str = ""
     """What the device is called that they come with, the same for all who use it; empty when nobody knows."""
+
+    came_as: str = ""
+    """The role of the token itself, where this room knows them by another; empty when nobody told."""
 
     @property
     def staff(self) -> bool:

@@ -166,6 +166,16 @@ class Admitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Regard:
+    """Somebody's rights have changed: who may do what is read again where it is written down.
+
+    `version` is that of what is to be read; who knows it already has nothing to do.
+    """
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Recall:
     """The line with that offset is taken back: the history forgets it, all are told."""
 
@@ -226,7 +236,7 @@ StateMessage = Event | Latest | Section | Likes | Viewers | Recall | PollOpened 
 """What changes the room's shown state."""
 RuleMessage = Mute | Ban | Rules | Words | Admitted
 """What changes who may speak and enter."""
-RoomMessage = StateMessage | RuleMessage | Personal | Acknowledged | Removal
+RoomMessage = StateMessage | RuleMessage | Personal | Acknowledged | Removal | Regard
 
 
 def decode(data: bytes | bytearray | memoryview, commands_max: int) -> list[Command]:

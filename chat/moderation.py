@@ -15,6 +15,8 @@ from chat.message import Admitted, Ban, Mute, RuleMessage, Rules, Words
 
 IdsOf = Callable[[str], Sequence[str]]
 """Gets an id of a person and returns all that they are known by, the one they go on under first."""
+Network = Callable[[str], str]
+"""Gets a client's address, returns under what its lines are counted; empty for one that is not bounded."""
 TextFilter = Callable[[str], str | None]
 """Gets a clean text and returns what may be shown, or None to refuse it."""
 
@@ -228,6 +230,11 @@ class Verdict(NamedTuple):
 def just_themselves(person: str) -> Sequence[str]:
     """Return the ids of somebody of whom one is known."""
     return (person,)
+
+
+def nobodys(address: str) -> str:
+    """Return under what the lines of an address are counted where none are."""
+    return ""
 
 
 def _latest(times_ms: Mapping[str, int], ids: Sequence[str]) -> int:

@@ -33,6 +33,9 @@ RIGHTS: dict[str, frozenset[str]] = {
     "words.list": KEEPERS,
     "words.set": HEADS,
     "recall": KEEPERS,
+    "moderators.list": KEEPERS,
+    "moderator.add": HEADS,
+    "moderator.remove": HEADS,
     "notice": STAFF,
     "announce": STAFF,
     "notice.pin": STAFF,
@@ -48,6 +51,7 @@ KEEPER_BAN_MS = 24 * 3_600_000
 UNAUDITED = frozenset(name for name, roles in RIGHTS.items() if not roles) - {"question.drop"} | {
     "bans.list",
     "words.list",
+    "moderators.list",
 }
 """Commands that change nothing for others as staff."""
 

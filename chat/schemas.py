@@ -148,6 +148,19 @@ class BansAnswer(Struct):
     bans: list[BanView]
 
 
+class KeeperView(Struct):
+    """Somebody who was appointed; `everywhere`: for more rooms than this one, which is the merchant's affair."""
+
+    person: str
+    name: str
+    role: Literal["assistant", "moderator"]
+    everywhere: bool
+
+
+class KeepersAnswer(Struct):
+    moderators: list[KeeperView]
+
+
 class WordsAnswer(Struct):
     words: list[str]
 
@@ -273,6 +286,12 @@ class VotesEvent(Struct, tag_field="t", tag="votes"):
     votes: list[int]
 
 
+class YouEvent(Struct, tag_field="t", tag="you"):
+    """Who you are here from now on: you were appointed or dismissed, or your account was given another seat."""
+
+    you: Sender
+
+
 class KickEvent(Struct, tag_field="t", tag="kick"):
     reason: str
     a: int | None = None
@@ -304,6 +323,9 @@ COMMANDS: dict[str, tuple[type[Struct], type[Struct]]] = {
     "ban": (BanCommand, BanAnswer),
     "unban": (PersonCommand, Nothing),
     "bans.list": (Nothing, BansAnswer),
+    "moderator.add": (PersonCommand, Nothing),
+    "moderator.remove": (PersonCommand, Nothing),
+    "moderators.list": (Nothing, KeepersAnswer),
     "chat.slow": (SlowCommand, Nothing),
     "chat.audience": (AudienceCommand, Nothing),
     "words.list": (Nothing, WordsAnswer),
@@ -337,6 +359,7 @@ EVENTS: dict[str, type[Struct]] = {
     "poll": PollEvent,
     "votes": VotesEvent,
     "kick": KickEvent,
+    "you": YouEvent,
 }
 """Each of the hub's own events."""
 

@@ -15,6 +15,7 @@ from chat import schemas
 from chat.commands import CommandContext
 from chat.entry import encode_message
 from chat.errors import CloseCode, CommandRefused
+from chat.keepers import KeeperStore
 from chat.message import (
     Ban,
     Event,
@@ -178,6 +179,26 @@ def _bans(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping
     return {"bans": hub.channel(context.room).gate.bans.listed(context.now_ms)}
 
 
+async def _appoint(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    await _keepers(hub).appoint(context.room, context.member, arguments(schemas.PersonCommand, args).person)
+    return {}
+
+
+async def _dismiss(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    await _keepers(hub).dismiss(context.room, context.member, arguments(schemas.PersonCommand, args).person)
+    return {}
+
+
+async def _moderators(hub: Hub, context: CommandContext, args: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"moderators": list(await _keepers(hub).listed(context.room))}
+
+
+def _keepers(hub: Hub) -> KeeperStore:
+    if hub.keeper_store is None:
+        raise CommandRefused("invalid", "nobody can be appointed here")
+    return hub.keeper_store
+
+
 def _spare_staff(hub: Hub, context: CommandContext, person: str) -> None:
     """Refuse to act on staff and on oneself: their accounts are the merchant's affair."""
     present = hub.channel(context.room).people.get(person, ())
@@ -273,6 +294,9 @@ CALLS: dict[str, Call] = {
     "ban": _ban,
     "unban": _unban,
     "bans.list": _bans,
+    "moderator.add": _appoint,
+    "moderator.remove": _dismiss,
+    "moderators.list": _moderators,
     "chat.slow": _slow,
     "chat.audience": _audience,
     "words.list": _words,

@@ -73,4 +73,15 @@ SCOPE = (
         " UNION ALL SELECT p.box, b.last, p.seq FROM personal AS p JOIN personal_box AS b ON b.box = p.box"
         " WHERE p.seq > b.last",
     ),
+    Check(
+        "appointments: for a room, a node or all of the merchant, and assistants are accounts of it",
+        "SELECT count(*) AS appointed, coalesce(sum(CASE WHEN role = 'assistant' THEN 1 ELSE 0 END), 0) AS assistants"
+        " FROM appointment",
+        "SELECT a.place, a.person, a.role FROM appointment AS a WHERE"
+        " (a.kind = 'room' AND NOT EXISTS (SELECT 1 FROM room AS r WHERE r.id = a.place AND r.merchant = a.merchant))"
+        " OR (a.kind = 'node' AND NOT EXISTS"
+        " (SELECT 1 FROM org_node AS n WHERE n.id = a.place AND n.merchant = a.merchant))"
+        " OR (a.role = 'assistant' AND NOT EXISTS"
+        " (SELECT 1 FROM staff AS s WHERE s.id = a.person AND s.merchant = a.merchant))",
+    ),
 )

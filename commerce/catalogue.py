@@ -39,7 +39,7 @@ from commerce.store_sql import Store
 T = TypeVar("T")
 
 SKU_KINDS = ("goods", "stored")
-ROLES = ("merchant", "host", "moderator", "guide")
+ROLES = ("merchant", "host", "assistant", "moderator", "guide")
 
 
 class Catalogue(Prices, Categories):

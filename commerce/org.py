@@ -5,7 +5,7 @@ there. A change of another process is seen when `load` is called again.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from commerce.distribution import HAND_OVER_MAX
 from commerce.domain.ids import ENTROPY_BYTES, new_id, new_ids
 from commerce.domain.org import RIGHTS, Reach, Scope, child_fault, may_give, seat_fault
 from commerce.errors import Invalid, NotFound, Refused
+from commerce.keepers_sql import Appointment
 from commerce.org_sql import Node, OrgFigures, Seat
 from commerce.reach_sql import reaches_order, reaches_person, shown_there_alone
 from commerce.store_sql import Store
@@ -58,15 +59,46 @@ class Organisation:
         self._seats: dict[str, Seat] = {}
         self._rooms: dict[str, str] = {}
         self._scopes: dict[str, Scope] = {}
+        self._appointed: dict[str, list[Appointment]] = {}
+        self._listeners: list[Callable[[Collection[str]], None]] = []
+        self._tellers: list[Callable[[str], None]] = []
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of a tree, a seat or an appointment, as far as this process has read it."""
+        return self._version
+
+    def listen(self, heard: Callable[[Collection[str]], None], changed_here: Callable[[str], None]) -> None:
+        """Tell ``heard`` of the people whose rights may have changed, by whichever process, where that is learned of.
+
+        ``changed_here`` is told of the merchant when it was this process: the others are to hear of it.
+        """
+        self._listeners.append(heard)
+        self._tellers.append(changed_here)
 
     async def load(self) -> None:
         """Read the trees again if any of them has changed."""
         if await self._store.read(org_sql.version) == self._version:
             return
-        known, nodes, seats, rooms = await self._store.read(org_sql.everything)
-        if known < self._version:
+        known, nodes, seats, rooms, appointments = await self._store.read(org_sql.everything)
+        if known <= self._version:
             # Another reading that began later came back first.
             return
+        people = self._take(known, nodes, seats, rooms, appointments)
+        for heard in self._listeners if people else ():
+            heard(people)
+
+    def _take(
+        self,
+        known: int,
+        nodes: list[Node],
+        seats: list[Seat],
+        rooms: dict[str, str],
+        appointments: list[Appointment],
+    ) -> set[str]:
+        """Keep what was read in mind; whose rights it may have changed."""
+        before, places = dict(self._seats), (self._nodes, self._rooms)
+        old = {one for kept in self._appointed.values() for one in kept}
         children: dict[str, list[str]] = {}
         for node in nodes:
             children.setdefault(node.parent or "", []).append(node.id)
@@ -74,6 +106,37 @@ class Organisation:
         self._nodes = {node.id: node for node in nodes}
         self._seats = {seat.staff: seat for seat in seats}
         self._scopes = {}
+        self._appointed = {}
+        for one in appointments:
+            self._appointed.setdefault(one.person, []).append(one)
+        if places != (self._nodes, self._rooms):
+            # What stands under what is everybody's affair who sits or was appointed somewhere in it.
+            return {*before, *self._seats, *self._appointed, *(one.person for one in old)}
+        moved = {staff for staff in before.keys() | self._seats.keys() if before.get(staff) != self._seats.get(staff)}
+        return moved | {one.person for one in old.symmetric_difference(appointments)}
+
+    def appointed(self, merchant: str, room: str, ids: Sequence[str]) -> str:
+        """What a person was appointed in a room, by any of their ids; empty when they were not."""
+        if not self._appointed:
+            return ""
+        theirs = (one for person in ids for one in self._appointed.get(person, ()))
+        roles = {one.role for one in theirs if self._is_of(one, merchant, room)}
+        return "assistant" if "assistant" in roles else "moderator" if roles else ""
+
+    def appointments(self, merchant: str, room: str | None) -> list[Appointment]:
+        """What holds in a room of a merchant, oldest first; without a room all of the merchant's."""
+        found = [one for kept in self._appointed.values() for one in kept if one.merchant == merchant]
+        if room is not None:
+            found = [one for one in found if self._is_of(one, merchant, room)]
+        return sorted(found, key=lambda one: (one.created_ms, one.person))
+
+    def _is_of(self, one: Appointment, merchant: str, room: str) -> bool:
+        if one.merchant != merchant:
+            return False
+        if one.kind == "node":
+            at = self._rooms.get(room)
+            return at is not None and one.place in self._path(at)
+        return one.kind == "all" or one.place == room
 
     # --- who reaches what ------------------------------------------------------------------------------------------
 
@@ -118,6 +181,11 @@ class Organisation:
         """Whether an account had a seat and left."""
         seat = self._seats.get(staff)
         return seat is not None and seat.merchant == merchant and seat.left_ms is not None
+
+    def has_account(self, by: Scope | None, merchant: str, staff: str) -> bool:
+        """Whether an account sits within ``by``."""
+        seat = self._seats.get(staff)
+        return seat is not None and seat.left_ms is None and self._within(by, merchant, seat.node) is not None
 
     def has_guide(self, by: Scope | None, merchant: str, staff: str) -> bool:
         """Whether an account is or was a guide of the organisation within ``by``."""
@@ -186,7 +254,7 @@ class Organisation:
                 org_sql.open_node(db, merchant, parent)
             org_sql.insert_node(db, made, now_ms)
 
-        await self._change(change)
+        await self.changed(merchant, change)
         return made
 
     async def change_node(
@@ -215,7 +283,7 @@ class Organisation:
             org_sql.update_node(db, new)
             return new
 
-        return await self._change(change)
+        return await self.changed(merchant, change)
 
     async def place_room(self, by: Scope | None, merchant: str, room: str, node: str | None) -> None:
         """Give a room to a node; None gives it back to the merchant. Raises NotFound, Refused (closed)."""
@@ -230,7 +298,7 @@ class Organisation:
                 org_sql.open_node(db, merchant, node)
             org_sql.place_room(db, merchant, room, node)
 
-        await self._change(change)
+        await self.changed(merchant, change)
 
     # --- seats -----------------------------------------------------------------------------------------------------
 
@@ -261,7 +329,7 @@ class Organisation:
             self._sit(db, merchant, staff.id, staff.name, at, role, made, now_ms)
 
         staff = await self._catalogue.create_staff(merchant, login, password, RIGHTS[role].door, name, also=sit)
-        await self.load()
+        await self._follow(merchant)
         return self._seats[staff.id]
 
     async def move(self, by: Scope | None, merchant: str, staff: str, node: str, role: str) -> Seat:
@@ -277,7 +345,7 @@ class Organisation:
             name = org_sql.staff_name(db, merchant, staff)
             self._sit(db, merchant, staff, name, at, role, made, now_ms)
 
-        await self._change(change)
+        await self.changed(merchant, change)
         return self._seats[staff]
 
     async def leave(self, by: Scope | None, merchant: str, staff: str, heir: str | None, reason: str) -> int:
@@ -301,7 +369,7 @@ class Organisation:
             said = f"left: {why}"[:200]
             return bindings_sql.hand_over(db, merchant, "guide", staff, heir, ids, said, now_ms, leaving=True).moved
 
-        return await self._change(change)
+        return await self.changed(merchant, change)
 
     def _sit(
         self, db: Transaction, merchant: str, staff: str, name: str, at: str, role: str, made: str, now_ms: int
@@ -372,10 +440,16 @@ class Organisation:
         if by is not None and not may_give(by.role, seat.role):
             raise Refused("forbidden", f"a seat of the role {seat.role} is changed by an owner")
 
-    async def _change(self, change: Callable[[Transaction], T]) -> T:
+    async def changed(self, merchant: str, change: Callable[[Transaction], T]) -> T:
+        """Do what begins with the turn of a merchant's tree, and take it in here and elsewhere."""
         result = await self._store.write(change)
-        await self.load()
+        await self._follow(merchant)
         return result
+
+    async def _follow(self, merchant: str) -> None:
+        await self.load()
+        for tell in self._tellers:
+            tell(merchant)
 
     def _id(self) -> str:
         return new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, text
 from commerce.domain.ids import time_prefix
 from commerce.domain.org import MEMBERS_MAX, NODES_MAX, RIGHTS
 from commerce.errors import NotFound, Refused
+from commerce.keepers_sql import Appointment, everybody
 
 _VERSION = text("SELECT coalesce(sum(version), 0) FROM org_tree")
 _NODES = text("SELECT id, merchant, parent, kind, name, closed_ms FROM org_node ORDER BY id")
@@ -137,8 +138,8 @@ def version(db: Connection) -> int:
     return int(db.execute(_VERSION).scalar_one())
 
 
-def everything(db: Connection) -> tuple[int, list[Node], list[Seat], dict[str, str]]:
-    """The version with all nodes, seats, and rooms by their id, for the memory of who checks."""
+def everything(db: Connection) -> tuple[int, list[Node], list[Seat], dict[str, str], list[Appointment]]:
+    """The version with all nodes, seats, rooms by their id and appointments, for the memory of who checks."""
     known = version(db)
     nodes = [Node(*row) for row in db.execute(_NODES)]
     return (
@@ -146,6 +147,7 @@ def everything(db: Connection) -> tuple[int, list[Node], list[Seat], dict[str, s
         nodes,
         [Seat(*row) for row in db.execute(_MEMBERS)],
         {row.room: row.node for row in db.execute(_ROOMS)},
+        everybody(db),
     )
 
 

@@ -66,7 +66,8 @@ org_member = Table(
     ms_column("joined_ms"),
     ms_column("left_ms", nullable=True),
     CheckConstraint(
-        "role IN ('owner', 'manager', 'accountant', 'host', 'moderator', 'guide', 'readonly')", name="role"
+        "role IN ('owner', 'manager', 'accountant', 'host', 'assistant', 'moderator', 'guide', 'readonly')",
+        name="role",
     ),
     Index("ix_org_member_node", "node", "staff"),
 )

@@ -28,7 +28,7 @@ staff = Table(
     Column("name", Text, nullable=False),
     Column("room", Text, ForeignKey("room.id"), nullable=True),
     Column("created_ms", BigInteger, nullable=False),
-    CheckConstraint("role IN ('merchant', 'host', 'moderator', 'guide')", name="role"),
+    CheckConstraint("role IN ('merchant', 'host', 'assistant', 'moderator', 'guide')", name="role"),
 )
 
 room = Table(
@@ -266,13 +266,19 @@ personal = Table(
     Column("event", Text, nullable=False, unique=True),
     Column("body", Text, nullable=False),
     Column("created_ms", BigInteger, nullable=False, index=True),
+    # Where it was before its box and another became one (personal_join_sql.py).
+    Column("first_box", Text, nullable=True, index=True),
+    Column("first_seq", BigInteger, nullable=True),
 )
 
-# The newest sequence of each, and how far it was acknowledged.
+# The newest sequence of each, and how far it was acknowledged; which box it has become part of.
 personal_box = Table(
     "personal_box",
     metadata,
     Column("box", Text, primary_key=True),
     Column("last", BigInteger, nullable=False),
     Column("acked", BigInteger, nullable=False),
+    Column("base", BigInteger, nullable=False, server_default=text("0")),
+    Column("folded", BigInteger, nullable=False, server_default=text("0")),
+    Column("joined", Text, nullable=True),
 )

@@ -121,10 +121,12 @@ class Api:
         tokens: Tokens,
         clients: Clients,
         public_url: str | None,
+        in_room: Callable[[Claims, str], Claims],
         audit: Callable[[Operation, Call], None],
     ) -> None:
         self.operations = operations
         self._audit = audit
+        self._in_room = in_room
         self._tokens = tokens
         self._clients = clients
         self._public_url = public_url
@@ -167,6 +169,8 @@ class Api:
         claims: Claims | None = None
         if operation.roles is not ANYONE:
             claims = self._tokens.read(bearer_token(raw_headers, query_string))
+            if claims.account and "room" in request.path_params:
+                claims = self._in_room(claims, request.path_params["room"])
             if claims.role not in operation.roles:
                 raise Problem(403, "forbidden", f"the role {claims.role!r} may not do this")
             if claims.staff:

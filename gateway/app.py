@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,11 +18,7 @@ from starlette.routing import BaseRoute, Route
 from chat.audit import AuditEntry, brief
 from chat.message import JoinRequest, parse_since
 from commerce.attribution.touches_sql import open_touch_log
-from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
-from commerce.personal_sql import PersonalEvents
-from commerce.room_floor_sql import RoomFloor
-from commerce.room_rules_sql import RoomRules
 from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
@@ -49,10 +44,11 @@ from gateway.members import member_of
 from gateway.metrics import Figures, HostFigures, LedgerFigures, render_metrics
 from gateway.nodes import Nodes
 from gateway.opening import (
-    authenticate,
+    known_by,
     open_access,
     open_bridge,
     open_desk,
+    open_floor,
     open_hooks,
     open_hub,
     open_shop,
@@ -64,6 +60,7 @@ from gateway.opening import (
 from gateway.pages import Preflight, page_routes
 from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.publish_hook import PublishHook
+from gateway.rights import Rights
 from gateway.room_events import RoomEvents
 from gateway.room_figures import RoomFigures
 from gateway.room_floor import RoomFloorKeeper
@@ -91,6 +88,7 @@ from gateway.routes_guide import guide_operations
 from gateway.routes_helping import helping_operations
 from gateway.routes_hub import hub_operations
 from gateway.routes_identity import identity_operations
+from gateway.routes_keepers import keeper_operations
 from gateway.routes_market import market_operations
 from gateway.routes_members import coupon_operations, goods_operations, mall_operations, member_operations
 from gateway.routes_memberships import membership_operations
@@ -169,10 +167,10 @@ class Application:
             is_elsewhere=None if (part := worker or nodes) is None else part.is_elsewhere,
         )
         self._floor = RoomFloorKeeper(services.hub, services.room_floor)
+        self._rights = Rights(services.hub, services.org, services.shop.aliases, services.rooms)
         self._following = _following(services, bridge, self.streaming)
         if worker is not None:
-            own = [*self.streaming.webrtc_routes.own_sessions(), services.media.own_picture()]
-            worker.attach(own, self.figures)
+            worker.attach([*self.streaming.webrtc_routes.own_sessions(), services.media.own_picture()], self.figures)
         self.reports = StreamReports(services, self.streaming)
         self.bills = BillFetcher(services.shop.reconciliation)
         self.gate = Gate(
@@ -188,6 +186,7 @@ class Application:
             tokens=services.tokens,
             clients=clients,
             public_url=settings.public_url,
+            in_room=services.desk.in_room,
             audit=self._audit_call,
         )
         contract = encode_json(openapi(operations, version=VERSION))
@@ -351,6 +350,7 @@ class Application:
         for shut in (
             self._following.close,
             self._floor.close,
+            self._rights.close,
             self.bridge.close,
             *([] if self._nodes is None else [self._nodes.close]),
             *([part.close] if (part := self._worker or self._puller) else []),
@@ -461,6 +461,7 @@ def _customers(services: Services, addresses: Addresses) -> list[Operation]:
         *distribution_operations(services),
         *partner_operations(services, addresses),
         *org_operations(services),
+        *keeper_operations(services),
         *guide_operations(services, desk),
         *crm_operations(services),
         *outreach_operations(services),
@@ -524,20 +525,20 @@ async def open_application(
     shop, end_payments = open_shop(settings, store, secrets, clock)
     rooms = Rooms(Room(one.id, one.merchant, one.title, one.host, one.cover) for one in await catalogue.every_room())
     traffic = await open_traffic(settings, store, touches, catalogue, shop, rooms, secrets, clock)
-    tokens = open_tokens(settings, secrets, shop, traffic.org, clock)
+    tokens = open_tokens(settings, secrets, shop, traffic.org, traffic.keepers, clock)
     directory = open_directory(settings, clock, open_slate(settings))
     access = await open_access(store, secrets, tokens, rooms, directory, clock)
     sweeps = seat is None or seat.welcome.worker == 0
     media = open_media(settings, directory=directory, catalogue=catalogue, rooms=rooms, clock=clock, sweeps=sweeps)
     desk = open_desk(rooms, catalogue, shop, traffic, directory, clock)
     audit = RoomAudit(StaffActions(store, clock=clock), clock=clock)
-    bans, rules, floor = Bans(store, clock=clock), RoomRules(store, clock=clock), RoomFloor(store, clock=clock)
+    bans, rules, floor, personal = open_floor(store, shop, clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
     shopside = open_shopside(store, shop, catalogue, rooms, secrets, clock)
     clients = Clients(settings)
-    stores = (audit, bans, rules, floor, PersonalEvents(store, clock=clock), review, shopside.archive)
-    hub = open_hub(settings, partial(authenticate, tokens, rooms), desk, shop, *stores, clients, clock)
+    stores = (audit, bans, rules, floor, personal, review, shopside.archive)
+    hub = open_hub(settings, *known_by(tokens, rooms, traffic.keepers), desk, shop, *stores, clients, clock)
     services = Services(
         settings=settings,
         clock=clock,

@@ -139,11 +139,14 @@ class Tokens:
         clock: Clock,
         now_person: Callable[[str], str] = str,
         scope_of: Callable[[str, str], Scope | None] = lambda merchant, staff: None,
+        appointed: Callable[[str, str, str], str] = lambda merchant, room, person: "",
     ) -> None:
         """``now_person`` says who goes on for a bearer who was found to be somebody known.
 
-        ``scope_of`` says what an account of a merchant reaches, None when it has no seat in an organisation.
+        ``scope_of`` says what an account of a merchant reaches, None when it has no seat in an organisation;
+        ``appointed`` what somebody was made in a room of a merchant, empty when nothing.
         """
+        self.appointed = appointed
         self._now_person = now_person
         self._scope_of = scope_of
         self._key = key
@@ -206,11 +209,11 @@ class Tokens:
         except (KeyError, TypeError, ValueError) as error:
             raise TokenError(NOT_OURS) from error
         if claims.account:
-            return self._seated(claims)
+            return self.seated(claims)
         now_person = self._now_person(claims.person)
         return claims if now_person == claims.person else replace(claims, person=now_person)
 
-    def _seated(self, claims: Claims) -> Claims:
+    def seated(self, claims: Claims) -> Claims:
         """Staff with what their seat reaches now, whatever it was when they signed in. Raises ``TokenError``."""
         scope = self._scope_of(claims.merchant, claims.person)
         if scope is None:
@@ -236,7 +239,7 @@ class Tokens:
         except (KeyError, TypeError, ValueError) as error:
             raise TokenError(NOT_OURS) from error
         if claims.account:
-            claims = self._seated(claims)
+            claims = self.seated(claims)
         times = (claims.issued_ms, claims.expires_ms)
         return PlayPass("", claims.person, claims.merchant, claims.room, *times, claims.account, claims.scope)
 

@@ -17,6 +17,7 @@ from msgspec.structs import asdict
 from chat.audit import AuditEntry, AuditTrail, brief
 from chat.commands import CommandContext, CommandHandler
 from chat.errors import CommandRefused
+from chat.member import Member
 from chat.message import PreparedRefusal
 from commerce.domain.order import LINES_MAX
 from commerce.domain.sale import COUNTDOWN_S_MAX
@@ -136,14 +137,20 @@ def body_of(kind: type[T], command: Mapping[str, Any]) -> T:
 
 
 def claims_of(context: CommandContext) -> Claims:
-    member = context.member
+    return claims_of_member(context.member, context.room)
+
+
+def claims_of_member(member: Member, room: str) -> Claims:
+    """What the shop takes a member of a room for: a customer who keeps order there buys as a customer."""
     return Claims(
         person=member.person,
         name=member.name,
-        role=member.role,
+        role=(member.came_as or MODERATOR) if member.role == MODERATOR else member.role,
         merchant=member.merchant or "",
-        room=context.room,
+        room=room,
         expires_ms=member.expires_ms,
+        known=member.known,
+        device=member.device,
     )
 
 
@@ -153,7 +160,7 @@ def closed_to_moderators(handlers: Mapping[str, Handler]) -> dict[str, Handler]:
 
 
 def _unless_moderator(handler: Handler, context: CommandContext, command: Mapping[str, Any]) -> Any:
-    if context.member.role == MODERATOR:
+    if claims_of(context).role == MODERATOR:
         raise CommandRefused("forbidden", "moderators neither buy nor sell")
     return handler(context, command)
 

@@ -24,6 +24,7 @@ from commerce.domain.presale import Missed, Presale
 from commerce.domain.sale import SaleMode, SaleTerms
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import DropView, OrderView, SaleView
+from commerce.keepers import Keepers
 from commerce.ledger import CouponGranted, HoldGranted
 from commerce.moments import Offer
 from commerce.org import Organisation
@@ -31,6 +32,7 @@ from commerce.payments import Paying
 from commerce.shop import Shop
 from gateway.auth import Claims
 from gateway.errors import Problem
+from gateway.members import assisting
 from gateway.rooms import Room, Rooms
 from gateway.schemas import (
     AgreedBody,
@@ -91,6 +93,7 @@ class Desk:
         shop: Shop,
         attribution: Attribution,
         org: Organisation,
+        keepers: Keepers,
         directory: Directory,
         clock: Callable[[], int],
     ) -> None:
@@ -99,6 +102,7 @@ class Desk:
         self._shop = shop
         self._attribution = attribution
         self._org = org
+        self._keepers = keepers
         self._directory = directory
         self._clock = clock
         self.allows: Callable[[str, str], bool] = lambda room, text: True
@@ -116,7 +120,7 @@ class Desk:
     def run(self, who: Claims, room_id: str) -> Room:
         """The room, for one who may run it. Raises ``Problem`` 403/404."""
         room = self.entered(who, room_id)
-        if not self._seated(who).may_run(room.id, room.merchant):
+        if not self.in_room(self._seated(who), room.id).may_run(room.id, room.merchant):
             raise Problem(403, "forbidden", "only the host and the shop's staff may do this")
         return room
 
@@ -125,6 +129,12 @@ class Desk:
         if not who.staff or who.scope is not None:
             return who
         return replace(who, scope=self._org.scope_of(who.merchant, who.person))
+
+    def in_room(self, who: Claims, room: str) -> Claims:
+        """An account as what it is in a room: its assistant, where it was appointed that and is not more."""
+        if not who.account:
+            return who
+        return assisting(who, room, self._keepers.role_in(who.merchant, room, who.person))
 
     async def goods_to_change(self, who: Claims, room_id: str, goods: str) -> Room:
         """The room, for one who may change what a product or SKU costs and how many there are.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
 from chat.errors import CommandRefused, TokenRefused
 from chat.hub import Hub
 from chat.member import Member
+from chat.regard import look_again
 from chat.staff import close_barred
 from commerce.access_sql import StreamAccess
 from commerce.advice import Advice
@@ -40,6 +42,7 @@ from commerce.identity.phone import Vault
 from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
 from commerce.invoices import Invoices
+from commerce.keepers import Keepers
 from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
@@ -71,7 +74,7 @@ from gateway.bus import open_bus
 from gateway.chat_archive import ChatArchive
 from gateway.client import Clients
 from gateway.clock import system_clock as system_clock
-from gateway.commands import closed_to_moderators, hub_commands, refusal
+from gateway.commands import claims_of_member, closed_to_moderators, hub_commands, refusal
 from gateway.commands_moments import moments_commands
 from gateway.config import Settings
 from gateway.contacts import Contacts
@@ -83,6 +86,7 @@ from gateway.members import member_in
 from gateway.messenger import Messenger
 from gateway.payment_settings import Account, open_accounts
 from gateway.review_hook import ReviewDesk
+from gateway.rights import RoomKeepers
 from gateway.rooms import Rooms
 from gateway.secrets import Secrets
 from gateway.services import Services
@@ -104,7 +108,36 @@ def authenticate(tokens: Tokens, rooms: Rooms, room_id: str, token: str) -> Memb
         raise TokenRefused(4401, str(error)) from error
     if not claims.may_enter(room.id, room.merchant):
         raise TokenRefused(4401, "this token is for another room")
-    return member_in(claims, room.id, room.merchant)
+    return member_in(claims, room.id, room.merchant, tokens.appointed(room.merchant, room.id, claims.person))
+
+
+def stands(tokens: Tokens, rooms: Rooms, room_id: str, member: Member) -> Member:
+    """Who somebody is now that joined ``room_id`` a while ago. Raises ``TokenRefused`` as ``authenticate`` does."""
+    room = rooms.find(room_id)
+    if room is None:
+        raise TokenRefused(4404, "no such room")
+    # Their token was for this room, or for all: it makes no difference here.
+    claims = replace(claims_of_member(member, room.id), role=member.came_as or member.role)
+    try:
+        claims = tokens.seated(claims) if claims.account else claims
+    except TokenError as error:
+        raise TokenRefused(4401, str(error)) from error
+    if not claims.may_enter(room.id, room.merchant):
+        raise TokenRefused(4401, "this room is no longer yours to enter")
+    return member_in(claims, room.id, room.merchant, tokens.appointed(room.merchant, room.id, claims.person))
+
+
+def known_by(
+    tokens: Tokens, rooms: Rooms, keepers: Keepers
+) -> tuple[Callable[[str, str], Member], Callable[[str, Member], Member], RoomKeepers]:
+    """Who comes into a room, who they are later on, and who makes them that."""
+    return partial(authenticate, tokens, rooms), partial(stands, tokens, rooms), RoomKeepers(keepers, rooms)
+
+
+def open_floor(store: Store, shop: Shop, clock: Callable[[], int]) -> tuple[Bans, RoomRules, RoomFloor, PersonalEvents]:
+    """What of rooms is written down beside the shop."""
+    personal = PersonalEvents(store, clock=clock, ids_of=shop.aliases.ids)
+    return Bans(store, clock=clock), RoomRules(store, clock=clock), RoomFloor(store, clock=clock), personal
 
 
 def open_shop(
@@ -142,6 +175,8 @@ def open_shop(
 def open_hub(
     settings: Settings,
     authenticate: Callable[[str, str], Member],
+    stands: Callable[[str, Member], Member],
+    keepers: RoomKeepers,
     desk: Desk,
     shop: Shop,
     audit: RoomAudit,
@@ -201,8 +236,11 @@ def open_hub(
         archive=archive,
         network=clients.network,
         server=f"{socket.gethostname()}:{os.getpid()}",
+        stands=stands,
+        keeper_store=keepers,
     )
     shop.aliases.listen(partial(close_barred, hub))
+    shop.aliases.listen(partial(look_again, hub))
     return hub
 
 
@@ -280,6 +318,7 @@ class Traffic(NamedTuple):
     distribution: Distribution
     partners: Partners
     org: Organisation
+    keepers: Keepers
     wechat: WechatApi
     wecom: WecomApi
 
@@ -367,18 +406,19 @@ async def open_traffic(
         ),
         Partners(store, shop.ledger, attribution, clock=clock),
         org,
+        Keepers(store, org, ids_of=shop.aliases.ids, clock=clock),
         wechat,
         wecom,
     )
 
 
 def open_tokens(
-    settings: Settings, secrets: Secrets, shop: Shop, org: Organisation, clock: Callable[[], int]
+    settings: Settings, secrets: Secrets, shop: Shop, org: Organisation, keepers: Keepers, clock: Callable[[], int]
 ) -> Tokens:
     """Who is asking: persons as they go on, staff with their seats."""
-    now_person, scope_of = shop.aliases.now, org.scope_of
-    key = secrets.key("tokens")
-    return Tokens(key, ttl_s=settings.token_ttl_s, clock=clock, now_person=now_person, scope_of=scope_of)
+    now_person, scope_of, appointed = shop.aliases.now, org.scope_of, keepers.role_in
+    key, ttl_s = secrets.key("tokens"), settings.token_ttl_s
+    return Tokens(key, ttl_s=ttl_s, clock=clock, now_person=now_person, scope_of=scope_of, appointed=appointed)
 
 
 def open_desk(
@@ -391,6 +431,7 @@ def open_desk(
         shop=shop,
         attribution=traffic.attribution,
         org=traffic.org,
+        keepers=traffic.keepers,
         directory=directory,
         clock=clock,
     )

@@ -189,8 +189,9 @@ def _commands(services: Services, desk: Desk) -> Operation:
         client = call.query.get("client", "")
         if len(client) > CLIENT_CHARACTERS_MAX:
             raise Problem(400, "invalid", f"client has at most {CLIENT_CHARACTERS_MAX} characters")
+        appointed = services.keepers.role_in(room.merchant, room.id, call.who.person)
         answers = await hub.command(
-            room.id, member_in(call.who, room.id, room.merchant), client, call.raw, call.address
+            room.id, member_in(call.who, room.id, room.merchant, appointed), client, call.raw, call.address
         )
         headers = {name.decode(): value.decode() for name, value in CORS_HEADERS}
         return Response(b"[" + b",".join(answers) + b"]", headers=headers, media_type="application/json")

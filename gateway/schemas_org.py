@@ -12,7 +12,7 @@ from commerce.passwords import PASSWORD_CHARACTERS_MAX
 from gateway.schemas_base import Body, Id, Title
 
 NodeKind = Literal["group", "brand", "dealer", "store", "guide"]
-SeatRole = Literal["owner", "manager", "accountant", "host", "moderator", "guide", "readonly"]
+SeatRole = Literal["owner", "manager", "accountant", "host", "assistant", "moderator", "guide", "readonly"]
 Login = Annotated[str, Meta(min_length=1, max_length=LOGIN_CHARACTERS_MAX)]
 Password = Annotated[str, Meta(min_length=1, max_length=PASSWORD_CHARACTERS_MAX)]
 

@@ -26,6 +26,7 @@ from commerce.identity.people import People
 from commerce.identity.privacy import Privacy
 from commerce.identity.service import Identities
 from commerce.invoices import Invoices
+from commerce.keepers import Keepers
 from commerce.market import Market
 from commerce.media_hook_sql import MediaHooks
 from commerce.org import Organisation
@@ -101,6 +102,7 @@ class Services:
     distribution: Distribution
     partners: Partners
     org: Organisation
+    keepers: Keepers
     wechat: WechatApi
     wecom: WecomApi
     directory: Directory

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 KINDS = ("group", "brand", "dealer", "store", "guide")
 """From the top down."""
-ROLES = ("owner", "manager", "accountant", "host", "moderator", "guide", "readonly")
+ROLES = ("owner", "manager", "accountant", "host", "assistant", "moderator", "guide", "readonly")
 NODES_MAX = 5_000
 """Nodes of one merchant: all of them are in memory, and a chain of 1,000 stores has some thousand guides."""
 MEMBERS_MAX = 10_000
@@ -36,6 +36,7 @@ RIGHTS = {
     "manager": Right("merchant", runs=True),
     "accountant": Right("merchant", writes=False, persons=False, books=True),
     "host": Right("host", runs=True, persons=False),
+    "assistant": Right("assistant", runs=True, persons=False),
     "moderator": Right("moderator", keeps=True, persons=False),
     "guide": Right("guide"),
     "readonly": Right("merchant", writes=False),

@@ -10,6 +10,8 @@ import { drawHealth } from "./host_health.js";
 import { keepRoom } from "./host_room.js";
 import { HOST_ROOM } from "./host_room_strings.js";
 import { runs } from "./host_runs.js";
+import { lineActions } from "./keeper_actions.js";
+import { KEEPER } from "./keeper_strings.js";
 import {
   addStrings,
   clock,
@@ -31,14 +33,10 @@ import { ChatView } from "./view_chat.js";
 import { PASSES, till } from "./view_passes.js";
 
 const STATS_MS = 3000;
-const MUTE_S = 600;
-/** A tap on "ban" waits so long for the second one. */
-const SURE_MS = 4000;
-/** A moderator bans for a day at most; a minute less, as our clock is not the server's. */
-const KEEPER_BAN_MS = (24 * 60 - 1) * 60_000;
 
 addStrings(HOST);
 addStrings(HOST_ROOM);
+addStrings(KEEPER);
 addStrings(MOMENTS);
 addStrings(PASSES);
 
@@ -109,7 +107,10 @@ function start() {
     questions: $("questions"),
     order: $("order-rules"),
   });
-  new ChatView({ store, list: $("lines"), more: $("newer"), actions: lineActions });
+  // Other rights are other tools: the page begins anew with those, or with the sign-in where there are none.
+  hub.on("you", () => location.reload());
+  const actions = lineActions({ hub: () => hub, you: () => store.you, onChanged: () => room.changed() });
+  new ChatView({ store, list: $("lines"), more: $("newer"), actions });
   const player = new LivePlayer({ video: $("player"), room: ROOM, token: () => api.token, onState: drawPreview });
   store.on("stream", () => store.stream.live && player.poke());
   $("sound").addEventListener("click", async () => {
@@ -185,39 +186,6 @@ async function readStats() {
     }
   }
   setTimeout(readStats, STATS_MS);
-}
-
-/** What the host may do about a line: take it back, keep its author from writing. */
-function lineActions(line) {
-  if (!line.from?.person || line.from.role !== "viewer") return null;
-  const recall = () => hub.command("recall", { offset: line.o });
-  const mute = async () => {
-    await hub.command("mute", { person: line.from.person, seconds: MUTE_S });
-    toast(t("host.muted", { name: line.from.name }), "good");
-  };
-  const ban = async (button) => {
-    // A second tap means it: the first may have been for the button beside.
-    if (!button.dataset.sure) {
-      button.dataset.sure = "true";
-      button.textContent = t("order.sure");
-      setTimeout(() => {
-        delete button.dataset.sure;
-        button.textContent = t("order.ban");
-      }, SURE_MS);
-      return;
-    }
-    const until = keeper ? { until_ms: Math.floor(hub.now()) + KEEPER_BAN_MS } : {};
-    await hub.command("ban", { person: line.from.person, ...until });
-    toast(t("order.banned", { name: line.from.name }), "good");
-    await room.bansChanged();
-  };
-  return h(
-    "span.line-actions",
-    {},
-    line.o ? doer(t("host.recall"), recall, { className: "mute", "data-testid": "recall" }) : null,
-    doer(t("host.mute"), mute, { className: "mute", "data-testid": "mute" }),
-    doer(t("order.ban"), ban, { className: "mute", "data-testid": "ban" }),
-  );
 }
 
 function drawConnection({ state, code }) {

@@ -4,6 +4,7 @@ import { pulse } from "./charts.js";
 import { h, put, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { explain, onLanguage, short, t, when } from "./i18n.js";
+import { isHead } from "./keeper_actions.js";
 
 /** Between two looks at the figures. */
 const FIGURES_MS = 2000;
@@ -21,7 +22,7 @@ const TIERS = ["P3", "P2", "P1", "P0"];
  * @param {{api: import("./api.js").Api, base: string, hub: import("./siyu.js").SiyuHub, store: any,
  *   figures: HTMLElement, poll: HTMLElement, questions: HTMLElement, order: HTMLElement, keeper: boolean}} desk `base`: "/rooms/ROOM";
  *   `keeper`: for a moderator, who has the questions and the order alone
- * @returns {{bansChanged: () => Promise<void>}}
+ * @returns {{changed: () => Promise<unknown>}} `changed`: bans or appointments are others now
  */
 export function keepRoom(desk) {
   const order = new Order(desk);
@@ -30,7 +31,7 @@ export function keepRoom(desk) {
   onLanguage(() => {
     for (const part of parts) part.draw();
   });
-  return { bansChanged: () => order.read() };
+  return { changed: () => order.read() };
 }
 
 /** What the hub counts, read while somebody looks. */
@@ -285,6 +286,7 @@ class Order {
   constructor({ hub, store, order, keeper }) {
     Object.assign(this, { hub, store, keeper, place: order });
     this.bans = [];
+    this.moderators = [];
     store.on("rules", () => this.draw());
     store.on("room", () => this.read());
     this.draw();
@@ -293,6 +295,7 @@ class Order {
   async read() {
     try {
       this.bans = (await this.hub.command("bans.list")).bans;
+      this.moderators = (await this.hub.command("moderators.list")).moderators;
     } catch (error) {
       console.info("bans:", error.message);
       return;
@@ -318,6 +321,12 @@ class Order {
       ),
       h("h3", {}, t("order.bans")),
       h("ul.bans", { "data-testid": "bans" }, this.bans.length ? this.bans.map((ban) => this.ban(ban)) : h("li.faint", {}, t("order.noBans"))),
+      h("h3", {}, t("keeper.title")),
+      h(
+        "ul.bans",
+        { "data-testid": "moderators" },
+        this.moderators.length ? this.moderators.map((one) => this.moderator(one)) : h("li.faint", {}, t("keeper.none")),
+      ),
     );
   }
 
@@ -334,6 +343,21 @@ class Order {
       }
     });
     return made;
+  }
+
+  moderator({ person, name, role, everywhere }) {
+    const dismiss = async () => {
+      await this.hub.command("moderator.remove", { person });
+      toast(t("keeper.dismissed", { name }), "good");
+      await this.read();
+    };
+    const mine = isHead(this.store.you.role) && role === "moderator" && !everywhere;
+    return h(
+      "li",
+      { data: { person } },
+      h("span", {}, h("b", {}, name), " ", h("span.faint", {}, t(`role.${role}`), everywhere && ` · ${t("keeper.everywhere")}`)),
+      mine && doer(t("keeper.dismiss"), dismiss, { "data-testid": "moderator-dismiss" }),
+    );
   }
 
   /** Who it is, if they said something that is still on the page. */

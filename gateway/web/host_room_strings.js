@@ -66,7 +66,4 @@ export const HOST_ROOM = {
   "order.forever": ["永久", "for good"],
   "order.lift": ["解除", "Lift"],
   "order.lifted": ["已解除封禁", "They may come back"],
-  "order.ban": ["封禁", "Ban"],
-  "order.banned": ["已封禁 {name}", "{name} is banned"],
-  "order.sure": ["确定封禁？", "Sure?"],
 };

@@ -6,7 +6,7 @@ import { doer, field, onSend } from "./forms.js";
 import { lang, money, t, when } from "./i18n.js";
 
 const KINDS = ["group", "brand", "dealer", "store", "guide"];
-const ROLES = ["owner", "manager", "accountant", "host", "moderator", "guide", "readonly"];
+const ROLES = ["owner", "manager", "accountant", "host", "assistant", "moderator", "guide", "readonly"];
 /** Who changes the tree and its accounts; "merchant" is an account that has the whole shop without a seat. */
 const CHANGERS = ["merchant", "owner", "manager"];
 const ORDERS_SHOWN = 50;

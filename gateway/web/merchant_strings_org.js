@@ -68,6 +68,7 @@ export const ORG = {
   "seat.manager": ["店长/经理", "Manager"],
   "seat.accountant": ["财务", "Accountant"],
   "seat.host": ["主播", "Host"],
+  "seat.assistant": ["助理", "Assistant"],
   "seat.moderator": ["房管", "Moderator"],
   "seat.guide": ["导购", "Guide"],
   "seat.readonly": ["只读", "Read only"],

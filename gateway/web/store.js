@@ -55,7 +55,7 @@ export class RoomStore {
 
   /**
    * @param {string} topic "room" "stream" "pins" "shelf" "sales" "drops" "draws" "teams" "viewers" "likes" "lines" (all)
-   *   "line" (one new) "left" (stock) "rules" "notice" (the pinned one) "poll" "questions"
+   *   "line" (one new) "you" (other rights than before) "left" (stock) "rules" "notice" (the pinned one) "poll" "questions"
    * @param {(value?: any) => void} listener
    */
   on(topic, listener) {
@@ -142,6 +142,11 @@ const TOPICS = ["room", "stream", "pins", "shelf", "sales", "drops", "draws", "t
 /** @type {Record<string, (store: RoomStore, event: any) => void>} */
 const APPLY = {
   room: (store, event) => store.snapshot(event),
+  you: (store, event) => {
+    store.you = event.you;
+    // What one may do about a line is beside it.
+    for (const topic of ["you", "lines"]) store.changed(topic);
+  },
   chat: (store, event) => store.addLine(event),
   notice: (store, event) => store.addLine(event),
   announcement: (store, event) => store.addLine(notice(event.announcement)),

@@ -10,6 +10,8 @@ import { MediaSchedule, newKey, OUTCOME_UNKNOWN, SiyuHub } from "./siyu.js";
 import { RoomStore } from "./store.js";
 import { CouponCard, drawPinned, SaleCard, worth } from "./view_cards.js";
 import { clipOf, openClip } from "./view_clip.js";
+import { keepsOrder, lineActions } from "./keeper_actions.js";
+import { KEEPER } from "./keeper_strings.js";
 import { ChatView } from "./view_chat.js";
 import { Cart, chooseVariant, itemOf } from "./view_cart.js";
 import { Checkout } from "./view_checkout.js";
@@ -41,6 +43,7 @@ addStrings(MOMENTS);
 addStrings(PASSES);
 addStrings(MALL);
 addStrings(STATIONS);
+addStrings(KEEPER);
 
 const ROOM = decodeURIComponent(location.pathname.split("/")[2] || "");
 const REPLAY = new URLSearchParams(location.search).get("replay");
@@ -95,6 +98,7 @@ async function open() {
   hub.on("answer", (event) => toast(t("advice.told", event.answer), "good"));
   hub.on("question", (event) => toast(t("advice.asked", event.question), "good"));
   hub.on("balance", () => toast(t("presale.open"), "good"));
+  hub.on("you", (event) => toast(t(keepsOrder(event.you.role) ? "keeper.now" : "keeper.over"), "good"));
   hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));
   wireCards();
   hub.connect();
@@ -150,7 +154,8 @@ function wireCards() {
     onReleased: (hold) => released(hold),
   });
   pollCard({ place: $("poll-place"), store, hub, room: ROOM });
-  const chat = new ChatView({ store, list: $("lines"), more: $("newer") });
+  const actions = lineActions({ hub: () => hub, you: () => store.you });
+  const chat = new ChatView({ store, list: $("lines"), more: $("newer"), actions });
   const draw = new DrawCard({ place: $("draw-place"), store, now, wishes });
   const team = new TeamCard({ place: $("team-place"), store, now, wishes });
   const cards = [coupon, sale, draw, team];

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from typing import Any
 
 import pytest
 from kosoku import FailureError, run_fuzzingclient
@@ -35,6 +36,11 @@ LIMITS = dataclasses.replace(
 QUICK = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.1.*", "6.2.*", "6.3.*", "7.*"]
 CONCURRENCY = 2
 RSV1 = 0x40
+LATE = "Case did not finish within"
+"""What a case says that ran out of its own time: those of 9, 12 and 13 echo 1,000 messages each, and have 60 to 480 s
+for it (kosoku's case9_7_X.py, case12_x_x.py). 13.6.2 (64 bytes, 60 s) did so once on a machine with a load of 19."""
+LATE_TRIES = 3
+"""How often one that was late is run again, alone: what else it fails with counts at once."""
 PASSED = {"OK", "NON-STRICT", "INFORMATIONAL"}
 EXPLAINED = {"7.1.5": ("FAILED", "WRONG CODE")}
 """A peer closes in the middle of a fragmented message. websockets' core takes that for an unfinished message and closes
@@ -81,16 +87,27 @@ async def run(cases: list[str]) -> dict[str, tuple[str, str]]:
     await hub.start()
     server = await asyncio.get_running_loop().create_server(lambda: Echo(hub, "127.0.0.1"), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
+    url = f"ws://127.0.0.1:{port}/"
     try:
-        results = await run_fuzzingclient(f"ws://127.0.0.1:{port}/", cases, concurrency=CONCURRENCY)
-    except FailureError as failure:
-        results = failure.results
+        results = await played(url, cases, CONCURRENCY)
+        for _ in range(LATE_TRIES):
+            if late := [case for case, one in results.items() if one.result.startswith(LATE)]:
+                results |= await played(url, late, 1)
     finally:
         server.close()
         await hub.close()
     assert results
-    verdicts = {one.case_id: (one.behavior.value, one.behavior_close.value) for one in results}
+    verdicts = {case: (one.behavior.value, one.behavior_close.value) for case, one in results.items()}
     return {case: verdict for case, verdict in verdicts.items() if not set(verdict) <= PASSED}
+
+
+async def played(url: str, cases: list[str], concurrency: int) -> dict[str, Any]:
+    """Run cases once; their results by name."""
+    try:
+        results = await run_fuzzingclient(url, cases, concurrency=concurrency)
+    except FailureError as failure:
+        results = failure.results
+    return {one.case_id: one for one in results}
 
 
 async def test_autobahn_s_cases_of_the_protocol_pass() -> None:

@@ -109,3 +109,25 @@ def test_who_is_banned_is_sent_away_and_may_come_back_when_it_is_lifted(theatre:
     expect(console.see("bans")).not_to_contain_text("小林")
     lin.page.reload()
     expect(lin.see("connection-state")).to_have_attribute("data-state", "open")
+
+
+def test_the_host_makes_a_viewer_a_moderator_beside_their_line_and_dismisses_them(
+    theatre: Theatre, console: Person
+) -> None:
+    mei, lin = theatre.person(PHONE, name="小美"), theatre.person(name="小林")
+    for viewer in (mei, lin):
+        viewer.enter(theatre.room)
+    mei.say("我来帮忙")
+    lin.say("加我微信")
+    line = console.read("我来帮忙")
+    expect(mei.page.locator('[data-testid="mute"]')).to_have_count(0)
+    line.locator('[data-testid="appoint"]').click()
+    expect(mei.page.locator("#toast")).to_contain_text("房管")
+    expect(console.see("moderators")).to_contain_text("小美")
+    # Their tools are beside the lines of the viewer page now, and act.
+    said = mei.read("加我微信")
+    said.locator('[data-testid="recall"]').click()
+    expect(lin.page.get_by_text("加我微信")).to_have_count(0)
+    console.see("moderator-dismiss").click()
+    expect(mei.page.locator('[data-testid="recall"]')).to_have_count(0)
+    expect(console.see("moderators")).not_to_contain_text("小美")

@@ -118,6 +118,11 @@ async def run_the_room(host: Visitor, ann: Visitor, person: str) -> None:
     await ann.ask("ack", to=0)
     await host.ask("mute", person=person, seconds=60)
     await host.ask("unmute", person=person)
+    await host.ask("moderator.add", person=person)
+    await host.ask("moderators.list")
+    await host.ask("moderator.remove", person=person)
+    for role in ("moderator", "viewer"):
+        assert (await ann.event("you"))["you"]["role"] == role
     await host.ask("notice", text="a")
     await host.ask("announce", text="b")
     await host.ask("notice.pin", text="c")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -171,3 +172,56 @@ async def test_what_one_process_merged_holds_at_another_once_it_has_read_it(tmp_
             aliases.learn({younger["person"]: younger["person"]})
             assert heard == [{elder["person"], younger["person"]}]
             assert await says(after, elder) == ""
+
+
+class Polls:
+    """One connection that stays what it was opened as: numbers and texts of the personal events that it is brought."""
+
+    def __init__(self, live: Rig, guest: dict[str, Any]) -> None:
+        self._live, self._token = live, guest["token"]
+        self._session, self._number = "", 0
+        self._news: list[tuple[int, str]] = []
+
+    async def open(self) -> str:
+        """Ask once; the session that answers."""
+        query = {"token": self._token, "poll": self._session, "n": str(self._number)}
+        said = (await self._live.client.get(f"/poll/{self._live.shop.room}", params=query)).json()
+        self._session, self._number = said["poll"], said["n"]
+        self._news += [(one["a"], one["text"]) for one in said["items"] if "a" in one]
+        return self._session
+
+    async def news(self, count: int) -> list[tuple[int, str]]:
+        """The next so many."""
+        async with asyncio.timeout(60):
+            while len(self._news) < count:
+                await self.open()
+        found, self._news = self._news, []
+        return found
+
+
+async def test_personal_events_reach_the_sockets_of_either_id_and_wait_until_one_acknowledges(live: Rig) -> None:
+    elder, younger = await two(live)
+    hub, room = live.application.services.hub, live.shop.room
+
+    async def tell(person: str, text: str) -> None:
+        told = hub.send_personal(room, person, {"t": "custom", "text": text}, once=text)
+        assert told is not None
+        await told
+
+    # What was told before the two were one comes to both when they are.
+    await tell(elder["person"], "to the elder")
+    await tell(younger["person"], "to the younger")
+    here = Polls(live, younger)
+    session = await here.open()
+    assert await here.news(1) == [(1, "to the younger")]
+    await merge(live, elder, younger)
+    assert [text for _, text in await here.news(2)] == ["to the elder", "to the younger"]
+    await tell(elder["person"], "to both")
+    ((number, text),) = await here.news(1)
+    assert (text, await here.open()) == ("to both", session), "the connection is another one"
+    assert (await command(live, younger["token"], "ack", to=number))["ok"]
+    # Another connection, under the id that goes on: nothing that was acknowledged, and all that comes.
+    other = Polls(live, elder)
+    await other.open()
+    await tell(younger["person"], "after it")
+    assert await other.news(1) == await here.news(1) == [(number + 1, "after it")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from tests.integration.test_nodes import Watcher, become, metric, watch
 from tests.integration.test_personal import NUMBERS, commands, shop_of_two
 from tests.postgres import Cluster
 from tests.redis_server import redis_server
+
+LOOKED_S = 2.0
+"""How long one looks for what must not come: personal events follow a join within some milliseconds."""
 
 
 def code_of(server: LiveServer, room: str, token: str, cmd: str, **arguments: Any) -> str:
@@ -107,3 +111,51 @@ async def test_a_mute_follows_into_a_merge_at_the_other_server_too(cluster: Clus
             assert (found["connections"], found["ways"]) == (2, {"websocket": 2})
             assert [server["connections"] for server in found["servers"]] == [1, 1]
             assert found["chat_lines"] >= 2
+
+
+async def role_of(viewer: Watcher) -> str:
+    """Who a viewer is told to be from now on."""
+    return str((await viewer.until(lambda item: item.get("t") == "you"))["you"]["role"])
+
+
+async def kinds(viewer: Watcher, for_s: float) -> set[str]:
+    """The types of all that comes within a time."""
+    found: set[str] = set()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(for_s):
+            await viewer.until(lambda item: found.add(str(item.get("t"))))
+    return found
+
+
+@pytest.mark.soak
+async def test_rights_and_personal_events_follow_to_the_other_server_with_the_bus_and_without_it(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    with redis_server(tmp_path) as redis, shop_of_two(cluster, tmp_path, redis.url) as (one, two):
+        host, boss, room = one.seed["host_token"], one.seed["merchant_token"], one.room
+        elder, younger = [one.guest(device=device) for device in "ab"]
+        async with watch(two, room, younger["token"]) as bob:
+            commands(one, host, {"cmd": "moderator.add", "person": younger["person"]})
+            assert await role_of(bob) == "moderator"
+            assert code_of(two, room, younger["token"], "bans.list") == ""
+            redis.kill()
+            await become(lambda: metric(one, "siyu_bus_up") == 0 and metric(two, "siyu_bus_up") == 0)
+            # Without the bus it is with the next second's look at the database.
+            commands(one, host, {"cmd": "moderator.remove", "person": younger["person"]})
+            assert await role_of(bob) == "viewer"
+            assert code_of(two, room, younger["token"], "bans.list") == "forbidden"
+            redis.start()
+            await become(lambda: metric(two, "siyu_bus_up") == 1)
+            body = {"other": younger["person"], "reason": "同一位顾客"}
+            one.call("POST", f"/people/{elder['person']}/merges", body, token=boss).raise_for_status()
+            drop = {"title": "券", "reason": "店庆", "amount": 100, "threshold": 0, "total": 5, "seconds": 600}
+            (begun,) = commands(one, host, {"cmd": "drop.start", **drop})
+            commands(one, elder["token"], {"cmd": "coupon.claim", "drop": begun["drop"]["drop"]})
+            told = await bob.until(lambda item: item.get("t") == "coupon")
+            await bob.socket.send(json.dumps({"id": next(bob._ids), "cmd": "ack", "to": told["a"]}))
+            # An acknowledgement is written down before this is answered, or just after.
+            assert await kinds(bob, LOOKED_S) <= {"likes", "viewers", "room", "None", "drop", "epoch"}
+        # Nothing twice after it was acknowledged, at whichever server and under whichever id.
+        for server, guest in ((one, elder), (two, younger)):
+            async with watch(server, room, guest["token"]) as again:
+                assert "coupon" not in await kinds(again, LOOKED_S)

@@ -1,0 +1,116 @@
+"""Assistants and moderators by appointment: for one room, for the rooms of a part of the shop, or for all of them.
+
+A seat in the organisation is an account's own and says what it does everywhere in its subtree. An appointment is
+beside that: it makes somebody, a viewer too, a moderator of a room, or an account the assistant of one. Who has both
+does what either lets them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from commerce import keepers_sql, org_sql
+from commerce.attribution.links_sql import Transaction
+from commerce.domain.org import Scope
+from commerce.errors import Refused
+from commerce.keepers_sql import Appointment
+from commerce.org import Organisation
+from commerce.store_sql import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """An appointment with what the person is called."""
+
+    name: str
+    made: Appointment
+
+
+class Keepers:
+    """Appoints and dismisses. ``ids_of`` gives all ids of a person; ``clock`` Unix milliseconds.
+
+    ``by`` is the scope of who asks, None for who has the whole merchant.
+    """
+
+    def __init__(
+        self, store: Store, org: Organisation, *, ids_of: Callable[[str], Sequence[str]], clock: Callable[[], int]
+    ) -> None:
+        self._store = store
+        self._org = org
+        self._ids_of = ids_of
+        self._clock = clock
+
+    def role_in(self, merchant: str, room: str, person: str) -> str:
+        """What somebody was appointed in a room, by whichever of their ids; empty when they were not."""
+        return self._org.appointed(merchant, room, self._ids_of(person))
+
+    async def of_room(self, merchant: str, room: str) -> list[Keeper]:
+        """Who is appointed in a room, oldest first, with those of the parts that it belongs to."""
+        return await self._named(self._org.appointments(merchant, room))
+
+    async def beside(self, by: Scope | None, merchant: str) -> list[Keeper]:
+        """Who is appointed for nodes within ``by``, and, for who has it all, for the whole merchant."""
+        nodes = {node.id for node in self._org.tree(by, merchant)}
+        whole = by is None or by.whole
+        found = self._org.appointments(merchant, None)
+        return await self._named([one for one in found if one.place in nodes or (whole and one.kind == "all")])
+
+    async def _named(self, found: Sequence[Appointment]) -> list[Keeper]:
+        called = await self._store.read(lambda db: keepers_sql.names(db, [one.person for one in found]))
+        return [Keeper(called.get(one.person) or f"#{one.person[-6:]}", one) for one in found]
+
+    async def appoint_in_room(self, merchant: str, room: str, person: str, role: str, by: str) -> None:
+        """Make somebody an assistant or a moderator of one room. Raises NotFound, Refused (forbidden, limit)."""
+        await self._appoint(Appointment(merchant, "room", room, person, role, by, self._clock()))
+
+    async def appoint_beside(
+        self, scope: Scope | None, merchant: str, node: str | None, person: str, role: str, by: str
+    ) -> None:
+        """The same for the rooms of a node, or (None) for all of the merchant. Raises as well for a node not theirs."""
+        kind, place = self._place(scope, merchant, node)
+        await self._appoint(Appointment(merchant, kind, place, person, role, by, self._clock()))
+
+    def _place(self, scope: Scope | None, merchant: str, node: str | None) -> tuple[str, str]:
+        if node is not None:
+            return "node", self._org.require_node(scope, merchant, node).id
+        if scope is not None and not scope.whole:
+            raise Refused("forbidden", "name the part: all rooms of the merchant are not this account's")
+        return "all", ""
+
+    async def _appoint(self, made: Appointment) -> None:
+        def change(db: Transaction) -> None:
+            org_sql.take_turn(db, made.merchant)
+            if made.kind == "node":
+                org_sql.open_node(db, made.merchant, made.place)
+            keepers_sql.appoint(db, made)
+
+        await self._org.changed(made.merchant, change)
+
+    async def dismiss_in_room(self, merchant: str, room: str, person: str, *, assistants: bool) -> None:
+        """Take back an appointment for a room; that of an assistant with ``assistants`` alone.
+
+        Raises NotFound; Refused (forbidden) for who is appointed for more rooms than this one.
+        """
+        ids = self._ids_of(person)
+        found = [one for one in self._org.appointments(merchant, room) if one.person in ids]
+        here = [one for one in found if one.kind == "room"]
+        if found and not here:
+            raise Refused("forbidden", "they are appointed for more rooms than this: that is the merchant's affair")
+        if not assistants and any(one.role == "assistant" for one in here):
+            raise Refused("forbidden", "assistants are appointed and dismissed by the merchant")
+        await self._dismiss(merchant, room, ids)
+
+    async def dismiss_beside(self, scope: Scope | None, merchant: str, node: str | None, person: str) -> None:
+        """Take back an appointment for a node, or for all rooms. Raises NotFound, Refused (forbidden)."""
+        _, place = self._place(scope, merchant, node)
+        await self._dismiss(merchant, place, self._ids_of(person))
+
+    async def _dismiss(self, merchant: str, place: str, ids: Sequence[str]) -> None:
+        def change(db: Transaction) -> None:
+            org_sql.take_turn(db, merchant)
+            keepers_sql.dismiss(db, merchant, place, ids)
+
+        await self._org.changed(merchant, change)
+
+    def is_theirs(self, scope: Scope | None, merchant: str, person: str) -> bool:
+        """Whether somebody is an account that sits within ``scope``."""
+        return self._org.has_account(scope, merchant, person)

@@ -1,0 +1,89 @@
+"""Statements on appointments of assistants and moderators: each function runs inside the caller's transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, text
+
+from commerce.errors import NotFound, Refused
+
+PLACE_MAX = 100
+"""Appointed for one room, node or merchant: a large room has some dozen."""
+MERCHANT_MAX = 5_000
+"""Of one merchant: every process has all of them in memory, at some 300 B each."""
+
+_ALL = text("SELECT merchant, kind, place, person, role, appointed_by, created_ms FROM appointment ORDER BY created_ms")
+_PUT = text(
+    "INSERT INTO appointment (merchant, place, person, kind, role, appointed_by, created_ms)"
+    " VALUES (:merchant, :place, :person, :kind, :role, :by, :now)"
+    " ON CONFLICT (merchant, place, person) DO UPDATE SET role = excluded.role, appointed_by = excluded.appointed_by,"
+    " created_ms = excluded.created_ms"
+)
+_REMOVE = text(
+    "DELETE FROM appointment WHERE merchant = :merchant AND place = :place AND person IN :people"
+).bindparams(bindparam("people", expanding=True))
+_COUNTS = text(
+    "SELECT count(*) AS merchants, coalesce(sum(CASE WHEN place = :place THEN 1 ELSE 0 END), 0) AS places,"
+    " coalesce(sum(CASE WHEN place = :place AND person = :person THEN 1 ELSE 0 END), 0) AS known"
+    " FROM appointment WHERE merchant = :merchant"
+)
+_ACCOUNT = text(
+    "SELECT s.name, m.left_ms FROM staff AS s LEFT JOIN org_member AS m ON m.staff = s.id"
+    " WHERE s.id = :id AND s.merchant = :merchant"
+)
+_PERSON = text("SELECT name FROM person WHERE id = :id AND merchant = :merchant")
+_NAMES = text(
+    "SELECT id, name FROM staff WHERE id IN :people UNION ALL SELECT id, name FROM person WHERE id IN :people"
+).bindparams(bindparam("people", expanding=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Appointment:
+    """Who keeps order or helps where: ``kind`` room, node or all says what ``place`` is."""
+
+    merchant: str
+    kind: str
+    place: str
+    person: str
+    role: str
+    by: str
+    created_ms: int
+
+
+def everybody(db: Connection) -> list[Appointment]:
+    """All appointments, oldest first, for the memory of who checks."""
+    return [Appointment(*row) for row in db.execute(_ALL)]
+
+
+def appoint(db: Connection, made: Appointment) -> None:
+    """Write an appointment down, in place of the one that the person has there.
+
+    Raises NotFound (no such person or account), Refused (forbidden: who assists is an account of the shop; limit).
+    """
+    account = db.execute(_ACCOUNT, {"id": made.person, "merchant": made.merchant}).one_or_none()
+    if account is not None and account.left_ms is not None:
+        raise Refused("forbidden", "this account has left the organisation")
+    if account is None:
+        if db.execute(_PERSON, {"id": made.person, "merchant": made.merchant}).first() is None:
+            raise NotFound("no such person")
+        if made.role == "assistant":
+            raise Refused("forbidden", "an assistant handles goods and money: give them an account of the shop first")
+    asked = {"merchant": made.merchant, "place": made.place, "person": made.person}
+    counts = db.execute(_COUNTS, asked).one()
+    if not counts.known and counts.places >= PLACE_MAX:
+        raise Refused("limit", f"at most {PLACE_MAX} are appointed for one room or part: dismiss somebody first")
+    if not counts.known and counts.merchants >= MERCHANT_MAX:
+        raise Refused("limit", f"a shop appoints at most {MERCHANT_MAX}: dismiss somebody first")
+    db.execute(_PUT, asked | {"kind": made.kind, "role": made.role, "by": made.by, "now": made.created_ms})
+
+
+def dismiss(db: Connection, merchant: str, place: str, people: Sequence[str]) -> None:
+    """Take back what the ids of a person have at a place. Raises NotFound."""
+    if not db.execute(_REMOVE, {"merchant": merchant, "place": place, "people": list(people)}).rowcount:
+        raise NotFound("they are not appointed there")
+
+
+def names(db: Connection, people: Sequence[str]) -> dict[str, Any]:
+    """What persons and accounts are called."""
+    return {row.id: row.name for row in db.execute(_NAMES, {"people": list(people)})} if people else {}
