@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from array import array
+from collections.abc import Callable
 from fractions import Fraction
 
 import av
@@ -72,6 +73,10 @@ class SyntheticHost:
         """End after the present frame."""
         self.stopping = True
 
+    def rest(self, seconds: float) -> None:
+        """Wait for a frame's time (a negative one is past), so that it goes out as a camera's would."""
+        time.sleep(max(0.0, seconds))
+
     def publish(self, seconds: float | None) -> None:
         """Publish once, until stopped, ``seconds`` or a lost connection (``av.FFmpegError``)."""
         with av.open(self._url, "w", format="flv", options={"flvflags": "no_duration_filesize"}, timeout=10) as output:
@@ -107,19 +112,17 @@ class SyntheticHost:
                 for resampled in resampler.resample(frame):
                     for packet in audio.encode(resampled):
                         output.mux(packet)
-            wait = started + number / FPS - time.monotonic()
-            if wait > 0:
-                time.sleep(wait)
+            self.rest(started + number / FPS - time.monotonic())
 
 
-def main() -> int:
+def main(make: Callable[[str], SyntheticHost] = SyntheticHost) -> int:
     """Publish, and come back after a lost connection as OBS does."""
     url = os.environ.get("SIYU_DEMO_URL")
     if not url:
         sys.stderr.write("demo_host: set SIYU_DEMO_URL to the RTMP address with its key\n")
         return 2
     seconds = float(os.environ["SIYU_DEMO_SECONDS"]) if "SIYU_DEMO_SECONDS" in os.environ else None
-    host = SyntheticHost(url)
+    host = make(url)
     signal.signal(signal.SIGTERM, host.stop)
     signal.signal(signal.SIGINT, host.stop)
     while not host.stopping:

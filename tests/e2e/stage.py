@@ -14,9 +14,9 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
+from tests.e2e.camera import film
 from tests.harness import LiveServer
 
-CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -184,7 +184,7 @@ def publishing(server: LiveServer) -> Iterator[Host]:
 
 
 class Host:
-    """``python -m gateway.demo_host`` in a process of its own."""
+    """``python -m tests.e2e.camera`` in a process of its own."""
 
     def __init__(self, server: LiveServer) -> None:
         self._server = server
@@ -193,7 +193,7 @@ class Host:
     def start(self) -> None:
         """Go on air; returns when the server says so."""
         environment = {**os.environ, "SIYU_DEMO_URL": self._server.publish_url}
-        self._process = subprocess.Popen([sys.executable, "-m", "gateway.demo_host"], env=environment)
+        self._process = subprocess.Popen([sys.executable, "-m", "tests.e2e.camera", str(film())], env=environment)
         wait_until(lambda: self.on_air, "the host on air")
 
     @property

@@ -64,7 +64,7 @@ def house(browser: Browser, counting: LiveServer) -> Iterator[Theatre]:
 
 def first_frame_ms(server: LiveServer) -> int:
     """The media time of picture 0, by what an FLV player is told of some later one."""
-    with av.open(f"{server.base}/live/{server.room}.flv", timeout=20) as source:
+    with av.open(f"{server.base}/live/{server.room}.flv", timeout=60) as source:
         frame = next(source.decode(video=0))
         line = frame.to_ndarray(format="gray")[72]
         assert frame.time is not None

@@ -18,7 +18,7 @@ from gateway.bench.rtmp_wire import chunks, message
 from gateway.bench.run import NAMES, run_benchmarks
 from gateway.bench.scale import Scale, ScaleError, read_scale
 from stream.packet import Codec, Kind, Packet
-from tests.outside import need
+from tests.outside import chromium, need
 
 TINY = {
     "SIYU_BENCH_SOCKETS": "8",
@@ -88,7 +88,7 @@ def test_other_servers_are_measured_in_the_same_run(name: str, capsys: pytest.Ca
 
 @pytest.mark.soak
 def test_delays_are_measured_from_byte_to_byte_and_from_picture_to_picture(capsys: pytest.CaptureFixture[str]) -> None:
-    need("chromium")
+    chromium()
     names = [figure["name"] for figure in measured("delay", capsys)["figures"]]
     assert names[: len(DELAY)] == [f"{name}, 95 of 100" for name in DELAY]
     assert names[-1].startswith("picture to picture")

@@ -114,7 +114,7 @@ class Hub:
 
     def next(self, kind: str) -> dict[str, Any]:
         """The next event of a kind."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             for event in json.loads(self._connection.recv(max(0.1, deadline - time.monotonic()))):
                 if event.get("t") == kind:
@@ -124,7 +124,7 @@ class Hub:
 
 @contextlib.contextmanager
 def hub_of(server: LiveServer) -> Iterator[Hub]:
-    with connect(server.ws_url(server.guest()["token"]), open_timeout=20) as connection:
+    with connect(server.ws_url(server.guest()["token"]), open_timeout=60) as connection:
         yield Hub(server, connection)
 
 
