@@ -45,11 +45,11 @@ def _tone() -> array[int]:
     return out
 
 
-def _frame(painter: Painter, number: int, started: float) -> VideoFrame:
+def _frame(painter: Painter, number: int, fps: int, started: float) -> VideoFrame:
     frame = VideoFrame(WIDTH, HEIGHT, "yuv420p")
-    when = started + number / FPS
+    when = started + number / fps
     clock = time.strftime("%H:%M:%S", time.localtime(when)) + f".{int(when * 10) % 10}"
-    for plane, data in zip(frame.planes, painter.paint(number / FPS, clock), strict=True):
+    for plane, data in zip(frame.planes, painter.paint(number / fps, clock), strict=True):
         # A plane's lines may be padded to the codec's liking.
         if plane.line_size == plane.width:
             plane.update(data)
@@ -58,12 +58,14 @@ def _frame(painter: Painter, number: int, started: float) -> VideoFrame:
             rows = range(0, len(data), plane.width)
             plane.update(b"".join(data[row : row + plane.width] + pad for row in rows))
     frame.pts = number
-    frame.time_base = Fraction(1, FPS)
+    frame.time_base = Fraction(1, fps)
     return frame
 
 
 class SyntheticHost:
-    """Encodes and publishes in real time until told to stop."""
+    """Encodes and publishes in real time until told to stop; `fps` pictures a second."""
+
+    fps = FPS
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -80,13 +82,13 @@ class SyntheticHost:
     def publish(self, seconds: float | None) -> None:
         """Publish once, until stopped, ``seconds`` or a lost connection (``av.FFmpegError``)."""
         with av.open(self._url, "w", format="flv", options={"flvflags": "no_duration_filesize"}, timeout=10) as output:
-            video: VideoStream = output.add_stream("libx264", rate=FPS)
+            video: VideoStream = output.add_stream("libx264", rate=self.fps)
             video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
             video.bit_rate = 1_200_000
             video.options = {
                 "preset": "ultrafast",
                 "tune": "zerolatency",
-                "g": str(FPS * 2),
+                "g": str(self.fps * 2),
                 "profile": "baseline",
                 "x264-params": "scenecut=0",
             }
@@ -99,11 +101,11 @@ class SyntheticHost:
         resampler = AudioResampler(format="fltp", layout="mono", rate=RATE)
         started, wall = time.monotonic(), time.time()
         number = sample = 0
-        while not self.stopping and (seconds is None or number / FPS < seconds):
-            for packet in video.encode(_frame(painter, number, wall)):
+        while not self.stopping and (seconds is None or number / self.fps < seconds):
+            for packet in video.encode(_frame(painter, number, self.fps, wall)):
                 output.mux(packet)
             number += 1
-            while sample / RATE < number / FPS:
+            while sample / RATE < number / self.fps:
                 piece = array("h", (tone[(sample + index) % len(tone)] for index in range(SAMPLES)))
                 frame = AudioFrame(format="s16", layout="mono", samples=SAMPLES)
                 frame.planes[0].update(piece.tobytes())
@@ -112,7 +114,7 @@ class SyntheticHost:
                 for resampled in resampler.resample(frame):
                     for packet in audio.encode(resampled):
                         output.mux(packet)
-            self.rest(started + number / FPS - time.monotonic())
+            self.rest(started + number / self.fps - time.monotonic())
 
 
 def main(make: Callable[[str], SyntheticHost] = SyntheticHost) -> int:

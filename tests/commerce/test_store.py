@@ -138,7 +138,8 @@ async def test_a_reader_cannot_write_and_does_not_wait_for_a_writer(tmp_path: Pa
     store = open_store(tmp_path)
     with store.writer.begin():
         assert (
-            await asyncio.wait_for(store.read(lambda c: c.execute(text("SELECT count(*) FROM stock")).scalar()), 5) == 0
+            await asyncio.wait_for(store.read(lambda c: c.execute(text("SELECT count(*) FROM stock")).scalar()), 60)
+            == 0
         )
     with pytest.raises(Exception, match="readonly"):
         await store.read(lambda c: c.execute(text("DELETE FROM stock")))

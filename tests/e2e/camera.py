@@ -55,7 +55,9 @@ def _s(packet: av.Packet, ticks: int) -> float:
 
 
 class Cutter(SyntheticHost):
-    """Writes its picture to a file as fast as it is drawn."""
+    """Writes its picture to a file as fast as it is drawn; of few frames, as every page of a test shows each."""
+
+    fps = 10
 
     def rest(self, seconds: float) -> None:
         """No camera has to be waited for."""

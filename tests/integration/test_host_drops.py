@@ -45,7 +45,7 @@ class WsPlayer(threading.Thread):
         self.closed = False
         url = f"ws://127.0.0.1:{server.http_port}/live/{server.room}.flv"
         self._stack = contextlib.ExitStack()
-        self._socket = self._stack.enter_context(connect(url, max_size=None, open_timeout=30))
+        self._socket = self._stack.enter_context(connect(url, max_size=None, open_timeout=60))
         self.start()
 
     def run(self) -> None:
@@ -138,7 +138,7 @@ class WhepPlayer(threading.Thread):
         for kind in ("video", "audio"):
             connection.addTransceiver(kind, direction="recvonly")
         await connection.setLocalDescription(await connection.createOffer())
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             headers = {"content-type": "application/sdp"}
             answer = await client.post(self._url, content=connection.localDescription.sdp, headers=headers)
         assert answer.status_code == 201, answer.text
