@@ -66,7 +66,7 @@ def tracked() -> tuple[str, ...]:
     """Paths of the repository's files, the ones not yet added included, the ignored ones not."""
     # CI's clone may belong to another user than the one who tests it.
     git = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(git, cwd=ROOT, check=True, capture_output=True, timeout=60).stdout.decode().split("\0")
+    names = subprocess.run(git, cwd=ROOT, check=True, capture_output=True, timeout=180).stdout.decode().split("\0")
     return tuple(sorted({name for name in names if name and (ROOT / name).is_file()}))
 
 

@@ -26,7 +26,7 @@ def test_a_server_lost_in_the_middle_is_reported_without_the_stream_key(tmp_path
                 assert time.monotonic() < deadline, "the host never went on air"
                 time.sleep(0.1)
             server.kill()
-            _, said = host.communicate(timeout=60)
+            _, said = host.communicate(timeout=180)
         finally:
             host.kill()
             host.wait()
@@ -36,5 +36,5 @@ def test_a_server_lost_in_the_middle_is_reported_without_the_stream_key(tmp_path
 
 def test_without_an_address_it_says_what_to_set() -> None:
     host = start(SIYU_DEMO_URL="")
-    _, said = host.communicate(timeout=60)
+    _, said = host.communicate(timeout=180)
     assert host.returncode == 2 and "SIYU_DEMO_URL" in said

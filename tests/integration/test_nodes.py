@@ -212,10 +212,10 @@ class Island:
 
     def run(self, *command: str) -> None:
         """Run a command that must succeed."""
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, check=True, capture_output=True, timeout=180)
 
     def __exit__(self, *_: object) -> None:
-        subprocess.run(("ip", "netns", "del", self.name), check=False, timeout=60)
+        subprocess.run(("ip", "netns", "del", self.name), check=False, timeout=180)
 
 
 class IslandServer(LiveServer):
