@@ -15,6 +15,8 @@ export PIP_DEFAULT_TIMEOUT ?= 60
 export PIP_RETRIES ?= 5
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# Each test process and each program that the tests start would compile every module anew: a third of collecting them.
+export PYTHONDONTWRITEBYTECODE :=
 # Settings of the caller that would lead the virtual environment astray.
 export PIP_USER := 0
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from array import array
+from collections.abc import Callable
 from fractions import Fraction
 
 import av
@@ -44,11 +45,11 @@ def _tone() -> array[int]:
     return out
 
 
-def _frame(painter: Painter, number: int, started: float) -> VideoFrame:
+def _frame(painter: Painter, number: int, fps: int, started: float) -> VideoFrame:
     frame = VideoFrame(WIDTH, HEIGHT, "yuv420p")
-    when = started + number / FPS
+    when = started + number / fps
     clock = time.strftime("%H:%M:%S", time.localtime(when)) + f".{int(when * 10) % 10}"
-    for plane, data in zip(frame.planes, painter.paint(number / FPS, clock), strict=True):
+    for plane, data in zip(frame.planes, painter.paint(number / fps, clock), strict=True):
         # A plane's lines may be padded to the codec's liking.
         if plane.line_size == plane.width:
             plane.update(data)
@@ -57,12 +58,14 @@ def _frame(painter: Painter, number: int, started: float) -> VideoFrame:
             rows = range(0, len(data), plane.width)
             plane.update(b"".join(data[row : row + plane.width] + pad for row in rows))
     frame.pts = number
-    frame.time_base = Fraction(1, FPS)
+    frame.time_base = Fraction(1, fps)
     return frame
 
 
 class SyntheticHost:
-    """Encodes and publishes in real time until told to stop."""
+    """Encodes and publishes in real time until told to stop; `fps` pictures a second."""
+
+    fps = FPS
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -72,16 +75,20 @@ class SyntheticHost:
         """End after the present frame."""
         self.stopping = True
 
+    def rest(self, seconds: float) -> None:
+        """Wait for a frame's time (a negative one is past), so that it goes out as a camera's would."""
+        time.sleep(max(0.0, seconds))
+
     def publish(self, seconds: float | None) -> None:
         """Publish once, until stopped, ``seconds`` or a lost connection (``av.FFmpegError``)."""
         with av.open(self._url, "w", format="flv", options={"flvflags": "no_duration_filesize"}, timeout=10) as output:
-            video: VideoStream = output.add_stream("libx264", rate=FPS)
+            video: VideoStream = output.add_stream("libx264", rate=self.fps)
             video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
             video.bit_rate = 1_200_000
             video.options = {
                 "preset": "ultrafast",
                 "tune": "zerolatency",
-                "g": str(FPS * 2),
+                "g": str(self.fps * 2),
                 "profile": "baseline",
                 "x264-params": "scenecut=0",
             }
@@ -94,11 +101,11 @@ class SyntheticHost:
         resampler = AudioResampler(format="fltp", layout="mono", rate=RATE)
         started, wall = time.monotonic(), time.time()
         number = sample = 0
-        while not self.stopping and (seconds is None or number / FPS < seconds):
-            for packet in video.encode(_frame(painter, number, wall)):
+        while not self.stopping and (seconds is None or number / self.fps < seconds):
+            for packet in video.encode(_frame(painter, number, self.fps, wall)):
                 output.mux(packet)
             number += 1
-            while sample / RATE < number / FPS:
+            while sample / RATE < number / self.fps:
                 piece = array("h", (tone[(sample + index) % len(tone)] for index in range(SAMPLES)))
                 frame = AudioFrame(format="s16", layout="mono", samples=SAMPLES)
                 frame.planes[0].update(piece.tobytes())
@@ -107,19 +114,17 @@ class SyntheticHost:
                 for resampled in resampler.resample(frame):
                     for packet in audio.encode(resampled):
                         output.mux(packet)
-            wait = started + number / FPS - time.monotonic()
-            if wait > 0:
-                time.sleep(wait)
+            self.rest(started + number / self.fps - time.monotonic())
 
 
-def main() -> int:
+def main(make: Callable[[str], SyntheticHost] = SyntheticHost) -> int:
     """Publish, and come back after a lost connection as OBS does."""
     url = os.environ.get("SIYU_DEMO_URL")
     if not url:
         sys.stderr.write("demo_host: set SIYU_DEMO_URL to the RTMP address with its key\n")
         return 2
     seconds = float(os.environ["SIYU_DEMO_SECONDS"]) if "SIYU_DEMO_SECONDS" in os.environ else None
-    host = SyntheticHost(url)
+    host = make(url)
     signal.signal(signal.SIGTERM, host.stop)
     signal.signal(signal.SIGINT, host.stop)
     while not host.stopping:

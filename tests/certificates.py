@@ -17,5 +17,5 @@ def make_certificate(folder: Path, names: str = LOOPBACK) -> tuple[Path, Path]:
     cert, key = folder / "cert.pem", folder / "key.pem"
     subject = ("-subj", "/CN=localhost", "-addext", f"subjectAltName={names}")
     command = (need("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject)
-    subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True, timeout=60)
+    subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True, timeout=180)
     return cert, key

@@ -23,10 +23,10 @@ import httpx
 
 from tests.warm import Process, warm
 
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 60.0
-SEED_TIMEOUT_S = 120.0
-COMMAND_TIMEOUT_S = 60.0
+SEED_TIMEOUT_S = 300.0
+COMMAND_TIMEOUT_S = 180.0
 # HTTP on loopback, or a certificate of the test's own: reading the certificate store for each request cost 40 ms.
 NO_TLS = False
 PORTS_FROM = 10_000

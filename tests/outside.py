@@ -22,6 +22,11 @@ def need(program: str) -> str:
     pytest.skip(f"{program} is not installed")
 
 
+def chromium() -> str:
+    """The path of the browser: Debian's shell without windows, which costs two thirds of it, else Chromium itself."""
+    return shutil.which("chromium-headless-shell") or need("chromium")
+
+
 def npm_package(name: str, version: str) -> Path:
     """The folder of an npm package, installed into a cache of the test's own; skips, loudly, where there is no npm."""
     npm = shutil.which("npm")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.outside import need
 
-START_S = 20.0
+START_S = 60.0
 CRLF = "\r\n"
 
 
@@ -51,7 +51,7 @@ class RedisServer:
         self.process = subprocess.Popen([*command, *self.options], stdout=subprocess.DEVNULL)
         deadline_s = time.monotonic() + START_S
         while time.monotonic() < deadline_s:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as wire:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), START_S) as wire:
                 wire.sendall(b"PING\r\n")
                 if wire.recv(16).startswith(b"+PONG"):
                     return

@@ -89,7 +89,7 @@ def test_on_another_system_than_debian_the_missing_programs_are_named(tmp_path: 
     # Daemons are found where Debian puts them, whatever the PATH.
     nginx = [] if shutil.which("nginx", path="/usr/local/sbin:/usr/sbin") else ["nginx"]
     assert [name for name in missing if name != "postgresql"] == [
-        *("ffmpeg", "rtmpdump", "chromium", "strace", "redis-server", *nginx),
+        *("ffmpeg", "rtmpdump", "chromium-headless-shell", "strace", "redis-server", *nginx),
         *("gstreamer1.0-tools", "gstreamer1.0-plugins-bad", "fonts-noto-cjk"),
     ]
     assert ("postgresql" in missing) == (not list(Path("/usr/lib/postgresql").glob("*/bin/initdb")))

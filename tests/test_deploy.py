@@ -234,5 +234,5 @@ def test_nginx_accepts_the_configuration(tmp_path: Path) -> None:
     config = tmp_path / "nginx.conf"
     config.write_text(local)
     command = [nginx, "-t", "-p", str(tmp_path), "-c", str(config)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert run.returncode == 0, run.stderr

@@ -192,6 +192,8 @@ def test_the_walk_through_the_api_runs_as_it_stands(server: LiveServer, tmp_path
         pytest.skip(f"{', '.join(lacking)} not installed: the examples of docs/api.md are not run")
     (tmp_path / "seed.json").write_text(json.dumps(server.seed))
     script = "set -eu\n" + "\n".join(re.findall(r"```sh\n(.*?)```", text("docs/api.md"), re.DOTALL))
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=180, check=False
+    )
     assert done.returncode == 0, done.stdout[-2_000:] + done.stderr
     assert '"status":"paid"' in done.stdout

@@ -26,6 +26,14 @@ FROZEN = re.compile(r"commerce/migrations\w*/versions/.*")
 # The programs that talk to a terminal; everything else logs or returns.
 PRINTERS = re.compile(r"gateway/(__main__|cli\w*|demo\w*|bench\w*)\.py|gateway/(cli|demo|bench)/.*|loadtest/.*")
 
+PATIENT_S = 60
+PATIENCE = re.compile(r"^(?:PATIENCE|WAIT|START_TIMEOUT|STOP_TIMEOUT|ANSWER|READY|ENTER|OPEN)_S$")
+TIMEOUTS = {"timeout", "timeout_s", "open_timeout", "patience_s"}
+CLOCKS = {"time.monotonic", "time.perf_counter", "time.time", "loop.time"}
+# What asks again by itself when the short wait is over.
+TOAST = "#" + "toast"
+IMPATIENT: dict[str, int] = {"tests/harness.py": 1, "tests/integration/proxy.py": 1}
+
 LEFTOVERS = re.compile(r"\b(TO" + r"DO|FIX" + r"ME)\b")
 # Folders that only the machine of whoever wrote the line has.
 MACHINE_PATHS = re.compile(r"(?<![\w.*{}])/(?:root|work)/|/tmp/\S*pla[n]")
@@ -58,7 +66,7 @@ def tracked() -> tuple[str, ...]:
     """Paths of the repository's files, the ones not yet added included, the ignored ones not."""
     # CI's clone may belong to another user than the one who tests it.
     git = ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(git, cwd=ROOT, check=True, capture_output=True, timeout=60).stdout.decode().split("\0")
+    names = subprocess.run(git, cwd=ROOT, check=True, capture_output=True, timeout=180).stdout.decode().split("\0")
     return tuple(sorted({name for name in names if name and (ROOT / name).is_file()}))
 
 
@@ -85,6 +93,8 @@ def functions(module: ast.Module) -> Iterator[tuple[str, int]]:
 
     def walk(node: ast.AST, prefix: str) -> Iterator[tuple[str, int]]:
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                continue  # no function is defined inside one
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield prefix + child.name, (child.end_lineno or child.lineno) - child.lineno + 1
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -113,6 +123,43 @@ def silent_handlers(module: ast.Module) -> Iterator[int]:
 
 def _is_bare_constant(line: ast.stmt) -> bool:
     return isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+
+
+def impatience(module: ast.Module) -> Iterator[tuple[int, str]]:
+    """Yield the lines on which a test is at the mercy of the machine's speed, and what to do there.
+
+    A machine of others stands still for seconds. What must come is waited for `PATIENT_S`, so that only what never
+    comes fails; a look of less than a second whether something comes that must not is none of these waits.
+    """
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call):
+            waits = node.args[-1:] if ast.unparse(node.func) in {"asyncio.timeout", "asyncio.wait_for"} else []
+            waits += [keyword.value for keyword in node.keywords if keyword.arg in TIMEOUTS]
+            if any(map(_is_short, waits)):
+                yield node.lineno, f"waits less than {PATIENT_S} s for what must come"
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            if _reads_a_clock(node.left) and _is_short(node.right):
+                yield node.lineno, f"waits less than {PATIENT_S} s for what must come"
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name) and PATIENCE.search(target.id) and _is_short(node.value):
+                yield node.lineno, f"waits less than {PATIENT_S} s for what must come"
+        elif isinstance(node, ast.Assert):
+            spans = [
+                each for each in ast.walk(node.test) if isinstance(each, ast.BinOp) and isinstance(each.op, ast.Sub)
+            ]
+            if any(_reads_a_clock(each.left) for each in spans):
+                yield node.lineno, "asserts how long the machine took: count what was done instead"
+        elif isinstance(node, ast.Constant) and node.value == TOAST:
+            yield node.lineno, "looks for a toast, which goes by itself: ask `Person.told`"
+
+
+def _is_short(wait: ast.expr | None) -> bool:
+    return isinstance(wait, ast.Constant) and type(wait.value) in {int, float} and 1 <= wait.value < PATIENT_S
+
+
+def _reads_a_clock(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in CLOCKS
 
 
 def prints(module: ast.Module) -> Iterator[int]:
@@ -165,6 +212,38 @@ def test_code_leaves_no_notes_for_later() -> None:
 
 def test_no_error_is_swallowed_in_silence() -> None:
     assert [f"{name}:{line}" for name in python_files() for line in silent_handlers(tree(name))] == []
+
+
+def test_no_test_depends_on_how_fast_the_machine_is() -> None:
+    found = {
+        name: [f"{name}:{line}: {what}" for line, what in impatience(tree(name))]
+        for name in python_files()
+        if name.startswith("tests/")
+    }
+    over = [line for name, lines in found.items() if len(lines) > IMPATIENT.get(name, 0) for line in lines]
+    assert over == []
+    assert [name for name, count in IMPATIENT.items() if len(found.get(name, [])) < count] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "async def f():\n    async with asyncio.timeout(5): pass",
+        "asyncio.wait_for(answer(), 30)",
+        "httpx.get(url, timeout=20)",
+        "deadline = time.monotonic() + 30",
+        "PATIENCE_S = 20.0",
+        "assert time.monotonic() - before < 20",
+        "expect(page.locator('#toast')).to_contain_text('paid')",
+    ],
+)
+def test_the_tidy_test_sees_a_test_that_a_slow_machine_fails(source: str) -> None:
+    assert len(list(impatience(ast.parse(source)))) == 1
+
+
+def test_the_tidy_test_lets_patience_and_a_short_look_be() -> None:
+    source = "PATIENCE_S = 60\nasyncio.wait_for(answer(), PATIENCE_S)\nasyncio.timeout(0.1)\nwait(timeout=60_000)"
+    assert list(impatience(ast.parse(source))) == []
 
 
 def test_only_the_terminal_programs_print() -> None:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import IO
 
 MODULES = ("alembic.command", "gateway.app", "gateway.seed", "gateway.server", "gateway.upkeep", "gateway.welcome")
-START_S = 120.0
+START_S = 300.0
 Done = subprocess.CompletedProcess[str]
 MESSAGE_BYTES_MAX = 128 * 1024
 

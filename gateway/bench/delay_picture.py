@@ -146,7 +146,10 @@ def _in_chromium(server: Served, seconds: float) -> dict[str, list[float]]:
         from playwright.sync_api import Error, sync_playwright
     except ImportError as error:
         raise OutsiderMissing("Playwright is not installed (siyu-live[dev])") from error
-    chromium = find_program("chromium")
+    try:
+        chromium = find_program("chromium")
+    except OutsiderMissing:
+        chromium = find_program("chromium-headless-shell")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
         try:

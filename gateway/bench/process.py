@@ -23,8 +23,8 @@ WAIT_S = 90.0
 """Longest wait for a child's next word: a measurement takes seconds."""
 GOODBYE_S = 10.0
 """What a child that has said all gets to end."""
-SHOW_S = 1.0
-"""What a silent child gets to write down where it stands."""
+SHOW_S = 30.0
+"""What a silent child gets to write down where it stands; it ends when it has."""
 
 _SHOW = signal.SIGUSR1
 
@@ -120,7 +120,7 @@ def told(pipe: Connection) -> bool:
 
 
 def _run(pipe: Connection, cpus: set[int] | None, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    faulthandler.register(_SHOW, all_threads=True)
+    faulthandler.register(_SHOW, all_threads=True, chain=True)
     if cpus:
         os.sched_setaffinity(0, cpus)
     # As a server does once it is up (`gateway.server.freeze_start_up`).

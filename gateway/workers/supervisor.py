@@ -42,8 +42,9 @@ from gateway.workers.registry import Registry, Send
 
 logger = logging.getLogger("siyu.workers")
 
-START_S: Final = 60.0
-"""From a worker's start to its Ready; migrations are the supervisor's matter, before."""
+START_S: Final = 240.0
+"""From a worker's start to its Ready; migrations are the supervisor's matter, before. On a machine that gives it a
+twentieth of a core the imports alone take a minute, and who is killed for that begins them anew."""
 PAUSE_FIRST_S: Final = 0.5
 PAUSE_MAX_S: Final = 30.0
 STEADY_S: Final = 60.0

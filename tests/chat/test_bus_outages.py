@@ -6,7 +6,7 @@ import asyncio
 import dataclasses
 
 from tests.chat.bus_rig import HASTY, PATIENT, QUICK, STEADY, Bus, Viewer, agree, cli
-from tests.chat.rig import eventually
+from tests.chat.rig import WAIT_S, eventually
 from tests.redis_server import wire
 
 LOOPS = ("uvloop",)
@@ -198,6 +198,6 @@ async def test_a_node_that_comes_when_the_log_was_cut_begins_with_a_checkpoint(b
 
 async def eventually_refused(viewer: Viewer, code: str) -> None:
     """Speak until it is refused with a code."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(WAIT_S):
         while (await viewer.client.ask("chat.send", text="?")).get("error", {}).get("code") != code:
             await asyncio.sleep(0.02)

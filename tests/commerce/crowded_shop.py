@@ -35,7 +35,7 @@ from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU
 
 CHANNEL = "m2"
 PEOPLE = ("ann", "bo", "cy", "di", "ed", "fay", "gus", "dora", "dan", "pia", "pio", "leader")
-ENTER_S = 30
+ENTER_S = 60
 
 
 def _rows(db: Connection) -> None:

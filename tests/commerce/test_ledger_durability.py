@@ -127,7 +127,7 @@ def traced(strace: str, folder: Path, synchronous: str) -> tuple[int, int]:
     log = folder / "trace.log"
     flags = [strace, "-f", "-y", "-s", "64", "-e", "trace=fdatasync,fsync,write,pwrite64", "-o", str(log)]
     process = child(folder, synchronous, 0.5, *flags)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert process.returncode == 0
     return unsynced_acks(log.read_text(errors="replace").splitlines())
 

@@ -99,7 +99,7 @@ def test_turns_come_in_the_order_in_which_they_were_asked_for_and_not_to_who_has
 def test_a_second_process_is_refused_with_the_holder_named(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     code = "import sys; from commerce.store_sql import open_store; open_store(sys.argv[1])"
-    second = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    second = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=180)
     store.close()
     assert second.returncode != 0
     assert "StoreError" in second.stderr
@@ -138,7 +138,8 @@ async def test_a_reader_cannot_write_and_does_not_wait_for_a_writer(tmp_path: Pa
     store = open_store(tmp_path)
     with store.writer.begin():
         assert (
-            await asyncio.wait_for(store.read(lambda c: c.execute(text("SELECT count(*) FROM stock")).scalar()), 5) == 0
+            await asyncio.wait_for(store.read(lambda c: c.execute(text("SELECT count(*) FROM stock")).scalar()), 60)
+            == 0
         )
     with pytest.raises(Exception, match="readonly"):
         await store.read(lambda c: c.execute(text("DELETE FROM stock")))

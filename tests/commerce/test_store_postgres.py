@@ -34,7 +34,7 @@ from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, ManualCloc
 from tests.postgres import Cluster
 from tests.schema import metadata
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Process:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.e2e.stage import CHROMIUM, CHROMIUM_FLAGS, NO_PICTURE, PATIENCE_MS, Host, Theatre, publishing
+from tests.e2e.stage import CHROMIUM_FLAGS, NO_PICTURE, PATIENCE_MS, Host, Theatre, publishing
 from tests.harness import LiveServer, live_server
+from tests.outside import chromium
 
 # The scope is the folder and not the session: Playwright's loop must be gone when other tests run theirs.
 
@@ -19,15 +19,11 @@ from tests.harness import LiveServer, live_server
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Headless Chromium; without it the tests are skipped, in CI they fail."""
-    if not Path(CHROMIUM).exists():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{CHROMIUM} is not there, and CI must not skip what needs it")
-        pytest.skip(f"{CHROMIUM} is not there")
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS))
-        yield chromium
-        chromium.close()
+        running = playwright.chromium.launch(executable_path=chromium(), args=list(CHROMIUM_FLAGS))
+        yield running
+        running.close()
 
 
 @pytest.fixture(scope="package")

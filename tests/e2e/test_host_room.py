@@ -69,7 +69,7 @@ def test_where_only_followers_may_write_a_viewer_follows_and_sends_by_one_button
     console.see("rule-audience").select_option("followers")
     expect(console.see("rule-audience")).to_have_value("followers")
     mei.say("有货吗")
-    expect(mei.page.locator("#toast")).to_contain_text("关注店铺后可以发言")
+    mei.told("关注店铺后可以发言")
     layout = mei.page.evaluate("() => [document.documentElement.scrollWidth, innerWidth]")
     assert layout[0] <= layout[1], "the page is wider than the screen"
     mei.press("toast-way")

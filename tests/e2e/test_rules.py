@@ -17,7 +17,7 @@ def test_a_licence_reaches_the_viewer_page_and_a_complaint_reaches_the_shop(thea
     board.page.fill('[data-testid="licence-company"]', "思语科技有限公司")
     board.page.fill('[data-testid="licence-number"]', "91310000MA1K4BX92Q")
     board.press("licence-save")
-    expect(board.page.locator("#toast")).to_contain_text("保存")
+    board.told("保存")
 
     viewer = theatre.person(DESK, name="小雨")
     viewer.enter(theatre.room)
@@ -25,7 +25,7 @@ def test_a_licence_reaches_the_viewer_page_and_a_complaint_reaches_the_shop(thea
     expect(viewer.see("licence")).to_contain_text("91310000MA1K4BX92Q")
     viewer.page.fill('[data-testid="complaint-text"]', "收到的杯子碎了")
     viewer.press("complaint-send")
-    expect(viewer.page.locator("#toast")).to_contain_text("已收到")
+    viewer.told("已收到")
     viewer.page.keyboard.press("Escape")
     viewer.page.locator('#side-shelf [data-testid="shelf-terms"]').first.click()
     expect(viewer.see("returns", returns="seven_days")).to_contain_text("7")

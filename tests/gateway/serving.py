@@ -12,7 +12,7 @@ from gateway.config import Settings
 from gateway.server import Server, serve
 from tests.gateway.rig import seeded_folder
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 
 
 @contextlib.asynccontextmanager

@@ -20,7 +20,7 @@ from tests.stream import rtmp_peer
 from tests.stream.media import Clip, make_clip
 from tests.stream.stage import Host
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from stream.rtmp_peers import PublishRequest
 from tests.gateway.serving import serving, shop_settings
 from tests.harness import free_port
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 QUICK = EdgeLimits(wait_ms=400, retry_s=0.05)
 
 

@@ -28,7 +28,9 @@ from gateway.config import Settings
 from gateway.gate import REQUEST_HEAD_BYTES_MAX, Gate, Taken
 from gateway.server import _uvicorn, listen
 
-HEADER_TIMEOUT_S = 0.4
+HASTY_S = 0.4
+"""The header time-out of the door that is hasty; the others have patience with a machine that stands still."""
+TRIES = 5
 CONNECTIONS_MAX = 6
 PER_ADDRESS_MAX = 4
 PATIENCE_S = 90.0
@@ -66,6 +68,7 @@ class Door:
         certificate: tuple[Path, Path] | None,
         environment: dict[str, Any] | None = None,
         handshake_timeout_s: float = PATIENCE_S,
+        header_timeout_s: float = PATIENCE_S,
     ) -> None:
         cert, key = certificate or (None, None)
         self.settings = Settings(tls_cert=cert, tls_key=key, **(environment or {}))
@@ -75,7 +78,7 @@ class Door:
             Clients(self.settings),
             connections_max=CONNECTIONS_MAX,
             per_address_max=PER_ADDRESS_MAX,
-            header_timeout_s=HEADER_TIMEOUT_S,
+            header_timeout_s=header_timeout_s,
             handshake_timeout_s=handshake_timeout_s,
             take=self.take,
         )
@@ -166,7 +169,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     cert, key = folder / "cert.pem", folder / "key.pem"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True, timeout=60)
+    subprocess.run([*command, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True, timeout=180)
     return cert, key
 
 
@@ -177,11 +180,22 @@ def door(request: pytest.FixtureRequest) -> Iterator[Door]:
     door.close()
 
 
+@pytest.fixture(scope="module", params=["plain", "tls"])
+def hasty(request: pytest.FixtureRequest) -> Iterator[Door]:
+    """A door that does not wait for a request's head."""
+    certificate = request.getfixturevalue("certificate") if request.param == "tls" else None
+    door = Door(certificate, header_timeout_s=HASTY_S)
+    yield door
+    door.close()
+
+
 @pytest.fixture(autouse=True)
-def nobody_stays(door: Door) -> Iterator[None]:
-    """Whatever a test did, the door counts nobody at its end."""
+def nobody_stays(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test did, its door counts nobody at its end."""
+    doors = [request.getfixturevalue(name) for name in ("door", "hasty") if name in request.fixturenames]
     yield
-    door.until_empty()
+    for door in doors:
+        door.until_empty()
 
 
 def get(path: str, method: str = "GET", head: str = "", body: bytes = b"") -> bytes:
@@ -195,6 +209,18 @@ def receive(client: socket.socket, until: bytes) -> bytes:
         assert data, f"closed after {out[-200:]!r}"
         out += data
     return out
+
+
+def answered(client: socket.socket, until: bytes) -> bool:
+    """Whether it is answered with 200; a hasty door refuses whoever's head a stall of the machine has delayed."""
+    answer = b""
+    while not answer.endswith(until):
+        data = client.recv(65536)
+        if not data:
+            assert b" 408 " in answer or not answer, answer
+            return False
+        answer += data
+    return answer.startswith(b"HTTP/1.1 200")
 
 
 def rest(client: socket.socket) -> bytes:
@@ -290,34 +316,38 @@ def test_an_owner_is_told_that_the_peer_was_not_reading_before(door: Door) -> No
     assert door.paused.is_set() or door.certificate is not None
 
 
-def test_a_head_that_never_ends_is_answered_and_closed(door: Door) -> None:
-    with door.connect() as client:
+def test_a_head_that_never_ends_is_answered_and_closed(hasty: Door) -> None:
+    with hasty.connect() as client:
         client.sendall(b"GET /hello HTTP/1.1\r\nX-Slow: ")
-        before = door.gate.counts.head_timeouts
+        before = hasty.gate.counts.head_timeouts
         assert refused(rest(client)) == (408, "slow_request")
-        assert door.gate.counts.head_timeouts == before + 1
+        assert hasty.gate.counts.head_timeouts == before + 1
 
 
-def test_the_second_request_of_a_connection_must_end_its_head_in_time_too(door: Door) -> None:
-    with door.connect() as client:
+def test_the_second_request_of_a_connection_must_end_its_head_in_time_too(hasty: Door) -> None:
+    with hasty.connect() as client:
         client.sendall(get("/hello"))
         receive(client, b"hello")
         client.sendall(b"GET /hello HTTP/1.1\r\n")
         assert refused(rest(client)) == (408, "slow_request")
 
 
-def test_a_connection_that_says_nothing_is_closed_without_an_answer(door: Door) -> None:
-    with door.connect() as client:
+def test_a_connection_that_says_nothing_is_closed_without_an_answer(hasty: Door) -> None:
+    with hasty.connect() as client:
         assert rest(client) == b""
 
 
-def test_a_kept_connection_outlives_the_time_out_of_heads(door: Door) -> None:
-    with door.connect() as client:
-        client.sendall(get("/hello"))
-        receive(client, b"hello")
-        time.sleep(HEADER_TIMEOUT_S * 1.5)
-        client.sendall(get("/hello"))
-        assert receive(client, b"hello").startswith(b"HTTP/1.1 200")
+def test_a_kept_connection_outlives_the_time_out_of_heads(hasty: Door) -> None:
+    def outlives() -> bool:
+        with hasty.connect() as client:
+            client.sendall(get("/hello"))
+            if not answered(client, b"hello"):
+                return False
+            time.sleep(HASTY_S * 1.5)
+            client.sendall(get("/hello"))
+            return answered(client, b"hello")
+
+    assert any(outlives() for _ in range(TRIES))
 
 
 def test_what_is_not_http_is_refused_in_words(door: Door) -> None:
@@ -342,8 +372,8 @@ def test_garbage_behind_an_early_answer_only_ends_the_connection(door: Door, cap
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-def test_a_body_that_nobody_waits_for_cannot_hold_the_connection(door: Door) -> None:
-    with door.connect() as client:
+def test_a_body_that_nobody_waits_for_cannot_hold_the_connection(hasty: Door) -> None:
+    with hasty.connect() as client:
         client.sendall(get("/hello", "POST", "Content-Length: 100000\r\n"))
         receive(client, b"hello")
         deadline = time.monotonic() + PATIENCE_S
@@ -352,17 +382,21 @@ def test_a_body_that_nobody_waits_for_cannot_hold_the_connection(door: Door) -> 
             while not closed and time.monotonic() < deadline:
                 client.sendall(b"x")
                 # Over TLS the close is first seen by reading: its farewell needs the connection's other direction.
-                closed = _ended(client, HEADER_TIMEOUT_S / 8)
+                closed = _ended(client, HASTY_S / 8)
         assert time.monotonic() < deadline, "the connection was held byte by byte"
 
 
-def test_a_body_that_takes_longer_than_a_head_may_is_read(door: Door) -> None:
-    with door.connect() as client:
-        client.sendall(get("/body", "POST", "Content-Length: 6\r\n"))
-        for _ in range(6):
-            time.sleep(HEADER_TIMEOUT_S / 3)
-            client.sendall(b"x")
-        assert receive(client, b"6").startswith(b"HTTP/1.1 200")
+def test_a_body_that_takes_longer_than_a_head_may_is_read(hasty: Door) -> None:
+    def is_read() -> bool:
+        with hasty.connect() as client, contextlib.suppress(ConnectionError, ssl.SSLError):
+            client.sendall(get("/body", "POST", "Content-Length: 6\r\n"))
+            for _ in range(6):
+                time.sleep(HASTY_S / 3)
+                client.sendall(b"x")
+            return answered(client, b"6")
+        return False
+
+    assert any(is_read() for _ in range(TRIES))
 
 
 def test_the_limits_refuse_with_a_time_to_come_back(door: Door) -> None:

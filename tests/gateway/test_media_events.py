@@ -24,7 +24,7 @@ from tests.stream import rtmp_peer
 from tests.stream.media import make_clip
 from tests.stream.stage import Host
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 MEDIA = ["stream.published", "stream.unpublished", "stream.played", "stream.stopped", "stream.recorded"]
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.gateway.test_whep import outsider
 from tests.harness import live_server
 from tests.integration.outsiders import PATIENCE_S, wait_until
+from tests.outside import chromium
 
 FRAMES = "() => document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
 TIME = "() => document.querySelector('video').currentTime"
@@ -27,10 +27,9 @@ def plays(page: Page) -> None:
 @pytest.mark.soak
 @pytest.mark.browser
 def test_chromium_plays_av1_live_and_again(tmp_path: Path) -> None:
-    chromium = outsider("chromium")
     with live_server(tmp_path, flags=["--record"]) as server, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium,
+            executable_path=chromium(),
             args=["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"],
         )
         page = browser.new_page()

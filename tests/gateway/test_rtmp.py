@@ -235,7 +235,7 @@ def test_a_file_that_is_no_certificate_is_refused_in_words(tmp_path: Path, certi
 
 def test_a_key_of_another_certificate_is_refused_in_words(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
     other = tmp_path / "other.pem"
-    subprocess.run(("openssl", "genrsa", "-out", str(other), "2048"), check=True, capture_output=True, timeout=60)
+    subprocess.run(("openssl", "genrsa", "-out", str(other), "2048"), check=True, capture_output=True, timeout=180)
     with pytest.raises(SettingsError, match="both are PEM and must match"):
         tls_context(Settings(tls_cert=certificate[0], tls_key=other))
 

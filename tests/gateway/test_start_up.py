@@ -20,6 +20,6 @@ sys.exit(run(Settings(data=Path(sys.argv[1]), http_port=0, rtmp_port=0, udp_port
 
 def test_the_garbage_collector_leaves_start_up_alone_once_the_server_is_ready(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SERVE, str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) > 10_000

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -19,21 +17,12 @@ from playwright.async_api import Page, async_playwright
 from stream.packet import Packet
 from tests.gateway.rig import Rig, rig
 from tests.harness import LiveServer, live_server
+from tests.outside import chromium, need
 from tests.stream.media import make_clip
 from tests.stream.stage import Host
 
 SDP = {"content-type": "application/sdp"}
 FRAGMENT = {"content-type": "application/trickle-ice-sdpfrag"}
-
-
-def outsider(name: str) -> str:
-    """The path of a program; a skip without it, a failure in CI."""
-    path = shutil.which(name)
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no {name} on this machine")
-        pytest.skip(f"no {name} on this machine")
-    return path
 
 
 @pytest.fixture
@@ -181,7 +170,7 @@ async def test_candidates_carry_the_public_address(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def hosted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """A server on which ffmpeg broadcasts H.264 without B-frames and AAC over RTMP."""
-    ffmpeg = outsider("ffmpeg")
+    ffmpeg = need("ffmpeg")
     with live_server(tmp_path_factory.mktemp("whep")) as server:
         command = [ffmpeg, "-loglevel", "error", "-re", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25"]
         command += ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100", "-c:v", "libx264", "-bf", "0"]
@@ -256,11 +245,10 @@ async () => {
 
 @pytest.mark.browser
 async def test_chromium_plays_a_room_with_picture_and_sound(hosted: LiveServer) -> None:
-    chromium = outsider("chromium")
     await until_live(hosted)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=chromium,
+            executable_path=chromium(),
             args=[
                 "--no-sandbox",
                 "--disable-gpu",
@@ -295,11 +283,10 @@ async def until_true(page: Page, expression: str) -> None:
 
 @pytest.mark.browser
 async def test_the_viewer_page_plays_by_webrtc_when_asked(hosted: LiveServer) -> None:
-    chromium = outsider("chromium")
     await until_live(hosted)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+            executable_path=chromium(), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         )
         page = await browser.new_page()
         await page.goto(f"{hosted.base}/r/{hosted.room}?player=whep")
@@ -311,7 +298,7 @@ async def test_the_viewer_page_plays_by_webrtc_when_asked(hosted: LiveServer) ->
 
 @pytest.mark.browser
 async def test_the_viewer_page_falls_back_when_webrtc_cannot_carry_the_stream(tmp_path: Path) -> None:
-    chromium, ffmpeg = outsider("chromium"), outsider("ffmpeg")
+    ffmpeg = need("ffmpeg")
     with live_server(tmp_path) as server:
         command = [ffmpeg, "-loglevel", "error", "-re", "-f", "lavfi", "-i", "testsrc=size=320x240:rate=25"]
         command += ["-f", "lavfi", "-i", "sine", "-c:v", "libx264", "-bf", "2", "-preset", "veryfast"]
@@ -321,7 +308,8 @@ async def test_the_viewer_page_falls_back_when_webrtc_cannot_carry_the_stream(tm
             await until_live(server)
             async with async_playwright() as playwright:
                 browser = await playwright.chromium.launch(
-                    executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+                    executable_path=chromium(),
+                    args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
                 )
                 page = await browser.new_page()
                 await page.goto(f"{server.base}/r/{server.room}?player=whep")

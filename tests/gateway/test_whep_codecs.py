@@ -13,9 +13,10 @@ import httpx
 import pytest
 from playwright.async_api import async_playwright
 
-from tests.gateway.test_whep import PLAY, STATS, outsider
+from tests.gateway.test_whep import PLAY, STATS
 from tests.harness import live_server
 from tests.integration.outsiders import metric
+from tests.outside import chromium
 
 CODEC = """
 async () => {
@@ -59,7 +60,7 @@ async def test_a_browser_that_has_av1_alone_broadcasts_it_where_there_is_a_trans
     with live_server(tmp_path, flags=["--record", *(["--transcode"] if transcode else [])]) as server:
         async with async_playwright() as playwright, httpx.AsyncClient(timeout=60) as client:
             browser = await playwright.chromium.launch(
-                executable_path=outsider("chromium"),
+                executable_path=chromium(),
                 args=["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"],
             )
             page, viewer = await browser.new_page(), await browser.new_page()
@@ -107,7 +108,6 @@ def decoder_of(url: str) -> str:
 @pytest.mark.soak
 @pytest.mark.browser
 async def test_chromium_decodes_av1_of_an_enhanced_rtmp_host(tmp_path: Path) -> None:
-    chromium = outsider("chromium")
     with live_server(tmp_path) as server:
         host = subprocess.Popen([sys.executable, "-m", "tests.gateway.av1_host", server.publish_url])
         try:
@@ -118,7 +118,7 @@ async def test_chromium_decodes_av1_of_an_enhanced_rtmp_host(tmp_path: Path) -> 
                 await asyncio.sleep(2.5)
             async with async_playwright() as playwright:
                 browser = await playwright.chromium.launch(
-                    executable_path=chromium,
+                    executable_path=chromium(),
                     args=["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"],
                 )
                 page = await browser.new_page()

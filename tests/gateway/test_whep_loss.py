@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from tests.gateway.test_whep import STATS, hosted, outsider, until_live
+from tests.gateway.test_whep import STATS, hosted, until_live
 from tests.harness import LiveServer
+from tests.outside import chromium
 from tests.stream.lossy_wire import by_chance, lossy_wire
 
 __all__ = ["hosted"]
@@ -45,11 +46,10 @@ async def until_decoded(page: Page, count: int) -> dict[str, Any]:
 @pytest.mark.browser
 @pytest.mark.parametrize("share", [0.05, 0.2])
 async def test_chromium_goes_on_seeing_the_picture_over_a_lossy_wire(hosted: LiveServer, share: float) -> None:
-    chromium = outsider("chromium")
     await until_live(hosted)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=chromium,
+            executable_path=chromium(),
             args=["--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required"],
         )
         page = await browser.new_page()

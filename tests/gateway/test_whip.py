@@ -17,8 +17,9 @@ from aiortc import AudioStreamTrack, RTCConfiguration, RTCPeerConnection, VideoS
 from playwright.async_api import async_playwright, expect
 
 from tests.gateway.rig import Rig, rig
-from tests.gateway.test_whep import SDP, first_second, outsider
+from tests.gateway.test_whep import SDP, first_second
 from tests.harness import LiveServer, live_server
+from tests.outside import chromium
 from tests.stream.fuzz_targets import OFFERS, flipped
 from tests.stream.stage import Host
 
@@ -131,11 +132,10 @@ def decoded(body: bytes) -> dict[str, Any]:
 
 @pytest.mark.browser
 async def test_flv_viewers_see_and_hear_a_host_in_chromium(tmp_path: Path) -> None:
-    chromium = outsider("chromium")
     with live_server(tmp_path) as server:
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(
-                executable_path=chromium,
+                executable_path=chromium(),
                 args=[
                     "--no-sandbox",
                     "--disable-gpu",
@@ -159,11 +159,10 @@ async def test_flv_viewers_see_and_hear_a_host_in_chromium(tmp_path: Path) -> No
 
 @pytest.mark.browser
 async def test_a_host_goes_live_and_stops_on_the_studio_page(tmp_path: Path) -> None:
-    chromium = outsider("chromium")
     with live_server(tmp_path) as server:
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(
-                executable_path=chromium,
+                executable_path=chromium(),
                 args=[
                     "--no-sandbox",
                     "--disable-gpu",
@@ -216,6 +215,6 @@ async def test_broken_bodies_are_answered_and_leave_no_session_and_no_host_behin
     assert services.directory.origins() == {}
     if publication is not None:
         publication.end("over", services.clock())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(asyncio.all_tasks()) > tasks:
             await asyncio.sleep(0.02)

@@ -134,7 +134,7 @@ def probe(source: str, *options: str, seconds: float = 3) -> dict[str, Any]:
     """What ffprobe says of a live ``source``."""
     command = [need("ffprobe"), "-loglevel", "error", "-of", "json", "-show_streams", "-show_format"]
     command += ["-show_packets", "-read_intervals", f"%+{seconds}", *options, source]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found

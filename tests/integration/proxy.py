@@ -21,7 +21,7 @@ from tests.harness import LiveServer, free_port
 
 DEPLOY = Path(__file__).resolve().parent.parent.parent / "deploy"
 WHERE = "/usr/sbin:/usr/local/sbin:/usr/bin:/bin:/usr/local/bin"
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)

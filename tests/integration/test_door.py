@@ -27,7 +27,7 @@ class SlowBody(threading.Thread):
 
     def __init__(self, server: LiveServer) -> None:
         super().__init__(daemon=True)
-        self.client = socket.create_connection(("127.0.0.1", server.http_port), timeout=1)
+        self.client = socket.create_connection(("127.0.0.1", server.http_port), timeout=0.9)
         self.client.sendall(request("/api/v1/auth/guest", "POST", "Content-Length: 10000\r\n"))
         self.answer = b""
         self.closed = False

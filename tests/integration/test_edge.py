@@ -101,7 +101,7 @@ def test_hls_and_rtmp_play_from_an_edge(pair: Pair) -> None:
     assert get(pair.edge, base + segment).content[4:8] in (b"styp", b"moof")
     url = f"rtmp://127.0.0.1:{pair.edge.rtmp_port}/live/{pair.origin.room}"
     command = [need("ffprobe"), "-v", "error", "-of", "csv", "-show_entries", "stream=codec_name,width", url]
-    seen = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    seen = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
     assert "h264,320" in seen and "aac" in seen
 
 

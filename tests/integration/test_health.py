@@ -52,7 +52,7 @@ def test_the_host_is_told_of_far_key_frames_and_b_frames(live: LiveServer) -> No
 def test_viewers_are_counted_by_how_they_play(live: LiveServer) -> None:
     room = live.room
     players = [FlvPlayer(live), FlvPlayer(live, query="?delay=low")]
-    httpx.get(f"{live.base}/live/{room}/index.m3u8", timeout=30)
+    httpx.get(f"{live.base}/live/{room}/index.m3u8", timeout=60)
     wait_until(lambda: streams(live)["players"]["flv"] == 2, "two players by FLV")
     seen = streams(live)["players"]
     assert seen == {"flv": 2, "ws_flv": 0, "mp4": 0, "rtmp": 0, "hls": 1, "whep": 0}
@@ -68,6 +68,6 @@ def test_operators_see_all_live_streams_of_the_shop_and_what_is_advised(live: Li
     assert items[0]["video"].startswith("avc1.")
     assert (items[0]["width"], items[0]["height"]) == (320, 180)
     assert live.call("GET", "/streams", token=live.guest()["token"]).status_code == 403
-    figures = httpx.get(f"{live.base}/metrics", timeout=30).text
+    figures = httpx.get(f"{live.base}/metrics", timeout=60).text
     assert 'siyu_stream_health_advised{of="key_frames"} 1.0' in figures
     assert "siyu_rtmp_ingest_tracks_left_out_total 0.0" in figures

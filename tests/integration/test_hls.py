@@ -25,10 +25,10 @@ def test_ffmpeg_reads_hls_with_a_play_token_and_nobody_does_without(tmp_path: Pa
         wait_until(lambda: playlist(server, "index.m3u8", query).status_code == 200, "a first playlist")
         url = f"{server.base}/live/{server.room}/index.m3u8?token={token}"
         probe = [ffprobe, "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", url]
-        codecs = subprocess.run(probe, capture_output=True, text=True, timeout=60, check=True).stdout.split()
+        codecs = subprocess.run(probe, capture_output=True, text=True, timeout=180, check=True).stdout.split()
         assert {"h264", "aac"} <= set(codecs)
         decode = [ffmpeg, "-v", "error", "-t", "3", "-i", url, "-f", "null", "-"]
-        assert subprocess.run(decode, capture_output=True, text=True, timeout=60, check=True).stderr == ""
+        assert subprocess.run(decode, capture_output=True, text=True, timeout=180, check=True).stderr == ""
         text = playlist(server, "media.m3u8", f"?token={token}").text
         segment = next(line for line in text.splitlines() if not line.startswith("#"))
         assert segment.endswith(f"?token={token}")

@@ -45,7 +45,7 @@ class WsPlayer(threading.Thread):
         self.closed = False
         url = f"ws://127.0.0.1:{server.http_port}/live/{server.room}.flv"
         self._stack = contextlib.ExitStack()
-        self._socket = self._stack.enter_context(connect(url, max_size=None, open_timeout=30))
+        self._socket = self._stack.enter_context(connect(url, max_size=None, open_timeout=60))
         self.start()
 
     def run(self) -> None:
@@ -138,7 +138,7 @@ class WhepPlayer(threading.Thread):
         for kind in ("video", "audio"):
             connection.addTransceiver(kind, direction="recvonly")
         await connection.setLocalDescription(await connection.createOffer())
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             headers = {"content-type": "application/sdp"}
             answer = await client.post(self._url, content=connection.localDescription.sdp, headers=headers)
         assert answer.status_code == 201, answer.text
@@ -176,7 +176,7 @@ def increase(times: list[Any]) -> bool:
 def slate_flags(tmp_path: Path) -> list[str]:
     slate = tmp_path / "slate.png"
     source = ["-f", "lavfi", "-i", "color=red:size=200x200", "-frames:v", "1"]
-    subprocess.run([need("ffmpeg"), "-v", "error", *source, str(slate)], check=True, timeout=60)
+    subprocess.run([need("ffmpeg"), "-v", "error", *source, str(slate)], check=True, timeout=180)
     return ["--slate", str(slate)]
 
 
@@ -229,7 +229,7 @@ def test_no_viewer_is_closed_and_no_time_goes_back(drops: int, slate: bool, tmp_
             for player in (flv, mp4, ws, hls, whep):
                 player.leave()
             rtmp.terminate()
-            played = read_packets(rtmp.communicate(timeout=60)[0].decode())
+            played = read_packets(rtmp.communicate(timeout=180)[0].decode())
         assert increase([tag.time_ms for tag in flv.frames(9)]) and increase([tag.time_ms for tag in flv.frames(8)])
         assert all(increase(starts) for starts in mp4.starts.values())
         over_ws = [packet for packet in packets(ws.data) if not packet.config]

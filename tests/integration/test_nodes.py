@@ -21,7 +21,7 @@ from tests.harness import LiveServer
 from tests.outside import need
 from tests.redis_server import RedisServer, redis_server
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 SHORE, HARBOUR = "10.213.7.1", "10.213.8.2"
 
 
@@ -113,7 +113,7 @@ async def watch(server: LiveServer, room: str, token: str, since: str = "") -> A
 
 def metric(server: LiveServer, name: str) -> float:
     """One figure of /metrics."""
-    for line in httpx.get(f"{server.base}/metrics", timeout=10).text.splitlines():
+    for line in httpx.get(f"{server.base}/metrics", timeout=60).text.splitlines():
         if line.startswith(name + " "):
             return float(line.split()[1])
     raise AssertionError(f"there is no metric {name}")
@@ -212,10 +212,10 @@ class Island:
 
     def run(self, *command: str) -> None:
         """Run a command that must succeed."""
-        subprocess.run(command, check=True, capture_output=True, timeout=10)
+        subprocess.run(command, check=True, capture_output=True, timeout=180)
 
     def __exit__(self, *_: object) -> None:
-        subprocess.run(("ip", "netns", "del", self.name), check=False, timeout=10)
+        subprocess.run(("ip", "netns", "del", self.name), check=False, timeout=180)
 
 
 class IslandServer(LiveServer):

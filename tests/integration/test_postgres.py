@@ -126,7 +126,7 @@ def test_a_backup_while_orders_go_on_has_all_that_was_paid_before_it(
 
 
 def test_a_viewer_buys_from_a_shop_in_postgres(server: LiveServer, address: str) -> None:
-    guest = httpx.post(f"{server.seed['api']}/auth/guest", json={"room": server.room}, timeout=20).json()
+    guest = httpx.post(f"{server.seed['api']}/auth/guest", json={"room": server.room}, timeout=60).json()
     line = {"sku": server.seed["products"][1]["sku"], "quantity": 2}
     made = server.call("POST", "/orders", {"room": server.room, "lines": [line]}, token=guest["token"], key="o")
     assert made.status_code == 201, made.text

@@ -102,7 +102,7 @@ async def test_a_mute_follows_into_a_merge_at_the_other_server_too(cluster: Clus
             commands(one, host, {"cmd": "ban", "person": younger["person"]})
             body["reason"] = "还是同一位"
             one.call("POST", f"/people/{elder['person']}/merges", body, token=boss).raise_for_status()
-            await asyncio.wait_for(ann.socket.wait_closed(), 30)
+            await asyncio.wait_for(ann.socket.wait_closed(), 60)
             assert ann.socket.close_code == 4403
         async with watch(one, room, third["token"]), watch(two, room, one.guest()["token"]):
             path = f"/rooms/{room}/figures"

@@ -12,6 +12,8 @@ import pytest
 
 from tests.harness import live_server
 
+LENGTHS_S = (8, 30, 120)
+"""A show in which everything happens once; a machine that stands still for most of the first gets a longer one."""
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHAPE = """
 import json, sys
@@ -23,7 +25,7 @@ json.dump([[getattr(phase_at(t, 60), "name", None), crowd_at(t, 60, 200)] for t 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_a_show_ramps_up_drops_sells_ebbs_and_ends() -> None:
@@ -36,25 +38,30 @@ def test_a_show_ramps_up_drops_sells_ebbs_and_ends() -> None:
     assert moments[-1] == [None, None]
 
 
+SHOWN = (
+    r"frames read +\d+ +\d+/s",
+    r"holds granted +[1-9]",
+    r"coupons granted +[1-9]",
+    r"refused sale\.hold/sold_out +[1-9]",
+    r"time, ms +count +p50 +p95 +p99",
+    r"CMD sale\.hold +[1-9]\d* +\d+ +\d+ +\d+",
+    r"HUB join +[1-9]",
+    r"Type +Name +# reqs",
+    r"Requests: \d+, of which 0 failed",
+    r"ok +siyu audit finds every invariant whole: \d+ checked, broken: none",
+    r"nothing was oversold",
+)
+
+
 def test_a_small_load_ends_with_a_table_and_a_good_verdict() -> None:
-    done = run("-m", "loadtest", "--users", "15", "--seconds", "8")
-    assert done.returncode == 0, done.stdout + done.stderr
-    for line in (
-        r"frames read +\d+ +\d+/s",
-        r"holds granted +[1-9]",
-        r"coupons granted +[1-9]",
-        r"refused sale\.hold/sold_out +[1-9]",
-        r"time, ms +count +p50 +p95 +p99",
-        r"CMD sale\.hold +[1-9]\d* +\d+ +\d+ +\d+",
-        r"HUB join +[1-9]",
-        r"Type +Name +# reqs",
-        r"Requests: \d+, of which 0 failed",
-        r"ok +siyu audit finds every invariant whole: \d+ checked, broken: none",
-        r"nothing was oversold",
-    ):
+    for seconds in LENGTHS_S:
+        done = run("-m", "loadtest", "--users", "15", "--seconds", str(seconds))
+        assert "BROKEN" not in done.stdout
         # Locust prints its own table where it logs.
-        assert re.search(line, done.stdout + done.stderr), f"{line}\n{done.stdout}\n{done.stderr}"
-    assert "BROKEN" not in done.stdout
+        missing = [line for line in SHOWN if not re.search(line, done.stdout + done.stderr)]
+        if not done.returncode and not missing:
+            return
+    pytest.fail(f"ended with {done.returncode}, without {missing}:\n{done.stdout}\n{done.stderr}")
 
 
 def test_the_verdict_fails_on_a_database_in_which_more_was_sold_than_there_was(tmp_path: Path) -> None:
@@ -99,17 +106,19 @@ def test_several_locust_processes_play_one_show_and_are_counted_together(tmp_pat
     with live_server(tmp_path) as server:
         seed = tmp_path / "seed.json"
         seed.write_text(json.dumps(server.seed))
-        done = run(
-            *("-m", "locust", "-f", "loadtest/locustfile.py", "--headless", "--only-summary", "--processes", "2"),
-            *("--host", server.base, "--users", "12", "--run-time", "20s"),
-            *("--siyu-seed", str(seed), "--siyu-report", str(report)),
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
-    tally = json.loads(report.read_text())["tally"]
-    # Everybody but the host joined, and the host kept to the length of the show that only the master was told.
-    assert tally["joins"] == 11
-    assert sum(count for name, count in tally.items() if name.startswith("held/")) >= 1
-    assert any(name.startswith("claimed/") for name in tally)
+        for seconds in (20, 120):
+            done = run(
+                *("-m", "locust", "-f", "loadtest/locustfile.py", "--headless", "--only-summary", "--processes", "2"),
+                *("--host", server.base, "--users", "12", "--run-time", f"{seconds}s"),
+                *("--siyu-seed", str(seed), "--siyu-report", str(report)),
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            tally = json.loads(report.read_text())["tally"]
+            done_once = {name.partition("/")[0] for name, count in tally.items() if count}
+            if tally["joins"] == 11 and {"held", "claimed"} <= done_once:
+                return
+    # Everybody but the host joins, and the host keeps to the length of the show that only the master is told.
+    pytest.fail(f"not counted together: {tally}")
 
 
 @pytest.mark.parametrize("arguments", [("--users", "0"), ("--users", "100000"), ("--seconds", "1")])

@@ -36,7 +36,7 @@ OFFSET_MS_MAX = 40
 """What people do not notice (ITU-R BT.1359 puts the threshold at 45 ms for sound that leads)."""
 PAIRS = 5
 """Seconds with a flash and a beep that a verdict is made of."""
-PATIENCE_S = 120.0
+PATIENCE_S = 220.0
 ROUND_S = 0.05
 
 

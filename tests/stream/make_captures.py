@@ -13,7 +13,7 @@ from playwright.async_api import async_playwright
 from stream.ingest_whip import WhipHost
 from stream.output_whep import WhepViewer
 from stream.protocol import stun
-from tests.outside import need
+from tests.outside import chromium
 from tests.stream.captures import DATAGRAMS, FOLDER
 from tests.stream.media import make_clip
 from tests.stream.webrtc_host import outside_host
@@ -67,7 +67,7 @@ async def capture_datagrams() -> bytes:
 
 async def capture_offers() -> dict[str, str]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=need("chromium"), args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = await browser.new_page()
         offers = {name: await page.evaluate(OFFER, name == "sends") for name in ("sends", "receives")}
         await browser.close()

@@ -13,7 +13,7 @@ from stream.output_rtmp import RtmpOutput
 from stream.packet import Packet
 from stream.rtmp_peers import PlayRequest, PublishRequest, RtmpLimits
 from stream.rtmp_server import RtmpServer
-from tests.stream.stage import Host, clock_ms
+from tests.stream.stage import PATIENT, Host, clock_ms
 
 KEY = "s3cret-k3y"
 TOKEN = "t0k3n"
@@ -62,7 +62,7 @@ class RtmpStage:
 @asynccontextmanager
 async def rtmp_stage(limits: ViewerLimits | None = None, rtmp: RtmpLimits | None = None) -> AsyncIterator[RtmpStage]:
     directory = Directory(clock_ms, DirectoryLimits(linger_ms=1000))
-    output = RtmpOutput(directory, check_token, clock_ms, limits or ViewerLimits(host_wait_ms=300))
+    output = RtmpOutput(directory, check_token, clock_ms, limits or PATIENT)
     server = RtmpServer(RtmpIngest(directory, check_key), output, clock=clock_ms, limits=rtmp)
     port = await server.start("127.0.0.1", 0)
     directory.start()

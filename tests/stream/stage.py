@@ -17,6 +17,12 @@ def clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+PATIENT = ViewerLimits(host_wait_ms=60_000)
+"""A machine that stands still between a viewer and its host leaves the viewer waiting."""
+HASTY = ViewerLimits(host_wait_ms=100)
+"""For those whose host never comes."""
+
+
 class Host:
     """A publisher that only notes why it was closed."""
 
@@ -60,7 +66,7 @@ class Stage:
     """Directory, outputs and server of one test."""
 
     def __init__(self, limits: ViewerLimits | None = None) -> None:
-        self.limits = limits or ViewerLimits(host_wait_ms=300)
+        self.limits = limits or PATIENT
         self.directory = Directory(clock_ms, DirectoryLimits())
         self.flv = FlvOutput(self.directory, clock_ms, self.limits)
         self.mp4 = Mp4Output(self.directory, clock_ms, self.limits)

@@ -14,7 +14,7 @@ from stream.packet import Kind, Packet
 from tests.stream.media import Clip
 from tests.stream.stage import Host, Stage, clock_ms
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -211,9 +211,13 @@ async def test_a_source_that_stays_away_counts_as_a_host_that_has_left(stage: St
     assert edge.puller.stats().waiting == 1
 
 
-async def test_who_waits_gets_the_picture_when_the_host_comes(stage: Stage, edge: Edge, clip: Clip) -> None:
+async def test_who_waits_gets_the_picture_when_the_host_comes(
+    stage: Stage, hasty: Stage, edge: Edge, clip: Clip
+) -> None:
+    edge.origin = hasty
     watcher = Watcher(edge.directory)
     await until(lambda: 404 in edge.refusals)
+    edge.origin = stage
     await stage.feed(stage.publish(), clip.looped(2))
     await until(watcher.media)
     assert edge.puller.stats().refused >= 1

@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from playwright.async_api import Page, async_playwright
 
 from stream.directory import Publication
+from tests.outside import chromium
 from tests.stream.media import Clip
 from tests.stream.stage import Stage, clock_ms
 
@@ -86,14 +85,9 @@ async def advanced_s(page: Page) -> float:
 @contextlib.asynccontextmanager
 async def watching(stage: Stage) -> AsyncIterator[Page]:
     """A page of Chromium that plays the room."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no chromium on this machine")
-        pytest.skip("no chromium on this machine")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=chromium,
+            executable_path=chromium(),
             args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
         )
         page = await browser.new_page()

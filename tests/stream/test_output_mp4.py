@@ -92,7 +92,7 @@ async def test_ffmpeg_reads_the_address_without_a_complaint(stage: Stage, clip: 
     await stage.feed(publication, clip.looped(8))
     publication.end("done", 0)
     stage.directory.close()
-    out, complaints = await asyncio.wait_for(process.communicate(), 20)
+    out, complaints = await asyncio.wait_for(process.communicate(), 60)
     # ffmpeg calls any end of a body without a length premature.
     ends = (b"Stream ends prematurely", b"Input/output error", b"Last message repeated")
     assert [line for line in complaints.splitlines() if not any(end in line for end in ends)] == []

@@ -22,7 +22,7 @@ from tests.outside import need
 from tests.stream.media import ASC, AVCC, DELIMITER, Clip
 from tests.stream.rtmp_peer import HELLO, SERVER_HANDSHAKE_BYTES, command
 from tests.stream.rtmp_stage import PATIENCE_S, TOKEN, RtmpStage, rtmp_stage, run
-from tests.stream.stage import Host, clock_ms
+from tests.stream.stage import HASTY, Host, clock_ms
 
 TO_PLAY = command("createStream", 2, None)
 
@@ -240,7 +240,7 @@ async def test_players_stay_while_the_host_returns_and_times_never_go_back(clip:
 
 
 async def test_who_waits_for_a_host_in_vain_is_told_that_there_is_none() -> None:
-    async with rtmp_stage() as stage:
+    async with rtmp_stage(HASTY) as stage:
         player = await Player.to(stage.port, connect(), TO_PLAY, play("nobody"))
         await player.rest()
         assert player.codes[-1] == "NetStream.Play.StreamNotFound"
@@ -401,7 +401,7 @@ async def test_draining_tells_players_to_come_back(clip: Clip) -> None:
 async def test_a_peer_that_can_reconnect_is_asked_to_and_its_stream_goes_on_until_then(
     clip: Clip, publishes: bool
 ) -> None:
-    async with rtmp_stage(rtmp=RtmpLimits(reconnect_s=0.3)) as stage:
+    async with rtmp_stage(rtmp=RtmpLimits(reconnect_s=60)) as stage:
         publication = None if publishes else stage.publish()
         if publication is not None:
             await stage.feed(publication, clip.packets)
@@ -421,6 +421,17 @@ async def test_a_peer_that_can_reconnect_is_asked_to_and_its_stream_goes_on_unti
             await stage.feed(publication, clip.packets, 4000)
             while len(frames(peer.packets())) < shown + 50:
                 await peer.more()
+        assert not draining.done()
+        peer.writer.close()
+        await draining
+
+
+async def test_a_peer_that_was_asked_to_reconnect_and_does_not_is_told_to_go(clip: Clip) -> None:
+    async with rtmp_stage(rtmp=RtmpLimits(reconnect_s=0.1)) as stage:
+        await stage.feed(stage.publish(), clip.packets)
+        peer = await Player.to(stage.port, connect(capsEx=1.0), TO_PLAY, play())
+        await peer.until(b"onMetaData")
+        draining = asyncio.create_task(stage.server.drain())
         await peer.rest()
         await draining
         assert peer.codes[-2:] == ["NetConnection.Connect.ReconnectRequest", "NetConnection.Connect.AppShutdown"]

@@ -16,7 +16,7 @@ from stream.fanout import ViewerLimits
 from stream.output_wsflv import SAID_BYTES_MAX, WsFlvOutput
 from stream.packet import Kind
 from tests.stream.media import Clip, packets
-from tests.stream.stage import Host, clock_ms
+from tests.stream.stage import HASTY, PATIENT, Host, clock_ms
 
 PATIENCE_S = 90.0
 
@@ -42,9 +42,9 @@ class Theatre:
 
 
 @asynccontextmanager
-async def theatre() -> AsyncIterator[Theatre]:
+async def theatre(limits: ViewerLimits = PATIENT) -> AsyncIterator[Theatre]:
     directory = Directory(clock_ms, DirectoryLimits())
-    output = WsFlvOutput(directory, clock_ms, ViewerLimits(host_wait_ms=300))
+    output = WsFlvOutput(directory, clock_ms, limits)
     server = await asyncio.get_running_loop().create_server(lambda: output.websocket("room"), "127.0.0.1", 0)
     directory.start()
     try:
@@ -101,7 +101,7 @@ async def test_all_viewers_get_the_very_same_messages(clip: Clip) -> None:
 
 
 async def test_a_viewer_without_a_host_is_told_when_to_come_back() -> None:
-    async with theatre() as stage, stage.join() as viewer:
+    async with theatre(HASTY) as stage, stage.join() as viewer:
         assert await rest(viewer) == ([], 4204, "the room is not live retry_ms=3000")
         assert stage.output.stats().not_found == 1
 

@@ -6,7 +6,6 @@ import asyncio
 import io
 import shutil
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -210,10 +209,12 @@ async def test_a_disk_that_fails_costs_a_gap_and_the_show_goes_on(
 
 async def test_a_slow_disk_drops_parts_and_never_delays_the_host(stage: Stage, clip: Clip, tmp_path: Path) -> None:
     going = threading.Event()
+    taken: list[int] = []
 
     class Slow(AppendFile):
         def write(self, data: bytes) -> None:
-            going.wait(30)
+            going.wait(60)
+            taken.append(len(data))
             super().write(data)
 
     limits = RecordLimits(disk=DiskLimits(queue_bytes=200_000))
@@ -221,10 +222,9 @@ async def test_a_slow_disk_drops_parts_and_never_delays_the_host(stage: Stage, c
         publication = stage.publish()
         asked = asyncio.ensure_future(stage.get("/room.flv"))
         await stage.until_viewers(1)
-        before = time.monotonic()
         # The disk has not taken a single byte while all of this is fed.
         await stage.feed(publication, clip.looped(20))
-        assert time.monotonic() - before < 20
+        assert taken == []
         assert 0 < recorder.disk.stats.queued_bytes <= 200_000
         assert recorder.stats().dropped_parts > 0
         going.set()

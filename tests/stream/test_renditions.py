@@ -197,7 +197,7 @@ class Blocked:
 
 
 def until(condition: Callable[[], object]) -> None:
-    latest = time.monotonic() + 40
+    latest = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < latest
         time.sleep(0.005)
@@ -239,7 +239,7 @@ async def room(clip: Clip) -> AsyncIterator[Room]:
 
 
 async def soon(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -43,7 +43,7 @@ def write(file: Path, codec: str, count: int, size: tuple[int, int] = (200, 300)
 
 def made(slate: FileSlate, width: int, height: int) -> Reel:
     slate.prepare(width, height)
-    latest = time.monotonic() + 30
+    latest = time.monotonic() + 60
     while (reel := slate.reel(width, height)) is None:
         assert time.monotonic() < latest
         time.sleep(0.01)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from playwright.async_api import Page, async_playwright
 
 from stream.packet import Codec
-from tests.outside import need
+from tests.outside import chromium
 from tests.stream.media import Clip, make_clip
 from tests.stream.webrtc_host import outside_host
 from tests.stream.webrtc_stage import WebRtcStage, webrtc_stage
@@ -50,10 +49,9 @@ def plain_clip() -> Clip:
 
 @contextlib.asynccontextmanager
 async def chromium_page() -> AsyncIterator[Page]:
-    need("chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=chromium(),
             args=[
                 "--no-sandbox",
                 "--disable-gpu",

@@ -115,7 +115,7 @@ class Listener:
         return [p for p in self.packets if p.kind is Kind.AUDIO and not p.config]
 
     async def until(self, count: int, kind: Kind, *, key: bool = False) -> list[Packet]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 found = [p for p in self.packets if p.kind is kind and not p.config and (p.key or not key)]
                 if len(found) >= count:

@@ -11,7 +11,8 @@ import pytest
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from gateway.miniprogram_archive import sample_folder
-from tests.e2e.stage import CHROMIUM, CHROMIUM_FLAGS
+from tests import outside
+from tests.e2e.stage import CHROMIUM_FLAGS
 from tests.gateway.miniprogram.phone import Phone, pocket, unpack
 from tests.gateway.miniprogram.screen import as_html
 from tests.gateway.miniprogram.shop import Shop
@@ -51,7 +52,7 @@ def test_a_page_is_drawn_with_what_it_knows_and_hides_what_is_not_so() -> None:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Page]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS))
+        browser = playwright.chromium.launch(executable_path=outside.chromium(), args=list(CHROMIUM_FLAGS))
         yield browser.new_page(viewport=PHONE, device_scale_factor=2)
         browser.close()
 

@@ -114,7 +114,7 @@ def tables() -> dict[str, dict[str, list[str]]]:
     imports = [f'await import("{(folder / "texts.js").as_uri()}")' for folder in folders]
     script = f"console.log(JSON.stringify(Object.assign({{}}, {', '.join(imports)})))"
     command = [node(), "--input-type=module", "--no-warnings", "-e", script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
     found: dict[str, dict[str, list[str]]] = json.loads(done.stdout)
     return found
 

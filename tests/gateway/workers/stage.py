@@ -32,7 +32,7 @@ from tests.stream.stage import Host, clock_ms
 
 ROOM = "room"
 KEY = "the right key"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 async def until(condition: Callable[[], object]) -> None:
