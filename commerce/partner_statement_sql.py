@@ -26,18 +26,23 @@ SALES_MAX = 5_000
 DAY_MS = 86_400_000
 
 _SALES = text(
-    "SELECT s.*, p.name AS person_name, coalesce(c.amount, 0) AS amount, coalesce(c.reversed, 0) AS reversed, c.state,"
+    "SELECT s.*, p.id AS who, p.name AS person_name, coalesce(c.amount, 0) AS amount,"
+    " coalesce(c.reversed, 0) AS reversed, c.state,"
     " coalesce(c.held, '') AS held, c.release_ms, coalesce(l.title, '') AS title, coalesce(o.status, '') AS status,"
     " r.number AS receipt FROM partner_sale AS s"
     " LEFT JOIN (SELECT order_id, sum(amount) AS amount, sum(reversed) AS reversed, max(state) AS state,"
     " max(held) AS held, max(release_ms) AS release_ms FROM commission WHERE person = :partner AND contract <> ''"
     " AND merchant = :merchant GROUP BY order_id) AS c ON c.order_id = s.id"
-    " LEFT JOIN person AS p ON p.id = s.person LEFT JOIN orders AS o ON o.id = s.id"
+    # Who the buyer is now, should they have been found to be somebody else.
+    " LEFT JOIN person_alias AS i ON i.alias = s.person LEFT JOIN person AS p ON p.id = coalesce(i.person, s.person)"
+    " LEFT JOIN orders AS o ON o.id = s.id"
     " LEFT JOIN order_line AS l ON l.order_id = s.id AND l.n = 0 LEFT JOIN pos_receipt AS r ON r.id = s.id"
     " WHERE s.partner = :partner AND s.created_ms >= :since AND s.created_ms < :until ORDER BY s.id LIMIT :limit"
 )
 _VISITORS = text(
-    "SELECT count(*) FROM partner_visit WHERE partner = :partner AND first_ms >= :since AND first_ms < :until"
+    "SELECT count(*) FROM (SELECT min(v.first_ms) AS first_ms FROM partner_visit AS v LEFT JOIN person_alias AS i"
+    " ON i.alias = v.person WHERE v.partner = :partner GROUP BY coalesce(i.person, v.person)) AS visitor"
+    " WHERE first_ms >= :since AND first_ms < :until"
 )
 _SHARE = text(
     "SELECT s.*, coalesce(sum(c.amount), 0) AS amount, coalesce(sum(c.reversed), 0) AS reversed,"
@@ -130,7 +135,7 @@ def _sale(row: Any, *, whole: bool) -> Sale:
         receipt=row.receipt or "",
         at_ms=row.created_ms,
         title=row.title,
-        person=row.person if whole else "",
+        person=(row.who or row.person) if whole else "",
         name=name if whole else masked(name),
         base=row.base,
         amount=int(row.amount),

@@ -56,7 +56,8 @@ _CONTRACT = text("SELECT * FROM partner_contract WHERE id = :id")
 _CONTRACTS = text("SELECT * FROM partner_contract WHERE partner = :partner ORDER BY id DESC LIMIT :limit")
 _LIST = (
     "SELECT p.*, m.name AS merchant_name, c.name AS counterpart_name, a.balance AS available, f.balance AS frozen,"
-    " g.balance AS pending, l.balance AS leaving, (SELECT count(*) FROM partner_visit AS v WHERE v.partner = p.id)"
+    " g.balance AS pending, l.balance AS leaving, (SELECT count(DISTINCT coalesce(i.person, v.person))"
+    " FROM partner_visit AS v LEFT JOIN person_alias AS i ON i.alias = v.person WHERE v.partner = p.id)"
     " AS visitors, (SELECT count(*) FROM partner_sale AS s WHERE s.partner = p.id) AS sales FROM partner AS p"
     " JOIN merchant AS m ON m.id = p.merchant LEFT JOIN merchant AS c ON c.id = p.counterpart"
     " LEFT JOIN account AS a ON a.merchant = p.merchant AND a.owner = p.id AND a.kind = 'share_available'"

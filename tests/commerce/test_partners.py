@@ -12,8 +12,11 @@ from commerce.domain.commission import Earning, SoldLine, Terms, bases, order_ca
 from commerce.domain.order import Delivery
 from commerce.domain.partner import Contract, ShareRate, contract_fault, shared
 from commerce.errors import Conflict, Invalid, NotFound, Refused
+from commerce.identity.phone import Vault
+from commerce.identity.service import Identities
 from commerce.partner_statement_sql import as_csv, month_days
 from commerce.partners import Partners
+from tests.commerce.people_kit import SECRET
 from tests.commerce.shop_world import MERCHANT
 from tests.commerce.test_distribution import PRICE, Market, opened
 
@@ -41,6 +44,11 @@ class Street:
         self.partners = Partners(
             market.world.store, market.world.shop.ledger, market.attribution, clock=market.world.clock
         )
+
+    def people(self) -> Identities:
+        """Who merges and forgets persons."""
+        world = self.market.world
+        return Identities(world.store, world.shop.ledger, world.shop.aliases, Vault(SECRET), clock=world.clock)
 
     async def agree(self, name: str = "gym", **terms: Any) -> str:
         more = {key: terms.pop(key) for key in ("counterpart", "owner") if key in terms}
@@ -266,3 +274,68 @@ def test_a_contract_that_cannot_be_says_why(field: str, value: Any) -> None:
     good: dict[str, Any] = {**given, "sees": "rows", "rates": (ShareRate("shop", "", 1),)}
     assert contract_fault(Contract(**good)) is None
     assert contract_fault(Contract(**{**good, field: value})) is not None
+
+
+async def test_two_who_are_found_to_be_one_are_one_visitor_until_it_is_undone(street: Street) -> None:
+    gym, ann, bo = await street.agree(), await street.market.person("ann"), await street.market.person("bo")
+    await street.comes(ann, gym)
+    await street.comes(bo, gym)
+    order = await street.buys(bo)
+    people = street.people()
+
+    async def told() -> tuple[int, int, str, str, int]:
+        found = await street.partners.statement(MERCHANT, gym, None)
+        assert found.sales is not None
+        [sale] = found.sales
+        return (found.visitors, (await street.partners.alone(gym))["visitors"], sale.person, sale.name, found.amount)
+
+    assert await told() == (2, 2, "bo", "bo", SHARE)
+    merged = await people.merge(MERCHANT, ann, bo, "boss", "one number")
+    assert await told() == (1, 1, "ann", "ann", SHARE)
+    await street.market.refund(order, "r")
+    assert await street.on(gym) == (0, 0, 0, 0)
+    await people.undo(MERCHANT, merged.entry, "boss")
+    assert await told() == (2, 2, "bo", "bo", SHARE)
+
+
+async def test_a_merge_brings_along_the_visit_and_what_was_bought_before(street: Street) -> None:
+    first, any_ = await street.agree("first", first_only=True), await street.agree("any")
+    ann, bo = await street.market.person("ann"), await street.market.person("bo")
+    cy, di = await street.market.person("cy"), await street.market.person("di")
+    await street.buys(ann)
+    await street.comes(bo, first)
+    await street.comes(di, any_)
+    people = street.people()
+    await people.merge(MERCHANT, ann, bo, "boss", "one number")
+    await people.merge(MERCHANT, cy, di, "boss", "one number")
+    again, later = await street.buys(ann), await street.buys(cy)
+    assert again.decision["credits"]["partner"]["issuer"] == first
+    assert await street.why(again) == "not_first" and await street.on(first) == (0, 0, 0, 0)
+    assert later.decision["credits"]["partner"]["issuer"] == any_
+    assert await street.on(any_) == (0, SHARE, 0, 0)
+
+
+async def test_whom_the_shop_forgets_no_partner_is_told_of_and_what_was_reported_stays(street: Street) -> None:
+    gym, ann = await street.agree(), await street.market.person("ann")
+    cafe, bo = await street.agree("café"), await street.market.person("bo")
+    also_ann = await street.market.person("cy")
+    for partner in (gym, cafe):
+        await street.comes(ann, partner)
+    await street.comes(also_ann, gym)
+    await street.comes(bo, gym)
+    order = await street.buys(bo)
+    await street.market.refund(order, "r")
+    people = street.people()
+    await people.merge(MERCHANT, ann, also_ann, "boss", "one number")
+    for person in (ann, bo):
+        await people.erase(MERCHANT, person, "boss", "asked for it")
+    world = street.market.world
+    rows = await world.query("SELECT person FROM partner_visit")
+    # Nothing says any more that it was one person who came to both.
+    assert len({row.person for row in rows}) == 3 and not {row.person for row in rows} & {ann, bo}
+    found = await street.partners.statement(MERCHANT, gym, None)
+    assert (found.visitors, found.orders, found.amount, found.reversed) == (2, 1, SHARE, SHARE)
+    partner = await street.partners.known(gym)
+    assert partner is not None
+    shown = (await street.partners.own_statement(partner, None)).sales
+    assert shown is not None and [(sale.person, sale.name) for sale in shown] == [("", "**")]
