@@ -19,6 +19,7 @@ from commerce.domain.ids import time_prefix
 from commerce.domain.money import yuan
 from commerce.domain.withholding import month_begins_ms
 from commerce.errors import Invalid, Refused
+from commerce.partner_coupons_sql import used_in
 from commerce.statement import safe_cell
 
 SALES_MAX = 5_000
@@ -75,8 +76,26 @@ class Sale:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """A coupon of the partner's that an order was paid with: what it took off, what of that the partner bore, what of
+    that is back since the goods are; 分.
+    """
+
+    sale: str
+    at_ms: int
+    title: str
+    took: int
+    borne: int
+    back: int
+
+
+@dataclass(frozen=True, slots=True)
 class PartnerStatement:
-    """A month ``YYYY-MM``; ``sales`` is None for a partner who reads sums alone."""
+    """A month ``YYYY-MM``; ``sales`` and ``coupons`` are None for a partner who reads sums alone.
+
+    ``discount`` is what coupons took off in the month, ``borne`` what of it the partner bears, ``borne_back`` what of
+    that came back since. What moved in the month is in the balances: so is what came back of an earlier one's.
+    """
 
     partner: str
     name: str
@@ -90,6 +109,10 @@ class PartnerStatement:
     closing: dict[str, int]
     sales: tuple[Sale, ...] | None
     settlements: tuple[dict[str, Any], ...]
+    coupons: tuple[Used, ...] | None
+    discount: int
+    borne: int
+    borne_back: int
 
 
 def month_days(month: str) -> tuple[str, str]:
@@ -112,6 +135,13 @@ def read(db: Connection, partner: dict[str, Any], month: str, *, whole: bool, se
     if len(rows) > SALES_MAX:
         raise Refused("limit", f"more than {SALES_MAX} sales in a month")
     sales = tuple(_sale(row, whole=whole) for row in rows)
+    found = used_in(db, identifier, span["since"], span["until"], SALES_MAX + 1)
+    if len(found) > SALES_MAX:
+        raise Refused("limit", f"more than {SALES_MAX} coupons in a month")
+    coupons = tuple(
+        Used(row["order_id"], row["created_ms"], row["title"], row["took"], row["borne"], row["back"]) for row in found
+    )
+    single = whole or sees == "rows"
     return PartnerStatement(
         partner=identifier,
         name=partner["name"],
@@ -123,8 +153,12 @@ def read(db: Connection, partner: dict[str, Any], month: str, *, whole: bool, se
         reversed=sum(sale.reversed for sale in sales),
         opening=moved.opening,
         closing=moved.closing,
-        sales=sales if whole or sees == "rows" else None,
+        sales=sales if single else None,
         settlements=tuple(_settlements(db, merchant, identifier, span["since"], span["until"])),
+        coupons=coupons if single else None,
+        discount=sum(one.took for one in coupons),
+        borne=sum(one.borne for one in coupons),
+        borne_back=sum(one.back for one in coupons),
     )
 
 
@@ -187,6 +221,11 @@ def as_csv(statement: PartnerStatement) -> str:
         told = [sale.sale, safe_cell(sale.receipt), local(sale.at_ms), safe_cell(sale.title), safe_cell(sale.name)]
         money = [yuan(sale.base), yuan(sale.amount), yuan(sale.reversed)]
         table.writerow([*told, *money, sale.state, "yes" if sale.held else "", sale.why])
+    table.writerow(["coupons", "taken off", "borne by the partner", "back"])
+    table.writerow(["together", *map(yuan, (statement.discount, statement.borne, statement.borne_back))])
+    for coupon in statement.coupons or ():
+        told = [coupon.sale, local(coupon.at_ms), safe_cell(coupon.title)]
+        table.writerow([*told, *map(yuan, (coupon.took, coupon.borne, coupon.back))])
     table.writerow(["settlement", "amount", "state", "asked", "decided", "number"])
     for row in statement.settlements:
         decided = "" if row["decided_ms"] is None else local(row["decided_ms"])

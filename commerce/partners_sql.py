@@ -37,9 +37,9 @@ _SET = text("UPDATE partner SET state = :state, name = :name, trade = :trade WHE
 _KEY = text("UPDATE partner SET key_generation = key_generation + 1, key_ms = :now WHERE id = :id")
 _PROPOSE = text(
     "INSERT INTO partner_contract (id, partner, merchant, state, since, until, days, first_only, cap_order, cap_month,"
-    " sees, rates, note, proposed_ms, proposed_by, decided_ms, decided_by) VALUES (:id, :partner, :merchant, :state,"
-    " :since, :until, :days, :first_only, :cap_order, :cap_month, :sees, :rates, :note, :now, :by, :decided_ms,"
-    " :decided_by)"
+    " sees, rates, coupon_bp, note, proposed_ms, proposed_by, decided_ms, decided_by) VALUES (:id, :partner, :merchant,"
+    " :state, :since, :until, :days, :first_only, :cap_order, :cap_month, :sees, :rates, :coupon_bp, :note, :now, :by,"
+    " :decided_ms, :decided_by)"
 )
 _DROP_PROPOSED = text(
     "UPDATE partner_contract SET state = 'refused', closed_ms = :now, decided_ms = :now, decided_by = :by"
@@ -194,6 +194,7 @@ def propose(db: Connection, partner: str, merchant: str, wanted: Contract, row: 
             "cap_order": wanted.cap_order,
             "cap_month": wanted.cap_month,
             "sees": wanted.sees,
+            "coupon_bp": wanted.coupon_bp,
             "rates": orjson.dumps([rate.to_json() for rate in wanted.rates]).decode(),
             "decided_ms": row["now"] if done else None,
             "decided_by": row["by"] if done else None,

@@ -22,6 +22,7 @@ from commerce import (
     moments_sql,
     orders_sql,
     outlet_desk_sql,
+    partner_coupons_sql,
     pass_uses_sql,
     payments_sql,
     processing_sql,
@@ -33,6 +34,7 @@ from commerce import (
     views_sql,
 )
 from commerce.aftersale import AfterSale
+from commerce.attribution.links_sql import Transaction
 from commerce.basket import (
     KEY_RULE,
     TITLE_CHARACTERS_MAX,
@@ -63,6 +65,7 @@ from commerce.events import (
     SoldView,
 )
 from commerce.identity.aliases import Aliases
+from commerce.identity.merge_sql import aliases_of
 from commerce.ledger import (
     CancelOrder,
     Claim,
@@ -116,6 +119,7 @@ _HANDLERS = {
     **traffic_sql.HANDLERS,
     **drops_sql.HANDLERS,
     **guide_sql.HANDLERS,
+    **partner_coupons_sql.HANDLERS,
     **members_sql.HANDLERS,
     **goods_sql.HANDLERS,
     **purchases_sql.HANDLERS,
@@ -265,11 +269,20 @@ class Shop:
         return self.ledger.submit(Claim(merchant, room, person, drop, key, ""))
 
     async def entry_coupons(self, merchant: str, room: str, person: str) -> list[CouponGranted]:
-        """Give a person what the room gives on entry (进店送券): those coupons that are new to them. Raises Busy."""
-        wanted = await self._store.read(
-            lambda connection: drops_sql.entry_givings(connection, merchant, room, person, self._clock())
-        )
+        """Give a person what the room gives on entry (进店送券), and to a partner's visitors what the partner has for
+        them: those coupons that are new to them. Raises Busy.
+        """
+        now_ms = self._clock()
+
+        def look(db: Transaction) -> tuple[list[str], list[str]]:
+            ids = aliases_of(db, person)
+            by_partners = partner_coupons_sql.for_visitor(db, merchant, room, ids, now_ms)
+            return drops_sql.entry_givings(db, merchant, room, person, now_ms), by_partners
+
+        wanted, by_partners = await self._store.read(look)
+        way = partner_coupons_sql.WAY
         claims = [self.claim_coupon(merchant, room, person, drop, ENTRY_KEY) for drop in wanted]
+        claims += [self.ledger.submit(Claim(merchant, room, person, drop, ENTRY_KEY, "", way)) for drop in by_partners]
         answers = await asyncio.gather(*claims, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, Refused):
