@@ -136,8 +136,10 @@ def _statement(call: Call, found: PartnerStatement) -> Any:
         headers["content-disposition"] = f'attachment; filename="partner-{found.month}.csv"'
         # The byte order mark tells spreadsheets that it is UTF-8.
         return Response(as_csv(found).encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
-    names = ("partner", "name", "month", "visitors", "orders", "base", "amount", "reversed", "opening", "closing")
-    names += ("discount", "borne", "borne_back")
+    names = (
+        *("partner", "name", "month", "visitors", "orders", "base", "amount", "reversed", "opening", "closing"),
+        *("discount", "borne", "borne_back"),
+    )
     return PartnerStatementAnswer(
         **{name: getattr(found, name) for name in names},
         sales=None if found.sales is None else [_sale(one) for one in found.sales],

@@ -337,9 +337,9 @@ async def test_whom_the_shop_forgets_no_partner_is_told_of_and_what_was_reported
     assert len({row.person for row in rows}) == 3 and not {row.person for row in rows} & {ann, bo}
     found = await street.partners.statement(MERCHANT, gym, None)
     assert (found.visitors, found.orders, found.amount, found.reversed) == (2, 1, SHARE, SHARE)
-    partner = await street.partners.known(gym)
-    assert partner is not None
-    shown = (await street.partners.own_statement(partner, None)).sales
+    known = await street.partners.known(gym)
+    assert known is not None
+    shown = (await street.partners.own_statement(known, None)).sales
     assert shown is not None and [(sale.person, sale.name) for sale in shown] == [("", "**")]
 
 
