@@ -107,7 +107,7 @@ COMMISSION = (
         " FROM partner_coupon_use AS u LEFT JOIN order_coupon AS o ON o.order_id = u.order_id AND o.coupon = u.coupon"
         " LEFT JOIN orders AS r ON r.id = u.order_id LEFT JOIN partner_contract AS t ON t.id = u.contract"
         " AND t.partner = u.partner AND t.merchant = u.merchant WHERE o.amount IS NULL OR o.amount <> u.took"
-        " OR t.id IS NULL OR u.borne <> u.took * t.coupon_bp / 10000 OR (r.refunded = r.amount AND u.back <> u.borne)"
+        " OR t.id IS NULL OR u.borne <> u.took * t.coupon_bp / 10000 OR (r.amount > 0 AND r.refunded = r.amount AND u.back <> u.borne)"
         " UNION ALL SELECT s.merchant, s.partner, 0, 0, s.borne, coalesce(e.amount, 0) FROM"
         f" ({_BORNE}) AS s LEFT JOIN (SELECT merchant, owner, sum(amount) AS amount FROM entry WHERE why = 'coupon'"
         " AND kind = 'share_available' GROUP BY merchant, owner) AS e ON e.merchant = s.merchant"
