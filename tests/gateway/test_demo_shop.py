@@ -32,4 +32,4 @@ async def test_the_demos_shop_shows_partners_questions_a_group_and_categories(tm
         assert group["members"] == len(CUSTOMERS)
         shelf = await read(f"/rooms/{live.shop.room}/products")
         assert {card["category"] for card in shelf} == set(CATEGORIES)
-        assert not [one.name for one in audit(tmp_path) if not one.ok]
+        assert not [one.name for one in audit(tmp_path / "data") if not one.ok]
