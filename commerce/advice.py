@@ -123,9 +123,11 @@ class Advice:
         *,
         active: bool,
         person: str | None = None,
+        wecom_user: str | None = None,
     ) -> None:
         """Make an account an advisor: skills (none: what nobody has to know), hours (none: always), ``most`` questions
-        at a time, ``person``: who they are as a customer, where they are told of questions.
+        at a time, ``person``: who they are as a customer, ``wecom_user``: as a member at WeCom, where they are told
+        of questions; None leaves either as it is.
 
         Raises Invalid, NotFound, Refused (limit).
         """
@@ -144,6 +146,7 @@ class Advice:
             "hours": [astuple(span) for span in hours],
         }
         row |= {"most": most, "active": active, "now": self._clock(), "person": person}
+        row["wecom_user"] = wecom_user
         await self._store.write(lambda db: advice_sql.set_advisor(db, row))
 
     async def skills(self, merchant: str) -> list[str]:
@@ -190,6 +193,10 @@ class Advice:
         """Set how a shop tells of questions and answers outside the page."""
         row = {**given, "merchant": merchant, "now": self._clock()}
         await self._store.write(lambda db: advice_notice_sql.set_notice(db, row))
+
+    async def told(self, merchant: str, staff: str) -> bool | None:
+        """Whether an advisor is told outside the page as far as they are asked; None for who is no advisor."""
+        return await self._store.read(lambda db: advice_sql.told(db, merchant, staff))
 
     async def set_told(self, merchant: str, staff: str, *, told: bool) -> None:
         """An advisor wants to be told outside the page, or no more. Raises NotFound."""

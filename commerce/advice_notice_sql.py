@@ -2,7 +2,8 @@
 
 A message is one of the shop's own (crm/messages_sql.py): the adapter, its retries and the merged person's address are
 those of all others. Beyond that an advisor gets at most ``most_hour`` an hour, none when they said so, and, without
-hours of their own, none at night; whoever has hours is given questions in these alone.
+hours of their own, none at night; whoever has hours is given questions in these alone. Where the shop has an
+application at WeCom, advisors who are members there are told by it (crm/staff_messages_sql.py).
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, text
 from commerce.crm import messages_sql, policy_sql
 from commerce.domain.day import local
 from commerce.domain.ids import time_prefix
-from commerce.domain.outreach import waits_until_ms
+from commerce.domain.outreach import STAFF_CHANNEL, waits_until_ms
 from commerce.identity.merge_sql import survivor
 
 HOUR_MS = 3_600_000
@@ -31,12 +32,14 @@ Row = dict[str, Any]
 _NOTICE = text("SELECT * FROM advice_notice WHERE merchant = :merchant")
 _SET = text(
     "INSERT INTO advice_notice (merchant, channel, template, answer_template, fields, page, open_minutes, most_hour,"
-    " updated_ms) VALUES (:merchant, :channel, :template, :answer_template, :fields, :page, :open_minutes, :most_hour,"
-    " :now) ON CONFLICT (merchant) DO UPDATE SET channel = excluded.channel, template = excluded.template,"
-    " answer_template = excluded.answer_template, fields = excluded.fields, page = excluded.page,"
-    " open_minutes = excluded.open_minutes, most_hour = excluded.most_hour, updated_ms = excluded.updated_ms"
+    " by_app, app_url, updated_ms) VALUES (:merchant, :channel, :template, :answer_template, :fields, :page,"
+    " :open_minutes, :most_hour, :by_app, :app_url, :now) ON CONFLICT (merchant) DO UPDATE SET"
+    " channel = excluded.channel, template = excluded.template, answer_template = excluded.answer_template,"
+    " fields = excluded.fields, page = excluded.page,"
+    " open_minutes = excluded.open_minutes, most_hour = excluded.most_hour, by_app = excluded.by_app,"
+    " app_url = excluded.app_url, updated_ms = excluded.updated_ms"
 )
-_ADVISOR = text("SELECT person, told, hours FROM advisor WHERE staff = :staff AND merchant = :merchant")
+_ADVISOR = text("SELECT person, told, hours, wecom_user FROM advisor WHERE staff = :staff AND merchant = :merchant")
 _HAD = text(
     "SELECT count(*) FROM message WHERE merchant = :merchant AND key >= :low AND key < :high AND created_ms > :since"
 )
@@ -64,7 +67,10 @@ def tell_advisor(db: Connection, question: Row, staff: str, now_ms: int) -> bool
     merchant = question["merchant"]
     how = notice(db, merchant)
     advisor = db.execute(_ADVISOR, {"staff": staff, "merchant": merchant}).one_or_none()
-    if how is None or not how["template"] or advisor is None or advisor.person is None or not advisor.told:
+    if how is None or advisor is None or not advisor.told:
+        return False
+    by_app = bool(how["by_app"] and advisor.wecom_user)
+    if not by_app and (not how["template"] or advisor.person is None):
         return False
     if not orjson.loads(advisor.hours) and _at_night(db, merchant, now_ms):
         return False
@@ -72,7 +78,12 @@ def tell_advisor(db: Connection, question: Row, staff: str, now_ms: int) -> bool
     asked = {"merchant": merchant, "low": prefix, "high": f"advice:{staff};", "since": now_ms - HOUR_MS}
     if db.execute(_HAD, asked).scalar_one() >= how["most_hour"]:
         return False
-    _put(db, how, how["template"], advisor.person, f"{prefix}{question['id']}:{now_ms}", question, now_ms)
+    key = f"{prefix}{question['id']}:{now_ms}"
+    if by_app:
+        row = {**_row(merchant, key, now_ms), "person": "", "channel": STAFF_CHANNEL}
+        messages_sql.put(db, [{**row, "body": orjson.dumps({"staff": staff, "question": question["id"]}).decode()}])
+    else:
+        _put(db, how, how["template"], advisor.person, key, question, now_ms)
     return True
 
 
@@ -102,11 +113,11 @@ def _put(
     body = {"template": template, "params": data} if how["channel"] == "sms" else {"template": template, "data": data}
     if how["channel"] == "subscribe" and how["page"]:
         body["page"] = how["page"]
-    # By its time like all ids; the key tells messages of one moment apart.
-    row = {
-        "id": time_prefix(now_ms) + sha256(key.encode()).hexdigest()[:ID_TAIL],
-        "merchant": question["merchant"],
-        "now": now_ms,
-    }
-    row |= {"person": survivor(db, person), "channel": how["channel"], "purpose": "service", "key": key}
+    row = {**_row(question["merchant"], key, now_ms), "person": survivor(db, person), "channel": how["channel"]}
     messages_sql.put(db, [{**row, "body": orjson.dumps(body).decode()}])
+
+
+def _row(merchant: str, key: str, now_ms: int) -> Row:
+    # By its time like all ids; the key tells messages of one moment apart.
+    identifier = time_prefix(now_ms) + sha256(key.encode()).hexdigest()[:ID_TAIL]
+    return {"id": identifier, "merchant": merchant, "key": key, "purpose": "service", "now": now_ms}

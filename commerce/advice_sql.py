@@ -31,7 +31,7 @@ FIRST_PAGE = "~"
 Row = dict[str, Any]
 
 _ADVISORS = text(
-    "SELECT a.staff, s.name, a.skills, a.hours, a.most, a.active, a.last_ms, a.person, a.told,"
+    "SELECT a.staff, s.name, a.skills, a.hours, a.most, a.active, a.last_ms, a.person, a.told, a.wecom_user,"
     " (SELECT count(*) FROM question AS q"
     " WHERE q.merchant = a.merchant AND q.advisor = a.staff AND q.state = 'given') AS load FROM advisor AS a"
     " JOIN staff AS s ON s.id = a.staff WHERE a.merchant = :merchant"
@@ -39,13 +39,16 @@ _ADVISORS = text(
     " ORDER BY a.staff LIMIT :limit"
 )
 _SET_ADVISOR = text(
-    "INSERT INTO advisor (staff, merchant, skills, hours, most, active, updated_ms, person)"
-    " VALUES (:staff, :merchant, :skills, :hours, :most, :active, :now, :person) ON CONFLICT (staff) DO UPDATE SET"
-    " skills = excluded.skills, hours = excluded.hours, most = excluded.most, active = excluded.active,"
-    " updated_ms = excluded.updated_ms, person = coalesce(excluded.person, advisor.person)"
+    "INSERT INTO advisor (staff, merchant, skills, hours, most, active, updated_ms, person, wecom_user)"
+    " VALUES (:staff, :merchant, :skills, :hours, :most, :active, :now, :person, :wecom_user)"
+    " ON CONFLICT (staff) DO UPDATE SET skills = excluded.skills,"
+    " hours = excluded.hours, most = excluded.most, active = excluded.active,"
+    " updated_ms = excluded.updated_ms, person = coalesce(excluded.person, advisor.person),"
+    " wecom_user = coalesce(excluded.wecom_user, advisor.wecom_user)"
 )
 _IS_PERSON = text("SELECT 1 FROM person WHERE id = :person AND merchant = :merchant")
 _TOLD = text("UPDATE advisor SET told = :told, updated_ms = :now WHERE staff = :staff AND merchant = :merchant")
+_IS_TOLD = text("SELECT told FROM advisor WHERE staff = :staff AND merchant = :merchant")
 _OPENED = text(
     "UPDATE question SET opened_ms = :now, due_ms = :due WHERE id = :id AND merchant = :merchant AND advisor = :staff"
     " AND state = 'given' AND opened_ms IS NULL"
@@ -157,6 +160,12 @@ def set_told(db: Connection, merchant: str, staff: str, now_ms: int, *, told: bo
     """An advisor wants to be told of questions outside the page, or no more. Raises NotFound."""
     if not db.execute(_TOLD, {"merchant": merchant, "staff": staff, "told": told, "now": now_ms}).rowcount:
         raise NotFound("this account is no advisor")
+
+
+def told(db: Connection, merchant: str, staff: str) -> bool | None:
+    """Whether an advisor wants to be told; None for who is no advisor."""
+    found = db.execute(_IS_TOLD, {"merchant": merchant, "staff": staff}).scalar_one_or_none()
+    return None if found is None else bool(found)
 
 
 def opened(db: Connection, merchant: str, question: str, staff: str, now_ms: int) -> bool:

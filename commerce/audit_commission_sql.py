@@ -15,6 +15,7 @@ _PAID = (
     " sum(CASE WHEN state IN ('requested', 'approved', 'transferring') THEN amount ELSE 0 END) AS leaving"
     " FROM withdrawal WHERE share = {0} GROUP BY merchant, person"
 )
+_BORNE = "SELECT merchant, partner, sum(borne - back) AS borne FROM partner_coupon_use GROUP BY merchant, partner"
 _ON = "coalesce(sum(CASE WHEN a.kind = '{1}_{0}' THEN a.balance END), 0)"
 
 _PAID_OUT = f"{_ON.format('paid', 'commission')} + {_ON.format('paid', 'share')}"
@@ -22,19 +23,22 @@ _TAXED = _ON.format("tax", "commission")
 
 
 def _accounts(family: str, contract: str, share: str) -> str:
-    """Accounts of one family that are not what their lines earn, less what was taken back and paid out."""
+    """Accounts of one family that are not what their lines earn, less what was taken back and paid out, and less what
+    a partner bears of coupons.
+    """
     pending, frozen, available, leaving = (
         _ON.format(name, family) for name in ("pending", "frozen", "available", "leaving")
     )
     return (
         "SELECT * FROM (SELECT c.merchant, c.person, c.pending, c.frozen, c.earned, coalesce(max(w.paid), 0) AS paid,"
+        " coalesce(max(b.borne), 0) AS borne,"
         f" coalesce(max(w.leaving), 0) AS leaving, {pending} AS on_pending, {frozen} AS"
         f" on_frozen, {available} AS on_available, {leaving} AS on_leaving"
         f" FROM ({_BY_PERSON.format(contract)}) AS c LEFT JOIN account AS a ON a.merchant = c.merchant"
         f" AND a.owner = c.person LEFT JOIN ({_PAID.format(share)}) AS w ON w.merchant = c.merchant"
-        " AND w.person = c.person"
+        f" AND w.person = c.person LEFT JOIN ({_BORNE}) AS b ON b.merchant = c.merchant AND b.partner = c.person"
         " GROUP BY c.merchant, c.person, c.pending, c.frozen, c.earned) AS sums WHERE pending <> on_pending"
-        " OR frozen <> on_frozen OR leaving <> on_leaving OR earned <> on_available + on_leaving + paid"
+        " OR frozen <> on_frozen OR leaving <> on_leaving OR earned <> on_available + on_leaving + paid + borne"
     )
 
 
@@ -94,6 +98,21 @@ COMMISSION = (
         " AND s.partner = c.person AND s.contract = c.contract WHERE c.contract <> ''"
         " GROUP BY c.order_id, c.person, c.contract HAVING max(c.level) > 1 OR count(t.id) < count(*)"
         " OR count(s.id) < count(*) OR (max(t.cap_order) > 0 AND sum(c.amount) > max(t.cap_order))",
+    ),
+    Check(
+        "partners: what they bear of coupons is what was taken off by them, and what the accounts say",
+        "SELECT count(*) AS coupons, coalesce(sum(took), 0) AS took, coalesce(sum(borne - back), 0) AS borne"
+        " FROM partner_coupon_use",
+        "SELECT u.order_id, u.coupon, u.took, coalesce(o.amount, -1) AS of_order, u.borne, u.back"
+        " FROM partner_coupon_use AS u LEFT JOIN order_coupon AS o ON o.order_id = u.order_id AND o.coupon = u.coupon"
+        " LEFT JOIN orders AS r ON r.id = u.order_id LEFT JOIN partner_contract AS t ON t.id = u.contract"
+        " AND t.partner = u.partner AND t.merchant = u.merchant WHERE o.amount IS NULL OR o.amount <> u.took"
+        " OR t.id IS NULL OR u.borne <> u.took * t.coupon_bp / 10000"
+        " OR (r.amount > 0 AND r.refunded = r.amount AND u.back <> u.borne)"
+        " UNION ALL SELECT s.merchant, s.partner, 0, 0, s.borne, coalesce(e.amount, 0) FROM"
+        f" ({_BORNE}) AS s LEFT JOIN (SELECT merchant, owner, sum(amount) AS amount FROM entry WHERE why = 'coupon'"
+        " AND kind = 'share_available' GROUP BY merchant, owner) AS e ON e.merchant = s.merchant"
+        " AND e.owner = s.partner WHERE s.borne + coalesce(e.amount, 0) <> 0",
     ),
     Check(
         "partners: what was settled with another merchant of this server is in its books",

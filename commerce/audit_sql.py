@@ -219,14 +219,15 @@ _CHECKS = (
         " LEFT JOIN refund AS r ON q.route = 'refund' AND r.id = q.answer AND r.staff = q.person"
         " LEFT JOIN withdrawal AS w ON q.route = 'withdraw' AND w.id = q.answer AND w.person = q.person"
         " LEFT JOIN coupon AS g ON q.route = 'guide_coupon' AND g.id = q.answer AND g.issuer = q.person"
+        " LEFT JOIN drop_ AS i ON q.route = 'partner_coupon' AND i.id = q.answer AND i.merchant = q.merchant"
         " LEFT JOIN pass_use AS u ON q.route = 'pass.use' AND u.id = q.answer AND u.staff = q.person"
         " LEFT JOIN stock_transfer AS m ON q.route = 'stock.move' AND m.id = q.answer AND m.staff = q.person"
         " LEFT JOIN purchase_delivery AS d ON q.route LIKE 'purchase.%' AND d.id = q.answer AND d.staff = q.person"
         " LEFT JOIN processing_run AS x ON q.route = 'processing' AND x.id = q.answer AND x.staff = q.person"
         " LEFT JOIN credit_booking AS z ON q.route = 'credit' AND z.id = q.answer AND z.staff = q.person"
         " LEFT JOIN custom_request AS y ON q.route = 'custom.ask' AND y.id = q.answer AND y.person = q.person"
-        " WHERE q.route <> 'budget' AND g.id IS NULL AND u.id IS NULL AND m.id IS NULL AND d.id IS NULL"
-        " AND x.id IS NULL AND y.id IS NULL AND z.id IS NULL AND c.id IS NULL AND o.id IS NULL"
+        " WHERE q.route <> 'budget' AND i.id IS NULL AND g.id IS NULL AND u.id IS NULL AND m.id IS NULL"
+        " AND d.id IS NULL AND x.id IS NULL AND y.id IS NULL AND z.id IS NULL AND c.id IS NULL AND o.id IS NULL"
         " AND r.id IS NULL AND w.id IS NULL",
     ),
     Check(

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from commerce import partner_bearing_sql
 from commerce.accounts_sql import balances, move
 from commerce.domain.accounts import SHOP, Leg
 from commerce.domain.coupon import audience_columns
@@ -128,6 +129,7 @@ def coupons_used(batch: Batch, row: Row[Any]) -> None:
             Leg(coupon.issuer, "budget", coupon.amount - coupon.took),
         ]
         move(batch, row.merchant, "used", coupon.id, legs)
+        partner_bearing_sql.used(batch, row, coupon)
 
 
 def coupons_return(batch: Batch, row: Row[Any]) -> None:

@@ -12,6 +12,7 @@ from commerce import (
     moments_sql,
     orders_sql,
     outlet_desk_sql,
+    partner_coupons_sql,
     pass_uses_sql,
     payments_sql,
     processing_sql,
@@ -44,6 +45,7 @@ HANDLERS = {
     **courier_sql.HANDLERS,
     **signup_ends_sql.HANDLERS,
     **custom_ends_sql.HANDLERS,
+    **partner_coupons_sql.HANDLERS,
     SetMallItem: set_item,
 }
 """The rule of each row-wise command."""

@@ -71,6 +71,7 @@ def contract(row: Row[Any]) -> Contract:
             "cap_month": row.cap_month,
             "sees": row.sees,
             "rates": orjson.loads(row.rates),
+            "coupon_bp": row.coupon_bp,
         }
     )
 

@@ -19,6 +19,7 @@ from commerce.domain.ids import time_prefix
 from commerce.domain.money import yuan
 from commerce.domain.withholding import month_begins_ms
 from commerce.errors import Invalid, Refused
+from commerce.partner_coupons_sql import used_in
 from commerce.statement import safe_cell
 
 SALES_MAX = 5_000
@@ -26,18 +27,23 @@ SALES_MAX = 5_000
 DAY_MS = 86_400_000
 
 _SALES = text(
-    "SELECT s.*, p.name AS person_name, coalesce(c.amount, 0) AS amount, coalesce(c.reversed, 0) AS reversed, c.state,"
+    "SELECT s.*, p.id AS who, p.name AS person_name, coalesce(c.amount, 0) AS amount,"
+    " coalesce(c.reversed, 0) AS reversed, c.state,"
     " coalesce(c.held, '') AS held, c.release_ms, coalesce(l.title, '') AS title, coalesce(o.status, '') AS status,"
     " r.number AS receipt FROM partner_sale AS s"
     " LEFT JOIN (SELECT order_id, sum(amount) AS amount, sum(reversed) AS reversed, max(state) AS state,"
     " max(held) AS held, max(release_ms) AS release_ms FROM commission WHERE person = :partner AND contract <> ''"
     " AND merchant = :merchant GROUP BY order_id) AS c ON c.order_id = s.id"
-    " LEFT JOIN person AS p ON p.id = s.person LEFT JOIN orders AS o ON o.id = s.id"
+    # Who the buyer is now, should they have been found to be somebody else.
+    " LEFT JOIN person_alias AS i ON i.alias = s.person LEFT JOIN person AS p ON p.id = coalesce(i.person, s.person)"
+    " LEFT JOIN orders AS o ON o.id = s.id"
     " LEFT JOIN order_line AS l ON l.order_id = s.id AND l.n = 0 LEFT JOIN pos_receipt AS r ON r.id = s.id"
     " WHERE s.partner = :partner AND s.created_ms >= :since AND s.created_ms < :until ORDER BY s.id LIMIT :limit"
 )
 _VISITORS = text(
-    "SELECT count(*) FROM partner_visit WHERE partner = :partner AND first_ms >= :since AND first_ms < :until"
+    "SELECT count(*) FROM (SELECT min(v.first_ms) AS first_ms FROM partner_visit AS v LEFT JOIN person_alias AS i"
+    " ON i.alias = v.person WHERE v.partner = :partner GROUP BY coalesce(i.person, v.person)) AS visitor"
+    " WHERE first_ms >= :since AND first_ms < :until"
 )
 _SHARE = text(
     "SELECT s.*, coalesce(sum(c.amount), 0) AS amount, coalesce(sum(c.reversed), 0) AS reversed,"
@@ -70,8 +76,26 @@ class Sale:
 
 
 @dataclass(frozen=True, slots=True)
+class Used:
+    """A coupon of the partner's that an order was paid with: what it took off, what of that the partner bore, what of
+    that is back since the goods are; 分.
+    """
+
+    sale: str
+    at_ms: int
+    title: str
+    took: int
+    borne: int
+    back: int
+
+
+@dataclass(frozen=True, slots=True)
 class PartnerStatement:
-    """A month ``YYYY-MM``; ``sales`` is None for a partner who reads sums alone."""
+    """A month ``YYYY-MM``; ``sales`` and ``coupons`` are None for a partner who reads sums alone.
+
+    ``discount`` is what coupons took off in the month, ``borne`` what of it the partner bears, ``borne_back`` what of
+    that came back since. What moved in the month is in the balances: so is what came back of an earlier one's.
+    """
 
     partner: str
     name: str
@@ -85,6 +109,10 @@ class PartnerStatement:
     closing: dict[str, int]
     sales: tuple[Sale, ...] | None
     settlements: tuple[dict[str, Any], ...]
+    coupons: tuple[Used, ...] | None
+    discount: int
+    borne: int
+    borne_back: int
 
 
 def month_days(month: str) -> tuple[str, str]:
@@ -107,6 +135,13 @@ def read(db: Connection, partner: dict[str, Any], month: str, *, whole: bool, se
     if len(rows) > SALES_MAX:
         raise Refused("limit", f"more than {SALES_MAX} sales in a month")
     sales = tuple(_sale(row, whole=whole) for row in rows)
+    found = used_in(db, identifier, span["since"], span["until"], SALES_MAX + 1)
+    if len(found) > SALES_MAX:
+        raise Refused("limit", f"more than {SALES_MAX} coupons in a month")
+    coupons = tuple(
+        Used(row["order_id"], row["created_ms"], row["title"], row["took"], row["borne"], row["back"]) for row in found
+    )
+    single = whole or sees == "rows"
     return PartnerStatement(
         partner=identifier,
         name=partner["name"],
@@ -118,8 +153,12 @@ def read(db: Connection, partner: dict[str, Any], month: str, *, whole: bool, se
         reversed=sum(sale.reversed for sale in sales),
         opening=moved.opening,
         closing=moved.closing,
-        sales=sales if whole or sees == "rows" else None,
+        sales=sales if single else None,
         settlements=tuple(_settlements(db, merchant, identifier, span["since"], span["until"])),
+        coupons=coupons if single else None,
+        discount=sum(one.took for one in coupons),
+        borne=sum(one.borne for one in coupons),
+        borne_back=sum(one.back for one in coupons),
     )
 
 
@@ -130,7 +169,7 @@ def _sale(row: Any, *, whole: bool) -> Sale:
         receipt=row.receipt or "",
         at_ms=row.created_ms,
         title=row.title,
-        person=row.person if whole else "",
+        person=(row.who or row.person) if whole else "",
         name=name if whole else masked(name),
         base=row.base,
         amount=int(row.amount),
@@ -182,6 +221,11 @@ def as_csv(statement: PartnerStatement) -> str:
         told = [sale.sale, safe_cell(sale.receipt), local(sale.at_ms), safe_cell(sale.title), safe_cell(sale.name)]
         money = [yuan(sale.base), yuan(sale.amount), yuan(sale.reversed)]
         table.writerow([*told, *money, sale.state, "yes" if sale.held else "", sale.why])
+    table.writerow(["coupons", "taken off", "borne by the partner", "back"])
+    table.writerow(["together", *map(yuan, (statement.discount, statement.borne, statement.borne_back))])
+    for coupon in statement.coupons or ():
+        told = [coupon.sale, local(coupon.at_ms), safe_cell(coupon.title)]
+        table.writerow([*told, *map(yuan, (coupon.took, coupon.borne, coupon.back))])
     table.writerow(["settlement", "amount", "state", "asked", "decided", "number"])
     for row in statement.settlements:
         decided = "" if row["decided_ms"] is None else local(row["decided_ms"])

@@ -7,19 +7,23 @@ without the buyers.
 
 import secrets
 from collections.abc import Callable, Mapping
+from dataclasses import astuple
 from typing import Any
 
 from commerce import catalogue_checks as check
-from commerce import partner_statement_sql, partners_sql
+from commerce import partner_coupons_sql, partner_statement_sql, partners_sql
 from commerce.attribution.links import LinkView
 from commerce.attribution.service import Attribution
+from commerce.basket import TITLE_CHARACTERS_MAX, check_key, within
 from commerce.commissions import Withdraw, WithdrawalView
 from commerce.domain.day import day_of
 from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.partner import Contract, contract_fault, contract_of
 from commerce.errors import Invalid
-from commerce.ledger import KEY_CHARACTERS_MAX, Ledger, fingerprint
+from commerce.events import DropView
+from commerce.ledger import KEY_CHARACTERS_MAX, CloseDrop, Ledger, StartDrop, fingerprint
+from commerce.ledger_partners import OfferCoupon
 from commerce.partner_statement_sql import PartnerStatement
 from commerce.store_sql import Store
 
@@ -110,6 +114,43 @@ class Partners:
         """The partner's tokens with their uses. Raises NotFound."""
         row = await self._store.read(lambda db: partners_sql.one(db, merchant, partner))
         return await self._attribution.links(merchant, row["id"], before, limit)
+
+    # --- coupons ---------------------------------------------------------------------------------------------------
+
+    async def offer(self, drop: StartDrop, budget: int, by: str, key: str) -> DropView:
+        """Let those who come by a partner's code (the drop's issuer) have a coupon, out of a budget of so many 分.
+
+        Raises NotFound, Invalid, Conflict, Refused (not_open, limit), Busy.
+        """
+        check_key(key)
+        within(budget, drop.amount, AMOUNT_MAX, "budget")
+        if drop.percent:
+            raise Invalid("a coupon out of a budget takes off an amount", field="percent")
+        check.words(drop.reason, "reason", TITLE_CHARACTERS_MAX)
+        made = await self._ledger.submit(OfferCoupon(drop, budget, by, key, fingerprint(astuple(drop), budget)))
+        assert isinstance(made, DropView)
+        return made
+
+    async def offers(self, merchant: str, partner: str) -> list[dict[str, Any]]:
+        """A partner's offers, newest first, with what became of their coupons. Raises NotFound."""
+
+        def look(db: Any) -> list[dict[str, Any]]:
+            partners_sql.one(db, merchant, partner)
+            now_ms = self._clock()
+            rows = partner_coupons_sql.offers(db, merchant, partner)
+            return [{**row, "open": row["closed_ms"] is None and row["ends_ms"] > now_ms} for row in rows]
+
+        return await self._store.read(look)
+
+    async def end_offer(self, merchant: str, partner: str, drop: str) -> None:
+        """End an offer; coupons that were given stay good, and the budget keeps what is left. Raises NotFound."""
+        await self._store.read(lambda db: partner_coupons_sql.find(db, merchant, partner, drop))
+        await self._ledger.submit(CloseDrop(merchant, drop))
+
+    async def shown_offer(self, merchant: str, partner: str, room: str) -> dict[str, Any] | None:
+        """What a poster says of a partner's best open offer in a room; None when there is none."""
+        now_ms = self._clock()
+        return await self._store.read(lambda db: partner_coupons_sql.shown(db, merchant, partner, room, now_ms))
 
     async def renew_key(self, merchant: str, partner: str) -> int:
         """Make the partner's former key void; the new one's generation. Raises NotFound."""

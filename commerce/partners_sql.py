@@ -37,9 +37,9 @@ _SET = text("UPDATE partner SET state = :state, name = :name, trade = :trade WHE
 _KEY = text("UPDATE partner SET key_generation = key_generation + 1, key_ms = :now WHERE id = :id")
 _PROPOSE = text(
     "INSERT INTO partner_contract (id, partner, merchant, state, since, until, days, first_only, cap_order, cap_month,"
-    " sees, rates, note, proposed_ms, proposed_by, decided_ms, decided_by) VALUES (:id, :partner, :merchant, :state,"
-    " :since, :until, :days, :first_only, :cap_order, :cap_month, :sees, :rates, :note, :now, :by, :decided_ms,"
-    " :decided_by)"
+    " sees, rates, coupon_bp, note, proposed_ms, proposed_by, decided_ms, decided_by) VALUES (:id, :partner, :merchant,"
+    " :state, :since, :until, :days, :first_only, :cap_order, :cap_month, :sees, :rates, :coupon_bp, :note, :now, :by,"
+    " :decided_ms, :decided_by)"
 )
 _DROP_PROPOSED = text(
     "UPDATE partner_contract SET state = 'refused', closed_ms = :now, decided_ms = :now, decided_by = :by"
@@ -56,7 +56,8 @@ _CONTRACT = text("SELECT * FROM partner_contract WHERE id = :id")
 _CONTRACTS = text("SELECT * FROM partner_contract WHERE partner = :partner ORDER BY id DESC LIMIT :limit")
 _LIST = (
     "SELECT p.*, m.name AS merchant_name, c.name AS counterpart_name, a.balance AS available, f.balance AS frozen,"
-    " g.balance AS pending, l.balance AS leaving, (SELECT count(*) FROM partner_visit AS v WHERE v.partner = p.id)"
+    " g.balance AS pending, l.balance AS leaving, (SELECT count(DISTINCT coalesce(i.person, v.person))"
+    " FROM partner_visit AS v LEFT JOIN person_alias AS i ON i.alias = v.person WHERE v.partner = p.id)"
     " AS visitors, (SELECT count(*) FROM partner_sale AS s WHERE s.partner = p.id) AS sales FROM partner AS p"
     " JOIN merchant AS m ON m.id = p.merchant LEFT JOIN merchant AS c ON c.id = p.counterpart"
     " LEFT JOIN account AS a ON a.merchant = p.merchant AND a.owner = p.id AND a.kind = 'share_available'"
@@ -193,6 +194,7 @@ def propose(db: Connection, partner: str, merchant: str, wanted: Contract, row: 
             "cap_order": wanted.cap_order,
             "cap_month": wanted.cap_month,
             "sees": wanted.sees,
+            "coupon_bp": wanted.coupon_bp,
             "rates": orjson.dumps([rate.to_json() for rate in wanted.rates]).decode(),
             "decided_ms": row["now"] if done else None,
             "decided_by": row["by"] if done else None,

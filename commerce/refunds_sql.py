@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Row, text
 
-from commerce import wallet_sql
+from commerce import partner_bearing_sql, wallet_sql
 from commerce.credit_sql import refund_on_account
 from commerce.custom_sql import end_production
 from commerce.deposits_sql import balance_ended, give_up, open_balance
@@ -133,7 +133,9 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
     if decided.rest and row.coupon is not None:
         coupons_return(batch, row)
         batch.run(_FREE_COUPON, order=row.id, now=batch.now_ms)
-    order_refunded(batch, find_order(batch, row.merchant, row.id))
+    refunded = find_order(batch, row.merchant, row.id)
+    partner_bearing_sql.refunded(batch, refunded)
+    order_refunded(batch, refunded)
     batch.remember(command.merchant, command.staff, "refund", command.key, command.hash, refund)
     return _tell(batch, _find(batch, command.merchant, None, refund))
 

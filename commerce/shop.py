@@ -15,6 +15,7 @@ from commerce import (
     views_sql,
 )
 from commerce.aftersale import AfterSale
+from commerce.attribution.links_sql import Transaction
 from commerce.basket import (
     KEY_RULE,
     TITLE_CHARACTERS_MAX,
@@ -46,6 +47,7 @@ from commerce.events import (
 )
 from commerce.handlers_sql import HANDLERS, ON_FINISH
 from commerce.identity.aliases import Aliases
+from commerce.identity.merge_sql import aliases_of
 from commerce.ledger import (
     CancelOrder,
     Claim,
@@ -253,11 +255,20 @@ class Shop:
         return self.ledger.submit(Claim(merchant, room, person, drop, key, ""))
 
     async def entry_coupons(self, merchant: str, room: str, person: str) -> list[CouponGranted]:
-        """Give a person what the room gives on entry (进店送券): those coupons that are new to them. Raises Busy."""
-        wanted = await self._store.read(
-            lambda connection: drops_sql.entry_givings(connection, merchant, room, person, self._clock())
-        )
+        """Give a person what the room gives on entry (进店送券), and to a partner's visitors what the partner has for
+        them: those coupons that are new to them. Raises Busy.
+        """
+        now_ms = self._clock()
+
+        def look(db: Transaction) -> tuple[list[str], list[str]]:
+            ids = aliases_of(db, person)
+            by_partners = partner_coupons_sql.for_visitor(db, merchant, room, ids, now_ms)
+            return drops_sql.entry_givings(db, merchant, room, person, now_ms), by_partners
+
+        wanted, by_partners = await self._store.read(look)
+        way = partner_coupons_sql.WAY
         claims = [self.claim_coupon(merchant, room, person, drop, ENTRY_KEY) for drop in wanted]
+        claims += [self.ledger.submit(Claim(merchant, room, person, drop, ENTRY_KEY, "", way)) for drop in by_partners]
         answers = await asyncio.gather(*claims, return_exceptions=True)
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, Refused):

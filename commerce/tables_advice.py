@@ -21,6 +21,8 @@ advisor = Table(
     # Who they are as a customer: where they are told of questions. And whether they want to be.
     id_column("person", nullable=True),
     Column("told", Boolean, nullable=False, server_default=text("true")),
+    # Their userid at WeCom, where the shop's application can tell them.
+    Column("wecom_user", String(64), nullable=True),
     CheckConstraint("most BETWEEN 1 AND 100", name="most"),
     Index("ix_advisor_merchant", "merchant", "staff"),
 )
@@ -86,6 +88,9 @@ advice_notice = Table(
     word_column("page", 128),
     Column("open_minutes", Integer, nullable=False),
     Column("most_hour", Integer, nullable=False),
+    # Advisors with a userid at WeCom are told by the shop's application there, with the address that it leads to.
+    Column("by_app", Boolean, nullable=False, server_default=text("false")),
+    word_column("app_url", 255),
     ms_column("updated_ms"),
     CheckConstraint("channel IN ('subscribe', 'sms')", name="channel"),
     CheckConstraint("open_minutes BETWEEN 1 AND 60 AND most_hour BETWEEN 0 AND 60", name="terms"),

@@ -106,7 +106,7 @@ channel_account = Table(
     Column("settings", Text, nullable=False),
     Column("sealed", Text, nullable=False),
     ms_column("updated_ms"),
-    CheckConstraint("channel IN ('wecom', 'sms')", name="channel"),
+    CheckConstraint("channel IN ('wecom', 'sms', 'wecomapp')", name="channel"),
     sqlite_with_rowid=False,
 )
 
@@ -149,6 +149,7 @@ message = Table(
     metadata,
     id_column("id", primary_key=True),
     id_column("merchant"),
+    # Empty: to staff, of whom the body says who.
     id_column("person"),
     Column("channel", String(10), nullable=False),
     Column("purpose", String(10), nullable=False),
@@ -163,7 +164,7 @@ message = Table(
     word_column("number", 128),
     ms_column("created_ms"),
     ms_column("done_ms", nullable=True),
-    CheckConstraint("channel IN ('subscribe', 'wecom', 'sms')", name="channel"),
+    CheckConstraint("channel IN ('subscribe', 'wecom', 'sms', 'wecomapp')", name="channel"),
     CheckConstraint("purpose IN ('service', 'marketing')", name="purpose"),
     CheckConstraint("state IN ('waiting', 'sent', 'failed', 'dropped')", name="state"),
     Index("ux_message_key", "merchant", "key", unique=True),

@@ -47,6 +47,8 @@ partner_contract = Table(
     amount_column("cap_order"),
     amount_column("cap_month"),
     Column("sees", String(4), nullable=False),
+    # What of a coupon of theirs the partner bears, in 1/100 of a percent.
+    count_column("coupon_bp"),
     # JSON: [{scope, target, bp}].
     Column("rates", Text, nullable=False),
     # The paper's number, or what else was written down with it.
@@ -105,4 +107,21 @@ partner_sale = Table(
     ),
     Index("ix_partner_sale_partner", "partner", "id"),
     Index("ix_partner_sale_person", "merchant", "person"),
+)
+
+# A partner's coupon that an order was paid with: what it took off, what of that the partner bore, what went back; 分.
+partner_coupon_use = Table(
+    "partner_coupon_use",
+    metadata,
+    id_column("order_id", primary_key=True),
+    id_column("coupon", primary_key=True),
+    id_column("merchant"),
+    id_column("partner"),
+    id_column("contract"),
+    amount_column("took"),
+    amount_column("borne"),
+    amount_column("back"),
+    ms_column("created_ms"),
+    CheckConstraint("back >= 0 AND back <= borne AND borne <= took", name="borne"),
+    Index("ix_partner_coupon_use_partner", "partner", "created_ms"),
 )

@@ -17,6 +17,7 @@ import uvloop
 
 from gateway.app import Application
 from gateway.config import Settings
+from gateway.demo_shop import furnish
 from gateway.encode import encode_json
 from gateway.logs import configure_logging
 from gateway.secrets import open_secrets
@@ -109,6 +110,7 @@ async def _demo(settings: Settings, *, shoppers: int, seconds: float | None) -> 
         application = await up
         assert isinstance(application, Application)
         addresses = application.addresses
+        await furnish(application.services, seeded)
         here = replace(seeded, api=f"{addresses.base}/api/v1")
         url = addresses.publish(addresses.base, seeded.room, seeded.stream_key)["url"]
         people.append(await _child("gateway.demo_host", {"SIYU_DEMO_URL": url}))

@@ -17,7 +17,7 @@ import orjson
 
 from commerce.crm.messages_sql import Due
 from commerce.crm.outreach import Outreach
-from commerce.domain.outreach import BACK_OFF_FIRST_MS, BACK_OFF_MOST_MS
+from commerce.domain.outreach import BACK_OFF_FIRST_MS, BACK_OFF_MOST_MS, STAFF_CHANNEL
 from commerce.domain.refund import back_off_ms
 from commerce.errors import CommerceError, NotFound
 from commerce.identity.service import Identities
@@ -33,7 +33,7 @@ CLAIM_MAX = 100
 UNDER_WAY_MAX = 4
 IDLE_S = 15.0
 FAILURE_PAUSE_S = 1.0
-FOR_NOBODY = frozenset({"message_refused", "no_contact", "wechat_blocked"})
+FOR_NOBODY = frozenset({"message_refused", "no_contact", "no_member", "wechat_blocked"})
 """What a provider says of this person: trying again does not help."""
 
 
@@ -177,6 +177,9 @@ class Messenger:
             params = first.body.get("params", {})
             return await self._sms.send(sms, number, first.body["template"], params, first.id), frozenset()
         corp = WecomCorp(account["corpid"], account["secret"])
+        if first.channel == STAFF_CHANNEL:
+            number = await self._wecom.app_message(corp, int(account["agentid"]), first.address, first.body)
+            return number, frozenset()
         return await self._wecom.mass_message(corp, first.sender, [one.address for one in batch], first.body)
 
     async def _put_off(self, batch: Sequence[Due], error: Problem | CommerceError) -> None:

@@ -22,6 +22,8 @@ CODE_SCALE_MAX = 40
 TITLE_UNITS = 24
 """Widths of a Latin letter on one line of a title; a Chinese character has two."""
 TITLE_LINES = 2
+OFFER_UNITS = 28
+"""Widths of a Latin letter on the ribbon of an offer."""
 PICTURE_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 
 
@@ -36,6 +38,8 @@ class PosterCard:
     shop: str
     call: str
     picture: str | None
+    offer: str = ""
+    """What who comes by the code gets, in a line over the picture."""
 
 
 def code_svg(url: str) -> bytes:
@@ -84,7 +88,7 @@ def poster_svg(card: PosterCard, code: str) -> bytes:
 <linearGradient id="g" x1="0" y1="0" x2="1" y2="1"><stop offset="0" stop-color="#f7e7d4"/>
 <stop offset="1" stop-color="#e9c7a1"/></linearGradient></defs>
 <rect width="{WIDTH}" height="{HEIGHT}" fill="#fffaf3"/>
-<rect x="48" y="48" width="654" height="654" rx="36" fill="url(#g)"/>{_picture(card)}
+<rect x="48" y="48" width="654" height="654" rx="36" fill="url(#g)"/>{_picture(card)}{_offer(card)}
 {title}{_price(card, 774 + 62 * len(lines) + 22)}
 <line x1="48" y1="944" x2="702" y2="944" stroke="#e6d8c6" stroke-width="2" stroke-dasharray="8 8"/>
 <image x="498" y="964" width="204" height="204" href="{code}"/>
@@ -103,6 +107,17 @@ def _picture(card: PosterCard) -> str:
         )
     first = escape(card.title[:1] or "·")
     return f'<text x="375" y="470" font-size="300" text-anchor="middle" fill="#fffaf3">{first}</text>'
+
+
+def _offer(card: PosterCard) -> str:
+    """A ribbon over the foot of the picture; nothing without an offer."""
+    if not card.offer:
+        return ""
+    return (
+        '<rect x="48" y="594" width="654" height="108" fill="#d6402b" clip-path="url(#p)"/>'
+        f'<text x="375" y="664" font-size="44" font-weight="700" text-anchor="middle" fill="#fffaf3">'
+        f"{escape(_cut(card.offer, OFFER_UNITS))}</text>"
+    )
 
 
 def _price(card: PosterCard, y: int) -> str:

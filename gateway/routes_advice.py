@@ -30,6 +30,7 @@ from gateway.schemas_advice import (
     QuestionsAnswer,
     QuestionView,
     StaffQuestion,
+    ToldAnswer,
     ToldBody,
     VerdictView,
 )
@@ -59,7 +60,7 @@ def _advisors(services: Services) -> list[Operation]:
 
     async def list_advisors(call: Call) -> AdvisorsAnswer:
         rows = await advice.advisors(call.who.merchant)
-        names = ("staff", "name", "skills", "hours", "most", "active", "load", "person", "told")
+        names = ("staff", "name", "skills", "hours", "most", "active", "load", "person", "told", "wecom_user")
         accounts = [
             AccountView(one.id, one.name, one.role)
             for one in await services.catalogue.staff(call.who.merchant)
@@ -78,6 +79,7 @@ def _advisors(services: Services) -> list[Operation]:
             body.most,
             active=body.active,
             person=body.person,
+            wecom_user=body.wecom_user,
         )
         return Empty()
 
@@ -123,6 +125,10 @@ def _telling(services: Services) -> list[Operation]:
         await advice.set_notice(call.who.merchant, structs.asdict(call.body))
         return Empty()
 
+    async def read_told(call: Call) -> ToldAnswer:
+        told = await advice.told(call.who.merchant, call.who.person)
+        return ToldAnswer(told is not None, bool(told))
+
     async def be_told(call: Call) -> Empty:
         await advice.set_told(call.who.merchant, call.who.person, told=call.body.told)
         return Empty()
@@ -135,6 +141,9 @@ def _telling(services: Services) -> list[Operation]:
     return [
         Operation("GET", path, "How advisors are told", read_advice_notice, MANAGERS, answer=NoticeAnswer),
         Operation("PUT", path, "Tell advisors and askers", set_advice_notice, MANAGERS, NoticeBody, Empty),
+        Operation(
+            "GET", "/api/v1/me/advisor", "Whether I am told", read_told, ANSWERERS, answer=ToldAnswer, within="people"
+        ),
         Operation(
             "PUT", "/api/v1/me/advisor", "Be told of questions", be_told, ANSWERERS, ToldBody, Empty, within="people"
         ),

@@ -21,6 +21,7 @@ from gateway.poster import (
     data_address,
     embedded,
     poster_svg,
+    yuan,
 )
 from gateway.rooms import Room
 from gateway.services import Services
@@ -29,6 +30,12 @@ MINI_PAGE = "pages/room/room"
 """Where a mini-program's own code leads; the shop's program reads ``scene`` there."""
 CALLS = {"zh": "扫码进直播间", "en": "Scan to join the live room"}
 READS = {"zh": "扫码阅读", "en": "Scan to read"}
+OFFERS = {
+    ("zh", "over"): "{reason} 满{threshold}减{amount}",
+    ("zh", "any"): "{reason} 立减{amount}",
+    ("en", "over"): "{reason}: {amount} off {threshold}",
+    ("en", "any"): "{reason}: {amount} off",
+}
 SHARES = {"zh": "{name} 推荐", "en": "Shared by {name}"}
 
 
@@ -133,7 +140,18 @@ async def _poster(
         shop=f"{shop.name} · {shown.place}" if shown.place else shop.name,
         call=(READS if room is None else CALLS)[language],
         picture=embedded(web_folder(), shown.image),
+        offer=await _offer(services, merchant, link, language) if link.role == "partner" else "",
     )
+
+
+async def _offer(services: Services, merchant: str, link: Link, language: str) -> str:
+    """What who comes by a partner's code gets; nothing while there is no offer."""
+    found = await services.partners.shown_offer(merchant, link.issuer, link.room)
+    if found is None:
+        return ""
+    kind = "over" if found["threshold"] else "any"
+    sums = {name: yuan(found[name]) for name in ("amount", "threshold")}
+    return OFFERS[language, kind].format(reason=found["reason"], **sums)
 
 
 async def _piece(services: Services, merchant: str, content: str) -> _Shown:

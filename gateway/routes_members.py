@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
+from commerce.attribution.service import FLUSH_WAIT_S
 from commerce.basket import Basket
 from commerce.changes import Hand
 from commerce.domain.member import program_of
@@ -167,6 +168,8 @@ def coupon_operations(services: Services, desk: Desk) -> list[Operation]:
 
     async def take_entry_coupons(call: Call) -> Any:
         room = desk.entered(call.who, call.path["room"])
+        # Whoever came by a partner's code just now is its visitor.
+        await services.attribution.binder.flushed(FLUSH_WAIT_S)
         return [
             coupon_answer(one) for one in await services.shop.entry_coupons(room.merchant, room.id, call.who.person)
         ]

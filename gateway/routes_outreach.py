@@ -8,6 +8,7 @@ from msgspec.structs import asdict
 
 from commerce.callback_crypt import CallbackKeys
 from commerce.crm.outreach import ACCOUNT_FIELDS
+from commerce.domain.outreach import STAFF_CHANNEL
 from commerce.errors import Invalid
 from gateway.api import Call, Operation, call_key, page_limit
 from gateway.encode import plain
@@ -22,6 +23,7 @@ from gateway.schemas_outreach import (
     MessageView,
     SmsAccountBody,
     WecomAccountBody,
+    WecomAppBody,
 )
 from gateway.services import Services
 
@@ -128,6 +130,12 @@ def _accounts(services: Services) -> list[Operation]:
         await outreach.set_account(call.who.merchant, "wecom", asdict(body))
         return Empty()
 
+    async def set_wecom_app(call: Call) -> Empty:
+        body: WecomAppBody = call.body
+        given = {**asdict(body), "agentid": str(body.agentid)}
+        await outreach.set_account(call.who.merchant, STAFF_CHANNEL, given)
+        return Empty()
+
     async def set_sms_account(call: Call) -> Empty:
         await outreach.set_account(call.who.merchant, "sms", asdict(call.body))
         return Empty()
@@ -140,6 +148,9 @@ def _accounts(services: Services) -> list[Operation]:
     path = "/api/v1/channels"
     return [
         Operation("PUT", f"{path}/wecom", "Account at WeCom", set_wecom_account, MERCHANT, WecomAccountBody, Empty),
+        Operation(
+            "PUT", f"{path}/{STAFF_CHANNEL}", "Application at WeCom", set_wecom_app, MERCHANT, WecomAppBody, Empty
+        ),
         Operation("PUT", f"{path}/sms", "Account for SMS", set_sms_account, MERCHANT, SmsAccountBody, Empty),
         Operation("GET", f"{path}/{{channel}}", "An account", read_account, MERCHANT, answer=AccountAnswer),
     ]

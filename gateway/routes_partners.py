@@ -8,7 +8,9 @@ import msgspec
 from starlette.responses import Response
 
 from commerce.attribution.links import LinkView
-from commerce.partner_statement_sql import PartnerStatement, Sale, as_csv
+from commerce.ledger import StartDrop
+from commerce.partner_coupons_sql import WAY
+from commerce.partner_statement_sql import PartnerStatement, Sale, Used, as_csv
 from gateway.addresses import Addresses
 from gateway.api import ANYONE, Call, Operation, call_key
 from gateway.client import CORS_HEADERS
@@ -21,11 +23,14 @@ from gateway.schemas_partners import (
     ContractView,
     PartnerBody,
     PartnerChangeBody,
+    PartnerCouponView,
     PartnerKeyAnswer,
     PartnerLinkAnswer,
     PartnerLinkBody,
     PartnerLoginAnswer,
     PartnerLoginBody,
+    PartnerOfferBody,
+    PartnerOfferView,
     PartnerSaleView,
     PartnerStatementAnswer,
     PartnerView,
@@ -50,6 +55,7 @@ def partner_operations(services: Services, addresses: Addresses) -> list[Operati
     return [
         *_shop(services, addresses),
         *_shop_money(services, addresses),
+        *_coupons(services),
         *_other_merchant(services, addresses),
         *_login(services),
         *_own(services, addresses),
@@ -75,6 +81,7 @@ def _view(row: dict[str, Any], side: str) -> PartnerView:
             cap_order=one["cap_order"],
             cap_month=one["cap_month"],
             sees=one["sees"],
+            coupon_bp=one["coupon_bp"],
             rates=[ShareRateView(**rate) for rate in one["rates"]],
             note=one["note"],
             proposed=one["proposed_ms"],
@@ -129,11 +136,30 @@ def _statement(call: Call, found: PartnerStatement) -> Any:
         headers["content-disposition"] = f'attachment; filename="partner-{found.month}.csv"'
         # The byte order mark tells spreadsheets that it is UTF-8.
         return Response(as_csv(found).encode("utf-8-sig"), 200, headers, "text/csv; charset=utf-8")
-    names = ("partner", "name", "month", "visitors", "orders", "base", "amount", "reversed", "opening", "closing")
+    names = (
+        *("partner", "name", "month", "visitors", "orders", "base", "amount", "reversed", "opening", "closing"),
+        *("discount", "borne", "borne_back"),
+    )
     return PartnerStatementAnswer(
         **{name: getattr(found, name) for name in names},
         sales=None if found.sales is None else [_sale(one) for one in found.sales],
         settlements=[_settlement(row) for row in found.settlements],
+        coupons=None if found.coupons is None else [_coupon(one) for one in found.coupons],
+    )
+
+
+def _coupon(one: Used) -> PartnerCouponView:
+    return PartnerCouponView(one.sale, one.at_ms, one.title, one.took, one.borne, one.back)
+
+
+def _offer(row: dict[str, Any]) -> PartnerOfferView:
+    names = ("room", "title", "reason", "amount", "threshold", "audience", "total", "issued", "used", "took", "open")
+    return PartnerOfferView(
+        offer=row["id"],
+        **{name: row[name] for name in names},
+        borne=row["borne"] - row["back"],
+        starts=row["starts_ms"],
+        ends=row["ends_ms"],
     )
 
 
@@ -267,6 +293,55 @@ def _shop_money(services: Services, addresses: Addresses) -> list[Operation]:
     ]
 
 
+def _coupons(services: Services) -> list[Operation]:
+    """Coupons for those who come by a partner's code."""
+    partners, desk = services.partners, services.desk
+
+    async def offer_partner_coupon(call: Call) -> PartnerOfferView:
+        body: PartnerOfferBody = call.body
+        room, partner = desk.entered(call.who, body.room), call.path["partner"]
+        drop = StartDrop(
+            room.merchant,
+            room.id,
+            body.title,
+            body.reason,
+            body.amount,
+            body.threshold,
+            body.total,
+            body.per_person,
+            length_ms=body.days * 86_400_000,
+            valid_ms=body.valid_s * 1000,
+            stack=body.stack,
+            audience=body.audience,
+            issuer=partner,
+            way=WAY,
+        )
+        made = await partners.offer(drop, body.budget, call.who.person, call_key(call))
+        rows = await partners.offers(room.merchant, partner)
+        return next(_offer(row) for row in rows if row["id"] == made.drop)
+
+    async def list_partner_coupons(call: Call) -> list[PartnerOfferView]:
+        return [_offer(row) for row in await partners.offers(call.who.merchant, call.path["partner"])]
+
+    async def end_partner_coupon(call: Call) -> Empty:
+        await partners.end_offer(call.who.merchant, call.path["partner"], call.path["offer"])
+        return Empty()
+
+    async def list_partnership_coupons(call: Call) -> list[PartnerOfferView]:
+        row = await partners.partnership(call.who.merchant, call.path["partner"])
+        return [_offer(one) for one in await partners.offers(row["merchant"], row["id"])]
+
+    one = "/api/v1/partners/{partner}/coupons"
+    ours = "/api/v1/partnerships/{partner}/coupons"
+    offers = list[PartnerOfferView]
+    return [
+        Operation("GET", one, "Coupons of a partner's visitors", list_partner_coupons, MERCHANT, answer=offers),
+        Operation("POST", one, "Offer one", offer_partner_coupon, MERCHANT, PartnerOfferBody, PartnerOfferView, 201),
+        Operation("DELETE", f"{one}/{{offer}}", "End an offer", end_partner_coupon, MERCHANT, answer=Empty),
+        Operation("GET", ours, "Coupons of our visitors there", list_partnership_coupons, MERCHANT, answer=offers),
+    ]
+
+
 def _other_merchant(services: Services, addresses: Addresses) -> list[Operation]:
     partners = services.partners
 
@@ -377,6 +452,10 @@ def _own(services: Services, addresses: Addresses) -> list[Operation]:
         views = await partners.links(row["merchant"], row["id"], None, LINKS_MAX)
         return [_link(addresses, call.base_url, view) for view in views]
 
+    async def list_own_partner_coupons(call: Call) -> list[PartnerOfferView]:
+        row = await own(call)
+        return [_offer(one) for one in await partners.offers(row["merchant"], row["id"])]
+
     async def read_own_partner_statement(call: Call) -> Any:
         return _statement(call, await partners.own_statement(await own(call), call.query.get("month")))
 
@@ -387,6 +466,14 @@ def _own(services: Services, addresses: Addresses) -> list[Operation]:
     return [
         Operation("GET", path, "What was agreed with us", read_own_partner, PARTNER, answer=PartnerView),
         Operation("GET", f"{path}/links", "Our codes", list_own_partner_links, PARTNER, answer=list[PartnerLinkAnswer]),
+        Operation(
+            "GET",
+            f"{path}/coupons",
+            "Coupons of our visitors",
+            list_own_partner_coupons,
+            PARTNER,
+            answer=list[PartnerOfferView],
+        ),
         Operation(
             "GET",
             f"{path}/statement",

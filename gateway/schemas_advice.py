@@ -33,13 +33,18 @@ class AdvisorBody(Body, kw_only=True):
     active: bool = True
     person: Id | None = None
     """Who they are as a customer: where they are told of questions; null leaves it as it is."""
+    wecom_user: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$")] | None = (
+        None
+    )
+    """Their userid at WeCom; null leaves it as it is."""
 
 
 class NoticeBody(Body, kw_only=True):
     """How advisors are told of questions and askers of answers, by a template of a ``channel`` that is set up.
 
     ``fields``: the template's field → question, skill or time. An advisor has ``open_minutes`` to open a question, and
-    gets at most ``most_hour`` messages an hour. An empty template tells nobody of that.
+    gets at most ``most_hour`` messages an hour. An empty template tells nobody of that. With ``by_app`` the shop's
+    application at WeCom tells those advisors who have a ``wecom_user``; its card leads to ``app_url``, empty: nowhere.
     """
 
     channel: Literal["subscribe", "sms"]
@@ -51,6 +56,8 @@ class NoticeBody(Body, kw_only=True):
     page: Annotated[str, Meta(max_length=128)] = ""
     open_minutes: Annotated[int, Meta(ge=1, le=60)] = 10
     most_hour: Annotated[int, Meta(ge=0, le=60)] = 12
+    by_app: bool = False
+    app_url: Annotated[str, Meta(max_length=255, pattern=r"^(https://[!-~]+)?$")] = ""
 
 
 class NoticeAnswer(Struct):
@@ -63,11 +70,20 @@ class NoticeAnswer(Struct):
     page: str = ""
     open_minutes: int = 10
     most_hour: int = 12
+    by_app: bool = False
+    app_url: str = ""
 
 
 class ToldBody(Body, kw_only=True):
     """Whether an advisor wants to be told of questions outside the page."""
 
+    told: bool
+
+
+class ToldAnswer(Struct):
+    """Whether one is an advisor, and wants to be told of questions outside the page."""
+
+    advisor: bool
     told: bool
 
 
@@ -108,6 +124,7 @@ class AdvisorView(Struct):
     load: int
     person: str | None
     told: bool
+    wecom_user: str | None
 
 
 class AccountView(Struct):

@@ -27,6 +27,14 @@ class WecomAccountBody(Body, kw_only=True):
     aes_key: Annotated[str, Meta(min_length=43, max_length=43)]
 
 
+class WecomAppBody(Body, kw_only=True):
+    """An application of the corporation's own, by which staff are told: its ``agentid`` and its own ``secret``."""
+
+    corpid: Setting
+    agentid: Annotated[int, Meta(ge=1, le=2_147_483_647)]
+    secret: Setting
+
+
 class SmsAccountBody(Body, kw_only=True):
     """An access key of Alibaba Cloud, and the signature that messages begin with."""
 

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from commerce.basket import VALID_S_MAX
 from commerce.domain.commission import BP
+from commerce.domain.coupon import AUDIENCE_PATTERN, COUPONS_MAX, GIVING_SECONDS_MAX, GROUP_CHARACTERS_MAX
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.partner import DAYS_MAX, RATES_MAX
 from commerce.partners import NOTE_CHARACTERS_MAX, TRADE_CHARACTERS_MAX
@@ -32,7 +34,8 @@ class ContractBody(Body, kw_only=True):
     """What is agreed: a purchase within ``days`` of a visit counts, with ``first_only`` only a visitor's first here.
 
     ``since`` is today when left out, ``until`` null: until it is ended. ``sees``: whether the partner reads its sales
-    one by one (without the buyers) or sums.
+    one by one (without the buyers) or sums. Of coupons that its visitors have by it the partner bears ``coupon_bp``
+    (1/100 of a percent), off its share.
     """
 
     rates: Annotated[list[ShareRateBody], Meta(min_length=1, max_length=RATES_MAX)]
@@ -43,6 +46,7 @@ class ContractBody(Body, kw_only=True):
     since: Day | None = None
     until: Day | None = None
     sees: Sees = "rows"
+    coupon_bp: Annotated[int, Meta(ge=0, le=BP)] = 0
     note: Note = ""
 
 
@@ -109,6 +113,7 @@ class ContractView(Struct):
     cap_order: int
     cap_month: int
     sees: str
+    coupon_bp: int
     rates: list[ShareRateView]
     note: str
     proposed: int
@@ -198,8 +203,62 @@ class PartnerSaleView(Struct):
     release: int | None
 
 
+class PartnerOfferBody(Body, kw_only=True):
+    """A coupon for who comes to a room by the partner's code: ``amount`` off goods of ``threshold``, with a ``reason``.
+
+    ``budget`` (分) is what may be promised in all; ``days``: how long it is given, ``valid_s``: how long it is good.
+    """
+
+    room: Id
+    title: Title
+    reason: Title
+    amount: Price
+    threshold: Cap = 0
+    budget: Price
+    total: Annotated[int, Meta(ge=1, le=COUPONS_MAX)]
+    per_person: Annotated[int, Meta(ge=1, le=20)] = 1
+    days: Annotated[int, Meta(ge=1, le=GIVING_SECONDS_MAX // 86_400)] = 30
+    valid_s: Annotated[int, Meta(ge=1, le=VALID_S_MAX)] = 7 * 86_400
+    audience: Annotated[str, Meta(pattern=AUDIENCE_PATTERN)] = "all"
+    stack: Annotated[str, Meta(max_length=GROUP_CHARACTERS_MAX)] = ""
+
+
+class PartnerOfferView(Struct):
+    """An offer; ``took`` is what its coupons took off, ``borne`` what of that the partner bears less what came back."""
+
+    offer: str
+    room: str
+    title: str
+    reason: str
+    amount: int
+    threshold: int
+    audience: str
+    total: int
+    issued: int
+    used: int
+    took: int
+    borne: int
+    open: bool
+    starts: int
+    ends: int
+
+
+class PartnerCouponView(Struct):
+    """A coupon that an order was paid with: what it took off, what of it the partner bore, what came back of that."""
+
+    sale: str
+    at: int
+    title: str
+    took: int
+    borne: int
+    back: int
+
+
 class PartnerStatementAnswer(Struct):
-    """A month; balances are by pending, frozen, available, leaving (分). ``sales`` null: the partner reads sums."""
+    """A month; balances are by pending, frozen, available, leaving (分). ``sales`` null: the partner reads sums.
+
+    ``discount`` is what the partner's coupons took off, ``borne`` what of that it bears, ``borne_back`` what came back.
+    """
 
     partner: str
     name: str
@@ -213,3 +272,7 @@ class PartnerStatementAnswer(Struct):
     closing: dict[str, int]
     sales: list[PartnerSaleView] | None
     settlements: list[SettlementView]
+    coupons: list[PartnerCouponView] | None
+    discount: int
+    borne: int
+    borne_back: int

@@ -12,9 +12,17 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, text
 
-from commerce.crm import policy_sql, results_sql
+from commerce.crm import policy_sql, results_sql, staff_messages_sql
 from commerce.domain.day import DAY_MS
-from commerce.domain.outreach import GOOD_MS, TRIES_MAX, CrmTerms, Standing, drop_cause, waits_until_ms
+from commerce.domain.outreach import (
+    GOOD_MS,
+    STAFF_CHANNEL,
+    TRIES_MAX,
+    CrmTerms,
+    Standing,
+    drop_cause,
+    waits_until_ms,
+)
 from commerce.errors import NotFound
 from commerce.identity.dossier_sql import consents
 
@@ -86,7 +94,10 @@ _COUNTS = text(
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A message to send now: ``address`` is an openid, a WeCom id or a sealed number; ``sender`` is staff at WeCom."""
+    """A message to send now: ``address`` is an openid, a WeCom id or a sealed number; ``sender`` is staff at WeCom.
+
+    Of a message to staff ``address`` is their userid at WeCom, and ``body`` what they are told.
+    """
 
     id: str
     merchant: str
@@ -131,7 +142,13 @@ def _judge(db: Connection, row: Any, terms: CrmTerms, now_ms: int) -> Due | None
         _end(db, row.id, "dropped", cause, now_ms)
         return None
     body = orjson.loads(row.body)
-    reached = _address(db, row, body, now_ms)
+    reached: tuple[str, str] | str
+    if row.channel == STAFF_CHANNEL:
+        told = staff_messages_sql.told(db, row.merchant, body, terms, now_ms)
+        reached = told if isinstance(told, str) else (told.user, "")
+        body = body if isinstance(told, str) else told.card
+    else:
+        reached = _address(db, row, body, now_ms)
     if isinstance(reached, str):
         _end(db, row.id, "dropped", reached, now_ms)
         return None

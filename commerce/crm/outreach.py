@@ -18,7 +18,7 @@ from commerce.crm.results_sql import Task
 from commerce.crm.service import checked
 from commerce.domain.condition import read_condition
 from commerce.domain.ids import ENTROPY_BYTES, new_id, new_ids
-from commerce.domain.outreach import CHANNELS, PURPOSES
+from commerce.domain.outreach import CHANNELS, PURPOSES, STAFF_CHANNEL
 from commerce.errors import Invalid, NotFound
 from commerce.identity.merge_sql import survivor
 from commerce.identity.phone import Vault
@@ -35,6 +35,7 @@ FILL_MAX = 500
 ACCOUNT_FIELDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "wecom": (("corpid",), ("secret", "token", "aes_key")),
     "sms": (("key", "sign_name"), ("secret",)),
+    STAFF_CHANNEL: (("corpid", "agentid"), ("secret",)),
 }
 """Of an account: what may be shown, and what is sealed."""
 SETTING_CHARACTERS_MAX = 128

@@ -70,6 +70,8 @@ KINDS: Mapping[str, Account] = {
     "share_paid": Account("fen", bounded=False),
     "share_income": Account("fen", bounded=False),
     "share_received": Account("fen", bounded=False),
+    # What partners bear of the coupons that their visitors used.
+    "share_coupon": Account("fen", bounded=False),
     "budget_source": Account("fen", bounded=False),
     "coupon_cost": Account("fen", bounded=False),
     "points_issued": Account("points", bounded=False),

@@ -21,7 +21,7 @@ AT_TILLS, DRAWERS, OTHER_TENDERS, CASH_DIFFERENCES = "1406", "1001", "1221", "66
 TILL_SALES, TILL_DISCOUNTS, TILL_RETURNS, TILL_COST = "6001.06", "6001.07", "6001.08", "6401.04"
 SALES, SHOP_COUPONS, GUIDE_COUPONS, RETURNS = "6001.01", "6001.02", "6001.03", "6001.04"
 FREIGHT, FREIGHT_COST, COURIERS = "6001.09", "6401.05", "2202.03"
-SHARES, SHARE_INCOME, SHARE_COST = "2241.03", "6051", "6601.04"
+SHARES, SHARE_INCOME, SHARE_COST, SHARED_COUPONS = "2241.03", "6051", "6601.04", "6001.10"
 BONUS_COST, POINTS_COST, COMMISSION_COST, FEES, OTHER = "6601.01", "6601.02", "6601.03", "6603.01", "6711"
 
 
@@ -73,6 +73,7 @@ CHART = (
     ChartAccount(TILL_DISCOUNTS, "主营业务收入—门店折扣", "discounts at tills", "revenue"),
     ChartAccount(TILL_RETURNS, "主营业务收入—门店退货", "sales at tills given back", "revenue"),
     ChartAccount(FREIGHT, "主营业务收入—配送费", "paid for bringing goods", "revenue"),
+    ChartAccount(SHARED_COUPONS, "主营业务收入—合作商家承担的优惠券", "what partners bear of coupons", "revenue"),
     ChartAccount(SHARE_INCOME, "其他业务收入—异业合作分成", "shares got from partners of another trade", "revenue"),
     ChartAccount(KEPT, "营业外收入—没收定金", "deposits kept", "revenue"),
     ChartAccount(SUPPLY_COST, "主营业务成本—供货", "others' goods that were sold", "expense"),
@@ -123,6 +124,7 @@ PLACES: Mapping[str, str] = {
     "share_paid": BANK,
     "share_income": SHARE_INCOME,
     "share_received": BANK,
+    "share_coupon": SHARED_COUPONS,
     "supply_owed": SUPPLIERS,
     "supply_cost": SUPPLY_COST,
     "supply_paid": BANK,

@@ -6,7 +6,7 @@ order ends unpaid; unused → expired.
 Who may have one is the drop's ``audience``: ``all``, ``new`` (never paid for anything here, as the merged person),
 ``tier:N`` (members of at least tier N) or ``tag:NAME`` (who have the tag). ``way`` is how coupons of it come to people:
 ``drop`` by a tap in the room, ``entry`` on coming in (进店送券), ``sign_in`` with the day's sign-in, ``gift`` with a
-payment, ``auto`` by an automation.
+payment, ``auto`` by an automation, ``partner`` by the code of a partner who issues it.
 """
 
 import re

@@ -12,6 +12,8 @@ from typing import Any
 from commerce.domain.day import DAY_MS, OFFSET_MS
 
 CHANNELS = ("subscribe", "wecom", "sms")
+STAFF_CHANNEL = "wecomapp"
+"""Messages of a shop's own application at WeCom, to its staff: no customer is ever told anything by it."""
 PURPOSES = ("service", "marketing")
 TRIES_MAX = 6
 BACK_OFF_FIRST_MS = 60_000

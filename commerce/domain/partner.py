@@ -40,6 +40,7 @@ class Contract:
 
     ``days`` after a visit a purchase counts; ``first_only``: only the first that the visitor ever made here. Caps are
     分, 0 for none, of an order and of a calendar month. ``sees``: whether the partner reads single orders, or sums.
+    ``coupon_bp``: what of a coupon that its visitors have by it the partner bears, in 1/100 of a percent.
     """
 
     since: str
@@ -50,6 +51,7 @@ class Contract:
     cap_month: int
     sees: str
     rates: tuple[ShareRate, ...]
+    coupon_bp: int = 0
 
     def holds_at(self, now_ms: int) -> bool:
         """Whether the contract's days have begun and are not over."""
@@ -71,6 +73,8 @@ def contract_fault(contract: Contract) -> str | None:
     for name, cap in (("cap_order", contract.cap_order), ("cap_month", contract.cap_month)):
         if not 0 <= cap <= AMOUNT_MAX:
             return f"{name} is 0 (none) to {AMOUNT_MAX} 分"
+    if not 0 <= contract.coupon_bp <= BP:
+        return f"coupon_bp is 0 to {BP} (1/100 of a percent)"
     if contract.sees not in SEES:
         return "sees is rows or sums"
     return _rates_fault(contract.rates)
@@ -129,6 +133,16 @@ def shared(
         if cap is not None and total > cap:
             total, why = max(0, cap), name
     return Shared(tuple(within(found, total)), why)
+
+
+def borne(took: int, bp: int) -> int:
+    """What a partner bears of what its coupon took off (分), rounded down: the odd 分 is the shop's."""
+    return took * bp // BP
+
+
+def borne_back(part: int, paid: int, refunded: int) -> int:
+    """What of a borne part comes back when ``refunded`` of ``paid`` went back (分): all of it with the last."""
+    return part if refunded >= paid else part * refunded // paid
 
 
 def contract_of(given: Mapping[str, Any]) -> Contract:

@@ -73,6 +73,9 @@ HELD = (
     Held("question", ("person",), DELETED, ("advisor", "tried", "choice")),
     Held("answer", ("person",), DELETED, ("staff",)),
     Held("visit_note", ("person",), DELETED, ("staff",)),
+    # The visit stays as nobody's, so that what was reported to the partner stands.
+    Held("partner_visit", ("person",), DELETED),
+    Held("partner_sale", ("person",), KEPT, ("contract",)),
     Held("help_poster", ("person",), KEPT),
     Held("helping", ("person",), EMPTIED, ("network",)),
 )

@@ -319,6 +319,16 @@ _ERASE = (
         " undone_ms = coalesce(undone_ms, :now) WHERE elder = :person"
     ),
 )
+_VISITED = text(
+    f"SELECT person, partner FROM partner_visit WHERE merchant = :merchant AND person IN ({_ALIASES_AND_SELF})"  # noqa: S608 - a constant
+    " ORDER BY partner, first_ms"
+)
+# What was reported of visitors stays as it was, and each visit is nobody's: nothing says that one came to two partners.
+_NOT_VISITED = text("DELETE FROM partner_visit WHERE merchant = :merchant AND person = :person AND partner = :partner")
+_VISITED_BY_NOBODY = text(
+    "UPDATE partner_visit SET person = :nobody, link = '', channel = ''"
+    " WHERE merchant = :merchant AND person = :person AND partner = :partner"
+)
 _ERASE_IDENTITIES = text("DELETE FROM identity WHERE merchant = :merchant AND person = :person")
 _OPEN_ORDERS = text(
     "SELECT count(*) FROM orders WHERE merchant = :merchant AND person = :person"
@@ -350,6 +360,14 @@ def erase(batch: Batch, command: Erase) -> Erased:
         raise Refused("not_open", "something is owed on account: erase when it is paid or given up")
     for statement in _ERASE:
         batch.run(statement, now=batch.now_ms, by=command.by, **who)
+    partners: set[str] = set()
+    for row in batch.run(_VISITED, **who).all():
+        visited = {"merchant": command.merchant, "person": row.person, "partner": row.partner}
+        if row.partner in partners:
+            batch.run(_NOT_VISITED, **visited)
+        else:
+            batch.run(_VISITED_BY_NOBODY, **visited, nobody=batch.mint())
+            partners.add(row.partner)
     gone = batch.run(_ERASE_IDENTITIES, **who).rowcount
     log(batch, command.merchant, person, command.by, "erase", command.reason)
     return Erased(person, gone, {"orders": int(batch.run(_ORDERS, **who).scalar_one())})

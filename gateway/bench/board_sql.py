@@ -28,7 +28,33 @@ TOUCHES_PER_ORDER = 30
 LOSERS = 8
 """Candidates that lost, in each stored decision."""
 HOSTS = 13
+AFTER_EXPLANATION = 0.2
+"""Share of orders whose buyer had watched the product's explanation."""
 CHANNELS = ("wechat", "poster", "wecom", "douyin", "")
+
+
+def person_name(number: int) -> str:
+    """The id of a person of the month."""
+    return f"p{number:019}"
+
+
+def room_name(number: int) -> str:
+    """The id of a room of the month."""
+    return f"r{number:019}"
+
+
+def host_name(room: str) -> str:
+    """Who hosts a room."""
+    return f"host {int(room[1:]) % HOSTS}"
+
+
+def clip_name(room: str) -> str:
+    """The explanation that is watched in a room."""
+    return f"c{room[-2:]}"
+
+
+ISSUER = f"i{1:019}"
+"""One of those who bring people."""
 
 _ORDER = text(
     "INSERT INTO orders (id, merchant, room, person, status, goods, discount, amount, steps, decision, created_ms,"
@@ -67,7 +93,7 @@ def touches(random: Random, made: list[MadeLink], merchant: str, start_ms: int, 
         kind = "card_click"
         if not left:
             left, kind = random.randint(1, 9), "room_entry"
-            person, room = f"p{random.randrange(PEOPLE):019}", f"r{random.randrange(ROOMS):019}"
+            person, room = person_name(random.randrange(PEOPLE)), room_name(random.randrange(ROOMS))
             link = random.choice(made) if random.random() < 0.5 else None
         left -= 1
         by = ("", None, "", "", "", 0) if link is None else _by(link)
@@ -76,12 +102,8 @@ def touches(random: Random, made: list[MadeLink], merchant: str, start_ms: int, 
         yield (
             *(identifier, ms, merchant, person, kind, channel, room, "", token),
             *(issuer, role, root, depth, "{}", None, "ad" if channel == "douyin" else ""),
-            *(_host(room), f"c{room[-2:]}" if kind == "card_click" and number % 20 == 0 else "", ""),
+            *(host_name(room), clip_name(room) if kind == "card_click" and number % 20 == 0 else "", ""),
         )
-
-
-def _host(room: str) -> str:
-    return f"host {int(room[1:]) % HOSTS}"
 
 
 def _by(link: MadeLink) -> tuple[str, str, str, str, str, int]:
@@ -114,7 +136,10 @@ def _write_orders(shop: Engine, random: Random, after: list[Row]) -> int:
         models = dict.fromkeys(("default", "binding_first", "last_touch", "first_touch"), brief)
         decision = {"winner": brief and winner, "rule": "last valid touch within 7 days", "losers": [lost] * LOSERS}
         credited = {role: brief} if role in ("guide", "distributor") else {}
-        decision |= {"models": models, "credits": {**credited, "host": {"issuer": _host(room)}}}
+        shown = {"host": {"issuer": host_name(room)}}
+        if random.random() < AFTER_EXPLANATION:
+            shown["clip"] = {"issuer": clip_name(room)}
+        decision |= {"models": models, "credits": {**credited, **shown}}
         order = new_id(ms + 1, random.randbytes(ENTROPY_BYTES))
         status = "paid" if random.random() < 0.9 else "cancelled"
         rows.append(

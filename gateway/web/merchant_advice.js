@@ -15,6 +15,14 @@ addStrings({
   "m.a.answerTemplate": ["有回答模板编号", "Template of an answer"],
   "m.a.field": ["模板里问题的字段名", "The template's field of the question"],
   "m.a.openMinutes": ["几分钟没打开就转下一位", "Minutes to open it, then the next"],
+  "m.a.wecomUser": ["顾问的企业微信账号（userid）", "Their WeCom userid"],
+  "m.a.byApp": ["用企业微信应用消息通知顾问（有 userid 的）", "Tell advisors with a userid by our WeCom application"],
+  "m.a.appUrl": ["消息点开的地址", "Where the message leads"],
+  "m.a.app": ["企业微信应用", "Application at WeCom"],
+  "m.a.corpid": ["企业 ID", "Corporation id"],
+  "m.a.agentid": ["应用 AgentId", "AgentId"],
+  "m.a.appSecret": ["应用 Secret（不再显示）", "Its secret (not shown again)"],
+  "m.a.tellMe": ["有客户提问时通知我", "Tell me of questions"],
   "m.a.mostHour": ["每位顾问每小时最多几条", "Messages an hour for an advisor"],
   "m.a.saved": ["已保存", "Saved"],
   "m.a.told": ["通知：{on}", "told: {on}"],
@@ -49,12 +57,30 @@ export async function drawAdvice(api, rooms, { sent = false } = {}) {
     const again = () => drawAdvice(api, rooms, { sent: true });
     put(place, questions.items.length ? questions.items.map((one) => question(api, one, rooms, again)) : h("p.empty", {}, t("m.a.none")));
   }
+  await drawTold(api);
   const found = await api.get("/advisors").catch(closed);
   $("advisors-part").hidden = !found;
   if (found) {
     drawAdvisors(api, found, () => drawAdvice(api, rooms));
     await drawNotice(api);
   }
+}
+
+/** An advisor's own switch: whether they are told outside the page. */
+async function drawTold(api) {
+  const place = $("advice-told");
+  const mine = await api.get("/me/advisor");
+  const box = h("input", { type: "checkbox", checked: mine.told, "data-testid": "advice-told" });
+  box.addEventListener("change", () =>
+    api.request("PUT", "/me/advisor", { told: box.checked }).then(
+      () => toast(t("m.a.saved"), "good"),
+      (error) => {
+        box.checked = !box.checked;
+        toast(explain(error), "error");
+      },
+    ),
+  );
+  put(place, mine.advisor && h("label.tick", {}, box, t("m.a.tellMe")));
 }
 
 function question(api, one, rooms, again) {
@@ -121,7 +147,7 @@ function drawAdvisors(api, { advisors, accounts }, again) {
             cell("m.col.name", one.name, one.active ? null : h("span.chip", {}, t("m.a.resting"))),
             cell("m.a.skills", one.skills.map((skill) => h("span.chip", {}, skill))),
             cell("m.a.hours", h("span.faint", {}, hours(one))),
-            cell("m.a.now", `${one.load} / ${one.most}`, one.person ? h("span.faint", {}, ` ${t("m.a.told", { on: t(one.told ? "m.a.toldOn" : "m.a.toldOff") })}`) : null),
+            cell("m.a.now", `${one.load} / ${one.most}`, one.person || one.wecom_user ? h("span.faint", {}, ` ${t("m.a.told", { on: t(one.told ? "m.a.toldOn" : "m.a.toldOff") })}`) : null),
             h("td.cell-toggle", {}, turn(one)),
           ),
         ),
@@ -135,6 +161,7 @@ function drawAdvisors(api, { advisors, accounts }, again) {
     field("m.a.skills", { name: "skills", maxlength: 200, placeholder: t("m.a.skillsHint"), "data-testid": "advisor-skills" }),
     countField("m.a.most", "most", { value: "5", max: "100" }),
     field("m.a.person", { name: "person", maxlength: 64, "data-testid": "advisor-person" }),
+    field("m.a.wecomUser", { name: "member", maxlength: 64, "data-testid": "advisor-wecom" }),
     field("m.a.from", { name: "since", type: "time" }),
     field("m.a.to", { name: "until", type: "time" }),
     h("div.whole-row", {}, DAYS.map((day) => h("label.tick", {}, h("input", { type: "checkbox", name: "day", value: day, checked: true }), t(`m.a.day${day}`)))),
@@ -151,6 +178,7 @@ function drawAdvisors(api, { advisors, accounts }, again) {
       hours: spans,
       most: whole(form, "most"),
       person: form.elements.person.value.trim() || null,
+      wecom_user: form.elements.member.value.trim() || null,
     });
     await again();
   });
@@ -171,6 +199,8 @@ async function drawNotice(api) {
     field("m.a.field", { name: "named", maxlength: 32, value: asked ? asked[0] : "thing1" }),
     countField("m.a.openMinutes", "minutes", { value: String(had.open_minutes), max: "60" }),
     countField("m.a.mostHour", "hour", { value: String(had.most_hour), min: "0", max: "60" }),
+    h("label.tick.whole-row", {}, h("input", { type: "checkbox", name: "app", checked: had.by_app, "data-testid": "notice-app" }), t("m.a.byApp")),
+    field("m.a.appUrl", { name: "url", type: "url", maxlength: 255, value: had.app_url || ownAddress(), "data-testid": "notice-url" }),
     h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "notice-save" }, t("m.save"))),
   );
   if (had.channel) form.elements.channel.value = had.channel;
@@ -184,7 +214,37 @@ async function drawNotice(api) {
       page: had.page,
       open_minutes: whole(form, "minutes"),
       most_hour: whole(form, "hour"),
+      by_app: form.elements.app.checked,
+      app_url: form.elements.url.value.trim(),
     });
+    toast(t("m.a.saved"), "good");
+  });
+  await drawApp(api);
+}
+
+/** This page, where WeCom can open it: a card leads to nothing that is not encrypted. */
+const ownAddress = () => (location.protocol === "https:" ? `${location.origin}/merchant#advice-panel` : "");
+
+/** The application at WeCom by which advisors are told. */
+async function drawApp(api) {
+  const form = $("wecom-app-form");
+  const had = await api.get("/channels/wecomapp").catch((error) => {
+    if (error.status !== 403 && error.status !== 404) throw error;
+    return error.status === 404 ? { settings: {} } : null;
+  });
+  if (!had) return;
+  put(
+    form,
+    h("h3.whole-row", {}, t("m.a.app")),
+    field("m.a.corpid", { name: "corpid", required: true, maxlength: 128, value: had.settings.corpid ?? "", "data-testid": "app-corpid" }),
+    countField("m.a.agentid", "agentid", { value: had.settings.agentid ?? "", "data-testid": "app-agentid" }),
+    field("m.a.appSecret", { name: "secret", type: "password", required: true, maxlength: 128, autocomplete: "off", "data-testid": "app-secret" }),
+    h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "app-save" }, t("m.save"))),
+  );
+  onSend(form, async () => {
+    const { corpid, secret } = form.elements;
+    await api.request("PUT", "/channels/wecomapp", { corpid: corpid.value.trim(), agentid: whole(form, "agentid"), secret: secret.value.trim() });
+    secret.value = "";
     toast(t("m.a.saved"), "good");
   });
 }

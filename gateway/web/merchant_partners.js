@@ -2,9 +2,9 @@
 
 import { $, h, put, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
-import { addStrings, money, t } from "./i18n.js";
+import { addStrings, explain, money, t } from "./i18n.js";
 import { CATEGORY } from "./merchant_products.js";
-import { contractWords, openStatement } from "./partner_view.js";
+import { contractWords, drawOffers, openStatement } from "./partner_view.js";
 import { newKey } from "./siyu.js";
 
 addStrings({
@@ -25,6 +25,22 @@ addStrings({
   "pm.every": ["期内每一单", "every purchase"],
   "pm.capOrder": ["单笔封顶（元，0 不限）", "Cap of an order (yuan, 0: none)"],
   "pm.capMonth": ["每月封顶（元，0 不限）", "Cap of a month (yuan, 0: none)"],
+  "pm.bears": ["来客优惠券成本由对方承担（%）", "Of visitors' coupons they bear (%)"],
+  "pm.coupon": ["给来客发券", "A coupon for visitors"],
+  "pm.c.title": ["券名称", "Name"],
+  "pm.c.reason": ["理由（店庆、上新…）", "Reason (opening, new goods …)"],
+  "pm.c.amount": ["减（元）", "Off (yuan)"],
+  "pm.c.threshold": ["满（元，0 无门槛）", "On goods of (yuan, 0: any)"],
+  "pm.c.total": ["张数", "How many"],
+  "pm.c.budget": ["预算（元）", "Budget (yuan)"],
+  "pm.c.days": ["发放几天", "Given for days"],
+  "pm.c.valid": ["领后几天有效", "Good for days"],
+  "pm.c.audience": ["给谁", "For whom"],
+  "pm.c.all": ["所有来客", "all visitors"],
+  "pm.c.new": ["从未购买过的来客", "visitors who never bought"],
+  "pm.c.room": ["直播间", "Room"],
+  "pm.c.save": ["开始发放", "Begin"],
+  "pm.c.end": ["结束发放", "End"],
   "pm.until": ["到期日（空为长期）", "Until (empty: open)"],
   "pm.sees": ["对方能看到", "The partner sees"],
   "pm.rows": ["逐单（买家脱敏）", "its sales, buyers masked"],
@@ -98,11 +114,14 @@ function partnerRow(api, one, rooms, again) {
     place.hidden = false;
     put(place, h("span.faint", {}, t("pm.keyShown")), " ", h("a", { href: made.url, target: "_blank", rel: "noopener", "data-testid": "partner-key-url" }, made.url));
   };
+  const offers = h("div", { "data-testid": "partner-offers" });
+  const showOffers = () => drawOffers(api, offers, path, (offer) => doer(t("pm.c.end"), () => api.request("DELETE", `${path}/coupons/${encodeURIComponent(offer.offer)}`).then(showOffers), { "data-testid": "partner-offer-end" }));
+  const giving = h("details.inline", { on: { toggle: () => giving.open && showOffers().catch((error) => toast(explain(error), "error")) } }, h("summary", { "data-testid": "partner-coupon-open" }, t("pm.coupon")), one.state === "active" && rooms.length ? couponForm(api, path, rooms, showOffers) : null, offers);
   const open = () => openStatement(api, one.name, path, { whole: true, settle });
   return h(
     "article.mine-order",
     { "data-testid": "partner-row", data: { partner: one.partner, state: one.state } },
-    h("div", {}, head(one, one.name), place),
+    h("div", {}, head(one, one.name), place, giving),
     h(
       "div",
       {},
@@ -115,6 +134,35 @@ function partnerRow(api, one, rooms, again) {
       one.state === "ended" ? null : end(),
     ),
   );
+}
+
+/** A coupon for those who come by the partner's code. */
+function couponForm(api, path, rooms, again) {
+  const form = h(
+    "form.form-grid",
+    { "data-testid": "partner-coupon-form" },
+    field("pm.c.room", { name: "room", options: rooms.map((room) => [room.room, room.title]) }),
+    field("pm.c.title", { name: "title", maxlength: 60, required: true }),
+    field("pm.c.reason", { name: "reason", maxlength: 60, required: true }),
+    yuanField("pm.c.amount", "amount", { required: true }),
+    yuanField("pm.c.threshold", "threshold", { min: "0", value: "0" }),
+    countField("pm.c.total", "total", { value: "100" }),
+    yuanField("pm.c.budget", "budget", { required: true }),
+    countField("pm.c.days", "days", { value: "30", max: "366" }),
+    countField("pm.c.valid", "valid", { value: "7", max: "365" }),
+    field("pm.c.audience", { name: "audience", options: [["all", t("pm.c.all")], ["new", t("pm.c.new")]] }),
+    h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "partner-coupon-save" }, t("pm.c.save"))),
+  );
+  onSend(form, async () => {
+    const { room, title, reason, audience } = form.elements;
+    const wanted = { room: room.value, title: title.value.trim(), reason: reason.value.trim(), audience: audience.value };
+    const sums = { amount: fen(form, "amount"), threshold: fen(form, "threshold"), budget: fen(form, "budget") };
+    const counts = { total: whole(form, "total"), days: whole(form, "days"), valid_s: whole(form, "valid") * 86_400 };
+    await api.post(`${path}/coupons`, { ...wanted, ...sums, ...counts }, newKey());
+    form.reset();
+    await again();
+  });
+  return form;
 }
 
 function partnershipRow(api, one, again) {
@@ -157,6 +205,7 @@ export function fillPartners(api) {
     field("pm.first", { name: "first", options: [["", t("pm.every")], ["1", t("pt.first")]] }),
     yuanField("pm.capOrder", "capOrder", { min: "0", value: "0" }),
     yuanField("pm.capMonth", "capMonth", { min: "0", value: "0" }),
+    share("pm.bears", "bears", { min: "0", value: "0" }),
     field("pm.until", { name: "until", type: "date" }),
     field("pm.sees", { name: "sees", options: [["rows", t("pm.rows")], ["sums", t("pm.sums")]] }),
     field("pm.counterpart", { name: "counterpart", maxlength: 64 }),
@@ -180,6 +229,7 @@ export function fillPartners(api) {
         first_only: first.value === "1",
         cap_order: fen(form, "capOrder"),
         cap_month: fen(form, "capMonth"),
+        coupon_bp: bp(form, "bears"),
         until: until.value || null,
         sees: sees.value,
         note: note.value.trim(),

@@ -5,7 +5,7 @@ import { $, h, put } from "./dom.js";
 import { addStrings, explain, lang, onLanguage, t, toggleLanguage, translatePage } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { PEOPLE } from "./merchant_strings_people.js";
-import { balances, contractWords, drawCodes, drawStatement } from "./partner_view.js";
+import { balances, contractWords, drawCodes, drawOffers, drawStatement } from "./partner_view.js";
 import { newKey } from "./siyu.js";
 
 addStrings(PEOPLE);
@@ -37,7 +37,7 @@ function keyFromAddress() {
 async function draw() {
   const row = await api.get("/partner");
   const standing = row.contracts.find((one) => one.state === "agreed");
-  const [codes, statement] = [h("section", {}), h("section", {})];
+  const [codes, offers, statement] = [h("section", {}), h("section", {}), h("section", {})];
   $("shop").textContent = row.shop;
   document.title = `${row.name} · ${row.shop}`;
   put(
@@ -48,6 +48,7 @@ async function draw() {
     h("h3", {}, t("pp.agreed")),
     h("p", { "data-testid": "partner-terms" }, standing ? contractWords(standing) : t("pp.nothing")),
     codes,
+    offers,
     h("h3", {}, t("pt.statement")),
     statement,
   );
@@ -55,7 +56,7 @@ async function draw() {
     await api.post("/partner/settlements", { amount }, newKey());
     await draw();
   };
-  await Promise.all([drawCodes(api, codes, "/partner"), drawStatement(api, statement, "/partner", { settle })]);
+  await Promise.all([drawCodes(api, codes, "/partner"), drawOffers(api, offers, "/partner"), drawStatement(api, statement, "/partner", { settle })]);
 }
 
 async function open() {

@@ -41,6 +41,15 @@ addStrings({
   "pt.first": ["只计首单", "first purchase only"],
   "pt.capOrder": ["单笔封顶 {cap}", "at most {cap} an order"],
   "pt.capMonth": ["每月封顶 {cap}", "at most {cap} a month"],
+  "pt.bears": ["来客券成本对方担 {part}", "bears {part} of coupons"],
+  "pt.coupons": ["来客优惠券", "Coupons of visitors"],
+  "pt.coupon": ["优惠券", "Coupon"],
+  "pt.took": ["券抵扣", "Taken off"],
+  "pt.borne": ["其中合作方承担", "Borne by the partner"],
+  "pt.offer": ["已发 {issued} / {total} · 已用 {used} · 抵扣 {took} · 合作方承担 {borne}", "{issued} of {total} given · {used} used · {took} off · partner bears {borne}"],
+  "pt.over": ["满 {threshold} 减 {amount}", "{amount} off {threshold}"],
+  "pt.any": ["立减 {amount}", "{amount} off"],
+  "pt.offerEnded": ["已结束", "ended"],
   "pt.rate.shop": ["全店", "all goods"],
   "pt.rate.sku": ["{target}", "{target}"],
   "pt.rate.category": ["类目 {target}", "category {target}"],
@@ -73,6 +82,7 @@ export function contractWords(one) {
     one.first_only && t("pt.first"),
     one.cap_order && t("pt.capOrder", { cap: money(one.cap_order) }),
     one.cap_month && t("pt.capMonth", { cap: money(one.cap_month) }),
+    one.coupon_bp && t("pt.bears", { part: percent(one.coupon_bp) }),
     one.until ? t("pt.fromTo", one) : t("pt.from", one),
   ]
     .filter(Boolean)
@@ -101,6 +111,24 @@ export async function drawCodes(api, place, path) {
   put(place, h("h3", {}, t("pt.codes")), links.length ? links.map(line) : h("p.empty", {}, t("pt.noCodes")));
 }
 
+/**
+ * Coupons of a partner's visitors, with what became of them.
+ * @param {(offer: any) => any} [end] gives what ends an open one
+ */
+export async function drawOffers(api, place, path, end = () => null) {
+  const offers = await api.get(`${path}/coupons`);
+  const words = (one) => t(one.threshold ? "pt.over" : "pt.any", { amount: money(one.amount), threshold: money(one.threshold) });
+  const sums = (one) => t("pt.offer", { ...one, took: money(one.took), borne: money(one.borne) });
+  const line = (one) =>
+    h(
+      "article.mine-order",
+      { "data-testid": "partner-offer", data: { offer: one.offer, open: String(one.open) } },
+      h("div", {}, h("strong", {}, `${one.title} · ${words(one)}`), h("span.chip", {}, one.open ? one.reason : t("pt.offerEnded")), h("span.faint", {}, sums(one))),
+      h("div", {}, one.open ? end(one) : null),
+    );
+  put(place, offers.length ? [h("h3", {}, t("pt.coupons")), ...offers.map(line)] : null);
+}
+
 function saleRow(one, whole) {
   const note = one.held ? t("pt.held") : one.why ? t(`pt.why.${one.why}`) : "";
   return h(
@@ -127,6 +155,7 @@ export async function drawStatement(api, place, path, { month = "", whole = fals
     ["pt.base", money(found.base)],
     ["pt.share", money(found.amount)],
     ["pt.back", money(found.reversed)],
+    ...(found.discount ? [["pt.took", money(found.discount)], ["pt.borne", money(found.borne - found.borne_back)]] : []),
   ];
   const most = found.closing.available;
   const label = t("pt.amount", { most: money(most) });
@@ -145,6 +174,28 @@ export async function drawStatement(api, place, path, { month = "", whole = fals
       : found.sales.length
         ? h("div.table-frame", {}, table(["pt.time", "pt.goods", "pt.buyer", "pt.base", "pt.share", "pt.state"], found.sales.map((one) => saleRow(one, whole))))
         : h("p.empty", {}, t("pt.noSales")),
+    found.coupons?.length
+      ? [
+          h("h3", {}, t("pt.coupons")),
+          h(
+            "div.table-frame",
+            {},
+            table(
+              ["pt.time", "pt.coupon", "pt.took", "pt.borne"],
+              found.coupons.map((one) =>
+                h(
+                  "tr",
+                  { "data-testid": "partner-coupon", data: { sale: one.sale } },
+                  cell("pt.time", when(one.at)),
+                  cell("pt.coupon", one.title),
+                  cell("pt.took", money(one.took)),
+                  cell("pt.borne", h("strong", {}, money(one.borne)), one.back ? h("span.faint", {}, ` −${money(one.back)}`) : null),
+                ),
+              ),
+            ),
+          ),
+        ]
+      : null,
     found.settlements.length ? h("h3", {}, t("pt.settlements")) : null,
     found.settlements.map((one) =>
       h("p", { "data-testid": "partner-settlement", data: { state: one.state } }, `${when(one.created)} · ${money(one.amount)} `, h("span.chip", {}, t(`pt.w.${one.state}`)), h("span.faint", {}, ` ${one.number || one.reason || ""}`)),

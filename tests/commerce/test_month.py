@@ -58,7 +58,7 @@ TAGS: dict[str, tuple[str, Any]] = {
 SIZES = [
     pytest.param("first", 40, 5, 3, 4, 3, 0.5, id="small"),
     pytest.param("override", 40, 5, 3, 4, 3, 0.5, id="small, whoever comes last takes over", marks=pytest.mark.soak),
-    pytest.param("first", 50_000, 200, 100, 0, 40, 0.03, id="50,000 people", marks=pytest.mark.soak),
+    pytest.param("first", 50_000, 200, 100, 20, 40, 0.03, id="50,000 people", marks=pytest.mark.soak),
 ]
 
 

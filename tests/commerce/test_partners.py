@@ -12,9 +12,13 @@ from commerce.domain.commission import Earning, SoldLine, Terms, bases, order_ca
 from commerce.domain.order import Delivery
 from commerce.domain.partner import Contract, ShareRate, contract_fault, shared
 from commerce.errors import Conflict, Invalid, NotFound, Refused
+from commerce.identity.phone import Vault
+from commerce.identity.service import Identities
+from commerce.ledger import StartDrop
 from commerce.partner_statement_sql import as_csv, month_days
 from commerce.partners import Partners
-from tests.commerce.shop_world import MERCHANT
+from tests.commerce.people_kit import SECRET
+from tests.commerce.shop_world import MERCHANT, ROOM
 from tests.commerce.test_distribution import PRICE, Market, opened
 
 TEN = {"scope": "shop", "target": "", "bp": 1_000}
@@ -41,6 +45,11 @@ class Street:
         self.partners = Partners(
             market.world.store, market.world.shop.ledger, market.attribution, clock=market.world.clock
         )
+
+    def people(self) -> Identities:
+        """Who merges and forgets persons."""
+        world = self.market.world
+        return Identities(world.store, world.shop.ledger, world.shop.aliases, Vault(SECRET), clock=world.clock)
 
     async def agree(self, name: str = "gym", **terms: Any) -> str:
         more = {key: terms.pop(key) for key in ("counterpart", "owner") if key in terms}
@@ -266,3 +275,146 @@ def test_a_contract_that_cannot_be_says_why(field: str, value: Any) -> None:
     good: dict[str, Any] = {**given, "sees": "rows", "rates": (ShareRate("shop", "", 1),)}
     assert contract_fault(Contract(**good)) is None
     assert contract_fault(Contract(**{**good, field: value})) is not None
+
+
+async def test_two_who_are_found_to_be_one_are_one_visitor_until_it_is_undone(street: Street) -> None:
+    gym, ann, bo = await street.agree(), await street.market.person("ann"), await street.market.person("bo")
+    await street.comes(ann, gym)
+    await street.comes(bo, gym)
+    order = await street.buys(bo)
+    people = street.people()
+
+    async def told() -> tuple[int, int, str, str, int]:
+        found = await street.partners.statement(MERCHANT, gym, None)
+        assert found.sales is not None
+        [sale] = found.sales
+        return (found.visitors, (await street.partners.alone(gym))["visitors"], sale.person, sale.name, found.amount)
+
+    assert await told() == (2, 2, "bo", "bo", SHARE)
+    await people.merge(MERCHANT, ann, bo, "boss", "one number")
+    assert await told() == (1, 1, "ann", "ann", SHARE)
+    await street.market.refund(order, "r")
+    assert await street.on(gym) == (0, 0, 0, 0)
+    [merged] = await people.merges(MERCHANT, ann, None, 10)
+    await people.undo(MERCHANT, merged["id"], "boss")
+    assert await told() == (2, 2, "bo", "bo", SHARE)
+
+
+async def test_a_merge_brings_along_the_visit_and_what_was_bought_before(street: Street) -> None:
+    first, any_ = await street.agree("first", first_only=True), await street.agree("any")
+    ann, bo = await street.market.person("ann"), await street.market.person("bo")
+    cy, di = await street.market.person("cy"), await street.market.person("di")
+    await street.buys(ann)
+    await street.comes(bo, first)
+    await street.comes(di, any_)
+    people = street.people()
+    await people.merge(MERCHANT, ann, bo, "boss", "one number")
+    await people.merge(MERCHANT, cy, di, "boss", "one number")
+    again, later = await street.buys(ann), await street.buys(cy)
+    assert again.decision["credits"]["partner"]["issuer"] == first
+    assert await street.why(again) == "not_first" and await street.on(first) == (0, 0, 0, 0)
+    assert later.decision["credits"]["partner"]["issuer"] == any_
+    assert await street.on(any_) == (0, SHARE, 0, 0)
+
+
+async def test_whom_the_shop_forgets_no_partner_is_told_of_and_what_was_reported_stays(street: Street) -> None:
+    gym, ann = await street.agree(), await street.market.person("ann")
+    cafe, bo = await street.agree("café"), await street.market.person("bo")
+    also_ann = await street.market.person("cy")
+    for partner in (gym, cafe):
+        await street.comes(ann, partner)
+    await street.comes(also_ann, gym)
+    await street.comes(bo, gym)
+    order = await street.buys(bo)
+    await street.market.refund(order, "r")
+    people = street.people()
+    await people.merge(MERCHANT, ann, also_ann, "boss", "one number")
+    for person in (ann, bo):
+        await people.erase(MERCHANT, person, "boss", "asked for it")
+    world = street.market.world
+    rows = await world.query("SELECT person FROM partner_visit")
+    # Nothing says any more that it was one person who came to both.
+    assert len({row.person for row in rows}) == 3 and not {row.person for row in rows} & {ann, bo}
+    found = await street.partners.statement(MERCHANT, gym, None)
+    assert (found.visitors, found.orders, found.amount, found.reversed) == (2, 1, SHARE, SHARE)
+    known = await street.partners.known(gym)
+    assert known is not None
+    shown = (await street.partners.own_statement(known, None)).sales
+    assert shown is not None and [(sale.person, sale.name) for sale in shown] == [("", "**")]
+
+
+def coupon_of(partner: str, **more: Any) -> StartDrop:
+    """An offer of ¥10 off ¥50 to the visitors of a partner."""
+    terms = {"total": 100, "per_person": 1, "length_ms": 10 * DAY_MS, "valid_ms": 5 * DAY_MS, **more}
+    return StartDrop(MERCHANT, ROOM, "健身房专享", "邻里开业", 1_000, 5_000, issuer=partner, way="partner", **terms)
+
+
+def audited(street: Street) -> None:
+    """Every invariant holds."""
+    street.market.world.assert_clean()
+
+
+async def test_a_coupon_of_a_partners_is_its_visitors_and_its_cost_is_split_by_the_contract(street: Street) -> None:
+    gym, bo = await street.agree(coupon_bp=4_000), await street.market.person("bo")
+    ann, shop = await street.market.person("ann"), street.market.world.shop
+    made = await street.partners.offer(coupon_of(gym), 2_500, "boss", "k")
+    assert (await street.partners.offer(coupon_of(gym), 2_500, "boss", "k")).drop == made.drop
+    await street.comes(bo, gym)
+    [given] = await shop.entry_coupons(MERCHANT, ROOM, bo)
+    assert await shop.entry_coupons(MERCHANT, ROOM, bo) == await shop.entry_coupons(MERCHANT, ROOM, ann) == []
+    order = await street.buys(bo, coupons=(given.coupon,))
+    assert order.amount == PRICE - 1_000
+    share = order.amount // 10
+    assert await street.on(gym) == (0, share, -400, 0)
+    audited(street)
+    await street.market.refund(order, "half", amount=order.amount // 2)
+    assert (await street.on(gym))[2] == -400 + 400 * (order.amount // 2) // order.amount
+    await street.market.refund(order, "rest")
+    assert await street.on(gym) == (0, 0, 0, 0)
+    found = await street.partners.statement(MERCHANT, gym, None)
+    assert (found.discount, found.borne, found.borne_back) == (1_000, 400, 400)
+    assert found.coupons is not None and [one.took for one in found.coupons] == [1_000]
+    assert "健身房专享" in as_csv(found) and set(found.closing.values()) == {0}
+    [row] = await street.partners.offers(MERCHANT, gym)
+    assert (row["issued"], row["used"], row["took"], row["borne"] - row["back"]) == (1, 1, 1_000, 0)
+    audited(street)
+
+
+async def test_an_offer_ends_with_its_budget_its_visit_its_audience_and_its_partner(street: Street) -> None:
+    gym, shop = await street.agree(days=3), street.market.world.shop
+    people = [await street.market.person(name) for name in ("a1", "a2", "a3", "a4")]
+    offered = await street.partners.offer(coupon_of(gym), 2_000, "boss", "k")
+    for person in people:
+        await street.comes(person, gym)
+    got = [len(await shop.entry_coupons(MERCHANT, ROOM, person)) for person in people[:3]]
+    assert got == [1, 1, 0]  # the budget pays for two
+    await street.partners.end_offer(MERCHANT, gym, offered.drop)
+    bought = people[3]
+    await street.buys(bought)
+    await street.partners.offer(coupon_of(gym, audience="new"), 9_000, "boss", "new")
+    assert await shop.entry_coupons(MERCHANT, ROOM, bought) == []
+    assert len(await shop.entry_coupons(MERCHANT, ROOM, people[0])) == 1
+    street.market.world.clock.advance(4 * DAY_MS)
+    assert await shop.entry_coupons(MERCHANT, ROOM, people[1]) == []  # the visit is too long ago
+    await street.comes(people[1], gym)
+    await street.partners.change(MERCHANT, gym, {"state": "paused"})
+    assert await shop.entry_coupons(MERCHANT, ROOM, people[1]) == []
+    with pytest.raises(Refused):
+        await street.partners.offer(coupon_of(gym), 9_000, "boss", "paused")
+    with pytest.raises(NotFound):
+        await street.partners.offer(coupon_of("nobody"), 9_000, "boss", "none")
+    with pytest.raises(Invalid):
+        await street.partners.offer(coupon_of(gym), 999, "boss", "less than one coupon")
+    audited(street)
+
+
+async def test_what_was_offered_under_a_contract_is_borne_by_it_although_it_has_ended(street: Street) -> None:
+    gym, bo = await street.agree(coupon_bp=10_000), await street.market.person("bo")
+    await street.partners.offer(coupon_of(gym), 9_000, "boss", "k")
+    await street.comes(bo, gym)
+    [given] = await street.market.world.shop.entry_coupons(MERCHANT, ROOM, bo)
+    street.market.world.clock.advance(1)
+    await street.partners.propose(MERCHANT, gym, "boss", {**LEAST, "coupon_bp": 0})
+    order = await street.buys(bo, coupons=(given.coupon,))
+    assert await street.on(gym) == (0, order.amount // 10, -1_000, 0)
+    audited(street)

@@ -25,6 +25,7 @@ def test_a_partner_is_recorded_its_visitor_buys_and_its_page_says_so(own_theatre
     form.locator('[name="name"]').fill("力量健身房")
     form.locator('[name="trade"]').fill("健身")
     form.locator('[name="rate"]').fill("10")
+    form.locator('[name="bears"]').fill("50")
     form.locator('button[type="submit"]').click()
     row = board.see("partner-row", state="active")
     expect(row).to_contain_text("全店 10 %")
@@ -34,6 +35,13 @@ def test_a_partner_is_recorded_its_visitor_buys_and_its_page_says_so(own_theatre
     expect(code).to_contain_text("前台")
     url = str(code.locator("a").get_attribute("href"))
     board.page.keyboard.press("Escape")
+
+    row.locator('[data-testid="partner-coupon-open"]').click()
+    coupon = row.locator('[data-testid="partner-coupon-form"]')
+    for name, value in (("title", "健身房专享"), ("reason", "邻里开业"), ("amount", "10"), ("budget", "500")):
+        coupon.locator(f'[name="{name}"]').fill(value)
+    coupon.locator('[data-testid="partner-coupon-save"]').click()
+    expect(row.locator('[data-testid="partner-offer"]')).to_contain_text("立减 ¥10")
 
     viewer = own_theatre.person(DESK, name="小雨")
     viewer.enter(f"{url}&q=1")
@@ -50,6 +58,7 @@ def test_a_partner_is_recorded_its_visitor_buys_and_its_page_says_so(own_theatre
     sale = gym.see("partner-sale", sale=order)
     expect(sale).to_contain_text("小**")
     expect(sale).to_contain_text("退货期内")
+    expect(gym.page.locator('[data-testid="partner-offer"]')).to_contain_text("已发 1 / 100")
     gym.press("partner-poster")
     expect(gym.see("poster")).to_be_visible()
 

@@ -134,6 +134,7 @@ async def _trade(world: World, side: Dealer, name: str) -> None:
         "complaint": complaint["id"],
     }
     side.ids |= await _people_of(world, side, name, buyer)
+    side.ids |= await _partner(world, side, name)
     side.tokens["viewer"] = buyer["token"]
     await services.shop.members.fund_budget(live.shop.merchant, "boss", side.staff["guide"], 5_000, f"fund-{room}")
     side.marks |= {f"{word}{name}" for word in ("客户", "收货人", "密钥", "渠道", "投诉", "联系")} | {
@@ -141,6 +142,7 @@ async def _trade(world: World, side: Dealer, name: str) -> None:
     }
     side.marks |= {side.ids[mark] for mark in ("person", "order", "refund", "key", "token", "complaint")}
     side.marks |= {side.ids[mark] for mark in ("community", "question", "note")} | {f"群{name}", f"笔记{name}"}
+    side.marks |= {side.ids[mark] for mark in ("partner", "contract", "offer")} | {f"邻居{name}", f"邻里{name}"}
 
 
 async def _outlet(world: World, side: Dealer, name: str, sku: str) -> str:
@@ -168,3 +170,17 @@ async def _people_of(world: World, side: Dealer, name: str, buyer: dict[str, Any
     question = await done("POST", "/questions", {"body": f"问题{name}", "skill": "茶"}, token=buyer["token"])
     note = await done("POST", f"/people/{buyer['person']}/notes", {"body": f"笔记{name}"}, token=side.tokens["guide"])
     return {"community": group["community"], "question": question["question"], "note": note["note"]}
+
+
+async def _partner(world: World, side: Dealer, name: str) -> dict[str, str]:
+    """A neighbour of the dealer's with a contract, a code, a coupon for its visitors, and its own key signed in."""
+    done, boss, room = world.done, world.live.shop.merchant_token, side.ids["room"]
+    contract = {"rates": [{"scope": "shop", "bp": 500}], "coupon_bp": 5_000}
+    made = await done("POST", "/partners", {"name": f"邻居{name}", "contract": contract}, token=boss)
+    path = f"/partners/{made['partner']}"
+    await done("POST", f"{path}/links", {"room": room, "channel": f"邻里{name}"}, token=boss)
+    coupon = {"room": room, "title": f"邻里{name}", "reason": "店庆", "amount": 100, "total": 5, "budget": 500}
+    offer = await done("POST", f"{path}/coupons", coupon, token=boss, key=f"offer-{room}")
+    key = (await done("POST", f"{path}/key", token=boss))["key"]
+    side.tokens["partner"] = (await done("POST", "/auth/partner", {"key": key}))["token"]
+    return {"partner": made["partner"], "contract": made["contracts"][0]["contract"], "offer": offer["offer"]}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from tests.gateway import wecom_stand_in as wecom
 from tests.gateway.test_outreach import HOUR_MS, Town, town
 
 __all__ = ["town"]
@@ -33,6 +36,25 @@ class Bureau:
         )[0]
         person = (await self.town.customer(number, consents=False))["person"]
         await self.town.done("PUT", f"/advisors/{staff.id}", {"person": person})
+
+    async def join_wecom(self, *, app_url: str = "", **members: str) -> None:
+        """The shop's application at WeCom tells these advisors, by their userids there."""
+        account = {"corpid": wecom.CORPID, "agentid": wecom.AGENT, "secret": wecom.AGENT_SECRET}
+        await self.town.done("PUT", "/channels/wecomapp", account)
+        await self.town.done("PUT", "/advice-notice", {**NOTICE, "template": "", "by_app": True, "app_url": app_url})
+        rows = {row["name"]: row for row in (await self.town.done("GET", "/advisors"))["advisors"]}
+        for name, user in members.items():
+            self.town.wecom.members[user.lower()] = True
+            await self.town.done("PUT", f"/advisors/{rows[name]['staff']}", {"wecom_user": user})
+
+    def cards(self) -> list[tuple[str, str]]:
+        """Userid and kind of every message of the application so far."""
+        return [(one["touser"], one["msgtype"]) for one in self.town.wecom.cards]
+
+    async def journal(self) -> list[tuple[str, str]]:
+        """State and cause of the application's messages, oldest first."""
+        items = (await self.town.done("GET", "/messages"))["items"]
+        return [(one["state"], one["why"]) for one in reversed(items) if one["channel"] == "wecomapp"]
 
     async def ask(self, body: str = "几度水？") -> dict[str, Any]:
         asked: dict[str, Any] = await self.town.done(
@@ -108,3 +130,95 @@ async def test_another_shop_reads_and_changes_nothing_of_it(town: Town) -> None:
     [row] = (await town.done("GET", "/questions"))["items"]
     assert row["opened"] is None
     await town.done("PUT", "/advice-notice", {**NOTICE, "channel": "pigeon"}, status=400)
+
+
+async def test_the_shops_application_at_wecom_tells_its_members_with_a_card_that_leads_to_the_question(
+    town: Town,
+) -> None:
+    bureau = Bureau(town)
+    await bureau.open()
+    await bureau.join_wecom(app_url="https://shop.example/merchant", ann="Ann.W", bea="bea")
+    question = await bureau.ask("几度水？" + "烫" * 300)
+    assert bureau.cards() == [("Ann.W", "textcard")] and bureau.told() == []
+    card = town.wecom.cards[0]["textcard"]
+    assert card["url"] == "https://shop.example/merchant" and card["description"].startswith("几度水？烫")
+    # What the customer wrote stands in the question alone.
+    [row] = (await town.done("GET", "/messages"))["items"]
+    assert row["person"] == "" and row["body"] == {"staff": row["body"]["staff"], "question": question["question"]}
+    await bureau.look(11)
+    assert bureau.cards() == [("Ann.W", "textcard"), ("bea", "textcard")]
+    await town.done("PUT", "/me/advisor", {"told": False}, token=bureau.tokens["ann"])
+    assert await town.done("GET", "/me/advisor", token=bureau.tokens["ann"]) == {"advisor": True, "told": False}
+    await bureau.ask("another?")
+    assert bureau.cards()[2:] == []
+
+
+async def test_an_application_whose_token_lapsed_fetches_one_once_and_waits_out_a_limit(town: Town) -> None:
+    bureau = Bureau(town)
+    await bureau.open()
+    await bureau.join_wecom(ann="ann", bea="bea")
+    await bureau.ask("one?")
+    town.wecom.lapse()
+    town.wecom.asked.clear()
+    await bureau.ask("two?")
+    send, token = "/cgi-bin/message/send", "/cgi-bin/gettoken"
+    assert town.wecom.asked == [send, token, send]
+    assert bureau.cards() == [("ann", "text"), ("bea", "text")]
+    town.wecom.errors = [45009]
+    await bureau.ask("three?")
+    assert (await bureau.journal())[2] == ("waiting", "rate: WeCom's limit for this corporation is reached")
+    town.live.clock.ahead_ms += 61_000
+    await town.work()
+    assert await bureau.journal() == [("sent", "")] * 3
+
+
+@pytest.mark.parametrize("names_only", [False, True])
+async def test_a_userid_that_wecom_does_not_know_ends_the_message_and_the_question_goes_on_all_the_same(
+    town: Town, *, names_only: bool
+) -> None:
+    bureau = Bureau(town)
+    await bureau.open()
+    await bureau.join_wecom(ann="Gone", bea="bea")
+    del town.wecom.members["gone"]
+    town.wecom.names_only = names_only
+    question = (await bureau.ask())["question"]
+    [(state, why)] = await bureau.journal()
+    assert state == "failed" and why.startswith("no_member")
+    assert await bureau.whose(question) == "ann"
+    await bureau.look(11)
+    assert await bureau.whose(question) == "bea" and bureau.cards() == [("bea", "text")]
+
+
+async def test_a_message_that_waited_says_nothing_of_a_question_that_went_on_or_was_seen(town: Town) -> None:
+    bureau = Bureau(town)
+    await bureau.open()
+    await bureau.join_wecom(ann="ann", bea="bea")
+    town.wecom.errors = [45009, 45009]
+    question = (await bureau.ask("gone on?"))["question"]
+    seen = (await bureau.ask("seen?"))["question"]
+    await town.done("POST", f"/questions/{seen}/open", token=bureau.tokens["bea"])
+    await town.done("POST", f"/questions/{question}/pass", token=bureau.tokens["ann"])
+    town.live.clock.ahead_ms += 61_000
+    await town.work()
+    assert (await bureau.journal())[:2] == [("dropped", "gone_on"), ("dropped", "seen")]
+    assert bureau.cards() == [("bea", "text")]
+
+
+async def test_no_member_is_told_at_night_and_another_shop_reads_no_account(town: Town) -> None:
+    bureau = Bureau(town)
+    await bureau.open()
+    await bureau.join_wecom(ann="ann", bea="bea")
+    other = town.live.other.merchant_token
+    await town.done("GET", "/channels/wecomapp", token=other, status=404)
+    assert "secret" not in (await town.done("GET", "/channels/wecomapp"))["settings"]
+    town.live.clock.ahead_ms += 11 * HOUR_MS
+    await bureau.ask()
+    assert bureau.cards() == [] and await bureau.journal() == []
+
+
+async def test_bad_accounts_of_an_application_are_refused_with_what_is_wrong(town: Town) -> None:
+    account = {"corpid": wecom.CORPID, "agentid": wecom.AGENT, "secret": wecom.AGENT_SECRET}
+    for wrong in ({"agentid": 0}, {"agentid": "7"}, {"secret": ""}):
+        await town.done("PUT", "/channels/wecomapp", {**account, **wrong}, status=400)
+    for url in ("http://shop.example", "javascript:alert(1)"):
+        await town.done("PUT", "/advice-notice", {**NOTICE, "by_app": True, "app_url": url}, status=400)

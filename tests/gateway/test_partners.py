@@ -66,6 +66,52 @@ async def test_a_business_with_a_key_sees_its_share_and_no_buyers(live: Rig) -> 
     await done(live, "POST", "/auth/partner", {"key": made["key"]}, token="", status=401)
 
 
+async def test_a_partners_coupon_is_on_its_poster_and_its_page_and_comes_to_who_scanned_its_code(live: Rig) -> None:
+    boss, other = live.shop.merchant_token, live.other.merchant_token
+    contract = {**CONTRACT, "coupon_bp": 5_000}
+    gym = await done(live, "POST", "/partners", {"name": "力量健身房", "contract": contract}, token=boss, status=201)
+    path, room = f"/partners/{gym['partner']}", live.shop.room
+    link = await done(live, "POST", f"{path}/links", {"room": room, "channel": "前台"}, token=boss, status=201)
+    offer = {"room": room, "title": "健身房专享", "reason": "邻里开业", "amount": 1_000, "threshold": 2_000}
+    offer |= {"total": 10, "budget": 5_000}
+    for wrong in ({"budget": 999}, {"reason": ""}, {"audience": "friends"}, {"total": 0}):
+        await done(live, "POST", f"{path}/coupons", {**offer, **wrong}, token=boss, key="w", status=400)
+    await done(live, "POST", f"{path}/coupons", offer, token=other, key="k", status=404)
+    made = await done(live, "POST", f"{path}/coupons", offer, token=boss, key="k", status=201)
+    assert await done(live, "POST", f"{path}/coupons", offer, token=boss, key="k", status=201) == made
+    await done(live, "POST", f"{path}/coupons", {**offer, "amount": 2_000}, token=boss, key="k", status=409)
+    signed = {"authorization": f"Bearer {boss}"}
+    poster = (await live.client.get(f"/api/v1/links/{link['token']}/poster", headers=signed)).text
+    assert "邻里开业 满¥20减¥10" in poster
+
+    visitor = await live.guest(room=room, name="王小明", scene=link["token"], scanned=True)
+    stranger = await live.guest(room=room, name="路人")
+    [coupon] = await done(live, "POST", f"/rooms/{room}/entry-coupons", token=visitor["token"])
+    assert (coupon["title"], coupon["amount"]) == ("健身房专享", 1_000)
+    assert await done(live, "POST", f"/rooms/{room}/entry-coupons", token=stranger["token"]) == []
+    body = {
+        "room": room,
+        "lines": [{"sku": live.shop.products[1]["sku"], "quantity": 1}],
+        "coupons": [coupon["coupon"]],
+    }
+    order = (await done(live, "POST", "/orders", body, token=visitor["token"], status=201, key="o"))["order"]
+    await done(live, "POST", f"/orders/{order['order']}/pay", token=visitor["token"], key="p")
+
+    key = (await done(live, "POST", f"{path}/key", token=boss, status=201))["key"]
+    mine = (await done(live, "POST", "/auth/partner", {"key": key}, token=""))["token"]
+    [shown] = await done(live, "GET", "/partner/coupons", token=mine)
+    assert (shown["issued"], shown["used"], shown["took"], shown["borne"], shown["open"]) == (1, 1, 1_000, 500, True)
+    statement = await done(live, "GET", "/partner/statement", token=mine)
+    assert (statement["discount"], statement["borne"], statement["closing"]["available"]) == (1_000, 500, -500)
+    assert [one["sale"] for one in statement["coupons"]] == [order["order"]] and "王小明" not in str(statement)
+    await done(live, "GET", f"{path}/coupons", token=other, status=404)
+    await done(live, "DELETE", f"{path}/coupons/{made['offer']}", token=other, status=404)
+    await done(live, "DELETE", f"{path}/coupons/{made['offer']}", token=boss)
+    assert not (await done(live, "GET", f"{path}/coupons", token=boss))[0]["open"]
+    poster = (await live.client.get(f"/api/v1/links/{link['token']}/poster", headers=signed)).text
+    assert "邻里开业" not in poster
+
+
 async def test_two_merchants_share_by_a_contract_that_both_recorded(live: Rig) -> None:
     ours, theirs = live.shop.merchant_token, live.other.merchant_token
     body = {"name": "对门", "counterpart": live.other.merchant, "contract": CONTRACT}

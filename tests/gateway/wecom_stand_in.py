@@ -1,7 +1,7 @@
 """A stand-in for WeCom's server API that keeps its documented rules: tokens that lapse, limits, tasks for senders.
 
 developer.work.weixin.qq.com/document/path/91039 (token), 92114 (customer), 92135 (mass message), 92572 (contact way),
-93338 (what became of a mass message).
+93338 (what became of a mass message), 90236 (an application's message to members).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from tests.gateway.http_stand_in import Answer, Asked, http_stand_in, json_answer
 
 CORPID, SECRET = "ww0123456789abcdef", "contact-secret-0123456789abcdef0123456789abc"
+AGENT, AGENT_SECRET = 1000002, "application-secret-0123456789abcdef01234567"
 
 
 class WecomStandIn:
@@ -26,6 +27,12 @@ class WecomStandIn:
         self.results: dict[str, int] = {}
         """Status of a send result by customer; who is not here was not sent anything yet."""
         self.asked: list[str] = []
+        self.members: dict[str, bool] = {}
+        """Members whom the application is shown to, and whether each has a licence."""
+        self.cards: list[dict[str, Any]] = []
+        """What members got, repetitions left out."""
+        self.names_only = False
+        """Whether a message that reaches nobody is taken all the same, with their names, as it was before 81013."""
         self.token = 0
         self.base = ""
 
@@ -38,12 +45,15 @@ class WecomStandIn:
         if self.errors:
             return json_answer({"errcode": self.errors.pop(0), "errmsg": "as the test wants it"})
         if asked.path == "/cgi-bin/gettoken":
-            if (asked.query.get("corpid"), asked.query.get("corpsecret")) != (CORPID, SECRET):
+            kind = {SECRET: "W", AGENT_SECRET: "A"}.get(asked.query.get("corpsecret", ""))
+            if asked.query.get("corpid") != CORPID or kind is None:
                 return json_answer({"errcode": 40001, "errmsg": "invalid credential"})
-            return json_answer({"errcode": 0, "errmsg": "ok", "access_token": f"W{self.token}", "expires_in": 7200})
-        if asked.query.get("access_token") != f"W{self.token}":
-            return json_answer({"errcode": 42001, "errmsg": "access_token expired"})
+            token = f"{kind}{self.token}"
+            return json_answer({"errcode": 0, "errmsg": "ok", "access_token": token, "expires_in": 7200})
         name = asked.path.rpartition("/")[2]
+        # Customer contact and each application have a secret, and so a token, of their own.
+        if asked.query.get("access_token") != f"{'A' if name == 'send' else 'W'}{self.token}":
+            return json_answer({"errcode": 42001, "errmsg": "access_token expired"})
         return json_answer({"errcode": 0, "errmsg": "ok"} | getattr(self, f"_{name}")(asked))
 
     def _add_contact_way(self, asked: Asked) -> dict[str, Any]:
@@ -80,6 +90,25 @@ class WecomStandIn:
         row["status"] = self.results.get(customers[at], 0)
         more = {"next_cursor": str(at + 1)} if at + 1 < len(customers) else {}
         return {"send_list": [row], **more}
+
+    def _send(self, asked: Asked) -> dict[str, Any]:
+        body = asked.json
+        shown = body.get(body.get("msgtype", ""), {})
+        if body.get("agentid") != AGENT:
+            return {"errcode": 40056, "errmsg": "invalid agentid"}
+        if body["msgtype"] == "textcard" and (not shown["url"] or len(shown["description"].encode()) > 512):
+            return {"errcode": 40058, "errmsg": "invalid Request Parameter"}
+        users = [user.lower() for user in body["touser"].split("|")]
+        invalid = [user for user in users if user not in self.members]
+        unlicensed = [user for user in users if self.members.get(user) is False]
+        missed = {"invaliduser": "|".join(invalid), "unlicenseduser": "|".join(unlicensed)}
+        if len(invalid) + len(unlicensed) == len(users):
+            refused = {"errcode": 81013, "errmsg": "user & party & tag all invalid"}
+            return missed if self.names_only else missed | refused
+        # A message that is checked for being one is shown once.
+        if not body["enable_duplicate_check"] or body not in self.cards:
+            self.cards.append(body)
+        return missed | {"msgid": f"app{len(self.cards)}"}
 
     def know(self, external: str, *, unionid: str = "", name: str = "", user: str = "guide1", state: str = "") -> None:
         """A customer whom a member of staff has."""
