@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from commerce import (
+    aftersale_ends_sql,
     courier_sql,
     custom_ends_sql,
     drops_sql,
@@ -33,6 +34,7 @@ from commerce import (
     views_sql,
 )
 from commerce.aftersale import AfterSale
+from commerce.aftersale_requests import AfterSaleRequests
 from commerce.basket import (
     KEY_RULE,
     TITLE_CHARACTERS_MAX,
@@ -127,6 +129,7 @@ _HANDLERS = {
     **courier_sql.HANDLERS,
     **signup_ends_sql.HANDLERS,
     **custom_ends_sql.HANDLERS,
+    **aftersale_ends_sql.HANDLERS,
     SetMallItem: set_item,
 }
 """Who decides each command."""
@@ -167,6 +170,7 @@ class Shop:
         )
         self._clock = self.ledger.now
         self.aftersale = AfterSale(store, self.ledger, clock=self._clock)
+        self.requests = AfterSaleRequests(store, self.ledger)
         self.payments = Payments(store, self.ledger, (provider, *providers))
         self.reconciliation = Reconciliations(store, self.payments, clock=self._clock)
         self.members = Members(store, self.ledger, clock=self._clock)

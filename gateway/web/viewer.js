@@ -10,6 +10,7 @@ import { MediaSchedule, newKey, OUTCOME_UNKNOWN, SiyuHub } from "./siyu.js";
 import { RoomStore } from "./store.js";
 import { CouponCard, drawPinned, SaleCard, worth } from "./view_cards.js";
 import { clipOf, openClip } from "./view_clip.js";
+import { ANSWERS } from "./view_aftersale.js";
 import { ChatView } from "./view_chat.js";
 import { Cart, chooseVariant, itemOf } from "./view_cart.js";
 import { Checkout } from "./view_checkout.js";
@@ -94,6 +95,7 @@ async function open() {
   hub.on("reminder", (event) => toast(t("sale.soon", { title: event.sale.title }), "good"));
   hub.on("answer", (event) => toast(t("advice.told", event.answer), "good"));
   hub.on("question", (event) => toast(t("advice.asked", event.question), "good"));
+  hub.on("after_sale", ({ request }) => ANSWERS.has(request.state) && toast(`${t("as.panel")} · ${t(`as.state.${request.state}`)}`, "good"));
   hub.on("balance", () => toast(t("presale.open"), "good"));
   hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));
   wireCards();
