@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.soak]
 def shoot(person: Person, name: str) -> None:
     """Keep a picture, where somebody wants to look at them."""
     if folder := os.environ.get("SIYU_E2E_SHOTS"):
-        person.page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+        shown = person.page.locator("#aftersale-panel") if "list" in name else person.page
+        shown.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
 def test_goods_go_back_from_a_phone_and_the_shop_counts_them(own_theatre: Theatre) -> None:
