@@ -1,12 +1,12 @@
 /** After the sale, the shop's side: what buyers ask for, by when it is to be answered, and the answers. */
 
 import { AFTER_SALE } from "./aftersale_strings.js";
-import { $, h, put } from "./dom.js";
+import { $, h, put, toast } from "./dom.js";
 import { countField, doer, fen, field, whole, yuanField } from "./forms.js";
 import { addStrings, money, t, when } from "./i18n.js";
 import { ask } from "./merchant_lines.js";
 import { cell, table } from "./tables.js";
-import { step } from "./view_aftersale.js";
+import { whyNot } from "./view_aftersale.js";
 
 addStrings(AFTER_SALE);
 
@@ -90,25 +90,26 @@ function dueNote(due) {
 function steps(api, one, again) {
   const path = `/after-sales/${encodeURIComponent(one.request)}`;
   const post = async (verb, body) => {
-    await api.post(`${path}/${verb}`, body);
+    try {
+      await api.post(`${path}/${verb}`, body);
+    } catch (error) {
+      toast(whyNot(error), "error");
+    }
     await again();
   };
-  const approve = async () => {
-    // A return is paid when the goods are there; money alone goes at once.
-    if (one.kind === "refund" && !confirm(t("as.approveSure", { amount: money(one.amount) }))) return;
-    await post("approve", {});
-  };
-  const refuse = async () => {
-    const answer = prompt(t("as.whyNot"));
-    if (answer?.trim()) await post("refuse", { answer: answer.trim() });
-  };
+  // Money alone goes at once; a return is paid when the goods are there, and its buyer asks where they go.
+  const sure = one.kind === "refund" ? t("as.approveSure", { amount: money(one.amount) }) : t("as.approveReturn");
+  const note = (label, required) => field(label, { name: "answer", maxlength: 500, wide: true, required, "data-testid": "aftersale-answer" });
+  const said = (verb) => (form) => post(verb, { answer: form.elements.answer.value.trim() });
+  const approve = async () => ask(sure, [note("as.note", false)], said("approve"));
+  const refuse = async () => ask(t("as.refuse"), [note("as.whyNot", true)], said("refuse"));
   const waits = ANSWERED.has(one.state);
   return [
-    waits && step(t("as.approve"), approve, { "data-testid": "aftersale-approve" }),
+    waits && doer(t("as.approve"), approve, { "data-testid": "aftersale-approve" }),
     waits && doer(t("as.less"), async () => openOffer(post, one), { "data-testid": "aftersale-offer" }),
     ["approved", "sent"].includes(one.state) &&
       doer(t("as.receive"), async () => openCount(post, one), { "data-testid": "aftersale-receive" }),
-    (waits || one.state === "sent") && step(t("as.refuse"), refuse, { "data-testid": "aftersale-refuse" }),
+    (waits || one.state === "sent") && doer(t("as.refuse"), refuse, { "data-testid": "aftersale-refuse" }),
   ];
 }
 

@@ -128,7 +128,7 @@ function requestCard(api, one, again) {
     faint(one.why && t(`as.why.${one.why}`)),
     one.answer && h("span", {}, one.answer),
     ["approved", "sent"].includes(one.state) && [
-      one.back_to && h("span", { "data-testid": "back-to" }, t("as.backTo", { where: one.back_to })),
+      h("span", { "data-testid": "back-to" }, one.back_to ? t("as.backTo", { where: one.back_to }) : t("as.noBackTo")),
       faint(t(`as.pays.${one.pays}`)),
       one.number && h("span.mono", {}, `${one.carrier} ${one.number}`),
       sendForm(api, path, one, again),

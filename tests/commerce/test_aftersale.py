@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import text
 
 from commerce import compliance_sql
 from commerce.domain.aftersale import (
@@ -32,8 +33,10 @@ from commerce.errors import Conflict, Invalid, NotFound, Refused
 from commerce.events import AfterSaleChanged, AfterSaleView, OrderView
 from commerce.freight_sql import set_rule
 from commerce.moments import Offer
-from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, crash, shop_world
+from commerce.store_sql import migrate, sqlite_engine
+from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, crash, seed_catalogue, shop_world
 from tests.commerce.test_presale import settle_down
+from tests.commerce.test_privacy import Rights
 from tests.commerce.test_refunds import paid, settled, stock
 
 TO = Delivery("express", "Ann", "13800138000", "some road 1")
@@ -467,3 +470,77 @@ async def test_a_deadline_that_passed_while_nobody_ran_is_met_after_the_restart(
         await world.shop.sweep()
         assert (await now(world, request)).state == "done"
         await world.shop.close()
+
+
+# --- whose it is -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_buyer_s_words_are_told_kept_from_an_erasure_while_open_and_emptied_after(place: Path | str) -> None:
+    async with shop_world(place) as world:
+        here = Rights(world)
+        ann = await here.person()
+        order = (await bought(world, 1, person=ann)).order
+        asked = (MERCHANT, ann, order, "a", "refund", "mind", [(OTHER_SKU, 1)])
+        request = await world.shop.requests.ask(*asked, words="bought it for my mother")
+        [row] = (await here.privacy.holdings(MERCHANT, ann, ann))["tables"]["after_sale"]
+        assert row["words"] == "bought it for my mother" and "staff" not in row
+        await world.shop.requests.refuse(MERCHANT, "boss", request.request, "dear Ann, no")
+        await world.shop.aftersale.refund(MERCHANT, "boss", order, "r", stock="sellable")
+        await settled(world)
+        await here.identities.erase(MERCHANT, ann, "boss", "asked")
+        [left] = await world.query("SELECT words, answer, state, person FROM after_sale")
+        assert (left.words, left.answer, left.state, left.person) == ("", "", "refused", ann)
+
+
+async def test_requests_go_with_their_orders_when_persons_are_merged_and_parted(place: Path | str) -> None:
+    async with shop_world(place) as world:
+        here = Rights(world)
+        elder, younger = await here.person(), await here.person()
+        order = (await bought(world, 1, person=younger)).order
+        asked = ("k", "refund", "mind", [(OTHER_SKU, 1)])
+        first = await world.shop.requests.ask(MERCHANT, younger, order, *asked)
+        merged = await here.identities.merge(MERCHANT, elder, younger, "boss", "one")
+        assert (await world.shop.requests.one(MERCHANT, first.request, elder)).person == elder
+        await world.shop.requests.withdraw(MERCHANT, elder, first.request)
+        later = await world.shop.requests.ask(MERCHANT, elder, order, "k2", *asked[1:])
+        await here.identities.undo(MERCHANT, merged.merged or "", "boss")
+        assert [row.request for row in await world.shop.requests.all(MERCHANT, younger)] == [
+            later.request,
+            first.request,
+        ]
+        assert await world.shop.requests.all(MERCHANT, elder) == []
+        await world.shop.requests.withdraw(MERCHANT, younger, later.request)
+
+
+BEFORE = (
+    "INSERT INTO orders (id, merchant, room, person, status, goods, discount, amount, steps, created_ms, expires_ms,"
+    " paid_ms, fulfilment) VALUES ('o1', 'm1', 'r1', 'one', 'done', 6000, 0, 6000, '[]', 1, 5, 2, 'done')",
+    "INSERT INTO order_line (order_id, n, hold, product, sku, title, quantity, price, list_price, discount)"
+    " VALUES ('o1', 0, 'h', 'p2', 'k2', 't', 3, 2000, 2000, 0)",
+    "INSERT INTO return_request (id, merchant, order_id, person, lines, reason, state, answer, staff, created_ms,"
+    " decided_ms) VALUES ('a', 'm1', 'o1', 'one', '[[\"k2\", 1]]', 'broken', 'refused', 'no', 'boss', 3, 4),"
+    " ('b', 'm1', 'o1', 'one', '[[\"k2\", 2]]', '', 'asked', '', NULL, 5, NULL)",
+)
+
+
+def test_returns_that_were_asked_for_before_are_requests_now(tmp_path: Path) -> None:
+    path = tmp_path / "shop.db"
+    migrate(path, to="0111")
+    engine = sqlite_engine(path, writing=True)
+    with engine.begin() as connection:
+        seed_catalogue(connection)
+        for statement in BEFORE:
+            connection.execute(text(statement))
+    migrate(path)
+    with engine.begin() as connection:
+        rows = connection.execute(
+            text("SELECT id, kind, state, words, amount, answer FROM after_sale ORDER BY id")
+        ).all()
+        assert [tuple(row) for row in rows] == [
+            ("a", "return", "refused", "broken", 2_000, "no"),
+            ("b", "return", "asked", "", 4_000, ""),
+        ]
+        [due] = connection.execute(text("SELECT subject FROM deadline WHERE kind = 'after'")).scalars()
+        [line] = connection.execute(text("SELECT request, sku FROM after_sale_line WHERE open = 1")).all()
+        assert (due, tuple(line)) == ("b", ("b", "k2"))
+    engine.dispose()

@@ -153,6 +153,7 @@ export const AFTERSALE = {
   offerKeeps: ["商家提议：退 {amount}，商品留下", "The shop offers {amount}; you keep the goods"],
   offerBack: ["商家提议：退货后退 {amount}", "The shop offers {amount} when the goods are back"],
   backTo: ["寄回地址：{where}", "Send to: {where}"],
+  noBackTo: ["寄回地址请看商家留言或联系商家", "For the address read the shop's word, or write to the shop"],
   "pays.buyer": ["寄回运费由买家承担", "the buyer pays the way back"],
   "pays.shop": ["寄回运费由商家承担", "the shop pays the way back"],
   carrier: ["快递公司", "Carrier"],

@@ -32,7 +32,7 @@ export function requestView(one, t) {
       offer,
       due,
       one.why ? t(`why.${one.why}`) : "",
-      back && one.back_to ? t("backTo", { where: one.back_to }) : "",
+      back ? t(one.back_to ? "backTo" : "noBackTo", { where: one.back_to }) : "",
       back ? t(`pays.${one.pays}`) : "",
       one.number ? `${one.carrier} ${one.number}` : "",
     ].filter(Boolean),
