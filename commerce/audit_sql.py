@@ -22,6 +22,7 @@ from commerce.audit_outlets_sql import OUTLETS
 from commerce.audit_passes_sql import PASSES
 from commerce.audit_people_sql import PEOPLE
 from commerce.audit_purchases_sql import COSTS
+from commerce.audit_requests_sql import REQUESTS
 from commerce.audit_scope_sql import SCOPE
 from commerce.audit_tills_sql import TILLS
 from commerce.ledger import PAYMENT_GRACE_MS
@@ -208,6 +209,7 @@ _CHECKS = (
     *TILLS,
     *COSTS,
     *CUSTOM,
+    *REQUESTS,
     *CREDIT,
     *PEOPLE,
     Check(
@@ -225,10 +227,11 @@ _CHECKS = (
         " LEFT JOIN purchase_delivery AS d ON q.route LIKE 'purchase.%' AND d.id = q.answer AND d.staff = q.person"
         " LEFT JOIN processing_run AS x ON q.route = 'processing' AND x.id = q.answer AND x.staff = q.person"
         " LEFT JOIN credit_booking AS z ON q.route = 'credit' AND z.id = q.answer AND z.staff = q.person"
+        " LEFT JOIN after_sale AS a ON q.route = 'after_sale' AND a.id = q.answer"
         " LEFT JOIN custom_request AS y ON q.route = 'custom.ask' AND y.id = q.answer AND y.person = q.person"
         " WHERE q.route <> 'budget' AND i.id IS NULL AND g.id IS NULL AND u.id IS NULL AND m.id IS NULL"
-        " AND d.id IS NULL AND x.id IS NULL AND y.id IS NULL AND z.id IS NULL AND c.id IS NULL AND o.id IS NULL"
-        " AND r.id IS NULL AND w.id IS NULL",
+        " AND d.id IS NULL AND x.id IS NULL AND y.id IS NULL AND a.id IS NULL AND z.id IS NULL AND c.id IS NULL"
+        " AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
     ),
     Check(
         "outbox: nothing waits for long",

@@ -1,6 +1,6 @@
 """What the regulator asks of a shop, each behind a switch that works (docs/compliance.md).
 
-Switches and licence, who hosts, kept chat, seven-day returns, complaints, takedowns: of all merchants of one database.
+Switches and licence, who hosts, kept chat, complaints, takedowns: of all merchants of one database.
 """
 
 import re
@@ -13,16 +13,14 @@ import orjson
 from commerce import catalogue_checks as check
 from commerce import complaints_sql
 from commerce import compliance_sql as sql
-from commerce.aftersale import AfterSale
 from commerce.catalogue import Catalogue
 from commerce.catalogue_sql import product as product_row
 from commerce.catalogue_sql import room as room_row
 from commerce.catalogue_sql import sku as sku_row
 from commerce.catalogue_writes import mint_id
 from commerce.domain.org import Reach
-from commerce.domain.policy import DAY_MS, Policy, policy_fault, return_fault
-from commerce.errors import Invalid, Refused
-from commerce.events import RefundView
+from commerce.domain.policy import DAY_MS, Policy, policy_fault
+from commerce.errors import Invalid
 from commerce.goods_sheet import RETURNS
 from commerce.identity import dossier_sql
 from commerce.identity.phone import Vault
@@ -39,12 +37,6 @@ COMPLAINTS_OPEN_MAX = 10
 """Open complaints of one person: who has more is heard already."""
 _BOUND = "host"
 
-_RETURN_WORDS = {
-    "no_return": "these goods cannot be given back without a reason: their page says why",
-    "not_open": "the goods are not on their way yet: ask for a refund instead",
-    "expired": "the time for giving back without a reason is over",
-}
-
 
 class Compliance:
     """Policies and records; ``clock`` gives Unix milliseconds."""
@@ -54,7 +46,6 @@ class Compliance:
     ) -> None:
         self._store = store
         self._shop = shop
-        self._aftersale: AfterSale = shop.aftersale
         self._catalogue = catalogue
         self._vault = vault
         self._clock = clock
@@ -222,65 +213,6 @@ class Compliance:
         """Kept lines, of a room or a person when one is named, in the order of time."""
         asked = {"merchant": merchant, "room": room, "person": person, "since": since_ms, "until": until_ms}
         return await self._store.read(lambda db: sql.lines(db, **asked, after=after, limit=limit))
-
-    # Returns
-
-    async def ask_return(
-        self, merchant: str, person: str, order: str, lines: Sequence[tuple[str, int]], reason: str
-    ) -> dict[str, Any]:
-        """Ask to give goods back without a reason. Raises NotFound, Refused (no_return, not_open, expired, already)."""
-        view = await self._shop.order(merchant, order, person)
-        bought = {line.sku: line.quantity for line in view.lines}
-        if not lines or any(not 0 < units <= bought.get(sku, 0) for sku, units in lines):
-            raise Invalid("name lines of the order, and no more units than were bought", field="lines")
-        now_ms = self._clock()
-        row = {"id": mint_id(now_ms), "merchant": merchant, "order": order, "person": person, "now": now_ms}
-        row |= {"lines": orjson.dumps([list(line) for line in lines]).decode()}
-        row |= {"reason": check.words(reason, "reason", REASON_CHARACTERS_MAX, empty=True)}
-
-        def change(db: Any) -> None:
-            exceptions = sql.returns_of(db, order, [sku for sku, _ in lines])
-            code = return_fault(
-                sql.policy(db, merchant), view.kind, exceptions, view.fulfilled, view.done, now_ms
-            )  # fmt: skip
-            if code is not None:
-                raise Refused(code, _RETURN_WORDS[code], order=order)
-            sql.ask_return(db, **row)
-
-        await self._store.write(change)
-        return (await self.returns(merchant, person, limit=1))[0]
-
-    async def returns(
-        self, merchant: str, person: str = "", state: str = "", before: str | None = None, limit: int = 50
-    ) -> list[dict[str, Any]]:
-        """Returns, newest first."""
-        asked = {"merchant": merchant, "person": person, "state": state, "before": before, "limit": limit}
-        return await self._store.read(lambda db: sql.returns(db, **asked))
-
-    async def decide_return(
-        self, merchant: str, identifier: str, staff: str, accept: bool, answer: str, stock: str
-    ) -> RefundView | None:
-        """Accept a return, which refunds its lines with the units to ``stock``, or refuse it with words.
-
-        Raises NotFound, Refused (already, over_refund), Invalid.
-        """
-        row = await self._store.read(lambda db: sql.return_request(db, merchant, identifier))
-        if row.state != "asked":
-            raise Refused("already", f"the return is {row.state}")
-        words = check.words(answer, "answer", REASON_CHARACTERS_MAX, empty=accept)
-        refund: RefundView | None = None
-        if accept:
-            lines = [(sku, units) for sku, units in orjson.loads(row.lines)]
-            # Its own id is the refund's key: decided twice, money goes once.
-            refund = await self._aftersale.refund(
-                merchant, staff, row.order_id, identifier, lines=lines, stock=stock, reason=row.reason or "return"
-            )
-        state, paid = ("accepted", refund.refund) if refund is not None else ("refused", None)
-        decided = {"id": identifier, "state": state, "answer": words, "staff": staff, "refund": paid}
-        now_ms = self._clock()
-        if not await self._store.write(lambda db: sql.decide_return(db, **decided, now=now_ms)):
-            raise Refused("already", "the return was answered meanwhile")
-        return refund
 
     # Complaints
 

@@ -77,21 +77,6 @@ _FORGET_LINES = text(
     "DELETE FROM chat_line WHERE id IN (SELECT id FROM chat_line WHERE merchant = :merchant AND at_ms < :before"
     " LIMIT :limit)"
 )
-_ASK_RETURN = text(
-    "INSERT INTO return_request (id, merchant, order_id, person, lines, reason, state, created_ms)"
-    " VALUES (:id, :merchant, :order, :person, :lines, :reason, 'asked', :now)"
-)
-_OPEN_RETURN = text("SELECT id FROM return_request WHERE order_id = :order AND state = 'asked'")
-_RETURN = text("SELECT * FROM return_request WHERE id = :id AND merchant = :merchant")
-_RETURNS = text(
-    "SELECT id, order_id, person, lines, reason, state, answer, staff, refund, created_ms, decided_ms"
-    " FROM return_request WHERE merchant = :merchant AND (:person = '' OR person = :person)"
-    " AND (:state = '' OR state = :state) AND id < :before ORDER BY id DESC LIMIT :limit"
-)
-_DECIDE_RETURN = text(
-    "UPDATE return_request SET state = :state, answer = :answer, staff = :staff, refund = :refund, decided_ms = :now"
-    " WHERE id = :id AND state = 'asked'"
-)
 _TAKE_DOWN = text(
     "INSERT INTO takedown (id, merchant, kind, ref, reason, basis, staff, created_ms)"
     " VALUES (:id, :merchant, :kind, :ref, :reason, :basis, :staff, :now)"
@@ -213,32 +198,6 @@ def forget_lines(db: Connection, merchant: str, before_ms: int) -> int:
     """Forget lines past their time; how many."""
     asked = {"merchant": merchant, "before": before_ms, "limit": FORGOTTEN_MAX}
     return int(db.execute(_FORGET_LINES, asked).rowcount)
-
-
-def ask_return(db: Connection, **row: Any) -> None:
-    """Write down what a buyer wants to give back. Raises Refused (already) while another waits."""
-    if db.execute(_OPEN_RETURN, {"order": row["order"]}).first() is not None:
-        raise Refused("already", "a return of this order waits for the shop's answer")
-    db.execute(_ASK_RETURN, row)
-
-
-def return_request(db: Connection, merchant: str, identifier: str) -> Row[Any]:
-    """A return. Raises NotFound."""
-    row = db.execute(_RETURN, {"id": identifier, "merchant": merchant}).one_or_none()
-    if row is None:
-        raise NotFound("no such return")
-    return row
-
-
-def returns(db: Connection, **asked: Any) -> list[dict[str, Any]]:
-    """Returns, newest first."""
-    found = db.execute(_RETURNS, {**asked, "before": asked["before"] or "~"}).mappings()
-    return [{**row, "lines": orjson.loads(row["lines"])} for row in found]
-
-
-def decide_return(db: Connection, **row: Any) -> bool:
-    """Write the shop's answer; False when it was answered before."""
-    return bool(db.execute(_DECIDE_RETURN, row).rowcount)
 
 
 def take_down(db: Connection, **row: Any) -> None:

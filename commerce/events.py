@@ -269,6 +269,56 @@ class RefundView:
 
 
 @dataclass(frozen=True, slots=True)
+class AfterSaleLineView:
+    """Units that an after-sale request is about; of them ``sellable`` and ``quarantined`` were counted as come back."""
+
+    sku: str
+    title: str
+    quantity: int
+    amount: int
+    sellable: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class AfterSaleView:
+    """What a buyer asks for after the sale: ``kind`` refund or return, ``state`` one of domain/aftersale.py's.
+
+    ``most`` 分 are what the lines come to, ``amount`` those asked for (or agreed on), ``offer`` those of the shop's
+    offer: with ``keeps`` the goods stay where they are. ``pays`` is who pays the way back, ``back_to`` where it leads.
+    ``why`` is what ended or moved it without a person: late (a deadline), sent (the goods went out meanwhile),
+    refunded (the money went back another way). At ``due`` the clock takes the next step.
+    """
+
+    request: str
+    order: str
+    room: str
+    person: str
+    kind: str
+    reason: str
+    words: str
+    state: str
+    pays: str
+    most: int
+    amount: int
+    offer: int | None
+    keeps: bool
+    answer: str
+    why: str
+    back_to: str
+    carrier: str
+    number: str
+    refund: str | None
+    refunded: int
+    lines: tuple[AfterSaleLineView, ...]
+    due: int | None
+    created: int
+    answered: int | None
+    sent: int | None
+    ended: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class SoldView:
     """What a room sold: orders made since ``since`` that were paid, and their ``amount`` before refunds."""
 
@@ -435,6 +485,14 @@ class OfferMade(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AfterSaleChanged(Event):
+    """A buyer asked for something after the sale, or that came to its next state."""
+
+    person: str
+    request: AfterSaleView
+
+
+@dataclass(frozen=True, slots=True)
 class HoldGiven(Event):
     """A person got a hold without asking just now: ``why`` is waiting (units came back) or draw (they won it)."""
 
@@ -481,6 +539,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         SaleSoon,
         BalanceDue,
         OfferMade,
+        AfterSaleChanged,
         HoldGiven,
         DrawChanged,
         TeamChanged,

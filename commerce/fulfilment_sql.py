@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Row, text
 
+from commerce.aftersale_sql import WENT_OUT, requests_overtaken
 from commerce.custom_sql import check_made, production_sent
 from commerce.domain.order import GOODS_AFTER, STATUS_AFTER, Fulfilment, OrderStatus, Step, refuse_step
 from commerce.errors import Refused
@@ -88,6 +89,7 @@ def send(batch: Batch, row: Row[Any], step: Step, carried: Mapping[str, str], *,
     }
     batch.run(_SEND, id=row.id, now=batch.now_ms, **after)
     production_sent(batch, row)
+    requests_overtaken(batch, row, WENT_OUT)
     row = find_order(batch, row.merchant, row.id)
     view = order_view(batch.connection, row)
     batch.emit(OrderFulfilled(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))

@@ -1,6 +1,7 @@
 """Who decides each command of the ledger."""
 
 from commerce import (
+    aftersale_ends_sql,
     courier_sql,
     custom_ends_sql,
     drops_sql,
@@ -46,6 +47,7 @@ HANDLERS = {
     **signup_ends_sql.HANDLERS,
     **custom_ends_sql.HANDLERS,
     **partner_coupons_sql.HANDLERS,
+    **aftersale_ends_sql.HANDLERS,
     SetMallItem: set_item,
 }
 """The rule of each row-wise command."""

@@ -326,7 +326,8 @@ class Settled:
 class Refund:
     """Give money of a paid order back: of ``lines`` (sku, units), an ``amount`` without goods, or all that is left.
 
-    ``stock`` is sellable, quarantine or none; ``staff`` the person who decided.
+    ``stock`` is sellable, quarantine or none; ``staff`` the person who decided. ``most``: at most so many 分 for the
+    lines, and no freight. ``aside`` are units (by SKU) of what is sellable that go to quarantine all the same.
     """
 
     merchant: str
@@ -338,6 +339,8 @@ class Refund:
     amount: int | None
     stock: str
     reason: str
+    most: int | None = None
+    aside: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

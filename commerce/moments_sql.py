@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from commerce import (
+    aftersale_ends_sql,
+    aftersale_sql,
     deposits_sql,
     draws_sql,
     membership_ends_sql,
@@ -53,6 +55,7 @@ DEADLINES: Mapping[str, Meet] = {
     deposits_sql.OPENS: deposits_sql.balance_opens,
     signups_sql.DUE: signup_ends_sql.event_due,
     signups_sql.TICKET_DUE: signup_ends_sql.ticket_due,
+    aftersale_sql.DUE: aftersale_ends_sql.request_due,
 }
 
 

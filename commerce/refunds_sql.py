@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import partner_bearing_sql, wallet_sql
+from commerce.aftersale_sql import OTHERWISE, requests_overtaken
 from commerce.credit_sql import refund_on_account
 from commerce.custom_sql import end_production
 from commerce.deposits_sql import balance_ended, give_up, open_balance
@@ -102,7 +103,7 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
     if stored is not None:
         return refund_view(batch.connection, _find(batch, command.merchant, None, stored))
     row = find_order(batch, command.merchant, command.order)
-    decided = _decide(batch, command, row)
+    decided = decide(batch, command, row)
     step = Step.REFUND_REST if decided.rest else Step.REFUND_PART
     status = OrderStatus(row.status)
     code = refuse_step(status, Fulfilment(row.fulfilment), step)
@@ -113,7 +114,7 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
         raise Refused("already", "there is nothing left to refund", order=row.id)
     refund = _book(batch, command, row, decided)
     if back:
-        _return_units(batch, row, refund, decided.parts, command.stock)
+        _return_units(batch, row, refund, decided.parts, command)
     batch.run(_GIVE, id=row.id, amount=decided.amount, status=str(STATUS_AFTER[status, step]))
     if row.presale == row.id:
         give_up(batch, row, decided.amount)
@@ -136,11 +137,13 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
     refunded = find_order(batch, row.merchant, row.id)
     partner_bearing_sql.refunded(batch, refunded)
     order_refunded(batch, refunded)
+    requests_overtaken(batch, row, OTHERWISE, but=command.key)
     batch.remember(command.merchant, command.staff, "refund", command.key, command.hash, refund)
     return _tell(batch, _find(batch, command.merchant, None, refund))
 
 
-def _decide(batch: Batch, command: Refund, row: Row[Any]) -> Refundable:
+def decide(batch: Batch, command: Refund, row: Row[Any]) -> Refundable:
+    """What a refund would come to now. Raises NotFound, Invalid, Refused (not_open, already, over_refund)."""
     if command.amount is not None and (command.lines is not None or command.stock != "none"):
         raise Invalid("a refund is of lines or of an amount; an amount brings no units back: its stock is none")
     own = pass_skus(batch, row.id) | membership_skus(batch, row.id)
@@ -156,7 +159,7 @@ def _decide(batch: Batch, command: Refund, row: Row[Any]) -> Refundable:
     freight, keeps = freight_paid(batch.connection, row.id)
     freight -= freight_back(row.amount, freight, row.refunded)
     keeps = keeps and _on_its_way(batch, row)
-    decided = decide_refund(paid, left, command.lines, command.amount, freight, keeps=keeps)
+    decided = decide_refund(paid, left, command.lines, command.amount, freight, keeps=keeps, most=command.most)
     if decided == "not_found":
         raise NotFound("the order has no such line")
     if isinstance(decided, str):
@@ -226,17 +229,19 @@ def _ask(batch: Batch, row: Row[Any], refund: str, payment: str, amount: int, pa
     batch.emit(RefundDue(*common, row.person, row.id, payment, amount, refund, paid))
 
 
-def _return_units(batch: Batch, row: Row[Any], refund: str, parts: tuple[RefundPart, ...], stock: str) -> None:
+def _return_units(batch: Batch, row: Row[Any], refund: str, parts: tuple[RefundPart, ...], command: Refund) -> None:
     """Units from where the order left them (sold, or shipped) to free or quarantined, of the store they came from."""
     outlets = {line.n: str(line.outlet) for line in batch.run(_PLACES, order=row.id)}
     units: Counter[tuple[str, str]] = Counter()
     for part in parts:
         units[outlets[part.n], part.sku] += part.quantity
     place = "sold" if row.fulfilment == Fulfilment.OPEN else "shipped"
-    to = "free" if stock == "sellable" else "quarantined"
+    aside = Counter(dict(command.aside))
     earlier = Counter[str]()
     for (outlet, sku), count in sorted(units.items()):
-        moved = {place: -count, to: count}
+        apart = count if command.stock == "quarantine" else min(count, aside[sku])
+        aside[sku] -= apart
+        moved = {place: -count, "free": count - apart, "quarantined": apart}
         cost = None if place == "sold" else _cost_back(batch, row, refund, sku, count, earlier[sku])
         earlier[sku] += count
         move_stock(batch, row.merchant, sku, "returned", refund, outlet=outlet, cost=cost, **moved)

@@ -80,6 +80,12 @@ def refund_seats(batch: Batch, order: str) -> None:
             tell_team(batch, seat.team)
 
 
+def awaits_draw(batch: Batch, order: str) -> bool:
+    """Whether an order is in a full group whose lottery is not drawn: a seat that went now would be missed there."""
+    seats = seats_of_order(batch, order)
+    return any(seat.draw is not None and batch.one(_UNDRAWN, id=seat.draw) is not None for seat in seats)
+
+
 def waits_for_team(batch: Batch, order: str) -> bool:
     """Whether an order's goods must not go out yet: its team is not full, or its lottery not drawn."""
     return any(

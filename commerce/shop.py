@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 from commerce import (
     drops_sql,
+    partner_coupons_sql,
     views_sql,
 )
 from commerce.aftersale import AfterSale
+from commerce.aftersale_requests import AfterSaleRequests
 from commerce.attribution.links_sql import Transaction
 from commerce.basket import (
     KEY_RULE,
@@ -143,6 +145,7 @@ class Shop:
             )
         self._clock = self.ledger.now
         self.aftersale = AfterSale(store, self.ledger, clock=self._clock)
+        self.requests = AfterSaleRequests(store, self.ledger)
         self.payments = Payments(store, self.ledger, (provider, *providers))
         self.reconciliation = Reconciliations(store, self.payments, clock=self._clock)
         self.members = Members(store, self.ledger, clock=self._clock)

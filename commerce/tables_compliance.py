@@ -1,4 +1,4 @@
-"""What the regulator asks of a shop: its switches and licence, who hosts, kept chat, returns, complaints, takedowns."""
+"""What the regulator asks of a shop: its switches and licence, who hosts, kept chat, complaints, takedowns."""
 
 from sqlalchemy import CheckConstraint, Column, Index, String, Table, Text, text
 
@@ -57,33 +57,6 @@ chat_line = Table(
     Index("ix_chat_line_room", "room", "id"),
     Index("ix_chat_line_merchant", "merchant", "at_ms"),
     sqlite_with_rowid=False,
-)
-
-return_request = Table(
-    "return_request",
-    metadata,
-    id_column("id", primary_key=True),
-    id_column("merchant"),
-    id_column("order_id"),
-    id_column("person"),
-    Column("lines", Text, nullable=False),
-    word_column("reason", 200),
-    Column("state", String(10), nullable=False),
-    word_column("answer", 200),
-    id_column("staff", nullable=True),
-    id_column("refund", nullable=True),
-    ms_column("created_ms"),
-    ms_column("decided_ms", nullable=True),
-    CheckConstraint("state IN ('asked', 'accepted', 'refused')", name="state"),
-    Index("ix_return_request_merchant", "merchant", "id"),
-    # One at a time for an order.
-    Index(
-        "uq_return_request_open",
-        "order_id",
-        unique=True,
-        sqlite_where=text("state = 'asked'"),
-        postgresql_where=text("state = 'asked'"),
-    ),
 )
 
 complaint = Table(

@@ -19,6 +19,7 @@ from commerce.domain.webhook import (
     BACK_OFF_MOST_MS,
     EVENT_TYPES,
     ORDER_TYPES,
+    REQUEST_TYPES,
     TRIES_MAX,
     TYPES,
     WEBHOOKS_MAX,
@@ -40,6 +41,8 @@ MEDIA_WAITING_MAX = 2_000
 must not fill the shop's database with who came and went. Orders are never left out."""
 PRIVATE_FIELDS = ("delivery", "decision")
 """Fields of an order that stay in the shop: where the buyer lives, and who is credited. Its API tells them."""
+REQUEST_PRIVATE_FIELDS = ("words", "answer", "carrier", "number")
+"""The same of a request after the sale: what people wrote, and a number that leads to who sent it."""
 
 _OF_MERCHANT = text("SELECT * FROM webhook WHERE merchant = :merchant ORDER BY id")
 _ALL = text("SELECT merchant, events FROM webhook")
@@ -176,10 +179,16 @@ def enter_deliveries(batch: Batch, events: Sequence[Event]) -> None:
 
 
 def _body(event: Any, kind: str) -> str:
+    head = {"id": event.id, "type": kind, "room": event.room, "created": event.now_ms}
+    if kind in REQUEST_TYPES:
+        request = orjson.loads(orjson.dumps(event.request))
+        for name in REQUEST_PRIVATE_FIELDS:
+            del request[name]
+        return orjson.dumps({**head, "request": request}).decode()
     order = orjson.loads(orjson.dumps(event.order))
     for name in PRIVATE_FIELDS:
         order.pop(name, None)
-    body = {"id": event.id, "type": kind, "room": event.room, "created": event.now_ms, "order": order}
+    body = {**head, "order": order}
     refund = getattr(event, "refund", None)
     if refund is not None:
         body["refund"] = refund

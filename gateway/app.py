@@ -67,6 +67,7 @@ from gateway.room_floor import RoomFloorKeeper
 from gateway.rooms import Room, Rooms
 from gateway.routes_access import access_operations, hook_operations
 from gateway.routes_advice import advice_operations
+from gateway.routes_after_sale import after_sale_operations
 from gateway.routes_aftersale import aftersale_operations, statement_operations, webhook_operations
 from gateway.routes_auth import auth_operations
 from gateway.routes_automations import automation_operations
@@ -433,6 +434,7 @@ def _selling(services: Services) -> list[Operation]:
         *pass_operations(services),
         *membership_operations(services),
         *custom_operations(services, desk),
+        *after_sale_operations(services, desk),
         *credit_operations(services),
         *station_operations(services),
         *signup_operations(services),

@@ -22,6 +22,7 @@ from commerce.bans_sql import Bans
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import PinChanged, RoomChanged, ShelfChanged
 from commerce.events import (
+    AfterSaleChanged,
     BalanceDue,
     CouponClaimed,
     DrawChanged,
@@ -80,7 +81,7 @@ OrderEvent = (
     OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderOnItsWay | OrderMaking | OrderDone | OrderRefunded
 )
 
-PersonalEvent = CouponClaimed | HoldGiven | SaleSoon | BalanceDue | OfferMade | OrderEvent
+PersonalEvent = CouponClaimed | HoldGiven | SaleSoon | BalanceDue | OfferMade | AfterSaleChanged | OrderEvent
 
 
 class Shows(Protocol):
@@ -161,6 +162,8 @@ def personal_message(event: Any) -> dict[str, Any] | None:
         return {"t": "balance", "order": order_answer(event.order)}
     if isinstance(event, OfferMade):
         return {"t": "offer", **{name: getattr(event, name) for name in ("request", "title", "state", "price")}}
+    if isinstance(event, AfterSaleChanged):
+        return {"t": "after_sale", "request": plain(event.request)}
     if isinstance(event, HoldGiven):
         given = {name: getattr(event, name) for name in ("hold", "sale", "quantity", "price", "expires", "why")}
         return {"t": "hold", **given}
@@ -226,6 +229,7 @@ class Bridge:
             SaleSoon: self._tell_person,
             BalanceDue: self._tell_person,
             OfferMade: self._tell_person,
+            AfterSaleChanged: self._tell_person,
             DrawChanged: self._draw,
             TeamChanged: self._team,
         }

@@ -49,6 +49,7 @@ from gateway.schemas import (
     RoomView,
     StreamView,
 )
+from gateway.schemas_after_sale import AfterSaleView
 from gateway.schemas_moments import (
     DrawBody,
     DrawView,
@@ -253,6 +254,13 @@ class OfferEvent(Struct, tag_field="t", tag="offer"):
     a: int
 
 
+class AfterSaleEvent(Struct, tag_field="t", tag="after_sale"):
+    """A request after the sale of one's own came to its next state."""
+
+    request: AfterSaleView
+    a: int
+
+
 class ErrorBody(Struct):
     """What was refused; some codes add fields of their own."""
 
@@ -324,6 +332,7 @@ EVENTS: dict[str, type[Struct]] = {
     "reminder": ReminderEvent,
     "balance": BalanceEvent,
     "offer": OfferEvent,
+    "after_sale": AfterSaleEvent,
     "question": QuestionEvent,
     "answer": AnswerEvent,
 }

@@ -1,4 +1,4 @@
-"""What the regulator asks of a shop: switches, licence, hosts, kept chat, returns, complaints, takedowns."""
+"""What the regulator asks of a shop: switches, licence, hosts, kept chat, complaints, takedowns."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from commerce.domain.day import DAY_MS
 from commerce.domain.policy import Policy
 from gateway.answers import page_of
 from gateway.api import ANYONE, SIGNED_IN, STAFF, Call, Operation, page_limit, query_ms
-from gateway.auth import HOST_ROLES
 from gateway.schemas import Empty
-from gateway.schemas_books import RefundView
 from gateway.schemas_compliance import (
     AnswerBody,
     BasisBody,
@@ -31,11 +29,7 @@ from gateway.schemas_compliance import (
     NoticeAnswer,
     PolicyAnswer,
     PolicyBody,
-    ReturnBody,
-    ReturnDecisionBody,
-    ReturnPage,
     ReturnsBody,
-    ReturnView,
     RevealBody,
     TakedownBody,
     TakedownPage,
@@ -147,26 +141,8 @@ def record_operations(services: Services) -> list[Operation]:
 
 
 def buyer_operations(services: Services) -> list[Operation]:
-    """Operations on returns and complaints: a buyer's own, a merchant's all."""
+    """Operations on complaints: a buyer's own, a merchant's all."""
     compliance = services.compliance
-
-    def whose(call: Call) -> str:
-        return "" if call.who.role in HOST_ROLES and call.who.reach is None else call.who.person
-
-    async def ask_return(call: Call) -> Any:
-        body: ReturnBody = call.body
-        lines = [(line.sku, line.quantity) for line in body.lines]
-        return await compliance.ask_return(call.who.merchant, call.who.person, call.path["id"], lines, body.reason)
-
-    async def list_returns(call: Call) -> Any:
-        limit, query = page_limit(call), call.query
-        asked = (call.who.merchant, whose(call), query.get("state", ""), query.get("after"), limit)
-        return page_of(await compliance.returns(*asked), limit)
-
-    async def decide_return(call: Call) -> Any:
-        body: ReturnDecisionBody = call.body
-        who, terms = call.who, (body.accept, body.answer, body.stock)
-        return {"refund": await compliance.decide_return(who.merchant, call.path["return"], who.person, *terms)}
 
     async def complain(call: Call) -> Any:
         body: ComplaintBody = call.body
@@ -190,17 +166,11 @@ def buyer_operations(services: Services) -> list[Operation]:
         await compliance.answer(who.merchant, call.path["complaint"], who.person, call.body.answer, who.reach)
         return Empty()
 
-    returns, complaints = "/api/v1/returns", "/api/v1/complaints"
-    listed = {**PAGING, "state": "only in this state"}
+    complaints = "/api/v1/complaints"
     people = partial(Operation, within="people")
     told = {**PAGING, "state": f"only {', '.join(STATES)}", "kind": "only complaint, report or praise"}
     period = {"since": "Unix ms, 90 days before until", "until": "Unix ms, now when left out"}
-    decide, ask = f"{returns}/{{return}}", "/api/v1/orders/{id}/returns"
-    refund = dict[str, RefundView | None]
     return [
-        Operation("POST", ask, "Give goods back", ask_return, SIGNED_IN, ReturnBody, ReturnView, 201),
-        Operation("GET", returns, "Returns", list_returns, SIGNED_IN, answer=ReturnPage, query=listed),
-        Operation("POST", decide, "Answer a return", decide_return, MERCHANT, ReturnDecisionBody, refund),
         Operation("POST", complaints, "Complain", complain, SIGNED_IN, ComplaintBody, ComplaintView, 201),
         people("GET", complaints, "Complaints", list_complaints, SIGNED_IN, answer=ComplaintPage, query=told),
         people(

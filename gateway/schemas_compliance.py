@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from commerce.compliance import PERMITS_MAX, REASON_CHARACTERS_MAX, TEXT_CHARACTERS_MAX
-from gateway.schemas_base import Body, Id, Link, Millis, Quantity, Title
+from gateway.schemas_base import Body, Id, Link, Millis, Title
 from gateway.schemas_goods import Returns
 
 Words = Annotated[str, Meta(min_length=1, max_length=REASON_CHARACTERS_MAX)]
 MoreWords = Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)]
 Days = Annotated[int, Meta(ge=0, le=36_500)]
+Hours = Annotated[int, Meta(ge=0, le=8_760)]
 
 
 class PolicyBody(Body, kw_only=True):
@@ -25,6 +26,12 @@ class PolicyBody(Body, kw_only=True):
     licence_shown: bool = True
     complaints_days: Days = 15
     credit_sale: bool = False
+    answer_hours: Hours = 48
+    offer_hours: Hours = 72
+    send_back_days: Days = 7
+    check_back_days: Days = 10
+    fault_days: Days = 15
+    back_to: MoreWords = ""
 
 
 class PolicyAnswer(Struct):
@@ -35,6 +42,12 @@ class PolicyAnswer(Struct):
     licence_shown: bool
     complaints_days: int
     credit_sale: bool
+    answer_hours: int
+    offer_hours: int
+    send_back_days: int
+    check_back_days: int
+    fault_days: int
+    back_to: str
 
 
 class PermitBody(Body, kw_only=True):
@@ -137,45 +150,6 @@ class ChatLineView(Struct):
 class ChatLinePage(Struct):
     items: list[ChatLineView]
     next: str | None
-
-
-class ReturnLineBody(Body, kw_only=True):
-    sku: Id
-    quantity: Quantity
-
-
-class ReturnBody(Body, kw_only=True):
-    lines: Annotated[list[ReturnLineBody], Meta(min_length=1, max_length=50)]
-    reason: MoreWords = ""
-
-
-class ReturnView(Struct):
-    """Goods that a buyer wants to give back; ``lines`` are [sku, units]."""
-
-    id: str
-    order_id: str
-    person: str
-    lines: list[Any]
-    reason: str
-    state: Literal["asked", "accepted", "refused"]
-    answer: str
-    staff: str | None
-    refund: str | None
-    created_ms: Millis
-    decided_ms: int | None
-
-
-class ReturnPage(Struct):
-    items: list[ReturnView]
-    next: str | None
-
-
-class ReturnDecisionBody(Body, kw_only=True):
-    """Accepting refunds the lines; ``stock`` says where the units go."""
-
-    accept: bool
-    answer: MoreWords = ""
-    stock: Literal["sellable", "quarantine", "none"] = "quarantine"
 
 
 class ComplaintBody(Body, kw_only=True):

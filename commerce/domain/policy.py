@@ -27,6 +27,11 @@ class Policy:
     its basis. ``host_identity_required``: nobody broadcasts in a room without a record of who they are.
     ``licence_shown``: the viewer page shows the shop's licence. ``complaints_days``: a complaint is answered within.
     ``credit_sale``: customers who were granted a limit may buy on account.
+
+    Of requests after the sale (domain/aftersale.py): the shop answers within ``answer_hours``, a buyer answers an offer
+    within ``offer_hours`` and sends goods back within ``send_back_days``, the shop looks at them within
+    ``check_back_days``. ``fault_days`` after they arrived goods go back for a reason such as a fault. ``back_to`` is
+    where they are sent.
     """
 
     return_days: int = RETURN_DAYS_MIN
@@ -36,6 +41,23 @@ class Policy:
     licence_shown: bool = True
     complaints_days: int = 15
     credit_sale: bool = False
+    answer_hours: int = 48
+    offer_hours: int = 72
+    send_back_days: int = 7
+    check_back_days: int = 10
+    fault_days: int = 15
+    back_to: str = ""
+
+
+AFTER_SALE_BOUNDS: Mapping[str, tuple[int, int]] = {
+    "answer_hours": (1, 168),
+    "offer_hours": (1, 168),
+    "send_back_days": (3, 30),
+    "check_back_days": (3, 30),
+    "fault_days": (7, 365),
+}
+"""What each may be: a week for an answer, a month for a parcel."""
+BACK_TO_CHARACTERS_MAX = 200
 
 
 def policy_of(stored: Mapping[str, Any]) -> Policy:
@@ -55,6 +77,11 @@ def policy_fault(policy: Policy) -> tuple[str, str] | None:
         return "keep_chat_days", f"keep_chat_days is 0, or {KEEP_DAYS_MIN} to {KEEP_DAYS_MAX}"
     if not 1 <= policy.complaints_days <= 60:
         return "complaints_days", "complaints_days is 1 to 60"
+    for name, (least, most) in AFTER_SALE_BOUNDS.items():
+        if not least <= getattr(policy, name) <= most:
+            return name, f"{name} is {least} to {most}"
+    if len(policy.back_to) > BACK_TO_CHARACTERS_MAX or not policy.back_to.isprintable():
+        return "back_to", f"back_to has at most {BACK_TO_CHARACTERS_MAX} printable characters"
     return None
 
 

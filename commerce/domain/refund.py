@@ -64,12 +64,13 @@ def decide_refund(
     freight: int = 0,
     *,
     keeps: bool = False,
+    most: int | None = None,
 ) -> Refundable | str:
     """Split a refund, or the refusal's code (already, over_refund, not_found).
 
     ``left`` is what may still go back. ``wanted`` are (sku, units), ``amount`` is money without goods; neither asks for
     all that is left. ``freight`` 分 of what is left were for bringing the goods: they go back with the last units, or
-    (``keeps``) only as money that somebody names.
+    (``keeps``) only as money that somebody names. ``most``: no more than that for the lines, and no freight.
     """
     if amount is not None:
         if left == 0:
@@ -85,9 +86,11 @@ def decide_refund(
     chosen = _choose(lines, wanted)
     if isinstance(chosen, str):
         return chosen
-    parts = tuple(_parts(chosen, for_goods))
+    parts = tuple(_parts(chosen, for_goods if most is None else min(for_goods, most)))
     given = sum(part.amount for part in parts)
     last = sum(line.quantity - line.refunded for line in lines) == sum(part.quantity for part in parts)
+    if most is not None:
+        return Refundable(given, parts, given == left, last and given >= for_goods)
     given += freight - stays if last else 0
     return Refundable(given, parts, given == left, given == left - stays)
 

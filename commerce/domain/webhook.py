@@ -25,6 +25,7 @@ EVENT_TYPES = {
     "OrderMaking": "order.making",
     "OrderDone": "order.done",
     "OrderRefunded": "order.refunded",
+    "AfterSaleChanged": "aftersale.changed",
 }
 """Events of the shop that are told, and what they are called outside."""
 MEDIA_TYPES = frozenset(
@@ -33,9 +34,11 @@ MEDIA_TYPES = frozenset(
 """Events of the streams. Only who names them is told: each viewer makes two."""
 ROOM_TYPES = frozenset({"room.opened", "room.empty", "room.visited"})
 """Events of the rooms' audiences. Only who names them is told: one each few seconds while people come and go."""
-ORDER_TYPES = frozenset(EVENT_TYPES.values())
+REQUEST_TYPES = frozenset({"aftersale.changed"})
+"""Events of requests after the sale. Only who names them is told: they are of a request, not of an order."""
+ORDER_TYPES = frozenset(EVENT_TYPES.values()) - REQUEST_TYPES
 """What a webhook hears that names nothing."""
-TYPES = ORDER_TYPES | MEDIA_TYPES | ROOM_TYPES
+TYPES = ORDER_TYPES | REQUEST_TYPES | MEDIA_TYPES | ROOM_TYPES
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 

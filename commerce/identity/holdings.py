@@ -40,6 +40,7 @@ HELD = (
     Held("payment", ("person",), KEPT),
     Held("pos_receipt", ("person",), KEPT, ("hash", "decision", "told", "told_by", "told_why")),
     Held("custom_request", ("person",), EMPTIED, ("staff",)),
+    Held("after_sale", ("person",), EMPTIED, ("staff",)),
     Held("credit_line", ("person",), KEPT, ("staff",)),
     Held("receivable", ("person",), KEPT),
     Held("credit_booking", ("person",), KEPT, ("staff",)),

@@ -294,6 +294,11 @@ _ERASE = (
         " state = CASE WHEN state IN ('asked', 'offered') THEN 'withdrawn' ELSE state END"
         " WHERE merchant = :merchant AND person = :person"
     ),
+    # The tracking number leads to who sent it.
+    text(
+        "UPDATE after_sale SET words = '', answer = '', carrier = '', number = ''"
+        " WHERE merchant = :merchant AND person = :person"
+    ),
     text("DELETE FROM minor WHERE person = :person"),
     text("DELETE FROM erasure_due WHERE person = :person"),
     text("DELETE FROM follower WHERE person = :person"),
@@ -338,6 +343,7 @@ _OWED = text(
     "SELECT count(*) FROM withdrawal WHERE merchant = :merchant AND person = :person"
     " AND state IN ('requested', 'approved', 'transferring')"
 )
+_REQUESTS = text("SELECT count(*) FROM after_sale WHERE merchant = :merchant AND person = :person AND ended_ms IS NULL")
 _DEBTS = text(
     "SELECT count(*) FROM account WHERE merchant = :merchant AND owner = :person"
     " AND kind IN ('credit_owed', 'credit_spare') AND balance <> 0"
@@ -356,6 +362,8 @@ def erase(batch: Batch, command: Erase) -> Erased:
         raise Refused("not_open", "an order is under way: erase when it is done or cancelled")
     if batch.run(_OWED, **who).scalar_one():
         raise Refused("not_open", "a withdrawal is under way: erase when it is paid or rejected")
+    if batch.run(_REQUESTS, **who).scalar_one():
+        raise Refused("not_open", "a request after a sale is open: erase when it has ended")
     if batch.run(_DEBTS, **who).scalar_one():
         raise Refused("not_open", "something is owed on account: erase when it is paid or given up")
     for statement in _ERASE:

@@ -189,6 +189,10 @@ _HELD = text("SELECT id, sale, quantity, state, order_id FROM hold WHERE person 
 _PAYMENTS = text(
     "UPDATE payment SET person = :to WHERE person = :from AND order_id IN :orders RETURNING id"
 ).bindparams(bindparam("orders", expanding=True))
+# What was asked of an order stays with it, whenever it was asked.
+_AFTER_SALE = text("UPDATE after_sale SET person = :to WHERE person = :from AND order_id IN :orders").bindparams(
+    bindparam("orders", expanding=True)
+)
 
 _COUPONS = text("SELECT id, drop_id, n, order_id FROM coupon WHERE merchant = :merchant AND person = :person")
 _COUPON_TO = text("UPDATE coupon SET person = :person, n = :n WHERE id = :id")
@@ -350,8 +354,10 @@ def _point(batch: Batch, merchant: str, changed: Mapping[str, str]) -> None:
 
 
 def _payments(batch: Batch, of: str, to: str, orders: Sequence[str]) -> list[str]:
+    """Payments, and requests after the sale, of some orders."""
     if not orders:
         return []
+    batch.run(_AFTER_SALE, orders=list(orders), **{"from": of, "to": to})
     return [row.id for row in batch.run(_PAYMENTS, orders=list(orders), **{"from": of, "to": to})]
 
 

@@ -41,6 +41,7 @@ import { CONTENT } from "./merchant_strings_content.js";
 import { GROUPS } from "./merchant_strings_groups.js";
 import { ORG } from "./merchant_strings_org.js";
 import { BOARD } from "./merchant_strings_board.js";
+import { drawAfterSales } from "./merchant_aftersale.js";
 import { drawComplaints } from "./merchant_complaints.js";
 import { BOOKS } from "./merchant_strings_books.js";
 import { CRM } from "./merchant_strings_crm.js";
@@ -116,6 +117,7 @@ async function load(all = true) {
   draw();
   await drawGuide(api, await drawOrg(api, since, until), state.rooms, { since, until });
   await drawAdvice(api, state.rooms);
+  await drawAfterSales(api);
   if (!board.part) await view.load(board);
   if (all) {
     await drawComplaints(api);

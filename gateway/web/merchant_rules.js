@@ -1,4 +1,4 @@
-/** What the regulator asks: switches, the licence, who hosts, returns to answer, takedowns. */
+/** What the regulator asks: switches, the licence, who hosts, takedowns. */
 
 import { $, h, put, toast } from "./dom.js";
 import { countField, doer, field, onSend, whole } from "./forms.js";
@@ -10,13 +10,17 @@ const COUNTS = [
   ["return_days", 7, 90],
   ["keep_chat_days", 0, 36500],
   ["complaints_days", 1, 60],
+  ["answer_hours", 1, 168],
+  ["offer_hours", 1, 168],
+  ["send_back_days", 3, 30],
+  ["check_back_days", 3, 30],
+  ["fault_days", 7, 365],
 ];
 const ROWS_SHOWN = 20;
 
 /** Draw what waits for an answer, and the records. */
 export async function drawRules(api) {
-  const [returns, downs, hosts] = await Promise.all([
-    api.get(`/returns?limit=${ROWS_SHOWN}`),
+  const [downs, hosts] = await Promise.all([
     api.get(`/takedowns?limit=${ROWS_SHOWN}`),
     api.get("/hosts"),
   ]);
@@ -24,35 +28,8 @@ export async function drawRules(api) {
   const section = (title, heads, rows) => rows.length > 0 && [h("h3", {}, t(title)), table(heads, rows)];
   put(
     $("rules"),
-    section("m.r.returns", ["m.col.time", "m.col.order", "m.g.why", "m.col.status", ""], returns.items.map((one) => returnRow(api, one, again))),
     section("m.r.takedowns", ["m.col.time", "m.r.kind", "m.r.ref", "m.g.why", ""], downs.items.map((one) => takedownRow(api, one, again))),
     section("m.r.hosts", ["m.col.time", "m.room", "m.col.name", ""], hosts.map((one) => hostRow(api, one))),
-  );
-}
-
-function returnRow(api, one, again) {
-  const decide = async (accept) => {
-    const answer = accept ? "" : prompt(t("m.r.whyNot"));
-    if (!accept && !answer) return;
-    await api.post(`/returns/${one.id}`, { accept, answer: answer || "" });
-    await again();
-  };
-  const units = one.lines.map(([sku, count]) => `…${sku.slice(-6)} × ${count}`).join(", ");
-  return h(
-    "tr",
-    { "data-testid": "return-row", data: { state: one.state } },
-    cell("m.col.time", when(one.created_ms)),
-    cell("m.col.order", h("span.mono", {}, `…${one.order_id.slice(-8)}`), ` ${units}`),
-    cell("m.g.why", one.reason || "—"),
-    cell("m.col.status", h("span.chip", {}, t(`m.r.${one.state}`)), one.answer && ` ${one.answer}`),
-    h(
-      "td.cell-toggle",
-      {},
-      one.state === "asked" && [
-        doer(t("m.r.accept"), () => decide(true), { "data-testid": "return-accept" }),
-        doer(t("m.r.refuse"), () => decide(false)),
-      ],
-    ),
   );
 }
 
@@ -134,12 +111,13 @@ function fillPolicy(api, form, policy) {
       countField(`m.r.${name}`, name, { value: String(policy[name]), min: String(min), max: String(max), required: true, "data-testid": `policy-${name}` }),
     ),
     SWITCHES.map((name) => field(`m.r.${name}`, { name, type: "checkbox", checked: policy[name], "data-testid": `policy-${name}` })),
+    field("m.r.back_to", { name: "back_to", value: policy.back_to, maxlength: 200, wide: true, "data-testid": "policy-back_to" }),
     h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "policy-save" }, t("m.r.save"))),
   );
   onSend(form, async () => {
     const counts = COUNTS.map(([name]) => [name, whole(form, name)]);
     const switches = SWITCHES.map((name) => [name, form.elements[name].checked]);
-    await api.request("PUT", "/policy", Object.fromEntries([...counts, ...switches]));
+    await api.request("PUT", "/policy", { ...Object.fromEntries([...counts, ...switches]), back_to: form.elements.back_to.value.trim() });
     toast(t("m.p.saved"), "good");
   });
 }

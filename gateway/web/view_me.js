@@ -9,7 +9,7 @@ import { mallRow } from "./mall.js";
 import { presaleNote, tooEarly } from "./presale.js";
 import { price, worthTag } from "./view_cards.js";
 import { earnings } from "./view_earn.js";
-import { returnButton } from "./view_notice.js";
+import { afterSaleRows } from "./view_aftersale.js";
 import { eventsCard } from "./view_events.js";
 import { creditCard } from "./view_credit.js";
 import { makingRow, requestsCard, wishesOf } from "./view_custom.js";
@@ -33,7 +33,7 @@ export async function openMine({ api, room, pay, now, exchange, buy }) {
 
   async function load() {
     try {
-      const [orders, coupons, member, passes, mall, stations, memberships, plans, events, tickets, requests, credit] = await Promise.all([
+      const [orders, coupons, member, passes, mall, stations, memberships, plans, events, tickets, requests, credit, afterSales] = await Promise.all([
         api.get("/orders"),
         api.get("/coupons"),
         api.get("/member"),
@@ -46,6 +46,7 @@ export async function openMine({ api, room, pay, now, exchange, buy }) {
         api.get("/tickets"),
         api.get("/custom/requests"),
         api.get("/credit/mine"),
+        api.get("/after-sales?limit=200"),
       ]);
       const take = (item) => leaveFor(buy, item);
       const paid = [
@@ -54,7 +55,7 @@ export async function openMine({ api, room, pay, now, exchange, buy }) {
         eventsCard(api, events, tickets, now(), { buy: take, again: load }),
         requestsCard(api, room, rows(requests, "requests"), { buy: take, again: load }),
       ];
-      draw(rows(orders, "orders"), rows(coupons, "coupons"), member, rows(passes, "passes"), rows(mall, "mall"), rows(stations, "stations"), paid);
+      draw(rows(orders, "orders"), rows(coupons, "coupons"), member, rows(passes, "passes"), rows(mall, "mall"), rows(stations, "stations"), paid, afterSales.items);
     } catch (error) {
       put(window.body, h("p.empty", {}, explain(error)));
     }
@@ -83,7 +84,7 @@ export async function openMine({ api, room, pay, now, exchange, buy }) {
 
   const takeOut = (item) => leaveFor(exchange, item);
 
-  function draw(orders, coupons, member, passes, mall, stations, paid) {
+  function draw(orders, coupons, member, passes, mall, stations, paid, afterSales) {
     put(
       window.body,
       walletCard(api, member, load),
@@ -93,7 +94,7 @@ export async function openMine({ api, room, pay, now, exchange, buy }) {
       passes.length ? [h("h3", {}, t("pass.mine")), passes.map(passRow)] : null,
       h("h3", {}, t("me.orders")),
       orders.length
-        ? orders.map((order) => orderRow(api, order, payNow, cancel, load, now()))
+        ? orders.map((order) => orderRow(api, order, afterSales, payNow, cancel, load, now()))
         : h("p.empty", {}, t("me.noOrders")),
       h("h3", {}, t("me.coupons")),
       coupons.length ? coupons.map(couponRow) : h("p.empty", {}, t("me.noCoupons")),
@@ -115,7 +116,7 @@ function part(order) {
   return order.presale ? [t(PARTS[order.presale.part])] : [];
 }
 
-function orderRow(api, order, pay, cancel, again, now) {
+function orderRow(api, order, afterSales, pay, cancel, again, now) {
   const early = tooEarly(order, now);
   return h(
     "article.mine-order",
@@ -144,7 +145,7 @@ function orderRow(api, order, pay, cancel, again, now) {
       ),
     makingRow(api, order, again),
     invoiceButton(api, order),
-    returnButton(api, order, again),
+    afterSaleRows(api, order, afterSales, again),
   );
 }
 

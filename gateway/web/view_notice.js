@@ -75,21 +75,3 @@ export async function openTerms(api, card) {
     put(window.body, h("p.empty", {}, explain(error)));
   }
 }
-
-/** Ask to give back all lines of an order that has been sent. */
-export function returnButton(api, order, again) {
-  if (!["fulfilled", "done", "partly_refunded"].includes(order.status) || order.fulfilment === "open") return null;
-  const ask = async () => {
-    const reason = prompt(t("notice.whyReturn"));
-    if (reason === null) return;
-    try {
-      const lines = order.lines.map((line) => ({ sku: line.sku, quantity: line.quantity }));
-      await api.post(`/orders/${encodeURIComponent(order.order)}/returns`, { lines, reason: reason.slice(0, 200) });
-      toast(t("notice.asked"), "good");
-      await again();
-    } catch (error) {
-      toast(explain(error), "error");
-    }
-  };
-  return h("button.quiet", { type: "button", "data-testid": "return-open", on: { click: ask } }, t("notice.giveBack"));
-}

@@ -12,6 +12,7 @@ import { CouponCard, drawPinned, SaleCard, worth } from "./view_cards.js";
 import { clipOf, openClip } from "./view_clip.js";
 import { keepsOrder, lineActions } from "./keeper_actions.js";
 import { KEEPER } from "./keeper_strings.js";
+import { ANSWERS } from "./view_aftersale.js";
 import { ChatView } from "./view_chat.js";
 import { Cart, chooseVariant, itemOf } from "./view_cart.js";
 import { Checkout } from "./view_checkout.js";
@@ -97,6 +98,7 @@ async function open() {
   hub.on("reminder", (event) => toast(t("sale.soon", { title: event.sale.title }), "good"));
   hub.on("answer", (event) => toast(t("advice.told", event.answer), "good"));
   hub.on("question", (event) => toast(t("advice.asked", event.question), "good"));
+  hub.on("after_sale", ({ request }) => ANSWERS.has(request.state) && toast(`${t("as.panel")} · ${t(`as.state.${request.state}`)}`, "good"));
   hub.on("balance", () => toast(t("presale.open"), "good"));
   hub.on("you", (event) => toast(t(keepsOrder(event.you.role) ? "keeper.now" : "keeper.over"), "good"));
   hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));

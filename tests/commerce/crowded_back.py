@@ -14,6 +14,7 @@ from commerce.domain.outlet import OutletTerms
 from commerce.domain.purchase import PurchaseStep
 from commerce.domain.signup import EventTerms
 from commerce.pos import outlet_row
+from tests.commerce.crowded_aftersale import VASE, furnish_aftersale
 from tests.commerce.crowded_custom import KITCHEN, RING, furnish_custom
 from tests.commerce.crowded_desk import Desk, Names, operation, simple
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU
@@ -34,10 +35,19 @@ async def furnish_back(desk: Desk, names: Names) -> None:
     await _memberships(desk, names)
     await _events(desk, names)
     await furnish_custom(desk, names)
+    await furnish_aftersale(desk, names)
 
 
 def _rows(db: Connection) -> None:
-    for sku, price in ((FISH, 4_000), (FILLET, 1_500), (PLAN, 6_000), (SEAT, 1_000), (RING, 2_500), (KITCHEN, 9_000)):
+    for sku, price in (
+        (FISH, 4_000),
+        (FILLET, 1_500),
+        (PLAN, 6_000),
+        (SEAT, 1_000),
+        (RING, 2_500),
+        (KITCHEN, 9_000),
+        (VASE, 1_200),
+    ):
         db.exec_driver_sql(f"INSERT INTO product VALUES ('p-{sku}', '{MERCHANT}', '{sku}', '', '', true, 0, '')")
         db.exec_driver_sql(
             "INSERT INTO sku (id, product, merchant, name, price, list_price, version)"

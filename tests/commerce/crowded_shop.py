@@ -2,7 +2,8 @@
 
 ``furnish`` makes it once; every example begins with a copy. ``OPERATIONS`` are the things to do: each by its public
 way where that takes several transactions, else by its command. A new command of the ledger needs one here, or (stores,
-couriers, purchasing, processing, memberships, events) in ``crowded_back``.
+couriers, purchasing, processing, memberships, events) in ``crowded_back``, or in ``crowded_custom``,
+``crowded_aftersale``.
 """
 
 from typing import Any

@@ -1,8 +1,6 @@
 """What the regulator asks, switch by switch: each refuses what it should, and keeps what it must."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,6 @@ from commerce.goods import Goods
 from commerce.identity.phone import Vault
 from tests.commerce.people_kit import cheap_passwords
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, shop_world
-from tests.commerce.test_refunds import paid, settled
 
 NUMBER = "91310000MA1K4BX92Q"
 
@@ -90,47 +87,6 @@ async def test_a_struck_through_price_needs_its_basis_where_the_shop_wants_one(o
         "seven_days",
         7,
     )
-
-
-async def test_goods_go_back_within_seven_days_of_arriving_unless_they_fall_under_an_exception(office: Office) -> None:
-    world, compliance = office.world, office.compliance
-    order = await paid(world, units=3)
-    ask = [(OTHER_SKU, 2)]
-    with pytest.raises(Refused) as early:
-        await compliance.ask_return(MERCHANT, "one", order.order, ask, "")
-    assert early.value.code == "not_open"
-    await world.shop.aftersale.ship(MERCHANT, order.order, "a", "b")
-    await world.shop.aftersale.finish(MERCHANT, order.order, "one")
-    for person, merchant in (("two", MERCHANT), ("one", "m2")):
-        with pytest.raises(NotFound):
-            await compliance.ask_return(merchant, person, order.order, ask, "")
-    with pytest.raises(Invalid):
-        await compliance.ask_return(MERCHANT, "one", order.order, [(OTHER_SKU, 4)], "")
-    await compliance.set_returns(MERCHANT, "p2", "perishable")
-    with pytest.raises(Refused) as never:
-        await compliance.ask_return(MERCHANT, "one", order.order, ask, "")
-    assert never.value.code == "no_return"
-    await compliance.set_returns(MERCHANT, "p2", "seven_days")
-    world.clock.advance(7 * DAY_MS)
-    asked = await compliance.ask_return(MERCHANT, "one", order.order, ask, "too bitter")
-    with pytest.raises(Refused) as twice:
-        await compliance.ask_return(MERCHANT, "one", order.order, ask, "")
-    assert twice.value.code == "already"
-    refund = await compliance.decide_return(MERCHANT, asked["id"], "boss", True, "", "sellable")
-    assert refund is not None and refund.amount == 4_000
-    await settled(world)
-    with pytest.raises(Refused):
-        await compliance.decide_return(MERCHANT, asked["id"], "boss", False, "no", "none")
-    [now] = await compliance.returns(MERCHANT, "one")
-    assert (now["state"], now["refund"], now["lines"]) == ("accepted", refund.refund, [[OTHER_SKU, 2]])
-    world.clock.advance(1)
-    with pytest.raises(Refused) as late:
-        await compliance.ask_return(MERCHANT, "one", order.order, [(OTHER_SKU, 1)], "")
-    assert late.value.code == "expired"
-    await office.switch(Policy(return_days=30))
-    last = await compliance.ask_return(MERCHANT, "one", order.order, [(OTHER_SKU, 1)], "")
-    await compliance.decide_return(MERCHANT, last["id"], "boss", False, "opened", "none")
-    assert (await compliance.returns(MERCHANT, state="refused"))[0]["answer"] == "opened"
 
 
 async def test_a_room_without_a_host_on_record_may_not_broadcast_where_the_shop_wants_one(office: Office) -> None:
@@ -230,21 +186,3 @@ async def test_what_was_taken_down_stays_down_until_that_is_lifted(office: Offic
     await compliance.take_down(MERCHANT, "room", ROOM, "court order", "", "boss")
     assert (await office.catalogue.room(ROOM)).closed_ms is not None
     assert len(await compliance.takedowns(MERCHANT, None, 9)) == 2
-
-
-async def test_two_decisions_on_one_return_refund_once(tmp_path: Path) -> None:
-    async with shop_world(tmp_path) as world:
-        office = Office(world)
-        order = await paid(world, units=2)
-        await world.shop.aftersale.ship(MERCHANT, order.order, "a", "b")
-        asked = await office.compliance.ask_return(MERCHANT, "one", order.order, [(OTHER_SKU, 1)], "")
-        decide = [
-            office.compliance.decide_return(MERCHANT, asked["id"], "boss", True, "", "sellable") for _ in range(3)
-        ]
-        done = await asyncio.gather(*decide, return_exceptions=True)
-        assert sum(not isinstance(one, BaseException) for one in done) >= 1
-        await settled(world)
-        [row] = await world.query("SELECT refunded FROM orders")
-        assert row.refunded == 2_000
-        assert replace(Policy(), return_days=8).return_days == 8
-        await office.catalogue.close()

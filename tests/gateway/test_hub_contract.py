@@ -257,6 +257,21 @@ async def answer_a_request(server: LiveServer, ann: Visitor, token: str) -> None
     await ann.event("offer")
 
 
+async def ask_after_the_sale(server: LiveServer, ann: Visitor, token: str) -> None:
+    """What was bought is not wanted any more."""
+
+    async def call(method: str, path: str, body: object, key: str | None = None) -> Any:
+        answer = await asyncio.to_thread(server.call, method, path, body, token=token, key=key)
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    orders = (await call("GET", "/orders?limit=50", None))["items"]
+    paid = next(one for one in orders if one["status"] == "paid" and one["presale"] is None)
+    body = {"kind": "refund", "reason": "mind", "lines": [{"sku": paid["lines"][0]["sku"]}]}
+    asked = await call("POST", f"/orders/{paid['order']}/after-sales", body, "mind")
+    assert (await ann.event("after_sale"))["request"] == asked
+
+
 async def test_every_answer_and_every_event_is_as_promised(server: LiveServer) -> None:
     seen: set[str] = set()
     guest = server.guest("安")
@@ -265,6 +280,7 @@ async def test_every_answer_and_every_event_is_as_promised(server: LiveServer) -
         await run_the_room(host, ann, guest["person"])
         await run_the_shop(host, ann, server)
         await answer_a_request(server, ann, guest["token"])
+        await ask_after_the_sale(server, ann, guest["token"])
         await ask_an_advisor(host, ann, server, guest["token"])
         await host.ask("kick", person=guest["person"])
         await ann.event("kick")

@@ -98,8 +98,6 @@ export const FEEDBACK = {
   complaint: ["投诉", "complaint"],
   report: ["举报内容", "report content"],
   praise: ["表扬", "praise"],
-  about: ["关于订单 {order}", "About order {order}"],
-  refundText: ["我想申请退款：", "I ask for a refund: "],
   text: ["发生了什么？", "What happened?"],
   contact: ["联系方式（选填）", "How to reach you (optional)"],
   send: ["提交", "Send"],

@@ -171,31 +171,48 @@ def test_an_order_is_paid_again_cancelled_received_and_given_back_from_the_list(
     mine.bearer(confirm=True, content="颜色不对")
     assert named(mine.tap("onCancel", order=dropped)["orders"], order=dropped)["status"] == "已取消"
     shown = named(mine.tap("onPay", order=kept)["orders"], order=kept)
-    assert shown["status"] == "已付款，待发货" and shown["canAsk"] and not shown["canReturn"]
+    assert shown["status"] == "已付款，待发货" and shown["canAsk"]
     shop.ask("POST", f"/orders/{kept}/ship", {"carrier": "顺丰", "number": "SF1234567890"})
     shown = named(mine.tap("again")["orders"], order=kept)
     assert shown["news"] == ["顺丰 SF1234567890"] and shown["canReceive"]
     shown = named(mine.tap("onReceive", order=kept)["orders"], order=kept)
-    assert shown["status"] == "已完成" and shown["canReturn"]
-    shown = named(mine.tap("onReturn", order=kept)["orders"], order=kept)
-    assert shown["news"] == ["顺丰 SF1234567890", "退货申请待商家处理"] and not shown["canReturn"]
-    assert named(shop.ask("GET", "/returns")["items"], order_id=kept)["reason"] == "颜色不对"
+    assert shown["status"] == "已完成"
+    asking = mine.tap("onAfterSale", order=kept)
+    assert asking["route"] == "shop/aftersale/aftersale" and asking["kind"] == "return"
+    mine.tap("onReason", name="faulty")
+    mine.tap("onField", "壶嘴漏水", name="text")
+    [asked] = mine.tap("onAsk")["requests"]
+    assert asked["state"] == "待商家处理" and asked["canWithdraw"]
+    path = f"/after-sales/{asked['request']}"
+    shop.ask("POST", f"{path}/offer", {"amount": 900, "keeps": True})
+    [offered] = mine.tap("again")["requests"]
+    assert offered["news"][0] == "商家提议：退 ¥9，商品留下" and offered["canTake"]
+    assert mine.tap("onLeave", request=asked["request"])["requests"][0]["state"] == "待商家处理"
+    shop.ask("POST", f"{path}/approve", {"answer": "抱歉"})
+    mine.tap("again")
+    mine.tap("onField", "顺丰", name="carrier")
+    mine.tap("onField", "SF99", name="number")
+    [under_way] = mine.tap("onSend", request=asked["request"])["requests"]
+    assert under_way["state"] == "寄回途中" and "顺丰 SF99" in under_way["news"]
+    shop.ask("POST", f"{path}/receive", {"lines": [{"sku": sku, "sellable": 1}]})
+    [done] = mine.tap("again")["requests"]
+    assert (done["state"], done["amount"]) == ("已退款", "¥99")
 
 
 @pytest.mark.soak
-def test_what_is_not_sent_yet_is_asked_back_with_a_word_to_the_shop(shop: Shop, mine: Phone) -> None:
+def test_what_is_not_sent_yet_is_asked_back_and_the_request_withdrawn(shop: Shop, mine: Phone) -> None:
     sku = shop.goods("茶针", 1200)
     mine.open("shop/checkout/checkout", sku=sku)
     mine.tap("onPay")
     order = shop.newest()["order"]
     mine.open("shop/orders/orders")
-    shown = mine.tap("onAsk", order=order)
-    assert shown["route"] == "my/feedback/feedback" and shown["text"] == "我想申请退款："
-    mine.tap("onField", "我想申请退款：买错了", name="text")
-    sent = mine.tap("onSend")
-    assert sent["text"] == "" and named(sent["mine"], text="我想申请退款：买错了")["answer"] == ""
-    complaint = named(shop.ask("GET", "/complaints")["items"], order_id=order)
-    assert complaint["kind"] == "complaint"
+    shown = mine.tap("onAfterSale", order=order)
+    assert [one["name"] for one in shown["kinds"]] == ["refund"] and shown["lines"][0]["units"] == 1
+    [asked] = mine.tap("onAsk")["requests"]
+    assert asked["kind"] == "仅退款"
+    mine.bearer(confirm=True)
+    shown = mine.tap("onWithdraw", request=asked["request"])
+    assert shown["requests"][0]["state"] == "已撤回" and shown["lines"][0]["units"] == 1
 
 
 @pytest.mark.soak

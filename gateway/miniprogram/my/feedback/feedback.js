@@ -1,4 +1,4 @@
-/** Complain, report, praise, ask for a refund of what is not sent yet (`order`); the shop's licence. */
+/** Complain, report, praise; the shop's licence. */
 
 import { shopPage } from "../../shared/page.js";
 import { when } from "../../shared/speak.js";
@@ -12,15 +12,12 @@ shopPage(FEEDBACK, {
 
   async load() {
     const { api, room } = this.visit;
-    const { order } = this.query;
     const [{ licence }, mine] = await Promise.all([
       api.get(`/rooms/${encodeURIComponent(room)}/licence`),
       api.get("/complaints?limit=20"),
     ]);
     return {
       kinds: KINDS.map((kind) => ({ kind, text: this.t(kind), on: kind === this.data.kind })),
-      about: order ? this.t("about", { order }) : "",
-      text: this.data.ready || !order ? this.data.text : this.t("refundText"),
       licence: licence ? { ...licence, image: asset(licence.image) } : null,
       mine: mine.items.map((/** @type {any} */ one) => ({
         id: one.id,
@@ -46,9 +43,8 @@ shopPage(FEEDBACK, {
   async onSend() {
     const text = this.data.text.trim();
     if (!text) return;
-    const { order } = this.query;
     const { kind, contact } = this.data;
-    const body = { kind, text, contact: contact.trim(), room: this.visit.room, ...(order && { order }) };
+    const body = { kind, text, contact: contact.trim(), room: this.visit.room };
     if (await this.act(() => this.visit.api.post("/complaints", body), "sent")) this.setData({ text: "", contact: "" });
   },
 });

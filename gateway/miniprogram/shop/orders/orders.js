@@ -1,7 +1,7 @@
-/** My orders: their state, paying again, cancelling, receiving, giving back, what came back. */
+/** My orders: their state, paying again, cancelling, receiving, what is asked after the sale, what came back. */
 
 import { newKey, OUTCOME_UNKNOWN } from "../../lib/siyu.js";
-import { agreed, written } from "../../shared/asking.js";
+import { agreed } from "../../shared/asking.js";
 import { shopPage } from "../../shared/page.js";
 import { pay } from "../../shared/paying.js";
 import { money } from "../../shared/speak.js";
@@ -9,7 +9,6 @@ import { ORDERS } from "../texts.js";
 import { orderView } from "./view.js";
 
 const PAGE = 20;
-const REASON_CHARACTERS_MAX = 200;
 
 /** @typedef {{currentTarget: {dataset: {order: string}}}} Tap */
 
@@ -25,8 +24,9 @@ shopPage(ORDERS, {
 
   async load() {
     const { api } = this.visit;
-    const [page, returns] = await Promise.all([api.get(`/orders?limit=${this.limit}`), api.get("/returns?limit=200")]);
-    const back = new Map(returns.items.map((/** @type {any} */ one) => [one.order_id, one]));
+    const [page, asked] = await Promise.all([api.get(`/orders?limit=${this.limit}`), api.get("/after-sales?limit=200")]);
+    // The newest of each order stands.
+    const back = new Map(asked.items.map((/** @type {any} */ one) => [one.order, one.state]).reverse());
     const now = Date.now();
     const orders = page.items.map((/** @type {any} */ one) => orderView(one, back.get(one.order), now, this.t));
     return { orders, more: Boolean(page.next) };
@@ -75,20 +75,8 @@ shopPage(ORDERS, {
   },
 
   /** @param {Tap} event */
-  async onReturn(event) {
-    const { order, lines } = this.shown(event);
-    const reason = await written(this.t("whyReturn"), this.t("mayBeEmpty"));
-    if (reason === null) return;
-    const body = { lines, reason: reason.slice(0, REASON_CHARACTERS_MAX) };
-    await this.act(() => this.visit.api.post(`/orders/${encodeURIComponent(order)}/returns`, body), "asked");
-  },
-
-  /**
-   * What is not on its way yet is not given back but refunded by the shop, which has to be asked.
-   * @param {Tap} event
-   */
-  onAsk({ currentTarget }) {
-    this.go("/my/feedback/feedback", { order: currentTarget.dataset.order });
+  onAfterSale({ currentTarget }) {
+    this.go("/shop/aftersale/aftersale", { order: currentTarget.dataset.order });
   },
 
   /** @param {Tap} event */

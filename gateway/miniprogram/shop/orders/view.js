@@ -4,8 +4,6 @@ import { money, when } from "../../shared/speak.js";
 
 /** @typedef {import("../../shared/speak.js").Speak} Speak */
 
-/** What has gone out and may come back. */
-const SENT = new Set(["fulfilled", "done", "partly_refunded"]);
 /** What was paid, whatever became of the goods. */
 const PAID = new Set(["paid", "fulfilled", "done", "partly_refunded", "refunded"]);
 /** How many days an event, a pass and a membership travel: their orders are sent by themselves. */
@@ -13,7 +11,7 @@ const BY_ITSELF = new Set(["member", "pass", "event"]);
 
 /**
  * @param {any} order
- * @param {any} back the return that was asked for, if there is one
+ * @param {string|undefined} back the state of what was asked for after the sale last
  * @param {number} now Unix ms
  * @param {Speak} t
  */
@@ -29,16 +27,14 @@ export function orderView(order, back, now, t) {
     status: t(`status.${status}`),
     amount: money(order.amount),
     code: open && delivery?.code && PAID.has(status) ? t("pickupCode", { code: delivery.code }) : "",
-    news: [...travels(order, t), ...(back ? [t(`return.${back.state}`, { answer: back.answer })] : [])],
+    news: [...travels(order, t), ...(back ? [t(`afterSale.${back}`)] : [])],
     due: pending ? dueNote(order, early, t) : "",
     canPay: pending && !early,
     canCancel: pending,
     loses: presale?.part === "balance" && presale.missed === "keep",
     canReceive: status === "fulfilled" && order.fulfilment === "shipped",
-    canReturn: SENT.has(status) && !open && !back,
-    canAsk: status === "paid" && open,
+    canAsk: PAID.has(status) && order.kind !== "stored" && presale?.part !== "deposit",
     canSeeRefunds: PAID.has(status),
-    lines: order.lines.map((/** @type {any} */ { sku, quantity }) => ({ sku, quantity })),
   };
 }
 
