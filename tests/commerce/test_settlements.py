@@ -14,9 +14,14 @@ from commerce.courier import CourierState
 from commerce.domain.clearing import Item, matched
 from commerce.domain.day import DAY_MS, day_of
 from commerce.errors import Invalid, NotFound, Refused
+from commerce.payments import Payments
+from commerce.reconciliation import Reconciliations
 from commerce.settlement_files import opening_of, parse_alipay_funds, parse_wechat_funds, read_file
 from commerce.settlement_sql import Taken
+from commerce.settlements import Settlements
 from tests.commerce.shop_world import MERCHANT, START_MS, shop_world
+from tests.commerce.stand_in_alipay import ALIPAY_FUNDS
+from tests.commerce.stand_in_wechat import WECHAT_FUNDS, wechat, wechat_bill
 from tests.commerce.test_freight import Brought
 
 HOUR_MS = 3_600_000
@@ -103,6 +108,37 @@ async def test_money_goes_from_the_providers_word_to_its_file_and_to_the_bank_an
     await shop.refund(order.order, "r1", "none", amount=400)
     await shop.world.told()
     shop.world.assert_clean()
+
+
+async def test_wechats_fee_is_withheld_and_what_it_pays_out_is_what_its_own_file_leaves(local: Accounts) -> None:
+    clock, store = local.world.clock, local.world.store
+    async with wechat(clock, merchants=frozenset({MERCHANT})) as (there, provider):
+        payments = Payments(store, local.shop.ledger, [provider])
+        settlements = Settlements(store, payments, clock=clock)
+        order = await local.brought()
+        asked = await payments.pay(MERCHANT, "ann", order.order, "k1", provider="wechat", method="native")
+        assert asked.opened is not None
+        ((payment, trade),) = there.trades.items()
+        there.pay(payment)
+        assert (
+            await payments.pay(MERCHANT, "ann", order.order, "k1", provider="wechat", method="native")
+        ).order.status == "paid"
+        local.next_day()
+        sold = {"微信订单号": trade.number, "商户订单号": payment, "交易状态": "SUCCESS", "订单金额": "104.00"}
+        there.bills[DAY] = wechat_bill([{**sold, "手续费": "0.62000"}])
+        assert await Reconciliations(store, payments, clock=clock).fetch("wechat", DAY)
+        head, _, _, _, _, title, _ = WECHAT_FUNDS
+        lines = (
+            f"`{DAY} 10:00:00,`{trade.number},`F1,`交易,`交易,`收入,`104.00,`104.00,`system,`,`{payment}",
+            f"`{DAY} 10:00:00,`{trade.number},`F2,`手续费,`扣除交易手续费,`支出,`0.62,`103.38,`system,`,`{payment}",
+            f"`{DAY} 23:00:00,`900,`F3,`提现,`提现,`支出,`103.38,`0.00,`boss,`,`W1",
+        )
+        there.funds[DAY] = "\r\n".join((head, *lines, title, "`3.0,`1.0,`104.00,`2.0,`104.00")).encode()
+        assert await local.open_on() == {"1012.wechat": (10_338, 2)}
+        taken = await settlements.fetch(MERCHANT, "wechat", DAY)
+        assert taken is not None and (taken.lines, taken.matched) == (3, 4)
+        assert await local.open_on() == {"1002.01": (10_338, 1)}
+        assert await local.balances("1012.wechat", "1013.wechat", "6603.01") == (0, 0, 62)
 
 
 async def test_a_file_with_a_line_that_cannot_be_read_changes_nothing_and_each_fault_has_its_line(
@@ -252,27 +288,8 @@ async def test_balances_that_people_hold_take_nothing_that_is_left(local: Accoun
             await local.settlements.items(MERCHANT, account)
 
 
-WECHAT = (
-    "记账时间,微信支付业务单号,资金流水单号,业务名称,业务类型,收支类型,收支金额(元),账户结余(元),资金变更提交申请人,备注,业务凭证号",
-    "`2027-01-15 10:00:00,`4200001,`F1,`交易,`交易,`收入,`100.00,`100.00,`system,`,`ORDER1",
-    "`2027-01-15 10:00:00,`4200001,`F2,`扣除交易手续费,`扣除交易手续费,`支出,`0.60,`99.40,`system,`,`ORDER1",
-    "`2027-01-15 11:00:00,`5030001,`F3,`退款,`退款,`支出,`10.00,`89.40,`system,`缺货,`REF1",
-    "`2027-01-15 23:00:00,`9000001,`F4,`提现,`提现,`支出,`89.40,`0.00,`boss,`,`W1",
-    "资金流水总笔数,收入笔数,收入金额,支出笔数,支出金额",
-    "`4.0,`1.0,`100.00,`3.0,`100.00",
-)
-ALIPAY = (
-    "#支付宝账务明细查询",
-    "账务流水号,业务流水号,商户订单号,商品名称,发生时间,对方账号,收入金额（+元）,支出金额（-元）,账户余额（元）,交易渠道,业务类型,备注",
-    "F1\t,2027A\t,ORDER1\t,tea,2027-01-15 10:00:00,a***,50.00,,50.00,支付宝,在线支付,",
-    "F2\t,2027A\t,ORDER1\t,tea,2027-01-15 10:00:00,a***,,-0.30,49.70,支付宝,收费,",
-    "F3\t,2027W\t,\t,,2027-01-15 23:00:00,bank,,-49.70,0.00,支付宝,提现,",
-    "#账务明细列表结束",
-)
-
-
 def test_wechats_and_alipays_files_are_read_and_lead_from_balance_to_balance() -> None:
-    wechat = parse_wechat_funds("\r\n".join(WECHAT).encode("utf-8-sig"))
+    wechat = parse_wechat_funds("\r\n".join(WECHAT_FUNDS).encode("utf-8-sig"))
     assert [(line.kind, line.key, line.amount, line.other) for line in wechat] == [
         ("paid", "4200001", 10_000, "ORDER1"),
         ("fee", "4200001", -60, "ORDER1"),
@@ -280,15 +297,15 @@ def test_wechats_and_alipays_files_are_read_and_lead_from_balance_to_balance() -
         ("payout", "9000001", -8_940, "W1"),
     ]
     assert opening_of(wechat) == 0
-    alipay = parse_alipay_funds("\r\n".join(ALIPAY).encode("gb18030"))
+    alipay = parse_alipay_funds("\r\n".join(ALIPAY_FUNDS).encode("gb18030"))
     assert [(line.kind, line.key, line.amount) for line in alipay] == [
         ("paid", "2027A", 5_000), ("fee", "2027A", -30), ("payout", "2027W", -4_970),
     ]  # fmt: skip
     assert opening_of(alipay) == 0
     with pytest.raises(Invalid, match="cut short"):
-        parse_wechat_funds("\r\n".join(WECHAT[:-2]).encode())
+        parse_wechat_funds("\r\n".join(WECHAT_FUNDS[:-2]).encode())
     with pytest.raises(Invalid, match="how many lines"):
-        parse_wechat_funds("\r\n".join((*WECHAT[:2], *WECHAT[3:])).encode())
+        parse_wechat_funds("\r\n".join((*WECHAT_FUNDS[:2], *WECHAT_FUNDS[3:])).encode())
     with pytest.raises(Invalid):
         read_file("bank", "alipay", b"")
 
