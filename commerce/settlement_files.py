@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from commerce.domain.clearing import PROVIDER_KINDS, SettledLine
@@ -56,6 +57,8 @@ SOURCES = tuple(_COLUMNS)
 
 def read_file(source: str, form: str, raw: bytes) -> tuple[list[SettledLine], list[Fault]]:
     """The lines of a file, and what is wrong with others. Raises Invalid when it is no such file at all."""
+    if b"\0" in raw:
+        raise Invalid("the file is no text: save it as CSV", field="file")
     if form not in FORMATS or (form != "csv" and source != "provider"):
         raise Invalid(f"a provider's file is one of {', '.join(FORMATS)}; all others are csv", field="format")
     if form == "wechat":
@@ -95,7 +98,7 @@ def parse_wechat_funds(raw: bytes) -> list[SettledLine]:
             told = rows[index + 1][0].strip().removeprefix("`") if index + 1 < len(rows) else ""
             if _whole(told) != len(lines):
                 raise Invalid(f"the file says {told or 'not'} how many lines it has, and has {len(lines)}")
-            return _forward(lines)
+            return _bounded(lines)
         amount = _fen(column(cells, "收支金额(元)"))
         lines.append(
             SettledLine(
@@ -133,12 +136,23 @@ def parse_alipay_funds(raw: bytes) -> list[SettledLine]:
                 balance=_fen(column(cells, "账户余额（元）")),
             )
         )
-    return _forward(lines)
+    return _bounded(lines)
 
 
 def _kind(told: str) -> str:
     found = next((kind for word, kind in _KINDS if word in told), "")
     return found or ("paid" if told in _PAID else "other")
+
+
+def _bounded(lines: list[SettledLine]) -> list[SettledLine]:
+    """A provider's lines, the oldest first, without those that moved nothing. Raises Invalid."""
+    for line in lines:
+        if not 0 < len(line.number) <= NUMBER_CHARACTERS_MAX or abs(line.amount) > AMOUNT_MAX:
+            raise Invalid(f"the provider's file has a line whose number or amount cannot be: {line.number[:80]!r}")
+    if len(lines) > LINES_MAX:
+        raise Invalid(f"a file has at most {LINES_MAX} lines")
+    cut = NUMBER_CHARACTERS_MAX
+    return _forward([replace(one, key=one.key[:cut], other=one.other[:cut]) for one in lines if one.amount])
 
 
 def _forward(lines: list[SettledLine]) -> list[SettledLine]:

@@ -77,7 +77,7 @@ _ITEMS = text(
     " LEFT JOIN refund AS r ON i.kind = 'given back' AND r.id = i.ref"
     " LEFT JOIN refund AS fr ON i.kind = 'fee' AND fr.id = i.ref AND fr.merchant = :merchant"
     " LEFT JOIN payment_event AS fe ON i.kind = 'fee' AND fe.number = i.ref AND fe.kind = 'paid'"
-    " AND fe.merchant = :merchant"
+    f" AND fe.merchant = :merchant AND i.account = '{PROVIDER}.' || fe.provider"
     " LEFT JOIN settlement_line AS l ON i.kind IN ('settled', 'payout', 'bank line', 'billed line') AND l.id = i.ref"
     " LEFT JOIN settlement_file AS f ON i.kind = 'billed' AND f.id = i.ref"
     " LEFT JOIN clearing AS c ON i.kind = 'closed' AND c.id = i.ref"
@@ -150,10 +150,13 @@ def take_file(db: Connection, told: Told, now_ms: int) -> Taken:
         if line.number in here and here[line.number] != (line.amount, line.kind)
     ]
     fresh = [line for line in told.lines if line.number not in here]
-    opening = None if told.opening is None or not fresh else _before(told, fresh[0])
     last = db.execute(_LAST, where).scalar()
-    if opening is not None and last is not None and opening != last and not faults:
-        faults.append(Fault(0, "balance", _gap(opening, last)))
+    opening, closing = (None, None) if told.opening is None or not fresh else (_before(fresh[0]), fresh[-1].balance)
+    if opening is not None and not faults:
+        if last is not None and opening != last:
+            faults.append(Fault(0, "balance", _gap(opening, last)))
+        elif opening + sum(line.amount for line in fresh) != closing:
+            faults.append(Fault(0, "balance", "lines that were taken in before stand between new ones: leave them out"))
     if faults:
         return Taken("", False, len(told.lines), len(here), 0, tuple(faults[:FAULTS_SHOWN_MAX]))
     if opening and last is None and told.source == "provider":
@@ -161,7 +164,6 @@ def take_file(db: Connection, told: Told, now_ms: int) -> Taken:
         fresh = [first, *fresh]
     file = mint_id(now_ms)
     total = sum(line.amount for line in fresh)
-    closing = told.lines[-1].balance if told.opening is not None else None
     row = {"id": file, "day": told.day, "sha256": told.sha256, "file": gzip.compress(told.raw, mtime=0)}
     row |= {"lines": len(fresh), "amount": total, "closing": closing, "staff": told.staff, "now": now_ms}
     db.execute(_FILE, {**where, **row})
@@ -176,7 +178,7 @@ def _row(where: Mapping[str, str], file: str, line: SettledLine, now_ms: int) ->
     return {**where, **about, **more}
 
 
-def _before(told: Told, first: SettledLine) -> int:
+def _before(first: SettledLine) -> int:
     """The balance before a line."""
     assert first.balance is not None
     return first.balance - first.amount

@@ -31,7 +31,8 @@ _MEASURES = {
     # As tiers count it.
     "spent": f"SELECT o.person AS who, sum({EARNS} - {EARNS_BACK}) AS n FROM orders AS o {CARRIED}"
     " WHERE o.merchant = :merchant AND o.kind = 'goods' AND o.status NOT IN ('pending', 'cancelled')",
-    "refunded": "SELECT person AS who, sum(refunded) AS n FROM orders WHERE merchant = :merchant AND refunded > 0",
+    "refunded": f"SELECT o.person AS who, sum({EARNS_BACK}) AS n FROM orders AS o {CARRIED}"
+    " WHERE o.merchant = :merchant AND o.refunded > 0",
 }
 _BOUGHT = (
     "SELECT o.person AS who, sum(l.quantity) AS n FROM orders AS o JOIN order_line AS l ON l.order_id = o.id"

@@ -47,8 +47,7 @@ addStrings({
   "se.matched": ["核销 {n} 笔", "{n} items settled"],
   "se.line": ["第 {n} 行 {column}：{message}", "line {n} {column}: {message}"],
   "se.faults": ["文件未导入：{n} 处有误", "Not taken in: {n} faults"],
-  "se.what": ["摘要", "What"],
-  "se.todo": ["怎么办", "What to do"],
+  "se.what": ["摘要与处理", "What, and what to do"],
   "se.chosen": ["已选 {n} 笔，合计 {sum}", "{n} chosen, {sum} together"],
   "se.against": ["差额记入科目", "What is left goes to account"],
   "se.why": ["原因", "Reason"],
@@ -145,13 +144,11 @@ async function openItems(api, account, again) {
     h(
       "tr",
       { "data-testid": "item-row", data: { kind: one.kind, todo: one.todo } },
-      h("td", {}, box(one)),
+      h("td.choose", {}, box(one)),
       cell("m.col.time", when(one.when_ms)),
       cell("m.b.source", t(`m.b.kind.${one.kind.replace(" ", "_")}`)),
-      cell("m.b.debit", one.amount > 0 ? money(one.amount) : ""),
-      cell("m.b.credit", one.amount < 0 ? money(-one.amount) : ""),
-      cell("se.what", one.text, one.text && " ", h("span.mono", {}, (one.key || one.order || one.ref).slice(-16))),
-      cell("se.todo", h("small", {}, t(`se.todo.${one.todo}`))),
+      cell("m.col.amount", h("span.faint", {}, t(one.amount > 0 ? "m.b.debit" : "m.b.credit")), " ", h("strong.num", {}, money(Math.abs(one.amount)))),
+      cell("se.what", one.text, " ", h("span.mono", {}, (one.key || one.order).slice(-16)), h("br"), h("small.faint", {}, t(`se.todo.${one.todo}`))),
     );
   const options = [["", "—"], ...chart.filter((one) => one.code !== account.account).map((one) => [one.code, `${one.code} ${lang() === "zh" ? one.name : one.english}`])];
   const form = h(
@@ -173,7 +170,7 @@ async function openItems(api, account, again) {
   put(
     window.body,
     account.items > page.items.length && h("p.faint", {}, t("se.more", { n: account.items, shown: page.items.length })),
-    h("div.table-frame", {}, table(["", "m.col.time", "m.b.source", "m.b.debit", "m.b.credit", "se.what", "se.todo"], page.items.map(row))),
+    h("div.table-frame", {}, table(["", "m.col.time", "m.b.source", "m.col.amount", "se.what"], page.items.map(row))),
     said,
     form,
   );

@@ -157,6 +157,7 @@ async def test_a_file_with_a_line_that_cannot_be_read_changes_nothing_and_each_f
         await local.take("bank", "ICBC", "number,time,amount", "B1,2027-01-15,1", form="wechat")
 
 
+@pytest.mark.soak
 async def test_a_line_that_was_taken_in_with_another_amount_refuses_the_file(local: Accounts) -> None:
     await local.take("bank", "ICBC", "number,time,amount", "B1,2027-01-15,1.00")
     said = await local.take("bank", "ICBC", "number,time,amount", "B0,2027-01-15,5.00", "B1,2027-01-15,2.00")
@@ -178,6 +179,12 @@ async def test_a_file_that_does_not_follow_the_last_one_is_refused_until_what_li
     assert (await local.take("provider", "pay", head, "2,2027-01-16,other,3,18")).faults == ()
     assert (await local.take("provider", "pay", *third)).faults == ()
     assert await local.balances("1013.pay", "1012.pay", "1002.01") == (1_100, -1_800, 700)
+    # A longer file of days that are all here is no newer one.
+    old = await local.take("provider", "pay", head, "1,2027-01-15,other,5,15", "2,2027-01-16,other,3,18")
+    assert (old.known, old.faults) == (2, ())
+    between = (head, "3,2027-01-17,payout,-7,11", "3b,2027-01-17,other,2,13")
+    assert (await local.take("provider", "pay", *between)).faults == ()
+    assert await local.balances("1013.pay") == (1_300,)
     with pytest.raises(Invalid, match="some are missing"):
         await local.take("provider", "pay", head, "4,2027-01-18,other,1,12", "5,2027-01-18,other,1,14")
 
@@ -264,6 +271,7 @@ async def test_the_audit_finds_a_match_that_does_not_come_to_nothing_and_an_acco
     assert await local.settlements.match(MERCHANT) == 2
 
 
+@pytest.mark.soak
 async def test_files_go_on_being_fetched_once_the_first_one_was(local: Accounts) -> None:
     assert await local.settlements.missing() == []
     local.next_day()
@@ -276,6 +284,7 @@ async def test_files_go_on_being_fetched_once_the_first_one_was(local: Accounts)
     assert await local.settlements.missing() == []
 
 
+@pytest.mark.soak
 async def test_balances_that_people_hold_take_nothing_that_is_left(local: Accounts) -> None:
     await local.take("bank", "ICBC", "number,time,amount", "B1,2027-01-15,1.00")
     (item,) = await local.settlements.items(MERCHANT, "1002.01")

@@ -74,6 +74,15 @@ async def reports(anywhere: Path | str) -> AsyncIterator[Reports]:
         await opened.close()
 
 
+@pytest.fixture
+async def local(tmp_path: Path) -> AsyncIterator[Reports]:
+    async with shop_world(tmp_path) as world:
+        opened = Reports(world)
+        await opened.open()
+        yield opened
+        await opened.close()
+
+
 def goods(sold: int, back: int, *, points: int, freight: int = 500, freight_back: int = 0) -> dict[str, Any]:
     """What each report says of goods sold and given back."""
     both = dict.fromkeys(("board", "online", "rooms", "models", "organisation"), (sold, back))
@@ -95,22 +104,22 @@ async def test_a_delivery_fee_is_beside_the_goods_in_every_report_and_earns_noth
     assert await reports.figures("ann") == goods(9_900, 9_900, points=0, freight_back=500)
 
 
-async def test_what_an_order_earned_by_its_freight_before_it_was_told_apart_stays_earned(reports: Reports) -> None:
-    order = await reports.paid()
+async def test_what_an_order_earned_by_its_freight_before_it_was_told_apart_stays_earned(local: Reports) -> None:
+    order = await local.paid()
 
     def as_before(db: Connection) -> None:
         db.execute(text("UPDATE order_freight SET counts = true"))
         db.execute(text("UPDATE member SET spent = 10400, tier = 1"))
 
-    await reports.world.store.write(as_before)
-    reports.world.assert_clean()
-    second = await reports.paid()
-    member = await reports.shop.members.member(MERCHANT, "ann")
+    await local.world.store.write(as_before)
+    local.world.assert_clean()
+    second = await local.paid()
+    member = await local.shop.members.member(MERCHANT, "ann")
     assert (member.spent, member.tier) == (10_400 + 9_900, 1)
-    await reports.refund(second.order, "r1", "none", amount=9_900)
-    assert (await reports.shop.members.member(MERCHANT, "ann")).spent == 10_400
-    await reports.refund(order.order, "r2", "none", amount=10_400)
-    assert (await reports.shop.members.member(MERCHANT, "ann")).spent == 0
+    await local.refund(second.order, "r1", "none", amount=9_900)
+    assert (await local.shop.members.member(MERCHANT, "ann")).spent == 10_400
+    await local.refund(order.order, "r2", "none", amount=10_400)
+    assert (await local.shop.members.member(MERCHANT, "ann")).spent == 0
 
 
 async def test_board_organisation_and_guides_statement_agree_on_tills_to_the_cent(reports: Reports) -> None:
