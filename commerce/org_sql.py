@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, bindparam, text
+from sqlalchemy import BindParameter, Connection, TextClause, bindparam, text
 
 from commerce.domain.ids import time_prefix
 from commerce.domain.org import MEMBERS_MAX, NODES_MAX, RIGHTS
@@ -91,7 +91,7 @@ _TILL_COUNTS = (
 _SOLD = "s.merchant = :merchant AND s.sold_ms >= :since AND s.sold_ms < :until"
 _SIDES = ((_COUNTS, f"orders AS o {CARRIED}", "o", _PERIOD), (_TILL_COUNTS, "pos_receipt AS s", "s", _SOLD))
 """Orders, and receipts of tills: each counts for the node that it had when it was made."""
-_NODES_ASKED = bindparam("nodes", expanding=True)
+_NODES_ASKED: BindParameter[Any] = bindparam("nodes", expanding=True)
 # ruff: noqa: S608 - constants
 _WHOLE = [text(f"SELECT {counts} FROM {source} WHERE {period}") for counts, source, _, period in _SIDES]
 _OWN = [
@@ -282,8 +282,8 @@ def figures(
 
     What counts for no node is the merchant's own: it is in the sums of the ``root``.
     """
-    asked = {"merchant": merchant, "lowest": time_prefix(since_ms), "highest": time_prefix(until_ms)}
-    asked |= {"since": since_ms, "until": until_ms}
+    asked: dict[str, Any] = {"merchant": merchant, "since": since_ms, "until": until_ms}
+    asked |= {"lowest": time_prefix(since_ms), "highest": time_prefix(until_ms)}
     nodes = [at, *children]
     rolled: dict[str, dict[str, Any]] = {}
     for query in _ROLLED:

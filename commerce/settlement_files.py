@@ -61,10 +61,11 @@ def read_file(source: str, form: str, raw: bytes) -> tuple[list[SettledLine], li
         raise Invalid("the file is no text: save it as CSV", field="file")
     if form not in FORMATS or (form != "csv" and source != "provider"):
         raise Invalid(f"a provider's file is one of {', '.join(FORMATS)}; all others are csv", field="format")
+    faults: list[Fault] = []
     if form == "wechat":
-        lines, faults = parse_wechat_funds(raw), []
+        lines = parse_wechat_funds(raw)
     elif form == "alipay":
-        lines, faults = parse_alipay_funds(raw), []
+        lines = parse_alipay_funds(raw)
     else:
         lines, faults = _read_csv(source, raw)
     if not lines and not faults:

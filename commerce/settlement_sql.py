@@ -164,7 +164,7 @@ def take_file(db: Connection, told: Told, now_ms: int) -> Taken:
         fresh = [first, *fresh]
     file = mint_id(now_ms)
     total = sum(line.amount for line in fresh)
-    row = {"id": file, "day": told.day, "sha256": told.sha256, "file": gzip.compress(told.raw, mtime=0)}
+    row: dict[str, Any] = {"id": file, "day": told.day, "sha256": told.sha256, "file": gzip.compress(told.raw, mtime=0)}
     row |= {"lines": len(fresh), "amount": total, "closing": closing, "staff": told.staff, "now": now_ms}
     db.execute(_FILE, {**where, **row})
     if fresh:

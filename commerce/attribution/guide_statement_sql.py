@@ -74,8 +74,19 @@ def read(
     receipts = tuple(dict(row) for row in db.execute(_RECEIPTS, at_tills).mappings())
     found = db.execute(_ORDERS, {**asked, "before": before, "limit": limit}).mappings()
     rows = tuple(_row(dict(row)) for row in found)
-    online = (sums.orders, sums.paid, *map(int, (sums.amount, sums.refunded, sums.freight, sums.freight_refunded)))
-    return GuideStatement(*online, tills.receipts, int(tills.amount), int(tills.refunded), rows, receipts)
+    return GuideStatement(
+        orders=sums.orders,
+        paid=sums.paid,
+        amount=int(sums.amount),
+        refunded=int(sums.refunded),
+        freight=int(sums.freight),
+        freight_refunded=int(sums.freight_refunded),
+        till_receipts=tills.receipts,
+        till_amount=int(tills.amount),
+        till_refunded=int(tills.refunded),
+        rows=rows,
+        receipts=receipts,
+    )
 
 
 def _row(row: Mapping[str, Any]) -> Mapping[str, Any]:
