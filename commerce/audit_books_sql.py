@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, text
 
 from commerce.audit_aftersale_sql import Check
+from commerce.audit_clearing_sql import clearing_faults
 from commerce.audit_purchases_sql import cost_faults, read_corrected
 from commerce.audit_tills_sql import till_faults
 from commerce.books_sql import read_balances, read_closes
@@ -22,7 +23,8 @@ _MERCHANTS = text(
     "SELECT DISTINCT merchant FROM orders UNION SELECT DISTINCT merchant FROM entry"
     " UNION SELECT DISTINCT merchant FROM stock_entry WHERE cost <> 0"
     " UNION SELECT DISTINCT merchant FROM purchase_delivery"
-    " UNION SELECT DISTINCT merchant FROM pos_receipt UNION SELECT DISTINCT merchant FROM till_close ORDER BY 1"
+    " UNION SELECT DISTINCT merchant FROM pos_receipt UNION SELECT DISTINCT merchant FROM till_close"
+    " UNION SELECT merchant FROM settlement_file ORDER BY 1"
 )
 _HELD = text(
     "SELECT CAST(coalesce(sum(balance), 0) AS bigint) AS held FROM account"
@@ -75,6 +77,7 @@ def recompute_books(db: Connection) -> tuple[dict[str, Any], list[dict[str, Any]
         corrected = read_corrected(db, merchant)
         broken += cost_faults(db, merchant, balances, corrected)
         broken += till_faults(db, merchant, balances, corrected)
+        broken += clearing_faults(db, merchant, balances, corrected)
         owed = int(db.execute(_HELD, {"merchant": merchant, "kinds": ["credit_owed", "credit_spare"]}).scalar_one())
         if balances.get(CUSTOMERS, 0) != owed:
             broken.append({"merchant": merchant, "account": CUSTOMERS, "booked": balances.get(CUSTOMERS), "held": owed})

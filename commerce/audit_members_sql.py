@@ -4,6 +4,7 @@
 
 from commerce.audit_aftersale_sql import Check
 from commerce.domain.pricing import POINT_FEN
+from commerce.freight_sql import CARRIED, EARNS, EARNS_BACK
 
 _UNPAID = "('pending', 'cancelled')"
 
@@ -92,8 +93,9 @@ MEMBERS = (
         "members: what they have spent is what their orders say",
         "SELECT count(*) AS members FROM member",
         "SELECT m.merchant, m.person, m.spent, coalesce(o.spent, 0) AS of_orders FROM member AS m LEFT JOIN"
-        " (SELECT merchant, person, sum(spent) AS spent FROM (SELECT merchant, person, amount - refunded AS spent"
-        f" FROM orders WHERE kind = 'goods' AND status NOT IN {_UNPAID} UNION ALL SELECT merchant, person,"
+        " (SELECT merchant, person, sum(spent) AS spent FROM (SELECT o.merchant, o.person,"
+        f" {EARNS} - {EARNS_BACK} AS spent FROM orders AS o {CARRIED}"
+        f" WHERE o.kind = 'goods' AND o.status NOT IN {_UNPAID} UNION ALL SELECT merchant, person,"
         " amount - refunded FROM pos_receipt WHERE person IS NOT NULL) AS sold"
         " GROUP BY merchant, person) AS o ON o.merchant = m.merchant"
         " AND o.person = m.person WHERE m.spent <> coalesce(o.spent, 0)",

@@ -76,13 +76,15 @@ _THERE = text(
 )
 _CORRECTED = text(
     "SELECT account, CAST(sum(amount) AS bigint) AS amount FROM (SELECT debit AS account, amount FROM book_correction"
-    " WHERE merchant = :merchant UNION ALL SELECT credit, -amount FROM book_correction WHERE merchant = :merchant)"
+    " WHERE merchant = :merchant UNION ALL SELECT credit, -amount FROM book_correction WHERE merchant = :merchant"
+    " UNION ALL SELECT against, amount FROM clearing WHERE merchant = :merchant AND amount <> 0"
+    " UNION ALL SELECT account, -amount FROM clearing WHERE merchant = :merchant)"
     " AS sides GROUP BY account"
 )
 
 
 def read_corrected(db: Connection, merchant: str) -> dict[str, int]:
-    """What corrections have moved, account by account."""
+    """What corrections have moved, account by account, and what accountants closed items of clearing accounts with."""
     return {row.account: int(row.amount) for row in db.execute(_CORRECTED, {"merchant": merchant})}
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from commerce.audit_aftersale_sql import AFTER_SALE, Check
 from commerce.audit_books_sql import BOOKS, GOODS, recompute_books
+from commerce.audit_clearing_sql import CLEARED
 from commerce.audit_commission_sql import COMMISSION
 from commerce.audit_credit_sql import CREDIT
 from commerce.audit_custom_sql import CUSTOM
@@ -211,6 +212,7 @@ _CHECKS = (
     *CUSTOM,
     *REQUESTS,
     *CREDIT,
+    *CLEARED,
     *PEOPLE,
     Check(
         "requests: each stored answer is an effect that is there",

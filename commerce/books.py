@@ -18,7 +18,7 @@ from commerce.domain.chart import (
     CHART,
     COST_HEAD,
     MEMO,
-    PROVIDER,
+    NAMED,
     REVENUE_HEAD,
     TAX_BASIS_POINTS_MAX,
     TILL_ACCOUNTS,
@@ -273,7 +273,8 @@ def day_span(since: str, through: str, now_ms: int) -> tuple[int, int]:
 
 def find_account(code: str) -> ChartAccount:
     """The account of the chart that a code belongs to; ``1012.NAME`` belongs to 1012."""
-    wanted = PROVIDER if code.startswith(f"{PROVIDER}.") else code
+    head = code.partition(".")[0]
+    wanted = head if head in NAMED else code
     return next(account for account in CHART if account.code == wanted)
 
 

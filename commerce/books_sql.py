@@ -22,6 +22,7 @@ Debits are positive. What each source books (accounts in domain/chart.py):
     sent back   2202.01                           6401.02   (what a supplier is no longer owed)
     paid out    2202.01                           1002
     tills       see books_tills.py
+    files       of providers, banks and couriers: see books_settled.py
     correction  as its writer says
 """
 
@@ -33,7 +34,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
-from commerce.books_tills import till_parts
+from commerce.books_settled import banked_parts, settled_parts
+from commerce.books_tills import tender_part, till_parts
 from commerce.domain.chart import (
     AT_TILLS,
     BANK,
@@ -122,7 +124,8 @@ _WITH = (
 ).replace("{0}", str(POINT_FEN))
 
 
-def _parts() -> Iterable[str]:
+def _cleared_parts() -> Iterable[str]:
+    """All that is posted on clearing accounts, with its other side: none of it needs the orders' sums."""
     provider = f"'{PROVIDER}.' || "
     at_provider = f"CASE WHEN {{0}}.provider = '{ACCOUNT}' THEN '{CUSTOMERS}' ELSE {provider}{{0}}.provider END"
     mine = "p.merchant = :merchant AND e.kind = 'paid'"
@@ -131,10 +134,30 @@ def _parts() -> Iterable[str]:
         "payment", "e.received_ms", at_provider.format("p"), f"'{CONTRACT}'", "e.amount", "e.id", "p.order_id",
         notices, mine,
     )  # fmt: skip
-    owed, theirs = "r.amount - r.stored", "r.merchant = :merchant AND r.amount > r.stored"
-    refund = ("r.id", "r.order_id", "refund AS r", theirs)
-    yield from both("refund", "r.created_ms", f"'{CONTRACT}'", f"'{REFUNDS}'", owed, *refund)
-    yield from both("given back", "r.done_ms", f"'{REFUNDS}'", at_provider.format("r"), owed, *refund)
+    yield from both("given back", "r.done_ms", f"'{REFUNDS}'", at_provider.format("r"), *_REFUND)
+    yield from both(
+        "courier", "c.ended_ms", f"'{FREIGHT_COST}'", f"'{COURIERS}'", "c.charged", "c.id", "c.order_id",
+        "courier_errand AS c", "c.merchant = :merchant AND c.charged > 0",
+    )  # fmt: skip
+    yield from both(
+        "fee", "f.known_ms", f"'{FEES}'", f"{provider}f.provider", "f.fee", "f.number", "''", "provider_fee AS f",
+        "f.merchant = :merchant",
+    )  # fmt: skip
+    yield tender_part()
+    yield from banked_parts()
+    yield from settled_parts()
+    yield from both(
+        "correction", "c.at_ms", "c.debit", "c.credit", "c.amount", "c.id", "''", "book_correction AS c",
+        "c.merchant = :merchant",
+    )  # fmt: skip
+
+
+_REFUND = ("r.amount - r.stored", "r.id", "r.order_id", "refund AS r", "r.merchant = :merchant AND r.amount > r.stored")
+
+
+def _parts() -> Iterable[str]:
+    yield from _cleared_parts()
+    yield from both("refund", "r.created_ms", f"'{CONTRACT}'", f"'{REFUNDS}'", *_REFUND)
     places = " ".join(f"WHEN '{kind}' THEN '{place}'" for kind, place in PLACES.items())
     kinds = ", ".join(f"'{kind}'" for kind in PLACES)
     claims = ", ".join(f"'{kind}'" for kind in sorted(CLAIMS))
@@ -162,20 +185,8 @@ def _parts() -> Iterable[str]:
     )  # fmt: skip
     for account, amount in ((RETURNS, "worth - tax"), (TAX, "tax"), (CONTRACT, "-worth")):
         yield posting("taken back", "created_ms", f"'{account}'", amount, "id", "order_id", "late")
-    yield from both(
-        "courier", "c.ended_ms", f"'{FREIGHT_COST}'", f"'{COURIERS}'", "c.charged", "c.id", "c.order_id",
-        "courier_errand AS c", "c.merchant = :merchant AND c.charged > 0",
-    )  # fmt: skip
-    yield from both(
-        "fee", "f.known_ms", f"'{FEES}'", f"{provider}f.provider", "f.fee", "f.number", "''", "provider_fee AS f",
-        "f.merchant = :merchant",
-    )  # fmt: skip
     yield from _costs()
     yield from till_parts()
-    yield from both(
-        "correction", "c.at_ms", "c.debit", "c.credit", "c.amount", "c.id", "''", "book_correction AS c",
-        "c.merchant = :merchant",
-    )  # fmt: skip
 
 
 def _costs() -> Iterable[str]:
@@ -201,6 +212,8 @@ def _costs() -> Iterable[str]:
     )  # fmt: skip
 
 
+CLEARED = " UNION ALL ".join(_cleared_parts())
+"""Postings on clearing accounts, and others: ``SELECT at_ms, account, amount, kind, ref, order_id``."""
 _POSTINGS = " UNION ALL ".join(_parts())
 _BALANCES = text(
     f"{_WITH} SELECT account, CAST(sum(CASE WHEN amount > 0 THEN amount ELSE 0 END) AS bigint) AS debit,"

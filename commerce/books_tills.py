@@ -5,14 +5,13 @@ till sale    the tenders' accounts, discounts 6001.07    6001.06 sales without t
 till refund  6001.08, 2221.01                            the tenders' accounts
              1406                                        6401.04
 till count   6602.02 what is missing                     1001    (the other way round, when there is more)
-banked       1002                                        1001
+banked       1002 (see books_settled.py)                 1001
 """
 
 from collections.abc import Iterable
 
 from commerce.domain.chart import (
     AT_TILLS,
-    BANK,
     CASH_DIFFERENCES,
     DRAWERS,
     TAX,
@@ -25,13 +24,17 @@ from commerce.domain.chart import (
 from commerce.postings import both, posting
 
 
-def till_parts() -> Iterable[str]:
-    """The postings of tills, a statement each; the receipt stands where an order does."""
+def tender_part() -> str:
+    """What came in at tills, and went out, by tender; the receipt stands where an order does."""
     places = " ".join(f"WHEN '{tender}' THEN '{place}'" for tender, place in TENDER_PLACES.items())
-    yield posting(
+    return posting(
         "till tender", "t.booked_ms", f"CASE t.tender {places} END", "t.amount", "t.ref", "t.receipt",
         "pos_tender AS t", "t.merchant = :merchant",
     )  # fmt: skip
+
+
+def till_parts() -> Iterable[str]:
+    """The other postings of tills, a statement each."""
     sold = ("s.id", "s.id", "pos_receipt AS s", "s.merchant = :merchant")
     for account, amount in (
         (TILL_SALES, "s.tax - s.amount - s.discount"),
@@ -46,4 +49,3 @@ def till_parts() -> Iterable[str]:
     yield from both("till refund", "b.booked_ms", f"'{AT_TILLS}'", f"'{TILL_COST}'", "b.cost", *back)
     count = ("c.id", "''", "till_close AS c", "c.merchant = :merchant")
     yield from both("till count", "c.at_ms", f"'{DRAWERS}'", f"'{CASH_DIFFERENCES}'", "c.difference", *count)
-    yield from both("banked", "c.at_ms", f"'{BANK}'", f"'{DRAWERS}'", "c.banked", *count)

@@ -10,6 +10,7 @@ from commerce.attribution.board_sql import PAID
 from commerce.domain.ids import time_prefix
 from commerce.domain.org import Reach
 from commerce.errors import NotFound, Refused
+from commerce.freight_sql import BACK, CARRIED, GOODS
 from commerce.identity.merge_sql import survivor
 
 COMMUNITIES_MAX = 5_000
@@ -84,8 +85,8 @@ _MINE = text(
     " AND c.merchant = :merchant AND m.left_ms IS NULL AND c.closed_ms IS NULL ORDER BY m.joined_ms DESC"
 )
 _SALES = text(
-    "SELECT count(*) AS orders, coalesce(sum(o.amount - o.refunded), 0) AS amount,"
-    " count(DISTINCT o.person) AS buyers FROM orders AS o JOIN order_credit AS k ON k.order_id = o.id"
+    f"SELECT count(*) AS orders, coalesce(sum({GOODS} - {BACK}), 0) AS amount,"
+    f" count(DISTINCT o.person) AS buyers FROM orders AS o {CARRIED} JOIN order_credit AS k ON k.order_id = o.id"
     f" AND k.model = 'default' WHERE o.id >= :lowest AND o.merchant = :merchant AND o.kind = 'goods' AND {PAID}"
     " AND k.channel = :channel"
 )

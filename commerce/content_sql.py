@@ -9,6 +9,7 @@ from sqlalchemy import BindParameter, Connection, bindparam, text
 
 from commerce.domain.org import Reach
 from commerce.errors import NotFound, Refused
+from commerce.freight_sql import BACK, CARRIED, GOODS
 
 CONTENTS_MAX = 5_000
 """Pieces of one merchant: a search reads all their texts, some 10 MB at the very most of usual articles."""
@@ -65,8 +66,8 @@ _SKUS = text(
 _OF_ISSUERS = " AND l.issuer IN :issuers"
 _SHARES = "SELECT l.content, count(*) AS shares FROM link AS l WHERE l.merchant = :merchant AND l.content IN :contents"
 _ORDERS = (
-    "SELECT l.content, count(*) AS orders, sum(o.amount - o.refunded) AS amount FROM link AS l"
-    " JOIN order_credit AS k ON k.link = l.id AND k.model = 'default' JOIN orders AS o ON o.id = k.order_id"
+    f"SELECT l.content, count(*) AS orders, sum({GOODS} - {BACK}) AS amount FROM link AS l"
+    f" JOIN order_credit AS k ON k.link = l.id AND k.model = 'default' JOIN orders AS o ON o.id = k.order_id {CARRIED}"
     " WHERE l.merchant = :merchant AND l.content IN :contents AND o.kind = 'goods'"
     " AND o.status NOT IN ('pending', 'cancelled')"
 )

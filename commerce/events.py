@@ -320,7 +320,7 @@ class AfterSaleView:
 
 @dataclass(frozen=True, slots=True)
 class SoldView:
-    """What a room sold: orders made since ``since`` that were paid, and their ``amount`` before refunds."""
+    """What a room sold: orders made since ``since`` that were paid, and their goods' ``amount`` before refunds."""
 
     since: int
     orders: int

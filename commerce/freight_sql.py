@@ -9,6 +9,18 @@ from commerce.domain.freight import FREIGHT_WAYS, Freight, FreightTerms, freight
 from commerce.domain.pos import distance_m
 from commerce.errors import NotFound
 
+CARRIED = "LEFT JOIN order_freight AS f ON f.order_id = o.id"
+"""Behind ``orders AS o``: what follows tells an order's goods and freight apart. Freight is no turnover of goods."""
+GOODS = "(o.amount - coalesce(f.amount, 0))"
+"""What was paid for an order's goods: what is counted as sold, and earns."""
+BACK = f"(CASE WHEN o.refunded > {GOODS} THEN {GOODS} ELSE o.refunded END)"
+"""What of it went back: the goods' money goes first, as ``domain/freight.freight_back`` has it."""
+FREIGHT = "coalesce(f.amount, 0)"
+FREIGHT_BACK = f"(o.refunded - {BACK})"
+EARNS = "(o.amount - CASE WHEN f.counts THEN 0 ELSE coalesce(f.amount, 0) END)"
+"""What points and tiers count: ``GOODS``, and of orders from before these were told apart the freight as well."""
+EARNS_BACK = f"(CASE WHEN o.refunded > {EARNS} THEN {EARNS} ELSE o.refunded END)"
+
 _RULE = text(
     "SELECT * FROM freight_rule WHERE merchant = :merchant AND way = :way AND outlet IN (:outlet, '')"
     " ORDER BY outlet DESC LIMIT 1"
@@ -26,10 +38,10 @@ _SET = text(
 _UNSET = text("DELETE FROM freight_rule WHERE merchant = :merchant AND outlet = :outlet AND way = :way")
 _PLACE = text("SELECT lat_e6, lng_e6 FROM outlet WHERE id = :outlet AND merchant = :merchant AND closed_ms IS NULL")
 _WRITE = text(
-    "INSERT INTO order_freight (order_id, merchant, way, amount, keeps)"
-    " VALUES (:order, :merchant, :way, :amount, :keeps)"
+    "INSERT INTO order_freight (order_id, merchant, way, amount, keeps, counts)"
+    " VALUES (:order, :merchant, :way, :amount, :keeps, :counts)"
 )
-_OF = text("SELECT amount, keeps FROM order_freight WHERE order_id = :order")
+_OF = text("SELECT amount, keeps, counts FROM order_freight WHERE order_id = :order")
 
 
 def read_freight(
@@ -59,13 +71,19 @@ def write_freight(db: Connection, merchant: str, order: str, freight: Freight | 
     """Keep what an order pays for being brought, if it does, with the rule of this moment."""
     if freight is not None and amount:
         row = {"order": order, "merchant": merchant, "way": freight.way, "amount": amount, "keeps": freight.keeps}
-        db.execute(_WRITE, row)
+        db.execute(_WRITE, row | {"counts": False})
 
 
 def freight_paid(db: Connection, order: str) -> tuple[int, bool]:
     """What of an order is freight, and whether it stays the shop's once the goods are on their way."""
     row = db.execute(_OF, {"order": order}).one_or_none()
     return (0, False) if row is None else (int(row.amount), bool(row.keeps))
+
+
+def earning_of(db: Connection, order: str, amount: int) -> int:
+    """What of an order's ``amount`` earns points and tiers: see ``EARNS``."""
+    row = db.execute(_OF, {"order": order}).one_or_none()
+    return amount if row is None or row.counts else amount - int(row.amount)
 
 
 def read_rules(db: Connection, merchant: str) -> list[dict[str, Any]]:

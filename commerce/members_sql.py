@@ -1,3 +1,4 @@
+# ruff: noqa: S608 (statements are put together from constants)
 """Members inside the ledger's transaction: terms, tiers, what a payment earns, sign-in, gifts, the points' clock."""
 
 from collections.abc import Callable, Mapping
@@ -17,8 +18,10 @@ from commerce.domain.member import (
     streak_after,
     tier_at,
 )
+from commerce.domain.money import portion
 from commerce.drops_sql import give_open
 from commerce.errors import Refused
+from commerce.freight_sql import CARRIED, EARNS, EARNS_BACK, earning_of
 from commerce.ledger_batch_sql import Batch
 from commerce.ledger_members import MemberView, SetProgram, SignedIn, SignIn
 from commerce.memberships_sql import benefits_of
@@ -32,8 +35,9 @@ _SET_PROGRAM = text(
 _MEMBER = text("SELECT * FROM member WHERE merchant = :merchant AND person = :person")
 # In rooms and in stores alike.
 _SPENT = text(
-    "SELECT coalesce(sum(spent), 0) AS spent FROM (SELECT sum(amount - refunded) AS spent FROM orders"
-    " WHERE merchant = :merchant AND person = :person AND kind = 'goods' AND status NOT IN ('pending', 'cancelled')"
+    f"SELECT coalesce(sum(spent), 0) AS spent FROM (SELECT sum({EARNS} - {EARNS_BACK}) AS spent"
+    f" FROM orders AS o {CARRIED} WHERE o.merchant = :merchant AND o.person = :person AND o.kind = 'goods'"
+    " AND o.status NOT IN ('pending', 'cancelled')"
     " UNION ALL SELECT sum(amount - refunded) FROM pos_receipt WHERE merchant = :merchant AND person = :person) AS sold"
 )
 _SET_MEMBER = text(
@@ -136,15 +140,17 @@ def order_paid(batch: Batch, row: Row[Any], payment: str) -> None:
     # By the tier before this order: what lifts somebody into a tier does not count by it.
     tier = standing(batch.connection, row.merchant, row.person).tier
     more = benefits_of(batch.connection, row.merchant, row.person, batch.now_ms).points_percent
-    points = points_for(program, tier, row.amount - row.bonus, batch.now_ms, more)
+    earning = earning_of(batch.connection, row.id, row.amount)
+    paid = earning - portion(row.bonus, earning, row.amount)
+    points = points_for(program, tier, paid, batch.now_ms, more)
     points_sql.grant(batch, row.merchant, row.person, points, "order", row.id)
-    _give_gift(batch, row, payment, program)
+    _give_gift(batch, row, payment, program, earning)
     rank(batch, row.merchant, row.person, program)
 
 
-def _give_gift(batch: Batch, row: Row[Any], payment: str, program: Program) -> None:
+def _give_gift(batch: Batch, row: Row[Any], payment: str, program: Program, paid: int) -> None:
     """The gift of a payment, at most once: the row's key is the payment's."""
-    if row.amount < program.gift_amount:
+    if paid < program.gift_amount:
         return
     points = program.gift_points
     coupons = give_open(batch, row.merchant, row.person, "gift", f"gift-{payment}")

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import BindParameter, Connection, TextClause, bindparam, text
 
 from commerce.domain.ids import time_prefix
 from commerce.domain.org import MEMBERS_MAX, NODES_MAX, RIGHTS
 from commerce.errors import NotFound, Refused
+from commerce.freight_sql import BACK, CARRIED, FREIGHT, FREIGHT_BACK, GOODS
 from commerce.keepers_sql import Appointment, everybody
 
 _VERSION = text("SELECT coalesce(sum(version), 0) FROM org_tree")
@@ -69,27 +70,42 @@ _ACCOUNTS = (
 )
 _ACCOUNT = text(f"{_ACCOUNTS} AND m.staff = :staff")
 _SEATS = text(
-    f"{_ACCOUNTS} AND m.staff > :after"  # noqa: S608
+    f"{_ACCOUNTS} AND m.staff > :after"
     " AND (:node = '' OR m.node IN (SELECT node FROM org_above WHERE above = :node)) ORDER BY m.staff LIMIT :limit"
 )
 
-_PAID = "status NOT IN ('pending', 'cancelled')"
+_PAID = "o.status NOT IN ('pending', 'cancelled')"
 _COUNTS = (
     f"count(*) AS orders, coalesce(sum(CASE WHEN {_PAID} THEN 1 ELSE 0 END), 0) AS paid,"
-    f" coalesce(sum(CASE WHEN {_PAID} THEN amount ELSE 0 END), 0) AS gmv,"
-    " coalesce(sum(CASE WHEN refunded > 0 THEN 1 ELSE 0 END), 0) AS refunds, coalesce(sum(refunded), 0) AS refunded,"
-    f" count(DISTINCT CASE WHEN {_PAID} THEN person END) AS buyers"
+    f" coalesce(sum(CASE WHEN {_PAID} THEN {GOODS} ELSE 0 END), 0) AS gmv,"
+    f" coalesce(sum(CASE WHEN o.refunded > 0 THEN 1 ELSE 0 END), 0) AS refunds, coalesce(sum({BACK}), 0) AS refunded,"
+    f" coalesce(sum(CASE WHEN {_PAID} THEN {FREIGHT} ELSE 0 END), 0) AS freight,"
+    f" coalesce(sum({FREIGHT_BACK}), 0) AS freight_refunded,"
+    f" count(DISTINCT CASE WHEN {_PAID} THEN o.person END) AS buyers"
 )
 # Stored value is no merchandise: it counts when it is spent, as on the board.
 _PERIOD = "o.merchant = :merchant AND o.id >= :lowest AND o.id < :highest AND o.kind = 'goods'"
-_WHOLE = text(f"SELECT {_COUNTS} FROM orders AS o WHERE {_PERIOD}")  # noqa: S608 - constants, as below
-_OWN = text(f"SELECT {_COUNTS} FROM orders AS o WHERE {_PERIOD} AND o.node IN :nodes").bindparams(  # noqa: S608
-    bindparam("nodes", expanding=True)
+# Tills by their own clocks, as on the board.
+_TILL_COUNTS = (
+    "count(*) AS receipts, coalesce(sum(s.amount), 0) AS tills, coalesce(sum(s.refunded), 0) AS tills_refunded"
 )
-_ROLLED = text(
-    f"SELECT a.above AS node, {_COUNTS} FROM orders AS o JOIN org_above AS a ON a.node = o.node"  # noqa: S608
-    f" WHERE {_PERIOD} AND a.above IN :nodes GROUP BY a.above"
-).bindparams(bindparam("nodes", expanding=True))
+_SOLD = "s.merchant = :merchant AND s.sold_ms >= :since AND s.sold_ms < :until"
+_SIDES = ((_COUNTS, f"orders AS o {CARRIED}", "o", _PERIOD), (_TILL_COUNTS, "pos_receipt AS s", "s", _SOLD))
+"""Orders, and receipts of tills: each counts for the node that it had when it was made."""
+_NODES_ASKED: BindParameter[Any] = bindparam("nodes", expanding=True)
+# ruff: noqa: S608 - constants
+_WHOLE = [text(f"SELECT {counts} FROM {source} WHERE {period}") for counts, source, _, period in _SIDES]
+_OWN = [
+    text(f"SELECT {counts} FROM {source} WHERE {period} AND {one}.node IN :nodes").bindparams(_NODES_ASKED)
+    for counts, source, one, period in _SIDES
+]
+_ROLLED = [
+    text(
+        f"SELECT a.above AS node, {counts} FROM {source} JOIN org_above AS a ON a.node = {one}.node"
+        f" WHERE {period} AND a.above IN :nodes GROUP BY a.above"
+    ).bindparams(_NODES_ASKED)
+    for counts, source, one, period in _SIDES
+]
 _CUSTOMERS = text(
     "SELECT a.above AS node, count(*) AS customers FROM binding AS b JOIN org_member AS m ON m.staff = b.issuer"
     " JOIN org_above AS a ON a.node = m.node WHERE b.merchant = :merchant AND b.role = 'guide'"
@@ -122,14 +138,23 @@ class Seat:
 
 @dataclass(frozen=True, slots=True)
 class OrgFigures:
-    """Sums of a period, money in 分: ``buyers`` paid in it, ``customers`` are guides' at the time of reading."""
+    """Sums of a period, money in 分: ``buyers`` paid in it, ``customers`` are guides' at the time of reading.
+
+    ``gmv`` and ``refunded`` are of goods sold online, ``freight`` what was paid beside them; ``tills`` and
+    ``tills_refunded`` what tills took on ``receipts``. Each is the board's figure of the same name.
+    """
 
     orders: int = 0
     paid: int = 0
     gmv: int = 0
     refunds: int = 0
     refunded: int = 0
+    freight: int = 0
+    freight_refunded: int = 0
     buyers: int = 0
+    receipts: int = 0
+    tills: int = 0
+    tills_refunded: int = 0
     customers: int = 0
 
 
@@ -259,19 +284,27 @@ def figures(
 
     What counts for no node is the merchant's own: it is in the sums of the ``root``.
     """
-    asked = {"merchant": merchant, "lowest": time_prefix(since_ms), "highest": time_prefix(until_ms)}
+    asked: dict[str, Any] = {"merchant": merchant, "since": since_ms, "until": until_ms}
+    asked |= {"lowest": time_prefix(since_ms), "highest": time_prefix(until_ms)}
     nodes = [at, *children]
-    rolled = {row["node"]: dict(row) for row in db.execute(_ROLLED, {**asked, "nodes": nodes}).mappings()}
+    rolled: dict[str, dict[str, Any]] = {}
+    for query in _ROLLED:
+        for row in db.execute(query, {**asked, "nodes": nodes}).mappings():
+            rolled.setdefault(row["node"], {}).update(row)
     bound = {row.node: row.customers for row in db.execute(_CUSTOMERS, {"merchant": merchant, "nodes": nodes})}
     if root:
-        rolled[at] = dict(db.execute(_WHOLE, asked).mappings().one())
-    own = dict(db.execute(_OWN, {**asked, "nodes": [at, ""] if root else [at]}).mappings().one())
+        rolled[at] = _together(db, _WHOLE, asked)
+    own = _together(db, _OWN, {**asked, "nodes": [at, ""] if root else [at]})
     direct = bound.get(at, 0) - sum(bound.get(child, 0) for child in children)
     return (
         _figures(rolled.get(at, {}), bound.get(at, 0)),
         _figures(own, direct),
         {child: _figures(rolled.get(child, {}), bound.get(child, 0)) for child in children},
     )
+
+
+def _together(db: Connection, queries: Sequence[TextClause], asked: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: n for query in queries for name, n in db.execute(query, dict(asked)).mappings().one().items()}
 
 
 def _figures(row: Mapping[str, Any], customers: int) -> OrgFigures:

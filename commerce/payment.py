@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from commerce.domain.bill import Bill
+from commerce.domain.clearing import Funds
 from commerce.errors import CommerceError
 
 CALLBACK_BYTES_MAX = 16_384
@@ -163,4 +164,11 @@ class PaymentProvider(Protocol):
 
     async def bill(self, day: str) -> Bill | None:
         """What it did on a day (YYYY-MM-DD, Asia/Shanghai); None while there is no file yet. Raises Busy, Invalid."""
+        ...
+
+    async def funds(self, day: str) -> Funds | None:
+        """What moved in our account there on a day, fees and payouts among it; None while there is no file yet.
+
+        Raises Busy, Invalid.
+        """
         ...

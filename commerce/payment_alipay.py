@@ -22,6 +22,7 @@ import orjson
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
 from commerce.domain.bill import Bill
+from commerce.domain.clearing import Funds
 from commerce.domain.day import day_bounds_ms, local
 from commerce.domain.money import fen, yuan
 from commerce.errors import Busy, CommerceError, Invalid, Refused
@@ -38,6 +39,7 @@ from commerce.payment import (
 from commerce.payment_bills import parse_alipay, unpack_zip
 from commerce.payment_http import BILL_BYTES_MAX, ProviderHttp
 from commerce.payment_keys import sign, verify
+from commerce.settlement_files import parse_alipay_funds
 
 log = logging.getLogger(__name__)
 
@@ -199,21 +201,33 @@ class Alipay:
     # --- the day's file ------------------------------------------------------------------------------------------
 
     async def bill(self, day: str) -> Bill | None:
-        """``alipay.data.dataservice.bill.downloadurl.query``; the address it gives is good for 30 s."""
+        """The file of trades (业务明细)."""
+        raw = await self._file(day, "trade", "业务明细")
+        return None if raw is None else Bill(raw, parse_alipay(raw) if raw else ())
+
+    async def funds(self, day: str) -> Funds | None:
+        """The file of the account (账务明细)."""
+        raw = await self._file(day, "signcustomer", "账务明细")
+        return None if raw is None else Funds(raw, tuple(parse_alipay_funds(raw)) if raw else ())
+
+    async def _file(self, day: str, bill_type: str, named: str) -> bytes | None:
+        """``alipay.data.dataservice.bill.downloadurl.query``; the address it gives is good for 30 s.
+
+        Empty when nothing happened, None while there is no file.
+        """
         _, until_ms = day_bounds_ms(day)
         if until_ms > self._clock():
             return None
         api_method = "alipay.data.dataservice.bill.downloadurl.query"
-        given, _ = await self._ask(api_method, {"bill_type": "trade", "bill_date": day})
+        given, _ = await self._ask(api_method, {"bill_type": bill_type, "bill_date": day})
         if "BILL_NOT_EXIST" in str(given.get("sub_code")).upper():
-            return Bill(b"", ()) if self._clock() >= until_ms + BILL_READY_MS else None
+            return b"" if self._clock() >= until_ms + BILL_READY_MS else None
         if given.get("code") != "10000":
             raise self._fault(given, "payment_refused")
         file = await self._http.ask("GET", _text(given, "bill_download_url"), bytes_max=BILL_BYTES_MAX)
         if file.status != 200:
             raise Busy(f"the payment provider's file cannot be fetched ({file.status})")
-        raw = unpack_zip(file.body)
-        return Bill(raw, parse_alipay(raw))
+        return unpack_zip(file.body, named)
 
     # --- the wire ------------------------------------------------------------------------------------------------
 

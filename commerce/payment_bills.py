@@ -39,8 +39,8 @@ def unpack_gzip(packed: bytes, sha1: str) -> bytes:
 
 def parse_wechat(raw: bytes) -> tuple[BillLine, ...]:
     """The lines of a trade bill of all kinds (交易账单, ALL). Raises Invalid."""
-    rows = _rows(raw, "utf-8-sig")
-    column = _columns(rows[0] if rows else [], _WECHAT)
+    rows = rows_of(raw, "utf-8-sig")
+    column = columns_of(rows[0] if rows else [], _WECHAT)
     lines: list[BillLine] = []
     for index, row in enumerate(rows[1:], start=1):
         cells = [cell.strip().removeprefix("`") for cell in row]
@@ -69,20 +69,20 @@ def _check_count(rows: Sequence[Sequence[str]], index: int, lines: int) -> None:
         raise Invalid(f"the provider's file says {told or 'not'} how many lines it has, and has {lines}")
 
 
-def unpack_zip(packed: bytes) -> bytes:
-    """The file of single movements inside Alipay's zip. Raises Invalid."""
+def unpack_zip(packed: bytes, named: str = "业务明细") -> bytes:
+    """The file of single movements inside Alipay's zip, by what its name has in it. Raises Invalid."""
     try:
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             for entry in archive.infolist()[:ZIP_FILES_MAX]:
                 name = entry.filename if entry.flag_bits & 0x800 else _gbk(entry.filename)
-                if "业务明细" in name and "汇总" not in name:
+                if named in name and "汇总" not in name:
                     if entry.file_size > BILL_BYTES_MAX:
                         raise Invalid(f"the provider's file is longer than {BILL_BYTES_MAX} bytes")
                     with archive.open(entry) as file:
                         return file.read(BILL_BYTES_MAX)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise Invalid("the provider's file is no zip that can be read") from error
-    raise Invalid("the provider's zip has no file of single movements (业务明细)")
+    raise Invalid(f"the provider's zip has no file of single movements ({named})")
 
 
 def _gbk(name: str) -> str:
@@ -95,8 +95,8 @@ def _gbk(name: str) -> str:
 
 def parse_alipay(raw: bytes) -> tuple[BillLine, ...]:
     """The lines of 业务明细. Raises Invalid."""
-    rows = [row for row in _rows(raw, "gb18030") if row and not row[0].lstrip().startswith("#")]
-    column = _columns(rows[0] if rows else [], _ALIPAY)
+    rows = [row for row in rows_of(raw, "gb18030") if row and not row[0].lstrip().startswith("#")]
+    column = columns_of(rows[0] if rows else [], _ALIPAY)
     lines = []
     for row in rows[1:]:
         cells = [cell.strip() for cell in row]
@@ -116,15 +116,21 @@ def parse_alipay(raw: bytes) -> tuple[BillLine, ...]:
     return tuple(lines)
 
 
-def _rows(raw: bytes, encoding: str) -> list[list[str]]:
+def rows_of(raw: bytes, encoding: str) -> list[list[str]]:
+    """The rows of a CSV that are not empty. Raises Invalid."""
     try:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         raise Invalid(f"the provider's file is not {encoding}") from error
-    return [row for row in csv.reader(io.StringIO(text, newline="")) if any(cell.strip() for cell in row)]
+    try:
+        return [row for row in csv.reader(io.StringIO(text, newline="")) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise Invalid(f"the provider's file is not CSV: {error}") from error
 
 
-class _Columns:
+class Columns:
+    """The columns of a table by their titles."""
+
     def __init__(self, places: Mapping[str, int]) -> None:
         self._places = places
 
@@ -134,12 +140,13 @@ class _Columns:
         return cells[place] if place is not None and place < len(cells) else ""
 
 
-def _columns(titles: Sequence[str], needed: Sequence[str]) -> _Columns:
+def columns_of(titles: Sequence[str], needed: Sequence[str]) -> Columns:
+    """Where each title stands; those needed are there. Raises Invalid."""
     places = {title.strip().strip("`"): place for place, title in enumerate(titles)}
     missing = [title for title in needed if title not in places]
     if missing:
         raise Invalid(f"the provider's file has no column {', '.join(missing)}")
-    return _Columns(places)
+    return Columns(places)
 
 
 def _fen(text: str) -> int:

@@ -1,6 +1,7 @@
 """No provider is set up: every payment is refused, in words, before anything is written about it outside."""
 
 from commerce.domain.bill import Bill
+from commerce.domain.clearing import Funds
 from commerce.errors import CommerceError, NotFound, Refused
 from commerce.payment import (
     CallbackAnswer,
@@ -45,5 +46,9 @@ class NoProvider:
         return CallbackAnswer(404, b"", "text/plain")
 
     async def bill(self, day: str) -> Bill | None:
+        """There is no file."""
+        return None
+
+    async def funds(self, day: str) -> Funds | None:
         """There is no file."""
         return None

@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from hashlib import sha256
@@ -18,6 +19,7 @@ from typing import Any
 import orjson
 
 from commerce.domain.bill import Bill, BillLine
+from commerce.domain.clearing import Funds, SettledLine
 from commerce.domain.day import day_bounds_ms
 from commerce.errors import CommerceError, Invalid, Refused
 from commerce.ledger import Clock
@@ -237,6 +239,25 @@ class SandboxProvider:
                     number = f"r-{refund}"
                     lines.append(BillLine("refunded", number, request.payment, refund, amount, 0, request.merchant))
         return Bill(orjson.dumps([asdict(line) for line in lines]), tuple(lines))
+
+    async def funds(self, day: str) -> Funds | None:
+        """The same as movements of accounts, and what is left at the day's end paid out to each shop's bank."""
+        bill = await self.bill(day)
+        if bill is None:
+            return None
+        _, until_ms = day_bounds_ms(day)
+        lines: list[SettledLine] = []
+        left: Counter[str] = Counter()
+        for one in bill.lines:
+            amount = one.amount if one.kind == "paid" else -one.amount
+            left[one.merchant] += amount
+            moved = (f"f-{one.number}", one.kind, one.number, amount, until_ms - 1, "", one.payment)
+            lines.append(SettledLine(*moved, merchant=one.merchant))
+        for merchant, amount in sorted(left.items()):
+            if amount > 0:
+                paid = (f"out-{merchant}-{day}", "payout", "", -amount, until_ms - 1)
+                lines.append(SettledLine(*paid, merchant=merchant))
+        return Funds(orjson.dumps([asdict(line) for line in lines]), tuple(lines))
 
     def sign(self, body: bytes) -> SignedMessage:
         """A body with the headers that prove it is ours."""

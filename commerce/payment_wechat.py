@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from commerce.domain.bill import Bill
+from commerce.domain.clearing import Funds
 from commerce.domain.day import day_bounds_ms, rfc3339
 from commerce.errors import Busy, CommerceError, Invalid, Refused
 from commerce.ledger import Clock
@@ -35,6 +36,7 @@ from commerce.payment_wechat_wire import (
     text_field,
     whole_field,
 )
+from commerce.settlement_files import parse_wechat_funds
 
 DESCRIPTION_CHARACTERS_MAX = 127
 BILL_READY_MS = 10 * 3_600_000
@@ -207,13 +209,23 @@ class WechatPay:
 
     async def bill(self, day: str) -> Bill | None:
         """申请交易账单 and 下载账单; the file's SHA-1 comes in the signed answer."""
+        raw = await self._file(day, f"/v3/bill/tradebill?bill_date={quote(day)}&bill_type=ALL&tar_type=GZIP")
+        return None if raw is None else Bill(raw, parse_wechat(raw) if raw else ())
+
+    async def funds(self, day: str) -> Funds | None:
+        """申请资金账单 of the basic account, and 下载账单."""
+        raw = await self._file(day, f"/v3/bill/fundflowbill?bill_date={quote(day)}&account_type=BASIC&tar_type=GZIP")
+        return None if raw is None else Funds(raw, tuple(parse_wechat_funds(raw)) if raw else ())
+
+    async def _file(self, day: str, target: str) -> bytes | None:
+        """A day's file; empty when nothing happened, None while there is none."""
         _, until_ms = day_bounds_ms(day)
         if until_ms > self._clock():
             return None
-        answer = await self._wire.ask("GET", f"/v3/bill/tradebill?bill_date={quote(day)}&bill_type=ALL&tar_type=GZIP")
+        answer = await self._wire.ask("GET", target)
         if answer.status == 400 and error_code(answer) in ("NO_STATEMENT_EXIST", "STATEMENT_CREATING"):
             empty = error_code(answer) == "NO_STATEMENT_EXIST" and self._clock() >= until_ms + BILL_READY_MS
-            return Bill(b"", ()) if empty else None
+            return b"" if empty else None
         if answer.status != 200:
             raise self._wire.fault(answer, "payment_refused")
         given = await self._wire.read(answer)
@@ -223,5 +235,4 @@ class WechatPay:
         file = await self._wire.ask("GET", url.removeprefix(self._wire.http.base_url), bytes_max=BILL_BYTES_MAX)
         if file.status != 200:
             raise self._wire.fault(file, "payment_refused")
-        raw = unpack_gzip(file.body, text_field(given, "hash_value"))
-        return Bill(raw, parse_wechat(raw))
+        return unpack_gzip(file.body, text_field(given, "hash_value"))

@@ -12,6 +12,7 @@ from commerce.domain.accounts import SHOP, Leg
 from commerce.domain.day import DAY_MS
 from commerce.domain.member import RETURNED_DAYS_MIN, kept
 from commerce.errors import Refused
+from commerce.freight_sql import earning_of
 from commerce.ledger_batch_sql import Batch
 
 _INSERT = text(
@@ -134,10 +135,12 @@ def order_done(batch: Batch, order: str, ready_ms: int) -> None:
 def reverse(batch: Batch, order: Row[Any], before: int, after: int) -> None:
     """Take back what an order earned, as its refunds grow from ``before`` to ``after`` 分 of its amount.
 
+    The goods' money goes back before the freight's, and that earned nothing.
     From the lot itself, then from the person's other points; what is missing is owed.
     """
+    paid = earning_of(batch.connection, order.id, order.amount)
     for lot in batch.run(_OF_ORDER, order=order.id, merchant=order.merchant).all():
-        points = kept(lot.granted, order.amount, before) - kept(lot.granted, order.amount, after)
+        points = kept(lot.granted, paid, min(before, paid)) - kept(lot.granted, paid, min(after, paid))
         if points <= 0:
             continue
         here = min(points, lot.left_units)

@@ -98,8 +98,13 @@ class ReceiptView:
 _RECEIPT = text("SELECT * FROM pos_receipt WHERE outlet = :outlet AND number = :number")
 _INSERT = text(
     "INSERT INTO pos_receipt (id, merchant, outlet, number, hash, person, seller, amount, refunded, lines, decision,"
-    " sold_ms, received_ms) VALUES (:id, :merchant, :outlet, :number, :hash, :person, :seller, :amount, 0, :lines,"
-    " :decision, :sold_ms, :now)"
+    " sold_ms, received_ms, node) VALUES (:id, :merchant, :outlet, :number, :hash, :person, :seller, :amount, 0,"
+    " :lines, :decision, :sold_ms, :now, :node)"
+)
+# Whom a sale counts for, as orders do: the seller's node, else the store's, else nobody's (empty).
+_NODE = text(
+    "SELECT coalesce((SELECT m.node FROM org_member AS m WHERE m.staff = :seller AND m.merchant = :merchant"
+    " AND m.left_ms IS NULL), (SELECT x.node FROM outlet AS x WHERE x.id = :outlet), '')"
 )
 _REFUND = text("SELECT * FROM pos_refund WHERE outlet = :outlet AND number = :number")
 _INSERT_REFUND = text(
@@ -153,6 +158,7 @@ def take_receipt(batch: Batch, command: TakeReceipt) -> ReceiptView:
         decision=None if decision is None else orjson.dumps(decision).decode(),
         sold_ms=receipt.sold_ms,
         now=batch.now_ms,
+        node=batch.run(_NODE, seller=seller or "", merchant=merchant, outlet=command.outlet).scalar_one(),
     )
     take_units(batch, merchant, command.outlet, identifier, receipt.lines)
     bonus = 0

@@ -78,6 +78,7 @@ from commerce.passes import Passes
 from commerce.payment import PaymentProvider
 from commerce.payments import Payments
 from commerce.reconciliation import Reconciliations
+from commerce.settlements import Settlements
 from commerce.signups import Signups
 from commerce.stations import Stations
 from commerce.store_sql import Store
@@ -148,6 +149,7 @@ class Shop:
         self.requests = AfterSaleRequests(store, self.ledger)
         self.payments = Payments(store, self.ledger, (provider, *providers))
         self.reconciliation = Reconciliations(store, self.payments, clock=self._clock)
+        self.settlements = Settlements(store, self.payments, clock=self._clock)
         self.members = Members(store, self.ledger, clock=self._clock)
         self.passes = Passes(store, self.ledger, clock=self._clock)
         self.memberships = Memberships(store, self.ledger, clock=self._clock)

@@ -1,6 +1,6 @@
 """What bringing goods costs: the shop's and its stores' rules, and what each order paid."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, String, Table, Text, false
 
 from commerce.tables import metadata
 from commerce.tables_ledger import amount_column, id_column, ms_column
@@ -33,6 +33,8 @@ order_freight = Table(
     amount_column("amount"),
     # As the rule was when the order was made.
     Column("keeps", Boolean, nullable=False),
+    # Whether points and tiers had it in them: of orders from before freight was told apart from goods.
+    Column("counts", Boolean, nullable=False, server_default=false()),
     CheckConstraint("amount > 0", name="amount"),
     CheckConstraint("way IN ('express', 'courier')", name="way"),
     sqlite_with_rowid=False,

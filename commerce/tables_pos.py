@@ -80,6 +80,8 @@ pos_receipt = Table(
     word_column("told_by", 64),
     word_column("told_why", 200),
     ms_column("booked_ms", nullable=True),
+    # The organisation's node that it counts for, as it was when the till told of it; empty: the merchant's own.
+    word_column("node", 64),
     CheckConstraint("amount > 0 AND refunded >= 0 AND refunded <= amount", name="amount"),
     Index("ux_pos_receipt_number", "outlet", "number", unique=True),
     Index("ix_pos_receipt_person", "merchant", "person", "id"),

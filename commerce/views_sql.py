@@ -22,7 +22,7 @@ from commerce.events import (
     SaleView,
     SoldView,
 )
-from commerce.freight_sql import freight_paid
+from commerce.freight_sql import CARRIED, GOODS, freight_paid
 from commerce.reach_sql import ORDER_REACHED, reach_values
 
 CLOSED_SHOWN_MS = 600_000
@@ -241,9 +241,9 @@ _SALE = text("SELECT * FROM sale WHERE id = :id")
 _DROP = text("SELECT * FROM drop_ WHERE id = :id")
 _COUPONS = text("SELECT * FROM coupon WHERE merchant = :merchant AND person = :person ORDER BY id DESC LIMIT :limit")
 _SOLD = text(
-    "SELECT count(*) AS orders, coalesce(sum(amount), 0) AS amount FROM orders"
-    " WHERE merchant = :merchant AND room = :room AND id >= :lowest AND status NOT IN ('pending', 'cancelled')"
-    " AND kind = 'goods'"
+    f"SELECT count(*) AS orders, coalesce(sum({GOODS}), 0) AS amount FROM orders AS o {CARRIED}"  # noqa: S608 - constants
+    " WHERE o.merchant = :merchant AND o.room = :room AND o.id >= :lowest AND o.kind = 'goods'"
+    " AND o.status NOT IN ('pending', 'cancelled')"
 )
 _ORDER = text("SELECT * FROM orders WHERE id = :id AND merchant = :merchant")
 _PAYMENT = text("SELECT merchant, provider FROM payment WHERE id = :id")

@@ -110,6 +110,7 @@ from gateway.routes_purchases import purchase_operations
 from gateway.routes_relations import relation_operations
 from gateway.routes_review import review_operations
 from gateway.routes_rooms import room_operations
+from gateway.routes_settlements import settlement_operations
 from gateway.routes_shows import show_operations
 from gateway.routes_signup import signup_operations
 from gateway.routes_stations import station_operations
@@ -173,7 +174,7 @@ class Application:
         if worker is not None:
             worker.attach([*self.streaming.webrtc_routes.own_sessions(), services.media.own_picture()], self.figures)
         self.reports = StreamReports(services, self.streaming)
-        self.bills = BillFetcher(services.shop.reconciliation)
+        self.bills = BillFetcher(services.shop.reconciliation, services.shop.settlements)
         self.gate = Gate(
             clients,
             connections_max=max(64, files - FILES_RESERVE - rtmp_connections),
@@ -415,6 +416,7 @@ def _selling(services: Services) -> list[Operation]:
         *aftersale_operations(services, desk),
         *statement_operations(services),
         *reconciliation_operations(services),
+        *settlement_operations(services),
         *unheard_operations(services),
         *member_operations(services, desk),
         *coupon_operations(services, desk),

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from commerce.errors import CommerceError
 from commerce.reconciliation import Reconciliations
+from commerce.settlements import Settlements
 
 logger = logging.getLogger("siyu.bills")
 
@@ -20,9 +21,15 @@ class BillFetcher:
     """Looks for missing files until closed. Several processes may do so: the later file replaces the same one."""
 
     def __init__(
-        self, reconciliations: Reconciliations, *, look_s: float = LOOK_S, first_s: float = FIRST_LOOK_S
+        self,
+        reconciliations: Reconciliations,
+        settlements: Settlements,
+        *,
+        look_s: float = LOOK_S,
+        first_s: float = FIRST_LOOK_S,
     ) -> None:
         self._reconciliations = reconciliations
+        self._settlements = settlements
         self._look_s = look_s
         self._first_s = first_s
         self._task: asyncio.Task[None] | None = None
@@ -63,3 +70,23 @@ class BillFetcher:
             self.differences += differences
             level = logging.WARNING if differences else logging.INFO
             logger.log(level, "%s of %s: %d matched, %d differences", provider, day, report.matched, differences)
+        await self._look_for_funds()
+
+    async def _look_for_funds(self) -> None:
+        """Fetch what providers say of our accounts there: behind the files above, whose fees it is held against."""
+        stopped = set()
+        for merchant, provider, day in await self._settlements.missing():
+            if (merchant, provider) in stopped:
+                # Each day begins with the balance of the one before.
+                continue
+            try:
+                taken = await self._settlements.fetch(merchant, provider, day)
+            except CommerceError as error:
+                logger.warning("the settlement file of %s for %s cannot be had: %s", provider, day, error.message)
+                taken = None
+            if taken is None or taken.faults:
+                stopped.add((merchant, provider))
+            if taken is not None and taken.faults:
+                logger.warning("the settlement file of %s for %s: %s", provider, day, taken.faults[0].message)
+            elif taken is not None:
+                logger.info("%s of %s: %d movements, %d items settled", provider, day, taken.lines, taken.matched)

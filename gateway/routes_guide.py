@@ -12,12 +12,15 @@ from gateway.desk import Desk
 from gateway.encode import plain
 from gateway.routes_board import FILE_ROWS_MAX, FORMAT, LAST_DAYS, PERIOD, csv_file, wants_csv
 from gateway.schemas import CouponAnswer, Page
-from gateway.schemas_guide import CreditedView, GivenView, GuideCouponBody, GuideStatementAnswer
+from gateway.schemas_guide import CreditedView, GivenView, GuideCouponBody, GuideStatementAnswer, SoldReceiptView
 from gateway.schemas_members import BudgetAnswer
 from gateway.services import Services
 
 GUIDE = frozenset({"guide"})
 DAY_S = 86_400
+_STATEMENT_SUMS = tuple(
+    name for name in GuideStatementAnswer.__struct_fields__ if name not in ("items", "receipts", "next")
+)
 
 
 def guide_operations(services: Services, desk: Desk) -> list[Operation]:
@@ -86,7 +89,9 @@ def _statement(services: Services) -> Operation:
             return csv_file("statement", table_csv(found.rows))
         items = [CreditedView(**row) for row in found.rows]
         after = items[-1].order if len(items) == limit else None
-        return GuideStatementAnswer(found.orders, found.paid, found.amount, found.refunded, items, after)
+        receipts = [] if "after" in query else [SoldReceiptView(**row) for row in found.receipts]
+        told = {name: getattr(found, name) for name in _STATEMENT_SUMS}
+        return GuideStatementAnswer(**told, items=items, receipts=receipts, next=after)
 
     period = {**PERIOD, "after": "cursor: the last order's id", "limit": "1 to 200", **FORMAT}
     return Operation(

@@ -189,6 +189,8 @@ class BoardAnswer(Struct):
     funnel: FunnelView
     gmv: int
     refunded: int
+    freight: int
+    freight_refunded: int
     orders_total: OrdersTotal
     sold: SoldSides
     by_outlet: list[OutletRow]

@@ -45,18 +45,40 @@ class CreditedView(Struct):
     name: str
     amount: int
     refunded: int
+    freight: int
     status: str
     created: int
     rule: str
     channel: str
 
 
+class SoldReceiptView(Struct):
+    """A sale at a till with this guide's code; ``sold`` by the till's clock."""
+
+    receipt: str
+    number: str
+    outlet: str
+    amount: int
+    refunded: int
+    sold: int
+
+
 class GuideStatementAnswer(Struct):
-    """A period: orders, paid ones, their amount, what was given back of it; ``items`` newest first."""
+    """A period: orders, paid ones, their goods' amount, what was given back of it; ``items`` newest first.
+
+    ``freight`` was paid beside the goods. ``till_amount`` of ``till_receipts`` was sold at tills; the newest receipts
+    are in ``receipts``, with the first page.
+    """
 
     orders: int
     paid: int
     amount: int
     refunded: int
+    freight: int
+    freight_refunded: int
+    till_receipts: int
+    till_amount: int
+    till_refunded: int
     items: list[CreditedView]
+    receipts: list[SoldReceiptView]
     next: str | None

@@ -105,15 +105,24 @@ class LeftAnswer(Struct):
 
 
 class SumsView(Struct):
-    """Orders made in the period; money in 分. ``buyers`` paid; ``customers`` are the guides' at the time of reading."""
+    """Orders made in the period; money in 分. ``buyers`` paid; ``customers`` are the guides' at the time of reading.
+
+    ``gmv`` and ``refunded`` are of goods bought online, ``freight`` was paid beside them; ``tills`` is what tills took
+    on ``receipts``. All agree with the board to the 分.
+    """
 
     orders: int
     paid: int
     gmv: int
     refunds: int
     refunded: int
+    freight: int
+    freight_refunded: int
     buyers: int
     customers: int
+    receipts: int
+    tills: int
+    tills_refunded: int
 
 
 class ChildSums(Struct):

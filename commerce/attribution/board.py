@@ -4,7 +4,8 @@ The JSON shape, money in 分, times in Unix milliseconds, ``null`` for "nobody" 
 
     since, until, model                                        model: whose judgement the tables of sales follow
     funnel      {visit, entry, click, order, paid, repeat}    persons at each step
-    gmv         amount of paid orders                          refunded      what of it was given back
+    gmv         paid orders' goods                             refunded      what of it was given back
+    freight     what they paid for being brought, in no other figure              freight_refunded  of it given back
     orders_total  {all, paid}
     conversion  paid persons / persons who entered             basket  gmv per paid order
     sold        {online, tills, together}, each {sales, amount, refunded, payers, repeaters}: gmv, funnel and all tables
@@ -187,6 +188,8 @@ class Sales:
     paid: int
     gmv: int
     refunded: int
+    freight: int
+    freight_refunded: int
     buyers: int
     payers: int
     repeaters: int
@@ -251,6 +254,8 @@ def compose(
         },
         "gmv": sales.gmv,
         "refunded": sales.refunded,
+        "freight": sales.freight,
+        "freight_refunded": sales.freight_refunded,
         "orders_total": {"all": sales.orders, "paid": sales.paid},
         "conversion": ratio(sales.payers, traffic.entries),
         "basket": sales.gmv // sales.paid if sales.paid else 0,
@@ -354,6 +359,7 @@ def board_csv(board: Mapping[str, Any]) -> str:
         writer.writerow(("funnel", name, "", "", count))
     total = board["orders_total"]
     writer.writerow(("total", "", "", "", "", "", "", total["all"], total["paid"], board["gmv"], board["refunded"]))
+    writer.writerow(("freight", "", "", "", "", "", "", "", "", board["freight"], board["freight_refunded"]))
     for side, sold in board["sold"].items():
         counts = ("", "", "", "", sold["sales"], sold["amount"], sold["refunded"])
         writer.writerow(("sold", side, "", "", *counts))

@@ -31,6 +31,7 @@ from commerce.attribution.board import (
 from commerce.attribution.credits import SHOWN
 from commerce.attribution.reach import SHANGHAI_MS, day_of
 from commerce.domain.ids import time_prefix
+from commerce.freight_sql import BACK, CARRIED, FREIGHT, FREIGHT_BACK, GOODS
 
 _PERIOD = "FROM touch WHERE merchant = :merchant AND ms >= :since AND ms < :until"
 _PERSONS = (
@@ -66,15 +67,17 @@ _TRAFFIC_BY: Mapping[str, str] = {
         for name in SHOWN
     },
 }
-_CREDITED = "FROM orders AS o LEFT JOIN order_credit AS c ON c.order_id = o.id AND c.model = :model"
+_CREDITED = f"FROM orders AS o LEFT JOIN order_credit AS c ON c.order_id = o.id AND c.model = :model {CARRIED}"
 # Stored value is not merchandise: it counts when it is spent. All this is in ix_orders_board.
 _ORDERS = "WHERE o.id >= :lowest AND o.id < :highest AND o.merchant = :merchant AND o.kind = 'goods'"
 OF_PERIOD = f"FROM orders AS o {_ORDERS}"
+SOLD_OF_PERIOD = f"FROM orders AS o {CARRIED} {_ORDERS}"
 CREDITED_OF_PERIOD = f"{_CREDITED} {_ORDERS}"
 PAID = "o.status NOT IN ('pending', 'cancelled')"
 _SOLD = (
     f"count(*) AS orders, sum(CASE WHEN {PAID} THEN 1 ELSE 0 END) AS paid,"
-    f" sum(CASE WHEN {PAID} THEN o.amount ELSE 0 END) AS amount, sum(o.refunded) AS refunded"
+    f" sum(CASE WHEN {PAID} THEN {GOODS} ELSE 0 END) AS amount, sum({BACK}) AS refunded,"
+    f" sum(CASE WHEN {PAID} THEN {FREIGHT} ELSE 0 END) AS freight, sum({FREIGHT_BACK}) AS freight_refunded"
 )
 _SALES = text(
     f"SELECT c.link, c.issuer, c.role, c.channel, {_SOLD} {CREDITED_OF_PERIOD}"
@@ -82,10 +85,11 @@ _SALES = text(
 )
 # Whom the room of an order was, and what had been watched of what was bought: beside whoever brought the buyer.
 _SHOWN_SALES = text(
-    f"SELECT s.model, s.issuer, {_SOLD} FROM order_credit AS s JOIN orders AS o ON o.id = s.order_id {_ORDERS}"
-    " AND s.order_id >= :lowest AND s.order_id < :highest AND s.model IN ('host', 'clip') GROUP BY s.model, s.issuer"
+    f"SELECT s.model, s.issuer, {_SOLD} FROM order_credit AS s JOIN orders AS o ON o.id = s.order_id {CARRIED}"
+    f" {_ORDERS} AND s.order_id >= :lowest AND s.order_id < :highest AND s.model IN ('host', 'clip')"
+    " GROUP BY s.model, s.issuer"
 )
-_ROOM_SALES = text(f"SELECT o.room, {_SOLD} {OF_PERIOD} GROUP BY o.room")
+_ROOM_SALES = text(f"SELECT o.room, {_SOLD} {SOLD_OF_PERIOD} GROUP BY o.room")
 _BUYERS = text(
     "SELECT count(*) AS buyers, coalesce(sum(CASE WHEN paid > 0 THEN 1 ELSE 0 END), 0) AS payers,"
     " coalesce(sum(CASE WHEN paid > 1 THEN 1 ELSE 0 END), 0) AS repeaters FROM"
@@ -93,7 +97,7 @@ _BUYERS = text(
 )
 # Tills by their own clocks: a sale of yesterday is yesterday's, whenever its till came online.
 _RECEIPTS = "FROM pos_receipt AS s WHERE s.merchant = :merchant AND s.sold_ms >= :since AND s.sold_ms < :until"
-_ONLINE_SALES = f"SELECT o.person, o.amount, o.refunded {OF_PERIOD} AND {PAID}"
+_ONLINE_SALES = f"SELECT o.person, {GOODS} AS amount, {BACK} AS refunded {SOLD_OF_PERIOD} AND {PAID}"
 _TILL_SALES = f"SELECT s.person, s.amount, s.refunded {_RECEIPTS}"
 _SIDE = (
     "SELECT coalesce(sum(sales), 0) AS sales, CAST(coalesce(sum(amount), 0) AS bigint) AS amount,"
@@ -118,7 +122,7 @@ _BY_SELLER = text(
     f" ORDER BY amount DESC, s.seller LIMIT {ROWS_MAX}"
 )
 _STEP = f"(o.created_ms + {SHANGHAI_MS}) / :unit"
-_SOLD_STEPS = text(f"SELECT {_STEP} AS step, {_SOLD} {OF_PERIOD} GROUP BY {_STEP} ORDER BY step")
+_SOLD_STEPS = text(f"SELECT {_STEP} AS step, {_SOLD} {SOLD_OF_PERIOD} GROUP BY {_STEP} ORDER BY step")
 _CAMPAIGNS = text("SELECT id, campaign FROM link WHERE id IN :ids AND campaign <> ''").bindparams(
     bindparam("ids", expanding=True)
 )
@@ -204,6 +208,8 @@ def sales(db: Connection, period: Period, orders_limit: int) -> Sales:
         paid=sum(row.paid for row in found),
         gmv=sum(row.amount for row in found),
         refunded=sum(row.refunded for row in found),
+        freight=sum(row.freight for row in found),
+        freight_refunded=sum(row.freight_refunded for row in found),
         buyers=people.buyers,
         payers=people.payers,
         repeaters=people.repeaters,
@@ -268,8 +274,8 @@ def latest(
     else:
         words = "json_extract(o.decision, '$.rule') AS rule, json_array_length(o.decision, '$.losers') AS losers"
     query = text(
-        "SELECT o.id, o.person, o.amount, o.status, o.created_ms, nullif(c.link, '') AS link, c.issuer, c.role,"
-        f" c.channel, {words} {CREDITED_OF_PERIOD}{narrowed} ORDER BY o.id DESC LIMIT :limit"
+        f"SELECT o.id, o.person, {GOODS} AS amount, o.status, o.created_ms, nullif(c.link, '') AS link, c.issuer,"
+        f" c.role, c.channel, {words} {CREDITED_OF_PERIOD}{narrowed} ORDER BY o.id DESC LIMIT :limit"
     )
     return [
         BoardOrder(

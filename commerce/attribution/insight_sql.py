@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from commerce.attribution.board import Period
-from commerce.attribution.board_sql import OF_PERIOD, PAID, asked_of
+from commerce.attribution.board_sql import PAID, SOLD_OF_PERIOD, asked_of
 from commerce.attribution.insight import Credited, Returned
 from commerce.attribution.reach import DAY_MS, SHANGHAI_MS, day_ms
+from commerce.freight_sql import BACK, CARRIED, GOODS
 
 COHORT_WEEKS = 12
 """Weeks of first orders that are shown: a season."""
@@ -18,19 +19,19 @@ _MONDAY = 3
 
 _CREDITED = text(
     "SELECT c.model, c.issuer, max(c.role) AS role, count(*) AS orders,"
-    f" sum(CASE WHEN {PAID} THEN 1 ELSE 0 END) AS paid, sum(CASE WHEN {PAID} THEN o.amount ELSE 0 END) AS amount,"
-    " sum(o.refunded) AS refunded FROM order_credit AS c JOIN orders AS o ON o.id = c.order_id"
+    f" sum(CASE WHEN {PAID} THEN 1 ELSE 0 END) AS paid, sum(CASE WHEN {PAID} THEN {GOODS} ELSE 0 END) AS amount,"
+    f" sum({BACK}) AS refunded FROM order_credit AS c JOIN orders AS o ON o.id = c.order_id {CARRIED}"
     " WHERE c.order_id >= :lowest AND c.order_id < :highest AND o.merchant = :merchant AND o.kind = 'goods'"
     " AND c.model NOT IN ('host', 'clip') GROUP BY c.model, c.issuer"
 )
 _ALL = text(
     f"SELECT count(*) AS orders, coalesce(sum(CASE WHEN {PAID} THEN 1 ELSE 0 END), 0) AS paid,"
-    f" coalesce(sum(CASE WHEN {PAID} THEN o.amount ELSE 0 END), 0) AS amount,"
-    f" coalesce(sum(o.refunded), 0) AS refunded {OF_PERIOD}"
+    f" coalesce(sum(CASE WHEN {PAID} THEN {GOODS} ELSE 0 END), 0) AS amount,"
+    f" coalesce(sum({BACK}), 0) AS refunded {SOLD_OF_PERIOD}"
 )
 _WEEK = f"(o.created_ms + {SHANGHAI_MS + _MONDAY * DAY_MS}) / {7 * DAY_MS}"
 BOUGHT = (
-    f"WITH bought AS (SELECT o.person, {_WEEK} AS week, sum(o.amount) AS amount FROM orders AS o"
+    f"WITH bought AS (SELECT o.person, {_WEEK} AS week, sum({GOODS}) AS amount FROM orders AS o {CARRIED}"
     f" WHERE o.merchant = :merchant AND o.kind = 'goods' AND {PAID} AND o.id < :highest GROUP BY o.person, {_WEEK}),"
     " began AS (SELECT person, min(week) AS week FROM bought GROUP BY person)"
 )

@@ -11,6 +11,7 @@ from sqlalchemy import TextClause, text
 
 from commerce.domain.condition import All, Any_, Condition, Figure, Mark, Not, Span
 from commerce.domain.day import DAY_MS, OFFSET_MS
+from commerce.freight_sql import CARRIED, EARNS, EARNS_BACK
 
 PEOPLE = (
     "FROM person AS p WHERE p.merchant = :merchant"
@@ -27,9 +28,11 @@ _DAYS = (
 )
 _MEASURES = {
     "orders": f"SELECT person AS who, count(*) AS n FROM orders WHERE merchant = :merchant AND {PAID}",
-    "spent": "SELECT person AS who, sum(amount - refunded) AS n FROM orders WHERE merchant = :merchant"
-    " AND kind = 'goods' AND status NOT IN ('pending', 'cancelled')",
-    "refunded": "SELECT person AS who, sum(refunded) AS n FROM orders WHERE merchant = :merchant AND refunded > 0",
+    # As tiers count it.
+    "spent": f"SELECT o.person AS who, sum({EARNS} - {EARNS_BACK}) AS n FROM orders AS o {CARRIED}"
+    " WHERE o.merchant = :merchant AND o.kind = 'goods' AND o.status NOT IN ('pending', 'cancelled')",
+    "refunded": f"SELECT o.person AS who, sum({EARNS_BACK}) AS n FROM orders AS o {CARRIED}"
+    " WHERE o.merchant = :merchant AND o.refunded > 0",
 }
 _BOUGHT = (
     "SELECT o.person AS who, sum(l.quantity) AS n FROM orders AS o JOIN order_line AS l ON l.order_id = o.id"

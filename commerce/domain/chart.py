@@ -10,7 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 PROVIDER = "1012"
-"""Money at payment providers, one account each: ``1012.NAME``."""
+"""Money at payment providers by what they told us, one account each: ``1012.NAME``."""
+SETTLED = "1013"
+"""Balances at payment providers by their own settlement files: ``1013.NAME``."""
+NAMED = (PROVIDER, SETTLED)
+"""Accounts with one below them for each provider, by its name."""
+BANK_CLEARING, BILLED = "1002.01", "2202.04"
 BANK, CONTRACT, PRINCIPAL, BONUS, POINTS = "1002", "2205", "2204.01", "2204.02", "2204.03"
 REFUNDS, COMMISSION, TAX, INCOME_TAX = "2241.01", "2241.02", "2221.01", "2221.02"
 SUPPLIERS, CHANNELS, SUPPLY_COST, SUPPLIED, KEPT = "2202", "1122", "6401.01", "6001.05", "6301"
@@ -43,7 +48,9 @@ class ChartAccount:
 CHART = (
     ChartAccount(DRAWERS, "库存现金—门店", "cash in drawers", "asset"),
     ChartAccount(BANK, "银行存款", "bank", "asset"),
+    ChartAccount(BANK_CLEARING, "银行存款—待清算", "on its way to or from the bank", "asset"),
     ChartAccount(PROVIDER, "其他货币资金—支付平台", "at payment providers", "asset"),
+    ChartAccount(SETTLED, "其他货币资金—平台已入账", "at payment providers by their settlement files", "asset"),
     ChartAccount(CHANNELS, "应收账款—渠道商", "owed by those who sell our goods", "asset"),
     ChartAccount(CUSTOMERS, "应收账款—客户赊销", "owed by customers who buy on account", "asset"),
     ChartAccount(GOODS, "库存商品", "goods on hand", "asset"),
@@ -54,6 +61,7 @@ CHART = (
     ChartAccount(PURCHASES, "应付账款—采购", "owed to suppliers", "liability"),
     ChartAccount(ESTIMATED, "应付账款—暂估", "goods taken in without a purchase order", "liability"),
     ChartAccount(COURIERS, "应付账款—配送", "owed to couriers", "liability"),
+    ChartAccount(BILLED, "应付账款—配送账单", "billed by couriers", "liability"),
     ChartAccount(PRINCIPAL, "预收—储值本金", "stored value, principal", "liability"),
     ChartAccount(BONUS, "预收—储值赠送", "stored value, bonus", "liability"),
     ChartAccount(POINTS, "预收—会员积分", "points", "liability"),
@@ -191,9 +199,9 @@ TAX_BASIS_POINTS_MAX = 2_000
 
 def account_fault(code: str) -> str | None:
     """Why nothing can be booked to an account, as a sentence, or None."""
-    if code in CODES and code != PROVIDER:
+    if code in CODES and code not in NAMED:
         return None
     head, dot, provider = code.partition(".")
-    if head == PROVIDER and dot and provider.isascii() and provider.replace("_", "").isalnum() and len(provider) <= 20:
+    if head in NAMED and dot and provider.isascii() and provider.replace("_", "").isalnum() and len(provider) <= 20:
         return None
     return f"there is no account {code[:24]!r}: GET /api/v1/books/chart lists them; {PROVIDER} takes a provider's name"

@@ -36,6 +36,7 @@ import { STATIONS, stationForm } from "./stations.js";
 import { programForm } from "./merchant_program.js";
 import { MERCHANT } from "./merchant_strings.js";
 import { drawRules, fillRules } from "./merchant_rules.js";
+import { drawClearing, fillClearing } from "./merchant_clearing.js";
 import { ADVICE } from "./merchant_strings_advice.js";
 import { CONTENT } from "./merchant_strings_content.js";
 import { GROUPS } from "./merchant_strings_groups.js";
@@ -56,11 +57,11 @@ const REFRESH_MS = 15000;
 /** What is for the role `merchant` alone. */
 const OWNERS_PANELS = [
   "people", "dist", "crm", "outreach", "help", "stores", "market", "partners", "goods", "purchases", "processing", "plans", "custom", "credit",
-  "events", "books", "rules",
+  "events", "books", "clearing", "rules",
 ];
 const OWNERS_DRAW = [
   drawPeople, drawDistribution, drawCrm, drawOutreach, drawContacts, drawHelping, drawStores, drawMarket, drawPartners, drawGoods, drawPurchases,
-  drawProcessing, drawPlans, drawCustom, drawCredit, drawEvents, drawBooks, drawRules,
+  drawProcessing, drawPlans, drawCustom, drawCredit, drawEvents, drawBooks, drawClearing, drawRules,
 ];
 
 addStrings(MERCHANT);
@@ -149,6 +150,7 @@ async function drawOwners() {
     fillGoods(api, $("goods-form"), () => drawGoods(api));
     if (!$("books-form").children.length) {
       fillBooks(api, $("books-form"), () => drawBooks(api));
+      await fillClearing(api, $("clearing-form"));
       await fillPurchases(api);
       await fillProcessing(api);
       await fillPlans(api);

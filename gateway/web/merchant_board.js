@@ -87,14 +87,15 @@ export function boardView(api, period, reload) {
   }
 
   function drawProduct() {
-    const { product, refunded } = state.board;
+    const { product, refunded, freight } = state.board;
+    const beside = [refunded && t("b.refunded", { sum: money(refunded) }), freight && t("m.besideFreight", { sum: money(freight) })];
     const figure = (name, value, open) =>
       h(
         "button.factor",
         { type: "button", "data-testid": `factor-${name}`, on: { click: open } },
         h("span.faint", {}, t(`b.${name}`)),
         h("strong.num", {}, value),
-        h("small.faint", {}, name === "gmv" ? (refunded ? t("b.refunded", { sum: money(refunded) }) : "") : t(`b.${name}Hint`)),
+        h("small.faint", {}, name === "gmv" ? beside.filter(Boolean).join(" · ") : t(`b.${name}Hint`)),
       );
     const sign = (text) => h("span.sign", { "aria-hidden": "true" }, text);
     const paid = () => openOrders(t("m.paid"), { state: "paid" });

@@ -32,6 +32,8 @@ export async function drawGuide(api, seat, rooms, { since, until }) {
       figure("m.creditedSold", statement.amount, "credited-sold"),
       figure("m.creditedBack", statement.refunded, "credited-back"),
       figure("m.creditedNet", statement.amount - statement.refunded, "credited-net"),
+      figure("m.creditedFreight", statement.freight - statement.freight_refunded, "credited-freight"),
+      figure("m.creditedTills", statement.till_amount - statement.till_refunded, "credited-tills"),
     ),
     creditedTable(api, statement.items),
     h("h3", {}, t("m.ownCoupons")),

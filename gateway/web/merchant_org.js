@@ -102,11 +102,15 @@ function crumbs(go) {
   );
 }
 
+/** What a unit sold, online and at tills. */
+const soldBy = (one) => one.gmv + one.tills;
+
 function sums(one) {
   return h(
     "div.figures.org-figures",
     {},
-    figure("m.gmv", money(one.gmv), "org-gmv"),
+    figure("m.gmv", money(one.gmv), "org-gmv", one.freight > 0 && t("m.besideFreight", { sum: money(one.freight) })),
+    figure("m.tills", money(one.tills), "org-tills", t("m.receiptsOf", { n: one.receipts })),
     figure("m.orders", String(one.orders), "org-orders", t("m.paidOf", { n: one.paid })),
     figure("m.refunded", money(one.refunded), "org-refunded", t("m.refundsOf", { n: one.refunds })),
     figure("m.buyers", String(one.buyers), "org-buyers"),
@@ -115,15 +119,16 @@ function sums(one) {
 }
 
 function childTable(found, go) {
-  const most = Math.max(1, ...found.children.map((child) => child.sums.gmv), found.own.gmv);
+  const most = Math.max(1, ...found.children.map((child) => soldBy(child.sums)), soldBy(found.own));
   const row = (name, one, props, open) => {
     const bar = h("span.stock-bar", { "aria-hidden": "true" }, h("i"));
-    bar.style.setProperty("--share", String(one.gmv / most));
+    bar.style.setProperty("--share", String(soldBy(one) / most));
     return h(
       "tr",
       { "data-testid": "org-row", ...props },
       cell("m.col.unit", name),
       cell("m.gmv", h("strong.num", {}, money(one.gmv)), bar),
+      cell("m.tills", money(one.tills)),
       cell("m.paidOrders", String(one.paid)),
       cell("m.refunded", money(one.refunded)),
       cell("m.buyers", String(one.buyers)),
@@ -131,13 +136,13 @@ function childTable(found, go) {
       h("td.cell-toggle", {}, open),
     );
   };
-  const children = [...found.children].sort((a, b) => b.sums.gmv - a.sums.gmv);
+  const children = [...found.children].sort((a, b) => soldBy(b.sums) - soldBy(a.sums));
   const lines = children.map((child) => {
     const name = [child.name, " ", h("span.chip", {}, t(child.closed ? "node.closed" : `node.${child.kind}`))];
     return row(name, child.sums, { data: { node: child.node } }, doer(t("m.open"), () => go(child.node), { "data-testid": "org-open" }));
   });
-  if (found.own.orders) lines.push(row(h("span.faint", {}, t("m.direct")), found.own, {}, null));
-  const heads = ["m.col.unit", "m.gmv", "m.paidOrders", "m.refunded", "m.buyers", "m.customers", ""];
+  if (found.own.orders || found.own.receipts) lines.push(row(h("span.faint", {}, t("m.direct")), found.own, {}, null));
+  const heads = ["m.col.unit", "m.gmv", "m.tills", "m.paidOrders", "m.refunded", "m.buyers", "m.customers", ""];
   return h(
     "div.table-frame",
     {},

@@ -44,6 +44,7 @@ class AlipayStandIn:
         self.failures: list[tuple[str, str]] = []
         self.asked: list[str] = []
         self.bills: dict[str, bytes] = {}
+        self.funds: dict[str, bytes] = {}
         self.url = ""
         self.tamper = False
 
@@ -166,15 +167,18 @@ class AlipayStandIn:
         return found
 
     def _bill(self, body: dict[str, Any]) -> dict[str, Any]:
-        if body["bill_date"] not in self.bills:
+        kind, day = body["bill_type"], body["bill_date"]
+        if day not in {"trade": self.bills, "signcustomer": self.funds}[kind]:
             return {"code": "40004", "sub_code": "isp.bill_not_exist"}
-        return {"code": "10000", "bill_download_url": f"{self.url}/bill.zip?day={body['bill_date']}"}
+        return {"code": "10000", "bill_download_url": f"{self.url}/bill.zip?day={day}&kind={kind}"}
 
     async def _file(self, request: Request) -> Response:
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr("20880000_业务明细(汇总).csv", "x")
-            archive.writestr("20880000_业务明细.csv", self.bills[request.query_params["day"]])
+            trade = request.query_params["kind"] == "trade"
+            named, files = ("业务明细", self.bills) if trade else ("账务明细", self.funds)
+            archive.writestr(f"20880000_{named}(汇总).csv", "x")
+            archive.writestr(f"20880000_{named}.csv", files[request.query_params["day"]])
         return Response(packed.getvalue(), media_type="application/zip")
 
     # --- the customer, and callbacks -------------------------------------------------------------------------------
@@ -272,3 +276,14 @@ async def alipay(clock: ManualClock, **more: Any) -> AsyncIterator[tuple[AlipayS
             yield gateway, provider
         finally:
             await provider.aclose()
+
+
+ALIPAY_FUNDS = (
+    "#支付宝账务明细查询",
+    "账务流水号,业务流水号,商户订单号,商品名称,发生时间,对方账号,收入金额（+元）,支出金额（-元）,账户余额（元）,交易渠道,业务类型,备注",
+    "F1\t,2027A\t,ORDER1\t,tea,2027-01-15 10:00:00,a***,50.00,,50.00,支付宝,在线支付,",
+    "F2\t,2027A\t,ORDER1\t,tea,2027-01-15 10:00:00,a***,,-0.30,49.70,支付宝,收费,",
+    "F3\t,2027W\t,\t,,2027-01-15 23:00:00,bank,,-49.70,0.00,支付宝,提现,",
+    "#账务明细列表结束",
+)
+"""A day of the account (账务明细) as it is unpacked."""

@@ -56,6 +56,7 @@ class WechatStandIn:
         self.asked: list[str] = []
         self.refund_status = "SUCCESS"
         self.bills: dict[str, bytes] = {}
+        self.funds: dict[str, bytes] = {}
         self.transfers: dict[str, dict[str, Any]] = {}
         self.paid_out: list[str] = []
         self.mute_transfers = 0
@@ -76,6 +77,7 @@ class WechatStandIn:
                 Route(f"{TRANSFERS}/out-bill-no/{{number}}", self._transfer_query),
                 Route("/v3/certificates", self._certificates),
                 Route("/v3/bill/tradebill", self._bill),
+                Route("/v3/bill/fundflowbill", self._fund_bill),
                 Route("/v3/billdownload/file", self._file),
             ]
         )
@@ -282,18 +284,30 @@ class WechatStandIn:
         _, refused = await self._checked(request)
         if refused is not None:
             return refused
-        day = request.query_params["bill_date"]
-        if day not in self.bills:
+        return self._told(self.bills, "trade", request.query_params["bill_date"])
+
+    async def _fund_bill(self, request: Request) -> Response:
+        _, refused = await self._checked(request)
+        if refused is not None:
+            return refused
+        if request.query_params.get("account_type", "BASIC") != "BASIC":
+            return self._fail(400, "PARAM_ERROR")
+        return self._told(self.funds, "funds", request.query_params["bill_date"])
+
+    def _told(self, files: dict[str, bytes], which: str, day: str) -> Response:
+        if day not in files:
             return self._fail(400, "NO_STATEMENT_EXIST")
-        digest = hashlib.sha1(self.bills[day]).hexdigest()
-        url = f"{self.url}/v3/billdownload/file?token={day}"
+        digest = hashlib.sha1(files[day]).hexdigest()
+        url = f"{self.url}/v3/billdownload/file?token={which}:{day}"
         return self._answer({"hash_type": "SHA1", "hash_value": digest, "download_url": url})
 
     async def _file(self, request: Request) -> Response:
         _, refused = await self._checked(request)
         if refused is not None:
             return refused
-        return Response(gzip.compress(self.bills[request.query_params["token"]]), media_type="application/octet-stream")
+        which, _, day = request.query_params["token"].partition(":")
+        files = self.bills if which == "trade" else self.funds
+        return Response(gzip.compress(files[day]), media_type="application/octet-stream")
 
     # --- the customer, and callbacks -------------------------------------------------------------------------------
 
@@ -433,3 +447,15 @@ async def wechat(clock: ManualClock, **more: Any) -> AsyncIterator[tuple[WechatS
             yield platform, provider
         finally:
             await provider.aclose()
+
+
+WECHAT_FUNDS = (
+    "记账时间,微信支付业务单号,资金流水单号,业务名称,业务类型,收支类型,收支金额(元),账户结余(元),资金变更提交申请人,备注,业务凭证号",
+    "`2027-01-15 10:00:00,`4200001,`F1,`交易,`交易,`收入,`100.00,`100.00,`system,`,`ORDER1",
+    "`2027-01-15 10:00:00,`4200001,`F2,`扣除交易手续费,`扣除交易手续费,`支出,`0.60,`99.40,`system,`,`ORDER1",
+    "`2027-01-15 11:00:00,`5030001,`F3,`退款,`退款,`支出,`10.00,`89.40,`system,`缺货,`REF1",
+    "`2027-01-15 23:00:00,`9000001,`F4,`提现,`提现,`支出,`89.40,`0.00,`boss,`,`W1",
+    "资金流水总笔数,收入笔数,收入金额,支出笔数,支出金额",
+    "`4.0,`1.0,`100.00,`3.0,`100.00",
+)
+"""A day's fund bill (资金账单) as it is downloaded."""

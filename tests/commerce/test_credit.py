@@ -240,9 +240,11 @@ async def test_two_persons_who_become_one_owe_together_under_the_lower_limit_and
 
 
 @pytest.mark.parametrize("end", ["repaid", "lost"])
-async def test_commission_waits_for_the_money_and_goes_with_a_debt_that_is_given_up(tmp_path: Path, end: str) -> None:
-    migrated(tmp_path)
-    async with opened(tmp_path) as market:
+async def test_commission_waits_for_the_money_and_goes_with_a_debt_that_is_given_up(
+    anywhere: Path | str, end: str
+) -> None:
+    migrated(anywhere)
+    async with opened(anywhere) as market:
         ann, buyer = await market.distributor("ann"), await market.person("bo")
         await open_shop(market.world)
         await market.world.shop.credit.set_line(MERCHANT, "boss", buyer, TERMS)

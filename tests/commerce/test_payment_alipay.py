@@ -11,7 +11,7 @@ import pytest
 from commerce.errors import CommerceError
 from commerce.payment import PaymentRequest, RefundRequest, SignedMessage
 from tests.commerce.shop_world import START_MS, ManualClock
-from tests.commerce.stand_in_alipay import alipay, alipay_bill
+from tests.commerce.stand_in_alipay import ALIPAY_FUNDS, alipay, alipay_bill
 
 
 def request(payment: str = "p1", method: str = "native") -> PaymentRequest:
@@ -155,4 +155,16 @@ async def test_a_days_file_is_unpacked_and_read() -> None:
         assert (paid.kind, paid.number, paid.amount, paid.fee) == ("paid", "2027", 500, 3)
         assert (back.kind, back.refund, back.number, back.amount, back.fee) == ("refunded", "r1", "r-r1", 200, -1)
         empty = await provider.bill("2027-01-14")
+        assert empty is not None and empty.lines == ()
+
+
+async def test_a_days_movements_of_our_account_are_unpacked_and_read() -> None:
+    clock = ManualClock()
+    async with alipay(clock) as (there, provider):
+        clock.advance(2 * 86_400_000)
+        there.funds["2027-01-15"] = "\r\n".join(ALIPAY_FUNDS).encode("gb18030")
+        funds = await provider.funds("2027-01-15")
+        assert funds is not None and funds.raw == there.funds["2027-01-15"]
+        assert [(line.kind, line.amount) for line in funds.lines] == [("paid", 5_000), ("fee", -30), ("payout", -4_970)]
+        empty = await provider.funds("2027-01-14")
         assert empty is not None and empty.lines == ()

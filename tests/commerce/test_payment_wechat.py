@@ -11,7 +11,7 @@ from commerce.errors import Busy, CommerceError, Invalid, Refused
 from commerce.payment import PaymentRequest, RefundRequest, SignedMessage
 from tests.commerce.shop_world import START_MS, ManualClock
 from tests.commerce.stand_in import is_signed, key
-from tests.commerce.stand_in_wechat import APPID, PLATFORM_SERIAL, WechatStandIn, wechat, wechat_bill
+from tests.commerce.stand_in_wechat import APPID, PLATFORM_SERIAL, WECHAT_FUNDS, WechatStandIn, wechat, wechat_bill
 
 
 def request(payment: str = "p1", method: str = "native", **more: Any) -> PaymentRequest:
@@ -219,3 +219,17 @@ async def test_a_days_file_that_is_cut_short_is_refused() -> None:
 def test_the_stand_in_refuses_what_is_not_signed_by_the_merchant() -> None:
     assert not is_signed(key("merchant").public_key(), b"a", "AAAA")
     assert WechatStandIn(ManualClock()).trades == {}
+
+
+async def test_a_days_movements_of_our_account_are_fetched_and_checked() -> None:
+    clock = ManualClock()
+    async with wechat(clock) as (there, provider):
+        clock.advance(2 * 86_400_000)
+        there.funds["2027-01-15"] = "\r\n".join(WECHAT_FUNDS).encode("utf-8-sig")
+        funds = await provider.funds("2027-01-15")
+        assert funds is not None and funds.raw == there.funds["2027-01-15"]
+        assert [(line.kind, line.amount) for line in funds.lines] == [
+            ("paid", 10_000), ("fee", -60), ("refunded", -1_000), ("payout", -8_940),
+        ]  # fmt: skip
+        empty = await provider.funds("2027-01-14")
+        assert empty is not None and empty.lines == ()
