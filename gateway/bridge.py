@@ -309,7 +309,7 @@ class Bridge:
         )
 
     def hear(self, event: Any) -> None:
-        """One event of commerce. Events of rooms that are not open change nothing, nor does what comes after the close."""
+        """One event of commerce. Those of rooms that are not open change nothing, nor do those after the close."""
         if self._closed:
             return
         if isinstance(event, RoomChanged):

@@ -62,6 +62,12 @@ export function toggleLanguage() {
   for (const listener of listeners) listener();
 }
 
+/** As `toggleLanguage`, for pages with forms that are made once: where the language is remembered, the page begins anew. */
+export function restartInLanguage() {
+  toggleLanguage();
+  if (stored() === language) location.reload();
+}
+
 /** Fill elements that name their text: data-t (text), data-t-label (aria-label, title), data-t-hint (placeholder). */
 export function translatePage(root = document) {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
