@@ -196,6 +196,7 @@ class Bridge:
         self._clips = clips
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
         self._hub = hub
         self._directory = directory
         self._catalogue = catalogue
@@ -246,7 +247,8 @@ class Bridge:
             await self.open(room)
 
     async def close(self) -> None:
-        """Read no more shelves, and end the timers."""
+        """Hear no more of commerce, whose ledger may still be finishing; read no more shelves, and end the timers."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for timer in self._due.values():
@@ -311,7 +313,9 @@ class Bridge:
         )
 
     def hear(self, event: Any) -> None:
-        """One event of commerce. Events of rooms that are not open change nothing."""
+        """One event of commerce. Those of rooms that are not open change nothing, nor do those after the close."""
+        if self._closed:
+            return
         if isinstance(event, RoomChanged):
             self._room(event)
             return

@@ -16,7 +16,9 @@ from pathlib import Path
 import uvloop
 
 from gateway.app import Application
+from gateway.clock import system_clock
 from gateway.config import Settings
+from gateway.demo_past import seed_with_past
 from gateway.demo_shop import furnish
 from gateway.encode import encode_json
 from gateway.logs import configure_logging
@@ -50,13 +52,18 @@ def _folder(settings: Settings) -> Iterator[Path]:
         yield Path(folder)
 
 
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def _announce(application: Application, seeded: Seeded) -> None:
     addresses = application.addresses
     base = addresses.base
     publish = addresses.publish(base, seeded.room, seeded.stream_key)
     lines = [
         "",
-        "  Siyu Live 私域直播 — the demo is running",
+        "  The demo is running.",
         "",
         f"  watch and buy     {addresses.viewer_page(base, seeded.room)}",
         f"  host console      {addresses.host_page(base, seeded.room)}#token={seeded.host_token}",
@@ -66,8 +73,7 @@ def _announce(application: Application, seeded: Seeded) -> None:
         "  Ctrl-C ends everything.",
         "",
     ]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    _say("\n".join(lines))
 
 
 async def _child(module: str, environment: dict[str, str], line: bytes | None = None) -> asyncio.subprocess.Process:
@@ -99,8 +105,17 @@ async def _end(processes: list[asyncio.subprocess.Process]) -> None:
             await process.wait()
 
 
+async def _seeded(settings: Settings) -> Seeded:
+    """A shop with a fortnight behind it; a bare one where the data folder or the database is others', too."""
+    alone = settings.database_url is None and not (settings.data.exists() and any(settings.data.iterdir()))
+    secrets = open_secrets(settings.data)
+    if alone:
+        _say("  Siyu Live 私域直播 — a shop is opened, and lives its last two weeks in a few seconds …")
+    return await (seed_with_past(settings, secrets, system_clock) if alone else seed(settings, secrets))
+
+
 async def _demo(settings: Settings, *, shoppers: int, seconds: float | None) -> None:
-    seeded = await seed(settings, open_secrets(settings.data))
+    seeded = await _seeded(settings)
     stop = asyncio.Event()
     up: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
     people: list[asyncio.subprocess.Process] = []

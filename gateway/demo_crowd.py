@@ -27,6 +27,7 @@ logger = logging.getLogger("siyu.demo.crowd")
 REQUEST_TIMEOUT_S = 10.0
 COMMAND_TIMEOUT_S = 10.0
 RECONNECT_S = 1.5
+CLIPS_EVERY_S = 15.0
 
 LINES = (
     "主播好！",
@@ -76,20 +77,26 @@ class Refused(Exception):
     """The server said no, with a code."""
 
 
-def _post(url: str, body: Mapping[str, Any], token: str | None, key: str | None = None) -> Any:
+def _ask(url: str, body: Mapping[str, Any] | None, token: str | None, key: str | None = None) -> Any:
     headers = {"content-type": "application/json"}
     if token:
         headers["authorization"] = f"Bearer {token}"
     if key:
         headers["idempotency-key"] = key
-    request = Request(url, json.dumps(body).encode(), headers, method="POST")  # noqa: S310 — our own server
+    data, method = (None, "GET") if body is None else (json.dumps(body).encode(), "POST")
+    request = Request(url, data, headers, method=method)  # noqa: S310 — our own server
     with urlopen(request, timeout=REQUEST_TIMEOUT_S) as answer:  # noqa: S310
         return json.load(answer)
 
 
 async def post(url: str, body: Mapping[str, Any], token: str | None = None, key: str | None = None) -> Any:
     """POST JSON off the loop. Raises ``OSError`` (``HTTPError`` is one)."""
-    return await asyncio.to_thread(_post, url, body, token, key)
+    return await asyncio.to_thread(_ask, url, body, token, key)
+
+
+async def get(url: str, token: str | None = None) -> Any:
+    """GET JSON off the loop. Raises ``OSError``."""
+    return await asyncio.to_thread(_ask, url, None, token)
 
 
 class Visitor:
@@ -137,8 +144,17 @@ def _hub_url(seed: Mapping[str, Any], token: str) -> str:
 class Shopper:
     """A viewer with a temper: how often they talk, and how much they want things."""
 
-    def __init__(self, seed: Mapping[str, Any], number: int, scene: str | None, friend: Shopper | None = None) -> None:
+    def __init__(
+        self,
+        seed: Mapping[str, Any],
+        number: int,
+        scene: str | None,
+        friend: Shopper | None,
+        clips: Mapping[str, str],
+    ) -> None:
+        """``clips``: the explanations there are by now, by SKU."""
         self._seed = seed
+        self._clips = clips
         self._friend = friend
         self._token: str | None = None
         self._entered = asyncio.Event()
@@ -176,9 +192,15 @@ class Shopper:
         return token
 
     async def _look(self, sku: str) -> None:
-        """Tap a card, as the page reports it."""
+        """Tap a card, and perhaps watch its explanation again, as the page reports it."""
         touch = {"kind": "card_click", "room": self._seed["room"], "sku": sku}
         await post(f"{self._seed['api']}/touches", touch, self._token)
+        if sku in self._clips and self._random.random() < 0.5:
+            await post(
+                f"{self._seed['api']}/touches",
+                {**touch, "kind": "clip_view", "clip": self._clips[sku]},
+                self._token,
+            )
 
     async def _talk(self, visitor: Visitor) -> None:
         while True:
@@ -301,20 +323,46 @@ class Director:
             return None
 
 
+async def _keep_library(seed: Mapping[str, Any], clips: dict[str, str]) -> None:
+    """Look for new clips of explanations; of the first the shop makes a piece of its library."""
+    api, token = seed["api"], seed["merchant_token"]
+    skus = {product["product"]: product["sku"] for product in seed["products"]}
+    while True:
+        await asyncio.sleep(CLIPS_EVERY_S)
+        try:
+            found = (await get(f"{api}/rooms/{seed['room']}/clips", token))["items"]
+            if found and not clips:
+                piece = {
+                    "kind": "video",
+                    "title": f"主播讲解：{found[0]['title']}",
+                    "category": "讲解",
+                    "room": seed["room"],
+                }
+                named = {"clips": [found[0]["clip"]], "skus": [skus[found[0]["product"]]]}
+                made = await post(f"{api}/contents", {**piece, **named}, token)
+                await post(f"{api}/contents/{made['content']}/publish", {"version": 1}, token)
+        except OSError as error:
+            logger.info("the library waits: %s", error)
+            continue
+        clips.update((skus[one["product"]], one["clip"]) for one in found)
+
+
 async def crowd(seed: Mapping[str, Any], shoppers: int) -> None:
     """Run director and shoppers until cancelled: of three one comes unled, one by a link, one by a friend."""
     links: list[str] = []
+    clips: dict[str, str] = {}
     for channel in CHANNELS:
         body = {"room": seed["room"], "channel": channel, "campaign": "demo"}
         links.append((await post(f"{seed['api']}/links", body, seed["merchant_token"]))["token"])
     async with asyncio.TaskGroup() as group:
         group.create_task(Director(seed).live())
+        group.create_task(_keep_library(seed, clips))
         people: list[Shopper] = []
         for number in range(shoppers):
             scene = links[number // 3 % len(links)] if number % 3 == 1 else None
             # Every other friend was brought by a friend already: a tree with branches.
             friend = people[number - (3 if number // 3 % 2 else 1)] if number % 3 == 2 else None
-            people.append(Shopper(seed, number, scene, friend))
+            people.append(Shopper(seed, number, scene, friend, clips))
             group.create_task(people[-1].live())
 
 

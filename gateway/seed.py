@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets as random_secrets
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 from commerce.catalogue import Catalogue
@@ -113,9 +114,11 @@ async def _stock(catalogue: Catalogue, shop: Shop) -> _Stocked:
     return _Stocked(merchant, room, staff, logins, products, sale.sale)
 
 
-async def seed(settings: Settings, secrets: Secrets) -> Seeded:
-    """Fill the data folder with one more merchant and give what opens its doors. Raises ``StoreError``."""
-    clock = system_clock
+async def seed(settings: Settings, secrets: Secrets, clock: Callable[[], int] = system_clock) -> Seeded:
+    """Fill the data folder with one more merchant and give what opens its doors. Raises ``StoreError``.
+
+    ``clock`` dates what is written; the tokens are good from the true now on.
+    """
     store = open_store(settings.database)
     catalogue = Catalogue(store, clock=clock)
     shop = Shop(store, clock=clock, provider=SandboxProvider(secrets.key("sandbox"), clock=clock), database_time=True)
@@ -126,7 +129,7 @@ async def seed(settings: Settings, secrets: Secrets) -> Seeded:
         await shop.close()
         await catalogue.close()
         store.close()
-    tokens = Tokens(secrets.key("tokens"), ttl_s=SEED_TTL_S, clock=clock)
+    tokens = Tokens(secrets.key("tokens"), ttl_s=SEED_TTL_S, clock=system_clock)
 
     merchant, room = stocked.merchant, stocked.room
 

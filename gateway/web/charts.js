@@ -1,6 +1,6 @@
 /** Small drawings in SVG: a funnel of counts, a tree of who shared to whom, a room's pulse by the second. */
 
-import { s } from "./dom.js";
+import { pressable, s } from "./dom.js";
 
 const FUNNEL_ROW_PX = 40;
 const FUNNEL_LABEL_PX = 66;
@@ -29,7 +29,7 @@ export function funnel(steps, width, open) {
       viewBox: `0 0 ${width} ${height}`,
       width,
       height,
-      role: "img",
+      role: "group",
       "aria-label": steps.map((step) => `${step.label} ${step.count}`).join(", "),
     },
     steps.map((step, index) => {
@@ -42,7 +42,7 @@ export function funnel(steps, width, open) {
       const inside = upper * 2 > 70;
       return s(
         "g",
-        { class: "funnel-step", "data-testid": "funnel-step", on: { click: () => open(index) } },
+        { class: "funnel-step", "data-testid": "funnel-step", ...pressable(`${step.label} ${step.count}`, () => open(index)) },
         s("path", {
           class: `band band-${index}`,
           d: `M${middle - upper} ${top}H${middle + upper}L${middle + lower} ${foot}H${middle - lower}Z`,
@@ -180,7 +180,7 @@ export function shareTree(nodes, words, open) {
     }
     dots.push(dot(spot, x(spot), y(spot), words, open));
   }
-  return s("svg.tree", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img" }, lines, dots);
+  return s("svg.tree", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": words.shop }, lines, dots);
 }
 
 function dot(spot, x, y, words, open) {
@@ -190,7 +190,11 @@ function dot(spot, x, y, words, open) {
   const label = node ? words.name(node) : words.shop;
   return s(
     "g",
-    { class: node ? "node" : "node shop", "data-link": node?.link || "", on: { click: () => node && open(node) } },
+    {
+      class: node ? "node" : "node shop",
+      "data-link": node?.link || "",
+      ...(node ? pressable(`${label} · ${words.detail(node)}`, () => open(node)) : {}),
+    },
     s("circle", { class: earned ? "earned" : "", cx: x, cy: y, r: radius }),
     node
       ? s("text", { class: "node-name", x: x + radius + 7, y: y - 5 }, clip(label))

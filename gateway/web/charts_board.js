@@ -1,6 +1,6 @@
 /** Drawings of the board in SVG: a period step by step, who came back week by week, models side by side. */
 
-import { s } from "./dom.js";
+import { pressable, s } from "./dom.js";
 
 const TIME_HEIGHT = 220;
 const TIME_MARGIN = { left: 46, right: 58, top: 14, bottom: 26 };
@@ -22,7 +22,7 @@ export function roundUp(most) {
  * @param {{at: number, entries: number, amount: number}[]} rows one for each hour or day, oldest first
  * @param {number} width pixels to draw into
  * @param {{people: (n: number) => string, money: (fen: number) => string, step: (at: number) => string,
- *          say: (row: any) => string, open: (row: any) => void}} words
+ *          title: string, say: (row: any) => string, open: (row: any) => void}} words
  * @returns {SVGElement}
  */
 export function timeline(rows, width, words) {
@@ -67,14 +67,14 @@ export function timeline(rows, width, words) {
         width: step,
         height: high,
         "data-testid": "time-step",
-        on: { click: () => words.open(row) },
+        ...pressable(words.say(row), () => words.open(row)),
       },
       s("title", {}, words.say(row)),
     ),
   );
   return s(
     "svg.timeline",
-    { viewBox: `0 0 ${width} ${TIME_HEIGHT}`, width, height: TIME_HEIGHT, role: "img", "aria-label": rows.map(words.say).join("; ") },
+    { viewBox: `0 0 ${width} ${TIME_HEIGHT}`, width, height: TIME_HEIGHT, role: "group", "aria-label": words.title },
     grid,
     labels,
     bars,
@@ -93,7 +93,7 @@ const WEEK_LABEL_PX = 104;
  * Who came back: a row for each week of first orders, a cell for each week after it, the darker the more came.
  * @param {{week: number, persons: number, weeks: {persons: number, amount: number}[]}[]} rows
  * @param {{row: (row: any) => string, column: (later: number) => string, cell: (row: any, later: number) => string,
- *          open: (row: any, later: number) => void}} words
+ *          title: string, open: (row: any, later: number) => void}} words
  * @returns {SVGElement}
  */
 export function cohortGrid(rows, words) {
@@ -112,7 +112,7 @@ export function cohortGrid(rows, words) {
     const cells = row.weeks.map((week, later) => cohortCell(row, week, later, top, words));
     return [s("text", { class: "week-label", x: 0, y: top + 21 }, words.row(row)), cells];
   });
-  return s("svg.cohorts", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img" }, heads, lines);
+  return s("svg.cohorts", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group", "aria-label": words.title }, heads, lines);
 }
 
 function cohortCell(row, week, later, top, words) {
@@ -125,7 +125,7 @@ function cohortCell(row, week, later, top, words) {
     {
       class: share > 0.45 ? "week dark" : "week",
       "data-testid": "cohort-cell",
-      on: { click: () => week.persons && words.open(row, later) },
+      ...(week.persons ? pressable(words.cell(row, later), () => words.open(row, later)) : {}),
     },
     cell,
     s(
@@ -146,7 +146,7 @@ const MODEL_VALUE_PX = 96;
  * The same orders under several models: for each issuer one bar a model.
  * @param {{name: string, amounts: number[]}[]} rows
  * @param {number} width pixels to draw into
- * @param {{money: (fen: number) => string, model: (index: number) => string}} words
+ * @param {{money: (fen: number) => string, model: (index: number) => string, title: string}} words
  * @returns {SVGElement}
  */
 export function sideBySide(rows, width, words) {
@@ -166,5 +166,5 @@ export function sideBySide(rows, width, words) {
     top += MODEL_NAME_PX + row.amounts.length * MODEL_BAR_PX + MODEL_GAP_PX;
     return [name, bars];
   });
-  return s("svg.models-chart", { viewBox: `0 0 ${width} ${top}`, width, height: top, role: "img" }, blocks);
+  return s("svg.models-chart", { viewBox: `0 0 ${width} ${top}`, width, height: top, role: "img", "aria-label": words.title }, blocks);
 }

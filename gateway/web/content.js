@@ -7,7 +7,6 @@ import { advice } from "./view_advice.js";
 import { roomPage, SCENE, visit } from "./visitor.js";
 
 addStrings({
-  "common.loading": ["加载中…", "Loading…"],
   "c.share": ["分享给朋友", "Share"],
   "c.shared": ["链接已复制，发给朋友吧", "Link copied: send it to a friend"],
   "c.room": ["去直播间看看", "Go to the live room"],

@@ -42,6 +42,20 @@ export function put(element, ...children) {
   );
 }
 
+/**
+ * Attributes of a part of a drawing that opens something: by click, by Enter or Space where the keyboard is on it.
+ * @param {string} label what a screen reader says
+ * @param {() => void} act
+ */
+export function pressable(label, act) {
+  const keydown = (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    act();
+  };
+  return { role: "button", tabindex: "0", "aria-label": label, on: { click: act, keydown } };
+}
+
 /** @param {string} id @returns {HTMLElement} */
 export const $ = (id) => document.getElementById(id);
 

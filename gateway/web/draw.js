@@ -7,7 +7,6 @@ import { addStrings, explain, lang, money, onLanguage, t, toggleLanguage, transl
 import { MOMENTS } from "./moments_strings.js";
 
 addStrings(MOMENTS);
-addStrings({ "common.loading": ["加载中…", "Loading…"] });
 
 const DRAW = decodeURIComponent(location.pathname.split("/")[2] || "");
 let shown = null;

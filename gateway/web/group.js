@@ -6,7 +6,6 @@ import { addStrings, explain, lang, onLanguage, t, toggleLanguage, translatePage
 import { roomPage, visit } from "./visitor.js";
 
 addStrings({
-  "common.loading": ["加载中…", "Loading…"],
   "g.invites": ["邀请你加入群", "invites you to a group"],
   "g.rules": ["群规", "Rules"],
   "g.accept": ["我已阅读并同意群规", "I have read the rules and agree"],

@@ -6,7 +6,6 @@ import { addStrings, explain, lang, money, onLanguage, t, toggleLanguage, transl
 import { roomPage, visit } from "./visitor.js";
 
 addStrings({
-  "common.loading": ["加载中…", "Loading…"],
   "help.asks": ["{name} 请你助力", "{name} asks for your help"],
   "help.somebody": ["朋友", "A friend"],
   "help.own": ["这是你的助力海报，发给朋友吧", "This is your own poster: send it to friends"],

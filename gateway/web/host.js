@@ -18,9 +18,9 @@ import {
   explain,
   money,
   onLanguage,
+  restartInLanguage,
   short,
   t,
-  toggleLanguage,
   translatePage,
   when,
 } from "./i18n.js";
@@ -400,7 +400,7 @@ function main() {
   store.on("line", () => (counts.messages += 1));
   $("say").addEventListener("submit", (event) => sendText(event, $("chat-input"), "chat.send"));
   $("notice").addEventListener("submit", (event) => sendText(event, $("notice-input"), "notice"));
-  $("language").addEventListener("click", toggleLanguage);
+  $("language").addEventListener("click", restartInLanguage);
   $("sign-out").addEventListener("click", signOut);
   onLanguage(drawAll);
   open();

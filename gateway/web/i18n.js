@@ -62,6 +62,12 @@ export function toggleLanguage() {
   for (const listener of listeners) listener();
 }
 
+/** As `toggleLanguage`, for pages with forms that are made once: where the language is remembered, the page begins anew. */
+export function restartInLanguage() {
+  toggleLanguage();
+  if (stored() === language) location.reload();
+}
+
 /** Fill elements that name their text: data-t (text), data-t-label (aria-label, title), data-t-hint (placeholder). */
 export function translatePage(root = document) {
   document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
@@ -138,6 +144,10 @@ export function explain(error) {
 }
 
 addStrings({
+  "common.close": ["关闭", "Close"],
+  "common.copy": ["复制", "Copy"],
+  "common.copied": ["已复制", "Copied"],
+  "common.loading": ["加载中…", "Loading…"],
   "err.sold_out": ["已抢光，有人未付款时会再放出", "Sold out. Units return when others do not pay in time"],
   "err.followers_only": ["关注店铺后可以发言", "Follow the shop to write here"],
   "err.members_only": ["仅老客可以发言", "Only customers may write now"],

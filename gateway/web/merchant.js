@@ -5,7 +5,7 @@ import { channelName } from "./channels.js";
 import { chosenNodes, shareTree } from "./charts.js";
 import { $, copy, h, icon, put, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
-import { addStrings, explain, knows, lang, money, onLanguage, t, toggleLanguage, translatePage, when } from "./i18n.js";
+import { addStrings, explain, knows, lang, money, onLanguage, restartInLanguage, t, translatePage, when } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { boardView } from "./merchant_board.js";
 import { drawBooks, fillBooks } from "./merchant_books.js";
@@ -534,7 +534,7 @@ function main() {
   translatePage();
   $("export").addEventListener("click", exportBoard);
   $("refresh").addEventListener("click", () => refresh());
-  $("language").addEventListener("click", toggleLanguage);
+  $("language").addEventListener("click", restartInLanguage);
   $("sign-out").addEventListener("click", signOut);
   // What was written down for a language is asked for anew.
   onLanguage(() => {
@@ -544,7 +544,7 @@ function main() {
     if (state.board) refresh();
   });
   new ResizeObserver(() => state.board && view.draw()).observe($("funnel"));
-  const idle = () => state.board && !document.hidden && !document.querySelector("input:focus");
+  const idle = () => state.board && !document.hidden && !document.querySelector("input:focus, :focus-visible");
   setInterval(() => idle() && refresh(false), REFRESH_MS);
   open();
 }

@@ -159,6 +159,7 @@ export function boardView(api, period, reload) {
         people: (n) => compact(n),
         money: (fen) => `¥${compact(fen / 100)}`,
         step: short,
+        title: t("b.time"),
         say,
         open: (row) => openOrders(say(row), { since: row.at, until: row.at + unit }),
       }),
@@ -273,7 +274,7 @@ export function boardView(api, period, reload) {
     put(
       place,
       h("p.legend", {}, MODELS.map((model, index) => h(`span.key-model.key-${index}`, {}, t(`model.${model}`)))),
-      sideBySide([...shown, nobody].map(row), Math.max(260, place.clientWidth), { money, model: (index) => t(`model.${MODELS[index]}`) }),
+      sideBySide([...shown, nobody].map(row), Math.max(260, place.clientWidth), { money, title: t("b.models"), model: (index) => t(`model.${MODELS[index]}`) }),
       h("p.faint", {}, t("b.modelsHint")),
     );
     put($("models-csv"), csv(`/board/models?${query({ format: "csv" })}`, "models"));
@@ -294,7 +295,7 @@ export function boardView(api, period, reload) {
     const column = (later) => (later ? t("b.later", { n: later }) : t("b.later0"));
     const open = (one, later) =>
       openRows(`${row(one)} · ${column(later)}`, "/board/cohorts/people", { week: one.week, later }, COHORT_COLUMNS);
-    put($("cohorts"), cohortGrid(state.cohorts, { row, column, cell, open }));
+    put($("cohorts"), cohortGrid(state.cohorts, { row, column, cell, open, title: t("b.cohorts") }));
   }
 
   fillCosts(api, reload);

@@ -107,7 +107,7 @@ const download = async (api, path, name) => save(await fetched(api, path), name)
 
 async function openEntries(api, account) {
   const found = await api.get(`/books/entries?day=${day}&account=${account.account}&limit=${ENTRIES_SHOWN}`);
-  const window = sheet({ title: `${account.account} ${account.name}`, testid: "entries-sheet", closeLabel: t("common.close") });
+  const window = sheet({ title: `${account.account} ${lang() === "zh" ? account.name : account.english}`, testid: "entries-sheet", closeLabel: t("common.close") });
   const row = (one) =>
     h(
       "tr",
@@ -145,11 +145,15 @@ export function fillBooks(api, form, again) {
   put(
     form,
     chosen,
-    file("m.b.fileBook", "/books?", "books"),
-    file("m.b.fileJournal", "/books/entries?", "journal"),
-    file("m.b.fileMargin", "/books/margins?", "margin"),
-    file("m.b.fileStock", "/books/stock?", "stock"),
-    file("m.b.fileChart", "/books/chart?", "chart"),
+    h(
+      "div.run-buttons.whole-row",
+      {},
+      file("m.b.fileBook", "/books?", "books"),
+      file("m.b.fileJournal", "/books/entries?", "journal"),
+      file("m.b.fileMargin", "/books/margins?", "margin"),
+      file("m.b.fileStock", "/books/stock?", "stock"),
+      file("m.b.fileChart", "/books/chart?", "chart"),
+    ),
     field("m.b.rate", { name: "rate", type: "number", min: "0", max: "20", step: "0.01" }),
     h("button.small", { type: "submit", value: "rate", "data-t": "m.b.setRate" }, t("m.b.setRate")),
     h("button.small", { type: "submit", value: "close", "data-testid": "book-close", "data-t": "m.b.close" }, t("m.b.close")),

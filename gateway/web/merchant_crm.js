@@ -52,7 +52,7 @@ function segmentRow(api, one, again) {
   return h(
     "tr",
     { "data-testid": "segment-row" },
-    cell("m.col.name", one.name),
+    cell("b.col.name", one.name),
     cell("m.c.condition", h("span.faint", {}, inWords(one.condition))),
     cell("m.c.people", count),
     h("td.cell-toggle", {}, doer(t("m.c.remove"), drop)),
@@ -86,7 +86,7 @@ export function fillCrm(api, form) {
   put(
     form,
     rows,
-    field("m.col.name", { name: "name", maxlength: 60, "data-testid": "crm-name" }),
+    field("b.col.name", { name: "name", maxlength: 60, "data-testid": "crm-name" }),
     field("m.c.keepAs", {
       name: "as",
       "data-testid": "crm-as",

@@ -12,6 +12,9 @@ const CHANGES_SHOWN = 20;
 /** Lines of a report on the page; the file of a thousand lines is mended from its beginning. */
 const LINES_SHOWN = 50;
 
+/** A reason as it is read: what a delivery wrote names its purchase order by the whole id. */
+const shortened = (why) => why.replace(/^[0-9a-z]{12}([0-9a-z]{8})(?= |$)/, "…$1");
+
 /** Draw the products and the trail of manual changes. */
 export async function drawGoods(api) {
   const [changes] = await Promise.all([
@@ -31,7 +34,7 @@ export async function drawGoods(api) {
       cell("m.g.what", t(`m.g.${one.what}`)),
       cell("m.g.change", `${figure(one, "before")} → ${figure(one, "after")}`),
       cell("m.g.who", one.name || one.login || `…${one.staff.slice(-6)}`),
-      cell("m.g.why", one.why || "—"),
+      cell("m.g.why", one.why ? shortened(one.why) : "—"),
     );
   const heads = ["m.col.time", "m.g.goods", "m.g.what", "m.g.change", "m.g.who", "m.g.why"];
   put($("changes"), changes.items.length ? table(heads, changes.items.map(row)) : h("p.empty", {}, t("m.g.noChanges")));

@@ -40,12 +40,12 @@ export async function drawOutreach(api) {
     $("automations"),
     automations.length > 0 &&
       table(
-        ["m.col.name", "m.c.condition", "m.o.gives", "m.o.runs", ""],
+        ["b.col.name", "m.c.condition", "m.o.gives", "m.o.runs", ""],
         automations.map((one) =>
           h(
             "tr",
             { "data-testid": "automation-row" },
-            cell("m.col.name", one.name),
+            cell("b.col.name", one.name),
             cell("m.c.condition", h("span.faint", {}, inWords(one.condition))),
             cell("m.o.gives", one.action.reason || one.action.tag || word(one.action.channel)),
             cell("m.o.runs", counted(one.counts)),
@@ -76,13 +76,13 @@ export async function drawOutreach(api) {
     $("broadcasts"),
     broadcasts.length > 0 &&
       table(
-        ["m.col.time", "m.col.name", "m.o.channel", "m.o.became"],
+        ["m.col.time", "b.col.name", "m.o.channel", "m.o.became"],
         broadcasts.map((one) =>
           h(
             "tr",
             { "data-testid": "broadcast-row" },
             cell("m.col.time", when(one.created)),
-            cell("m.col.name", one.name),
+            cell("b.col.name", one.name),
             cell("m.o.channel", word(one.channel)),
             cell("m.o.became", counted(one.counts)),
           ),
@@ -121,7 +121,7 @@ export async function drawContacts(api) {
 export function fillContacts(api, form) {
   put(
     form,
-    field("m.col.name", { name: "name", required: true, maxlength: 30 }),
+    field("b.col.name", { name: "name", required: true, maxlength: 30 }),
     field("m.o.users", { name: "users", required: true, placeholder: "zhangsan, lisi" }),
     h("button.primary", { type: "submit", "data-t": "m.o.make" }, t("m.o.make")),
   );
@@ -148,7 +148,7 @@ export function fillOutreach(api, form) {
   put(
     form,
     what,
-    field("m.col.name", { name: "name", required: true, maxlength: 60, "data-testid": "outreach-name" }),
+    field("b.col.name", { name: "name", required: true, maxlength: 60, "data-testid": "outreach-name" }),
     h("b.whole-row", {}, t("m.o.whom")),
     rows,
     more,

@@ -10,8 +10,6 @@ import { newKey } from "./siyu.js";
 
 addStrings(PEOPLE);
 addStrings({
-  "common.loading": ["加载中…", "Loading…"],
-  "common.close": ["关闭", "Close"],
   "pp.noKey": ["请打开商家给你的链接", "Open the link that the shop gave you"],
   "pp.with": ["与 {shop} 的合作", "Partner of {shop}"],
   "pp.agreed": ["约定", "What was agreed"],

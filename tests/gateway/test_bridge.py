@@ -35,6 +35,22 @@ async def test_a_room_is_told_what_is_left_on_its_shelf_after_an_order(
         assert told[-1]["left"][sku] == 118
 
 
+async def test_what_commerce_tells_after_the_close_is_let_go(tmp_path: Path) -> None:
+    async with rig(tmp_path) as live:
+        services, heard = live.application.services, list[Any]()
+        services.shop.listen(heard.append)
+        drop = {"title": "立减", "reason": "上新", "amount": 100, "total": 5}
+        path = f"/rooms/{live.shop.room}/drops"
+        assert (await live.call("POST", path, drop, token=live.shop.merchant_token)).status_code == 201
+        async with asyncio.timeout(60):
+            while not heard:
+                await asyncio.sleep(0.02)
+        await live.application.bridge.close()
+        await services.hub.close()
+        for event in heard:
+            live.application.bridge.hear(event)
+
+
 def test_a_moments_media_time_is_never_before_that_of_an_earlier_moment() -> None:
     state = RoomState()
     assert state.moment(1_000, 14_294) == 14_294

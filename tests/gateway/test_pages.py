@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from gateway.pages import web_folder
 from tests.gateway.rig import Rig, rig
 
 # As Chromium and WeChat's browser navigate.
 BROWSER = {"accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"}
+
+
+NAME = r'"([a-z]\w*(?:\.\w+)+)"'
+OTHER_PAGES = {("viewer.html", "view_passes.js")}
+"""Modules of which a page uses a part, and that the host console uses in full."""
+
+
+def modules(page: str) -> dict[str, str]:
+    """The text of every module that a page loads, by file name."""
+    todo = re.findall(r'src="/static/(\w+\.js)"', (web_folder() / page).read_text())
+    found: dict[str, str] = {}
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found[name] = (web_folder() / name).read_text()
+            todo += re.findall(r'(?:from |import |import\()"\./([\w.]+)"', found[name])
+    return found
 
 
 @pytest.fixture
@@ -52,3 +71,15 @@ async def test_the_files_of_every_page_are_there(live: Rig) -> None:
         assert names, page
         for name in names:
             assert (await live.client.get(f"/static/{name}")).status_code == 200, f"{page}: {name}"
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in web_folder().glob("*.html")))
+def test_every_text_that_a_page_asks_for_by_name_is_there(page: str) -> None:
+    found = modules(page)
+    known = {key for text in found.values() for key in re.findall(NAME + r":\s*\[", text)}
+    asked = {(page, key) for key in re.findall(r'data-t(?:-label|-hint)?="([^"]+)"', (web_folder() / page).read_text())}
+    for name, text in found.items():
+        if (page, name) not in OTHER_PAGES:
+            asked |= {(name, key) for key in re.findall(r"(?<![\w.])(?:t|\w*[fF]ield|cell)\(\s*" + NAME, text)}
+            asked |= {(name, key) for key in re.findall(r'"data-t(?:-label|-hint)?":\s*' + NAME, text)}
+    assert {(where, key) for where, key in asked if key not in known} == set()
