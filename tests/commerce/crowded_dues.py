@@ -6,9 +6,9 @@ from commerce.commissions import DecideWithdrawal
 from commerce.domain.freight import FreightTerms
 from commerce.domain.order import Delivery
 from tests.commerce.crowded_desk import Desk, Names, operation, simple
-from tests.commerce.shop_world import MERCHANT, OTHER_SKU
+from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM
 
-CHANNEL = "m2"
+CHANNEL, CINEMA = "m2", "m3"
 RULE = FreightTerms(((500, 300), (3_000, 500)), free_from=50_000)
 DEARER = FreightTerms(((500, 400), (3_000, 900)))
 FLAT = FreightTerms(((0, 600),), free_from=4_000, keeps=False)
@@ -31,17 +31,24 @@ def brought_by(partner: str) -> dict[str, Any]:
 
 
 async def furnish_partners(desk: Desk, names: Names) -> None:
-    """Two partners of another trade whose shares are good by the time that the shop is full, and one who may come."""
+    """Partners of another trade, one of them a merchant here, with shares that are good soon; and one who may come."""
     for name in ("gym", "spa"):
         names[name] = str((await desk.partners.add(MERCHANT, "boss", name, "fitness", LEAST))["id"])
         await desk.buy("ed", f"early {name}", units=2, decision=brought_by(names[name]))
-    asked = await desk.partners.add(MERCHANT, "boss", "cinema", "films", LEAST, counterpart=CHANNEL)
+    baths = await desk.partners.add(MERCHANT, "boss", "baths", "wellness", LEAST, counterpart=CHANNEL)
+    names["baths"] = str(baths["id"])
+    await desk.partners.decide(CHANNEL, str(baths["contracts"][0]["id"]), "boss", agreed=True)
+    await desk.buy("ed", "early baths", units=2, decision=brought_by(names["baths"]))
+    row = f"INSERT INTO merchant (id, name, created_ms) VALUES ('{CINEMA}', '{CINEMA}', 0)"
+    await desk.store.write(lambda db: db.exec_driver_sql(row))
+    asked = await desk.partners.add(MERCHANT, "boss", "cinema", "films", LEAST, counterpart=CINEMA)
     names["cinema"], names["proposed"] = str(asked["id"]), str(asked["contracts"][0]["id"])
 
 
 async def furnish_dues(desk: Desk, names: Names) -> None:
     """Shares asked for and shares that wait; an order with freight on its way, and one that nobody called for."""
     names["share asked"] = (await desk.partners.settle(MERCHANT, names["spa"], 200, "first")).withdrawal
+    names["channel asked"] = (await desk.partners.settle(MERCHANT, names["baths"], 300, "first")).withdrawal
     names["shared"] = (await desk.buy("fay", "shared", units=2, decision=brought_by(names["gym"]))).order
     await desk.shop.outlets.stock_up(MERCHANT, "boss", "north", OTHER_SKU, 3, "received")
     await desk.shop.outlets.set_freight(MERCHANT, "boss", "north", "courier", RULE)
@@ -91,16 +98,32 @@ simple("settle_another_share", lambda d, n: d.partners.settle(MERCHANT, n["gym"]
 simple("propose_less", lambda d, n: d.partners.propose(MERCHANT, n["gym"], "boss", {**LEAST, "cap_order": 50}))
 simple("pause_the_gym", lambda d, n: d.partners.change(MERCHANT, n["gym"], {"state": "paused"}))
 simple("end_the_gym", lambda d, n: d.partners.change(MERCHANT, n["gym"], {"state": "ended"}))
-simple("agree_to_share", lambda d, n: d.partners.decide(CHANNEL, n["proposed"], "boss", agreed=True))
-simple("refuse_to_share", lambda d, n: d.partners.decide(CHANNEL, n["proposed"], "boss", agreed=False))
+simple("agree_to_share", lambda d, n: d.partners.decide(CINEMA, n["proposed"], "boss", agreed=True))
+simple("refuse_to_share", lambda d, n: d.partners.decide(CINEMA, n["proposed"], "boss", agreed=False))
 simple("buy_from_the_cinema", lambda d, n: d.buy("di", "cinema", decision=brought_by(n["cinema"])))
 simple("refuse_the_settlement", lambda d, n: d.do(
     DecideWithdrawal(MERCHANT, n["share asked"], "rejected", "boss", "", "no")
 ))  # fmt: skip
 
 
+async def _paid(desk: Desk, asked: str) -> Any:
+    await desk.do(DecideWithdrawal(MERCHANT, asked, "approved", "boss"))
+    return await desk.do(DecideWithdrawal(MERCHANT, asked, "paid", "boss", "T-9"))
+
+
+simple("pay_another_merchant", lambda d, n: _paid(d, n["channel asked"]))
+
+
+@operation
+async def spend_what_the_guide_gave(desk: Desk, names: Names) -> Any:
+    """A coupon at the cost of a guide's budget, used at once."""
+    given = await desk.shop.members.give_coupon(
+        MERCHANT, ROOM, "guide", "gus", "spent", title="x", reason="x", amount=300, threshold=0, valid_s=600
+    )
+    return await desk.buy("gus", "given", coupon=given.coupon)
+
+
 @operation
 async def pay_the_settlement(desk: Desk, names: Names) -> Any:
     """Approved, and paid by hand."""
-    await desk.do(DecideWithdrawal(MERCHANT, names["share asked"], "approved", "boss"))
-    return await desk.do(DecideWithdrawal(MERCHANT, names["share asked"], "paid", "boss", "T-9"))
+    return await _paid(desk, names["share asked"])
