@@ -2,10 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import text
 
+from commerce.attribution.binder import Binder
 from commerce.books import Books
 from commerce.catalogue import Catalogue
 from commerce.courier_sandbox import SandboxCourier
@@ -16,6 +18,7 @@ from commerce.identity.phone import Vault
 from commerce.identity.service import Identities
 from commerce.market import Market
 from commerce.moments import Offer
+from commerce.partners import Partners
 from commerce.payment_sandbox import SandboxProvider
 from commerce.processing import Processing
 from commerce.purchases import Purchases
@@ -51,7 +54,7 @@ class Desk:
     ) -> None:
         self.store = store
         self.clock = clock
-        self.provider = provider
+        self.provider, self.wallet, self.transfers_to = provider, wallet, transfers
         self.shop = Shop(store, clock=clock, provider=provider, providers=(wallet,), sweep_s=0)
         self.do = self.shop.ledger.submit
         self.catalogue = Catalogue(store, clock=clock, passwords=cheap_passwords())
@@ -62,12 +65,23 @@ class Desk:
         self.courier = courier
         self.couriers = Couriers(store, self.shop.ledger, [courier], clock=clock)
         self.purchases = Purchases(store, self.shop.ledger, self.catalogue, clock=clock)
+        # Tokens are made elsewhere; of attribution a partner's rows need no more than its list of who binds whom.
+        binder: Any = SimpleNamespace(binder=Binder(store, clock=clock))
+        self.partners = Partners(store, self.shop.ledger, binder, clock=clock)
         self.processing = Processing(store, self.shop.ledger, self.catalogue, clock=clock)
         self.identities = Identities(store, self.shop.ledger, self.shop.aliases, Vault(VAULT_KEY), clock=clock)
 
     async def close(self) -> None:
         """End its threads; the store stays open."""
         await self.shop.close()
+        await self.catalogue.close()
+
+    async def vanish(self) -> None:
+        """End its threads and leave everything as it is: nobody comes back to this shop."""
+        await self.shop.payments.close()
+        await self.shop.ledger.close()
+        if self.shop._follower is not None:
+            await self.shop._follower.close()
         await self.catalogue.close()
 
     async def buy(self, person: str, key: str, sku: str = OTHER_SKU, units: int = 1, **more: Any) -> Any:

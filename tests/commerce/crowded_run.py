@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import orjson
@@ -15,12 +16,14 @@ from commerce.transfer_sandbox import SandboxTransfers
 from tests.commerce.crowded_checks import audited, clean, money_agrees
 from tests.commerce.crowded_desk import OPERATIONS, Desk, Wallet, copied
 from tests.commerce.crowded_site import Site
-from tests.commerce.interleaver import Gate, Run, Stage, explore
+from tests.commerce.crowded_state import Streams, digest
+from tests.commerce.interleaver import STREAM, Gate, Run, Stage, explore
 from tests.commerce.shop_world import ManualClock
 
 FAULTS = {"internal", "busy"}
 """What no rule says: a fault of ours, or a transaction that could not be."""
 DAYS_OF_REST = 2
+AGAIN = " again"
 ROUNDS_MAX = 6
 """A minute, then days, and again: what one round sets off ends in the next ones."""
 _LEFT = text(
@@ -87,8 +90,10 @@ class Example:
         self.site = site
         self.gate = Gate()
         self.desks: list[Desk] = []
+        self._chance = ExitStack()
 
     async def __aenter__(self) -> "Example":
+        self._chance.enter_context(Streams(STREAM.get).instead())
         clock = ManualClock(self.site.begun_ms)
         provider = SandboxProvider(b"s", clock=clock, deliveries=0)
         courier = SandboxCourier(b"c", clock=clock)
@@ -106,9 +111,10 @@ class Example:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._chance.close()
         self.gate.open = True
         for desk in self.desks:
-            await desk.close()
+            await desk.vanish()
             self.gate.leave(desk.store)
 
     async def _told(self) -> None:
@@ -116,10 +122,33 @@ class Example:
             for desk in self.desks:
                 await desk.shop.told()
 
-    def enter(self, actor: str, name: str) -> None:
-        """Begin an operation, each actor at a process of its own where there are two."""
+    def enter(self, actor: str, name: str, again: str = "") -> None:
+        """Begin an operation, each actor at a process of its own where there are two.
+
+        ``again``: another one of the same name was begun before, and may have used up what chance there is.
+        """
         desk = self.desks[0 if actor == "a" else -1]
-        self.stage.enter(actor, lambda: OPERATIONS[name](desk, self.site.names))
+        self.stage.enter(actor, name + again, lambda: OPERATIONS[name](desk, self.site.names))
+
+    def state(self) -> bytes | None:
+        """What stands now, here and at the providers, whoever came first; None where that is not looked for."""
+        rows = self.site.rows()
+        if rows is None:
+            return None
+        desk = self.desks[0]
+        known = [sorted(one._transactions.items()) for one in (desk.provider, desk.wallet)]
+        there = sorted(desk.courier.errands.items()), sorted(desk.transfers_to.transfers.items())
+        return digest(desk.clock(), rows, known, there)
+
+    async def holds(self) -> None:
+        """The audit of what stands now, and of what it comes to, unless the same was there before."""
+        state = self.state()
+        if state is not None and state in self.site.at_rest:
+            return
+        await clean_after(self)
+        await come_to_rest(self.desks, self.gate)
+        if state is not None:
+            self.site.at_rest.add(state)
 
 
 def faults(answers: dict[str, Any]) -> dict[str, Any]:
@@ -137,12 +166,11 @@ def both(site: Site, one: str, other: str, prefix: Sequence[str]) -> Run:
     async def run() -> Run:
         async with Example(site) as example:
             example.enter("a", one)
-            example.enter("b", other)
+            example.enter("b", other, AGAIN if one == other else "")
             done = await example.stage.play(prefix)
             try:
                 assert not faults(done.answers), faults(done.answers)
-                await clean_after(example)
-                await come_to_rest(example.desks, example.gate)
+                await example.holds()
             except AssertionError as error:
                 raise AssertionError(f"{one} with {other}: {' | '.join(done.trace)}: {error}") from error
             return done
@@ -173,14 +201,13 @@ def cut(site: Site, one: str, other: str, after: int) -> None:
                 trace.append(mine[0].what)
                 await gate.let(mine[0])
             await stage.leave("a")
-            example.enter("b", other)
+            example.enter("b", other, AGAIN if one == other else "")
             try:
                 done = await stage.play()
-                example.enter("c", one)
+                example.enter("c", one, AGAIN * 2)
                 again = await stage.play()
                 assert not faults(done.answers | again.answers), faults(done.answers | again.answers)
-                await clean_after(example)
-                await come_to_rest(example.desks, gate)
+                await example.holds()
             except AssertionError as error:
                 raise AssertionError(f"{one}, killed after {trace}, {other}, and again: {error}") from error
 
@@ -188,14 +215,21 @@ def cut(site: Site, one: str, other: str, after: int) -> None:
 
 
 def tried(site: Site, one: str, other: str) -> int:
-    """All orders of a pair, and all cuts between the transactions of one; how many runs that were."""
+    """All orders of a pair, and all cuts after a commit of one; how many runs that were."""
     runs = list(explore(lambda prefix: both(site, one, other, prefix)))
-    cuts = [(one, other, after) for after in range(1, runs[0].steps("a"))]
-    if one != other:
-        cuts += [(other, one, after) for after in range(1, runs[0].steps("b"))]
+    cuts = [
+        (first, second, after) for first, second in {(one, other), (other, one)} for after in by_itself(site, first)
+    ]
     for each in cuts:
         cut(site, *each)
     return len(runs) + len(cuts)
+
+
+def by_itself(site: Site, name: str) -> list[int]:
+    """After how many of its transactions an operation is killed: as it goes when it comes first."""
+    if name not in site.alone:
+        alone(site, name)
+    return site.alone[name].cuts("a")
 
 
 def alone(site: Site, name: str) -> tuple[Any, set[type]]:
@@ -205,6 +239,7 @@ def alone(site: Site, name: str) -> tuple[Any, set[type]]:
         async with Example(site) as example:
             example.enter("a", name)
             done = await example.stage.play()
+            site.alone[name] = done
             return done.answers["a"], example.gate.done
 
     return site.loop.run_until_complete(run())

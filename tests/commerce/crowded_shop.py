@@ -2,8 +2,8 @@
 
 ``furnish`` makes it once; every example begins with a copy. ``OPERATIONS`` are the things to do: each by its public
 way where that takes several transactions, else by its command. A new command of the ledger needs one here, or (stores,
-couriers, purchasing, processing, memberships, events) in ``crowded_back``, or in ``crowded_custom``,
-``crowded_aftersale``.
+couriers, purchasing, processing, memberships, events) in ``crowded_back``, (freight, partners) in ``crowded_dues``, or
+in ``crowded_custom``, ``crowded_aftersale``.
 """
 
 from typing import Any
@@ -32,6 +32,7 @@ from commerce.pos_sql import TakeReceipt, TakeRefund
 from commerce.pos_takings_sql import CloseTill, TellTakings
 from tests.commerce.crowded_back import furnish_back
 from tests.commerce.crowded_desk import HOLD_S, Desk, Names, operation, simple
+from tests.commerce.crowded_dues import furnish_dues, furnish_partners
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU
 
 CHANNEL = "m2"
@@ -80,6 +81,7 @@ async def furnish(desk: Desk) -> Names:
     )
     for name in ("dora", "dan"):
         await desk.buy("ed", f"early {name}", units=2, decision=_brought_by(name))
+    await furnish_partners(desk, names)
     desk.clock.advance(15 * DAY_MS)
     await desk.do(Release())
     await _people(desk, names)
@@ -88,6 +90,7 @@ async def furnish(desk: Desk) -> Names:
     await _moments(desk, names)
     await _market(desk, names)
     await furnish_back(desk, names)
+    await furnish_dues(desk, names)
     return names
 
 

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from unittest.mock import patch
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 
 from commerce import postgres_sql
 from commerce.batch_writer_sql import HOT
@@ -25,6 +25,8 @@ from commerce.turns_sql import SqliteTurns
 from tests.commerce.crowded_checks import clean
 from tests.commerce.crowded_desk import Desk, Names, Wallet
 from tests.commerce.crowded_shop import furnish
+from tests.commerce.crowded_state import Written, rows_of
+from tests.commerce.interleaver import Run
 from tests.commerce.shop_world import ManualClock, seed_catalogue
 from tests.commerce.test_ledger_machine import template
 from tests.postgres import Cluster
@@ -51,6 +53,9 @@ class Site:
         self.names: Names = {}
         self.known: set[type] = set()
         self.loop = asyncio.new_event_loop()
+        self.at_rest: set[bytes] = set()
+        """Digests of what was brought to rest, and was right then."""
+        self.alone: dict[str, Run] = {}
         self.loop.run_until_complete(self._furnish())
         self.begun_ms = self.clock()
 
@@ -78,6 +83,14 @@ class Site:
     def copy(self) -> list[Store]:
         """Stores of as many processes on a fresh copy of it; the former copy is not needed any more."""
         raise NotImplementedError
+
+    def rows(self) -> object | None:
+        """What was changed in the copy; None where that is not looked for."""
+        return None
+
+    def unseen(self) -> set[str]:
+        """Tables of the copy that are not as they were, though ``rows`` does not tell of them."""
+        return set()
 
     def close(self) -> None:
         """Nor is the original."""
@@ -124,7 +137,12 @@ class SqliteSite(Site):
         self._image = bytearray(path.read_bytes())
         self._file = os.open(path, os.O_RDWR)
         self._alone = sqlite3.connect(path, isolation_level=None, timeout=60)
-        self._store = Store(self.folder, _engine(path, "BEGIN IMMEDIATE"), _engine(path, "BEGIN"), SqliteTurns())
+        writer = _engine(path, "BEGIN IMMEDIATE")
+        self.written = Written(writer)
+        self._store = Store(self.folder, writer, _engine(path, "BEGIN"), SqliteTurns())
+        names = inspect(writer).get_table_names()
+        self.columns = {name: tuple(one["name"] for one in inspect(writer).get_columns(name)) for name in names}
+        self.before = dict(zip(names, rows_of(self._alone, self.columns, names), strict=True))
 
     def first(self) -> Store:
         shutil.copyfile(template() / "shop.db", self.folder / "shop.db")
@@ -138,7 +156,20 @@ class SqliteSite(Site):
         os.pwrite(self._file, self._image, 0)
         os.ftruncate(self._file, len(self._image))
         self._alone.execute("ROLLBACK")
+        self.written.clear()
         return [self._store]
+
+    def rows(self) -> object | None:
+        tables = sorted(self.written.tables)
+        return tables, rows_of(self._alone, self.columns, tables)
+
+    def unseen(self) -> set[str]:
+        rest = sorted(self.columns.keys() - self.written.tables)
+        return {
+            name
+            for name, rows in zip(rest, rows_of(self._alone, self.columns, rest), strict=True)
+            if rows != self.before[name]
+        }
 
     def close(self) -> None:
         self._store.close()

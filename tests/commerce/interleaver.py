@@ -5,24 +5,32 @@
     what follows ─▶ │ queue, Store._run    │
                     └──────────────────────┘
 A command waits after it was submitted and before it is decided, so what was looked up for it is as old as it can be. A
-reading transaction is a step, too. What an operation's events set off (calls to providers) is the third actor,
-``after``. Steps of reading transactions alone commute: their order is not tried.
+reading transaction is a step, too. As one step goes at a time, each runs where it is let through, on the loop's own
+thread: by the ledger's own code and the store's, without the hand-over between threads that cost more than the step.
+What an operation's events set off (calls to providers) is the third actor, ``after``. Steps of reading transactions
+alone commute: their order is not tried.
 
 ``explore`` runs an example anew for each order that there is, by depth first search over the choices made so far.
 """
 
 import asyncio
 import pickle
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
+from queue import Empty
 from typing import Any
 
 from commerce.errors import CommerceError
+from commerce.ledger_sql import _STOP
 from commerce.shop import Shop
 from commerce.store_sql import Store
 
 ACTOR: ContextVar[str] = ContextVar("actor", default="")
+STREAM: ContextVar[str] = ContextVar("stream", default="")
+"""Whose chance is drawn from: an operation's, a call's, or nobody's."""
 AFTER = "after"
 STEP_S = 60.0
 """How long one step may take on a machine that stands still."""
@@ -40,7 +48,20 @@ class Step:
     go: Callable[[], None]
     stop: Callable[[], object] = lambda: None
     """Its process was killed: who waits for it ends, too, be it in a task of its own (a change of the catalogue)."""
+    stream: str = field(default_factory=STREAM.get)
     finished: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class AtOnce(ThreadPoolExecutor):
+    """Threads that are none: what is to be done is done when it is asked for."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told to whom it was done for
+            done.set_exception(error)
+        return done
 
 
 class Gate:
@@ -50,6 +71,7 @@ class Gate:
         self.waiting: list[Step] = []
         self.open = False
         self.done: set[type] = set()
+        self.at_once = AtOnce(1)
 
     def of(self, actor: str) -> list[Step]:
         """Steps of an actor that wait."""
@@ -65,14 +87,16 @@ class Gate:
     async def let(self, step: Step) -> None:
         """Let one through and wait until it is over."""
         self.waiting.remove(step)
+        drawn = STREAM.set(step.stream)
         step.go()
+        STREAM.reset(drawn)
         async with asyncio.timeout(STEP_S):
             await step.finished.wait()
 
     def guard(self, shop: Shop, store: Store) -> None:
         """Stand before a shop's ledger, its store, and the calls that its events set off."""
         ledger: Any = shop.ledger
-        ledger._queue = HeldQueue(self, ledger._queue)
+        ledger._queue = HeldQueue(self, ledger)
         ledger._writer.write = _between_processes(ledger._writer.write)
         store._run = self._transaction(store)  # type: ignore[method-assign]
         begin = shop.payments.call
@@ -80,6 +104,7 @@ class Gate:
         def begun(name: str, call: Any) -> bool:
             context = copy_context()
             context.run(ACTOR.set, AFTER)
+            context.run(STREAM.set, name)
             return context.run(begin, name, call)
 
         shop.payments.call = begun  # type: ignore[method-assign]
@@ -91,7 +116,7 @@ class Gate:
     def _transaction(self, store: Store) -> Any:
         run = store._run
 
-        async def held(executor: Any, engine: Any, work: Any) -> Any:
+        async def held(_executor: Any, engine: Any, work: Any) -> Any:
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
             def begin() -> None:
@@ -104,7 +129,7 @@ class Gate:
             self.hold(step)
             await turn
             try:
-                return await run(executor, engine, work)
+                return await run(self.at_once, engine, work)
             finally:
                 step.finished.set()
 
@@ -122,21 +147,34 @@ def _between_processes(write: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class HeldQueue:
-    """The ledger's queue, behind the gate."""
+    """The ledger's queue, behind the gate: what is let through is decided there and then, a batch of one."""
 
-    def __init__(self, gate: Gate, queue: Any) -> None:
+    def __init__(self, gate: Gate, ledger: Any) -> None:
         self._gate = gate
-        self._put = queue.put
-        self.get = queue.get
-        self.get_nowait = queue.get_nowait
+        self._decide = ledger._run
+        self._end = ledger._queue.put
+        self._now: deque[Any] = deque()
+
+    def get(self) -> Any:
+        """What was let through, then the end of it."""
+        return self._now.popleft() if self._now else (_STOP, _STOP)
+
+    def get_nowait(self) -> Any:
+        """There is no second one."""
+        raise Empty
 
     def put(self, item: Any) -> None:
         """Hold a command back until its turn; what ends the thread goes through."""
         command, future = item
         if not isinstance(future, asyncio.Future):
-            self._put(item)
+            self._end(item)
             return
-        step = Step(ACTOR.get(), type(command).__name__, False, lambda: self._put(item))
+
+        def go() -> None:
+            self._now.append(item)
+            self._decide()
+
+        step = Step(ACTOR.get(), type(command).__name__, False, go)
 
         def decided(_: Any) -> None:
             if not future.cancelled() and future.exception() is None:
@@ -153,12 +191,15 @@ class Run:
 
     chosen: list[str] = field(default_factory=list)
     others: list[tuple[str, ...]] = field(default_factory=list)
+    reads: list[bool] = field(default_factory=list)
+    """Of each step in ``trace``."""
     answers: dict[str, Any] = field(default_factory=dict)
     trace: list[str] = field(default_factory=list)
 
-    def steps(self, actor: str) -> int:
-        """How many transactions an actor had."""
-        return sum(line.startswith(f"{actor}: ") for line in self.trace)
+    def cuts(self, actor: str) -> list[int]:
+        """After how many of an actor's transactions to kill it: what it has only read so far, nobody knows of."""
+        mine = [reads for line, reads in zip(self.trace, self.reads, strict=True) if line.startswith(f"{actor}: ")]
+        return [after for after, reads in enumerate(mine[:-1], 1) if not reads]
 
 
 Operation = Callable[[], Awaitable[Any]]
@@ -181,10 +222,11 @@ class Stage:
         self._calm = calm
         self._tasks: dict[str, asyncio.Task[Any]] = {}
 
-    def enter(self, actor: str, operation: Operation) -> None:
+    def enter(self, actor: str, stream: str, operation: Operation) -> None:
         """Begin an operation: it runs to its first transaction."""
         context = copy_context()
         context.run(ACTOR.set, actor)
+        context.run(STREAM.set, stream)
         loop = asyncio.get_running_loop()
         self._tasks[actor] = loop.create_task(answer_of(operation), context=context)
 
@@ -226,6 +268,7 @@ class Stage:
                 run.others.append(tuple(name for name in sorted(ready) if name != first))
             step = ready[first]
             run.trace.append(f"{step.actor}: {step.what}")
+            run.reads.append(step.reads)
             await self._gate.let(step)
         else:
             raise AssertionError(f"no end after {STEPS_MAX} steps: {run.trace}")

@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import text
 
-from commerce.audit_sql import audit_all
 from commerce.errors import CommerceError
 from commerce.payment_sandbox import SandboxProvider
-from commerce.replay_sql import REPLAYS, replay_one
 from commerce.shop import Shop
 from commerce.store_sql import Store, migrate, open_store
+from tests.commerce.quick_checks import findings
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, ManualClock, seed_catalogue
 from tests.postgres import Cluster
 
@@ -450,8 +449,7 @@ class ShopMachine(RuleBasedStateMachine):
             return
 
         def read(connection: Any) -> Any:
-            findings = audit_all(connection, self.clock()) + [replay_one(connection, one) for one in REPLAYS]
-            broken = [finding for finding in findings if not finding.ok]
+            broken = findings(connection, self.clock())
             assert not broken, broken
             sale = connection.exec_driver_sql("SELECT free, held, sold FROM sale").one()
             shelf = connection.exec_driver_sql("SELECT free FROM stock WHERE sku = 'k2'").scalar_one()

@@ -11,12 +11,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
-from commerce.audit_sql import audit_all
 from commerce.domain.sale import SaleMode, SaleTerms
 from commerce.events import HoldGiven
 from commerce.ledger_moments import Entered, Seated
 from commerce.moments import Offer
 from tests.commerce.loop_machine import LoopMachine, on_postgres
+from tests.commerce.quick_checks import findings
 from tests.commerce.shop_world import MERCHANT, ROOM, SKU
 from tests.commerce.test_ledger_machine import QUIET
 from tests.postgres import Cluster
@@ -139,10 +139,7 @@ class MomentsMachine(LoopMachine):
     def the_books_are_right(self) -> None:
         if not hasattr(self, "bag"):
             return
-        findings = self.loop.run_until_complete(
-            self.stores[0].read(lambda connection: audit_all(connection, self.clock()))
-        )
-        broken = [finding for finding in findings if not finding.ok]
+        broken = self.loop.run_until_complete(self.stores[0].read(lambda db: findings(db, self.clock())))
         assert not broken, broken
 
     @invariant()

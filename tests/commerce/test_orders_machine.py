@@ -11,7 +11,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
-from commerce.audit_sql import audit_all
 from commerce.domain.day import DAY_MS
 from commerce.domain.member import Program
 from commerce.domain.order import Delivery
@@ -22,8 +21,8 @@ from commerce.domain.station import StationTerms
 from commerce.events import OrderView
 from commerce.ledger_passes import PassView
 from commerce.moments import Offer
-from commerce.replay_sql import REPLAYS, replay_one
 from tests.commerce.loop_machine import LoopMachine, on_postgres
+from tests.commerce.quick_checks import findings
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU
 from tests.commerce.test_ledger_machine import QUIET
 from tests.postgres import Cluster
@@ -150,12 +149,7 @@ class OrdersMachine(LoopMachine):
 
     @invariant()
     def the_books_are_right(self) -> None:
-        now_ms = self.clock()
-
-        def look(connection: Any) -> list[Any]:
-            return audit_all(connection, now_ms) + [replay_one(connection, one) for one in REPLAYS]
-
-        broken = [finding for finding in self.run(self.stores[0].read(look)) if not finding.ok]
+        broken = self.run(self.stores[0].read(lambda db: findings(db, self.clock())))
         assert not broken, broken
 
 
