@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0115"
-down_revision: str | None = "0111"
+down_revision: str | None = "0112"
 branch_labels: str | None = None
 depends_on: str | None = None
 

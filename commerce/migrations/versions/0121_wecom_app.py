@@ -6,7 +6,7 @@ from alembic import op
 from commerce.migrations.in_place import change_check
 
 revision: str = "0121"
-down_revision: str | None = "0111"
+down_revision: str | None = "0119"
 branch_labels: str | None = None
 depends_on: str | None = None
 
