@@ -17,8 +17,24 @@ FOLDERS = ("tests/e2e/", "tests/matrix/")
 """Their fixtures have the scope of the package."""
 LONG = (
     *FOLDERS,
+    "tests/integration/test_postgres.py",
+    "tests/commerce/test_ledger_machine.py",
+    "tests/integration/test_upkeep.py",
+    "tests/integration/test_crash.py",
+    "tests/commerce/test_payment_callbacks.py",
+    "tests/commerce/test_store_postgres.py",
     "tests/loadtest/test_show.py",
     "tests/gateway/test_api_fuzz.py",
+    "tests/commerce/test_ledger_durability.py",
+    "tests/integration/test_rtmp_abuse.py",
+    "tests/gateway/test_bench.py",
+    "tests/test_commands.py",
+    "tests/integration/test_node_streams.py",
+    "tests/integration/test_shop_workers.py",
+    "tests/commerce/test_ledger_hammer.py",
+    "tests/integration/test_stalled_viewers.py",
+    "tests/test_docs.py",
+    "tests/test_tidy.py",
 )
 """What begins first, the longest before the others."""
 

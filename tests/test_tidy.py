@@ -155,7 +155,7 @@ def impatience(module: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def _is_short(wait: ast.expr | None) -> bool:
-    return isinstance(wait, ast.Constant) and type(wait.value) in {int, float} and 1 <= wait.value < PATIENT_S
+    return isinstance(wait, ast.Constant) and isinstance(wait.value, int | float) and 1 <= wait.value < PATIENT_S
 
 
 def _reads_a_clock(node: ast.expr) -> bool:

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -35,10 +36,11 @@ class Camera(SyntheticHost):
         ):
             streams = {stream.index: output.add_stream_from_template(stream) for stream in source.streams}
             packets = [packet for packet in source.demux() if packet.dts is not None]
-            started, turn_s = time.monotonic(), max(_s(packet, packet.dts + packet.duration) for packet in packets)
+            started, turn_s = time.monotonic(), max(_end_s(packet) for packet in packets)
             for turn in itertools.count():
                 for kept in packets:
-                    self.rest(started + turn * turn_s + _s(kept, kept.dts) - time.monotonic())
+                    assert kept.dts is not None and kept.pts is not None
+                    self.rest(started + turn * turn_s + float(kept.dts * kept.time_base) - time.monotonic())
                     if self.stopping:
                         return
                     packet = av.Packet(bytes(kept))
@@ -49,9 +51,9 @@ class Camera(SyntheticHost):
                     output.mux(packet)
 
 
-def _s(packet: av.Packet, ticks: int) -> float:
-    """Seconds of the packet's time base."""
-    return float(ticks * packet.time_base)
+def _end_s(packet: Any) -> float:
+    """When the packet has been shown or heard."""
+    return float((packet.dts + packet.duration) * packet.time_base)
 
 
 class Cutter(SyntheticHost):

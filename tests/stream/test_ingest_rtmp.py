@@ -447,6 +447,10 @@ async def test_a_peer_that_never_publishes_is_closed(data: bytes) -> None:
         assert ingest.stats().timed_out == 1
 
 
+def taken(ingest: RtmpServer, packets: int) -> bool:
+    return ingest.stats().packets == packets
+
+
 @on_uvloop
 async def test_a_host_that_falls_silent_is_closed_and_one_that_sends_is_not() -> None:
     room, still = Room(), StillTime()
@@ -454,12 +458,12 @@ async def test_a_host_that_falls_silent_is_closed_and_one_that_sends_is_not() ->
         host = await Peer.to(port, HELLO + connect())
         await host.until(b"NetConnection.Connect.Success")
         (connection,) = ingest._connections
-        connection._loop = still  # type: ignore[attr-defined]
+        connection._loop = still  # type: ignore[assignment]
         host.writer.write(publish(f"ROOM?key={KEY}"))
         await host.until(b"NetStream.Publish.Start")
         for number in range(8):
             host.writer.write(write_message(4, 8, 1, number, b"\xaf\x01abc"))
-            await until(lambda number=number: ingest.stats().packets == number + 1)
+            await until(functools.partial(taken, ingest, number + 1))
             still.advance(20)
             assert room.ended == []
         still.advance(10)
