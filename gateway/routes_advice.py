@@ -7,6 +7,8 @@ from typing import Any
 from msgspec import structs
 
 from commerce.domain.advisor import Hours
+from commerce.domain.outreach import STAFF_CHANNEL
+from commerce.errors import NotFound
 from gateway.addresses import Addresses
 from gateway.api import STAFF, Call, Operation, page_limit
 from gateway.desk import Desk
@@ -33,6 +35,7 @@ from gateway.schemas_advice import (
     ToldAnswer,
     ToldBody,
     VerdictView,
+    WecomAppView,
 )
 from gateway.services import Services
 
@@ -116,10 +119,19 @@ def _telling(services: Services) -> list[Operation]:
     """How advisors and askers are told outside the page."""
     advice = services.advice
 
+    async def wecom_app(merchant: str) -> WecomAppView | None:
+        try:
+            found = await services.outreach.account(merchant, STAFF_CHANNEL)
+        except NotFound:
+            return None
+        return WecomAppView(found["corpid"], int(found["agentid"]))
+
     async def read_advice_notice(call: Call) -> NoticeAnswer:
-        found = await advice.notice(call.who.merchant)
-        names = NoticeAnswer.__struct_fields__
-        return NoticeAnswer(None) if found is None else NoticeAnswer(**{name: found[name] for name in names})
+        found, app = await advice.notice(call.who.merchant), await wecom_app(call.who.merchant)
+        if found is None:
+            return NoticeAnswer(None, app=app)
+        names = set(NoticeAnswer.__struct_fields__) - {"app"}
+        return NoticeAnswer(**{name: found[name] for name in names}, app=app)
 
     async def set_advice_notice(call: Call) -> Empty:
         await advice.set_notice(call.who.merchant, structs.asdict(call.body))

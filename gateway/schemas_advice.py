@@ -60,8 +60,15 @@ class NoticeBody(Body, kw_only=True):
     app_url: Annotated[str, Meta(max_length=255, pattern=r"^(https://[!-~]+)?$")] = ""
 
 
+class WecomAppView(Struct):
+    """The shop's application at WeCom, as far as it is told again."""
+
+    corpid: str
+    agentid: int
+
+
 class NoticeAnswer(Struct):
-    """``channel`` is null while nobody is told outside the page."""
+    """``channel`` is null while nobody is told outside the page, ``app`` while the shop has no application at WeCom."""
 
     channel: str | None
     template: str = ""
@@ -72,6 +79,7 @@ class NoticeAnswer(Struct):
     most_hour: int = 12
     by_app: bool = False
     app_url: str = ""
+    app: WecomAppView | None = None
 
 
 class ToldBody(Body, kw_only=True):

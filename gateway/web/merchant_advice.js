@@ -219,25 +219,20 @@ async function drawNotice(api) {
     });
     toast(t("m.a.saved"), "good");
   });
-  await drawApp(api);
+  drawApp(api, had.app ?? {});
 }
 
 /** This page, where WeCom can open it: a card leads to nothing that is not encrypted. */
 const ownAddress = () => (location.protocol === "https:" ? `${location.origin}/merchant#advice-panel` : "");
 
 /** The application at WeCom by which advisors are told. */
-async function drawApp(api) {
+function drawApp(api, had) {
   const form = $("wecom-app-form");
-  const had = await api.get("/channels/wecomapp").catch((error) => {
-    if (error.status !== 403 && error.status !== 404) throw error;
-    return error.status === 404 ? { settings: {} } : null;
-  });
-  if (!had) return;
   put(
     form,
     h("h3.whole-row", {}, t("m.a.app")),
-    field("m.a.corpid", { name: "corpid", required: true, maxlength: 128, value: had.settings.corpid ?? "", "data-testid": "app-corpid" }),
-    countField("m.a.agentid", "agentid", { value: had.settings.agentid ?? "", "data-testid": "app-agentid" }),
+    field("m.a.corpid", { name: "corpid", required: true, maxlength: 128, value: had.corpid ?? "", "data-testid": "app-corpid" }),
+    countField("m.a.agentid", "agentid", { value: String(had.agentid ?? ""), "data-testid": "app-agentid" }),
     field("m.a.appSecret", { name: "secret", type: "password", required: true, maxlength: 128, autocomplete: "off", "data-testid": "app-secret" }),
     h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "app-save" }, t("m.save"))),
   );

@@ -147,6 +147,8 @@ async def test_the_shops_application_at_wecom_tells_its_members_with_a_card_that
     assert row["person"] == "" and row["body"] == {"staff": row["body"]["staff"], "question": question["question"]}
     await bureau.look(11)
     assert bureau.cards() == [("Ann.W", "textcard"), ("bea", "textcard")]
+    how = await town.done("GET", "/advice-notice")
+    assert how["by_app"] and how["app"] == {"corpid": wecom.CORPID, "agentid": wecom.AGENT}
     await town.done("PUT", "/me/advisor", {"told": False}, token=bureau.tokens["ann"])
     assert await town.done("GET", "/me/advisor", token=bureau.tokens["ann"]) == {"advisor": True, "told": False}
     await bureau.ask("another?")
