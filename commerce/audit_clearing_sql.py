@@ -35,8 +35,7 @@ CLEARED = (
 _BALANCES = text(
     "SELECT f.name, f.closing FROM settlement_file AS f WHERE f.merchant = :merchant AND f.source = 'provider'"
     " AND f.closing IS NOT NULL AND NOT EXISTS (SELECT 1 FROM settlement_file AS n WHERE n.merchant = f.merchant"
-    " AND n.source = 'provider' AND n.name = f.name AND n.closing IS NOT NULL AND (n.created_ms > f.created_ms"
-    " OR (n.created_ms = f.created_ms AND n.id > f.id)))"
+    " AND n.source = 'provider' AND n.name = f.name AND n.closing IS NOT NULL AND n.turn > f.turn)"
 )
 _UNTOLD = text(
     "SELECT count(*) FROM settlement_file WHERE merchant = :merchant AND source = 'provider' AND name = :name"

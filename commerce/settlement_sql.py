@@ -25,6 +25,7 @@ ITEMS_MAX = 200_000
 _TURN = text(
     "INSERT INTO clearing_turn (merchant, version, bank_ms) VALUES (:merchant, 1, :bank) ON CONFLICT (merchant)"
     " DO UPDATE SET version = clearing_turn.version + 1, bank_ms = coalesce(clearing_turn.bank_ms, excluded.bank_ms)"
+    " RETURNING version"
 )
 _KNOWN = text(
     "SELECT id FROM settlement_file WHERE merchant = :merchant AND source = :source AND name = :name"
@@ -32,16 +33,16 @@ _KNOWN = text(
 )
 _LAST = text(
     "SELECT closing FROM settlement_file WHERE merchant = :merchant AND source = :source AND name = :name"
-    " AND closing IS NOT NULL ORDER BY created_ms DESC, id DESC LIMIT 1"
+    " AND closing IS NOT NULL ORDER BY turn DESC LIMIT 1"
 )
 _HERE = text(
     "SELECT number, amount, kind FROM settlement_line WHERE merchant = :merchant AND source = :source"
     " AND name = :name AND number IN :numbers"
 ).bindparams(bindparam("numbers", expanding=True))
 _FILE = text(
-    "INSERT INTO settlement_file (id, merchant, source, name, day, sha256, file, lines, amount, closing, staff,"
-    " created_ms) VALUES (:id, :merchant, :source, :name, :day, :sha256, :file, :lines, :amount, :closing, :staff,"
-    " :now)"
+    "INSERT INTO settlement_file (id, merchant, source, name, day, sha256, file, turn, lines, amount, closing,"
+    " staff, created_ms) VALUES (:id, :merchant, :source, :name, :day, :sha256, :file, :turn, :lines, :amount,"
+    " :closing, :staff, :now)"
 )
 _LINE = text(
     "INSERT INTO settlement_line (id, merchant, file, source, name, number, kind, key, other, amount, text, at_ms,"
@@ -131,15 +132,15 @@ class Told:
     staff: str
 
 
-def take_turn(db: Connection, merchant: str, bank_ms: int | None = None) -> None:
-    """Wait for others who match; ``bank_ms``: from now on drawers' deposits wait for the bank."""
-    db.execute(_TURN, {"merchant": merchant, "bank": bank_ms})
+def take_turn(db: Connection, merchant: str, bank_ms: int | None = None) -> int:
+    """Wait for others who match; which turn it is. ``bank_ms``: from now on drawers' deposits wait for the bank."""
+    return int(db.execute(_TURN, {"merchant": merchant, "bank": bank_ms}).scalar_one())
 
 
 def take_file(db: Connection, told: Told, now_ms: int) -> Taken:
     """Write a file and its lines, all or nothing, and match what it settles."""
     where = {"merchant": told.merchant, "source": told.source, "name": told.name}
-    take_turn(db, told.merchant, now_ms if told.source == "bank" else None)
+    turn = take_turn(db, told.merchant, now_ms if told.source == "bank" else None)
     known = db.execute(_KNOWN, {**where, "sha256": told.sha256}).scalar()
     if known is not None:
         return Taken(str(known), True, len(told.lines), len(told.lines), 0, ())
@@ -166,6 +167,7 @@ def take_file(db: Connection, told: Told, now_ms: int) -> Taken:
     total = sum(line.amount for line in fresh)
     row: dict[str, Any] = {"id": file, "day": told.day, "sha256": told.sha256, "file": gzip.compress(told.raw, mtime=0)}
     row |= {"lines": len(fresh), "amount": total, "closing": closing, "staff": told.staff, "now": now_ms}
+    row["turn"] = turn
     db.execute(_FILE, {**where, **row})
     if fresh:
         db.execute(_LINE, [_row(where, file, line, now_ms) for line in fresh])

@@ -18,6 +18,8 @@ settlement_file = Table(
     Column("sha256", String(64), nullable=False),
     # As it came, packed.
     Column("file", LargeBinary, nullable=False),
+    # Which turn of the merchant's took it in: files follow one another by it.
+    count_column("turn", None),
     count_column("lines"),
     amount_column("amount"),
     # The balance after its last line, where the file says it.

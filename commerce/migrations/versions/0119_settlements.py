@@ -39,6 +39,7 @@ def upgrade() -> None:
         _word("day", 10),
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.Column("file", sa.LargeBinary(), nullable=False),
+        sa.Column("turn", sa.Integer(), nullable=False),
         _count("lines"),
         _ms("amount"),
         sa.Column("closing", sa.BigInteger(), nullable=True),
