@@ -105,8 +105,13 @@ def test_money_for_what_came_is_in_proportion_and_all_of_it_for_all() -> None:
 
 
 def test_settings_have_bounds() -> None:
-    for field, value in (("answer_hours", 0), ("offer_hours", 169), ("send_back_days", 2), ("back_to", "x" * 201)):
-        fault = policy_fault(Policy(**{field: value}))
+    for field, wrong in (
+        ("answer_hours", Policy(answer_hours=0)),
+        ("offer_hours", Policy(offer_hours=169)),
+        ("send_back_days", Policy(send_back_days=2)),
+        ("back_to", Policy(back_to="x" * 201)),
+    ):
+        fault = policy_fault(wrong)
         assert fault is not None and fault[0] == field
 
 
@@ -174,7 +179,7 @@ async def test_approvals_of_one_request_at_once_give_its_money_once(anywhere: Pa
 
 async def test_freight_goes_back_with_what_was_not_sent_and_stays_when_it_was(anywhere: Path | str) -> None:
     async with shop_world(anywhere) as world:
-        terms = FreightTerms(((None, 800),), None, False)
+        terms = FreightTerms(((5_000, 800),), None, False)
         await world.store.write(lambda db: set_rule(db, MERCHANT, "", "express", terms, "boss", 1))
         first, second = await bought(world, 1, "a"), await bought(world, 1, "b")
         assert first.freight == 800

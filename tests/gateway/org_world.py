@@ -115,6 +115,8 @@ async def _trade(world: World, side: Dealer, name: str) -> None:
     link = await done("POST", "/links", {"room": room, "channel": f"渠道{name}"}, token=side.tokens["guide"])
     told = {"text": f"投诉{name}", "contact": f"联系{name}", "order": number}
     complaint = await done("POST", "/complaints", told, token=buyer["token"])
+    asked = {"kind": "refund", "reason": "mind", "lines": [{"sku": card["sku"]}], "words": f"售后{name}"}
+    request = await done("POST", f"/orders/{number}/after-sales", asked, token=buyer["token"], key=f"a{room}")
     key = await done("POST", f"{base}/keys", {"name": f"密钥{name}"}, token=host)
     outlet = await _outlet(world, side, name, card["sku"])
     side.ids |= {
@@ -132,15 +134,16 @@ async def _trade(world: World, side: Dealer, name: str) -> None:
         "key": key["key"],
         "issuer": side.staff["guide"],
         "complaint": complaint["id"],
+        "request": request["request"],
     }
     side.ids |= await _people_of(world, side, name, buyer)
     side.ids |= await _partner(world, side, name)
     side.tokens["viewer"] = buyer["token"]
     await services.shop.members.fund_budget(live.shop.merchant, "boss", side.staff["guide"], 5_000, f"fund-{room}")
-    side.marks |= {f"{word}{name}" for word in ("客户", "收货人", "密钥", "渠道", "投诉", "联系")} | {
+    side.marks |= {f"{word}{name}" for word in ("客户", "收货人", "密钥", "渠道", "投诉", "联系", "售后")} | {
         f"地址{name}路一号"
     }
-    side.marks |= {side.ids[mark] for mark in ("person", "order", "refund", "key", "token", "complaint")}
+    side.marks |= {side.ids[mark] for mark in ("person", "order", "refund", "key", "token", "complaint", "request")}
     side.marks |= {side.ids[mark] for mark in ("community", "question", "note")} | {f"群{name}", f"笔记{name}"}
     side.marks |= {side.ids[mark] for mark in ("partner", "contract", "offer")} | {f"邻居{name}", f"邻里{name}"}
 
