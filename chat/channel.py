@@ -348,7 +348,7 @@ class Channel:
     def _watches(self, person: str) -> bool:
         """Tell whether a person counts as a viewer: by the connection that they have had longest."""
         sinks = self.people.get(person)
-        return bool(sinks) and sinks[0].member is not None and not sinks[0].member.staff
+        return sinks is not None and bool(sinks) and sinks[0].member is not None and not sinks[0].member.staff
 
     def leave(self, connection: Sink) -> bool:
         """Let go of a connection; tell whether the count of viewers changed."""

@@ -542,7 +542,7 @@ async def open_application(
     shopside = open_shopside(store, shop, catalogue, rooms, secrets, clock)
     clients = Clients(settings)
     stores = (audit, bans, rules, floor, personal, review, shopside.archive)
-    hub = open_hub(settings, *known_by(tokens, rooms, traffic.keepers), desk, shop, *stores, clients, clock)
+    hub = open_hub(settings, known_by(tokens, rooms, traffic.keepers), desk, shop, *stores, clients, clock)
     services = Services(
         settings=settings,
         clock=clock,

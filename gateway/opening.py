@@ -127,11 +127,17 @@ def stands(tokens: Tokens, rooms: Rooms, room_id: str, member: Member) -> Member
     return member_in(claims, room.id, room.merchant, tokens.appointed(room.merchant, room.id, claims.person))
 
 
-def known_by(
-    tokens: Tokens, rooms: Rooms, keepers: Keepers
-) -> tuple[Callable[[str, str], Member], Callable[[str, Member], Member], RoomKeepers]:
+class Known(NamedTuple):
     """Who comes into a room, who they are later on, and who makes them that."""
-    return partial(authenticate, tokens, rooms), partial(stands, tokens, rooms), RoomKeepers(keepers, rooms)
+
+    authenticate: Callable[[str, str], Member]
+    stands: Callable[[str, Member], Member]
+    keepers: RoomKeepers
+
+
+def known_by(tokens: Tokens, rooms: Rooms, keepers: Keepers) -> Known:
+    """By whom the hub knows its members: tokens, seats and appointments."""
+    return Known(partial(authenticate, tokens, rooms), partial(stands, tokens, rooms), RoomKeepers(keepers, rooms))
 
 
 def open_floor(store: Store, shop: Shop, clock: Callable[[], int]) -> tuple[Bans, RoomRules, RoomFloor, PersonalEvents]:
@@ -174,9 +180,7 @@ def open_shop(
 
 def open_hub(
     settings: Settings,
-    authenticate: Callable[[str, str], Member],
-    stands: Callable[[str, Member], Member],
-    keepers: RoomKeepers,
+    known: Known,
     desk: Desk,
     shop: Shop,
     audit: RoomAudit,
@@ -219,7 +223,7 @@ def open_hub(
 
     desk.allows = allows
     hub = Hub(
-        authenticate=authenticate,
+        authenticate=known.authenticate,
         commands=closed_to_moderators({**hub_commands(desk, audit), **moments}),
         clock=clock,
         broker=open_bus(settings),
@@ -236,8 +240,8 @@ def open_hub(
         archive=archive,
         network=clients.network,
         server=f"{socket.gethostname()}:{os.getpid()}",
-        stands=stands,
-        keeper_store=keepers,
+        stands=known.stands,
+        keeper_store=known.keepers,
     )
     shop.aliases.listen(partial(close_barred, hub))
     shop.aliases.listen(partial(look_again, hub))

@@ -432,7 +432,7 @@ async def test_the_table_of_rights_is_what_the_hub_goes_by(role: str) -> None:
 
 async def test_a_moderator_keeps_order_and_does_not_speak_for_the_shop() -> None:
     entries: list[AuditEntry] = []
-    kept = {"mute", "unmute", "kick", "ban", "bans.list", "chat.slow", "words.list", "recall"}
+    kept = {"mute", "unmute", "kick", "ban", "bans.list", "moderators.list", "chat.slow", "words.list", "recall"}
     assert kept == {name for name, roles in RIGHTS.items() if "moderator" in roles}
     async with running(audit=entries.append) as rig, rig.client("mod.moderator") as mod, rig.client("ann") as ann:
         await ann.ask("chat.send", text="buy elsewhere")

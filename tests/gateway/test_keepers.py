@@ -89,7 +89,8 @@ class Polled:
         assert answer.status_code == 200, answer.text
         said = answer.json()
         self._session, self._number = said["poll"], said["n"]
-        return said["items"] + ([{"t": "close", **said["close"]}] if "close" in said else [])
+        items: list[dict[str, Any]] = said["items"]
+        return items + ([{"t": "close", **said["close"]}] if "close" in said else [])
 
     async def until(self, kind: str) -> dict[str, Any]:
         async with asyncio.timeout(PATIENCE_S):

@@ -158,7 +158,7 @@ def test_workers_end_when_their_supervisor_is_killed(show: Show) -> None:
 def test_a_worker_that_cannot_start_ends_it_all_with_its_words(tmp_path: Path, show: Show) -> None:
     command = [sys.executable, "-m", "gateway", "serve", "--origin", show.origin.base, "--workers", "2"]
     flags = ["--http-port", "0", "--rtmp-port", "0", "--udp-port", "0", "--udp-host", "no.such.host.invalid"]
-    done = subprocess.run([*command, *flags], capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run([*command, *flags], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 1 and "--udp-host" in done.stderr
 
 
