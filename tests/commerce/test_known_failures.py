@@ -12,6 +12,13 @@ from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, sho
 from tests.commerce.test_members import CARD, buy, member_world, wallet
 
 
+def test_the_table_of_others_failures_in_the_documents_names_each_test() -> None:
+    said = (Path(__file__).parents[2] / "docs" / "benchmarks.md").read_text()
+    tests = [name for name in globals() if name.startswith("test_") and "table" not in name]
+    assert len(tests) > 8
+    assert [name for name in tests if f"`{name}`" not in said] == []
+
+
 async def code_of(awaitable: Any) -> str:
     """The code of the refusal, or ``ok``."""
     try:
