@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, TypeVar
 
 from alembic import command
@@ -50,6 +51,9 @@ BUSY_TIMEOUT_MS = 5_000
 TURN_TIMEOUT_S = 20.0
 """How long a thread waits for the others of its process to write: a machine that is overrun needs seconds for a turn,
 and a request has 30."""
+ENDING_S = 20.0
+"""How long the ledger's own process gets to end after its server was killed: it finishes a batch, and then reads that
+nobody is there."""
 READ_THREADS = 2
 """Readers beside the loop and the writer: more would only fight for the interpreter lock."""
 READS_WAITING_MAX = 2_000
@@ -206,15 +210,16 @@ def _copy(source: Path, target: Path) -> None:
 class WriterLock:
     """An advisory lock on a file beside the database: one writing process per data directory.
 
-    The kernel drops it when the process dies, however it dies. Raises StoreError when another process holds it.
+    The kernel drops it when the process dies, however it dies, and the one that writes for it has ended, too. Raises
+    StoreError when another process holds it.
     """
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take(monotonic() + ENDING_S)
         except OSError as error:
-            holder = os.read(self._descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+            holder = self._holder()
             os.close(self._descriptor)
             raise StoreError(
                 f"{path.parent} is in use by another process (pid {holder}): one writer per data directory; "
@@ -222,6 +227,21 @@ class WriterLock:
             ) from error
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def _take(self, until_s: float) -> None:
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except OSError:
+                holder = self._holder()
+                if monotonic() >= until_s or not holder.isdigit() or Path(f"/proc/{holder}").exists():
+                    raise
+            # Whoever had it is gone; what wrote for it ends when its batch is done.
+            sleep(0.02)
+
+    def _holder(self) -> str:
+        return os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
 
     @property
     def descriptor(self) -> int:
