@@ -94,7 +94,9 @@ def run_fanout(scale: Scale) -> Report:
     library = beside(about, lambda start: broadcast_rate(start, sockets, round(single["frame bytes"]), seconds))
     baselines = (Baseline("os.write loop", raw_alone), *library)
     figures = [Figure("single frames", "sends / CPU s", alone, baselines, SINGLE_GOAL)]
-    merged, packed = (measure(hub_merged, sockets, request, seconds) for request in (UPGRADE, UPGRADE_DEFLATE))
+    # Of more, a pass takes so long that the tick is longer than the goal's merging (decision 43).
+    hot = sockets * 3 // 4
+    merged, packed = (measure(hub_merged, hot, request, seconds) for request in (UPGRADE, UPGRADE_DEFLATE))
     merged_ms = merged["messages per send"] / LINES_PER_S * 1000
     goal = MERGED_GOAL if merged_ms <= MERGED_MS_MAX else None
     for name, found, reaches in (("merged", merged, goal), ("merged, deflate", packed, None)):
@@ -103,6 +105,7 @@ def run_fanout(scale: Scale) -> Report:
         baselines = (Baseline("os.write loop, same frames", raw * each), Baseline("os.write, one by one", raw_alone))
         figures.append(Figure(name, "messages / CPU s", sends * each, baselines, reaches))
     about |= {
+        "of the hot room": hot,
         "frame bytes": single["frame bytes"],
         "merged for ms": merged_ms,
         "merged": merged["frame bytes"],
