@@ -43,7 +43,7 @@ def test_goods_go_back_from_a_phone_and_the_shop_counts_them(own_theatre: Theatr
     board.page.fill('[data-testid="less-amount"]', "1.00")
     board.press("ask-send")
     expect(board.see("aftersale-row", state="offered")).to_be_visible()
-    expect(viewer.page.locator("#toast")).to_contain_text("售后")
+    viewer.told("售后")
     viewer.page.keyboard.press("Escape")
     viewer.press("me")
     expect(viewer.see("my-aftersale", state="offered")).to_contain_text("¥1")
