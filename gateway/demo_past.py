@@ -47,7 +47,8 @@ NAMES = (
     "林晓满", "陈杰", "Lily", "周伯", "青青子衿", "Momo", "大橘", "晚风", "Kevin", "豆豆妈", "南山", "一只柚子",
     "Summer", "阿龙", "桃子", "半夏", "老马识茶", "苏苏", "小鱼干", "白露", "梁师傅", "Anna", "不加糖", "云上",
 )  # fmt: skip
-REASONS = ("买多了", "口味不合适", "包装破损")
+REASONS = (("no_reason", "买多了"), ("no_reason", "口味不合适"), ("damaged", "包装破损"))
+"""Why goods go back: by the shop's list, and in the buyer's words."""
 CARRIERS = ("顺丰速运", "中通快递")
 WEIGHTS = (5, 4, 4, 1)
 """How often each of the seed's products is wanted."""
@@ -214,10 +215,10 @@ class Fortnight:
             refund = {"reason": "顾客改变主意", "stock": "sellable"}
             self.at(morning - HOUR_MS, lambda: self.boss("POST", f"{path}/refunds", refund))
             return
-        if chance < 0.09:
+        if chance < 0.13:
             part = {"reason": "发货延迟补偿", "amount": min(500, order["amount"] // 4)}
             self.at(morning + 2 * HOUR_MS, lambda: self.boss("POST", f"{path}/refunds", part))
-        elif chance < 0.15:
+        elif chance < 0.19:
             self.at(self.now_ms + HOUR_MS, lambda: self.ask("POST", f"{path}/invoice", {"title": who.name}, who.token))
         number = {"carrier": self.random.choice(CARRIERS), "number": f"SF{self.random.randrange(10**11):011}"}
         self.at(morning + self.random.randrange(HOUR_MS), lambda: self.boss("POST", f"{path}/ship", number))
@@ -232,11 +233,21 @@ class Fortnight:
         await self.ask("POST", f"{path}/done", None, who.token)
 
     async def _send_back(self, who: Customer, path: str, lines: list[dict[str, Any]]) -> None:
-        body = {"lines": lines, "reason": self.random.choice(REASONS)}
+        reason, words = self.random.choice(REASONS)
+        body = {"kind": "return", "lines": lines, "reason": reason, "words": words}
         await self._enter(who)
-        asked = await self.ask("POST", f"{path}/returns", body, who.token)
-        answer = {"accept": True, "answer": "收到退货后原路退款", "stock": "quarantine"}
-        self.at(_morning(self.now_ms), lambda: self.boss("POST", f"/returns/{asked['id']}", answer))
+        asked = await self.ask("POST", f"{path}/after-sales", body, who.token)
+        request = f"/after-sales/{asked['request']}"
+        number = {"carrier": self.random.choice(CARRIERS), "number": f"SF{self.random.randrange(10**11):011}"}
+        came = {"lines": [{"sku": line["sku"], "sellable": 0, "quarantined": line["quantity"]} for line in lines]}
+        morning = _morning(self.now_ms)
+        self.at(morning, lambda: self.boss("POST", f"{request}/approve", {"answer": "收到退货后原路退款"}))
+        self.at(morning + 5 * HOUR_MS, lambda: self._hand_over(who, request, number))
+        self.at(_morning(morning + DAY_MS), lambda: self.boss("POST", f"{request}/receive", came))
+
+    async def _hand_over(self, who: Customer, request: str, number: dict[str, str]) -> None:
+        await self._enter(who)
+        await self.ask("POST", f"{request}/send", number, who.token)
 
     # --- shows ---------------------------------------------------------------------------------------------------
 
