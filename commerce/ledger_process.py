@@ -118,10 +118,8 @@ class ProcessLedger(LedgerFront):
         if writer is not None:
             self._flush()
             writer.finish()
-            try:
-                async with asyncio.timeout(CLOSE_S):
-                    await writer.ended
-            except TimeoutError:
+            await asyncio.wait([writer.ended], timeout=CLOSE_S)
+            if not writer.ended.done():
                 log.error("the ledger's process did not end within %d s and is killed", CLOSE_S)
                 writer.process.kill()
                 await writer.ended

@@ -174,15 +174,32 @@ async def test_a_rare_writer_gets_its_turn_between_two_batches(tmp_path: Path) -
 
 async def test_a_rare_writer_does_not_wait_for_a_writer_that_is_lost(tmp_path: Path) -> None:
     async with world_with_writer(tmp_path) as world:
+        # It has written, so it is asked.
+        await world.sale(total=1)
         pid = ledger(world).pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
-        change = asyncio.create_task(renamed(world, "x"))
-        await asyncio.sleep(0.1)
-        assert not change.done()
-        os.kill(pid, signal.SIGKILL)
+        try:
+            change = asyncio.create_task(renamed(world, "x"))
+            await asyncio.sleep(0.1)
+            waits = not change.done()
+        finally:
+            os.kill(pid, signal.SIGKILL)
         async with asyncio.timeout(60):
             await change
+    assert waits
+
+
+async def test_a_writer_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("commerce.ledger_process.CLOSE_S", 0.2)
+    async with world_with_writer(tmp_path) as world:
+        sale = await world.sale(total=1)
+        pid = ledger(world).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        asked = world.shop.hold(MERCHANT, ROOM, "a", sale.sale, 1, "k")
+        await ledger(world).close()
+        assert gone(pid) and isinstance(asked.exception(), Busy)
 
 
 async def test_the_log_of_the_writer_is_in_our_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
