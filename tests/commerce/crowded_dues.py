@@ -5,6 +5,7 @@ from typing import Any
 from commerce.commissions import DecideWithdrawal
 from commerce.domain.freight import FreightTerms
 from commerce.domain.order import Delivery
+from commerce.ledger import StartDrop
 from tests.commerce.crowded_desk import Desk, Names, operation, simple
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM
 
@@ -103,6 +104,12 @@ simple("refuse_to_share", lambda d, n: d.partners.decide(CINEMA, n["proposed"], 
 simple("buy_from_the_cinema", lambda d, n: d.buy("di", "cinema", decision=brought_by(n["cinema"])))
 simple("refuse_the_settlement", lambda d, n: d.do(
     DecideWithdrawal(MERCHANT, n["share asked"], "rejected", "boss", "", "no")
+))  # fmt: skip
+
+
+simple("offer_the_gyms_visitors_a_coupon", lambda d, n: d.partners.offer(
+    StartDrop(MERCHANT, ROOM, "gym", "next door", 100, 0, 5, 1, 60_000, 3_600_000, issuer=n["gym"], way="partner"),
+    500, "boss", "gym offer",
 ))  # fmt: skip
 
 
