@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from commerce.migrations.in_place import change_check
+
 revision: str = "0115"
 down_revision: str | None = "0112"
 branch_labels: str | None = None
@@ -16,8 +18,8 @@ SEATS_BEFORE = "role IN ('owner', 'manager', 'accountant', 'host', 'moderator', 
 
 def upgrade() -> None:
     """Take the role in, and make the table."""
-    _check("staff", DOORS_BEFORE, DOORS)
-    _check("org_member", SEATS_BEFORE, SEATS)
+    change_check("staff", "role", DOORS_BEFORE, DOORS)
+    change_check("org_member", "role", SEATS_BEFORE, SEATS)
     op.create_table(
         "appointment",
         sa.Column("merchant", sa.Text(), nullable=False),
@@ -41,26 +43,5 @@ def downgrade() -> None:
     op.drop_table("appointment")
     op.execute("UPDATE org_member SET role = 'moderator' WHERE role = 'assistant'")
     op.execute("UPDATE staff SET role = 'moderator' WHERE role = 'assistant'")
-    _check("org_member", SEATS, SEATS_BEFORE)
-    _check("staff", DOORS, DOORS_BEFORE)
-
-
-def _check(table: str, before: str, after: str) -> None:
-    name = f"ck_{table}_role"
-    if op.get_bind().dialect.name != "sqlite":
-        op.drop_constraint(op.f(name), table, type_="check")
-        op.create_check_constraint(op.f(name), table, after)
-        return
-    # A copy of the table would have to drop one that others refer to. A CHECK is text alone, and SQLite lets it be
-    # changed in place (sqlite.org/lang_altertable.html, section 7: "Making Other Kinds Of Table Schema Changes").
-    bind = op.get_bind()
-    version = bind.exec_driver_sql("PRAGMA schema_version").scalar_one()
-    bind.exec_driver_sql("PRAGMA writable_schema = ON")
-    changed = bind.exec_driver_sql(
-        "UPDATE sqlite_master SET sql = replace(sql, ?, ?) WHERE type = 'table' AND name = ? AND instr(sql, ?)",
-        (before, after, table, before),
-    )
-    bind.exec_driver_sql(f"PRAGMA schema_version = {version + 1}")
-    bind.exec_driver_sql("PRAGMA writable_schema = OFF")
-    if changed.rowcount != 1:
-        raise RuntimeError(f"the table {table} has no check of the roles as the version before made it")
+    change_check("org_member", "role", SEATS, SEATS_BEFORE)
+    change_check("staff", "role", DOORS, DOORS_BEFORE)
