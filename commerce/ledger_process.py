@@ -39,6 +39,8 @@ GRANT_S = 10.0
 """How long a rare writer waits for the end of a batch; then it relies on the file's own lock."""
 CLOSE_S = 30.0
 """How long the writer may take for what is queued when we end; then it is killed, and its callers' keys tell."""
+ENDING_S = 1.0
+"""How long a writer that has closed its sockets may take to be gone."""
 RESTART_S = 0.1
 RESTART_S_MAX = 5.0
 """Between the end of one writer and the start of the next: doubled each time, until one has lived for a minute."""
@@ -191,6 +193,7 @@ class _Writer:
         self._unpacker = Unpacker()
         self._out = bytearray()
         self._finishing = False
+        self._over = False
         self._began_s = monotonic()
         self._messages, theirs = socket.socketpair()
         self.pauses, their_pauses = socket.socketpair()
@@ -209,7 +212,7 @@ class _Writer:
 
     def send(self, data: bytes) -> None:
         """Send a message; what the socket does not take now goes when it does. The front bounds all that waits."""
-        if self.ended.done():
+        if self._over:
             return
         empty = not self._out
         self._out += data
@@ -235,7 +238,7 @@ class _Writer:
     def finish(self) -> None:
         """Let it end when it has answered all."""
         self._finishing = True
-        if not self._out and not self.ended.done():
+        if not self._out and not self._over:
             self._messages.shutdown(socket.SHUT_WR)
 
     def _read(self) -> None:
@@ -254,17 +257,23 @@ class _Writer:
                 self._end()
 
     def _end(self) -> None:
+        self._over = True
         self._loop.remove_reader(self._messages)
         self._loop.remove_writer(self._messages)
         self._messages.close()
         self.pauses.close()
+        self._loop.run_in_executor(None, self._status).add_done_callback(self._gone)
+
+    def _status(self) -> int:
+        """How it ended, on a thread: it has closed its sockets, so it is ending, or beyond help."""
         try:
-            # It has closed its sockets: it is ending, or beyond help.
-            status = self.process.wait(1.0)
+            return self.process.wait(ENDING_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            status = self.process.wait()
-        self._lost(status, monotonic() - self._began_s)
+            return self.process.wait()
+
+    def _gone(self, status: "asyncio.Future[int]") -> None:
+        self._lost(status.result(), monotonic() - self._began_s)
         self.ended.set_result(None)
 
 

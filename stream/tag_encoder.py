@@ -4,6 +4,9 @@ from stream.packet import Kind, Packet
 from stream.protocol import flv
 from stream.relay import ON_METADATA, Source
 
+SOUND_BEFORE_MS = 1_000
+"""By how much sound may begin before the picture that it goes with; what was heard longer ago is of another moment."""
+
 
 class TagEncoder:
     """Tags of one stream, one for each packet; nothing is held back. `tag` says what one looks like."""
@@ -12,6 +15,7 @@ class TagEncoder:
 
     def __init__(self, relay: Source) -> None:
         self._configs: dict[Kind, Packet] = {}
+        self._heard_ms: int | None = None
         for packet in (relay.metadata, *relay.configs()):
             if packet is not None:
                 self._configs[packet.kind] = packet
@@ -31,13 +35,26 @@ class TagEncoder:
         return self.config(dts_ms)
 
     def config(self, dts_ms: int) -> bytes:
-        """Metadata and sequence headers, stamped with the time of the frame that follows."""
+        """Metadata and sequence headers, stamped with the time of the frame that follows.
+
+        The sound's with that of the sound before it: the next may begin a little earlier than the picture, and times
+        never go back.
+        """
         tags = self.described(dts_ms)
         return self.wrap(tags) if tags else b""
 
     def described(self, dts_ms: int) -> bytes:
         """The tags of metadata and sequence headers."""
-        return b"".join([self._stamped(packet, dts_ms) for packet in self._configs.values() if packet.data])
+        heard_ms, sound_ms = self._heard_ms, dts_ms
+        if heard_ms is not None and dts_ms - SOUND_BEFORE_MS <= heard_ms < dts_ms:
+            sound_ms = heard_ms
+        return b"".join(
+            [
+                self._stamped(packet, sound_ms if packet.kind is Kind.AUDIO else dts_ms)
+                for packet in self._configs.values()
+                if packet.data
+            ]
+        )
 
     def take(self, packet: Packet) -> None:
         """Add one tag."""
@@ -45,6 +62,8 @@ class TagEncoder:
             self._configs[packet.kind] = packet
             if not packet.data:
                 return
+        elif packet.kind is Kind.AUDIO:
+            self._heard_ms = packet.dts_ms
         self._tags.append(self._stamped(packet, packet.dts_ms))
 
     def split(self, packet: Packet) -> bytes:

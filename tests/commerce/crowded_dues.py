@@ -5,7 +5,9 @@ from typing import Any
 from commerce.commissions import DecideWithdrawal
 from commerce.domain.freight import FreightTerms
 from commerce.domain.order import Delivery
-from commerce.ledger import StartDrop
+from commerce.events import DropView
+from commerce.ledger import Claim, StartDrop
+from commerce.partner_coupons_sql import WAY
 from tests.commerce.crowded_desk import Desk, Names, operation, simple
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM
 
@@ -22,6 +24,7 @@ LEAST: dict[str, Any] = {
     "cap_order": 0,
     "cap_month": 0,
     "sees": "rows",
+    "coupon_bp": 4_000,
     "rates": [{"scope": "shop", "target": "", "bp": 1_000}],
 }
 
@@ -107,10 +110,20 @@ simple("refuse_the_settlement", lambda d, n: d.do(
 ))  # fmt: skip
 
 
-simple("offer_the_gyms_visitors_a_coupon", lambda d, n: d.partners.offer(
-    StartDrop(MERCHANT, ROOM, "gym", "next door", 100, 0, 5, 1, 60_000, 3_600_000, issuer=n["gym"], way="partner"),
-    500, "boss", "gym offer",
-))  # fmt: skip
+async def _offered(desk: Desk, names: Names, key: str) -> DropView:
+    terms = (MERCHANT, ROOM, "spa", "next door", 100, 0, 5, 1, 60_000, 3_600_000)
+    return await desk.partners.offer(StartDrop(*terms, issuer=names["spa"], way=WAY), 500, "boss", key)
+
+
+simple("offer_the_spas_visitors_a_coupon", lambda d, n: _offered(d, n, "spa offer"))
+
+
+@operation
+async def spend_a_coupon_of_the_spas(desk: Desk, names: Names) -> Any:
+    """The partner bears a part of what it takes off."""
+    offer = await _offered(desk, names, "spent")
+    given = await desk.do(Claim(MERCHANT, ROOM, "gus", offer.drop, "entry", "", WAY))
+    return await desk.buy("gus", "spa's", coupon=given.coupon, decision=brought_by(names["spa"]))
 
 
 async def _paid(desk: Desk, asked: str) -> Any:

@@ -14,9 +14,8 @@ from tests.commerce.crowded_run import Example
 from tests.commerce.crowded_site import SqliteSite
 from tests.commerce.interleaver import answer_of
 
-ELSEWHERE = frozenset({"points_owed", "commission_tax", "share_coupon"})
-"""Kinds that nothing in the crowded shop moves: the wallet machine, test_transfers and test_partners do, and replay
-what is then."""
+ELSEWHERE = frozenset({"points_owed", "commission_tax"})
+"""Kinds that nothing in the crowded shop moves: the wallet machine and test_transfers do, and replay what is then."""
 DAYS_AFTER = 40
 """Points are good for 30."""
 

@@ -396,7 +396,7 @@ TestWalletMachine.settings = settings(
 
 
 @pytest.mark.parametrize(
-    ("examples", "steps"), [(1, 12), pytest.param(40, 30, marks=pytest.mark.soak)], ids=["short", "long"]
+    ("examples", "steps"), [(1, 12), pytest.param(100, 40, marks=pytest.mark.soak)], ids=["short", "long"]
 )
 def test_wallets_on_two_processes_are_what_the_model_says(cluster: Cluster, examples: int, steps: int) -> None:
     limits = settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=QUIET)
@@ -404,6 +404,6 @@ def test_wallets_on_two_processes_are_what_the_model_says(cluster: Cluster, exam
 
 
 @pytest.mark.soak
-def test_a_hundred_years_of_wallets_are_what_the_model_says() -> None:
-    limits = settings(max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=QUIET)
+def test_two_hundred_years_of_wallets_are_what_the_model_says() -> None:
+    limits = settings(max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=QUIET)
     run_state_machine_as_test(WalletMachine, settings=limits)

@@ -264,11 +264,10 @@ def check(response: bytes) -> None:
     config = b""
     for packet in found:
         assert packet.dts_ms >= last.get(packet.kind, 0)
+        last[packet.kind] = packet.dts_ms
         if packet.config:
-            # Stamped as the picture that follows; the sound that goes with it may begin a frame earlier.
             config = packet.data if packet.kind is Kind.VIDEO else config
             continue
-        last[packet.kind] = packet.dts_ms
         if packet.data == SILENCE:
             continue
         if packet.data.startswith(DELIMITER):
