@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from dataclasses import replace
 from itertools import pairwise
 
 import av
@@ -113,6 +114,24 @@ async def test_a_later_viewer_starts_at_once_with_configurations_and_a_key_frame
     # Configurations are stamped like the frame after them: nothing jumps back for the player.
     times = [time for form, time, _ in tags(body) if form != 18]
     assert min(times) == frame.dts_ms
+
+
+async def test_sound_that_begins_before_the_cached_key_frame_has_a_header_no_later(stage: Stage, clip: Clip) -> None:
+    publication = stage.publish()
+    late = [replace(packet, dts_ms=packet.dts_ms + 11) for packet in clip.media if packet.kind is Kind.VIDEO]
+    sound = [packet for packet in clip.media if packet.kind is Kind.AUDIO]
+    # By time of arrival: each picture comes before the sound that was heard 11 ms before it.
+    await stage.feed(publication, [*clip.configs, *sorted([*late, *sound], key=lambda p: p.dts_ms - 40 * (p in late))])
+    reader, writer = await stage.connect("/room.flv")
+    async with asyncio.timeout(60):
+        await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(6000)
+    writer.close()
+    found = packets(body)
+    key = next(packet for packet in found if packet.kind is Kind.VIDEO and not packet.config)
+    track = [packet.dts_ms for packet in found if packet.kind is Kind.AUDIO]
+    assert track[1] < key.dts_ms
+    assert track == sorted(track)
 
 
 async def test_with_low_delay_each_frame_goes_out_at_once(stage: Stage, clip: Clip) -> None:
