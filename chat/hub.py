@@ -534,7 +534,8 @@ class Hub:
         connection.channel = channel
         personal = channel.personal.unacknowledged(member.person, now_ms)
         channel.catch_up_with(request.since)
-        snapshot = channel.room.snapshot(member, request.since, now_ms, personal)
+        muted_until_ms = channel.muted_until_ms(member)
+        snapshot = channel.room.snapshot(member, request.since, now_ms, personal, muted_until_ms=muted_until_ms)
         if channel.enter(connection):
             channel.count_viewers()
         if self.mailbox is not None:

@@ -2,7 +2,7 @@
 
 import { Api } from "./api.js";
 import { $, h, icon, put, sheet, toast } from "./dom.js";
-import { addStrings, explain, lang, money, onLanguage, short, t, toggleLanguage, translatePage } from "./i18n.js";
+import { addStrings, clock, explain, lang, money, onLanguage, short, t, toggleLanguage, translatePage } from "./i18n.js";
 import { backdrop } from "./backdrop.js";
 import { LivePlayer } from "./player.js";
 import { WhepPlayer } from "./player_whep.js";
@@ -100,7 +100,7 @@ async function open() {
   hub.on("question", (event) => toast(t("advice.asked", event.question), "good"));
   hub.on("after_sale", ({ request }) => ANSWERS.has(request.state) && toast(`${t("as.panel")} · ${t(`as.state.${request.state}`)}`, "good"));
   hub.on("balance", () => toast(t("presale.open"), "good"));
-  hub.on("you", (event) => toast(t(keepsOrder(event.you.role) ? "keeper.now" : "keeper.over"), "good"));
+  hub.on("you", (event) => standingChanged(store.you, event.you));
   hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));
   wireCards();
   hub.connect();
@@ -161,7 +161,10 @@ function wireCards() {
   const draw = new DrawCard({ place: $("draw-place"), store, now, wishes });
   const team = new TeamCard({ place: $("team-place"), store, now, wishes });
   const cards = [coupon, sale, draw, team];
-  setInterval(() => cards.forEach((card) => card.tick()), TICK_MS);
+  setInterval(() => {
+    cards.forEach((card) => card.tick());
+    drawComposer();
+  }, TICK_MS);
   onLanguage(() => {
     cards.forEach((card) => card.draw());
     chat.redraw();
@@ -469,10 +472,24 @@ async function refreshShelf() {
   }
 }
 
+/** Rights that changed while this page was open. */
+function standingChanged(before, now) {
+  if (now.role !== before.role) toast(t(keepsOrder(now.role) ? "keeper.now" : "keeper.over"), "good");
+  if (!now.muted !== !before.muted) toast(t(now.muted ? "chat.muted" : "chat.unmuted"), now.muted ? "warn" : "good");
+}
+
 /** What is typed next is a question for the host, and no line for all. */
 function askInstead(on) {
   $("ask").setAttribute("aria-pressed", String(on));
-  $("chat-input").placeholder = t(on ? "ask.hint" : "chat.hint");
+  drawComposer();
+}
+
+/** Who may not write sees for how long before they have typed anything. */
+function drawComposer() {
+  const asks = $("ask").getAttribute("aria-pressed") === "true";
+  const mutedMs = hub ? store.mutedMs(hub.now()) : 0;
+  const hint = mutedMs && !asks ? t("chat.mutedFor", { time: clock(mutedMs) }) : t(asks ? "ask.hint" : "chat.hint");
+  if ($("chat-input").placeholder !== hint) $("chat-input").placeholder = hint;
 }
 
 async function say(event) {

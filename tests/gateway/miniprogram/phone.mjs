@@ -51,6 +51,7 @@ const bearer = {
   grants: [],
   wallet: [],
   clipboard: "",
+  choice: "",
 };
 let privacyAgreed = false;
 const later = (what) => void setTimeout(what, 0);
@@ -157,6 +158,13 @@ globalThis.wx = {
     toasts.push(title);
     const { confirm, content } = bearer;
     later(() => success?.({ confirm, cancel: !confirm, ...(editable && confirm && { content }) }));
+  },
+  // The real one takes six at most.
+  showActionSheet({ itemList, success, fail }) {
+    if (!itemList.length || itemList.length > 6) throw new Error("showActionSheet:fail parameter error: itemList");
+    const tapIndex = itemList.indexOf(bearer.choice);
+    if (tapIndex < 0) later(() => fail?.({ errMsg: "showActionSheet:fail cancel" }));
+    else later(() => success?.({ tapIndex, errMsg: "showActionSheet:ok" }));
   },
   clearStorageSync: () => storage.clear(),
   setNavigationBarTitle: ({ title }) => void (top().title = title),
