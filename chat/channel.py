@@ -257,7 +257,9 @@ class Channel:
 
     def counted(self) -> ServerFigures:
         """Return what this node counts."""
-        ways = {kind.name.lower(): len(self.audiences[kind]) for kind in Kind}
+        ways: Counter[str] = Counter()
+        for kind in Kind:
+            ways[kind.way.name.lower()] += len(self.audiences[kind])
         return ServerFigures(
             server=self._server,
             viewers=self.viewers,
