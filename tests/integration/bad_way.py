@@ -24,6 +24,8 @@ class BadWay:
     hold_bytes: int = 0
     cut_bytes: int = 0
     pause_s: float = 0.0
+    refuses: bytes = b""
+    """How requests begin that end in nothing, such as those for a WebSocket."""
     connections: int = 0
     cuts: int = 0
     held: int = 0
@@ -73,6 +75,8 @@ class BadWay:
         passed = 0
         waiting = b""
         while data := await reader.read(READ_BYTES):
+            if self.refuses and data.startswith(self.refuses):
+                return
             self.held -= len(waiting)
             waiting += data
             size = len(waiting) // hold_bytes * hold_bytes if hold_bytes else len(waiting)

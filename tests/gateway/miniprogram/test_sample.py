@@ -161,6 +161,39 @@ def test_what_was_said_while_the_network_was_away_is_there_once_when_it_is_back(
     assert [mine.lines().count(text) for text in ("断线前", "断线时")] == [1, 1]
 
 
+def test_where_no_websocket_comes_through_the_room_goes_on_by_plain_requests(
+    server: LiveServer, folder: Path, mine: Phone
+) -> None:
+    sale = flash_sale(server, countdown_s=0)
+    with phone(folder) as other:
+        mine.network("plain")
+        other.say("换个网络")
+        mine.sees(lambda room: "换个网络" in [line["text"] for line in room["lines"]])
+        mine.shows("connection", "")
+        assert mine.screen()["sockets"] == 0
+        mine.say("我还在")
+        other.sees(lambda room: "我还在" in [line["text"] for line in room["lines"]])
+        # What is bought is bought once, and what is personal comes this way, too.
+        mine.sees(lambda room: room["sale"] and room["sale"]["sale"] == sale["sale"] and room["sale"]["can"])
+        mine.call("onSale")
+        mine.call("onPay")
+        mine.sees(lambda room: room["sheet"] and room["sheet"]["paid"])
+        as_host(server, "POST", "/commands", {"cmd": "mute", "person": mine.screen()["person"], "seconds": 600})
+        mine.sees(lambda room: room["muted"])
+        as_host(server, "POST", "/commands", {"cmd": "unmute", "person": mine.screen()["person"]})
+        mine.sees(lambda room: not room["muted"])
+        # Back in a network that lets sockets through, it uses one.
+        mine.network("on")
+        deadline = time.monotonic() + ANSWER_S
+        while not mine.screen()["sockets"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        other.say("又快了")
+        mine.sees(lambda room: "又快了" in [line["text"] for line in room["lines"]])
+        assert [mine.lines().count(text) for text in ("换个网络", "我还在", "又快了")] == [1, 1, 1]
+    as_host(server, "POST", f"/sales/{sale['sale']}/close")
+
+
 def test_a_poll_and_an_announcement_are_there_after_a_reconnect_and_a_vote_counts_once(
     server: LiveServer, folder: Path, mine: Phone
 ) -> None:
