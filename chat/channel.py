@@ -24,6 +24,7 @@ from chat.member import STAFF_ROLES, Member
 from chat.message import (
     Acknowledged,
     Event,
+    Mute,
     Personal,
     Regard,
     Removal,
@@ -131,6 +132,8 @@ class Channel:
                 self.personal.acknowledge(message.person, message.to)
             elif isinstance(message, Removal):
                 self._remove(message)
+            elif isinstance(message, Mute):
+                self._mute(message)
             elif isinstance(message, RuleMessage):
                 self.gate.rule(message)
             elif isinstance(message, Regard):
@@ -145,6 +148,23 @@ class Channel:
         self.hot_words.hear(text, self._clock())
         if speaker.get("role") not in STAFF_ROLES:
             self.gate.heard(speaker.get("person", ""), self._clock())
+
+    def _mute(self, message: Mute) -> None:
+        """Silence somebody or let them speak, and tell them; of what is in the shadow nobody is told."""
+        before_ms = self.gate.muted_until_ms(message.person, self._clock())
+        self.gate.rule(message)
+        if self.gate.muted_until_ms(message.person, self._clock()) != before_ms:
+            for sink in tuple(self.present(message.person)):
+                self.tell_standing(sink)
+
+    def muted_until_ms(self, member: Member) -> int:
+        """Return until when a member may not write and is told so (Unix ms), 0 when they may. Staff always may."""
+        return 0 if member.staff else self.gate.muted_until_ms(member.person, self._clock())
+
+    def tell_standing(self, sink: Sink) -> None:
+        """Tell a socket's bearer who they are here now."""
+        assert sink.member is not None
+        sink.deliver(encode_event({"t": "you", "you": sink.member.told(self.muted_until_ms(sink.member))}))
 
     def _remove(self, message: Removal) -> None:
         # Staff are spared where the command is given, by who is at that node; here by who is at this one.
@@ -210,7 +230,8 @@ class Channel:
         """Bring a socket that was skipped to the present state."""
         assert sink.member is not None
         self.audience_of(sink).bring_up(sink)
-        sink.deliver_state(self.room.snapshot(sink.member, None, self._clock()))
+        muted_until_ms = self.muted_until_ms(sink.member)
+        sink.deliver_state(self.room.snapshot(sink.member, None, self._clock(), muted_until_ms=muted_until_ms))
 
     def rebase(self, epoch: str) -> None:
         """Go on under another epoch, and tell who is in: offsets go on."""
@@ -236,7 +257,9 @@ class Channel:
 
     def counted(self) -> ServerFigures:
         """Return what this node counts."""
-        ways = {kind.name.lower(): len(self.audiences[kind]) for kind in Kind}
+        ways: Counter[str] = Counter()
+        for kind in Kind:
+            ways[kind.way.name.lower()] += len(self.audiences[kind])
         return ServerFigures(
             server=self._server,
             viewers=self.viewers,

@@ -7,6 +7,10 @@ from chat.message import Tier
 from chat.room import Batch
 from chat.sink import Kind
 
+PADDING_BYTES = 8 * 1024
+"""Comment behind an event: a proxy that buffers passes on what fills one of its buffers, 4 or 8 KiB at nginx."""
+PADDING = b":%b\n\n" % (b" " * (PADDING_BYTES - 3))
+
 
 class DeflatedBatch(Batch):
     """A batch as a compressed WebSocket frame, for those who offered permessage-deflate."""
@@ -32,6 +36,16 @@ class StreamBatch(Batch):
         return b"id: %b\ndata: [%b]\n\n" % (self._position, b",".join(items))
 
 
+class PaddedBatch(StreamBatch):
+    """A batch as a server-sent event with a comment behind it."""
+
+    __slots__ = ()
+
+    def prepare(self, items: list[bytes]) -> bytes:
+        """Return the event of some of the entries, and what pushes it out of a proxy's buffer."""
+        return super().prepare(items) + PADDING
+
+
 class PollBatch(Batch):
     """A batch as the middle of a JSON array: batches that wait for a client are simply put together."""
 
@@ -50,4 +64,6 @@ def in_form(kind: Kind, batch: Batch, position: bytes) -> Batch:
         return DeflatedBatch(batch.entries)
     if kind is Kind.EVENT:
         return StreamBatch(batch.entries, position)
+    if kind is Kind.PADDED:
+        return PaddedBatch(batch.entries, position)
     return PollBatch(batch.entries)

@@ -56,7 +56,7 @@ from chat.message import (
 )
 from chat.moderation import IdsOf, JoinGate, Network, TextFilter, just_themselves, nobodys
 from chat.personal import PersonalStore
-from chat.poll import PollSession
+from chat.poll import Polls
 from chat.regard import Stands, as_they_came
 from chat.review import Line, Reviewer
 from chat.rule_store import RuleStore
@@ -150,7 +150,7 @@ class Hub:
         self._others_wait = others_wait
         self._draining = False
         self._callers: dict[tuple[str, str, str], Caller] = {}
-        self._polls: dict[str, PollSession] = {}
+        self._polls = Polls(self, authenticate)
 
     # Life
 
@@ -371,14 +371,16 @@ class Hub:
         *,
         headers: Sequence[tuple[bytes, bytes]] = (),
         refuse: Refuse,
+        padded: bool = False,
         on_lost: Callable[[], None] | None = None,
     ) -> asyncio.Protocol:
         """Return the protocol that answers a request for a room as server-sent events.
 
-        `headers` go into the response's head; `refuse` makes the response for a close code and its reason. The caller
-        gives it the transport by `connection_made`; `on_lost` is called once, when the connection is gone.
+        `headers` go into the response's head; `refuse` makes the response for a close code and its reason. With
+        `padded` each event fills the buffer of a proxy that would keep it. The caller gives it the transport by
+        `connection_made`; `on_lost` is called once, when the connection is gone.
         """
-        return EventStream(self, request, address, headers=headers, refuse=refuse, on_lost=on_lost)
+        return EventStream(self, request, address, headers=headers, refuse=refuse, padded=padded, on_lost=on_lost)
 
     async def poll(self, request: JoinRequest, address: str, *, session: str = "", seen: int = 0) -> bytes:
         """Return the next answer to a client that polls, as JSON (`chat/poll.py`).
@@ -386,22 +388,7 @@ class Hub:
         `session` is what the last answer named, empty at first, and `seen` its number. A session that is not known here
         (any more), or is another person's, is begun anew with `request.since`. Raises TokenRefused.
         """
-        known = self._polls.get(session)
-        if known is not None and known.channel is not None and known.channel.room.name == request.room:
-            member = self._authenticate(request.room, request.token)
-            if known.member is not None and known.member.person in self.ids_of(member.person):
-                # Who was found to be somebody known goes on here under the id that they came with.
-                known.channel.recount(known, replace(member, person=known.member.person))
-                return await known.ask(seen)
-        if len(self._polls) >= self.limits.polls:
-            raise TokenRefused(CloseCode.JOINS_LIMITED, f"full, retry_ms={self.limits.connections_retry_ms}")
-        begun = PollSession(self, address, lambda: self._forget_poll(begun))
-        begun.enter(request)
-        self._polls[begun.id] = begun
-        return await begun.ask(0)
-
-    def _forget_poll(self, session: PollSession) -> None:
-        self._polls.pop(session.id, None)
+        return await self._polls.ask(request, address, session, seen)
 
     # Commands over HTTP
 
@@ -534,7 +521,8 @@ class Hub:
         connection.channel = channel
         personal = channel.personal.unacknowledged(member.person, now_ms)
         channel.catch_up_with(request.since)
-        snapshot = channel.room.snapshot(member, request.since, now_ms, personal)
+        muted_until_ms = channel.muted_until_ms(member)
+        snapshot = channel.room.snapshot(member, request.since, now_ms, personal, muted_until_ms=muted_until_ms)
         if channel.enter(connection):
             channel.count_viewers()
         if self.mailbox is not None:

@@ -146,6 +146,8 @@ class HubLimits:
     """One timer walks over all connections, a part each `wheel_ms`, all of them within a round."""
     polls: int = 5_000
     """Clients that poll: each answer costs a request, some 0.5 ms of the process."""
+    polls_per_address: int = 200
+    """Clients of one address that poll (of IPv6 a /64; loopback and trusted proxies exempt), as with connections."""
     poll_wait_ms: int = 25_000
     """Longest wait for something to tell: under the 30 s after which proxies give up."""
     poll_pause_ms: int = 250

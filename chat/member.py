@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 STAFF_ROLES = frozenset({"moderator", "assistant", "host", "merchant"})
 
@@ -36,3 +37,7 @@ class Member:
     def shown(self) -> dict[str, str]:
         """Return what others see of this person."""
         return {"person": self.person, "name": self.name, "role": self.role}
+
+    def told(self, muted_until_ms: int) -> dict[str, Any]:
+        """Return what this person is told of themselves, with the end of an open mute (Unix ms; 0: there is none)."""
+        return {**self.shown(), "muted": muted_until_ms} if muted_until_ms else self.shown()

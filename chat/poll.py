@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from chat.errors import CloseCode, TokenRefused
+from chat.member import Member
 from chat.message import JoinRequest, encode
 from chat.sink import PEER_LOST, Kind, Phase, Socket
 
@@ -88,8 +91,56 @@ class Gathering:
     close = abort
 
 
+Authenticate = Callable[[str, str], Member]
+"""Gets a room and a token, returns who it is; raises TokenRefused."""
+
+
+class Polls:
+    """The sessions of a hub: found again by their name, bounded in all and for each address."""
+
+    def __init__(self, hub: Hub, authenticate: Authenticate) -> None:
+        self._hub = hub
+        self._authenticate = authenticate
+        self._sessions: dict[str, PollSession] = {}
+        self._by_network: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    async def ask(self, request: JoinRequest, address: str, name: str, seen: int) -> bytes:
+        """Return the next answer of a session, or the first of a new one. Raises TokenRefused."""
+        known = self._sessions.get(name)
+        if known is not None and known.channel is not None and known.channel.room.name == request.room:
+            member = self._authenticate(request.room, request.token)
+            if known.member is not None and known.member.person in self._hub.ids_of(member.person):
+                # Who was found to be somebody known goes on here under the id that they came with.
+                known.channel.recount(known, replace(member, person=known.member.person))
+                return await known.ask(seen)
+        return await self._begin(request, address).ask(0)
+
+    def _begin(self, request: JoinRequest, address: str) -> PollSession:
+        limits = self._hub.limits
+        network = self._hub.network(address)
+        full = len(self._sessions) >= limits.polls
+        # No connection stays open between two questions, so what counts these does not see who begins ever new ones.
+        if full or (network and self._by_network[network] >= limits.polls_per_address):
+            whose = "full" if full else "too many of this address poll"
+            raise TokenRefused(CloseCode.JOINS_LIMITED, f"{whose}, retry_ms={limits.connections_retry_ms}")
+        session = PollSession(self._hub, address, lambda: self._forget(session, network))
+        self._sessions[session.id] = session
+        self._by_network[network] += 1
+        session.enter(request)
+        return session
+
+    def _forget(self, session: PollSession, network: str) -> None:
+        del self._sessions[session.id]
+        self._by_network[network] -= 1
+        if not self._by_network[network]:
+            del self._by_network[network]
+
+
 class PollSession(Socket):
-    """One client that asks. Made by `Hub.poll`."""
+    """One client that asks."""
 
     __slots__ = ("_answered_ms", "_asked_ms", "_asks", "_ended", "_last", "_number", "_waiter", "id")
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from chat.errors import TokenRefused
 from chat.member import Member
-from chat.message import encode_event
 
 if TYPE_CHECKING:
     from chat.channel import Channel
@@ -63,5 +62,6 @@ def _regard(hub: Hub, channel: Channel, sink: Sink) -> None:
         return
     if member != before:
         channel.recount(sink, member)
-    if member.role != before.role:
-        sink.deliver(encode_event({"t": "you", "you": member.shown()}))
+    if member.role != before.role or channel.muted_until_ms(member):
+        # Whoever was found to be somebody who is muted is so from now on.
+        channel.tell_standing(sink)

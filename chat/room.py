@@ -308,7 +308,13 @@ class Room:
         self._resumes_bytes = 0
 
     def snapshot(
-        self, member: Member, since: tuple[str, int] | None, now_ms: int, personal: tuple[bytes, ...] = ()
+        self,
+        member: Member,
+        since: tuple[str, int] | None,
+        now_ms: int,
+        personal: tuple[bytes, ...] = (),
+        *,
+        muted_until_ms: int = 0,
     ) -> bytes:
         """Return the first frame's payload for a member: an array of the room and the personal events they still miss.
 
@@ -322,7 +328,7 @@ class Room:
             self.offset,
             b"false" if missed is None else b"true",
             now_ms,
-            encode(member.shown()),
+            encode(member.told(muted_until_ms)),
         )
         history = self._recent_events() if missed is None else missed
         return b"".join((head, self._shared_state(), history, b"]}", *(b"," + data for data in personal), b"]"))

@@ -209,6 +209,13 @@ class Sender(Struct):
     role: str
 
 
+class Standing(Sender):
+    """Who somebody is in the room, as only they are told."""
+
+    muted: Annotated[int, Meta(ge=0, le=FOR_EVER_MS)] | None = None
+    """Until when they may not write (Unix ms); a mute in the shadow is never told."""
+
+
 class RulesView(Struct):
     audience: Audience
     slow_s: int
@@ -287,9 +294,9 @@ class VotesEvent(Struct, tag_field="t", tag="votes"):
 
 
 class YouEvent(Struct, tag_field="t", tag="you"):
-    """Who you are here from now on: you were appointed or dismissed, or your account was given another seat."""
+    """Who you are here from now on: appointed, dismissed, given another seat, muted, or free to write again."""
 
-    you: Sender
+    you: Standing
 
 
 class KickEvent(Struct, tag_field="t", tag="kick"):

@@ -40,6 +40,13 @@ class Kind(IntEnum):
     """A server-sent event."""
     POLL = 3
     """A part of a JSON array."""
+    PADDED = 4
+    """A server-sent event, and so much comment behind it that a proxy's buffer is full and lets go of it."""
+
+    @property
+    def way(self) -> Kind:
+        """The kind that this one is counted as: what a proxy needs is nobody else's concern."""
+        return Kind.EVENT if self is Kind.PADDED else self
 
 
 class Sink(Protocol):

@@ -251,7 +251,12 @@ class Application:
         room = scope["path"].removeprefix("/sse/")
         request = JoinRequest(room, bearer_token(scope["headers"], scope["query_string"]), parse_since(since))
         stream = self.services.hub.event_stream(
-            request, address, headers=CORS_HEADERS, refuse=refuse_stream, on_lost=on_lost
+            request,
+            address,
+            headers=CORS_HEADERS,
+            refuse=refuse_stream,
+            padded=query.get("pad", ["0"])[0] == "1",
+            on_lost=on_lost,
         )
         return Taken(stream, feed_head=False)
 

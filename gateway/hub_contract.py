@@ -105,7 +105,7 @@ class RoomEvent(Struct, tag_field="t", tag="room"):
     offset: Count
     resumed: bool
     now: Millis
-    you: hub.Sender
+    you: hub.Standing
     viewers: Count
     likes: Count
     room: RoomView

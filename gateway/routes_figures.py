@@ -19,7 +19,12 @@ from gateway.services import Services
 EVENT_BYTES_MAX = 4_096
 """Of an event of the shop's own: it is kept in the history, and written to every socket."""
 HOT_WORDS = 12
-_WAYS = {kind.name.lower(): way for kind, way in zip(Kind, ("websocket", "deflate", "sse", "poll"), strict=True)}
+_WAYS = {
+    Kind.FRAME.name.lower(): "websocket",
+    Kind.DEFLATED.name.lower(): "deflate",
+    Kind.EVENT.name.lower(): "sse",
+    Kind.POLL.name.lower(): "poll",
+}
 """What shop people call the kinds of sockets."""
 
 

@@ -13,7 +13,7 @@
  * promise. It draws nothing: pages listen with `on`.
  */
 
-import { browserPlatform } from "./siyu_platform.js";
+import { browserPlatform, pollSocket } from "./siyu_platform.js";
 
 export { Api, ApiError, browserPlatform, wxPlatform } from "./siyu_platform.js";
 
@@ -28,8 +28,16 @@ const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MAX_MS = 15000;
 /** Spread of those who may come back at once (closes 4000–4199 without a stated time). */
 const AT_ONCE_MS = 800;
+/** So many sockets in a row that nobody answered: what lies between lets no WebSocket through, and the room is polled. */
+const BLIND_MAX = 2;
+/** Who polls looks after this, and then each time again, whether a WebSocket comes through: a server that was away for a
+ * while looks just like a way that lets none through. */
+const UPGRADE_MS = 4000;
+const UPGRADE_AGAIN_MS = 300000;
 /** A connection that lasted this long was good: the next failure starts the backoff anew. */
 const STABLE_MS = 10000;
+/** One that brought the room was not bad: where the network drops every few seconds, who comes back late misses the show. */
+const ATTEMPTS_AFTER_ROOM = 1;
 /** Likes are summed for this long and sent as one command. */
 const LIKE_MERGE_MS = 1000;
 /** Most likes in one command; tapping faster than this is noise. */
@@ -97,9 +105,11 @@ export function reconnectDelay(code, reason, attempt, random = Math.random) {
     return waitMs + random() * waitMs * 0.3;
   }
   const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_FIRST_MS * 2 ** attempt);
-  // The server has drawn this time for us alone, to spread the crowd.
-  if (code >= 4000 && code <= 4199 && attempt === 0) return statedMs ?? random() * AT_ONCE_MS;
-  return ceiling / 4 + random() * ceiling * 0.75;
+  const backoffMs = ceiling / 4 + random() * ceiling * 0.75;
+  if (code < 4000 || code > 4199) return backoffMs;
+  // The server has drawn a stated time for us alone, to spread the crowd: never before it.
+  if (attempt === 0) return statedMs ?? random() * AT_ONCE_MS;
+  return Math.max(statedMs ?? 0, backoffMs);
 }
 
 /**
@@ -154,10 +164,16 @@ export class SiyuHub {
     this.nextId = 1;
     this.attempt = 0;
     this.renewed = false;
+    /** Sockets in a row that ended without a word of the server. */
+    this.blind = 0;
+    /** Whether the room is polled, for want of a WebSocket. */
+    this.polled = false;
     this.likes = 0;
     /** @type {Socket|null} */
     this.socket = null;
-    /** @type {Record<"retry"|"snapshot"|"like"|"ack"|"stable"|"probe", Timer|undefined>} */
+    /** A WebSocket that is tried while the room is polled. @type {Socket|null} */
+    this.candidate = null;
+    /** @type {Record<"retry"|"snapshot"|"like"|"ack"|"stable"|"probe"|"upgrade", Timer|undefined>} */
     this.timers = {
       retry: undefined,
       snapshot: undefined,
@@ -165,6 +181,7 @@ export class SiyuHub {
       ack: undefined,
       stable: undefined,
       probe: undefined,
+      upgrade: undefined,
     };
     /** @type {(() => void)|null} */
     this.sleep = null;
@@ -197,14 +214,18 @@ export class SiyuHub {
     if (this.socket) return;
     this.sleep ??= this.platform.onWake(() => this.wake());
     this.setState("connecting");
-    const since = this.epoch === null ? null : `${this.epoch}:${this.offset}`;
+    const since = () => (this.epoch === null ? null : `${this.epoch}:${this.offset}`);
+    this.polled = this.blind >= BLIND_MAX;
     /** @type {Socket|undefined} */
     let socket;
     const events = {
       message: (/** @type {string} */ data) => socket === this.socket && this.receive(data),
       closed: (/** @type {number} */ code, /** @type {string} */ reason) => this.lost(socket, code, reason),
     };
-    socket = this.platform.open(hubAddress(this.platform.origin, this.room, this.token, since), events);
+    const { platform, room, token } = this;
+    socket = this.polled
+      ? pollSocket(platform, { room, token, client: newKey(), since }, events)
+      : platform.open(hubAddress(platform.origin, room, token, since()), events);
     this.socket = socket;
     this.timers.snapshot = setTimeout(() => this.lost(socket, 1006, "no snapshot in time"), SNAPSHOT_TIMEOUT_MS);
   }
@@ -216,6 +237,7 @@ export class SiyuHub {
     this.sleep = null;
     const socket = this.socket;
     this.socket = null;
+    this.dropCandidate();
     if (socket) socket.close(1000);
     this.rejectPending("hub_closed", () => true);
     this.setState("closed", { code: 1000, reason: "" });
@@ -230,6 +252,7 @@ export class SiyuHub {
     const socket = this.socket;
     this.socket = null;
     clearTimeout(this.timers.snapshot);
+    this.dropCandidate();
     if (socket) socket.close(1000);
     this.connect();
   }
@@ -322,7 +345,11 @@ export class SiyuHub {
     if (event.t === "room") this.enter(event);
     // The node goes on without the others, or with them again: what is here stays good, offsets count under this name.
     if (event.t === "epoch") this.epoch = event.epoch;
-    if (typeof event.o === "number") this.offset = Math.max(this.offset, event.o);
+    if (typeof event.o === "number") {
+      // Only where two connections overlap for a moment.
+      if (event.o <= this.offset) return false;
+      this.offset = event.o;
+    }
     if (typeof event.now === "number") this.clockOffsetMs = Math.max(this.clockOffsetMs, event.now - Date.now());
     if (typeof event.a === "number") {
       const seen = event.a <= this.lastAck;
@@ -340,11 +367,16 @@ export class SiyuHub {
     // Sequences are a person's own and outlast every epoch.
     if (this.person !== snapshot.you?.person) this.lastAck = 0;
     this.person = snapshot.you?.person ?? null;
+    const news = (/** @type {HubEvent} */ event) => !(Number(event.o) <= this.offset);
+    if (snapshot.resumed) snapshot.history = snapshot.history.filter(news);
+    this.offset = snapshot.resumed ? Math.max(this.offset, snapshot.offset) : snapshot.offset;
     this.epoch = snapshot.epoch;
-    this.offset = snapshot.offset;
     const offsetMs = (snapshot.now ?? Date.now()) - Date.now();
     if (Math.abs(offsetMs - this.clockOffsetMs) > CLOCK_STEP_MS || this.state !== "open") this.clockOffsetMs = offsetMs;
     this.renewed = false;
+    this.attempt = Math.min(this.attempt, ATTEMPTS_AFTER_ROOM);
+    if (!this.polled) this.blind = 0;
+    else if (!this.timers.upgrade) this.upgradeIn(UPGRADE_MS * (0.5 + Math.random()));
     this.setState("open");
     clearTimeout(this.timers.stable);
     this.timers.stable = setTimeout(() => (this.attempt = 0), STABLE_MS);
@@ -375,11 +407,15 @@ export class SiyuHub {
     clearTimeout(this.timers.snapshot);
     clearTimeout(this.timers.stable);
     clearTimeout(this.timers.probe);
+    this.dropCandidate();
     this.rejectPending("disconnected", (waiting) => !waiting.again);
     if (code === 4401 && this.renew && !this.renewed) {
       this.renewToken(this.renew);
       return;
     }
+    // After polling a WebSocket is tried, once; a close frame comes by nothing else.
+    if (this.polled) this.blind = BLIND_MAX - 1;
+    else this.blind = code < 4000 && this.state === "connecting" ? this.blind + 1 : 0;
     const delayMs = reconnectDelay(code, reason, this.attempt);
     if (delayMs === null) {
       this.rejectPending("hub_closed", () => true);
@@ -405,10 +441,62 @@ export class SiyuHub {
     }
   }
 
+  /** @param {number} ms */
+  upgradeIn(ms) {
+    clearTimeout(this.timers.upgrade);
+    this.timers.upgrade = setTimeout(() => this.upgrade(), ms);
+  }
+
+  /** Try a WebSocket beside the polling, and go on by it once it has brought the room. */
+  upgrade() {
+    const polling = this.socket;
+    this.dropCandidate();
+    if (!this.polled || this.state !== "open" || !polling) return;
+    /** @type {Socket|undefined} */
+    let socket;
+    const events = {
+      message: (/** @type {string} */ data) => {
+        if (socket && socket === this.candidate) {
+          // The answers to what was asked by polling come by polling.
+          if (this.pending.size) {
+            this.upgradeIn(UPGRADE_MS);
+            socket.close(1000);
+            return;
+          }
+          this.candidate = null;
+          this.dropCandidate();
+          polling.close(1000);
+          this.socket = socket;
+          this.polled = false;
+        }
+        if (socket === this.socket) this.receive(data);
+      },
+      closed: (/** @type {number} */ code, /** @type {string} */ reason) => this.lost(socket, code, reason),
+    };
+    const since = `${this.epoch}:${this.offset}`;
+    socket = this.platform.open(hubAddress(this.platform.origin, this.room, this.token, since), events);
+    this.candidate = socket;
+    this.upgradeIn(UPGRADE_AGAIN_MS * (0.5 + Math.random()));
+  }
+
+  /** Let go of a WebSocket that was tried. */
+  dropCandidate() {
+    clearTimeout(this.timers.upgrade);
+    this.timers.upgrade = undefined;
+    this.candidate?.close(1000);
+    this.candidate = null;
+  }
+
   /** The network or the page is back: do not wait out a backoff, and find out whether the socket slept to death. */
   wake() {
     if (this.state === "waiting" && !this.renewed) this.connect();
     if (this.state !== "open") return;
+    if (this.polled) {
+      // Another network may let a WebSocket through.
+      this.blind = BLIND_MAX - 1;
+      this.useToken(this.token);
+      return;
+    }
     const socket = this.socket;
     clearTimeout(this.timers.probe);
     // Whatever comes clears it; an acknowledgement twice is an answer that costs nothing.

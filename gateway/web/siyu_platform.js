@@ -4,6 +4,14 @@
 
 /** A request over HTTP is given up after this. */
 const REQUEST_TIMEOUT_MS = 10000;
+/** A question to the room may be answered 25 s later; what then has not come is lost on its way. */
+const POLL_TIMEOUT_MS = 35000;
+/** A question or a command whose answer was lost is asked so often, the same way: the server answers it once. */
+const POLL_TRIES = 4;
+const POLL_AGAIN_MS = 500;
+/** What stands for the hub's close codes where a room cannot be polled; otherwise it is full or stops. */
+const POLL_REFUSED = /** @type {Record<number, number>} */ ({ 401: 4401, 403: 4403, 404: 4404 });
+const POLL_LATER = 4229;
 
 /**
  * A socket that is open or opening.
@@ -146,6 +154,75 @@ export function wxPlatform(wx, origin) {
     },
   };
 }
+
+// — without a WebSocket —
+
+/**
+ * A room by plain requests, in the shape of a socket: for networks that let no WebSocket through.
+ * @param {Platform} platform
+ * @param {{room: string, token: string, client: string, since: () => string|null}} entry `client`: another for each
+ *   connection, as ids of commands are told apart within it; `since`: what was seen last, also while it is open
+ * @param {SocketEvents} events
+ * @returns {Socket}
+ */
+export function pollSocket(platform, { room, token, client, since }, events) {
+  let over = false;
+  /** @param {number} code @param {string} reason */
+  const end = (code, reason) => {
+    if (over) return;
+    over = true;
+    events.closed(code, reason);
+  };
+  const base = { room: encodeURIComponent(room), token: encodeURIComponent(token), client: encodeURIComponent(client) };
+  /** @param {Request} request @returns {Promise<{status: number, body: any}>} */
+  const answered = async (request) => {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        const { status, text } = await platform.request(request);
+        const body = parse(text);
+        // Half an answer, or a proxy's own page, is none.
+        if (body) return { status, body };
+      } catch (error) {
+        if (tries >= POLL_TRIES || over) throw error;
+      }
+      if (tries >= POLL_TRIES) throw new Error("no answer");
+      await sleep(POLL_AGAIN_MS * tries);
+    }
+  };
+  const ask = async () => {
+    let session = "";
+    let n = 0;
+    while (!over) {
+      const seen = since();
+      const from = `${session && `&poll=${session}&n=${n}`}${seen ? `&since=${encodeURIComponent(seen)}` : ""}`;
+      const url = `${platform.origin}/poll/${base.room}?token=${base.token}${from}`;
+      const { status, body } = await answered({ method: "GET", url, headers: {}, timeoutMs: POLL_TIMEOUT_MS });
+      if (status !== 200) {
+        end(POLL_REFUSED[status] ?? POLL_LATER, `${body.detail || status}${body.retry_ms ? `, retry_ms=${body.retry_ms}` : ""}`);
+        return;
+      }
+      session = body.poll;
+      n = body.n;
+      if (body.items.length && !over) events.message(JSON.stringify(body.items));
+      if (body.close) end(body.close.code, body.close.reason);
+    }
+  };
+  /** @param {string} text */
+  const send = async (text) => {
+    const url = `${platform.origin}/api/v1/rooms/${base.room}/commands?client=${base.client}`;
+    const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+    const { status, body } = await answered({ method: "POST", url, headers, body: text, timeoutMs: REQUEST_TIMEOUT_MS });
+    // What is refused as a whole has no answers; whoever waits for one gives up in its time, or is told by the next question.
+    if (status === 200 && !over) events.message(JSON.stringify(body));
+  };
+  /** @param {unknown} error */
+  const lost = (error) => end(1006, error instanceof Error ? error.message : String(error));
+  ask().catch(lost);
+  return { send: (text) => void send(text).catch(lost), close: () => void (over = true) };
+}
+
+/** @param {number} ms */
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 // — the API —
 

@@ -55,7 +55,7 @@ export class RoomStore {
 
   /**
    * @param {string} topic "room" "stream" "pins" "shelf" "sales" "drops" "draws" "teams" "viewers" "likes" "lines" (all)
-   *   "line" (one new) "you" (other rights than before) "left" (stock) "rules" "notice" (the pinned one) "poll" "questions"
+   *   "line" (one new) "you" (other rights than before, muted or free again) "left" (stock) "rules" "notice" (the pinned one) "poll" "questions"
    * @param {(value?: any) => void} listener
    */
   on(topic, listener) {
@@ -112,6 +112,15 @@ export class RoomStore {
     this.lines.push(line);
     if (this.lines.length > LINES_MAX) this.lines.shift();
     this.changed("line", line);
+  }
+
+  /**
+   * How long this person may not write any more, as far as they are told.
+   * @param {number} now the server's time
+   * @returns {number} milliseconds, 0 when they may
+   */
+  mutedMs(now) {
+    return Math.max(0, (this.you.muted || 0) - now);
   }
 
   /** @returns {any|null} the card being explained, else the last one pinned */

@@ -10,10 +10,11 @@ import { MediaSchedule, newKey, OUTCOME_UNKNOWN, SiyuHub } from "./siyu.js";
 import { RoomStore } from "./store.js";
 import { CouponCard, drawPinned, SaleCard, worth } from "./view_cards.js";
 import { clipOf, openClip } from "./view_clip.js";
-import { keepsOrder, lineActions } from "./keeper_actions.js";
+import { lineActions } from "./keeper_actions.js";
 import { KEEPER } from "./keeper_strings.js";
 import { ANSWERS } from "./view_aftersale.js";
 import { ChatView } from "./view_chat.js";
+import { Composer } from "./view_composer.js";
 import { Cart, chooseVariant, itemOf } from "./view_cart.js";
 import { Checkout } from "./view_checkout.js";
 import { pollCard } from "./view_poll.js";
@@ -54,6 +55,7 @@ const api = new Api();
 const holds = new Map(Object.entries(recall("session", `siyu.holds.${ROOM}`, {})));
 const caught = new Set(recall("session", `siyu.caught.${ROOM}`, []));
 const cart = new Cart(ROOM);
+const composer = new Composer({ hub: () => hub, store });
 const grabKeys = new Map();
 const done = new Set();
 const units = new Map();
@@ -100,7 +102,7 @@ async function open() {
   hub.on("question", (event) => toast(t("advice.asked", event.question), "good"));
   hub.on("after_sale", ({ request }) => ANSWERS.has(request.state) && toast(`${t("as.panel")} · ${t(`as.state.${request.state}`)}`, "good"));
   hub.on("balance", () => toast(t("presale.open"), "good"));
-  hub.on("you", (event) => toast(t(keepsOrder(event.you.role) ? "keeper.now" : "keeper.over"), "good"));
+  hub.on("you", (event) => composer.standingChanged(event.you));
   hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));
   wireCards();
   hub.connect();
@@ -161,7 +163,10 @@ function wireCards() {
   const draw = new DrawCard({ place: $("draw-place"), store, now, wishes });
   const team = new TeamCard({ place: $("team-place"), store, now, wishes });
   const cards = [coupon, sale, draw, team];
-  setInterval(() => cards.forEach((card) => card.tick()), TICK_MS);
+  setInterval(() => {
+    cards.forEach((card) => card.tick());
+    composer.draw();
+  }, TICK_MS);
   onLanguage(() => {
     cards.forEach((card) => card.draw());
     chat.redraw();
@@ -469,42 +474,6 @@ async function refreshShelf() {
   }
 }
 
-/** What is typed next is a question for the host, and no line for all. */
-function askInstead(on) {
-  $("ask").setAttribute("aria-pressed", String(on));
-  $("chat-input").placeholder = t(on ? "ask.hint" : "chat.hint");
-}
-
-async function say(event) {
-  event.preventDefault();
-  const input = $("chat-input");
-  const text = input.value.trim();
-  if (!text || !hub) return;
-  input.value = "";
-  const asks = $("ask").getAttribute("aria-pressed") === "true";
-  try {
-    await hub.command(asks ? "question.ask" : "chat.send", { text });
-    if (asks) {
-      toast(t("ask.sent"), "good");
-      askInstead(false);
-    }
-  } catch (error) {
-    // Give the words back: nobody likes to type twice.
-    if (!input.value) input.value = text;
-    if (error.code === "followers_only") toast(explain(error), "warn", { text: t("chat.follow"), run: followAndSay });
-    else toast(explain(error), "error");
-  }
-}
-
-async function followAndSay() {
-  try {
-    await hub.command("follow");
-    $("composer").requestSubmit();
-  } catch (error) {
-    toast(explain(error), "error");
-  }
-}
-
 function wireStore(floating) {
   let likesSeen = null;
   store.on("room", () => {
@@ -539,11 +508,7 @@ function wireButtons(floating) {
   $("me").append(icon("person"));
   $("share").append(icon("share"));
   $("like").prepend(icon("heart"));
-  $("composer").addEventListener("submit", say);
-  $("ask").addEventListener("click", () => {
-    askInstead($("ask").getAttribute("aria-pressed") !== "true");
-    $("chat-input").focus();
-  });
+  composer.wire();
   $("bag").addEventListener("click", openShelf);
   $("like").addEventListener("click", () => {
     floating.tap();

@@ -127,6 +127,7 @@ async def test_what_staff_decide_holds_on_every_node_and_on_one_that_comes_later
             ("ban", {"person": "dan"}),
         ):
             assert (await host.client.ask(command, **fields))["ok"], command
+        assert (await bob.event("you"))["you"]["muted"]
         poll = (await bob.event("poll"))["poll"]["poll"]
         assert (await bob.client.ask("chat.send", text="x"))["error"]["code"] == "muted"
         await cid.say("a grey day")

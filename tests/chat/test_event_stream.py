@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from chat.errors import BadFrame, CommandRefused
+from chat.event_stream import KEEP_ALIVE
+from chat.forms import PADDING, PADDING_BYTES
 from chat.hub import CommandContext, HubLimits, Member, RoomLimits
 from chat.message import JoinRequest, Tier
 from tests.chat.rig import WAIT_S, Rig, eventually, running
@@ -60,7 +62,7 @@ class Stream:
 
 @asynccontextmanager
 async def stream(
-    rig: Rig, token: str = "ann", *, since: tuple[str, int] | None = None, room: str = "show"
+    rig: Rig, token: str = "ann", *, since: tuple[str, int] | None = None, room: str = "show", padded: bool = False
 ) -> AsyncIterator[Stream]:
     """A stream on a server of its own, which answers the one request it knows of."""
     request = JoinRequest(room, token, since)
@@ -69,7 +71,7 @@ async def stream(
         return f"HTTP/1.1 403 No\r\nConnection: close\r\n\r\n{code} {reason}".encode()
 
     def protocol() -> asyncio.Protocol:
-        return rig.hub.event_stream(request, "127.0.0.1", headers=[(b"x-extra", b"1")], refuse=refuse)
+        return rig.hub.event_stream(request, "127.0.0.1", headers=[(b"x-extra", b"1")], refuse=refuse, padded=padded)
 
     server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname(), limit=2**22)
@@ -103,6 +105,30 @@ async def test_a_stream_resumes_after_the_id_it_saw_last() -> None:
         async with stream(rig, since=("e1", 3)) as ann:
             first = (await ann.read())[1][0]
             assert (first["resumed"], [event["o"] for event in first["history"]]) == (True, [4, 5])
+
+
+async def test_a_padded_stream_fills_a_proxy_s_buffer_with_each_thing_it_says() -> None:
+    limits = HubLimits(wheel_ms=10, wheel_round_ms=10)
+    async with running(limits=limits) as rig, stream(rig, padded=True) as ann, stream(rig) as plain:
+        said: list[bytes] = []
+
+        async def until(wanted: bytes) -> None:
+            while not said or wanted not in said[-1]:
+                said.append(await asyncio.wait_for(ann.reader.readuntil(b"\n\n"), WAIT_S))
+                assert await asyncio.wait_for(ann.reader.readexactly(PADDING_BYTES), WAIT_S) == PADDING
+
+        await until(b'"t":"room"')
+        rig.hub.publish("show", {"t": "pin"}, tier=Tier.P0)
+        await until(b'"t":"pin"')
+        rig.hub.send_personal("show", "ann", {"t": "coupon"})
+        await until(b'"t":"coupon"')
+        rig.clock.ahead_ms += limits.ping_ms + 1
+        await until(KEEP_ALIVE)
+        assert rig.hub.channel("show").counted().ways == {"event": 2}
+        await rig.hub.drain()
+        await until(b"event: close")
+        assert await ann.reader.read() == b""
+        assert PADDING not in await plain.reader.read()
 
 
 async def test_streams_and_sockets_see_the_same_events_in_the_same_order() -> None:

@@ -180,7 +180,7 @@ async def test_a_drain_ends_sessions_and_takes_no_new_ones() -> None:
         await asyncio.sleep(0.02)
         await rig.hub.drain()
         assert (await waiting)["close"]["code"] == 4000
-        assert rig.hub._polls == {}
+        assert not rig.hub._polls
         with pytest.raises(TokenRefused, match="retry_ms"):
             await Asker(rig).step()
 
@@ -191,6 +191,25 @@ async def test_sessions_are_bounded() -> None:
             await Asker(rig, name).step()
         with pytest.raises(TokenRefused, match="full"):
             await Asker(rig, "cid").step()
+
+
+async def test_one_address_has_so_many_sessions_and_who_leaves_makes_room() -> None:
+    limits = HubLimits(polls_per_address=2, poll_pause_ms=1, poll_gone_ms=1_000, wheel_ms=10, wheel_round_ms=10)
+    # What counts one subscriber's addresses as one; the proxy's own is not counted.
+    networks = {"127.0.0.1": "", "2001:db8::1": "2001:db8::/64", "2001:db8::2": "2001:db8::/64"}
+    async with running(limits=limits, network=networks.__getitem__) as rig:
+
+        async def begin(address: str) -> None:
+            await rig.hub.poll(JoinRequest("show", "ann", None), address)
+
+        for address in (*networks, "127.0.0.1"):
+            await begin(address)
+        with pytest.raises(TokenRefused, match=r"address.*retry_ms=\d+") as refused:
+            await begin("2001:db8::2")
+        assert refused.value.code == 4229
+        rig.clock.ahead_ms += 2_000
+        await eventually(lambda: not rig.hub._polls)
+        await begin("2001:db8::2")
 
 
 async def test_a_token_that_expires_ends_a_session_and_a_renewed_one_keeps_it() -> None:

@@ -68,6 +68,47 @@ async def test_who_is_appointed_is_told_and_may_at_once_and_who_is_dismissed_may
         assert not [item for item in bob.pending if item.get("t") == "you"]
 
 
+async def test_who_is_muted_is_told_at_each_connection_and_at_the_next_and_of_the_shadow_nobody_is() -> None:
+    async with AsyncExitStack() as stack:
+        rig = await stack.enter_async_context(running())
+        enter = stack.enter_async_context
+        host, ann, again, bob = [await enter(rig.client(who)) for who in ("boss.host", "ann", "ann", "bob")]
+        until = (await host.ask("mute", person="ann", seconds=60))["until"]
+        muted = {"person": "ann", "name": "Ann", "role": "viewer", "muted": until}
+        assert [(await client.event("you"))["you"] for client in (ann, again)] == [muted, muted]
+        late = await enter(rig.client("ann"))
+        assert (await late.event("room"))["you"] == muted
+        # What others see of a person has nothing of it.
+        assert (await host.ask("unmute", person="ann"))["ok"]
+        assert (await ann.ask("chat.send", text="back"))["ok"]
+        assert (await bob.event("chat"))["from"] == {"person": "ann", "name": "Ann", "role": "viewer"}
+        assert [(await client.event("you"))["you"] for client in (ann, late)] == [ann_free()] * 2
+        for cmd, more in (("mute", {"seconds": 60, "shadow": True}), ("unmute", {}), ("unmute", {})):
+            assert (await host.ask(cmd, person="ann", **more))["ok"]
+        # An open mute that becomes one in the shadow looks like its end.
+        await host.ask("mute", person="bob", seconds=60)
+        await host.ask("mute", person="bob", seconds=60, shadow=True)
+        assert [("muted" in (await bob.event("you"))["you"]) for _ in range(2)] == [True, False]
+        for client in (ann, late):
+            await client.ask("like")
+            assert not [item for item in client.pending if item.get("t") == "you"]
+
+
+def ann_free() -> dict[str, str]:
+    return {"person": "ann", "name": "Ann", "role": "viewer"}
+
+
+async def test_who_is_found_to_be_somebody_who_is_muted_is_told(roles: Roles) -> None:
+    ids: dict[str, tuple[str, ...]] = {}
+    async with AsyncExitStack() as stack:
+        rig = await stack.enter_async_context(running(stands=roles, ids_of=lambda who: ids.get(who, (who,))))
+        ann, host = [await stack.enter_async_context(rig.client(who)) for who in ("ann", "boss.host")]
+        until = (await host.ask("mute", person="old", seconds=60))["until"]
+        ids["ann"] = ids["old"] = ("old", "ann")
+        regard(rig.hub, {"ann", "old"})
+        assert (await ann.event("you"))["you"]["muted"] == until
+
+
 async def test_an_account_that_is_gone_is_closed_with_the_code_of_its_token(roles: Roles) -> None:
     async with running(stands=roles) as rig, rig.client("boss.host") as boss, rig.client("ann"):
         roles.of["boss"] = "gone"

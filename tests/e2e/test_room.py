@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -131,6 +132,9 @@ def test_a_muted_viewer_is_told_so_and_nobody_reads_them(theatre: Theatre) -> No
     line.hover()
     line.locator('[data-testid="mute"]').click()
     console.told("吵吵")
+    # At once, and not only after they have typed for nothing.
+    expect(noisy.see("chat-input")).to_have_attribute("placeholder", re.compile(r"禁言中，\d+:\d\d 后可发言"))
+    noisy.told("禁言")
     noisy.say("第二句")
     noisy.told("禁言")
     other.say("第三句")

@@ -121,8 +121,9 @@ async def run_the_room(host: Visitor, ann: Visitor, person: str) -> None:
     await host.ask("moderator.add", person=person)
     await host.ask("moderators.list")
     await host.ask("moderator.remove", person=person)
-    for role in ("moderator", "viewer"):
-        assert (await ann.event("you"))["you"]["role"] == role
+    for role, muted in (("viewer", True), ("viewer", False), ("moderator", False), ("viewer", False)):
+        you = (await ann.event("you"))["you"]
+        assert (you["role"], "muted" in you) == (role, muted)
     await host.ask("notice", text="a")
     await host.ask("announce", text="b")
     await host.ask("notice.pin", text="c")

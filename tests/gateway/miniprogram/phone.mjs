@@ -8,7 +8,8 @@
  *     {"id": 1, "open": "shop/orders/orders", "query": {…}} → the page is on top: its onLoad and onShow are done
  *     {"id": 2, "call": "onSend", "args": […]}              → {"id": 2, "result": …} or {"id": 2, "error": "…"}
  *     {"id": 3, "data": true}                               → what the page on top shows
- *     {"id": 4, "network": "off" | "on" | "deaf"}           → off: sockets and requests fail; deaf: what the server says is lost
+ *     {"id": 4, "network": "off" | "on" | "deaf" | "plain"}  → off: sockets and requests fail; deaf: what the server says is lost;
+ *                                                               plain: sockets fail, requests do not
  *     {"id": 5, "bearer": {…}}                              → how its bearer answers WeChat's sheets: see `bearer`
  *
  * What a mini-program has not (fetch, WebSocket, document, crypto …) is taken away before its modules are loaded; URL and
@@ -51,6 +52,7 @@ const bearer = {
   grants: [],
   wallet: [],
   clipboard: "",
+  choice: "",
 };
 let privacyAgreed = false;
 const later = (what) => void setTimeout(what, 0);
@@ -65,7 +67,7 @@ function personal(name, value, { success, fail }) {
 class SocketTask {
   constructor(url) {
     this.listeners = { open: [], message: [], close: [], error: [] };
-    this.dead = network === "off";
+    this.dead = network === "off" || network === "plain";
     if (this.dead) {
       setTimeout(() => this.tell("error", { errMsg: "connectSocket:fail no network" }), 5);
       return;
@@ -158,6 +160,13 @@ globalThis.wx = {
     const { confirm, content } = bearer;
     later(() => success?.({ confirm, cancel: !confirm, ...(editable && confirm && { content }) }));
   },
+  // The real one takes six at most.
+  showActionSheet({ itemList, success, fail }) {
+    if (!itemList.length || itemList.length > 6) throw new Error("showActionSheet:fail parameter error: itemList");
+    const tapIndex = itemList.indexOf(bearer.choice);
+    if (tapIndex < 0) later(() => fail?.({ errMsg: "showActionSheet:fail cancel" }));
+    else later(() => success?.({ tapIndex, errMsg: "showActionSheet:ok" }));
+  },
   clearStorageSync: () => storage.clear(),
   setNavigationBarTitle: ({ title }) => void (top().title = title),
   stopPullDownRefresh: () => undefined,
@@ -243,7 +252,7 @@ function openPage(url) {
 
 function turn(wanted) {
   network = wanted;
-  if (wanted === "off") for (const socket of [...sockets]) socket.cut();
+  if (wanted === "off" || wanted === "plain") for (const socket of [...sockets]) socket.cut();
   if (wanted === "on") for (const listener of awake) listener({ scene: 1001 });
   const state = { isConnected: wanted !== "off", networkType: wanted === "off" ? "none" : "wifi" };
   for (const listener of networkListeners) listener(state);

@@ -103,7 +103,7 @@ class Phone:
         self.end(self.tell(bearer=answers))
 
     def network(self, state: str) -> None:
-        """``on``, ``off`` or ``deaf``."""
+        """``on``, ``off``, ``deaf`` or ``plain``."""
         self.end(self.tell(network=state))
 
     def screen(self) -> dict[str, Any]:

@@ -161,6 +161,39 @@ def test_what_was_said_while_the_network_was_away_is_there_once_when_it_is_back(
     assert [mine.lines().count(text) for text in ("断线前", "断线时")] == [1, 1]
 
 
+def test_where_no_websocket_comes_through_the_room_goes_on_by_plain_requests(
+    server: LiveServer, folder: Path, mine: Phone
+) -> None:
+    sale = flash_sale(server, countdown_s=0)
+    with phone(folder) as other:
+        mine.network("plain")
+        other.say("换个网络")
+        mine.sees(lambda room: "换个网络" in [line["text"] for line in room["lines"]])
+        mine.shows("connection", "")
+        assert mine.screen()["sockets"] == 0
+        mine.say("我还在")
+        other.sees(lambda room: "我还在" in [line["text"] for line in room["lines"]])
+        # What is bought is bought once, and what is personal comes this way, too.
+        mine.sees(lambda room: room["sale"] and room["sale"]["sale"] == sale["sale"] and room["sale"]["can"])
+        mine.call("onSale")
+        mine.call("onPay")
+        mine.sees(lambda room: room["sheet"] and room["sheet"]["paid"])
+        as_host(server, "POST", "/commands", {"cmd": "mute", "person": mine.screen()["person"], "seconds": 600})
+        mine.sees(lambda room: room["muted"])
+        as_host(server, "POST", "/commands", {"cmd": "unmute", "person": mine.screen()["person"]})
+        mine.sees(lambda room: not room["muted"])
+        # Back in a network that lets sockets through, it uses one.
+        mine.network("on")
+        deadline = time.monotonic() + ANSWER_S
+        while not mine.screen()["sockets"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        other.say("又快了")
+        mine.sees(lambda room: "又快了" in [line["text"] for line in room["lines"]])
+        assert [mine.lines().count(text) for text in ("换个网络", "我还在", "又快了")] == [1, 1, 1]
+    as_host(server, "POST", f"/sales/{sale['sale']}/close")
+
+
 def test_a_poll_and_an_announcement_are_there_after_a_reconnect_and_a_vote_counts_once(
     server: LiveServer, folder: Path, mine: Phone
 ) -> None:
@@ -184,6 +217,61 @@ def test_a_poll_and_an_announcement_are_there_after_a_reconnect_and_a_vote_count
         later.sees(lambda room: room["poll"] and room["poll"]["can"])
     assert command("poll.end", poll=poll)["ok"]
     assert mine.sees(lambda room: room["poll"]["state"] == "ended" and room["poll"])["total"] in ("1 人投票", "1 votes")
+
+
+def test_who_is_muted_sees_it_at_once_and_for_how_long_and_after_a_reconnect_until_it_is_lifted(
+    server: LiveServer, folder: Path, mine: Phone
+) -> None:
+    person = mine.screen()["person"]
+    as_host(server, "POST", "/commands", {"cmd": "mute", "person": person, "seconds": 7_200})
+    assert re.search(r"1:59:\d\d|2:00:00", mine.sees(lambda room: room["muted"]))
+    assert mine.screen()["toasts"].count("你已被禁言") == 1
+    mine.network("off")
+    mine.network("on")
+    mine.sees(lambda room: room["muted"])
+    as_host(server, "POST", "/commands", {"cmd": "unmute", "person": person})
+    mine.sees(lambda room: room["muted"] == "")
+    assert "你可以发言了" in mine.screen()["toasts"]
+    with phone(folder) as other:
+        # Of what is in the shadow nobody is told: what this phone is told next comes behind it.
+        as_host(server, "POST", "/commands", {"cmd": "mute", "person": person, "seconds": 60, "shadow": True})
+        other.say("接着说")
+        mine.sees(lambda room: "接着说" in [line["text"] for line in room["lines"]])
+        assert mine.screen()["room"]["muted"] == ""
+    as_host(server, "POST", "/commands", {"cmd": "unmute", "person": person})
+
+
+def test_who_is_made_a_moderator_is_told_and_keeps_order_by_a_long_press(
+    server: LiveServer, folder: Path, mine: Phone
+) -> None:
+    def about(text: str) -> str:
+        return str(mine.sees(lambda room: next((one for one in room["lines"] if one["text"] == text), None))["id"])
+
+    person = mine.screen()["person"]
+    with phone(folder) as other:
+        other.say("加微信领奖")
+        mine.bearer(choice="撤回")
+        mine.tap("onLine", line=about("加微信领奖"))
+        as_host(server, "POST", "/commands", {"cmd": "moderator.add", "person": person})
+        deadline = time.monotonic() + ANSWER_S
+        while "你现在是房管：长按评论可撤回、禁言、封禁" not in mine.screen()["toasts"]:
+            assert time.monotonic() < deadline, mine.screen()["toasts"]
+            time.sleep(0.05)
+        # What a viewer pressed before did nothing; the same press takes the line back now, on every screen.
+        mine.tap("onLine", line=about("加微信领奖"))
+        other.sees(lambda room: "加微信领奖" not in [line["text"] for line in room["lines"]])
+        other.say("还来")
+        mine.bearer(choice="禁言 10 分钟")
+        mine.tap("onLine", line=about("还来"))
+        other.sees(lambda room: room["muted"])
+        mine.say("请文明发言")
+        line = other.sees(lambda room: next((one for one in room["lines"] if one["text"] == "请文明发言"), None))
+        assert (line["kind"], line["badge"]) == ("staff", "房管")
+    as_host(server, "POST", "/commands", {"cmd": "moderator.remove", "person": person})
+    deadline = time.monotonic() + ANSWER_S
+    while "你不再是房管" not in mine.screen()["toasts"]:
+        assert time.monotonic() < deadline, mine.screen()["toasts"]
+        time.sleep(0.05)
 
 
 def test_who_is_removed_is_told_and_does_not_come_back_by_itself(server: LiveServer, mine: Phone) -> None:

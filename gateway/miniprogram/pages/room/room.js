@@ -5,6 +5,7 @@ import { mayWrite, written } from "../../shared/asking.js";
 import { explain, money, speaker, wordsOf } from "../../shared/speak.js";
 import { SHARED } from "../../shared/texts.js";
 import { visitOf } from "../../shared/visit.js";
+import { actsOn } from "./keeping.js";
 import { ROOM_TEXTS } from "./texts.js";
 import { Show } from "./show.js";
 import { roomView } from "./view.js";
@@ -204,6 +205,30 @@ Page({
     } catch (error) {
       this.complain(error);
     }
+  },
+
+  /**
+   * A long press on a line: what somebody who keeps order may do about it.
+   * @param {{currentTarget: {dataset: {line: string}}}} event
+   */
+  onLine({ currentTarget }) {
+    const { show } = this;
+    const line = this.data.room.lines.find((/** @type {any} */ one) => one.id === currentTarget.dataset.line);
+    const acts = show && line ? actsOn(line, show.store.you, show.hub.now()) : [];
+    if (!show || !acts.length) return;
+    wx.showActionSheet({
+      alertText: `${line.name}: ${line.text}`.slice(0, 60),
+      itemList: acts.map(({ say }) => t(say)),
+      success: async ({ tapIndex }) => {
+        const { cmd, fields } = acts[tapIndex];
+        try {
+          await show.hub.command(cmd, fields);
+          wx.showToast({ title: t("done"), icon: "success" });
+        } catch (error) {
+          this.complain(error);
+        }
+      },
+    });
   },
 
   onLike() {

@@ -3,6 +3,7 @@
 import { hostMediaMs, MediaSchedule, SiyuHub } from "../../lib/siyu.js";
 import { RoomStore } from "../../lib/store.js";
 import { Basket } from "./basket.js";
+import { keepsOrder } from "./keeping.js";
 import { Ballot } from "./poll.js";
 import { Wishes } from "./wishes.js";
 
@@ -29,6 +30,7 @@ export class Show {
     this.basket = new Basket({ hub: this.hub, api, changed });
     this.wishes = new Wishes({ hub: this.hub, store: this.store, basket: this.basket, changed });
     this.ballot = new Ballot({ wx, hub: this.hub, changed });
+    this.hub.on("you", ({ you }) => this.standingChanged(this.store.you, you));
     this.hub.on("*", (event) => this.take(event));
     this.hub.on("frame", changed);
     /** Whether the hub has asked for a token itself. */
@@ -95,6 +97,16 @@ export class Show {
     if (AT_THE_FRAME.has(event.t)) this.frames.at(event.media_ms, apply);
     else this.store.apply(event);
     if (typeof event.a === "number") this.wishes.take(event);
+  }
+
+  /**
+   * Rights that changed while this person was here: the button bar shows them, and they are told once.
+   * @param {{role?: string, muted?: number}} before
+   * @param {{role: string, muted?: number}} now
+   */
+  standingChanged(before, now) {
+    if (now.role !== before.role) this.wishes.tell(keepsOrder(now.role) ? "keeperNow" : "keeperOver", {});
+    if (!now.muted !== !before.muted) this.wishes.tell(now.muted ? "muted" : "unmuted", {});
   }
 
   /** live-player does not tell how far it is: the host's place less what is buffered. */

@@ -2,6 +2,7 @@
 
 import { clock, money } from "../../shared/speak.js";
 import { asset } from "../../shared/visit.js";
+import { keepsOrder } from "./keeping.js";
 
 /** Chat lines on the screen; more cost a phone more than they tell. */
 const LINES_SHOWN = 40;
@@ -29,6 +30,7 @@ export function roomView({ store, basket, wishes, ballot }, now, t) {
     watching: t("watching", { n: store.viewers }),
     likes: store.likes,
     notice: store.pinnedNotice ? store.pinnedNotice.text : "",
+    muted: store.mutedMs(now) ? t("mutedFor", { time: clock(store.mutedMs(now)) }) : "",
     lines: store.lines.slice(-LINES_SHOWN).map((line, index) => lineView(line, index, t)),
     pinned: pinnedView(store.pinned(), t),
     drop: dropView(store, basket, now, t),
@@ -46,9 +48,18 @@ export function roomView({ store, basket, wishes, ballot }, now, t) {
  * @param {Speak} t
  */
 function lineView(line, index, t) {
-  const kind = line.t === "notice" ? "notice" : line.from?.role === "viewer" ? "viewer" : "staff";
-  const name = kind === "notice" ? t("notice") : line.from?.name || "";
-  return { id: `l${line.o ?? `${line.now}-${index}`}`, kind, name, text: line.text };
+  const { person = "", name = "", role = "" } = line.from || {};
+  const kind = line.t === "notice" ? "notice" : keepsOrder(role) ? "staff" : "viewer";
+  return {
+    id: `l${line.o ?? `${line.now}-${index}`}`,
+    kind,
+    name: kind === "notice" ? t("notice") : name,
+    badge: kind === "staff" ? t(`role.${role}`) : "",
+    text: line.text,
+    person: kind === "notice" ? "" : person,
+    role,
+    offset: line.o ?? null,
+  };
 }
 
 /**
