@@ -13,7 +13,8 @@ from commerce.domain.order import Fulfilment
 from commerce.errors import Refused
 from commerce.identity.join import Erase, Erased
 from commerce.identity.join_sql import known, log
-from commerce.identity.merge_sql import survivor
+from commerce.identity.merge_sql import aliases_of, survivor
+from commerce.keepers_sql import dismiss
 from commerce.ledger_batch_sql import Batch
 from commerce.org_sql import take_turn
 
@@ -40,7 +41,7 @@ _ERASE = (
     *(
         text(f"DELETE FROM {table} WHERE merchant = :merchant AND {_THEIRS}")
         # What is still to run would write to them.
-        for table in ("person_tag", "person_day", "person_stage", "automation_run", "appointment")
+        for table in ("person_tag", "person_day", "person_stage", "automation_run")
     ),
     text(
         "UPDATE message SET body = '{}', state = CASE WHEN state = 'waiting' THEN 'dropped' ELSE state END"
@@ -127,7 +128,7 @@ _TO_FETCH = text(
     " JOIN orders AS o ON o.id = w.order_id"
     f" WHERE s.merchant = :merchant AND s.person IN ({_ALIASES_AND_SELF}) AND w.counted = 1 AND {ORDER_OPEN}"
 )
-_APPOINTED = text(f"SELECT count(*) FROM appointment WHERE merchant = :merchant AND {_THEIRS}")
+_PLACES = text(f"SELECT DISTINCT place FROM appointment WHERE merchant = :merchant AND {_THEIRS}")
 _KEYS = text("SELECT kind, value FROM identity WHERE merchant = :merchant AND person = :person")
 _KEPT_BY_KEY = {
     # What is known of a mini-program's customer by the bare openid, and of WeCom's by the external id.
@@ -161,8 +162,7 @@ def erase(batch: Batch, command: Erase) -> Erased:
     person = known(batch, command.merchant, survivor(batch.connection, command.person)).person
     who = {"merchant": command.merchant, "person": person}
     _refuse_open(batch, who)
-    if batch.run(_APPOINTED, **who).scalar_one():
-        take_turn(batch.connection, command.merchant)
+    _dismiss(batch, command, who)
     for statement in _ERASE:
         batch.run(statement, now=batch.now_ms, by=command.by, **who)
     partners: set[str] = set()
@@ -173,9 +173,9 @@ def erase(batch: Batch, command: Erase) -> Erased:
         else:
             batch.run(_VISITED_BY_NOBODY, **visited, nobody=batch.mint())
             partners.add(row.partner)
-    for kind, value in batch.run(_KEYS, **who).all():
-        for statement in _KEPT_BY_KEY.get(kind, ()):
-            batch.run(statement, merchant=command.merchant, key=value.partition(":")[2])
+    for key in batch.run(_KEYS, **who).all():
+        for statement in _KEPT_BY_KEY.get(key.kind, ()):
+            batch.run(statement, merchant=command.merchant, key=str(key.value).partition(":")[2])
     gone = batch.run(_ERASE_IDENTITIES, **who).rowcount
     log(batch, command.merchant, person, command.by, "erase", command.reason)
     return Erased(person, gone, {"orders": int(batch.run(_ORDERS, **who).scalar_one())})
@@ -195,6 +195,16 @@ def _refuse_open(batch: Batch, who: Mapping[str, str]) -> None:
         raise Refused("not_open", "a complaint is open: erase when it is answered, or its day has passed")
     if batch.run(_TO_FETCH, **who).scalar_one():
         raise Refused("not_open", "orders wait at their pickup station: give it another leader first")
+
+
+def _dismiss(batch: Batch, command: Erase, who: Mapping[str, str]) -> None:
+    """Take back what they were appointed, as a keeper of rooms is dismissed: every process hears of it."""
+    places = batch.run(_PLACES, **who).scalars().all()
+    if places:
+        take_turn(batch.connection, command.merchant)
+    for place in places:
+        ids = aliases_of(batch.connection, who["person"])
+        dismiss(batch.connection, batch.mint, command.merchant, place, ids, command.by, batch.now_ms)
 
 
 HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {Erase: erase}

@@ -92,6 +92,7 @@ HELD = (
     # Who a customer is to the shop beside: an advisor's own face, a keeper of rooms, a leader, a seller, a neighbour.
     Held("advisor", ("person",), EMPTIED, ("staff",)),
     Held("appointment", ("person",), DELETED, ("appointed_by",)),
+    Held("appointment_step", ("person",), KEPT, ("by",)),
     Held("station", ("person",), EMPTIED, ("staff",)),
     Held("pos_code", ("issuer",), EMPTIED),
     Held("partner", ("owner",), EMPTIED, ("counterpart", "key_generation")),
