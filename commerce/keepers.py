@@ -5,24 +5,50 @@ beside that: it makes somebody, a viewer too, a moderator of a room, or an accou
 does what either lets them.
 """
 
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from commerce import keepers_sql, org_sql
 from commerce.attribution.links_sql import Transaction
+from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.org import Scope
 from commerce.errors import Refused
 from commerce.keepers_sql import Appointment
 from commerce.org import Organisation
 from commerce.store_sql import Store
 
+FIRST_PAGE = "~"
+"""Greater than any id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """An appointment with what the person is called."""
+    """An appointment with what the person is called, and who appointed them."""
 
     name: str
+    by_name: str
     made: Appointment
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperStep:
+    """A line of the journal: ``step`` (appointed, dismissed) of whom, at which place, by whom. Unix milliseconds."""
+
+    id: str
+    place: str
+    kind: str
+    person: str
+    role: str
+    step: str
+    by: str
+    at_ms: int
+    name: str
+    by_name: str
+
+
+def _called(names: Mapping[str, str], person: str) -> str:
+    return names.get(person) or f"#{person[-6:]}"
 
 
 class Keepers:
@@ -47,16 +73,43 @@ class Keepers:
         """Who is appointed in a room, oldest first, with those of the parts that it belongs to."""
         return await self._named(self._org.appointments(merchant, room))
 
-    async def beside(self, by: Scope | None, merchant: str) -> list[Keeper]:
-        """Who is appointed for nodes within ``by``, and, for who has it all, for the whole merchant."""
-        nodes = {node.id for node in self._org.tree(by, merchant)}
-        whole = by is None or by.whole
+    async def beside(self, by: Scope | None, merchant: str, *, rooms: bool = False) -> list[Keeper]:
+        """Who is appointed for nodes within ``by``, and, for who has it all, for the whole merchant.
+
+        With ``rooms`` those of single rooms as well.
+        """
         found = self._org.appointments(merchant, None)
-        return await self._named([one for one in found if one.place in nodes or (whole and one.kind == "all")])
+        kinds = {"all", "node", "room"} if rooms else {"all", "node"}
+        places = self._places(by, merchant)
+        return await self._named(
+            [one for one in found if one.kind in kinds and (places is None or one.place in places)]
+        )
+
+    def _places(self, by: Scope | None, merchant: str) -> set[str] | None:
+        """The nodes and rooms that an account has; None: all of the merchant's."""
+        if by is None or by.whole:
+            return None
+        nodes = {node.id for node in self._org.tree(by, merchant)}
+        return nodes | {room for node in nodes for room in self._org.rooms_of(node)}
+
+    async def journal(self, by: Scope | None, merchant: str, before: str | None, limit: int) -> list[KeeperStep]:
+        """Appointments and dismissals at places within ``by``, newest first; page by the last one's id."""
+        places = self._places(by, merchant)
+        found = await self._store.read(
+            lambda db: keepers_sql.steps(
+                db, merchant, None if places is None else sorted(places), before or FIRST_PAGE, limit
+            )
+        )
+        people = [who for row in found for who in (row["person"], row["by"])]
+        called = await self._store.read(lambda db: keepers_sql.names(db, people))
+        return [
+            KeeperStep(**row, name=_called(called, row["person"]), by_name=_called(called, row["by"])) for row in found
+        ]
 
     async def _named(self, found: Sequence[Appointment]) -> list[Keeper]:
-        called = await self._store.read(lambda db: keepers_sql.names(db, [one.person for one in found]))
-        return [Keeper(called.get(one.person) or f"#{one.person[-6:]}", one) for one in found]
+        people = [who for one in found for who in (one.person, one.by)]
+        called = await self._store.read(lambda db: keepers_sql.names(db, people))
+        return [Keeper(_called(called, one.person), _called(called, one.by), one) for one in found]
 
     async def appoint_in_room(self, merchant: str, room: str, person: str, role: str, by: str) -> None:
         """Make somebody an assistant or a moderator of one room. Raises NotFound, Refused (forbidden, limit)."""
@@ -81,11 +134,11 @@ class Keepers:
             org_sql.take_turn(db, made.merchant)
             if made.kind == "node":
                 org_sql.open_node(db, made.merchant, made.place)
-            keepers_sql.appoint(db, made)
+            keepers_sql.appoint(db, made, self._id())
 
         await self._org.changed(made.merchant, change)
 
-    async def dismiss_in_room(self, merchant: str, room: str, person: str, *, assistants: bool) -> None:
+    async def dismiss_in_room(self, merchant: str, room: str, person: str, by: str, *, assistants: bool) -> None:
         """Take back an appointment for a room; that of an assistant with ``assistants`` alone.
 
         Raises NotFound; Refused (forbidden) for who is appointed for more rooms than this one.
@@ -97,19 +150,22 @@ class Keepers:
             raise Refused("forbidden", "they are appointed for more rooms than this: that is the merchant's affair")
         if not assistants and any(one.role == "assistant" for one in here):
             raise Refused("forbidden", "assistants are appointed and dismissed by the merchant")
-        await self._dismiss(merchant, room, ids)
+        await self._dismiss(merchant, room, ids, by)
 
-    async def dismiss_beside(self, scope: Scope | None, merchant: str, node: str | None, person: str) -> None:
+    async def dismiss_beside(self, scope: Scope | None, merchant: str, node: str | None, person: str, by: str) -> None:
         """Take back an appointment for a node, or for all rooms. Raises NotFound, Refused (forbidden)."""
         _, place = self._place(scope, merchant, node)
-        await self._dismiss(merchant, place, self._ids_of(person))
+        await self._dismiss(merchant, place, self._ids_of(person), by)
 
-    async def _dismiss(self, merchant: str, place: str, ids: Sequence[str]) -> None:
+    async def _dismiss(self, merchant: str, place: str, ids: Sequence[str], by: str) -> None:
         def change(db: Transaction) -> None:
             org_sql.take_turn(db, merchant)
-            keepers_sql.dismiss(db, merchant, place, ids)
+            keepers_sql.dismiss(db, self._id, merchant, place, ids, by, self._clock())
 
         await self._org.changed(merchant, change)
+
+    def _id(self) -> str:
+        return new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
 
     def is_theirs(self, scope: Scope | None, merchant: str, person: str) -> bool:
         """Whether somebody is an account that sits within ``scope``."""

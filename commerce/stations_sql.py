@@ -118,6 +118,7 @@ def read_to_fetch(connection: Connection, station: str, day: str) -> list[Statio
     for row in rows:
         lines = connection.execute(_LINES, {"order": row.order_id})
         goods = tuple(f"{line.title} × {line.quantity}" for line in lines)
-        name = str(orjson.loads(row.delivery)["name"])
+        # Whoever was erased since has no name.
+        name = "" if row.delivery is None else str(orjson.loads(row.delivery)["name"])
         made.append(StationOrderView(row.order_id, row.day, name, goods, row.fulfilment != "open"))
     return made

@@ -23,3 +23,21 @@ appointment = Table(
     CheckConstraint("role IN ('assistant', 'moderator')", name="role"),
     Index("ix_appointment_person", "person"),
 )
+
+# Each appointment and dismissal, for as long as what staff did in rooms is kept.
+appointment_step = Table(
+    "appointment_step",
+    metadata,
+    id_column("id", primary_key=True),
+    of_column("merchant", "merchant.id"),
+    id_column("place"),
+    Column("kind", String(4), nullable=False),
+    id_column("person"),
+    Column("role", String(12), nullable=False),
+    Column("step", String(10), nullable=False),
+    Column("by", String(64), nullable=False),
+    ms_column("at_ms"),
+    CheckConstraint("step IN ('appointed', 'dismissed')", name="step"),
+    Index("ix_appointment_step_merchant", "merchant", "id"),
+    Index("ix_appointment_step_at", "at_ms"),
+)

@@ -10,7 +10,7 @@ from commerce import commission_sql, market_sql, pos_sql, withdrawals_sql
 from commerce.attribution import bindings_sql
 from commerce.errors import CommerceError
 from commerce.events import Event, OrderCancelled, OrderCreated, OrderPaid, OrderRefunded
-from commerce.identity import join_sql, privacy_sql
+from commerce.identity import erasure_sql, join_sql, privacy_sql
 from commerce.ledger_batch_sql import Batch
 from commerce.webhooks_sql import enter_deliveries
 
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
     **join_sql.HANDLERS,
+    **erasure_sql.HANDLERS,
     **privacy_sql.HANDLERS,
     **commission_sql.HANDLERS,
     **withdrawals_sql.HANDLERS,

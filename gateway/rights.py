@@ -100,7 +100,7 @@ class RoomKeepers:
     async def dismiss(self, room: str, by: Member, person: str) -> None:
         """Take that back. Raises CommandRefused."""
         change = self._keepers.dismiss_in_room
-        await _asked(partial(change, self._merchant(room), room, person, assistants=by.role == "merchant"))
+        await _asked(partial(change, self._merchant(room), room, person, by.person, assistants=by.role == "merchant"))
 
     async def listed(self, room: str) -> Sequence[Mapping[str, Any]]:
         """Who is appointed in a room."""

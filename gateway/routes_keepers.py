@@ -6,11 +6,18 @@ from functools import partial
 
 from commerce.errors import NotFound
 from commerce.keepers import Keeper
-from gateway.api import Call, Operation
+from gateway.api import Call, Operation, page_limit
 from gateway.auth import HOST_ROLES
 from gateway.errors import Problem
 from gateway.schemas import Empty
-from gateway.schemas_keepers import AppointedList, AppointedView, KeeperBody, PlaceKeeperBody
+from gateway.schemas_keepers import (
+    AppointedList,
+    AppointedView,
+    KeeperBody,
+    KeeperJournal,
+    KeeperStepView,
+    PlaceKeeperBody,
+)
 from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
@@ -24,7 +31,9 @@ def keeper_operations(services: Services) -> list[Operation]:
 
 def _view(found: list[Keeper]) -> AppointedList:
     views = [
-        AppointedView(one.made.person, one.name, one.made.role, one.made.kind, one.made.place, one.made.by, at)
+        AppointedView(
+            one.made.person, one.name, one.made.role, one.made.kind, one.made.place, one.made.by, at, one.by_name
+        )
         for one in found
         for at in (one.made.created_ms,)
     ]
@@ -63,7 +72,7 @@ def _of_room(services: Services) -> list[Operation]:
     async def dismiss_in_room(call: Call) -> Empty:
         room, who = desk.run(call.who, call.path["room"]), call.who
         assistants = who.role == "merchant"
-        await keepers.dismiss_in_room(room.merchant, room.id, call.path["person"], assistants=assistants)
+        await keepers.dismiss_in_room(room.merchant, room.id, call.path["person"], who.person, assistants=assistants)
         return Empty()
 
     path = "/api/v1/rooms/{room}/keepers"
@@ -85,7 +94,20 @@ def _beside(services: Services) -> list[Operation]:
 
     async def list_keepers(call: Call) -> AppointedList:
         whose(call)
-        return _view(await keepers.beside(call.who.scope, call.who.merchant))
+        rooms = call.query.get("rooms") == "1"
+        return _view(await keepers.beside(call.who.scope, call.who.merchant, rooms=rooms))
+
+    async def journal(call: Call) -> KeeperJournal:
+        whose(call)
+        limit = page_limit(call)
+        found = await keepers.journal(call.who.scope, call.who.merchant, call.query.get("after"), limit)
+        items = [
+            KeeperStepView(
+                *(one.id, one.step, one.person, one.name, one.role, one.kind, one.place, one.by, one.by_name, one.at_ms)
+            )
+            for one in found
+        ]
+        return KeeperJournal(items, items[-1].id if len(items) == limit else None)
 
     async def appoint(call: Call) -> AppointedList:
         body: PlaceKeeperBody = call.body
@@ -98,14 +120,25 @@ def _beside(services: Services) -> list[Operation]:
     async def dismiss(call: Call) -> Empty:
         whose(call)
         node = call.query.get("node") or None
-        await keepers.dismiss_beside(call.who.scope, call.who.merchant, node, call.path["person"])
+        await keepers.dismiss_beside(call.who.scope, call.who.merchant, node, call.path["person"], call.who.person)
         return Empty()
 
     path = "/api/v1/keepers"
     one, own = path + "/{person}", partial(Operation, within="node")
+    all_ = {"rooms": "1: those of single rooms as well"}
+    paging = {"after": "cursor: the last line's id", "limit": "1 to 200"}
     at = {"node": "whose rooms; all of the merchant's when left out"}
     return [
-        own("GET", path, "Who is appointed for many rooms", list_keepers, MERCHANT, answer=AppointedList),
+        own("GET", path, "Who is appointed for many rooms", list_keepers, MERCHANT, answer=AppointedList, query=all_),
+        own(
+            "GET",
+            path + "/journal",
+            "Who was appointed and dismissed",
+            journal,
+            MERCHANT,
+            answer=KeeperJournal,
+            query=paging,
+        ),
         own("PUT", one, "Appoint for many rooms", appoint, MERCHANT, PlaceKeeperBody, AppointedList),
         own("DELETE", one, "Dismiss from many rooms", dismiss, MERCHANT, answer=Empty, query=at),
     ]

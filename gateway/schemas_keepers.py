@@ -33,7 +33,30 @@ class AppointedView(Struct):
     place: str
     by: str
     since: int
+    by_name: str
 
 
 class AppointedList(Struct):
     items: list[AppointedView]
+
+
+class KeeperStepView(Struct):
+    """A line of the journal of appointments: ``step`` is appointed or dismissed. Times in Unix ms."""
+
+    id: str
+    step: str
+    person: str
+    name: str
+    role: str
+    kind: str
+    place: str
+    by: str
+    by_name: str
+    at: int
+
+
+class KeeperJournal(Struct):
+    """Newest first; ``next`` is the cursor of the page that follows."""
+
+    items: list[KeeperStepView]
+    next: str | None = None

@@ -30,7 +30,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class LinkView:
-    """A link with its token, and how often it was touched (``uses``, counted from the log; 0 when just minted)."""
+    """A link with its token, and how often it was opened (``uses``, counted from the log; 0 when just minted)."""
 
     token: str
     link: Link

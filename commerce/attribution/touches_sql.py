@@ -86,8 +86,10 @@ _ENTRIES = text(f"SELECT min(ms), max(ms) FROM touch {_OWN} AND kind = 'room_ent
 _WATCHED = text(f"SELECT ms, clip FROM touch {_OWN} AND clip <> '' ORDER BY ms DESC, id DESC LIMIT :limit").bindparams(
     _PERSONS
 )
+# Whoever comes in by a link has opened it, and what they do inside is no further use of it.
 _USES = text(
-    "SELECT link, count(*) AS uses FROM touch WHERE merchant = :merchant AND link IN :links GROUP BY link"
+    "SELECT link, count(*) AS uses FROM touch WHERE merchant = :merchant AND link IN :links"
+    " AND kind NOT IN ('room_entry', 'card_click', 'coupon', 'clip_view') GROUP BY link"
 ).bindparams(bindparam("links", expanding=True))
 _SEEN = text(
     "SELECT person, max(ms) AS ms FROM touch WHERE merchant = :merchant AND person IN :persons GROUP BY person"
@@ -456,7 +458,7 @@ def watched(
 
 
 def uses(db: Connection, merchant: str, links: Sequence[str]) -> dict[str, int]:
-    """Count the touches of some links; one never touched is left out."""
+    """Count how often some links were opened; one never opened is left out."""
     if not links:
         return {}
     return {row.link: row.uses for row in db.execute(_USES, {"merchant": merchant, "links": list(links)})}

@@ -41,7 +41,7 @@ HELD = (
     Held("pos_receipt", ("person",), KEPT, ("hash", "decision", "told", "told_by", "told_why")),
     Held("custom_request", ("person",), EMPTIED, ("staff",)),
     Held("after_sale", ("person",), EMPTIED, ("staff",)),
-    Held("credit_line", ("person",), KEPT, ("staff",)),
+    Held("credit_line", ("person",), EMPTIED, ("staff",)),
     Held("receivable", ("person",), KEPT),
     Held("credit_booking", ("person",), KEPT, ("staff",)),
     Held("payment_gift", ("person",), KEPT),
@@ -79,6 +79,26 @@ HELD = (
     Held("partner_sale", ("person",), KEPT, ("contract",)),
     Held("help_poster", ("person",), KEPT),
     Held("helping", ("person",), EMPTIED, ("network",)),
+    Held("person_tag", ("person",), DELETED, ("staff",)),
+    Held("person_day", ("person",), DELETED),
+    Held("person_stage", ("person",), DELETED),
+    Held("automation_run", ("person",), DELETED),
+    Held("popup_shown", ("person",), DELETED),
+    Held("message", ("person",), EMPTIED, ("key",)),
+    Held("complaint", ("person",), EMPTIED, ("staff",)),
+    Held("ticket", ("person",), EMPTIED, ("used_by",)),
+    Held("pass_", ("person",), KEPT),
+    Held("membership", ("person",), KEPT),
+    # Who a customer is to the shop beside: an advisor's own face, a keeper of rooms, a leader, a seller, a neighbour.
+    Held("advisor", ("person",), EMPTIED, ("staff",)),
+    Held("appointment", ("person",), DELETED, ("appointed_by",)),
+    Held("appointment_step", ("person",), KEPT, ("by",)),
+    Held("station", ("person",), EMPTIED, ("staff",)),
+    Held("pos_code", ("issuer",), EMPTIED),
+    Held("partner", ("owner",), EMPTIED, ("counterpart", "key_generation")),
+    # Three years, as a show's own recording.
+    Held("chat_line", ("person",), KEPT),
+    Held("staff_action", ("person",), KEPT, ("by",)),
 )
 
 TELLING_COLUMNS = ("person", "owner")

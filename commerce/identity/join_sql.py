@@ -1,4 +1,4 @@
-"""Keys shown, members listed, conflicts decided, persons forgotten: inside the ledger's transaction."""
+"""Keys shown, members listed, conflicts decided: inside the ledger's transaction."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,8 +10,6 @@ from commerce.identity import merge_sql
 from commerce.identity.join import (
     CAUSE_STAFF,
     DecideConflict,
-    Erase,
-    Erased,
     Imported,
     ImportMembers,
     Join,
@@ -265,127 +263,10 @@ def import_members(batch: Batch, command: ImportMembers) -> Imported:
     return Imported(new, len(command.rows) - new)
 
 
-_ALIASES_AND_SELF = "SELECT alias FROM person_alias WHERE person = :person UNION SELECT :person"
-_ERASE = (
-    text("DELETE FROM person_phone WHERE person = :person"),
-    text(f"UPDATE person SET name = '' WHERE id IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant
-    text(
-        "UPDATE merge_conflict SET state = 'dismissed', sealed = NULL, decided_ms = :now, decided_by = :by"
-        " WHERE merchant = :merchant AND (person = :person OR other = :person)"
-    ),
-    text(
-        "UPDATE orders SET delivery = NULL WHERE merchant = :merchant AND person = :person"
-        " AND status IN ('done', 'refunded', 'cancelled')"
-    ),
-    text(f"DELETE FROM person_tag WHERE merchant = :merchant AND person IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant
-    text(f"DELETE FROM person_day WHERE merchant = :merchant AND person IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant
-    text(f"DELETE FROM person_stage WHERE merchant = :merchant AND person IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant
-    text(
-        "UPDATE message SET body = '{}', state = CASE WHEN state = 'waiting' THEN 'dropped' ELSE state END"
-        " WHERE merchant = :merchant AND person = :person"
-    ),
-    # An engraving is often a name. What it cost is in the price.
-    text(
-        "UPDATE order_line SET wishes = '[]' WHERE wishes IS NOT NULL AND order_id IN"
-        " (SELECT id FROM orders WHERE merchant = :merchant AND person = :person)"
-    ),
-    text(
-        "UPDATE custom_request SET words = '', wishes = '[]', answer = '',"
-        " state = CASE WHEN state IN ('asked', 'offered') THEN 'withdrawn' ELSE state END"
-        " WHERE merchant = :merchant AND person = :person"
-    ),
-    # The tracking number leads to who sent it.
-    text(
-        "UPDATE after_sale SET words = '', answer = '', carrier = '', number = ''"
-        " WHERE merchant = :merchant AND person = :person"
-    ),
-    text("DELETE FROM minor WHERE person = :person"),
-    text("DELETE FROM erasure_due WHERE person = :person"),
-    text("DELETE FROM follower WHERE person = :person"),
-    *(
-        text(f"DELETE FROM {table} WHERE person IN ({_ALIASES_AND_SELF})")  # noqa: S608 - constants
-        for table in (
-            "community_member",
-            "customer_advisor",
-            "answer",
-            "question",
-            "visit_note",
-            "room_question",
-            "room_vote",
-        )
-    ),
-    text("DELETE FROM reminder WHERE person = :person"),
-    text(f"UPDATE helping SET network = '' WHERE person IN ({_ALIASES_AND_SELF})"),  # noqa: S608 - a constant
-    text("DELETE FROM sign_in WHERE merchant = :merchant AND person = :person"),
-    text("UPDATE distributor SET name = '', state = 'disabled' WHERE merchant = :merchant AND person = :person"),
-    # What was merged into them cannot be taken apart again.
-    text(
-        "UPDATE merge_journal SET moved = '{}', undone_by = coalesce(undone_by, :by),"
-        " undone_ms = coalesce(undone_ms, :now) WHERE elder = :person"
-    ),
-)
-_VISITED = text(
-    f"SELECT person, partner FROM partner_visit WHERE merchant = :merchant AND person IN ({_ALIASES_AND_SELF})"  # noqa: S608 - a constant
-    " ORDER BY partner, first_ms"
-)
-# What was reported of visitors stays as it was, and each visit is nobody's: nothing says that one came to two partners.
-_NOT_VISITED = text("DELETE FROM partner_visit WHERE merchant = :merchant AND person = :person AND partner = :partner")
-_VISITED_BY_NOBODY = text(
-    "UPDATE partner_visit SET person = :nobody, link = '', channel = ''"
-    " WHERE merchant = :merchant AND person = :person AND partner = :partner"
-)
-_ERASE_IDENTITIES = text("DELETE FROM identity WHERE merchant = :merchant AND person = :person")
-_OPEN_ORDERS = text(
-    "SELECT count(*) FROM orders WHERE merchant = :merchant AND person = :person"
-    " AND status IN ('pending', 'paid', 'fulfilled', 'partly_refunded')"
-)
-_OWED = text(
-    "SELECT count(*) FROM withdrawal WHERE merchant = :merchant AND person = :person"
-    " AND state IN ('requested', 'approved', 'transferring')"
-)
-_REQUESTS = text("SELECT count(*) FROM after_sale WHERE merchant = :merchant AND person = :person AND ended_ms IS NULL")
-_DEBTS = text(
-    "SELECT count(*) FROM account WHERE merchant = :merchant AND owner = :person"
-    " AND kind IN ('credit_owed', 'credit_spare') AND balance <> 0"
-)
-_ORDERS = text("SELECT count(*) FROM orders WHERE merchant = :merchant AND person = :person")
-
-
-def erase(batch: Batch, command: Erase) -> Erased:
-    """Forget names, keys, phone and addresses; orders stay, as the E-Commerce Law (art. 31) wants them for 3 years.
-
-    Raises NotFound, Refused (not_open) while an order is under way: its goods and refund need the address.
-    """
-    person = known(batch, command.merchant, merge_sql.survivor(batch.connection, command.person)).person
-    who = {"merchant": command.merchant, "person": person}
-    if batch.run(_OPEN_ORDERS, **who).scalar_one():
-        raise Refused("not_open", "an order is under way: erase when it is done or cancelled")
-    if batch.run(_OWED, **who).scalar_one():
-        raise Refused("not_open", "a withdrawal is under way: erase when it is paid or rejected")
-    if batch.run(_REQUESTS, **who).scalar_one():
-        raise Refused("not_open", "a request after a sale is open: erase when it has ended")
-    if batch.run(_DEBTS, **who).scalar_one():
-        raise Refused("not_open", "something is owed on account: erase when it is paid or given up")
-    for statement in _ERASE:
-        batch.run(statement, now=batch.now_ms, by=command.by, **who)
-    partners: set[str] = set()
-    for row in batch.run(_VISITED, **who).all():
-        visited = {"merchant": command.merchant, "person": row.person, "partner": row.partner}
-        if row.partner in partners:
-            batch.run(_NOT_VISITED, **visited)
-        else:
-            batch.run(_VISITED_BY_NOBODY, **visited, nobody=batch.mint())
-            partners.add(row.partner)
-    gone = batch.run(_ERASE_IDENTITIES, **who).rowcount
-    log(batch, command.merchant, person, command.by, "erase", command.reason)
-    return Erased(person, gone, {"orders": int(batch.run(_ORDERS, **who).scalar_one())})
-
-
 HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
     Join: join,
     MergePeople: merge_people,
     UndoMerge: undo_merge,
     DecideConflict: decide_conflict,
     ImportMembers: import_members,
-    Erase: erase,
 }

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, inspect, text
 
 from commerce.errors import NotFound, Refused
+from commerce.identity.erasure_sql import ORDER_OPEN, erase
 from commerce.identity.holdings import Held, held_of
 from commerce.identity.join import Erase
-from commerce.identity.join_sql import erase, known, log
+from commerce.identity.join_sql import known, log
 from commerce.identity.merge_sql import aliases_of, survivor
 from commerce.ledger_batch_sql import Batch
 
@@ -55,8 +56,8 @@ _NAME = text("UPDATE person SET name = '' WHERE id IN :ids").bindparams(bindpara
 _PHONE = text("DELETE FROM person_phone WHERE person = :person")
 _PHONE_KEY = text("DELETE FROM identity WHERE person = :person AND kind = 'phone'")
 _ADDRESS = text(
-    "UPDATE orders SET delivery = NULL WHERE merchant = :merchant AND person = :person"
-    " AND status IN ('done', 'refunded', 'cancelled')"
+    "UPDATE orders SET delivery = NULL WHERE id IN (SELECT o.id FROM orders AS o"
+    f" WHERE o.merchant = :merchant AND o.person = :person AND NOT {ORDER_OPEN})"
 )
 _WITHDRAW = text(
     "INSERT INTO consent (id, merchant, person, purpose, granted, basis, source, at_ms)"

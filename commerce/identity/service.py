@@ -198,7 +198,7 @@ class Identities:
         return await self.consents(person)
 
     async def erase(self, merchant: str, person: str, by: str, reason: str) -> Erased:
-        """Forget what identifies a person. Raises NotFound, Refused (not_open) while an order is under way."""
+        """Forget what identifies a person. Raises NotFound, Refused (not_open) while something is under way."""
         return await self._do(Erase(merchant, person, by, _reason(reason)), Erased)
 
     async def own_phone(self, merchant: str, person: str) -> str | None:

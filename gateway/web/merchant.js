@@ -19,6 +19,7 @@ import { drawGoods, fillGoods } from "./merchant_goods.js";
 import { drawGuide } from "./merchant_guide.js";
 import { drawHelping } from "./merchant_helping.js";
 import { drawJump } from "./merchant_jump.js";
+import { drawKeepers } from "./merchant_keepers.js";
 import { boardOrPart, drawOrg } from "./merchant_org.js";
 import { drawContacts, drawOutreach, fillContacts, fillOutreach } from "./merchant_outreach.js";
 import { drawMarket, fillMarket } from "./merchant_market.js";
@@ -116,7 +117,9 @@ async function load(all = true) {
   }
   $("console").hidden = false;
   draw();
-  await drawGuide(api, await drawOrg(api, since, until), state.rooms, { since, until });
+  const seat = await drawOrg(api, since, until);
+  if (all) await drawKeepers(api, seat.role, state.rooms);
+  await drawGuide(api, seat, state.rooms, { since, until });
   await drawAdvice(api, state.rooms);
   await drawAfterSales(api);
   if (!board.part) await view.load(board);

@@ -101,7 +101,9 @@ async def test_links_are_listed_with_their_uses(shop: Shop) -> None:
     shop.clock.advance(1)
     two = await shop.attribution.mint_link(shop.mine.id, ann, "viewer")
     for _ in range(3):
-        await shop.attribution.touch_token(shop.mine.id, one.token, "p", "scan")
+        for kind in ("scan", "room_entry"):
+            # Who scans comes in: that is one use.
+            await shop.attribution.touch_token(shop.mine.id, one.token, "p", kind)
     assert [(view.token, view.uses) for view in await shop.attribution.links(shop.mine.id)] == [
         (two.token, 0),
         (one.token, 3),

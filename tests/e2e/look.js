@@ -26,6 +26,8 @@
     if (!shown(element) || element.closest("svg svg, defs")) continue;
     const box = element.getBoundingClientRect();
     if (box.width && box.right > wide + 1 && !framed(element)) faults.add(`beyond the edge: ${called(element)}`);
+    const card = element.closest(".balances > div, .figure");
+    if (card && box.right > card.getBoundingClientRect().right + 1) faults.add(`beyond its card: ${called(element)}`);
     const cell = element.matches("td button, td a") ? element.closest("td").getBoundingClientRect() : box;
     if (box.right > cell.right + 1) faults.add(`beyond its cell: ${called(element)}`);
     const own = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.textContent.trim()).join("");

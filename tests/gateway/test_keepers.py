@@ -261,3 +261,51 @@ async def test_appointments_outlive_the_process(live: Rig, tmp_path: Path) -> No
         first = (await Polled(after, guest["token"]).read())[0]
         assert json.dumps(first["you"], ensure_ascii=False).count("moderator") == 1
     assert (await ask(live, live.shop.host_token, "moderator.remove", person=guest["person"]))["ok"]
+
+
+async def test_the_journal_says_who_was_appointed_and_dismissed_where_and_by_whom_to_whose_part_it_is(
+    live: Rig,
+) -> None:
+    boss, room = live.shop.merchant_token, live.shop.room
+    guest = await live.guest(name="值班", device="device-of-the-watch")
+    person, second = guest["person"], await node(live, "乙")
+    manager = (await account(live, "manager", "乙"))[1]
+    body = {"role": "moderator", "node": second}
+    for method, path, sent in (
+        ("PUT", f"/keepers/{person}", body),
+        ("PUT", f"/rooms/{room}/keepers/{person}", {"role": "moderator"}),
+        ("DELETE", f"/keepers/{person}?node={second}", None),
+        ("PUT", f"/keepers/{person}", {"role": "moderator"}),
+    ):
+        # One millisecond, one id: what is done later is above.
+        live.clock.ahead_ms += 1
+        await done(live, method, path, sent, token=boss)
+    assert (await refused(live, "PUT", f"/keepers/{person}", {"role": "assistant"}, token=boss))[0] == 403
+    listed = await done(live, "GET", "/keepers?rooms=1", token=boss)
+    mine = [one for one in listed["items"] if one["person"] == person]
+    assert keepers({"items": mine}) == [(person, "moderator", "room"), (person, "moderator", "all")]
+    assert all(one["by_name"] for one in mine)
+
+    async def steps(token: str) -> list[tuple[str, str, str]]:
+        found: list[dict[str, Any]] = []
+        after = ""
+        while True:
+            page = await done(live, "GET", f"/keepers/journal?limit=2{after}", token=token)
+            found += page["items"]
+            if page["next"] is None:
+                break
+            after = f"&after={page['next']}"
+        return [(one["step"], one["kind"], one["name"]) for one in found if one["person"] == person]
+
+    told = [("appointed", "all"), ("dismissed", "node"), ("appointed", "room"), ("appointed", "node")]
+    assert await steps(boss) == [(*one, "值班") for one in told]
+    # Of all rooms, and of a room of nobody's, a part is told nothing.
+    assert await steps(manager) == [("dismissed", "node", "值班"), ("appointed", "node", "值班")]
+    assert await steps(live.other.merchant_token) == []
+    assert (await refused(live, "GET", "/keepers/journal", token=guest["token"]))[0] == 403
+    live.clock.ahead_ms += 1
+    await done(live, "POST", f"/people/{person}/erase", {"reason": "asked"}, token=boss)
+    await live.application.services.org.load()
+    assert person not in str(await done(live, "GET", "/keepers?rooms=1", token=boss))
+    assert [one[0] for one in await steps(boss)] == ["dismissed", "dismissed", *(one[0] for one in told)]
+    assert code(await ask(live, guest["token"], "mute", person="x", seconds=60)) == "forbidden"

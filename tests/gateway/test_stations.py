@@ -36,3 +36,30 @@ async def test_an_order_is_fetched_at_its_station_by_code_from_its_leader(tmp_pa
         moved = await app.call("PUT", base, body | {"name": "Gate 4", "open": False}, token=boss)
         assert (moved.json()["name"], moved.json()["open"]) == ("Gate 4", False)
         assert (await app.call("GET", "/stations", token=buyer["token"])).json() == []
+
+
+async def test_a_leader_still_reads_a_day_on_which_somebody_fetched_who_was_erased_since(tmp_path: Path) -> None:
+    async with rig(tmp_path) as app:
+        boss = app.shop.merchant_token
+        leader, buyer = await app.guest(), await app.guest()
+        body = {"name": "Gate 3", "address": "12 Lake Road", "leader": leader["person"], "capacity": 9}
+        station = (await app.call("POST", "/stations", body, token=boss)).json()["station"]
+        sku = (await app.call("GET", f"/rooms/{app.shop.room}/products")).json()[0]["sku"]
+        delivery = {"method": "pickup", "name": "Bo", "phone": "13800138000", "station": station}
+        asked = {"room": app.shop.room, "lines": [{"sku": sku, "quantity": 1}], "delivery": delivery}
+        order = (await app.call("POST", "/orders", asked, token=buyer["token"], key="o")).json()["order"]
+        await app.call("POST", f"/orders/{order['order']}/pay", {}, token=buyer["token"], key="p")
+        # Whose orders wait at somebody's door, that one cannot be forgotten yet.
+        waits = await app.call("POST", f"/people/{leader['person']}/erase", {"reason": "asked"}, token=boss)
+        assert (waits.status_code, waits.json()["code"]) == (422, "not_open")
+        code = {"code": order["delivery"]["code"]}
+        await app.call("POST", f"/stations/{station}/handovers", code, token=leader["token"])
+        assert (await app.call("POST", f"/orders/{order['order']}/done", token=buyer["token"])).status_code == 200
+        assert (await app.call("DELETE", "/me/data", token=buyer["token"])).status_code == 200
+        path = f"/stations/{station}/orders?day={order['delivery']['day']}"
+        [fetched] = (await app.call("GET", path, token=leader["token"])).json()
+        assert (fetched["name"], fetched["fetched"]) == ("", True)
+        gone = await app.call("POST", f"/people/{leader['person']}/erase", {"reason": "asked"}, token=boss)
+        assert gone.status_code == 200
+        [closed] = (await app.call("GET", "/stations", token=boss)).json()
+        assert (closed["name"], closed["address"], closed["open"]) == ("", "", False)
