@@ -32,7 +32,7 @@ from gateway.bus import open_nodes
 from gateway.claiming import NodeDoors
 from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.clock import system_clock as system_clock
-from gateway.config import Settings
+from gateway.config import VERSION, Settings
 from gateway.doors import Doors, ShopDoors, node_id
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
@@ -125,7 +125,6 @@ from stream.ingest_pull import Puller
 
 logger = logging.getLogger("siyu.app")
 
-VERSION = "0.1.0"
 # RFC 9110 section 15.5.22: a 426 names the protocol.
 UPGRADE_HEADERS = {"upgrade": "websocket", "connection": "upgrade"}
 
@@ -522,7 +521,7 @@ async def open_application(
 
     Raises ``StoreError``, ``SecretError``, ``OSError``.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     secrets, store = open_secrets(settings.data), open_store(settings.database)
     catalogue, touches = Catalogue(store, clock=clock), open_touch_log(settings.database, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)
