@@ -125,8 +125,8 @@ from stream.ingest_pull import Puller
 
 logger = logging.getLogger("siyu.app")
 
-# RFC 9110 section 15.5.22: a 426 names the protocol.
-UPGRADE_HEADERS = {"upgrade": "websocket", "connection": "upgrade"}
+# RFC 9110 section 15.5.22: a 426 names the protocol; RFC 6455 section 4.4: and its version.
+UPGRADE_HEADERS = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13"}
 
 
 class Application:
@@ -214,7 +214,13 @@ class Application:
 
         async def hub(request: Request) -> Response:
             return problem_response(
-                Problem(426, "upgrade", "this address speaks WebSocket only", headers=UPGRADE_HEADERS)
+                Problem(
+                    426,
+                    "upgrade",
+                    "this address speaks WebSocket only: Connection: Upgrade, Upgrade: websocket,"
+                    " Sec-WebSocket-Version: 13 and a Sec-WebSocket-Key",
+                    headers=UPGRADE_HEADERS,
+                )
             )
 
         async def stream(request: Request) -> Response:
