@@ -93,13 +93,19 @@ def _uvicorn(application: Server, settings: Settings) -> HttpServer:
 
 
 class Signals:
-    """SIGTERM and SIGINT as an event; ``hurry`` is set by the second one."""
+    """SIGTERM and SIGINT as an event; ``hurry`` is set by the second one.
 
-    def __init__(self) -> None:
+    ``hangup``: SIGHUP, too, as of a terminal that was closed, unless we were told to outlive that (``nohup``).
+    """
+
+    def __init__(self, *, hangup: bool = True) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if hangup and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            numbers.append(signal.SIGHUP)
+        for number in numbers:
             loop.add_signal_handler(number, self._caught, number)
 
     def _caught(self, number: int) -> None:
@@ -129,7 +135,8 @@ async def serve(
     except BaseException:
         http_socket.close()
         raise
-    signals = Signals()
+    # Of several processes the supervisor hears it, and starts them anew.
+    signals = Signals(hangup=seat is None)
     http = _uvicorn(application, settings)
     http_task = asyncio.create_task(http.serve(sockets=[http_socket]), name="http")
     try:
