@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, MetaData, Table, select, text
 
 from commerce.postgres_sql import is_postgres, postgres_engine, shown
-from commerce.store_sql import check_schema, database_path, migrate, read_engine
+from commerce.store_sql import check_copy, check_schema, database_path, migrate, read_engine, reading, told
 
 ROWS_AT_ONCE = 2_000
 """Rows in memory at a time: some megabytes of orders."""
@@ -38,24 +38,37 @@ def backup(where: Path | str, file: Path) -> None:
     copy_sqlite(source_path, file)
 
 
-def copy_sqlite(source_path: Path, target_path: Path) -> None:
-    """Copy a database that may be in use; it is there under its name only when it is whole and on the disk."""
+def copy_sqlite(source_path: Path, target_path: Path, *, live: bool = True) -> None:
+    """Copy a database that may be in use; it is there under its name only when it is whole and on the disk.
+
+    ``live`` False: a copy, which is in nobody's use. Raises StoreError when the one cannot be read, or the other not
+    be written.
+    """
     part = _part_of(target_path)
-    with (
-        closing(sqlite3.connect(f"file:{source_path}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(part)) as target,
-    ):
-        source.backup(target)
-    _keep(part, target_path)
+    try:
+        with told(source_path), closing(sqlite3.connect(reading(source_path, live=live), uri=True)) as source:
+            source.execute("SELECT count(*) FROM sqlite_master")
+            with told(target_path), closing(sqlite3.connect(part)) as target:
+                source.backup(target)
+                # One file that can be carried about, and read from a disk that cannot be written to.
+                target.execute("PRAGMA journal_mode = DELETE")
+        _keep(part, target_path)
+    except BaseException:
+        _part_of(target_path)
+        raise
 
 
 def _part_of(path: Path) -> Path:
+    """Where a copy grows, with nothing there: neither of this one nor of one that was broken off."""
     part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
+    for end in ("", "-journal", "-wal", "-shm"):
+        part.with_name(part.name + end).unlink(missing_ok=True)
     return part
 
 
 def _keep(part: Path, path: Path) -> None:
+    # People's names and orders: its owner's to read.
+    part.chmod(0o600)
     with part.open("rb") as written:
         os.fsync(written.fileno())
     part.rename(path)
@@ -65,14 +78,15 @@ def restore(where: Path | str, file: Path) -> None:
     """Put a copy where there is nothing yet. Raises FileExistsError, FileNotFoundError, StoreError."""
     if not file.exists():
         raise FileNotFoundError(f"{file} does not exist")
+    check_copy(file)
     if is_postgres(where):
         _into_postgres(str(where), file)
         return
     target_path = database_path(where)
     if target_path.exists():
         raise FileExistsError(f"{target_path} exists already; restore into another folder or move it away")
-    target_path.parent.mkdir(parents=True, exist_ok=True)
-    copy_sqlite(file, target_path)
+    target_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    copy_sqlite(file, target_path, live=False)
 
 
 def _tables(connection: Connection) -> list[Table]:

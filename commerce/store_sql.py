@@ -13,7 +13,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
@@ -25,7 +25,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.schema import CreateSchema
 
@@ -63,6 +63,17 @@ WAL_CHECKPOINT_PAGES = 16_000
 READ_CACHE_KIB = 8_192
 WRITE_CACHE_KIB = 65_536
 """Page cache of the writing connection: the hot indexes of a rush stay in memory."""
+TO_DO = {
+    sqlite3.SQLITE_PERM: "run this as the user whose server it is",
+    sqlite3.SQLITE_BUSY: "another process keeps it locked: wait for it, or stop it",
+    sqlite3.SQLITE_READONLY: "run this as the user whose server it is, in a folder that may be written to",
+    sqlite3.SQLITE_IOERR: "look at the disk and at the system's log",
+    sqlite3.SQLITE_CORRUPT: "keep it as it is, and siyu restore the last backup into another folder",
+    sqlite3.SQLITE_FULL: "make room on the disk",
+    sqlite3.SQLITE_CANTOPEN: "file and folder must be there, and this user's to read and write",
+    sqlite3.SQLITE_NOTADB: "name the right one, or siyu restore the last backup into another folder",
+}
+"""What an operator can do about SQLite's result codes; any other is a mistake of ours and stays one."""
 
 
 def sqlite_engine(
@@ -79,7 +90,9 @@ def sqlite_engine(
     ``query_only``. ``synchronous`` is FULL (a commit survives power loss) or, for data that may be lost, NORMAL.
     ``turnstile``: where the writing threads queue; one of their own without it.
     """
-    engine = create_engine(f"sqlite:///{path}", pool_size=pool_size, max_overflow=0, pool_timeout=30)
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)), pool_size=pool_size, max_overflow=0, pool_timeout=30
+    )
     begin = "BEGIN IMMEDIATE" if writing else "BEGIN"
     cache = WRITE_CACHE_KIB if writing else READ_CACHE_KIB
 
@@ -120,13 +133,31 @@ def sqlite_engine(
     return engine
 
 
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Say as a ``StoreError`` what SQLite or the disk has against the file ``path``, and what to do about it."""
+    try:
+        yield
+    except (sqlite3.Error, DBAPIError) as error:
+        said = error.orig if isinstance(error, DBAPIError) else error
+        advice = TO_DO.get(getattr(said, "sqlite_errorcode", 0) & 0xFF)
+        if advice is None:
+            raise
+        raise StoreError(f"{path} cannot be used: {said}; {advice}") from error
+
+
 def migrate(where: Path | str, package: str = "commerce.migrations", *, to: str = "head", schema: str = "") -> None:
     """Bring one database (an SQLite file or a ``postgresql://`` address) to the newest schema, all of it or nothing.
 
     ``package`` holds the alembic scripts (env.py, versions/) and is read from the installed package. An existing SQLite
     file is copied beside itself first. ``schema`` is PostgreSQL's, "" for the connection's own. Raises StoreError when
-    the database was written by a newer program.
+    the database was written by a newer program, is none, or cannot be opened.
     """
+    with nullcontext() if is_postgres(where) else told(Path(where)):
+        _migrate(where, package, to, schema)
+
+
+def _migrate(where: Path | str, package: str, to: str, schema: str) -> None:
     postgres = is_postgres(where)
     engine = (
         postgres_engine(str(where), writing=True, patient=True)
@@ -143,6 +174,8 @@ def migrate(where: Path | str, package: str = "commerce.migrations", *, to: str 
             present = MigrationContext.configure(connection).get_current_revision()
             if present == _head(package):
                 return
+            if present is None and not postgres and inspect(connection).get_table_names():
+                raise StoreError(f"{where} is another program's database; choose another --data")
             with _scripts(package) as (config, directory):
                 _check_known(directory, present, where)
                 if present is not None and not postgres:
@@ -171,6 +204,27 @@ def _head(package: str) -> str | None:
         return directory.get_current_head()
 
 
+def check_copy(file: Path, package: str = "commerce.migrations") -> None:
+    """Raise StoreError unless ``file`` is a copy of a shop, of this release or an earlier one."""
+    with told(file), closing(sqlite3.connect(reading(file, live=False), uri=True)) as copy:
+        named = copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
+        present = named and copy.execute("SELECT version_num FROM alembic_version").fetchone()
+    if not present:
+        raise StoreError(f"{file} is no backup of a shop; name the FILE that siyu backup wrote")
+    with _scripts(package) as (_, directory):
+        _check_known(directory, present[0], file)
+
+
+def reading(path: Path, *, live: bool) -> str:
+    """The address under which SQLite opens a file to read it.
+
+    One that is not ``live``, a copy that no process has open, needs no lock and none of the files that locks are kept
+    in: it is read from a disk that cannot be written to as well.
+    """
+    alone = not live and not path.with_name(f"{path.name}-wal").exists()
+    return f"{path.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
+
+
 def _enter_schema(connection: Connection, schema: str) -> None:
     if schema:
         connection.execute(CreateSchema(schema, if_not_exists=True))
@@ -185,9 +239,10 @@ def _check_known(directory: ScriptDirectory, present: str | None, where: Path | 
         )
 
 
-def check_schema(engine: Engine, where: str, package: str = "commerce.migrations") -> None:
-    """Raise StoreError unless a PostgreSQL database has this program's schema: it is never migrated by the way."""
-    with reached(engine, where) as connection:
+def check_schema(engine: Engine, where: Path | str, package: str = "commerce.migrations") -> None:
+    """Raise StoreError unless a database has this program's schema: who only reads, and who serves from PostgreSQL,
+    never migrates by the way."""
+    with reached(engine, str(where)) if is_postgres(where) else engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
     head = _head(package)
     if present == head:
@@ -195,9 +250,9 @@ def check_schema(engine: Engine, where: str, package: str = "commerce.migrations
     with _scripts(package) as (_, directory):
         _check_known(directory, present, where)
     there = "is empty" if present is None else f"has schema {present}"
+    place = "--database-url with the same address" if is_postgres(where) else f"--data {Path(where).parent}"
     raise StoreError(
-        f"{shown(where)} {there}, this program needs {head}: stop its servers, then run"
-        " siyu migrate --database-url with the same address"
+        f"{shown(where)} {there}, this program needs {head}: stop its servers, then run siyu migrate {place}"
     )
 
 
@@ -384,7 +439,7 @@ def open_store(where: Path | str, *, synchronous: str = "FULL") -> Store:
     if is_postgres(where):
         return _open_postgres(str(where), synchronous)
     path = database_path(where)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = WriterLock(path.with_suffix(".lock"))
     try:
         migrate(path)
@@ -415,7 +470,7 @@ def _open_postgres(where: str, synchronous: str) -> Store:
 def read_engine(where: Path | str) -> Engine:
     """A read-only engine on a live or a stopped database, without the writer's lock (``siyu audit``).
 
-    Raises StoreError when there is no database.
+    Raises StoreError when there is no database, or none of this program's schema.
     """
     if is_postgres(where):
         engine = postgres_engine(str(where), writing=False, pool_size=1, patient=True)
@@ -429,7 +484,14 @@ def read_engine(where: Path | str) -> Engine:
     path = database_path(where)
     if not path.exists():
         raise StoreError(f"no database at {path}")
-    return sqlite_engine(path, writing=False, pool_size=1)
+    engine = sqlite_engine(path, writing=False, pool_size=1)
+    try:
+        with told(path):
+            check_schema(engine, path)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
 
 
 def rows(connection: Connection, statement: Any, **parameters: Any) -> list[dict[str, Any]]:

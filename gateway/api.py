@@ -181,6 +181,8 @@ class Api:
         body: Any = None
         raw = b""
         if decoder is not None or operation.raw_body:
+            if request.headers.get("content-encoding", "identity").lower() not in {"", "identity"}:
+                raise Problem(415, "media_type", "send the body as it is, without a Content-Encoding")
             raw = await read_body(request, operation.body_bytes_max)
         if decoder is not None:
             try:

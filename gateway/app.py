@@ -32,7 +32,7 @@ from gateway.bus import open_nodes
 from gateway.claiming import NodeDoors
 from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.clock import system_clock as system_clock
-from gateway.config import Settings
+from gateway.config import VERSION, Settings
 from gateway.doors import Doors, ShopDoors, node_id
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_response
@@ -125,9 +125,8 @@ from stream.ingest_pull import Puller
 
 logger = logging.getLogger("siyu.app")
 
-VERSION = "0.1.0"
-# RFC 9110 section 15.5.22: a 426 names the protocol.
-UPGRADE_HEADERS = {"upgrade": "websocket", "connection": "upgrade"}
+# RFC 9110 section 15.5.22: a 426 names the protocol; RFC 6455 section 4.4: and its version.
+UPGRADE_HEADERS = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13"}
 
 
 class Application:
@@ -215,7 +214,13 @@ class Application:
 
         async def hub(request: Request) -> Response:
             return problem_response(
-                Problem(426, "upgrade", "this address speaks WebSocket only", headers=UPGRADE_HEADERS)
+                Problem(
+                    426,
+                    "upgrade",
+                    "this address speaks WebSocket only: Connection: Upgrade, Upgrade: websocket,"
+                    " Sec-WebSocket-Version: 13 and a Sec-WebSocket-Key",
+                    headers=UPGRADE_HEADERS,
+                )
             )
 
         async def stream(request: Request) -> Response:
@@ -527,7 +532,7 @@ async def open_application(
 
     Raises ``StoreError``, ``SecretError``, ``OSError``.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     secrets, store = open_secrets(settings.data), open_store(settings.database)
     catalogue, touches = Catalogue(store, clock=clock), open_touch_log(settings.database, clock=clock)
     addresses = Addresses(settings, http_port=http_port, rtmp_port=settings.rtmp_port)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from commerce.errors import StoreError
-from gateway.config import Settings, SettingsError, add_arguments, os_error_text, read_settings
+from gateway.config import VERSION, Settings, SettingsError, add_arguments, os_error_text, read_settings
 from gateway.secrets import SecretError
 
 DATABASE = ("data", "database_url")
+SHOPPERS_MAX = 500
+"""Simulated shoppers of a demo: they share the machine with the server."""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of every sub-command."""
     parser = argparse.ArgumentParser(prog="siyu", description="Private-traffic live commerce in one program.")
+    parser.add_argument("--version", action="version", version=f"siyu-live {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="run the server")
@@ -26,8 +31,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="server, seeded shop, synthetic host and shoppers on this machine")
     add_arguments(demo, ("host", "http_port", "rtmp_port", "data", "log_level", "record"))
-    demo.add_argument("--shoppers", type=int, default=12, help="simulated shoppers (default 12)")
-    demo.add_argument("--seconds", type=float, default=None, help="stop after this long (default: until Ctrl-C)")
+    demo.add_argument("--shoppers", type=_shoppers, default=12, help="simulated shoppers, 0 to 500 (default 12)")
+    demo.add_argument("--seconds", type=_seconds, default=None, help="stop after this long (default: until Ctrl-C)")
 
     seed = commands.add_parser("seed", help="a merchant, products, a coupon, a flash sale and a room to try")
     add_arguments(seed, ("host", "http_port", "rtmp_port", "data", "database_url", "public_url"))
@@ -63,10 +68,29 @@ def build_parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="measure, each figure beside its baseline in the same run")
     bench.add_argument(
-        "names", nargs="*", metavar="NAME", help="fanout, holds, orders, flv, rtmp, whep, delay (default: all)"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="fanout, rss, joins, holds, orders, touches, board, flv, rtmp, whep, delay (default: all)",
     )
     bench.add_argument("--json", action="store_true", help="print the figures as JSON")
     return parser
+
+
+def _shoppers(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= SHOPPERS_MAX):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to {SHOPPERS_MAX}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,10 +100,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "bench":
             from gateway.bench.run import run_benchmarks
 
-            return run_benchmarks(arguments.names, as_json=arguments.json)
-        return _run(arguments, read_settings(arguments))
-    except (SettingsError, SecretError, StoreError, FileExistsError, FileNotFoundError) as error:
+            code = run_benchmarks(arguments.names, as_json=arguments.json)
+        else:
+            code = _run(arguments, read_settings(arguments))
+        sys.stdout.flush()
+        return code
+    except (SettingsError, SecretError, StoreError) as error:
         print(f"siyu {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # Whoever read our output has enough (`siyu audit | head`); what is still buffered must not fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        print(f"siyu {arguments.command}: {os_error_text(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -128,7 +162,17 @@ def _run(arguments: argparse.Namespace, settings: Settings) -> int:
             # A demo shows all there is, and its folder goes with it.
             settings = replace(settings, record=True)
         level = settings.log_level if "SIYU_LOG_LEVEL" in os.environ or arguments.log_level else "warning"
-        return run_demo(settings, shoppers=arguments.shoppers, seconds=arguments.seconds, log_level=level)
+        kept = arguments.data is not None or "SIYU_DATA" in os.environ
+        return run_demo(settings, shoppers=arguments.shoppers, seconds=arguments.seconds, log_level=level, kept=kept)
+    from commerce.store_sql import told
+
+    with told(settings.data):
+        return _care(arguments, settings)
+
+
+def _care(arguments: argparse.Namespace, settings: Settings) -> int:
+    """Commands that put a shop into the database, look after it, or carry it elsewhere."""
+    command = arguments.command
     if command == "seed":
         from gateway.seed import run_seed
 

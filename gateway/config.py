@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import ipaddress
+import math
 import os
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+VERSION = "0.1.0"
+"""That of pyproject.toml, by a test."""
 ENVIRONMENT_PREFIX = "SIYU_"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+TOKEN_TTL_S = (60, 365 * 86_400)
+"""A token shorter than this is over before a page has loaded; one longer cannot be called back by waiting."""
 WORKERS_MAX = 64
 """Gateway processes of one node: one a core is as many as make sense."""
 
@@ -23,10 +31,26 @@ class SettingsError(ValueError):
     """A setting that cannot be used; the text says which, why and what to do."""
 
 
+TO_DO = {
+    errno.EACCES: "run this as the user whose it is, or name another",
+    errno.EPERM: "run this as the user whose it is, or name another",
+    errno.EROFS: "its disk cannot be written to: name another",
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room on the disk",
+    errno.EEXIST: "a file stands where a folder is wanted: name another",
+    errno.ENOTDIR: "a file stands where a folder is wanted: name another",
+    errno.EISDIR: "a folder stands where a file is wanted: move it away",
+}
+"""What whoever reads the terminal can do about what the system refused of a file."""
+
+
 def os_error_text(error: OSError) -> str:
-    """What the system refused, and of which file: for whoever reads the terminal."""
+    """What the system refused, of which file, and what to do: for whoever reads the terminal."""
     text = error.strerror or str(error)
-    return f"{error.filename}: {text}" if error.filename else text
+    if not error.filename:
+        return text
+    advice = TO_DO.get(error.errno or 0)
+    return f"{error.filename}: {text}" + (f"; {advice}" if advice else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +112,14 @@ class Settings:
     log_level: str = "info"
 
     def __post_init__(self) -> None:
+        self._check_addresses()
+        for name in ("pull_linger_s", "header_timeout_s", "drain_s"):
+            if not math.isfinite(getattr(self, name)):
+                raise SettingsError(f"--{name.replace('_', '-')} must be a number of seconds")
+        if not TOKEN_TTL_S[0] <= self.token_ttl_s <= TOKEN_TTL_S[1]:
+            raise SettingsError(f"--token-ttl-s must be between {TOKEN_TTL_S[0]} and {TOKEN_TTL_S[1]} (a year)")
+        if self.log_level.lower() not in LOG_LEVELS:
+            raise SettingsError(f"--log-level: {self.log_level!r} is none of {', '.join(LOG_LEVELS)}")
         for name in ("http_port", "rtmp_port", "rtmps_port", "udp_port"):
             if not 0 <= (getattr(self, name) or 0) <= 65535:
                 raise SettingsError(f"--{name.replace('_', '-')} must be between 0 and 65535")
@@ -109,10 +141,6 @@ class Settings:
             raise SettingsError("--record-keep-days and --record-min-free must not be negative")
         if not 10 <= self.hls_window_s <= 14_400:
             raise SettingsError("--hls-window-s must be between 10 and 14400 (4 hours)")
-        for name in ("wechat_api", "wecom_api", "sms_api"):
-            if not getattr(self, name).startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
-                flag = name.replace("_", "-")
-                raise SettingsError(f"--{flag} is an https:// address (http:// only on this machine)")
         for rung in self.abr:
             if not (rung.isascii() and rung.isdigit() and 144 <= int(rung) <= 2160):
                 raise SettingsError(f"--abr: {rung!r} is no height in lines from 144 to 2160; give some as 720,480")
@@ -122,6 +150,26 @@ class Settings:
             except ValueError as error:
                 text = f"--forwarded-allow-ips: {address!r} is neither an address nor a network"
                 raise SettingsError(text) from error
+
+    def _check_addresses(self) -> None:
+        """What is given as an address must be one: a slip here shows in every link, or opens another database."""
+        if not self.host.strip():
+            raise SettingsError("--host is empty; give an address of this machine, or 0.0.0.0 for all")
+        for name in ("public_url", "node_url"):
+            given = getattr(self, name)
+            if given is not None and not _is_web_address(given):
+                flag = name.replace("_", "-")
+                raise SettingsError(f"--{flag}: {given!r} is not like https://HOST or http://HOST:8000")
+        for name in ("wechat_api", "wecom_api", "sms_api"):
+            if not getattr(self, name).startswith(("https://", "http://127.0.0.1:", "http://localhost:")):
+                flag = name.replace("_", "-")
+                raise SettingsError(f"--{flag} is an https:// address (http:// only on this machine)")
+        if self.database_url is not None and "://" not in self.database_url:
+            # Not shown: it may hold a password.
+            raise SettingsError(
+                "--database-url is not like postgresql://USER:PASSWORD@HOST:5432/DATABASE; without it the shop is"
+                " kept in SQLite, in --data"
+            )
 
     @property
     def database(self) -> Path | str:
@@ -140,6 +188,18 @@ class Settings:
     def sandbox_payments(self) -> bool:
         """Sandbox payment is on for loopback hosts without another provider, elsewhere only when asked for."""
         return self.sandbox or (self.loopback and self.payments is None)
+
+
+def _is_web_address(text: str) -> bool:
+    """Whether a text is scheme, host and perhaps port and path: what links can be put together from."""
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018 - raises for one that is none
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    whole = not parts.query and not parts.fragment and not parts.username and "?" not in text and "#" not in text
+    return parts.scheme in {"http", "https"} and whole and bool(host) and not any(c.isspace() for c in text)
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
@@ -239,7 +299,7 @@ def _truth(text: str) -> bool:
         return True
     if lowered in {"0", "false", "no", "off", ""}:
         return False
-    raise SettingsError(f"{text!r} is neither yes nor no")
+    raise ValueError(f"{text!r} is neither yes nor no")
 
 
 def _convert(name: str, text: str) -> object:
@@ -253,7 +313,9 @@ def _convert(name: str, text: str) -> object:
         if kind == "float":
             return float(text)
     except ValueError as error:
-        raise SettingsError(f"{name.replace('_', '-')}: {text!r} is not a value of this setting ({error})") from error
+        wanted = {"bool": "yes or no (1 or 0)", "float": "a number"}.get(str(kind), "a whole number")
+        twin = ENVIRONMENT_PREFIX + name.upper()
+        raise SettingsError(f"--{name.replace('_', '-')} ({twin}) wants {wanted}, not {text!r}") from error
     if kind in {"Path", "Path | None"}:
         return Path(text)
     if kind == "tuple[str, ...]":

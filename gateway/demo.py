@@ -27,7 +27,6 @@ from gateway.seed import Seeded, seed
 from gateway.server import Server, serve
 
 CHILD_FAREWELL_S = 5.0
-SHOPPERS_MAX = 500
 
 
 def _free_port(host: str, wanted: int, kind: int = socket.SOCK_STREAM) -> int:
@@ -43,9 +42,9 @@ def _free_port(host: str, wanted: int, kind: int = socket.SOCK_STREAM) -> int:
 
 
 @contextmanager
-def _folder(settings: Settings) -> Iterator[Path]:
+def _folder(settings: Settings, kept: bool) -> Iterator[Path]:
     """A folder for the demo: the one that was asked for, or a new one that is removed at the end."""
-    if settings.data != Settings().data:
+    if kept:
         yield settings.data
         return
     with tempfile.TemporaryDirectory(prefix="siyu-demo-") as folder:
@@ -147,11 +146,10 @@ async def _demo(settings: Settings, *, shoppers: int, seconds: float | None) -> 
         await _end(people)
 
 
-def run_demo(settings: Settings, *, shoppers: int, seconds: float | None, log_level: str) -> int:
-    """The command ``siyu demo``; the exit code."""
+def run_demo(settings: Settings, *, shoppers: int, seconds: float | None, log_level: str, kept: bool) -> int:
+    """The command ``siyu demo``; the exit code. ``kept``: in the data folder of the settings, which stays."""
     configure_logging(log_level)
-    shoppers = max(0, min(SHOPPERS_MAX, shoppers))
-    with _folder(settings) as folder:
+    with _folder(settings, kept) as folder:
         settings = replace(
             settings,
             origin=None,
@@ -164,5 +162,6 @@ def run_demo(settings: Settings, *, shoppers: int, seconds: float | None, log_le
             drain_s=min(settings.drain_s, 8.0),
         )
         uvloop.run(_demo(settings, shoppers=shoppers, seconds=seconds))
-        sys.stdout.write("  The demo has ended; nothing of it is left.\n")
+        left = f"its shop is kept in {folder}" if kept else "nothing of it is left"
+        sys.stdout.write(f"  The demo has ended; {left}.\n")
     return 0

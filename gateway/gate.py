@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
+from urllib.parse import unquote
 
 import h11
 import orjson
@@ -97,6 +98,15 @@ def _refusal(
     )
     extra = b"".join(b"%b: %b\r\n" % header for header in headers)
     return head.encode() + extra + b"\r\n" + body
+
+
+def origin_form(target: bytes) -> bytes:
+    """A request's target without the scheme and authority that it may begin with (RFC 9112 section 3.2.2)."""
+    scheme, mark, rest = target.partition(b"://")
+    if not mark or scheme.lower() not in {b"http", b"https"}:
+        return target
+    start = min((at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0), default=len(rest))
+    return rest[start:] if rest[start : start + 1] == b"/" else b"/" + rest[start:]
 
 
 def refusal_of(problem: Problem) -> bytes:
@@ -319,9 +329,20 @@ class DoorProtocol(H11Protocol):
             self.transport.write(REFUSE_SLOW_HEAD)
         self.transport.close()
 
+    def _opens_websocket(self) -> bool:
+        """Whether the head has what an opening handshake needs (RFC 6455 section 4.1); any other is told so."""
+        if self._get_upgrade() != b"websocket":
+            return False
+        names = dict(self.headers)
+        return names.get(b"sec-websocket-version") == b"13" and b"sec-websocket-key" in names
+
     def _should_upgrade(self) -> bool:
         """Called by uvicorn when a request's head is complete and before anything is done with it."""
-        return self._is_taken(cast(dict[str, Any], self.scope))
+        scope = cast(dict[str, Any], self.scope)
+        if not scope["raw_path"].startswith(b"/"):
+            scope["raw_path"] = origin_form(scope["raw_path"])
+            scope["path"] = unquote(scope["raw_path"].decode("ascii"))
+        return self._is_taken(scope)
 
     def _is_taken(self, scope: dict[str, Any]) -> bool:
         """Whether somebody takes a request; by then its headers are known."""
@@ -329,7 +350,7 @@ class DoorProtocol(H11Protocol):
         path = scope["path"]
         if not path.startswith(("/ws/", "/live/", "/sse/")):
             return False
-        if path.startswith("/ws/") and self._get_upgrade() != b"websocket":
+        if path.startswith("/ws/") and not self._opens_websocket():
             return False
         address = self.gate.clients.address(self._peer, self.headers)
         self._taken = self.gate.take(
@@ -343,7 +364,7 @@ class DoorProtocol(H11Protocol):
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         """Hand the transport over; uvicorn's own name for the place where it would do so."""
         feeds = self._taken is not None and self._taken.feed_head
-        head = self._rebuilt_head(event.method, event.target) if feeds else b""
+        head = self._rebuilt_head(event.method, origin_form(event.target)) if feeds else b""
         self._hand_over(head + self.conn.trailing_data[0])
 
     def _hand_over(self, first: bytes) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.addresses import Addresses
@@ -38,20 +38,25 @@ def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
     """The pages of rooms, hosts, merchants, draws and what is shared, ``/static`` and ``/miniprogram.zip``."""
     folder = web_folder()
 
-    def page(name: str) -> Response:
-        return FileResponse(folder / name, media_type="text/html; charset=utf-8", headers=PAGE_HEADERS)
+    static = _Static(directory=folder)
+
+    def page(name: str, request: Request) -> Response:
+        """A page; a browser that has it as it is now gets none of it (RFC 9110 section 13.1.2)."""
+        path, kind = folder / name, "text/html; charset=utf-8"
+        found = FileResponse(path, media_type=kind, headers=PAGE_HEADERS, stat_result=path.stat())
+        return NotModifiedResponse(found.headers) if static.is_not_modified(found.headers, request.headers) else found
 
     async def viewer(request: Request) -> Response:
-        return page("viewer.html") if rooms.find(request.path_params["room"]) else missing(request)
+        return page("viewer.html", request) if rooms.find(request.path_params["room"]) else missing(request)
 
     async def host(request: Request) -> Response:
-        return page("host.html") if rooms.find(request.path_params["room"]) else missing(request)
+        return page("host.html", request) if rooms.find(request.path_params["room"]) else missing(request)
 
     async def studio(request: Request) -> Response:
-        return page("studio.html") if rooms.find(request.path_params["room"]) else missing(request)
+        return page("studio.html", request) if rooms.find(request.path_params["room"]) else missing(request)
 
     async def merchant(request: Request) -> Response:
-        return page("merchant.html")
+        return page("merchant.html", request)
 
     async def miniprogram(request: Request) -> Response:
         room = request.query_params.get("room", "")
@@ -62,19 +67,19 @@ def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
 
     async def draw(request: Request) -> Response:
         # Which draws there are the page asks the API, like any visitor.
-        return page("draw.html")
+        return page("draw.html", request)
 
     async def content(request: Request) -> Response:
-        return page("content.html")
+        return page("content.html", request)
 
     async def group(request: Request) -> Response:
-        return page("group.html")
+        return page("group.html", request)
 
     async def partner(request: Request) -> Response:
-        return page("partner.html")
+        return page("partner.html", request)
 
     async def helping(request: Request) -> Response:
-        return page("help.html")
+        return page("help.html", request)
 
     async def root(request: Request) -> Response:
         return RedirectResponse("/merchant", 307)
@@ -91,7 +96,7 @@ def page_routes(rooms: Rooms, addresses: Addresses) -> list[BaseRoute]:
         Route("/g/{community}", group),
         Route("/help/{poster}", helping),
         Route("/partner", partner),
-        Mount("/static", _Static(directory=folder), name="static"),
+        Mount("/static", static, name="static"),
     ]
 
 

@@ -64,7 +64,7 @@ class Secrets:
 def open_secrets(data: Path) -> Secrets:
     """Read the secret of folder ``data``, or make it on first use. Raises ``SecretError``."""
     path = data / KEY_FILE
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import logging
 import resource
@@ -20,6 +21,7 @@ import uvicorn
 import uvloop
 
 from commerce.errors import StoreError
+from commerce.store_sql import told
 from gateway.app import Application, open_application
 from gateway.clock import system_clock
 from gateway.config import Settings, SettingsError, os_error_text, refuse_unavailable, tls_context
@@ -58,15 +60,17 @@ def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
     except OSError as error:
-        raise OSError(
-            error.errno, f"cannot listen on {host}:{port}: {error.strerror}; choose another --http-port"
-        ) from error
+        # Of a name or an address that is not this machine's, no port would help.
+        flag = "--http-port" if error.errno in {errno.EADDRINUSE, errno.EACCES} else "--host"
+        reason = (error.strerror or str(error)).partition(" (while ")[0]
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {reason}; choose another {flag}") from error
 
 
 async def _open(settings: Settings, *, http_port: int, files: int, seat: Seat | None) -> Server:
     if settings.origin is not None:
         return await open_edge(settings, http_port=http_port, files=files, clock=system_clock, seat=seat)
-    return await open_application(settings, http_port=http_port, files=files, seat=seat)
+    with told(settings.data):
+        return await open_application(settings, http_port=http_port, files=files, seat=seat)
 
 
 def _uvicorn(application: Server, settings: Settings) -> HttpServer:
@@ -89,13 +93,19 @@ def _uvicorn(application: Server, settings: Settings) -> HttpServer:
 
 
 class Signals:
-    """SIGTERM and SIGINT as an event; ``hurry`` is set by the second one."""
+    """SIGTERM and SIGINT as an event; ``hurry`` is set by the second one.
 
-    def __init__(self) -> None:
+    ``hangup``: SIGHUP, too, as of a terminal that was closed, unless we were told to outlive that (``nohup``).
+    """
+
+    def __init__(self, *, hangup: bool = True) -> None:
         self.stop = asyncio.Event()
         self.hurry = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if hangup and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+            numbers.append(signal.SIGHUP)
+        for number in numbers:
             loop.add_signal_handler(number, self._caught, number)
 
     def _caught(self, number: int) -> None:
@@ -125,7 +135,8 @@ async def serve(
     except BaseException:
         http_socket.close()
         raise
-    signals = Signals()
+    # Of several processes the supervisor hears it, and starts them anew.
+    signals = Signals(hangup=seat is None)
     http = _uvicorn(application, settings)
     http_task = asyncio.create_task(http.serve(sockets=[http_socket]), name="http")
     try:

@@ -119,6 +119,8 @@ def run_backup(settings: Settings, file: Path, *, media: bool = False) -> int:
     between. Touches kept in PostgreSQL are left to its own tools. Raises ``FileExistsError``, ``FileNotFoundError``.
     """
     data = settings.data
+    if not file.parent.is_dir():
+        raise FileNotFoundError(f"{file.parent} is no folder; make it, or name a FILE elsewhere")
     touches, secret, folder = _beside(file)
     for target in (touches, folder):
         if target.exists():
@@ -146,6 +148,8 @@ def run_restore(settings: Settings, file: Path) -> int:
     Raises ``FileExistsError``, ``FileNotFoundError``, ``StoreError``.
     """
     data = settings.data
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist or is a folder; name the FILE that siyu backup wrote")
     touches, secret, folder = _beside(file)
     own = data / KEY_FILE
     if secret.exists() and own.exists() and secret.read_bytes() != own.read_bytes():
@@ -156,11 +160,11 @@ def run_restore(settings: Settings, file: Path) -> int:
             raise FileExistsError(f"{target} exists already; restore into another folder or move it away")
     # It refuses a place with a shop in it, before anything else is put there.
     restore(settings.database, file)
-    data.mkdir(parents=True, exist_ok=True)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.database_url is not None:
         migrate_touch_log(settings.database_url)
     elif touches.exists():
-        copy_sqlite(touches, touch_log_path(data))
+        copy_sqlite(touches, touch_log_path(data), live=False)
     for kind in MEDIA_FOLDERS:
         _copy_media(folder / kind, data / kind)
     for copy, name in ((secret, KEY_FILE), (file.with_name(f"{file.name}.sandbox"), SANDBOX_FILE)):
@@ -174,7 +178,9 @@ def run_restore(settings: Settings, file: Path) -> int:
 
 
 def _beside(file: Path) -> tuple[Path, Path, Path]:
-    """Touches, secret and the folder of media that belong to the backup ``file``."""
+    """Touches, secret and the folder of media that belong to the backup ``file``. Raises ``SettingsError``."""
+    if not file.name:
+        raise SettingsError("FILE is empty or a folder; name a file")
     return tuple(file.with_name(file.name + end) for end in (".touches", ".key", ".media"))  # type: ignore[return-value]
 
 

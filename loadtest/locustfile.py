@@ -11,6 +11,7 @@ import time
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 from locust import events
 from locust.argument_parser import LocustArgumentParser
@@ -32,11 +33,18 @@ from loadtest.options import (
 from loadtest.shape import Show, set_scale
 from loadtest.tally import Row, Tally, table
 from loadtest.users import Chatter, CouponCatcher, Host, Rusher, Viewer, Visitor
+from loadtest.verdict import Check, judge_seen, verdict
 
 __all__ = ["Chatter", "CouponCatcher", "Host", "Rusher", "Show", "Viewer"]
 
 BAD_USAGE = 2
 TALLY_FIELD = "siyu_tally"
+JUDGE_TIMEOUT_S = 15.0
+"""For the room's view at the end, when the server has nothing else to do."""
+
+
+class Broken(AssertionError):
+    """A question of the verdict whose answer is no; the text has its figures."""
 
 
 def _destination(option: Option) -> str:
@@ -78,6 +86,7 @@ def _prepare(environment: Environment, **_: Any) -> None:
 
 def _begin(environment: Environment, **_: Any) -> None:
     Visitor.tally.clear()
+    environment.process_exit_code = None
     if not isinstance(environment.runner, WorkerRunner):
         set_scale(environment.parsed_options)
 
@@ -103,8 +112,9 @@ def rows(environment: Environment) -> list[Row]:
 
 
 def _end(environment: Environment, **_: Any) -> None:
-    """Report; a worker leaves that to its master, and a master waits for what its workers send last."""
-    if not isinstance(environment.runner, MasterRunner | WorkerRunner):
+    """Report, unless the show was refused before anybody came; a worker leaves that to its master, and a master waits
+    for what its workers send last."""
+    if not isinstance(environment.runner, MasterRunner | WorkerRunner) and Visitor.tally:
         _report(environment)
 
 
@@ -115,7 +125,9 @@ def _report(environment: Environment, **_: Any) -> None:
     print(table(tally, rows(environment), seconds), flush=True)
     options = environment.parsed_options
     file = str(getattr(options, _destination(REPORT), "") or "")
-    if file:
+    if not file:
+        _judge(environment, tally)
+    else:
         total = environment.stats.total
         body = {
             "seconds": seconds,
@@ -124,6 +136,33 @@ def _report(environment: Environment, **_: Any) -> None:
             "tally": dict(tally),
         }
         Path(file).write_text(json.dumps(body), "utf-8")
+
+
+def _judge(environment: Environment, tally: Tally) -> None:
+    """Was anything oversold? Told in the terminal, in a row a question of Locust's page, and by the exit code.
+
+    ``make load`` asks for a report instead and judges by itself, with the database.
+    """
+    address = f"{environment.host}/api/v1/rooms/{Visitor.target.room}"
+    try:
+        with urlopen(address, timeout=JUDGE_TIMEOUT_S) as answer:  # noqa: S310 - http or https, by check_host
+            room = json.loads(answer.read())
+        checks = judge_seen(tally, sales=room["sales"], drops=room["drops"])
+    except (OSError, ValueError) as error:
+        checks = [Check("the room can be asked what it sold", False, str(error))]
+    for check in checks:
+        environment.events.request.fire(  # type: ignore[no-untyped-call]
+            request_type="VERDICT",
+            name=check.question,
+            response_time=None,
+            response_length=0,
+            exception=None if check.ok else Broken(check.figures),
+            context={},
+        )
+    well, text = verdict(checks)
+    if not well:
+        environment.process_exit_code = 1
+    print(text, "  (for the books: siyu audit --data FOLDER)", sep="\n", flush=True)
 
 
 for _hook, _listener in (

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from loadtest.options import ALLOW_HOST, HOST_TOKEN, REPORT, ROOM, SEED
+from loadtest.options import REPORT, SEED
 from loadtest.verdict import judge, verdict
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,12 +53,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _unaimed() -> dict[str, str]:
+    """The environment without what aims elsewhere: a shell that looks after a shop may hold SIYU_DATABASE_URL."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("SIYU_", "LOCUST_"))}
+
+
 class Server:
     """``siyu serve`` on loopback, with the shop of ``siyu seed``."""
 
     def __init__(self, data: Path, work: Path) -> None:
         """Seed ``data``; logs and the seed's JSON (readable by its owner only) go to ``work``."""
-        self._data = data
+        self._data = data.absolute()
         self._work = work
         self._port = free_port()
         self._ports = ["--http-port", str(self._port), "--rtmp-port", str(free_port())]
@@ -79,6 +84,7 @@ class Server:
         return subprocess.run(  # noqa: S603 — our own program
             [sys.executable, "-m", "gateway", command, "--data", str(self._data), *arguments],
             cwd=ROOT,
+            env=_unaimed(),
             capture_output=True,
             text=True,
             timeout=COMMAND_TIMEOUT_S,
@@ -91,7 +97,11 @@ class Server:
         command += ["--data", str(self._data)]
         with (self._work / "server.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 — our own program
-                [*command, *self._ports, "--log-level", "warning"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=log
+                [*command, *self._ports, "--log-level", "warning"],
+                cwd=ROOT,
+                env=_unaimed(),
+                stdout=subprocess.DEVNULL,
+                stderr=log,
             )
         until = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < until and self._process.poll() is None:
@@ -159,18 +169,13 @@ class Server:
 def run_locust(server: Server, work: Path, *, users: int, seconds: int, more: Sequence[str]) -> dict[str, Any]:
     """Run Locust to its end; the counts of our table. Raises ``RunError``."""
     report = work / "report.json"
-    # Settings of the caller's shell must not aim it elsewhere.
-    own = {option.variable for option in (SEED, ROOM, HOST_TOKEN, ALLOW_HOST, REPORT)}
-    environment = {
-        name: value for name, value in os.environ.items() if name not in own and not name.startswith("LOCUST_")
-    }
     command = [sys.executable, "-m", "locust", "-f", str(ROOT / "loadtest" / "locustfile.py")]
     command += ["--headless", "--only-summary", "--host", server.base, "--users", str(users)]
     command += ["--run-time", f"{seconds}s", "--stop-timeout", str(USER_STOP_S), "--exit-code-on-error", "0"]
     command += [SEED.flag, str(server.seed_file), REPORT.flag, str(report), *more]
     try:
         done = subprocess.run(  # noqa: S603 — our own program
-            command, cwd=ROOT, env=environment, timeout=seconds + LOCUST_GRACE_S, check=False
+            command, cwd=ROOT, env=_unaimed(), timeout=seconds + LOCUST_GRACE_S, check=False
         )
     except subprocess.TimeoutExpired:
         raise RunError(f"Locust did not end within {LOCUST_GRACE_S:.0f} s after its time") from None
@@ -229,8 +234,16 @@ def _parser() -> argparse.ArgumentParser:
         description="Load a server of its own on loopback, then check that nothing was oversold.",
         epilog="What follows -- goes to Locust.",
     )
-    parser.add_argument("--users", type=int, default=int(os.environ.get("SIYU_LOAD_USERS", "200")))
-    parser.add_argument("--seconds", type=int, default=int(os.environ.get("SIYU_LOAD_SECONDS", "60")))
+    users, seconds = os.environ.get("SIYU_LOAD_USERS", "200"), os.environ.get("SIYU_LOAD_SECONDS", "60")
+    parser.add_argument(
+        "--users", type=int, default=users, help=f"1 to {USERS_MAX} (environment SIYU_LOAD_USERS; default 200)"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=seconds,
+        help=f"{SECONDS_MIN} to {SECONDS_MAX} (environment SIYU_LOAD_SECONDS; default 60)",
+    )
     parser.add_argument("--data", type=Path, default=None, help="data folder to use and keep; one more shop is seeded")
     return parser
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from locust import LoadTestShape
+
+from loadtest.options import OptionsError, check_host
+
+logger = logging.getLogger(__name__)
 
 SECONDS_DEFAULT = 60
 USERS_DEFAULT = 200
@@ -70,6 +75,15 @@ class Show(LoadTestShape):
     use_common_options = True
 
     def tick(self) -> tuple[int, float] | None:
-        """Users and spawn rate now; None ends the test."""
-        seconds, users = scale(self.runner.environment.parsed_options if self.runner is not None else None)
+        """Users and spawn rate now; None ends the test, before its first user where Locust's page named a host that
+        may not be loaded."""
+        environment = self.runner.environment if self.runner is not None else None
+        options = environment.parsed_options if environment is not None else None
+        if environment is not None:
+            try:
+                check_host(environment.host, getattr(options, "siyu_allow_host", ""))
+            except OptionsError as error:
+                logger.error("refused: %s", error)
+                return None
+        seconds, users = scale(options)
         return crowd_at(time.perf_counter() - self.start_time, seconds, users)

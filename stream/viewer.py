@@ -23,6 +23,9 @@ from stream.fanout import Batch, Fanout, Totals, ViewerLimits
 from stream.relay import Source
 from stream.window import Encoder, Window
 
+RETRY_S = 3
+"""When to come back to a room without a host, or to a server that restarts: a host is back within seconds."""
+
 TCP_NOTSENT_LOWAT: Final = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 """Linux's number of the option; Python has the name on macOS only."""
 
@@ -288,10 +291,15 @@ class Viewer(Seat, asyncio.Protocol):
         """Answer with a problem document (RFC 9457) instead of the stream."""
         if self._ended:
             return
-        body = json.dumps({"type": "about:blank", "title": phrase, "status": status, "detail": detail, "code": code})
+        problem = {"type": "about:blank", "title": phrase, "status": status, "code": code, "detail": detail}
         head = self._response_head(f"{status} {phrase}".encode(), b"application/problem+json")
-        # RFC 9110 section 15.5.2: a 401 names a way in; coming back with the same token would not help.
-        again = b'WWW-Authenticate: Bearer realm="siyu"' if status == 401 else b"Retry-After: 3"
+        if status == 401:
+            # RFC 9110 section 15.5.2: it names a way in; coming back with the same token would not help.
+            again = b'WWW-Authenticate: Bearer realm="siyu"'
+        else:
+            again = b"Retry-After: %d" % RETRY_S
+            problem["retry_ms"] = RETRY_S * 1000
+        body = json.dumps(problem, separators=(",", ":"))
         head += again + b"\r\nContent-Length: %d\r\n" % len(body) + self._headers + b"\r\n"
         self.send(head if self._head_only else head + body.encode())
         self.end()

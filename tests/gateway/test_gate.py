@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from gateway.client import Clients
 from gateway.config import Settings
-from gateway.gate import REQUEST_HEAD_BYTES_MAX, Gate, Taken
+from gateway.gate import REQUEST_HEAD_BYTES_MAX, Gate, Taken, origin_form
 from gateway.server import _uvicorn, listen
 
 HASTY_S = 0.4
@@ -274,6 +274,7 @@ def test_pipelined_requests_are_answered_in_order_before_the_hand_over(door: Doo
 
 def test_a_hub_gets_the_head_it_needs_and_every_byte_behind_it(door: Door) -> None:
     upgrade = "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nX-Long: " + "x" * 8000 + "\r\n"
+    upgrade += "Sec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n"
     with door.connect() as client:
         client.sendall(get("/ws/a?since=1:2", head=upgrade, body=b"first frame"))
         answer = receive(client, b"first frame")
@@ -283,6 +284,40 @@ def test_a_hub_gets_the_head_it_needs_and_every_byte_behind_it(door: Door) -> No
     assert b"\r\nupgrade: websocket\r\n" in lowered
     assert b"x" * 100 not in answer
     assert answer.endswith(b"\r\n\r\nfirst frame")
+
+
+@pytest.mark.parametrize(
+    ("target", "origin"),
+    [
+        (b"http://shop.example:8000/hello?a=b://c", b"/hello?a=b://c"),
+        (b"HTTPS://shop.example/r/x", b"/r/x"),
+        (b"http://shop.example", b"/"),
+        (b"http://shop.example?x=/y", b"/?x=/y"),
+        (b"/live/a.flv?u=http://x/y", b"/live/a.flv?u=http://x/y"),
+        (b"*", b"*"),
+    ],
+)
+def test_a_target_may_name_scheme_and_host(target: bytes, origin: bytes) -> None:
+    assert origin_form(target) == origin
+
+
+def test_a_request_as_to_a_proxy_is_answered_and_taken_over_as_any_other(door: Door) -> None:
+    with door.connect() as client:
+        client.sendall(get("http://shop.example/hello"))
+        assert receive(client, b"hello").startswith(b"HTTP/1.1 200")
+        upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n"
+        client.sendall(get("http://shop.example/ws/room?token=t", head=upgrade))
+        assert b"GET /ws/room?token=t HTTP/1.1\r\n" in receive(client, b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("lacking", ["Sec-WebSocket-Version: 13\r\n", "Sec-WebSocket-Key: k\r\n"])
+def test_a_handshake_that_lacks_what_it_needs_stays_with_the_app_which_says_so(door: Door, lacking: str) -> None:
+    head = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n"
+    with door.connect() as client:
+        client.sendall(get("/ws/room", head=head.replace(lacking, "")))
+        assert receive(client, b"Not Found").startswith(b"HTTP/1.1 404")
+        client.sendall(get("/ws/room", head=head))
+        assert receive(client, b"\r\n\r\n").startswith(b"taken;")
 
 
 def test_a_head_that_comes_byte_by_byte_is_taken_over_too(door: Door) -> None:

@@ -47,6 +47,15 @@ async def test_a_page_comes_under_a_policy_that_lets_no_inline_script_run(live: 
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+@pytest.mark.parametrize("path", ["/r/ROOM", "/merchant", "/static/siyu.js"])
+async def test_a_page_that_the_browser_has_already_is_not_sent_again(live: Rig, path: str) -> None:
+    address = path.replace("ROOM", live.shop.room)
+    etag = (await live.client.get(address)).headers["etag"]
+    again = await live.client.get(address, headers={"if-none-match": f'"other", {etag}'})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+    assert (await live.client.get(address, headers={"if-none-match": '"other"'})).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/r/NOSUCH", "/host/NOSUCH", "/r/%3Cscript%3E"])
 async def test_a_room_that_is_not_there_is_told_to_a_browser_as_a_page_in_both_languages(live: Rig, path: str) -> None:
     answer = await live.client.get(path, headers=BROWSER)

@@ -1,15 +1,18 @@
 """The course of a show, and the whole of ``make load`` in small. Locust runs in its own process: it patches sockets."""
 
 import json
+import os
 import re
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from loadtest.run import main
 from tests.harness import live_server
 
 LENGTHS_S = (8, 30, 120)
@@ -21,11 +24,53 @@ from loadtest.shape import crowd_at, phase_at
 at = [second / 4 for second in range(4 * 60 + 4)]
 json.dump([[getattr(phase_at(t, 60), "name", None), crowd_at(t, 60, 200)] for t in at], sys.stdout)
 """
+PAGE = """
+from types import SimpleNamespace
+from loadtest.shape import Show
+for host, allowed in (("http://192.0.2.7", ""), ("http://shop.example", "other"), ("http://localhost:1", ""),
+                      ("http://shop.example", "shop.example")):
+    options = SimpleNamespace(siyu_allow_host=allowed, siyu_seconds=60, siyu_users=20)
+    show = Show()
+    show.runner = SimpleNamespace(environment=SimpleNamespace(host=host, parsed_options=options))
+    print(type(show.tick()).__name__.removesuffix("Type"))
+print("===")
+import json, threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from locust.env import Environment
+from loadtest.locustfile import _judge
+from loadtest.options import Target
+from loadtest.tally import Tally
+from loadtest.users import Visitor
+
+class Room(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({"sales": [{"sale": "sale111111", "total": 3, "left": 0}], "drops": []}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+server = HTTPServer(("127.0.0.1", 0), Room)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+Visitor.target = Target("room")
+for granted in (3, 4):
+    environment = Environment(host=f"http://127.0.0.1:{server.server_port}")
+    failed = []
+    environment.events.request.add_listener(lambda exception, **_: exception and failed.append(str(exception)))
+    _judge(environment, Tally({"held/sale111111": granted}))
+    print(f"exit {environment.process_exit_code}, failed {failed}")
+    print("---" if granted == 3 else "")
+"""
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+
+
+@cache
+def page() -> subprocess.CompletedProcess[str]:
+    return run("-c", PAGE)
 
 
 def test_a_show_ramps_up_drops_sells_ebbs_and_ends() -> None:
@@ -106,6 +151,50 @@ def test_another_machine_is_refused_before_a_single_user_starts(tmp_path: Path) 
     assert done.returncode == 2
     assert "loopback only" in done.stderr
     assert "spawned" not in done.stderr
+
+
+def test_a_host_that_is_named_on_locusts_page_must_be_this_machine_too() -> None:
+    """Its page may change the host after the start; the shape is asked before the first user comes."""
+    done = page()
+    assert done.stdout.partition("===")[0].split() == ["None", "None", "tuple", "tuple"], done.stderr
+    assert done.stderr.count("loopback only") == 2
+
+
+def test_locust_alone_says_whether_anything_was_oversold() -> None:
+    done = page()
+    good, bad = done.stdout.partition("===")[2].split("---")
+    assert "3 ≤ 3 ≤ 3" in good and "nothing was oversold" in good and "exit None, failed []" in good, done.stderr
+    assert "BROKEN sale 111111: granted to clients ≤ taken ≤ total: 4 ≤ 3 ≤ 3" in bad and "FAILED" in bad
+    assert "exit 1, failed ['4 ≤ 3 ≤ 3']" in bad
+
+
+def test_a_shell_that_looks_after_a_shop_does_not_aim_the_load_at_it(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "SIYU_DATABASE_URL": "postgresql://shop:secret@127.0.0.1:1/shop",
+        "SIYU_PLAY_AUTH": "1",
+    }
+    script = "from loadtest.run import Server; from pathlib import Path; Server(Path('own'), Path('.'))"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # A relative folder is the caller's, wherever the package lies.
+    assert done.returncode == 0 and (tmp_path / "own" / "shop.db").exists(), done.stderr
+
+
+@pytest.mark.parametrize("name", ["SIYU_LOAD_USERS", "SIYU_LOAD_SECONDS"])
+def test_a_default_that_is_no_number_is_named(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, "many")
+    with pytest.raises(SystemExit) as end:
+        main([])
+    assert end.value.code == 2 and "invalid int value: 'many'" in capsys.readouterr().err
 
 
 def test_several_locust_processes_play_one_show_and_are_counted_together(tmp_path: Path) -> None:
