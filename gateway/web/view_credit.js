@@ -2,7 +2,9 @@
 
 import { CREDIT } from "./credit_strings.js";
 import { h } from "./dom.js";
+import { doer } from "./forms.js";
 import { addStrings, money, t, when } from "./i18n.js";
+import { openRepay, repaymentRows } from "./view_repay.js";
 
 addStrings(CREDIT);
 
@@ -19,9 +21,12 @@ export const statementRows = (entries) =>
 
 /**
  * My account; null of who has none.
+ * @param {import("./api.js").Api} api
  * @param {any} mine of GET /credit/mine
+ * @param {() => Promise<void>} again read anew
  */
-export function creditCard({ account, debts, entries }) {
+export function creditCard(api, mine, again) {
+  const { account, debts, entries, repayments, reminders } = mine;
   if (!account) return null;
   const open = debts.filter((one) => one.left > 0);
   return h(
@@ -30,7 +35,10 @@ export function creditCard({ account, debts, entries }) {
     h("div.wallet-head", {}, h("strong", {}, t("cr.title")), h("span.faint", {}, t("cr.free", { amount: money(account.free), most: money(account.most) }))),
     h("p", {}, t("cr.owed", { amount: money(account.owed) }), account.spare > 0 && ` · ${t("cr.spare", { amount: money(account.spare) })}`),
     account.overdue > 0 && h("p.warn", { role: "status" }, t("cr.overdue", { amount: money(account.overdue) })),
+    account.overdue > 0 && reminders.length > 0 && h("p.warn", { "data-testid": "credit-reminder" }, t("cr.reminded", { day: when(reminders[0].at) }), reminders[0].note && ` ${reminders[0].note}`),
     open.map((one) => h("article.mine-order", { "data-testid": "my-debt" }, h("span.faint.mono", {}, one.order), h("strong", {}, money(one.left)), h("span.chip", {}, t("cr.due", { day: when(one.due) })))),
+    account.owed > 0 && doer(t("cr.repay"), () => openRepay(api, mine, again), { className: "buy", "data-testid": "repay" }),
+    repayments.length > 0 && h("details", {}, h("summary", {}, t("cr.repayments")), h("dl.steps", {}, repaymentRows(repayments))),
     entries.length > 0 && h("details", {}, h("summary", {}, t("cr.statement")), h("dl.steps", {}, statementRows(entries))),
   );
 }

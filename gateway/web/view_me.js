@@ -50,7 +50,7 @@ export async function openMine({ api, room, pay, now, exchange, buy }) {
       ]);
       const take = (item) => leaveFor(buy, item);
       const paid = [
-        creditCard(credit),
+        creditCard(api, credit, load),
         membershipCard(memberships, plans, now(), take),
         eventsCard(api, events, tickets, now(), { buy: take, again: load }),
         requestsCard(api, room, rows(requests, "requests"), { buy: take, again: load }),
