@@ -8,8 +8,7 @@ import { ask } from "./merchant_lines.js";
 import { fetched, save } from "./merchant_poster.js";
 import { newKey } from "./siyu.js";
 import { cell, table } from "./tables.js";
-import { statementRows } from "./view_credit.js";
-import { repaymentRows } from "./view_repay.js";
+import { repaymentRows, statementRows } from "./view_credit.js";
 
 addStrings(CREDIT);
 

@@ -3,8 +3,7 @@
 import { CREDIT } from "./credit_strings.js";
 import { h } from "./dom.js";
 import { doer } from "./forms.js";
-import { addStrings, money, t, when } from "./i18n.js";
-import { openRepay, repaymentRows } from "./view_repay.js";
+import { addStrings, knows, money, t, when } from "./i18n.js";
 
 addStrings(CREDIT);
 
@@ -20,13 +19,25 @@ export const statementRows = (entries) =>
     );
 
 /**
- * My account; null of who has none.
- * @param {import("./api.js").Api} api
- * @param {any} mine of GET /credit/mine
- * @param {() => Promise<void>} again read anew
+ * What was paid through providers, the newest first.
+ * @param {any[]} repayments
  */
-export function creditCard(api, mine, again) {
-  const { account, debts, entries, repayments, reminders } = mine;
+export const repaymentRows = (repayments) =>
+  repayments.map((one) =>
+    h(
+      "div",
+      { "data-testid": "repayment", data: { state: one.state } },
+      h("dt", {}, `${when(one.paid || one.created)} · ${knows(`provider.${one.provider}`) ? t(`provider.${one.provider}`) : one.provider} · ${t(`cr.state.${one.state}`)}`),
+      h("dd", {}, money(one.amount), one.back > 0 && h("small", {}, ` ${t(one.failed ? "cr.stuck" : one.returned < one.back ? "cr.back" : "cr.returned", { amount: money(one.back) })}`)),
+    ),
+  );
+
+/**
+ * My account; null of who has none.
+ * @param {any} mine of GET /credit/mine
+ * @param {() => Promise<void>} repay open the sheet to pay back
+ */
+export function creditCard({ account, debts, entries, repayments, reminders }, repay) {
   if (!account) return null;
   const open = debts.filter((one) => one.left > 0);
   return h(
@@ -37,7 +48,7 @@ export function creditCard(api, mine, again) {
     account.overdue > 0 && h("p.warn", { role: "status" }, t("cr.overdue", { amount: money(account.overdue) })),
     account.overdue > 0 && reminders.length > 0 && h("p.warn", { "data-testid": "credit-reminder" }, t("cr.reminded", { day: when(reminders[0].at) }), reminders[0].note && ` ${reminders[0].note}`),
     open.map((one) => h("article.mine-order", { "data-testid": "my-debt" }, h("span.faint.mono", {}, one.order), h("strong", {}, money(one.left)), h("span.chip", {}, t("cr.due", { day: when(one.due) })))),
-    account.owed > 0 && doer(t("cr.repay"), () => openRepay(api, mine, again), { className: "buy", "data-testid": "repay" }),
+    account.owed > 0 && doer(t("cr.repay"), repay, { className: "buy", "data-testid": "repay" }),
     repayments.length > 0 && h("details", {}, h("summary", {}, t("cr.repayments")), h("dl.steps", {}, repaymentRows(repayments))),
     entries.length > 0 && h("details", {}, h("summary", {}, t("cr.statement")), h("dl.steps", {}, statementRows(entries))),
   );

@@ -120,17 +120,3 @@ export async function openRepay(api, { account, debts }, again) {
 
   form();
 }
-
-/**
- * What was paid through providers, the newest first.
- * @param {any[]} repayments
- */
-export const repaymentRows = (repayments) =>
-  repayments.map((one) =>
-    h(
-      "div",
-      { "data-testid": "repayment", data: { state: one.state } },
-      h("dt", {}, `${when(one.paid || one.created)} · ${named(one.provider)} · ${t(`cr.state.${one.state}`)}`),
-      h("dd", {}, money(one.amount), one.back > 0 && h("small", {}, ` ${t(one.failed ? "cr.stuck" : one.returned < one.back ? "cr.back" : "cr.returned", { amount: money(one.back) })}`)),
-    ),
-  );
