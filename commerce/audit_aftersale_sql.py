@@ -56,7 +56,7 @@ AFTER_SALE = (
         " AND e.amount = r.amount - r.stored WHERE r.state = 'done' AND r.amount > r.stored AND e.id IS NULL",
     ),
     Check(
-        "money: what came for a payment paid its order or goes back",
+        "money: what came for a payment paid its order, lowered debts or goes back",
         "SELECT coalesce(sum(e.amount), 0) AS came,"
         " (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state = 'done') AS went,"
         " coalesce(sum(e.amount), 0) - (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state = 'done')"
@@ -65,19 +65,20 @@ AFTER_SALE = (
         " LEFT JOIN (SELECT provider, payment, sum(amount) AS amount FROM payment_event WHERE kind = 'paid'"
         " GROUP BY provider, payment) AS e ON e.payment = p.id AND e.provider = p.provider"
         " LEFT JOIN (SELECT payment, sum(amount) AS amount FROM refund WHERE kind = 'late' GROUP BY payment) AS r"
-        " ON r.payment = p.id WHERE coalesce(e.amount, 0)"
-        " <> coalesce(r.amount, 0) + CASE p.state WHEN 'settled' THEN p.amount ELSE 0 END",
+        " ON r.payment = p.id LEFT JOIN repayment AS y ON y.id = p.order_id WHERE coalesce(e.amount, 0)"
+        " <> coalesce(r.amount, 0) + CASE p.state WHEN 'settled' THEN coalesce(y.applied, p.amount) ELSE 0 END",
     ),
     Check(
-        "money: payments - refunds = what paid orders keep + what is still owed",
+        "money: payments - refunds = what paid orders keep + what debtors paid back + what is still owed",
         "SELECT (SELECT coalesce(sum(amount - refunded - stored), 0) FROM orders"
         f" WHERE status NOT IN {_UNPAID}) + (SELECT coalesce(sum(stored), 0) FROM refund) AS kept,"
+        " (SELECT coalesce(sum(applied), 0) FROM repayment) AS paid_back,"
         " (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state <> 'done') AS owed",
         "SELECT * FROM (SELECT"
         " (SELECT coalesce(sum(amount), 0) FROM payment_event WHERE kind = 'paid')"
         " - (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state = 'done') AS balance,"
         f" (SELECT coalesce(sum(amount - refunded - stored), 0) FROM orders WHERE status NOT IN {_UNPAID})"
-        " + (SELECT coalesce(sum(stored), 0) FROM refund)"
+        " + (SELECT coalesce(sum(stored), 0) FROM refund) + (SELECT coalesce(sum(applied), 0) FROM repayment)"
         " + (SELECT coalesce(sum(amount - stored), 0) FROM refund WHERE state <> 'done') AS kept_and_owed) AS sums"
         " WHERE balance <> kept_and_owed",
     ),

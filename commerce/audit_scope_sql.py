@@ -4,9 +4,14 @@
 
 from commerce.audit_aftersale_sql import Check
 
+# What has an order's id, or a repayment's where the order is missing.
 _OF_ORDERS = (
-    ("payment", "p.merchant <> o.merchant OR p.person <> o.person OR p.amount > o.amount"),
-    ("refund", "p.merchant <> o.merchant"),
+    (
+        "payment",
+        "p.merchant <> coalesce(o.merchant, y.merchant) OR p.person <> coalesce(o.person, y.person)"
+        " OR p.amount > coalesce(o.amount, y.amount)",
+    ),
+    ("refund", "p.merchant <> coalesce(o.merchant, y.merchant)"),
 )
 SCOPE = (
     Check(
@@ -14,7 +19,7 @@ SCOPE = (
         "SELECT count(DISTINCT merchant) AS merchants, count(*) AS orders FROM orders",
         " UNION ALL ".join(
             f"SELECT '{table}' AS what, p.id AS id FROM {table} AS p LEFT JOIN orders AS o ON o.id = p.order_id"
-            f" WHERE o.id IS NULL OR {wrong}"
+            f" LEFT JOIN repayment AS y ON y.id = p.order_id WHERE coalesce(o.id, y.id) IS NULL OR {wrong}"
             for table, wrong in _OF_ORDERS
         )
         + " UNION ALL SELECT 'line', l.order_id FROM order_line AS l JOIN orders AS o ON o.id = l.order_id"

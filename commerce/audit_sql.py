@@ -229,11 +229,13 @@ _CHECKS = (
         " LEFT JOIN purchase_delivery AS d ON q.route LIKE 'purchase.%' AND d.id = q.answer AND d.staff = q.person"
         " LEFT JOIN processing_run AS x ON q.route = 'processing' AND x.id = q.answer AND x.staff = q.person"
         " LEFT JOIN credit_booking AS z ON q.route = 'credit' AND z.id = q.answer AND z.staff = q.person"
+        " LEFT JOIN repayment AS v ON q.route = 'repay' AND v.id = q.answer AND v.person = q.person"
+        " LEFT JOIN credit_reminder AS n ON q.route = 'credit.remind' AND n.id = q.answer AND n.staff = q.person"
         " LEFT JOIN after_sale AS a ON q.route = 'after_sale' AND a.id = q.answer"
         " LEFT JOIN custom_request AS y ON q.route = 'custom.ask' AND y.id = q.answer AND y.person = q.person"
         " WHERE q.route <> 'budget' AND i.id IS NULL AND g.id IS NULL AND u.id IS NULL AND m.id IS NULL"
         " AND d.id IS NULL AND x.id IS NULL AND y.id IS NULL AND a.id IS NULL AND z.id IS NULL AND c.id IS NULL"
-        " AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
+        " AND v.id IS NULL AND n.id IS NULL AND o.id IS NULL AND r.id IS NULL AND w.id IS NULL",
     ),
     Check(
         "outbox: nothing waits for long",

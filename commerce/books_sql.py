@@ -63,7 +63,7 @@ from commerce.domain.chart import (
     TAX,
     TILL_ACCOUNTS,
 )
-from commerce.domain.credit import ACCOUNT
+from commerce.domain.credit import ACCOUNT, DEBT
 from commerce.domain.pricing import POINT_FEN
 from commerce.postings import both, posting
 
@@ -130,9 +130,10 @@ def _cleared_parts() -> Iterable[str]:
     at_provider = f"CASE WHEN {{0}}.provider = '{ACCOUNT}' THEN '{CUSTOMERS}' ELSE {provider}{{0}}.provider END"
     mine = "p.merchant = :merchant AND e.kind = 'paid'"
     notices = "payment_event AS e JOIN payment AS p ON p.id = e.payment AND p.provider = e.provider"
+    # What pays a debt takes it off what customers owe; whatever else comes is owed to them until they have the goods.
+    bought = f"CASE p.kind WHEN '{DEBT}' THEN '{CUSTOMERS}' ELSE '{CONTRACT}' END"
     yield from both(
-        "payment", "e.received_ms", at_provider.format("p"), f"'{CONTRACT}'", "e.amount", "e.id", "p.order_id",
-        notices, mine,
+        "payment", "e.received_ms", at_provider.format("p"), bought, "e.amount", "e.id", "p.order_id", notices, mine,
     )  # fmt: skip
     yield from both("given back", "r.done_ms", f"'{REFUNDS}'", at_provider.format("r"), *_REFUND)
     yield from both(
@@ -157,7 +158,9 @@ _REFUND = ("r.amount - r.stored", "r.id", "r.order_id", "refund AS r", "r.mercha
 
 def _parts() -> Iterable[str]:
     yield from _cleared_parts()
-    yield from both("refund", "r.created_ms", f"'{CONTRACT}'", f"'{REFUNDS}'", *_REFUND)
+    over = "r.kind = 'late' AND EXISTS (SELECT 1 FROM repayment AS y WHERE y.id = r.order_id)"
+    given = f"CASE WHEN {over} THEN '{CUSTOMERS}' ELSE '{CONTRACT}' END"
+    yield from both("refund", "r.created_ms", given, f"'{REFUNDS}'", *_REFUND)
     places = " ".join(f"WHEN '{kind}' THEN '{place}'" for kind, place in PLACES.items())
     kinds = ", ".join(f"'{kind}'" for kind in PLACES)
     claims = ", ".join(f"'{kind}'" for kind in sorted(CLAIMS))

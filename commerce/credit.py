@@ -1,32 +1,70 @@
-"""Sale on account for clients: limits, what is owed and since when, what staff book.
+"""Sale on account for clients: limits, what is owed and since when, what staff book, what debtors pay back.
 
-One part of the shop's facade; ``Shop.credit`` is one. Orders are paid on account by the provider ``account``.
+One part of the shop's facade; ``Shop.credit`` is one. Orders are paid on account by the provider ``account``; what is
+owed is paid back through a provider of payments, or past them and booked by staff.
 """
 
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from commerce.basket import check_key, within
-from commerce.credit_reads_sql import read_accounts, read_debts, read_statement, sells_to
-from commerce.domain.credit import BUCKETS, REFERENCE_CHARACTERS_MAX, CreditTerms, terms_fault
+from commerce.credit_reads_sql import (
+    failed_refunds,
+    read_accounts,
+    read_debts,
+    read_dunning,
+    read_reminders,
+    read_repayments,
+    read_statement,
+    repayment_row,
+    repayment_view,
+    sells_to,
+)
+from commerce.domain.credit import BUCKETS, REFERENCE_CHARACTERS_MAX, REPAYMENT_TITLE, CreditTerms, terms_fault
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.refund import REASON_CHARACTERS_MAX
-from commerce.errors import Invalid, NotFound
-from commerce.ledger import Ledger, fingerprint
-from commerce.ledger_credit import BookCredit, CreditEntry, CreditView, DebtView, SetCreditLine
+from commerce.errors import Busy, Invalid, NotFound, Refused
+from commerce.events import RepaymentView
+from commerce.ledger import Ledger, RetryRefund, fingerprint
+from commerce.ledger_credit import (
+    BookCredit,
+    CreditEntry,
+    CreditView,
+    DebtView,
+    DunningView,
+    EndRepayment,
+    RemindDebtor,
+    ReminderView,
+    RepaymentStarted,
+    SetCreditLine,
+    StartRepayment,
+)
+from commerce.payment import PaymentOpened, PaymentRequest
+from commerce.payments import PAYER_CHARACTERS_MAX, Payments
 from commerce.statement import safe_cell
 from commerce.store_sql import Store
 
 KINDS = ("repaid", "lost", "given")
+NOTE_CHARACTERS_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Repaying:
+    """A repayment after a try to pay it: paid, or open with ``opened``, by which the debtor's client goes on."""
+
+    repayment: RepaymentView
+    opened: PaymentOpened | None
 
 
 class Credit:
     """Accounts of sale on account of all merchants of one database."""
 
-    def __init__(self, store: Store, ledger: Ledger, *, clock: Callable[[], int]) -> None:
+    def __init__(self, store: Store, ledger: Ledger, payments: Payments, *, clock: Callable[[], int]) -> None:
         self._store = store
         self._ledger = ledger
+        self._payments = payments
         self._clock = clock
 
     async def set_line(self, merchant: str, staff: str, person: str, terms: CreditTerms) -> CreditView:
@@ -71,6 +109,105 @@ class Credit:
             BookCredit(merchant, staff, person, kind, amount, order, reference, reason, key, body)
         )
         return await self.account(merchant, person)
+
+    async def repay(
+        self,
+        merchant: str,
+        person: str,
+        amount: int,
+        key: str,
+        *,
+        order: str | None = None,
+        provider: str = "",
+        method: str = "",
+        payer: str = "",
+    ) -> Repaying:
+        """Pay ``amount`` 分 of what a person owes through a provider, of one order's debt or of the oldest first.
+
+        Safe to repeat with the same key: the provider is asked again, and what became of it is the answer. Another one
+        that is still open is closed at its provider first; was that one paid meanwhile, it is the answer.
+        Raises Refused (already: nothing is owed; over_payment: less is; declined, expired, no_provider), Conflict,
+        Busy, Invalid.
+        """
+        check_key(key)
+        within(amount, 1, AMOUNT_MAX, "amount")
+        if len(payer) > PAYER_CHARACTERS_MAX:
+            raise Invalid(f"a payer has at most {PAYER_CHARACTERS_MAX} characters", field="payer")
+        chosen, method = self._payments.choose(merchant, provider, method)
+        body = fingerprint("repay", amount, order, *((chosen.name, method) if provider or method else ()))
+        command = StartRepayment(merchant, person, amount, order, key, body, chosen.name, method)
+        started = await self._start(command)
+        if started.other:
+            assert started.payment is not None
+            settled = await self._payments.end(started.repayment.provider, started.payment)
+            if settled is not None and settled.effect != "declined":
+                assert settled.repayment is not None
+                return Repaying(settled.repayment, None)
+            await self._ledger.submit(EndRepayment(merchant, started.repayment.repayment))
+            started = await self._start(command)
+        if started.payment is None:
+            return Repaying(started.repayment, None)
+        if started.other:
+            raise Busy("another repayment was begun at the same time")
+        owed = started.repayment
+        payer = payer or await self._payments.payer(merchant, owed.person, chosen)
+        request = PaymentRequest(
+            started.payment, merchant, owed.amount, owed.expires, REPAYMENT_TITLE, started.method, payer
+        )
+        opened, settled = await self._payments.open(self._payments.named(owed.provider), request)
+        if settled is None:
+            return Repaying(owed, opened)
+        if settled.effect == "declined":
+            raise Refused("declined", "the payment was declined", repayment=owed.repayment)
+        assert settled.repayment is not None
+        return Repaying(settled.repayment, None)
+
+    async def _start(self, command: StartRepayment) -> RepaymentStarted:
+        started = await self._ledger.submit(command)
+        assert isinstance(started, RepaymentStarted)
+        return started
+
+    async def give_back_again(self, merchant: str, person: str, repayment: str) -> list[RepaymentView]:
+        """Ask the provider again for what of a repayment was too much and could not be given back.
+
+        Under the same numbers, so it is given once. Raises NotFound (nothing of it failed).
+        """
+        failed = await self._store.read(lambda db: failed_refunds(db, merchant, person, repayment))
+        if not failed:
+            raise NotFound("nothing of this repayment failed to go back")
+        for refund in failed:
+            await self._ledger.submit(RetryRefund(merchant, repayment, refund))
+        return await self.repayments(merchant, person)
+
+    async def remind(self, merchant: str, staff: str, person: str, note: str, key: str) -> list[ReminderView]:
+        """Ask a debtor for what is overdue, as they see on their page; all reminders of theirs.
+
+        Raises Refused (already: nothing is overdue), Conflict, Invalid.
+        """
+        check_key(key)
+        if len(note) > NOTE_CHARACTERS_MAX or not (note or "-").isprintable():
+            raise Invalid(f"a note has at most {NOTE_CHARACTERS_MAX} printable characters", field="note")
+        body = fingerprint("remind", person, note)
+        await self._ledger.submit(RemindDebtor(merchant, staff, person, note.strip(), key, body))
+        return await self.reminders(merchant, person)
+
+    async def reminders(self, merchant: str, person: str, limit: int = 20) -> list[ReminderView]:
+        """What a debtor was reminded of, newest first."""
+        return await self._store.read(lambda db: read_reminders(db, merchant, person, limit))
+
+    async def repayment(self, merchant: str, repayment: str) -> RepaymentView | None:
+        """One repayment to a merchant, or None."""
+        row = await self._store.read(lambda db: repayment_row(db, repayment))
+        return None if row is None or row.merchant != merchant else repayment_view(row)
+
+    async def repayments(self, merchant: str, person: str, limit: int = 20) -> list[RepaymentView]:
+        """What a person paid or tried to pay through providers, newest first."""
+        return await self._store.read(lambda db: read_repayments(db, merchant, person, limit))
+
+    async def dunning(self, merchant: str, limit: int = 200) -> list[DunningView]:
+        """Who has something overdue, what is overdue the longest first."""
+        now_ms = self._clock()
+        return await self._store.read(lambda db: read_dunning(db, merchant, now_ms, limit))
 
     async def account(self, merchant: str, person: str) -> CreditView:
         """One person's account. Raises NotFound."""

@@ -4,6 +4,7 @@ An order is paid by the provider ``account`` on our own word; its debt stands he
 
     sold        shop's credit_sold ─▶ credit_owed           returned    credit_owed ─▶ credit_sold   (a refund)
     repaid      credit_owed ─▶ credit_received              lost        credit_owed ─▶ credit_lost
+    repaid      credit_owed ─▶ credit_cleared   (through a provider: the money stands at 1012)
     spare       what a refund gives beyond the debts: at or below 0, lowers the next order's debt or is given back
 """
 
@@ -15,12 +16,14 @@ from sqlalchemy import Row, text
 from commerce.accounts_sql import balance, balances, move
 from commerce.commission_sql import lost as commission_lost
 from commerce.compliance_sql import policy
+from commerce.credit_reads_sql import repayment_row, repayment_view
 from commerce.domain.accounts import SHOP, Leg
 from commerce.domain.credit import ACCOUNT, CreditTerms, Debt, refuse_credit, shared
 from commerce.domain.day import DAY_MS
 from commerce.errors import NotFound, Refused
+from commerce.events import RepaymentChanged
 from commerce.ledger_batch_sql import Batch
-from commerce.ledger_credit import BookCredit, SetCreditLine
+from commerce.ledger_credit import BookCredit, RemindDebtor, SetCreditLine
 
 OWED, SPARE = "credit_owed", "credit_spare"
 
@@ -54,6 +57,13 @@ _FOUND = text("UPDATE receivable SET lost = lost - :amount, returned = returned 
 _BOOK = text(
     "INSERT INTO credit_booking (id, merchant, person, kind, amount, order_id, staff, reference, reason, created_ms)"
     " VALUES (:id, :merchant, :person, :kind, :amount, :order, :staff, :reference, :reason, :now)"
+)
+_REPAID = text("UPDATE repayment SET state = 'paid', applied = :applied, paid_ms = :now WHERE id = :id")
+END_REPAYMENT = text("UPDATE repayment SET state = 'ended' WHERE id = :id AND state = 'open'")
+"""A repayment is tried no more; money that comes for it all the same still counts."""
+_REMIND = text(
+    "INSERT INTO credit_reminder (id, merchant, person, overdue, staff, note, created_ms)"
+    " VALUES (:id, :merchant, :person, :overdue, :staff, :note, :now)"
 )
 _NOTICE = text(
     "INSERT INTO payment_event (id, provider, number, kind, payment, amount, raw, received_ms, merchant)"
@@ -165,6 +175,60 @@ def refund_on_account(batch: Batch, row: Row[Any], refund: str, payment: str, am
     move(batch, row.merchant, "returned", refund, legs)
 
 
+def owed_for(batch: Batch, merchant: str, person: str, order: str | None) -> list[Debt]:
+    """A person's open debts, or the one of an order."""
+    return [debt for debt in _debts(batch, merchant, person) if order is None or debt.order == order]
+
+
+def debt_paid(batch: Batch, row: Row[Any]) -> int:
+    """Money of a repayment came: it lowers what is owed now; the 分 that are more than that.
+
+    However late it comes, it is for what it was meant for: a debt that is gone by then (it was paid otherwise, given up
+    or refunded) leaves all of it over.
+    """
+    taken = shared(owed_for(batch, row.merchant, row.person, row.order_id), row.amount)
+    applied = sum(part for _, part in taken)
+    for order, part in taken:
+        _lower(batch, order, "repaid", part)
+    if applied:
+        legs = [Leg(row.person, OWED, -applied), Leg(SHOP, "credit_cleared", applied)]
+        move(batch, row.merchant, "repaid", row.id, legs)
+    batch.run(_REPAID, id=row.id, applied=applied, now=batch.now_ms)
+    return int(row.amount - applied)
+
+
+def tell_repayment(batch: Batch, repayment: str) -> None:
+    """Tell of a repayment as it is now."""
+    row = repayment_row(batch.connection, repayment)
+    assert row is not None
+    common = (batch.mint(), row.merchant, row.room, batch.now_ms)
+    batch.emit(RepaymentChanged(*common, row.person, repayment_view(row)))
+
+
+def remind(batch: Batch, command: RemindDebtor) -> str:
+    """Write that a debtor was asked for what is overdue. Raises Refused (already: nothing is), Conflict."""
+    stored = batch.replay(command.merchant, command.staff, "credit.remind", command.key, command.hash)
+    if stored is not None:
+        return stored
+    debts = _debts(batch, command.merchant, command.person)
+    overdue = sum(debt.left for debt in debts if debt.due_ms < batch.now_ms)
+    if not overdue:
+        raise Refused("already", "nothing of this person's is overdue")
+    ref = batch.mint()
+    batch.run(
+        _REMIND,
+        id=ref,
+        merchant=command.merchant,
+        person=command.person,
+        overdue=overdue,
+        staff=command.staff,
+        note=command.note,
+        now=batch.now_ms,
+    )
+    batch.remember(command.merchant, command.staff, "credit.remind", command.key, command.hash, ref)
+    return ref
+
+
 def book_credit(batch: Batch, command: BookCredit) -> str:
     """Write what staff say. Raises NotFound, Conflict, Refused (already, over_payment, insufficient)."""
     stored = batch.replay(command.merchant, command.staff, "credit", command.key, command.hash)
@@ -231,4 +295,8 @@ def _require_on(batch: Batch, merchant: str) -> None:
         raise Refused("closed", "this shop does not sell on account: see credit_sale of its policy")
 
 
-HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {SetCreditLine: set_line, BookCredit: book_credit}
+HANDLERS: Mapping[type, Callable[[Batch, Any], Any]] = {
+    SetCreditLine: set_line,
+    BookCredit: book_credit,
+    RemindDebtor: remind,
+}

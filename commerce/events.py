@@ -319,6 +319,30 @@ class AfterSaleView:
 
 
 @dataclass(frozen=True, slots=True)
+class RepaymentView:
+    """What a debtor pays through a provider: ``amount`` 分, of which ``applied`` lowered debts.
+
+    ``state`` is open, paid or ended (lapsed, declined, given up; money that comes for it still counts). ``order`` names
+    the debt that is meant, if one is. ``back`` of the amount was more than was owed when it came and goes back,
+    ``returned`` of it has, ``failed`` of it the provider would not give.
+    """
+
+    repayment: str
+    person: str
+    amount: int
+    applied: int
+    order: str | None
+    state: str
+    provider: str
+    created: int
+    expires: int
+    paid: int | None
+    back: int
+    returned: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class SoldView:
     """What a room sold: orders made since ``since`` that were paid, and their goods' ``amount`` before refunds."""
 
@@ -423,6 +447,14 @@ class OrderRefunded(Event):
     person: str
     order: OrderView
     refund: RefundView
+
+
+@dataclass(frozen=True, slots=True)
+class RepaymentChanged(Event):
+    """Money came for a debt, or what of it was too much went back (or could not)."""
+
+    person: str
+    repayment: RepaymentView
 
 
 @dataclass(frozen=True, slots=True)
@@ -532,6 +564,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         OrderCancelled,
         RefundDue,
         OrderRefunded,
+        RepaymentChanged,
         OrderFulfilled,
         OrderOnItsWay,
         OrderMaking,

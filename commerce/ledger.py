@@ -17,7 +17,7 @@ from commerce.changes import Hand
 from commerce.domain.custom import Wanted
 from commerce.domain.order import Delivery, Step, WantedLine
 from commerce.domain.sale import FIRST_COME, SaleTerms
-from commerce.events import Event, OrderView
+from commerce.events import Event, OrderView, RepaymentView
 from commerce.payment import RefundRequest
 
 Clock = Callable[[], int]
@@ -316,10 +316,14 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a notice did: paid, repeat, refund (money goes back), declined, refunded, refund_failed or noted."""
+    """What a notice did: paid, repeat, refund (money goes back), declined, refunded, refund_failed or noted.
+
+    It was about an ``order``, or about what is owed on account (``repayment``).
+    """
 
     effect: str
-    order: OrderView
+    order: OrderView | None
+    repayment: RepaymentView | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from commerce.domain.credit import CreditTerms
+from commerce.events import RepaymentView
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,81 @@ class BookCredit:
     reason: str
     key: str
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartRepayment:
+    """Open a payment of ``amount`` 分 of what a person owes, of one ``order`` or of the oldest."""
+
+    merchant: str
+    person: str
+    amount: int
+    order: str | None
+    key: str
+    hash: str
+    provider: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepaymentStarted:
+    """``payment`` is to be asked of ``provider``; None when there is nothing to ask any more.
+
+    It may be another one than was asked for, which is open: that has to end first.
+    """
+
+    repayment: RepaymentView
+    payment: str | None
+    method: str
+    other: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EndRepayment:
+    """open → ended: its provider has closed it. One that was paid meanwhile stays paid."""
+
+    merchant: str
+    repayment: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemindDebtor:
+    """Staff asks for what is overdue."""
+
+    merchant: str
+    staff: str
+    person: str
+    note: str
+    key: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderView:
+    """What a debtor was told when: ``overdue`` 分 at that time."""
+
+    at: int
+    overdue: int
+    note: str
+    staff: str
+
+
+@dataclass(frozen=True, slots=True)
+class DunningView:
+    """Somebody with something overdue: since ``since``, for ``days``; when they last paid and were last reminded."""
+
+    person: str
+    name: str
+    owed: int
+    overdue: int
+    orders: int
+    since: int
+    days: int
+    repaid: int | None
+    reminders: int
+    reminded: int | None
+    note: str
+    open: bool
 
 
 @dataclass(frozen=True, slots=True)

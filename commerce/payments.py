@@ -155,25 +155,24 @@ class Payments:
             raise Invalid(f"a payer has at most {PAYER_CHARACTERS_MAX} characters", field="payer")
         if provider == ACCOUNT:
             return await self._on_account(merchant, person, order, key)
-        chosen = self._choose(merchant, provider)
-        method = _method(chosen, method)
+        chosen, method = self.choose(merchant, provider, method)
         body_hash = fingerprint(order, *((chosen.name, method) if provider or method else ()))
         command = StartPayment(merchant, person, order, key, body_hash, chosen.name, method)
         started = await self._do(command, PaymentStarted)
         if started.payment is not None and (started.provider, started.method) != (chosen.name, method):
             settled = await self._change_over(merchant, started)
             if settled is not None:
-                return Paying(settled.order, started.provider, None)
+                return Paying(_order(settled), started.provider, None)
             started = await self._do(command, PaymentStarted)
         if started.payment is None:
             return Paying(started.order, chosen.name, None)
         title = started.order.lines[0].title if started.order.lines else ""
-        if not payer and chosen.appid:
-            payer = await self._store.read(
-                lambda db: withdrawals_sql.openid(db, merchant, started.order.person, chosen.appid) or ""
-            )
+        payer = payer or await self.payer(merchant, started.order.person, chosen)
         request = PaymentRequest(started.payment, merchant, started.order.due, started.expires_ms, title, method, payer)
-        return await self._open(chosen, request, started.order)
+        opened, settled = await self.open(chosen, request)
+        if settled is not None and settled.effect == "declined":
+            raise Refused("declined", "the payment was declined", order=started.order.order)
+        return Paying(started.order if settled is None else _order(settled), chosen.name, opened)
 
     async def _on_account(self, merchant: str, person: str, order: str, key: str) -> Paying:
         """Pay on account: no provider is asked, but one that was is closed first."""
@@ -182,9 +181,21 @@ class Payments:
         if started.payment is not None:
             settled = await self._change_over(merchant, started)
             if settled is not None:
-                return Paying(settled.order, started.provider, None)
+                return Paying(_order(settled), started.provider, None)
             started = await self._do(command, PaymentStarted)
         return Paying(started.order, ACCOUNT, None)
+
+    def choose(self, merchant: str, provider: str, method: str) -> tuple[PaymentProvider, str]:
+        """A provider of a merchant and one of its methods: those asked for, or the first. Raises Refused, Invalid."""
+        chosen = self._choose(merchant, provider)
+        return chosen, _method(chosen, method)
+
+    async def payer(self, merchant: str, person: str, provider: PaymentProvider) -> str:
+        """Who a person is in a provider's app, if it has one and they came by it."""
+        if not provider.appid:
+            return ""
+        found = await self._store.read(lambda db: withdrawals_sql.openid(db, merchant, person, provider.appid))
+        return found or ""
 
     def _choose(self, merchant: str, name: str) -> PaymentProvider:
         offered = self.offered(merchant)
@@ -197,7 +208,10 @@ class Payments:
                 return provider
         raise Invalid(f"this shop takes no {name!r}; it has {', '.join(one.name for one in offered)}", field="provider")
 
-    async def _open(self, provider: PaymentProvider, request: PaymentRequest, order: OrderView) -> Paying:
+    async def open(
+        self, provider: PaymentProvider, request: PaymentRequest
+    ) -> tuple[PaymentOpened | None, Settled | None]:
+        """Ask a provider for a payment: what the client goes on with, or what became of it already. Raises Busy."""
         try:
             async with asyncio.timeout(PROVIDER_TIMEOUT_S):
                 opened = await provider.start(request)
@@ -206,23 +220,23 @@ class Payments:
                 settled = None if message is None else await self._settle(provider, message)
         except TimeoutError as error:
             raise Busy("the payment provider did not answer") from error
-        if settled is None:
-            return Paying(order, provider.name, opened)
-        if settled.effect == "declined":
-            raise Refused("declined", "the payment was declined", order=settled.order.order)
-        return Paying(settled.order, provider.name, None)
+        return opened if settled is None else None, settled
 
     async def _change_over(self, merchant: str, started: PaymentStarted) -> Settled | None:
         """End a payment at its provider because another way was chosen; what it did, when it was paid meanwhile."""
         assert started.payment is not None
-        try:
-            async with asyncio.timeout(PROVIDER_TIMEOUT_S):
-                settled = await self._end(self.named(started.provider), started.payment)
-        except TimeoutError as error:
-            raise Busy("the payment provider did not answer") from error
+        settled = await self.end(started.provider, started.payment)
         if settled is None:
             await self._ledger.submit(ClosePayment(merchant, started.payment))
         return settled
+
+    async def end(self, provider: str, payment: str) -> Settled | None:
+        """Have a provider close a payment; what it did when it was paid (or declined) meanwhile. Raises Busy."""
+        try:
+            async with asyncio.timeout(PROVIDER_TIMEOUT_S):
+                return await self._end(self.named(provider), payment)
+        except TimeoutError as error:
+            raise Busy("the payment provider did not answer") from error
 
     async def _end(self, provider: PaymentProvider, payment: str) -> Settled | None:
         """Query, close, query again: afterwards it is paid, or can be no more."""
@@ -371,6 +385,12 @@ class Payments:
         result = await self._ledger.submit(command)
         assert isinstance(result, kind)
         return result
+
+
+def _order(settled: Settled) -> OrderView:
+    """The order that a notice was about: a payment of an order is never for anything else."""
+    assert settled.order is not None
+    return settled.order
 
 
 def _method(provider: PaymentProvider, wanted: str) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce import credit_sql, wallet_sql
-from commerce.credit_sql import check_credit, sell_on_account
+from commerce.credit_reads_sql import repayment_row, repayment_view
+from commerce.credit_sql import END_REPAYMENT, check_credit, debt_paid, sell_on_account, tell_repayment
 from commerce.custom_sql import begin_production
 from commerce.deposits_sql import check_balance_time, deposit_paid, retake_balance
-from commerce.domain.credit import ACCOUNT
+from commerce.domain.credit import ACCOUNT, DEBT
 from commerce.domain.order import OrderStatus, PaymentEffect, payment_effect
 from commerce.drops_sql import coupons_used
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
@@ -40,8 +41,8 @@ OF_REFUNDS = frozenset({"refunded", "refund_failed"})
 
 _STARTED = text("SELECT * FROM payment WHERE order_id = :order AND state = 'started'")
 _START = text(
-    "INSERT INTO payment (id, order_id, merchant, person, provider, method, amount, state, created_ms)"
-    " VALUES (:id, :order, :merchant, :person, :provider, :method, :amount, 'started', :now)"
+    "INSERT INTO payment (id, order_id, merchant, person, provider, method, amount, kind, state, created_ms)"
+    " VALUES (:id, :order, :merchant, :person, :provider, :method, :amount, :kind, 'started', :now)"
 )
 _PAYMENT = text("SELECT * FROM payment WHERE id = :id AND provider = :provider")
 _RECORD = text(
@@ -80,11 +81,11 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
         raise Refused("gone", "the order was cancelled", reason=row.reason)
     if row.status != OrderStatus.PENDING:
         return PaymentStarted(view, None, row.expires_ms)
-    open_payment = batch.one(_STARTED, order=row.id)
-    if open_payment is not None:
+    current = batch.one(_STARTED, order=row.id)
+    if current is not None:
         # Asked again, perhaps after a crash between us and the provider: the same number, so it can be paid but once.
         # With another provider or method, the caller closes it there first.
-        return PaymentStarted(view, open_payment.id, row.expires_ms, open_payment.provider, open_payment.method)
+        return PaymentStarted(view, current.id, row.expires_ms, current.provider, current.method)
     if stored is not None:
         raise Refused("declined", "this try to pay was declined; try again with a new key")
     if row.expires_ms <= batch.now_ms:
@@ -94,24 +95,38 @@ def start_payment(batch: Batch, command: StartPayment) -> PaymentStarted:
         check_credit(batch, row)
         if places_gone(batch, row):
             raise Refused("gone", "the place that this order pays for is gone")
-    payment, due = batch.mint(), row.amount - row.stored
-    batch.run(
-        _START,
-        id=payment,
-        order=row.id,
-        merchant=row.merchant,
-        person=row.person,
-        provider=command.provider if due else STORED,
-        method=command.method if due else "",
-        amount=due,
-        now=batch.now_ms,
+    due = row.amount - row.stored
+    payment = open_payment(
+        batch, row.merchant, row.person, row.id, due, command.provider if due else STORED, command.method if due else ""
     )
     batch.remember(command.merchant, command.person, "pay", command.key, command.hash, row.id)
     if not due or command.provider == ACCOUNT:
         # Stored value pays for all of it, or the buyer's account: our own word settles it by the same way.
         number = Settle(STORED if not due else ACCOUNT, payment, "paid", payment, row.merchant, due, "")
-        return PaymentStarted(settle(batch, number).order, None, row.expires_ms)
+        settle(batch, number)
+        paid = order_view(batch.connection, find_order(batch, row.merchant, row.id))
+        return PaymentStarted(paid, None, row.expires_ms)
     return PaymentStarted(view, payment, row.expires_ms, command.provider, command.method)
+
+
+def open_payment(
+    batch: Batch, merchant: str, person: str, order: str, amount: int, provider: str, method: str, kind: str = "order"
+) -> str:
+    """Write a payment of ``amount`` 分 that its provider is to be asked for; its number there."""
+    payment = batch.mint()
+    batch.run(
+        _START,
+        id=payment,
+        order=order,
+        merchant=merchant,
+        person=person,
+        provider=provider,
+        method=method,
+        amount=amount,
+        kind=kind,
+        now=batch.now_ms,
+    )
+    return payment
 
 
 def close_payment(batch: Batch, command: ClosePayment) -> bool:
@@ -144,11 +159,23 @@ def settle(batch: Batch, command: Settle) -> Settled:
         raise Refused("merchant_mismatch", "the payment is another merchant's")
     if payment.amount != command.amount and command.kind not in OF_REFUNDS:
         raise Refused("amount_mismatch", "the amount is not the order's", expected=payment.amount)
-    row = find_order(batch, payment.merchant, payment.order_id)
     effect = "repeat"
     if fresh:
-        effect = _act(batch, command, payment, row)
-    return Settled(effect, order_view(batch.connection, find_order(batch, payment.merchant, payment.order_id)))
+        effect = _act(batch, command, payment, _bought(batch, payment))
+    row = _bought(batch, payment)
+    if payment.kind == DEBT:
+        return Settled(effect, None, repayment_view(row))
+    return Settled(effect, order_view(batch.connection, row))
+
+
+def _bought(batch: Batch, payment: Row[Any]) -> Row[Any]:
+    """What a payment is for: an order, or a repayment."""
+    if payment.kind != DEBT:
+        return find_order(batch, payment.merchant, payment.order_id)
+    row = repayment_row(batch.connection, payment.order_id)
+    if row is None:
+        raise NotFound("no such repayment")
+    return row
 
 
 def _act(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any]) -> str:
@@ -158,10 +185,12 @@ def _act(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any]) -> str
             return "repeat" if payment.number == command.number else _give_back(batch, payment, row, "paid twice")
         if payment.state == "closed":
             heard(batch, PaymentHeard(payment.merchant, payment.id))
-        return _money_came(batch, command, payment, row)
+        return (_debt_paid if payment.kind == DEBT else _money_came)(batch, command, payment, row)
     if command.kind == "declined":
         if payment.state == "started":
             _set(batch, payment, "declined", None)
+            if payment.kind == DEBT:
+                batch.run(END_REPAYMENT, id=row.id)
         return "declined"
     if command.kind in OF_REFUNDS:
         return hear(batch, command, payment)
@@ -209,6 +238,16 @@ def _money_came(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any])
     view = order_view(batch.connection, row)
     batch.emit(OrderPaid(batch.mint(), row.merchant, row.room, batch.now_ms, row.person, view))
     return "paid"
+
+
+def _debt_paid(batch: Batch, command: Settle, payment: Row[Any], row: Row[Any]) -> str:
+    """Money came for what is owed on account: what is owed no longer goes back."""
+    over = debt_paid(batch, row)
+    _set(batch, payment, "refund_due" if over == payment.amount else "settled", command.number)
+    if over:
+        book_late(batch, row, payment, over, "more than was owed")
+    tell_repayment(batch, row.id)
+    return "refund" if over == payment.amount else "paid"
 
 
 def _give_back(batch: Batch, payment: Row[Any], row: Row[Any], reason: str) -> str:

@@ -14,7 +14,8 @@ from sqlalchemy import Row, text
 
 from commerce import partner_bearing_sql, wallet_sql
 from commerce.aftersale_sql import OTHERWISE, requests_overtaken
-from commerce.credit_sql import refund_on_account
+from commerce.credit_reads_sql import repayment_row
+from commerce.credit_sql import refund_on_account, tell_repayment
 from commerce.custom_sql import end_production
 from commerce.deposits_sql import balance_ended, give_up, open_balance
 from commerce.domain.credit import ACCOUNT
@@ -330,10 +331,10 @@ def retry_refund(batch: Batch, command: RetryRefund) -> RefundView:
     if row.state != "failed":
         raise Refused("already", f"the refund is {row.state}")
     batch.run(_AGAIN, id=row.id, next_ms=batch.now_ms + back_off_ms(1))
-    order = find_order(batch, row.merchant, row.order_id)
     paid = batch.one(_PAID, id=row.payment)
     assert paid is not None
-    _ask(batch, order, row.id, row.payment, row.amount - row.stored, paid.amount)
+    bought = _repayment(batch, row) or find_order(batch, row.merchant, row.order_id)
+    _ask(batch, bought, row.id, row.payment, row.amount - row.stored, paid.amount)
     return _tell(batch, _find(batch, row.merchant, None, row.id))
 
 
@@ -344,8 +345,16 @@ def _find(batch: Batch, merchant: str | None, order: str | None, refund: str) ->
     return row
 
 
+def _repayment(batch: Batch, row: Row[Any]) -> Row[Any] | None:
+    """The repayment of which a refund gives something back; None when it is an order's."""
+    return repayment_row(batch.connection, row.order_id) if row.kind == "late" else None
+
+
 def _tell(batch: Batch, row: Row[Any]) -> RefundView:
     view = refund_view(batch.connection, row)
+    if _repayment(batch, row) is not None:
+        tell_repayment(batch, row.order_id)
+        return view
     order = find_order(batch, row.merchant, row.order_id)
     seen: OrderView = order_view(batch.connection, order)
     common = (batch.mint(), order.merchant, order.room, batch.now_ms)

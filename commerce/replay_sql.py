@@ -93,7 +93,7 @@ REPLAYS = (
         "SELECT id AS key, refunded FROM orders",
     ),
     Replay(
-        "money of orders by the providers' notices",
+        "money of orders and repayments by the providers' notices",
         ("money",),
         # What came for an order, less what went back; what is booked to go back and has not gone is still there.
         "SELECT p.order_id AS key, e.received_ms AS at, e.amount AS money FROM payment_event AS e"
@@ -105,7 +105,10 @@ REPLAYS = (
         " + coalesce(r.owed, 0) AS money FROM orders AS o LEFT JOIN (SELECT order_id,"
         " sum(CASE WHEN kind = 'order' THEN stored ELSE 0 END) AS stored,"
         " sum(CASE WHEN state <> 'done' THEN amount - stored ELSE 0 END) AS owed"
-        " FROM refund GROUP BY order_id) AS r ON r.order_id = o.id",
+        " FROM refund GROUP BY order_id) AS r ON r.order_id = o.id"
+        # What lowered debts is kept; what was too much is there until it has gone back.
+        " UNION ALL SELECT y.id, y.applied + coalesce((SELECT sum(amount) FROM refund WHERE order_id = y.id"
+        " AND state <> 'done'), 0) FROM repayment AS y",
         ("money",),
     ),
     # Points, stored value, budgets and commission: people's own accounts are never below 0, the shop's side may be.

@@ -36,6 +36,7 @@ from commerce.outlets_sql import stocked
 from commerce.refunds_sql import take_due
 from commerce.reminders_sql import DUE as REMIND
 from commerce.reminders_sql import REMIND_MS
+from commerce.repayments_sql import lapse_repayments
 from commerce.stock_sql import move_stock, open_place
 from commerce.unheard_sql import count_unheard, take_unheard
 from commerce.units_sql import close_sale, reopen_sale
@@ -285,6 +286,7 @@ def sweep(batch: Batch, command: Sweep) -> Swept:
     finish_sent(batch, FORGET_MAX)
     more = sweep_points(batch, EXPIRE_BATCH_MAX)
     more = expire_promised(batch, EXPIRE_BATCH_MAX) or more or expired >= EXPIRE_BATCH_MAX
+    more = lapse_repayments(batch, EXPIRE_BATCH_MAX) or more
     adopted = () if batch.writer is None else tuple(adopt(batch.connection, batch.writer, batch.now_ms))
     unheard = take_unheard(batch, command.providers, EXPIRE_BATCH_MAX)
     return Swept(expired, unsettled, refunds, more, adopted, unheard, count_unheard(batch))

@@ -153,7 +153,7 @@ class Shop:
         self.members = Members(store, self.ledger, clock=self._clock)
         self.passes = Passes(store, self.ledger, clock=self._clock)
         self.memberships = Memberships(store, self.ledger, clock=self._clock)
-        self.credit = Credit(store, self.ledger, clock=self._clock)
+        self.credit = Credit(store, self.ledger, self.payments, clock=self._clock)
         self.custom = Custom(store, self.ledger, clock=self._clock)
         self.signups = Signups(store, self.ledger, clock=self._clock)
         self.stations = Stations(store, self.ledger, clock=self._clock)

@@ -80,7 +80,7 @@ class Statement:
     """The day's books. ``paid`` counts orders, ``providers`` and ``money`` count payments: also those that bought
 
     nothing and went back. ``coupons_used`` has the coupons' cost as its amount; ``refunds_open`` is what is owed at the
-    moment of reading.
+    moment of reading, ``repaid`` what customers paid of what they owe on account.
     """
 
     day: str
@@ -94,6 +94,7 @@ class Statement:
     refunds_booked: Figure
     refunds_done: Figure
     refunds_open: Figure
+    repaid: Figure
     coupons_given: Figure
     coupons_used: Figure
     stock: tuple[StockFigures, ...]
@@ -127,6 +128,7 @@ def _rows(statement: Statement) -> Iterator[tuple[Any, ...]]:
         "refunds_booked",
         "refunds_done",
         "refunds_open",
+        "repaid",
         "coupons_given",
         "coupons_used",
     ):

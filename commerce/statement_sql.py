@@ -23,6 +23,11 @@ SKUS_MAX = 10_000
 _MINE = "merchant = :merchant"
 _IN = "{0} >= :since AND {0} < :until"
 _TAKEN = "(SELECT coalesce(sum(c.amount), 0) FROM order_coupon AS c WHERE c.order_id = orders.id)"
+# By staff's word or through a provider: what of it was too much went back.
+_REPAID = (
+    "(SELECT id, merchant, amount, created_ms AS at_ms FROM credit_booking WHERE kind = 'repaid'"
+    " UNION ALL SELECT id, merchant, applied, paid_ms FROM repayment WHERE applied > 0) AS repaid"
+)
 _FIGURES = {
     "orders": ("orders", "amount", f"{_MINE} AND id >= :lowest AND id < :highest"),
     "paid": ("orders", "amount", f"{_MINE} AND {_IN.format('paid_ms')}"),
@@ -34,6 +39,7 @@ _FIGURES = {
     "refunds_booked": ("refund", "amount", f"{_MINE} AND id >= :lowest AND id < :highest"),
     "refunds_done": ("refund", "amount", f"{_MINE} AND {_IN.format('done_ms')}"),
     "refunds_open": ("refund", "amount", f"{_MINE} AND state <> 'done' AND id < :highest"),
+    "repaid": (_REPAID, "amount", f"{_MINE} AND {_IN.format('at_ms')}"),
     "coupons_given": ("coupon", "amount", f"{_MINE} AND {_IN.format('created_ms')}"),
     "coupons_used": ("orders", _TAKEN, f"{_MINE} AND coupon IS NOT NULL AND {_IN.format('paid_ms')}"),
 }

@@ -1,4 +1,4 @@
-"""Sale on account: who has a limit, what each order owes, and what was booked by hand.
+"""Sale on account: who has a limit, what each order owes, what was booked by hand and what was paid back.
 
 Balances move by accounts_sql alone: ``credit_owed`` of a person is the sum of what is left of their debts.
 """
@@ -72,4 +72,47 @@ credit_booking = Table(
     CheckConstraint("kind IN ('repaid', 'lost', 'given')", name="kind"),
     CheckConstraint("amount > 0", name="amount"),
     Index("ix_credit_booking_person", "merchant", "person", "id"),
+)
+
+# Money that a debtor pays through a provider: asked for (open), come (paid), or given up (ended); what comes for one
+# that was given up still counts. ``applied`` of ``amount`` lowered debts, the rest went back.
+repayment = Table(
+    "repayment",
+    metadata,
+    id_column("id", primary_key=True),
+    id_column("merchant"),
+    id_column("person"),
+    amount_column("amount"),
+    _amount("applied"),
+    id_column("order_id", nullable=True),
+    Column("state", String(8), nullable=False),
+    ms_column("created_ms"),
+    ms_column("expires_ms"),
+    ms_column("paid_ms", nullable=True),
+    CheckConstraint("state IN ('open', 'paid', 'ended')", name="state"),
+    CheckConstraint("amount > 0 AND applied >= 0 AND applied <= amount", name="amounts"),
+    CheckConstraint("(state = 'paid') = (paid_ms IS NOT NULL) AND (applied = 0 OR state = 'paid')", name="paid"),
+    Index("ix_repayment_person", "merchant", "person", "id"),
+    Index("ix_repayment_paid", "merchant", "paid_ms"),
+    Index(
+        "ix_repayment_open",
+        "expires_ms",
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
+)
+
+# Each time that staff asked a debtor for what is overdue, and what they said. Never changed.
+credit_reminder = Table(
+    "credit_reminder",
+    metadata,
+    id_column("id", primary_key=True),
+    id_column("merchant"),
+    id_column("person"),
+    amount_column("overdue"),
+    id_column("staff"),
+    word_column("note", 200),
+    ms_column("created_ms"),
+    CheckConstraint("overdue > 0", name="overdue"),
+    Index("ix_credit_reminder_person", "merchant", "person", "id"),
 )

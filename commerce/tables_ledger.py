@@ -372,6 +372,8 @@ payment = Table(
     Column("method", String(16), nullable=False, server_default=text("''")),
     Column("number", String(64), nullable=True),
     amount_column("amount"),
+    # What it pays: an order, or what is owed on account (``order_id`` is the repayment's id then).
+    Column("kind", String(8), nullable=False, server_default=text("'order'")),
     Column("state", String(12), nullable=False),
     ms_column("created_ms"),
     ms_column("settled_ms", nullable=True),

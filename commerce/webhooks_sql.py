@@ -26,7 +26,7 @@ from commerce.domain.webhook import (
     url_fault,
 )
 from commerce.errors import Invalid, NotFound, Refused
-from commerce.events import Event
+from commerce.events import Event, RepaymentChanged
 from commerce.ledger import Clock
 from commerce.ledger_batch_sql import Batch
 from commerce.store_sql import Store
@@ -180,6 +180,8 @@ def enter_deliveries(batch: Batch, events: Sequence[Event]) -> None:
 
 def _body(event: Any, kind: str) -> str:
     head = {"id": event.id, "type": kind, "room": event.room, "created": event.now_ms}
+    if isinstance(event, RepaymentChanged):
+        return orjson.dumps({**head, "repayment": event.repayment}).decode()
     if kind in REQUEST_TYPES:
         request = orjson.loads(orjson.dumps(event.request))
         for name in REQUEST_PRIVATE_FIELDS:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from commerce.events import OrderView
 from commerce.ledger import CouponGranted, HoldGranted
 from commerce.ledger_moments import Seated
+from commerce.payment import PaymentOpened
 from commerce.payments import Paying
 from gateway.client import CORS_HEADERS
 from gateway.encode import plain
@@ -56,12 +57,16 @@ def order_answer(order: OrderView, *, staff: bool = False) -> dict[str, Any]:
 def paying_answer(paying: Paying) -> dict[str, Any]:
     """The order, and how its buyer goes on: a code is drawn here, so that no page needs a library for it."""
     answer: dict[str, Any] = {"order": order_answer(paying.order)}
-    opened = paying.opened
-    if opened is not None:
-        code = opened.fields.get("code_url")
-        qr = None if code is None else segno.make(code, error="m").svg_data_uri(scale=6, border=4)
-        answer["payment"] = plain(PaymentView(paying.provider, opened.method, dict(opened.fields), qr))
+    if paying.opened is not None:
+        answer["payment"] = plain(opened_view(paying.provider, paying.opened))
     return answer
+
+
+def opened_view(provider: str, opened: PaymentOpened) -> PaymentView:
+    """How a payer goes on at a provider."""
+    code = opened.fields.get("code_url")
+    qr = None if code is None else segno.make(code, error="m").svg_data_uri(scale=6, border=4)
+    return PaymentView(provider, opened.method, dict(opened.fields), qr)
 
 
 def csv_answer(sheet: str, name: str) -> Response:

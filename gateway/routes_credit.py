@@ -6,11 +6,24 @@ from typing import Any
 
 from starlette.responses import Response
 
+from commerce.credit import Credit
 from commerce.domain.credit import CreditTerms
 from commerce.errors import NotFound
-from gateway.answers import csv_answer
+from gateway.answers import csv_answer, opened_view
 from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
-from gateway.schemas_credit import CreditBookingBody, CreditLineBody, CreditPage, CreditView, StatementOfCredit
+from gateway.schemas_credit import (
+    CreditBookingBody,
+    CreditLineBody,
+    CreditPage,
+    CreditView,
+    DunningView,
+    ReminderBody,
+    ReminderView,
+    RepaidAnswer,
+    RepayBody,
+    RepaymentView,
+    StatementOfCredit,
+)
 from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
@@ -49,29 +62,80 @@ def credit_operations(services: Services) -> list[Operation]:
         )
 
     async def read_credit_statement(call: Call) -> Any:
-        return await _statement(call.who.merchant, call.path["person"])
+        return await _statement(credit, call.who.merchant, call.path["person"])
 
-    async def read_own_credit(call: Call) -> Any:
-        try:
-            return await _statement(call.who.merchant, call.who.person)
-        except NotFound:
-            return {"account": None, "debts": [], "entries": []}
+    async def list_overdue(call: Call) -> Any:
+        return await credit.dunning(call.who.merchant)
 
-    async def _statement(merchant: str, person: str) -> dict[str, Any]:
-        account = await credit.account(merchant, person)
-        debts, entries = await credit.debts(merchant, person), await credit.statement(merchant, person)
-        return {"account": account, "debts": debts, "entries": entries}
+    async def remind_debtor(call: Call) -> Any:
+        body: ReminderBody = call.body
+        return await credit.remind(call.who.merchant, call.who.person, call.path["person"], body.note, call_key(call))
+
+    async def give_back_again(call: Call) -> Any:
+        return await credit.give_back_again(call.who.merchant, call.path["person"], call.path["repayment"])
 
     one = f"{PATH}/{{person}}"
     paging = {"after": "cursor: the last person", "limit": "1 to 200"}
     return [
+        *_own_operations(credit),
         Operation("GET", PATH, "Accounts and ages", list_credit_accounts, MERCHANT, answer=CreditPage, query=paging),
         Operation("GET", f"{PATH}/export", "The ageing report as CSV", export_credit_ages, MERCHANT),
-        Operation("GET", f"{PATH}/mine", "Own account", read_own_credit, SIGNED_IN, answer=StatementOfCredit),
+        Operation("GET", f"{PATH}/overdue", "Who is overdue", list_overdue, MERCHANT, answer=list[DunningView]),
         Operation("PUT", one, "Grant a limit", set_credit_line, MERCHANT, CreditLineBody, CreditView),
         Operation("GET", one, "A statement", read_credit_statement, MERCHANT, answer=StatementOfCredit),
         Operation(
             "POST", f"{one}/bookings", "Repaid, given up, given back", book_credit, MERCHANT, CreditBookingBody,
             CreditView, 201,
         ),
+        Operation(
+            "POST", f"{one}/reminders", "Ask for what is overdue", remind_debtor, MERCHANT, ReminderBody,
+            list[ReminderView], 201,
+        ),
+        Operation(
+            "POST", f"{one}/repayments/{{repayment}}/retry", "Give what was too much back again", give_back_again,
+            MERCHANT, answer=list[RepaymentView],
+        ),
     ]  # fmt: skip
+
+
+def _own_operations(credit: Credit) -> list[Operation]:
+    """What a debtor sees and does."""
+
+    async def read_own_credit(call: Call) -> Any:
+        try:
+            return await _statement(credit, call.who.merchant, call.who.person)
+        except NotFound:
+            return {"account": None, "debts": [], "entries": [], "repayments": [], "reminders": []}
+
+    async def repay(call: Call) -> Any:
+        body: RepayBody = call.body
+        paying = await credit.repay(
+            call.who.merchant,
+            call.who.person,
+            body.amount,
+            call_key(call),
+            order=body.order,
+            provider=body.provider,
+            method=body.method,
+            payer=body.payer,
+        )
+        opened = paying.opened
+        view = None if opened is None else opened_view(paying.repayment.provider, opened)
+        return {"repayment": paying.repayment, "payment": view}
+
+    path = f"{PATH}/mine"
+    return [
+        Operation("GET", path, "Own account", read_own_credit, SIGNED_IN, answer=StatementOfCredit),
+        Operation(
+            "POST", f"{path}/repayments", "Pay back through a provider", repay, SIGNED_IN, RepayBody, RepaidAnswer
+        ),
+    ]
+
+
+async def _statement(credit: Credit, merchant: str, person: str) -> dict[str, Any]:
+    account = await credit.account(merchant, person)
+    debts, entries = await credit.debts(merchant, person), await credit.statement(merchant, person)
+    repayments, reminders = await credit.repayments(merchant, person), await credit.reminders(merchant, person)
+    return {
+        "account": account, "debts": debts, "entries": entries, "repayments": repayments, "reminders": reminders,
+    }  # fmt: skip

@@ -14,7 +14,7 @@ from commerce.reconciliation import reconciliation_csv
 from gateway.answers import csv_answer, order_answer, paying_answer
 from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.desk import Desk
-from gateway.schemas import OrderAnswer
+from gateway.schemas_credit import HeardAnswer
 from gateway.schemas_payments import (
     BillAnswer,
     BillBody,
@@ -73,6 +73,9 @@ def unheard_operations(services: Services) -> list[Operation]:
 
     async def hear_of(call: Call) -> Any:
         order = await payments.hear_of(call.who.merchant, call.path["payment"])
+        repayment = await services.shop.credit.repayment(call.who.merchant, order)
+        if repayment is not None:
+            return {"order": None, "repayment": repayment}
         return {"order": order_answer(await services.shop.order(call.who.merchant, order), staff=True)}
 
     path = "/api/v1/payments/unheard"
@@ -86,7 +89,7 @@ def unheard_operations(services: Services) -> list[Operation]:
             answer=UnheardPage,
             query={"after": "the page before's next", "limit": "1 to 200, 50 when left out"},
         ),
-        Operation("POST", f"{path}/{{payment}}", "Ask the provider now", hear_of, MERCHANT, answer=OrderAnswer),
+        Operation("POST", f"{path}/{{payment}}", "Ask the provider now", hear_of, MERCHANT, answer=HeardAnswer),
     ]
 
 

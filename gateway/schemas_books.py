@@ -95,6 +95,7 @@ class StatementAnswer(Struct):
     refunds_booked: FigureView
     refunds_done: FigureView
     refunds_open: FigureView
+    repaid: FigureView
     coupons_given: FigureView
     coupons_used: FigureView
     stock: list[StockDayView]

@@ -6,9 +6,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from commerce.credit import NOTE_CHARACTERS_MAX
 from commerce.domain.credit import DAYS_MAX, NAME_CHARACTERS_MAX, REFERENCE_CHARACTERS_MAX
 from commerce.domain.refund import REASON_CHARACTERS_MAX
+from gateway.schemas import OrderView
 from gateway.schemas_base import Body, Cents, Id
+from gateway.schemas_payments import Payer, PaymentMethod, PaymentView, ProviderName
 
 
 class CreditLineBody(Body, kw_only=True):
@@ -28,6 +31,86 @@ class CreditBookingBody(Body, kw_only=True):
     order: Id | None = None
     reference: Annotated[str, Meta(max_length=REFERENCE_CHARACTERS_MAX, description="of the bank's slip")] = ""
     reason: Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)] = ""
+
+
+class RepayBody(Body, kw_only=True):
+    """``amount`` of what is owed, of one ``order``'s debt or of the oldest; by which provider, as orders are paid."""
+
+    amount: Cents
+    order: Id | None = None
+    provider: ProviderName = ""
+    method: PaymentMethod = ""
+    payer: Payer = ""
+
+
+class ReminderBody(Body, kw_only=True):
+    """What the debtor reads beside the sum that is overdue."""
+
+    note: Annotated[str, Meta(max_length=NOTE_CHARACTERS_MAX)] = ""
+
+
+class RepaymentView(Struct):
+    """Money paid through a provider: ``applied`` lowered debts, ``back`` was too much and goes back.
+
+    ``state`` is open, paid or ended; money that comes for an ended one still counts.
+    """
+
+    repayment: str
+    person: str
+    amount: int
+    applied: int
+    order: str | None
+    state: Literal["open", "paid", "ended"]
+    provider: str
+    created: int
+    expires: int
+    paid: int | None
+    back: int
+    returned: int
+    failed: int
+
+
+class RepaidAnswer(Struct):
+    """The repayment; with ``payment`` while there is something to be done."""
+
+    repayment: RepaymentView
+    payment: PaymentView | None = None
+
+
+class ReminderView(Struct):
+    """When a debtor was asked for what was overdue then, by whom and in which words."""
+
+    at: int
+    overdue: int
+    note: str
+    staff: str
+
+
+class DunningView(Struct):
+    """A debtor with something overdue ``since`` some time; ``repaid`` is when money came last, ``note`` the last words.
+
+    ``open`` is false when nothing more is sold to them on account.
+    """
+
+    person: str
+    name: str
+    owed: int
+    overdue: int
+    orders: int
+    since: int
+    days: int
+    repaid: int | None
+    reminders: int
+    reminded: int | None
+    note: str
+    open: bool
+
+
+class HeardAnswer(Struct):
+    """What a payment was for whose provider was asked: an order, or a repayment."""
+
+    order: OrderView | None = None
+    repayment: RepaymentView | None = None
 
 
 class AgesView(Struct):
@@ -90,3 +173,5 @@ class StatementOfCredit(Struct):
     account: CreditView | None
     debts: list[DebtView]
     entries: list[CreditEntryView]
+    repayments: list[RepaymentView] = []
+    reminders: list[ReminderView] = []

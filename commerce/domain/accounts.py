@@ -56,6 +56,7 @@ KINDS: Mapping[str, Account] = {
     # The shop's side.
     "credit_sold": Account("fen", bounded=False),
     "credit_received": Account("fen", bounded=False),
+    "credit_cleared": Account("fen", bounded=False),
     "credit_lost": Account("fen", bounded=False),
     "supply_cost": Account("fen", bounded=False),
     "supply_income": Account("fen", bounded=False),

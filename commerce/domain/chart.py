@@ -139,10 +139,11 @@ PLACES: Mapping[str, str] = {
     "supply_due": CHANNELS,
     "supply_income": SUPPLIED,
     "supply_received": BANK,
-    # What is sold and refunded on account is booked with its payment: here both sides are the same account.
+    # What is sold, refunded and repaid through a provider is booked with its payment: here both sides are one account.
     "credit_owed": CUSTOMERS,
     "credit_spare": CUSTOMERS,
     "credit_sold": CUSTOMERS,
+    "credit_cleared": CUSTOMERS,
     "credit_received": BANK,
     "credit_lost": BAD_DEBTS,
 }
@@ -184,7 +185,7 @@ CLAIMS = frozenset(
     {
         *("supply_due", "supply_income", "supply_received"),
         *("share_income", "share_received"),
-        *("credit_owed", "credit_spare", "credit_sold", "credit_received", "credit_lost"),
+        *("credit_owed", "credit_spare", "credit_sold", "credit_received", "credit_cleared", "credit_lost"),
     }
 )
 """Kinds that count what others owe the shop: there what comes is debited."""

@@ -1,7 +1,8 @@
 """Sale on account (赊销): who may owe how much for how long, what lowers a debt first, and how old debts are.
 
 A debt is one order's. It is due so many days after the order; one that is overdue closes the account to new orders.
-What comes in is taken for the oldest debt first, unless it names an order.
+What comes in is taken for the oldest debt first, unless it names an order. What is paid through a provider beyond what
+is owed when it comes goes back to the payer.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,12 @@ from commerce.domain.money import AMOUNT_MAX
 
 ACCOUNT = "account"
 """The name under which orders are paid on account, where others name a payment provider."""
+DEBT = "debt"
+"""What a payment is for that pays no order, but what is owed (``payment.kind``)."""
+REPAY_MS = 30 * 60_000
+"""How long a provider is waited for with a repayment: nothing is held by it, so it is as long as their codes last."""
+REPAYMENT_TITLE = "赊销还款"
+"""What the payer reads at the provider."""
 DAYS_MAX = 365
 NAME_CHARACTERS_MAX = 60
 REFERENCE_CHARACTERS_MAX = 60

@@ -44,6 +44,8 @@ HELD = (
     Held("credit_line", ("person",), EMPTIED, ("staff",)),
     Held("receivable", ("person",), KEPT),
     Held("credit_booking", ("person",), KEPT, ("staff",)),
+    Held("repayment", ("person",), KEPT),
+    Held("credit_reminder", ("person",), KEPT, ("staff",)),
     Held("payment_gift", ("person",), KEPT),
     Held("hold", ("person",), KEPT, ("hash", "key", "earlier")),
     Held("quota", ("person",), KEPT, ("latest",)),

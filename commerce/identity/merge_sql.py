@@ -61,6 +61,8 @@ MOVED = (
     Moved("custom_request", "id"),
     Moved("receivable", "order_id"),
     Moved("credit_booking", "id"),
+    Moved("repayment", "id"),
+    Moved("credit_reminder", "id"),
     # Of two limits the elder's stands, as the lower one.
     Moved(
         "credit_line",
@@ -276,7 +278,7 @@ def merge(
     moved: dict[str, Any] = {"hold": [row.id for row in batch.run(_HOLDS, **who)], "freed": freed}
     for one in MOVED:
         moved[one.table] = [row[0] for row in batch.run(one.take, **who)]
-    moved["payment"] = _payments(batch, younger, elder, moved["orders"])
+    moved["payment"] = _payments(batch, younger, elder, moved["orders"] + moved["repayment"])
     moved["coupon"] = _take_coupons(batch, merchant, elder, younger)
     _take_quotas(batch, elder, younger)
     moved["request"], moved["dropped"] = _take_requests(batch, merchant, elder, younger)
@@ -323,7 +325,7 @@ def unmerge(batch: Batch, merchant: str, entry: str, by: str) -> Merged:
         # A journal knows only the tables of its time.
         if keys := moved.get(one.table):
             batch.run(one.give_back, keys=keys, **who)
-    _payments(batch, elder, younger, moved["orders"])
+    _payments(batch, elder, younger, moved["orders"] + moved.get("repayment", []))
     _give_back_coupons(batch, merchant, elder, younger, moved)
     give_back_wallet(batch, merchant, elder, younger, entry, moved["wallet"], moved["points_lot"], moved["orders"])
     rank_both(batch, merchant, elder, younger)
@@ -354,7 +356,7 @@ def _point(batch: Batch, merchant: str, changed: Mapping[str, str]) -> None:
 
 
 def _payments(batch: Batch, of: str, to: str, orders: Sequence[str]) -> list[str]:
-    """Payments, and requests after the sale, of some orders."""
+    """Payments, and requests after the sale, of some orders (and repayments)."""
     if not orders:
         return []
     batch.run(_AFTER_SALE, orders=list(orders), **{"from": of, "to": to})

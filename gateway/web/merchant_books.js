@@ -71,8 +71,9 @@ export async function drawBooks(api) {
 /** Payments of ended orders that their provider has not said the end of. */
 function unheardTable(api, items) {
   const ask = async (one) => {
-    const { order } = await api.post(`/payments/unheard/${one.payment}`, {});
-    toast(t(order.status === "paid" ? "m.b.heardPaid" : "m.b.heard"), "good");
+    const { order, repayment } = await api.post(`/payments/unheard/${one.payment}`, {});
+    const paid = order ? order.status === "paid" : repayment.state === "paid";
+    toast(t(paid ? "m.b.heardPaid" : "m.b.heard"), "good");
     await drawBooks(api);
   };
   const row = (one) =>

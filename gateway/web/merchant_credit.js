@@ -8,7 +8,7 @@ import { ask } from "./merchant_lines.js";
 import { fetched, save } from "./merchant_poster.js";
 import { newKey } from "./siyu.js";
 import { cell, table } from "./tables.js";
-import { statementRows } from "./view_credit.js";
+import { repaymentRows, statementRows } from "./view_credit.js";
 
 addStrings(CREDIT);
 
@@ -16,10 +16,41 @@ const AGES = ["not_due", "to_30", "to_60", "to_90", "over_90"];
 
 /** Draw the accounts. */
 export async function drawCredit(api) {
-  const page = await api.get("/credit?limit=200");
+  const [page, late] = await Promise.all([api.get("/credit?limit=200"), api.get("/credit/overdue")]);
   const again = () => drawCredit(api);
+  const columns = ["cr.name", "cr.late", "cr.lastPaid", "cr.lastAsked", ""];
+  put($("credit-overdue"), late.length ? table(columns, late.map((one) => overdueRow(api, one, again))) : h("p.empty", {}, t("cr.noneOverdue")));
   const heads = ["cr.name", "cr.balance", "cr.ages", "cr.most", ""];
   put($("credit-accounts"), page.items.length ? table(heads, page.items.map((one) => row(api, one, again))) : h("p.empty", {}, t("cr.none")));
+}
+
+const nameOf = (one) => one.name || h("span.mono", {}, `…${one.person.slice(-6)}`);
+
+/** One who is to be asked for money: since when, how much, what they were told before. */
+function overdueRow(api, one, again) {
+  const asked = one.reminders > 0 ? t("cr.times", { day: when(one.reminded), n: one.reminders }) : "—";
+  return h(
+    "tr",
+    { "data-testid": "overdue-row", data: { person: one.person } },
+    cell("cr.name", nameOf(one)),
+    cell("cr.late", money(one.overdue), h("small", {}, ` ${t("cr.lateFor", { n: one.days, orders: one.orders })}`)),
+    cell("cr.lastPaid", one.repaid ? when(one.repaid) : "—"),
+    cell("cr.lastAsked", asked, one.note && h("small", {}, ` ${one.note}`)),
+    h(
+      "td.cell-toggle",
+      {},
+      h("button.small", { type: "button", "data-testid": "credit-remind", on: { click: () => remind(api, one, again) } }, t("cr.remind")),
+      h("button.small", { type: "button", on: { click: () => statement(api, one, again) } }, t("cr.statement")),
+    ),
+  );
+}
+
+function remind(api, one, again) {
+  const key = newKey();
+  ask(t("cr.remind"), [field("cr.note", { name: "note", maxlength: "200", wide: true, "data-testid": "remind-note" })], async (form) => {
+    await api.post(`${path(one)}/reminders`, { note: form.elements.note.value }, key);
+    await again();
+  });
 }
 
 const path = (one) => `/credit/${encodeURIComponent(one.person)}`;
@@ -32,7 +63,7 @@ function row(api, one, again) {
   return h(
     "tr",
     { "data-testid": "credit-row", data: { person: one.person } },
-    cell("cr.name", one.name || h("span.mono", {}, `…${one.person.slice(-6)}`)),
+    cell("cr.name", nameOf(one)),
     cell("cr.balance", money(one.owed), one.spare > 0 && h("small", {}, ` ${t("cr.spare", { amount: money(one.spare) })}`)),
     cell("cr.ages", AGES.map((name) => money(one.ages[name])).join(" / ")),
     cell("cr.most", `${money(one.most)} · ${one.days}`),
@@ -70,6 +101,18 @@ async function statement(api, one, again) {
       h("button.small", { type: "button", on: { click: () => { window.close(); giveUp(api, one, each, again); } } }, t("cr.writeOff")),
     );
   put(window.body, h("h3", {}, t("cr.debts")), told.debts.filter((each) => each.left > 0).map(debt), h("dl.steps", {}, statementRows(told.entries)));
+  if (!told.repayments.length) return;
+  const stuck = told.repayments.filter((each) => each.failed > 0);
+  const retry = (each) => async () => {
+    await api.post(`${path(one)}/repayments/${encodeURIComponent(each.repayment)}/retry`);
+    window.close();
+    await again();
+  };
+  window.body.append(
+    h("h3", {}, t("cr.repayments")),
+    h("dl.steps", {}, repaymentRows(told.repayments)),
+    ...stuck.map((each) => doer(`${t("cr.retry")} ${money(each.failed)}`, retry(each), { "data-testid": "credit-retry" })),
+  );
 }
 
 function giveUp(api, one, debt, again) {

@@ -159,7 +159,9 @@ export class Checkout {
 
   /** A phone goes to the provider's page, a desktop shows a code to scan. */
   way() {
-    if (!this.offer?.methods.length) return {};
+    if (!this.offer) return {};
+    // The sandbox and the shop's account have nothing to choose from, but are chosen.
+    if (!this.offer.methods.length) return { provider: this.offer.provider };
     const phone = matchMedia("(pointer: coarse)").matches && this.offer.methods.includes("wap");
     return { provider: this.offer.provider, method: phone ? "wap" : "native" };
   }

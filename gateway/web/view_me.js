@@ -20,6 +20,7 @@ import { ledStations } from "./stations.js";
 import { helping } from "./view_helping.js";
 import { myGroups } from "./view_groups.js";
 import { memberCode } from "./view_stores.js";
+import { openRepay } from "./view_repay.js";
 import { walletCard } from "./view_wallet.js";
 
 /**
@@ -50,7 +51,7 @@ export async function openMine({ api, room, pay, now, exchange, buy }) {
       ]);
       const take = (item) => leaveFor(buy, item);
       const paid = [
-        creditCard(credit),
+        creditCard(credit, () => openRepay(api, credit, load)),
         membershipCard(memberships, plans, now(), take),
         eventsCard(api, events, tickets, now(), { buy: take, again: load }),
         requestsCard(api, room, rows(requests, "requests"), { buy: take, again: load }),

@@ -9,7 +9,7 @@ from commerce.domain.credit import CreditTerms
 from commerce.domain.custom import CustomField, CustomForm, Offer
 from commerce.domain.day import DAY_MS
 from commerce.domain.order import Delivery, WantedLine
-from tests.commerce.crowded_desk import Desk, Names, simple
+from tests.commerce.crowded_desk import Desk, Names, operation, simple
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM
 
 RING, KITCHEN = "ring", "kitchen"
@@ -50,6 +50,16 @@ async def _credit(desk: Desk, names: Names) -> None:
     names["came back"] = await _on_account(desk, "cy", "back")
     await desk.shop.credit.book(MERCHANT, "boss", "cy", "repaid", "all", amount=2_000)
     await desk.shop.aftersale.refund(MERCHANT, "boss", names["came back"], "back", stock="sellable")
+    await desk.shop.credit.set_line(MERCHANT, "boss", "ed", TERMS)
+    names["overdue"] = await _on_account(desk, "ed", "overdue")
+    late = f"UPDATE receivable SET due_ms = created_ms - 1 WHERE order_id = '{names['overdue']}'"
+    await desk.store.write(lambda db: db.exec_driver_sql(late))
+    # Of what bo owes, a part is asked of the provider, which has not heard of the payer yet.
+    desk.provider._hold_back = True
+    begun = await desk.shop.credit.repay(MERCHANT, "bo", 900, "begun")
+    desk.provider._hold_back = False
+    repayment = begun.repayment.repayment
+    names["debt payment"] = str(await desk.one(f"SELECT id FROM payment WHERE order_id = '{repayment}'"))
 
 
 async def _on_account(desk: Desk, person: str, key: str) -> str:
@@ -97,6 +107,24 @@ simple("buy_on_account", lambda d, n: _on_account(d, "bo", "new"))
 simple("buy_with_what_is_spare", lambda d, n: _on_account(d, "cy", "new"))
 simple("repay", lambda d, n: d.shop.credit.book(MERCHANT, "boss", "bo", "repaid", "rest", amount=1_500))
 simple("repay_some", lambda d, n: d.shop.credit.book(MERCHANT, "boss", "bo", "repaid", "more", amount=900))
+simple("ask_again_for_the_repayment", lambda d, n: d.shop.credit.repay(MERCHANT, "bo", 900, "begun"))
+simple("pay_it_all_back", lambda d, n: d.shop.credit.repay(MERCHANT, "bo", 1_500, "all"))
+simple("pay_that_order_back", lambda d, n: d.shop.credit.repay(
+    MERCHANT, "bo", 700, "one", order=n["owed"], provider="wallet"
+))  # fmt: skip
+simple("remind_who_is_overdue", lambda d, n: d.shop.credit.remind(MERCHANT, "boss", "ed", "pay", "remind"))
+
+
+@operation
+async def money_comes_for_the_debt(desk: Desk, names: Names) -> Any:
+    """The debtor confirms in the wallet; the callback comes twice."""
+    message = desk.provider.pay(names["debt payment"])
+    if message is None:
+        return "closed"
+    await desk.shop.settle("sandbox", message.body, message.headers)
+    return await desk.shop.settle("sandbox", message.body, message.headers)
+
+
 simple("give_a_debt_up", lambda d, n: d.shop.credit.book(
     MERCHANT, "boss", "bo", "lost", "lost", order=n["owed"], reason="bankrupt"
 ))  # fmt: skip

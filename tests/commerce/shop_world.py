@@ -1,18 +1,18 @@
 """A shop for tests: a real database in a folder, a manual clock, one merchant with a room and products."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from commerce.audit_sql import audit
 from commerce.events import Event, SaleView
 from commerce.payment_sandbox import SandboxProvider
 from commerce.replay_sql import replay
 from commerce.shop import Shop
-from commerce.store_sql import Store, open_store
+from commerce.store_sql import Store, migrate, open_store, sqlite_engine
 from tests.commerce.template import migrated
 
 MERCHANT, ROOM, SKU, OTHER_SKU = "m1", "r1", "k1", "k2"
@@ -56,6 +56,22 @@ def seed_catalogue(connection: Connection) -> None:
             ),
             {"k": sku, "p": product, "m": merchant, "price": price},
         )
+
+
+def upgraded(folder: Path, revision: str, before: Iterable[str]) -> Engine:
+    """A shop's database as it was at a revision, with a catalogue and these statements' rows, carried on to today's.
+
+    Its engine writes; whoever asked for it disposes of it.
+    """
+    path = folder / "shop.db"
+    migrate(path, to=revision)
+    engine = sqlite_engine(path, writing=True)
+    with engine.begin() as connection:
+        seed_catalogue(connection)
+        for statement in before:
+            connection.execute(text(statement))
+    migrate(path)
+    return engine
 
 
 async def crash(shop: Shop) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from commerce.audit_sql import audit
-from commerce.store_sql import migrate, sqlite_engine
-from tests.commerce.shop_world import seed_catalogue
+from tests.commerce.shop_world import upgraded
 
 BEFORE = (
     "INSERT INTO stock (sku, merchant, received, free, held, sold) VALUES ('k2', 'm1', 9, 6, 1, 2)",
@@ -34,14 +33,7 @@ BEFORE = (
 
 
 def test_the_coupons_of_orders_are_carried_over_with_what_they_took(tmp_path: Path) -> None:
-    path = tmp_path / "shop.db"
-    migrate(path, to="0008")
-    engine = sqlite_engine(path, writing=True)
-    with engine.begin() as connection:
-        seed_catalogue(connection)
-        for statement in BEFORE:
-            connection.execute(text(statement))
-    migrate(path)
+    engine = upgraded(tmp_path, "0008", BEFORE)
     with engine.begin() as connection:
         taken = connection.execute(text("SELECT order_id, coupon, amount FROM order_coupon ORDER BY order_id")).all()
         assert [tuple(row) for row in taken] == [("o1", "c1", 500), ("o2", "c2", 500)]

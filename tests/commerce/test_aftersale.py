@@ -33,8 +33,7 @@ from commerce.errors import Conflict, Invalid, NotFound, Refused
 from commerce.events import AfterSaleChanged, AfterSaleView, OrderView
 from commerce.freight_sql import set_rule
 from commerce.moments import Offer
-from commerce.store_sql import migrate, sqlite_engine
-from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, crash, seed_catalogue, shop_world
+from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, crash, shop_world, upgraded
 from tests.commerce.test_presale import settle_down
 from tests.commerce.test_privacy import Rights
 from tests.commerce.test_refunds import paid, settled, stock
@@ -528,14 +527,7 @@ BEFORE = (
 
 
 def test_returns_that_were_asked_for_before_are_requests_now(tmp_path: Path) -> None:
-    path = tmp_path / "shop.db"
-    migrate(path, to="0111")
-    engine = sqlite_engine(path, writing=True)
-    with engine.begin() as connection:
-        seed_catalogue(connection)
-        for statement in BEFORE:
-            connection.execute(text(statement))
-    migrate(path)
+    engine = upgraded(tmp_path, "0111", BEFORE)
     with engine.begin() as connection:
         rows = connection.execute(
             text("SELECT id, kind, state, words, amount, answer FROM after_sale ORDER BY id")

@@ -9,8 +9,7 @@ from sqlalchemy import text
 
 from commerce.audit_sql import audit
 from commerce.errors import CommerceError
-from commerce.store_sql import migrate, sqlite_engine
-from tests.commerce.shop_world import seed_catalogue, shop_world
+from tests.commerce.shop_world import shop_world, upgraded
 
 
 async def test_each_key_of_a_person_is_found_again_however_many_came_after_it(place: Path | str) -> None:
@@ -31,14 +30,7 @@ async def test_each_key_of_a_person_is_found_again_however_many_came_after_it(pl
 
 
 async def test_keys_from_before_the_upgrade_still_give_their_answers(tmp_path: Path) -> None:
-    path = tmp_path / "shop.db"
-    migrate(path, to="0017")
-    engine = sqlite_engine(path, writing=True)
-    with engine.begin() as connection:
-        seed_catalogue(connection)
-        for statement in BEFORE:
-            connection.execute(text(statement))
-    migrate(path)
+    engine = upgraded(tmp_path, "0017", BEFORE)
     with engine.begin() as connection:
         rows = connection.execute(text("SELECT id, key, hash, earlier FROM hold ORDER BY id")).all()
         assert [tuple(row) for row in rows] == [

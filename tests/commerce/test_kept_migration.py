@@ -5,8 +5,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from commerce.store_sql import migrate, sqlite_engine
-from tests.commerce.shop_world import seed_catalogue
+from tests.commerce.shop_world import upgraded
 
 FROM_MS = time.time_ns() // 1_000_000 + 86_400_000
 
@@ -30,22 +29,19 @@ def presale(name: str, ended: str, from_ms: int = 1) -> str:
 
 
 def test_kept_deposits_become_entries_and_open_balances_are_reminded_of(tmp_path: Path) -> None:
-    path = tmp_path / "shop.db"
-    migrate(path, to="0037")
-    engine = sqlite_engine(path, writing=True)
     before_ms = time.time_ns() // 1_000_000
-    with engine.begin() as connection:
-        seed_catalogue(connection)
-        for statement in (
+    engine = upgraded(
+        tmp_path,
+        "0037",
+        (
             orders("kept", 0, "cancelled"),
             presale("kept", "77"),
             orders("part", 300, "cancelled"),
             presale("part", "78"),
             orders("open", 0, "pending"),
             presale("open", "NULL", FROM_MS),
-        ):
-            connection.execute(text(statement))
-    migrate(path)
+        ),
+    )
     with engine.begin() as connection:
         kept = connection.execute(text("SELECT deposit, amount, at_ms FROM kept_deposit ORDER BY deposit")).all()
         due = connection.execute(text("SELECT kind, subject, due_ms FROM deadline")).all()

@@ -5,8 +5,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from commerce.audit_sql import audit
-from commerce.store_sql import migrate, sqlite_engine
-from tests.commerce.shop_world import seed_catalogue
+from tests.commerce.shop_world import upgraded
 
 BEFORE = (
     "INSERT INTO stock (sku, merchant, received, free, sold) VALUES ('k2', 'm1', 9, 7, 2)",
@@ -30,14 +29,7 @@ BEFORE = (
 
 
 def test_what_is_owed_and_what_is_in_stock_is_carried_over(tmp_path: Path) -> None:
-    path = tmp_path / "shop.db"
-    migrate(path, to="0004")
-    engine = sqlite_engine(path, writing=True)
-    with engine.begin() as connection:
-        seed_catalogue(connection)
-        for statement in BEFORE:
-            connection.execute(text(statement))
-    migrate(path)
+    engine = upgraded(tmp_path, "0004", BEFORE)
     assert len(list(tmp_path.glob("shop.db.before-*"))) == 1
     with engine.begin() as connection:
         refunds = connection.execute(text("SELECT id, kind, state, amount, done_ms FROM refund ORDER BY id")).all()

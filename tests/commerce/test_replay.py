@@ -26,7 +26,8 @@ FORGED = {
     "limits per person by holds and coupons": "UPDATE quota SET used = used + 1",
     "drops by their coupons": "UPDATE drop_ SET issued = issued + 1",
     "refunded money by refunds": "UPDATE orders SET refunded = refunded + 1 WHERE refunded > 0",
-    "money of orders by the providers' notices": "UPDATE payment_event SET amount = amount - 1 WHERE kind = 'paid'",
+    "money of orders and repayments by the providers' notices": "UPDATE payment_event SET amount = amount - 1"
+    " WHERE kind = 'paid'",
     "accounts by their entries: bounded": "UPDATE account SET balance = balance + 1 WHERE kind = 'budget'",
     "accounts by their entries: unbounded": "UPDATE account SET balance = balance + 1 WHERE kind = 'budget_source'",
     "lots of points by what each account has of them": "UPDATE points_lot SET left_units = left_units - 1",
