@@ -294,6 +294,7 @@ _ERASE = (
         " state = CASE WHEN state IN ('asked', 'offered') THEN 'withdrawn' ELSE state END"
         " WHERE merchant = :merchant AND person = :person"
     ),
+    text("DELETE FROM custom_picture WHERE merchant = :merchant AND person = :person"),
     # The tracking number leads to who sent it.
     text(
         "UPDATE after_sale SET words = '', answer = '', carrier = '', number = ''"
