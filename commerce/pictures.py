@@ -51,9 +51,9 @@ class Pictures:
         """The JPEG of a picture that was sent to a shop, or a part of it. Raises NotFound."""
         return await self._store.read(lambda db: sql.read(db, merchant, picture, reach=reach))
 
-    async def drop(self, merchant: str, person: str, picture: str) -> bool:
-        """Take one away again; whether there was one that no order or request names."""
-        return await self._store.write(lambda db: sql.drop(db, merchant, person, picture))
+    async def drop(self, merchant: str, person: str, picture: str) -> None:
+        """Take one's own away again. Raises NotFound for one that an order or a request names, too."""
+        await self._store.write(lambda db: sql.drop(db, merchant, person, picture))
 
     async def forget(self, keep_days: int) -> int:
         """Delete what nothing names after a day, and the rest ``keep_days`` after it was named last (0: never).

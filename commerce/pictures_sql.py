@@ -99,9 +99,10 @@ def read(db: Connection, merchant: str, picture: str, person: str = "", reach: R
     return bytes(row.jpeg)
 
 
-def drop(db: Connection, merchant: str, person: str, picture: str) -> bool:
-    """Take a picture away that nothing names yet; whether there was one."""
-    return bool(db.execute(_DROP, {"id": picture, "merchant": merchant, "person": person}).rowcount)
+def drop(db: Connection, merchant: str, person: str, picture: str) -> None:
+    """Take a picture away that nothing names yet. Raises NotFound."""
+    if not db.execute(_DROP, {"id": picture, "merchant": merchant, "person": person}).rowcount:
+        raise NotFound("no such picture, or an order or a request names it")
 
 
 def use(batch: Batch, merchant: str, person: str, wishes: Iterable[Wish]) -> None:

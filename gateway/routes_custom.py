@@ -95,7 +95,8 @@ def _pictures(services: Services, desk: Desk) -> list[Operation]:
         return picture_answer(await kept.of_person(who.merchant, who.person, picture), "image/jpeg")
 
     async def drop_picture(call: Call) -> Any:
-        return {"dropped": await kept.drop(call.who.merchant, call.who.person, call.path["picture"])}
+        await kept.drop(call.who.merchant, call.who.person, call.path["picture"])
+        return {"picture": call.path["picture"]}
 
     pictures, one = f"{PATH}/pictures", f"{PATH}/pictures/{{picture}}"
     return [

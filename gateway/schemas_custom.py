@@ -131,9 +131,9 @@ class PictureView(Struct):
 
 
 class DroppedPicture(Struct):
-    """Whether there was one that no order or request names."""
+    """The one that is gone."""
 
-    dropped: bool
+    picture: str
 
 
 class OfferMadeBody(Body, kw_only=True):
