@@ -6,10 +6,11 @@ offer by its request.
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from commerce.basket import check_key, within
-from commerce.custom_sql import read_forms, read_work
+from commerce.custom_sql import read_forms, read_work, wish_words
 from commerce.domain.custom import (
     MAKING_DAYS_MAX,
     NEXT,
@@ -38,6 +39,7 @@ from commerce.ledger_custom import (
     SetForm,
     WorkView,
 )
+from commerce.pictures import Pictures
 from commerce.requests_sql import LIST_MAX, reaches_request, read_requests
 from commerce.statement import safe_cell
 from commerce.store_sql import Store
@@ -55,6 +57,7 @@ class Custom:
         self._store = store
         self._ledger = ledger
         self._clock = clock
+        self.pictures = Pictures(store, clock=clock)
 
     async def set_form(self, merchant: str, staff: str, target: str, form: CustomForm | None) -> list[FormView]:
         """Let a product or SKU be made to wishes, or (None) be as it is; the forms now. Raises NotFound, Invalid."""
@@ -107,7 +110,7 @@ class Custom:
             to = one.delivery or {}
             where = [to.get(name, "") for name in ("name", "phone", "address", "method")]
             for line in one.lines:
-                wishes = "; ".join(f"{wish['label']}: {wish['value']}" for wish in line["wishes"])
+                wishes = "; ".join(map(_told, line["wishes"]))
                 made = [one.goods_order, one.stage, day_of(one.due), "yes" if one.settled else "no"]
                 cells = [*made, line["title"], line["quantity"], wishes, *where]
                 rows.writerow([safe_cell(str(cell)) for cell in cells])
@@ -116,14 +119,27 @@ class Custom:
     # --- requests ----------------------------------------------------------------------------------------------------
 
     async def ask(
-        self, merchant: str, room: str, person: str, sku: str, quantity: int, wanted: Wanted, words: str, key: str
+        self,
+        merchant: str,
+        room: str,
+        person: str,
+        sku: str,
+        quantity: int,
+        wanted: Wanted,
+        words: str,
+        key: str,
+        pictures: Sequence[str] = (),
     ) -> RequestView:
-        """Ask what goods made to one's wishes cost. Raises NotFound, Refused (gone, limit), Conflict, Invalid."""
+        """Ask what goods made to one's wishes cost. Raises NotFound, Refused (gone, limit), Conflict, Invalid.
+
+        ``pictures`` (ids) are those for which the form has no field.
+        """
         check_key(key)
         within(quantity, 1, QUANTITY_MAX, "quantity")
         _check_words(words, "words")
-        body = fingerprint("custom.ask", room, sku, quantity, wanted, words)
-        return await self._do(AskPrice(merchant, room, person, sku, quantity, wanted, words, key, body))
+        shown = (tuple(pictures),) if pictures else ()
+        body = fingerprint("custom.ask", room, sku, quantity, wanted, words, *shown)
+        return await self._do(AskPrice(merchant, room, person, sku, quantity, wanted, words, key, body, *shown))
 
     async def offer(self, merchant: str, staff: str, request: str, offer: Offer, answer: str) -> RequestView:
         """Answer a request. Raises NotFound, Refused (already), Invalid."""
@@ -166,6 +182,11 @@ class Custom:
         view = await self._ledger.submit(command)
         assert isinstance(view, RequestView)
         return view
+
+
+def _told(wish: Mapping[str, Any]) -> str:
+    """A wish on the packing list; pictures by their ids, as whoever prints the list names their files."""
+    return " ".join([wish_words(wish), *wish.get("pictures", ())])
 
 
 def _check_words(words: str, field: str) -> None:

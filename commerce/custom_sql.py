@@ -3,7 +3,7 @@
 Called from where orders are priced, paid, sent and refunded. Requests and their offers are in requests_sql.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,8 @@ from commerce.ledger_custom import FormView, SetForm, WorkView
 from commerce.pricing_sql import Line
 
 LIST_MAX = 200
+PICTURES = "pictures"
+"""The heading of those that belong to no field of a form."""
 
 _TARGET = text(
     "SELECT id FROM sku WHERE id = :target AND merchant = :merchant AND kind = 'goods'"
@@ -148,7 +150,12 @@ def wishes_text(wishes: Sequence[Wish] | None) -> str | None:
 
 def in_words(wishes: str | None) -> str:
     """A line's kept wishes on one line of a packing list or an invoice."""
-    return "; ".join(f"{wish['label']}: {wish['value']}" for wish in orjson.loads(wishes or "[]"))
+    return "; ".join(wish_words(wish) for wish in orjson.loads(wishes or "[]"))
+
+
+def wish_words(wish: Mapping[str, Any]) -> str:
+    """A kept wish in words; of pictures, how many."""
+    return f"{wish['label'] or PICTURES}: {wish['value']}"
 
 
 def returns_of(connection: Connection, products: Sequence[str]) -> dict[str, str]:

@@ -50,6 +50,7 @@ class AskPrice:
     words: str
     key: str
     hash: str
+    pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

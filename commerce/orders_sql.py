@@ -24,6 +24,7 @@ from commerce.ledger_batch_sql import Batch, as_rows
 from commerce.mall_sql import exchange_of, write_exchange
 from commerce.memberships_sql import at_member_price
 from commerce.outlets_sql import Handing, hands_over
+from commerce.pictures_sql import use as use_pictures
 from commerce.pricing_sql import Line, find_coupons, line_of_hold, lines_fault, lines_of_skus
 from commerce.requests_sql import line_of_offer, offer_back, offer_ordered
 from commerce.signups_sql import order_places
@@ -111,6 +112,7 @@ def create_order(batch: Batch, command: CreateOrder) -> OrderView:
         raise Invalid(fault, field="lines")
     check_stored_room(batch, command.merchant, command.person, lines)
     lines = with_wishes(batch.connection, command.merchant, lines)
+    use_pictures(batch, command.merchant, command.person, (wish for line in lines for wish in line.wishes or ()))
     if exchange is None:
         lines = at_member_price(batch.connection, command.merchant, command.person, lines, batch.now_ms)
     order_places(batch, command.merchant, command.person, lines, order, expires_ms)

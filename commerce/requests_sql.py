@@ -14,13 +14,14 @@ import orjson
 from sqlalchemy import Connection, Row, text
 
 from commerce.custom_sql import forms_of, granted, set_form, wishes_text
-from commerce.domain.custom import Offer, Wish
+from commerce.domain.custom import Offer, attached, wish_of
 from commerce.domain.org import Reach
 from commerce.domain.pricing import PricedLine
-from commerce.errors import NotFound, Refused
+from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import OfferMade
 from commerce.ledger_batch_sql import Batch
 from commerce.ledger_custom import AskPrice, EndRequest, MakeOffer, RequestView, SetForm
+from commerce.pictures_sql import use as use_pictures
 from commerce.pricing_sql import Line
 from commerce.reach_sql import PERSON_REACHED, ROOMS_REACHED, reach_values
 
@@ -83,6 +84,11 @@ def ask_price(batch: Batch, command: AskPrice) -> RequestView:
         raise Refused("gone", "the product is off the shelf", sku=command.sku)
     if int(batch.run(_COUNT, merchant=command.merchant, person=command.person).scalar_one()) >= OPEN_MAX:
         raise Refused("limit", f"{OPEN_MAX} requests are open: order or withdraw one of them first")
+    try:
+        wishes = (*(granted(form, sku.id, command.wanted) or ()), *attached(command.pictures))
+    except ValueError as error:
+        raise Invalid(str(error), field="pictures") from error
+    use_pictures(batch, command.merchant, command.person, wishes)
     request = batch.mint()
     batch.run(
         _INSERT,
@@ -94,7 +100,7 @@ def ask_price(batch: Batch, command: AskPrice) -> RequestView:
         sku=sku.id,
         title=f"{sku.title} {sku.name}".strip()[:200],
         quantity=command.quantity,
-        wishes=wishes_text(granted(form, sku.id, command.wanted)),
+        wishes=wishes_text(wishes),
         words=command.words,
         now=batch.now_ms,
     )
@@ -160,7 +166,7 @@ def line_of_offer(
     presale_price = row.price if offer.deposit else 0
     if presale_price:
         priced = PricedLine(row.sku, row.quantity, offer.deposit)
-    wishes = tuple(Wish(**one) for one in orjson.loads(row.wishes))
+    wishes = tuple(map(wish_of, orjson.loads(row.wishes)))
     line = Line(priced, None, None, row.product, row.title, presale_price=presale_price, wishes=wishes, request=row.id)
     return line, offer
 

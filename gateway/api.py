@@ -29,6 +29,10 @@ logger = logging.getLogger("siyu.api")
 
 BODY_BYTES_MAX = 64 * 1024
 BODY_TIMEOUT_S = 15.0
+LARGE_BODY_TIMEOUT_S = 60.0
+"""A photograph on its way from a phone with 70 kB/s."""
+LARGE_BODIES_MAX = 32
+"""Bodies that may be longer than ``BODY_BYTES_MAX``, read at a time: of 4 MiB, 128 MiB in memory."""
 ANSWER_TIMEOUT_S = 30.0
 
 ANYONE: frozenset[str] = frozenset({"anyone"})
@@ -130,6 +134,7 @@ class Api:
         self._tokens = tokens
         self._clients = clients
         self._public_url = public_url
+        self._large = 0
 
     def routes(self) -> list[Route]:
         """Starlette routes, most specific paths first."""
@@ -180,9 +185,12 @@ class Api:
             raise Problem(400, "invalid", f"Idempotency-Key has 1 to {KEY_CHARACTERS_MAX} characters")
         body: Any = None
         raw = b""
-        if decoder is not None or operation.raw_body:
-            if request.headers.get("content-encoding", "identity").lower() not in {"", "identity"}:
-                raise Problem(415, "media_type", "send the body as it is, without a Content-Encoding")
+        reads = decoder is not None or operation.raw_body
+        if reads and request.headers.get("content-encoding", "identity").lower() not in {"", "identity"}:
+            raise Problem(415, "media_type", "send the body as it is, without a Content-Encoding")
+        if operation.body_bytes_max > BODY_BYTES_MAX:
+            raw = await self._read_large(request, operation.body_bytes_max)
+        elif reads:
             raw = await read_body(request, operation.body_bytes_max)
         if decoder is not None:
             try:
@@ -205,18 +213,28 @@ class Api:
             raw=raw,
         )
 
+    async def _read_large(self, request: Request, most: int) -> bytes:
+        """A body of more than a form's size. Raises ``Problem``."""
+        if self._large >= LARGE_BODIES_MAX:
+            raise Problem(503, "busy", "many files are being sent; try again", retry_ms=1_000)
+        self._large += 1
+        try:
+            return await read_body(request, most, LARGE_BODY_TIMEOUT_S)
+        finally:
+            self._large -= 1
 
-async def read_body(request: Request, most: int = BODY_BYTES_MAX) -> bytes:
-    """The body within ``most`` bytes and ``BODY_TIMEOUT_S``. Raises ``Problem``."""
+
+async def read_body(request: Request, most: int = BODY_BYTES_MAX, timeout_s: float = BODY_TIMEOUT_S) -> bytes:
+    """The body within ``most`` bytes and ``timeout_s``. Raises ``Problem``."""
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > most:
                     raise Problem(413, "too_long", f"a body has at most {most} bytes")
     except TimeoutError as error:
-        raise Problem(408, "slow_request", f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s") from error
+        raise Problem(408, "slow_request", f"the body did not arrive within {timeout_s:.0f} s") from error
     return bytes(body)
 
 

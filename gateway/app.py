@@ -328,6 +328,7 @@ class Application:
         services.helping.start()
         services.market.start()
         services.couriers.start()
+        services.darkroom.start()
         await services.media_events.start()
         services.room_events.start()
         services.audit.start()
@@ -386,6 +387,7 @@ class Application:
             services.helping.close,
             services.market.close,
             services.couriers.close,
+            services.darkroom.close,
             *self._shutters,
         ):
             try:
@@ -549,7 +551,7 @@ async def open_application(
     bans, rules, floor, personal = open_floor(store, shop, clock)
     webhooks, sender, media_events = open_webhooks(settings, store, rooms, clock)
     media_hooks, review = await open_hooks(store, sender, rooms, clock)
-    shopside = open_shopside(store, shop, catalogue, rooms, secrets, clock)
+    shopside = open_shopside(settings, store, shop, catalogue, rooms, secrets, clock)
     clients = Clients(settings)
     stores = (audit, bans, rules, floor, personal, review, shopside.archive)
     hub = open_hub(settings, known_by(tokens, rooms, traffic.keepers), desk, shop, *stores, clients, clock)

@@ -85,6 +85,7 @@ from gateway.media_events import MediaEvents
 from gateway.members import member_in
 from gateway.messenger import Messenger
 from gateway.payment_settings import Account, open_accounts
+from gateway.pictures import Darkroom
 from gateway.review_hook import ReviewDesk
 from gateway.rights import RoomKeepers
 from gateway.rooms import Rooms
@@ -275,12 +276,19 @@ class ShopSide(NamedTuple):
     processing: Processing
     books: Books
     invoices: Invoices
+    darkroom: Darkroom
     compliance: Compliance
     archive: ChatArchive
 
 
 def open_shopside(
-    store: Store, shop: Shop, catalogue: Catalogue, rooms: Rooms, secrets: Secrets, clock: Callable[[], int]
+    settings: Settings,
+    store: Store,
+    shop: Shop,
+    catalogue: Catalogue,
+    rooms: Rooms,
+    secrets: Secrets,
+    clock: Callable[[], int],
 ) -> ShopSide:
     """What the shop's own people work with; refunds are heard from now on."""
     invoices = Invoices(store, clock=clock)
@@ -292,6 +300,7 @@ def open_shopside(
         Processing(store, shop.ledger, catalogue, clock=clock),
         Books(store, clock=clock),
         invoices,
+        Darkroom(shop.custom.pictures, keep_days=settings.record_keep_days),
         compliance,
         ChatArchive(compliance, rooms, clock=clock),
     )

@@ -15,14 +15,18 @@ from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.auth import HOST_ROLES
 from gateway.desk import Desk
 from gateway.encode import plain
+from gateway.pictures import UPLOAD_BYTES_MAX
+from gateway.routes_codes import picture_answer
 from gateway.schemas import OrderAnswer
 from gateway.schemas_books import RefundAnswer
 from gateway.schemas_custom import (
     AskBody,
     DeclineBody,
+    DroppedPicture,
     FormBody,
     FormView,
     OfferMadeBody,
+    PictureView,
     ProduceBody,
     RequestPage,
     RequestView,
@@ -31,13 +35,14 @@ from gateway.schemas_custom import (
 from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
+BUYERS = frozenset({"viewer", "guest"})
 SELLERS = frozenset({"merchant", "guide"})
 PATH = "/api/v1/custom"
 
 
 def custom_operations(services: Services, desk: Desk) -> list[Operation]:
     """Operations on custom orders."""
-    return [*_forms(services), *_making(services, desk), *_requests(services, desk)]
+    return [*_forms(services), *_pictures(services, desk), *_making(services, desk), *_requests(services, desk)]
 
 
 def _forms(services: Services) -> list[Operation]:
@@ -73,6 +78,42 @@ def _forms(services: Services) -> list[Operation]:
         Operation("GET", forms, "What can be wished", list_custom_forms, SIGNED_IN, answer=list[FormView], query=asked),
         Operation("PUT", one, "Of a product or SKU", set_custom_form, MERCHANT, FormBody, list[FormView]),
         Operation("DELETE", one, "Sell it as it is", unset_custom_form, MERCHANT, answer=list[FormView]),
+    ]
+
+
+def _pictures(services: Services, desk: Desk) -> list[Operation]:
+    kept = services.shop.custom.pictures
+
+    async def send_picture(call: Call) -> Any:
+        room = desk.entered(call.who, call.query.get("room", ""))
+        return await services.darkroom.take(room.merchant, room.id, call.who.person, call.raw)
+
+    async def read_picture(call: Call) -> Response:
+        who, picture = call.who, call.path["picture"]
+        if who.staff:
+            return picture_answer(await kept.of_shop(who.merchant, picture, who.reach), "image/jpeg")
+        return picture_answer(await kept.of_person(who.merchant, who.person, picture), "image/jpeg")
+
+    async def drop_picture(call: Call) -> Any:
+        await kept.drop(call.who.merchant, call.who.person, call.path["picture"])
+        return {"picture": call.path["picture"]}
+
+    pictures, one = f"{PATH}/pictures", f"{PATH}/pictures/{{picture}}"
+    return [
+        Operation(
+            "POST",
+            pictures,
+            "Send a picture to be made after: the file as the body",
+            send_picture,
+            BUYERS,
+            answer=PictureView,
+            status=201,
+            query={"room": "in which it is asked or bought"},
+            raw_body=True,
+            body_bytes_max=UPLOAD_BYTES_MAX,
+        ),
+        Operation("GET", one, "The JPEG, for its buyer and the shop", read_picture, BUYERS | SELLERS, within="people"),
+        Operation("DELETE", one, "Take one away that nothing names yet", drop_picture, BUYERS, answer=DroppedPicture),
     ]
 
 
@@ -130,7 +171,7 @@ def _requests(services: Services, desk: Desk) -> list[Operation]:
             raise Invalid("these words are not taken here", field="words")
         wishes = desk.wanted(room, body.custom)
         asked = (room.merchant, room.id, call.who.person, body.sku, body.quantity, wishes, body.words)
-        return await custom.ask(*asked, call_key(call))
+        return await custom.ask(*asked, call_key(call), body.pictures)
 
     async def list_requests(call: Call) -> RequestPage:
         limit, who = page_limit(call), call.who

@@ -13,6 +13,7 @@ from commerce.domain.custom import (
     MAKING_DAYS_MAX,
     NUMBER_MAX,
     OPTIONS_MAX,
+    PICTURES_MAX,
     WORDS_CHARACTERS_MAX,
 )
 from gateway.schemas_base import Body, Cents, Id, Millis, Price, Quantity
@@ -20,6 +21,7 @@ from gateway.schemas_orders import Wishes, WishView
 
 Text = Annotated[str, Meta(min_length=1, max_length=LABEL_CHARACTERS_MAX)]
 Words = Annotated[str, Meta(max_length=WORDS_CHARACTERS_MAX)]
+Pictures = Annotated[list[Id], Meta(max_length=PICTURES_MAX, description="ids of those that it has no field for")]
 Number = Annotated[int, Meta(ge=0, le=NUMBER_MAX)]
 
 
@@ -29,10 +31,10 @@ class OptionBody(Body, kw_only=True):
 
 
 class FieldBody(Body, kw_only=True):
-    """``most`` characters of a text; ``least`` to ``most`` of a number, which costs ``amount`` 分 each."""
+    """``most`` characters of a text, or pictures; ``least`` to ``most`` of a number, which costs ``amount`` 分 each."""
 
     label: Text
-    kind: Literal["text", "choice", "number"]
+    kind: Literal["text", "choice", "number", "picture"]
     required: bool = False
     least: Number = 0
     most: Number = 0
@@ -114,7 +116,24 @@ class AskBody(Body, kw_only=True):
     sku: Id
     quantity: Quantity = 1
     custom: Wishes = field(default_factory=dict)
-    words: Annotated[Words, Meta(description="what the form has no field for, with links to pictures")] = ""
+    words: Annotated[Words, Meta(description="what the form has no field for")] = ""
+    pictures: Pictures = field(default_factory=list)
+
+
+class PictureView(Struct):
+    """A picture that was sent: ``width`` and ``height`` in pixels, ``bytes`` of the JPEG that is kept."""
+
+    picture: str
+    width: int
+    height: int
+    bytes: int
+    created: int
+
+
+class DroppedPicture(Struct):
+    """The one that is gone."""
+
+    picture: str
 
 
 class OfferMadeBody(Body, kw_only=True):

@@ -14,7 +14,7 @@ Wishes = Annotated[
         Annotated[str, Meta(min_length=1, max_length=LABEL_CHARACTERS_MAX)],
         Annotated[str, Meta(max_length=TEXT_CHARACTERS_MAX)],
     ],
-    Meta(max_length=FIELDS_MAX, description="what goods are made to: the form's labels, and what was filled in"),
+    Meta(max_length=FIELDS_MAX, description="what goods are made to: labels of the form, and what was filled in"),
 ]
 
 
@@ -33,11 +33,16 @@ class OrderLineBody(Body, kw_only=True):
 
 
 class WishView(Struct):
-    """A wish as it was granted; ``amount`` 分 a unit are in the price."""
+    """A wish as it was granted; ``amount`` 分 a unit are in the price.
+
+    Of ``pictures``, each at ``/custom/pictures/{picture}``, ``value`` says how many; with no label they came beside a
+    request.
+    """
 
     label: str
     value: str
     amount: int
+    pictures: list[str] = field(default_factory=list)
 
 
 class ProductionView(Struct):

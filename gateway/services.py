@@ -48,6 +48,7 @@ from gateway.desk import Desk
 from gateway.media import Media
 from gateway.media_events import MediaEvents
 from gateway.messenger import Messenger
+from gateway.pictures import Darkroom
 from gateway.publish_hook import PublishHook
 from gateway.review_hook import ReviewDesk
 from gateway.room_events import RoomEvents
@@ -78,6 +79,7 @@ class Services:
     processing: Processing
     books: Books
     invoices: Invoices
+    darkroom: Darkroom
     compliance: Compliance
     archive: ChatArchive
     attribution: Attribution

@@ -39,7 +39,7 @@ def decode_jpeg(codec: Codec, record: bytes, frame: bytes) -> bytes:
             width, height = max(2, round(WIDTH * HEIGHT_MAX / height / 2) * 2), HEIGHT_MAX
         small = picture.reformat(width, height, "yuvj420p", dst_color_range="JPEG")
         for quality in QUALITIES:
-            jpeg = _encode(small, quality)
+            jpeg = encode_jpeg(small, quality)
             if len(jpeg) <= JPEG_BYTES_MAX:
                 return jpeg
     except (av.FFmpegError, ValueError, ZeroDivisionError) as error:
@@ -58,7 +58,8 @@ def _decode(codec: Codec, record: bytes, frame: bytes) -> VideoFrame:
     return pictures[0]
 
 
-def _encode(frame: VideoFrame, quality: int) -> bytes:
+def encode_jpeg(frame: VideoFrame, quality: int) -> bytes:
+    """A yuvj420p frame as a JPEG. `quality`: FFmpeg's quantiser scale, 1 (best) to 31. Raises av.FFmpegError."""
     encoder = VideoCodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "yuvj420p"
     encoder.time_base = Fraction(1, 25)

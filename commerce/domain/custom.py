@@ -1,7 +1,8 @@
 """Goods made to their buyer's wishes (定制): what can be wished, what it costs, and how far the making is.
 
 A form belongs to a product or to one SKU of it. Each wish that is granted adds its 分 to the price of a unit. A text
-costs the same however long it is; a choice costs what its option says; a number costs so much for each.
+costs the same however long it is, pictures however many; a choice costs what its option says; a number costs so much
+for each.
 
     paid ──▶ confirmed ──▶ making ──▶ ready ──▶ sent
       └─ until here ─┘ the buyer may cancel and gets all of it back
@@ -11,18 +12,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from commerce.domain.ids import ID_CHARACTERS
 from commerce.domain.money import AMOUNT_MAX
 
-KINDS = ("text", "choice", "number")
+KINDS = ("text", "choice", "number", "picture")
 FIELDS_MAX = 12
 """Fields of one form: more is a conversation, for which there are requests."""
 OPTIONS_MAX = 40
 LABEL_CHARACTERS_MAX = 40
 TEXT_CHARACTERS_MAX = 500
 NUMBER_MAX = 1_000_000
+PICTURES_MAX = 9
+"""Of one field, or of a request: as many as WeChat lets one choose at once."""
 MAKING_DAYS_MAX = 365
 WORDS_CHARACTERS_MAX = 1_000
-"""Of a request, and of its answer: a description, with links to pictures, not a contract."""
+"""Of a request, and of its answer: a description, not a contract."""
 DEPOSIT_PERCENT_MAX = 90
 OFFER_DAYS_MAX = 90
 """How long an offer may stand: prices of material move."""
@@ -45,7 +49,10 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class CustomField:
-    """One thing to be wished. ``most`` characters of a text; ``least`` to ``most`` of a number, ``amount`` 分 each."""
+    """One thing to be wished.
+
+    ``most`` characters of a text, or pictures; ``least`` to ``most`` of a number, ``amount`` 分 each.
+    """
 
     label: str
     kind: str
@@ -67,15 +74,33 @@ class CustomForm:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A wish as it was granted: ``amount`` 分 a unit."""
+    """A wish as it was granted: ``amount`` 分 a unit.
+
+    Of ``pictures`` (ids) ``value`` says how many there are; those beside a request, for no field, have no label.
+    """
 
     label: str
     value: str
     amount: int
+    pictures: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The JSON shape ``{label, value, amount}``."""
-        return {"label": self.label, "value": self.value, "amount": self.amount}
+        """The JSON shape ``{label, value, amount}``, with ``pictures`` where there are some."""
+        plain = {"label": self.label, "value": self.value, "amount": self.amount}
+        return plain | ({"pictures": list(self.pictures)} if self.pictures else {})
+
+
+def wish_of(kept: Mapping[str, Any]) -> Wish:
+    """A wish from its JSON shape."""
+    return Wish(kept["label"], kept["value"], kept["amount"], tuple(kept.get("pictures", ())))
+
+
+def attached(pictures: Sequence[str]) -> tuple[Wish, ...]:
+    """Pictures that belong to no field of a form, as the wish that they are. Raises ValueError."""
+    if not pictures:
+        return ()
+    words, checked = _pictures("pictures", tuple(pictures), PICTURES_MAX)
+    return (Wish("", words, 0, checked),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +151,8 @@ def _field_fault(one: CustomField) -> str | None:
         return "only a choice has options"
     if one.kind == "text" and not 1 <= one.most <= TEXT_CHARACTERS_MAX:
         return f"a text has at most 1 to {TEXT_CHARACTERS_MAX} characters: say how many in most"
+    if one.kind == "picture" and not 1 <= one.most <= PICTURES_MAX:
+        return f"it takes 1 to {PICTURES_MAX} pictures: say how many in most"
     if one.kind == "number" and not 0 <= one.least <= one.most <= NUMBER_MAX:
         return f"a number lies between least and most, within 0 and {NUMBER_MAX}"
     return None
@@ -164,6 +191,9 @@ def _granted(one: CustomField, value: str) -> Wish:
         if not _fits(value, one.most):
             raise ValueError(f"{one.label} has at most {one.most} printable characters")
         return Wish(one.label, value, one.amount)
+    if one.kind == "picture":
+        words, pictures = _pictures(one.label, tuple(value.split(" ")), one.most)
+        return Wish(one.label, words, one.amount, pictures)
     # Digits of other scripts are numbers to int(), but not to who makes the thing.
     if not (value.isascii() and value.isdigit()) or len(value) > len(str(NUMBER_MAX)):
         raise ValueError(f"{one.label} is a whole number")
@@ -173,6 +203,15 @@ def _granted(one: CustomField, value: str) -> Wish:
     if number * one.amount > AMOUNT_MAX:
         raise ValueError(f"{one.label}: that much of it is not for sale")
     return Wish(one.label, str(number), number * one.amount)
+
+
+def _pictures(label: str, pictures: tuple[str, ...], most: int) -> tuple[str, tuple[str, ...]]:
+    """How many, in words, and their ids. Raises ValueError."""
+    if len(set(pictures)) < len(pictures) or len(pictures) > most:
+        raise ValueError(f"{label} takes up to {most} different pictures")
+    if any(len(picture) != ID_CHARACTERS or not picture.isascii() for picture in pictures):
+        raise ValueError(f"{label}: send the pictures first; what is filled in are their ids, with blanks between")
+    return f"×{len(pictures)}", pictures
 
 
 def offer_fault(offer: Offer, now_ms: int, day_ms: int = 86_400_000) -> tuple[str, str] | None:

@@ -57,6 +57,7 @@ _ERASE = (
         " state = CASE WHEN state IN ('asked', 'offered') THEN 'withdrawn' ELSE state END"
         f" WHERE merchant = :merchant AND {_THEIRS}"
     ),
+    text(f"DELETE FROM custom_picture WHERE merchant = :merchant AND {_THEIRS}"),
     # The tracking number leads to who sent it.
     text(
         "UPDATE after_sale SET words = '', answer = '', carrier = '', number = ''"

@@ -40,6 +40,8 @@ HELD = (
     Held("payment", ("person",), KEPT),
     Held("pos_receipt", ("person",), KEPT, ("hash", "decision", "told", "told_by", "told_why")),
     Held("custom_request", ("person",), EMPTIED, ("staff",)),
+    # The pictures themselves are given one by one: GET /custom/pictures/{picture}.
+    Held("custom_picture", ("person",), DELETED, ("jpeg", "digest")),
     Held("after_sale", ("person",), EMPTIED, ("staff",)),
     Held("credit_line", ("person",), EMPTIED, ("staff",)),
     Held("receivable", ("person",), KEPT),

@@ -59,6 +59,7 @@ MOVED = (
     Moved("pass_", "id"),
     Moved("membership", "id"),
     Moved("custom_request", "id"),
+    Moved("custom_picture", "id"),
     Moved("receivable", "order_id"),
     Moved("credit_booking", "id"),
     Moved("repayment", "id"),

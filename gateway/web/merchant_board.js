@@ -6,7 +6,7 @@ import { funnel } from "./charts.js";
 import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { explain, knows, lang, money, t, when } from "./i18n.js";
-import { fetched, save } from "./merchant_poster.js";
+import { fetched, save } from "./files.js";
 import { cell, table } from "./tables.js";
 
 const STEPS = ["visit", "entry", "click", "order", "paid", "repeat"];

@@ -3,7 +3,7 @@
 import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { addStrings, lang, money, t, when } from "./i18n.js";
-import { fetched, save } from "./merchant_poster.js";
+import { fetched, save } from "./files.js";
 import { cell, table } from "./tables.js";
 
 const FILE_TIMEOUT_MS = 60000;

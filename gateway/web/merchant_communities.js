@@ -4,7 +4,7 @@ import { knowGroups } from "./channels.js";
 import { $, copy, h, put, sheet, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { knows, money, t, when } from "./i18n.js";
-import { fetched, save } from "./merchant_poster.js";
+import { fetched, save } from "./files.js";
 import { cell, table } from "./tables.js";
 
 const path = (one) => `/communities/${encodeURIComponent(one.community)}`;

@@ -5,7 +5,7 @@ import { $, h, put, sheet } from "./dom.js";
 import { doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { addStrings, money, t, when } from "./i18n.js";
 import { ask } from "./merchant_lines.js";
-import { fetched, save } from "./merchant_poster.js";
+import { fetched, save } from "./files.js";
 import { newKey } from "./siyu.js";
 import { cell, table } from "./tables.js";
 import { repaymentRows, statementRows } from "./view_credit.js";

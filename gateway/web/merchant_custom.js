@@ -5,9 +5,9 @@ import { $, h, put } from "./dom.js";
 import { doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { addStrings, money, t, when } from "./i18n.js";
 import { ask, goodsOf, nameOf, yuanOf } from "./merchant_lines.js";
-import { fetched, save } from "./merchant_poster.js";
+import { fetched, save } from "./files.js";
 import { cell, table } from "./tables.js";
-import { wishesOf } from "./view_custom.js";
+import { picturesOf, wishesOf } from "./view_custom.js";
 
 addStrings(CUSTOM);
 
@@ -44,7 +44,7 @@ function workRow(api, one, again) {
     "tr",
     { "data-testid": "work-row", data: { stage: one.stage } },
     cell("cu.goods", one.lines.map((line) => h("div", {}, `${line.title} × ${line.quantity}`))),
-    cell("cu.forms", one.lines.map((line) => h("div", {}, wishesOf(line)))),
+    cell("cu.forms", one.lines.map((line) => h("div", {}, wishesOf(line), picturesOf(api, line)))),
     cell("m.col.status", h("span.chip", {}, t(`cu.${one.stage}`)), " ", h("small", {}, t("cu.due", { day: when(one.due) }))),
     cell("cu.settled", t(one.settled ? "cu.settled" : "cu.owing")),
     h("td.cell-toggle", {}, stage && doer(t(`cu.next.${stage}`), go, { "data-testid": "work-next" })),
@@ -62,6 +62,7 @@ function requestRow(api, one, again) {
       {},
       h("strong", {}, `${one.title} × ${one.quantity} ${price}`),
       h("span.faint", {}, [wishesOf(one), one.words, t(`cu.state.${one.state}`), when(one.created)].filter(Boolean).join(" · ")),
+      picturesOf(api, one),
     ),
     h(
       "div.run-buttons",
@@ -116,7 +117,7 @@ function formRow(api, one, name, again) {
 export async function fillCustom(api) {
   const form = $("custom-form");
   const goods = await goodsOf(api);
-  const kinds = ["text", "choice", "number"].map((kind) => [kind, t(`cu.kind.${kind}`)]);
+  const kinds = ["text", "choice", "number", "picture"].map((kind) => [kind, t(`cu.kind.${kind}`)]);
   const yes = [["", t("cu.no")], ["1", t("cu.yes")]];
   put(
     form,

@@ -3,7 +3,7 @@
 import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { knows, money, t, when } from "./i18n.js";
-import { fetched, save } from "./merchant_poster.js";
+import { fetched, save } from "./files.js";
 import { CATEGORY } from "./merchant_products.js";
 import { cell, table } from "./tables.js";
 

@@ -3,7 +3,7 @@
 import { $, h, put, toast } from "./dom.js";
 import { doer, field } from "./forms.js";
 import { explain, money, t, when } from "./i18n.js";
-import { fetched, save } from "./merchant_poster.js";
+import { fetched, save } from "./files.js";
 import { drawProducts } from "./merchant_products.js";
 import { cell, table } from "./tables.js";
 

@@ -3,7 +3,7 @@
 import { $, h, put, sheet, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { knows, lang, money, t, when } from "./i18n.js";
-import { fetched, save } from "./merchant_poster.js";
+import { fetched, save } from "./files.js";
 import { newKey } from "./siyu.js";
 import { table } from "./tables.js";
 

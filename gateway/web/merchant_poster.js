@@ -1,33 +1,9 @@
 /** A link's code and poster: shown in a sheet, saved as SVG or PNG. */
 
 import { h, put, sheet, toast } from "./dom.js";
+import { fetched, save } from "./files.js";
 import { doer } from "./forms.js";
 import { explain, lang, t } from "./i18n.js";
-
-const PICTURE_TIMEOUT_MS = 10000;
-
-/** Fetch a file of ours as a data address: our pages load pictures from nowhere else. */
-export async function fetched(api, path) {
-  const response = await fetch(`/api/v1${path}`, {
-    headers: { Authorization: `Bearer ${api.token}` },
-    signal: AbortSignal.timeout(PICTURE_TIMEOUT_MS),
-  });
-  if (!response.ok) throw new Error((await response.json()).detail);
-  const blob = await response.blob();
-  return new Promise((resolve, reject) => {
-    const reader = new FileReader();
-    reader.addEventListener("load", () => resolve(reader.result));
-    reader.addEventListener("error", () => reject(reader.error));
-    reader.readAsDataURL(blob);
-  });
-}
-
-export function save(address, name) {
-  const anchor = h("a", { href: address, download: name });
-  document.body.append(anchor);
-  anchor.click();
-  anchor.remove();
-}
 
 async function savePng(image, name) {
   const canvas = h("canvas", { width: image.naturalWidth, height: image.naturalHeight });

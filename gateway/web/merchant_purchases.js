@@ -4,7 +4,7 @@ import { $, h, put, sheet, toast } from "./dom.js";
 import { doer, fen, field, onSend, yuanField } from "./forms.js";
 import { addStrings, money, t, when } from "./i18n.js";
 import { ask, goodsOf, lineEditor, nameOf } from "./merchant_lines.js";
-import { fetched, save } from "./merchant_poster.js";
+import { fetched, save } from "./files.js";
 import { PURCHASES } from "./merchant_strings_purchases.js";
 import { newKey } from "./siyu.js";
 import { cell, table } from "./tables.js";

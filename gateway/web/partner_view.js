@@ -3,7 +3,8 @@
 import { h, put, sheet, toast } from "./dom.js";
 import { doer } from "./forms.js";
 import { addStrings, explain, money, t, when } from "./i18n.js";
-import { fetched, openPoster, save } from "./merchant_poster.js";
+import { fetched, save } from "./files.js";
+import { openPoster } from "./merchant_poster.js";
 import { cell, table } from "./tables.js";
 
 addStrings({

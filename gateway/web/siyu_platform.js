@@ -12,6 +12,8 @@ const POLL_AGAIN_MS = 500;
 /** What stands for the hub's close codes where a room cannot be polled; otherwise it is full or stops. */
 const POLL_REFUSED = /** @type {Record<number, number>} */ ({ 401: 4401, 403: 4403, 404: 4404 });
 const POLL_LATER = 4229;
+/** A file on its way from a phone in a tunnel: as long as the server waits for it. */
+const FILE_TIMEOUT_MS = 60000;
 
 /**
  * A socket that is open or opening.
@@ -23,7 +25,7 @@ const POLL_LATER = 4229;
  */
 /**
  * One request over HTTP; `url` is absolute.
- * @typedef {{method: string, url: string, headers: Record<string, string>, body?: string, timeoutMs: number}} Request
+ * @typedef {{method: string, url: string, headers: Record<string, string>, body?: string|ArrayBuffer, timeoutMs: number}} Request
  */
 /**
  * What differs between a browser and a mini-program. `origin` is the server's, such as "https://HOST"; `request`
@@ -256,6 +258,16 @@ export class Api {
   }
 
   /**
+   * Send a file as it is.
+   * @param {string} path
+   * @param {ArrayBuffer} data
+   * @returns {Promise<any>}
+   */
+  send(path, data) {
+    return this.call("POST", path, { "Content-Type": "application/octet-stream" }, data, FILE_TIMEOUT_MS);
+  }
+
+  /**
    * @param {string} path
    * @returns {Promise<any>}
    */
@@ -271,17 +283,29 @@ export class Api {
    * @param {string} [key]
    * @returns {Promise<any>}
    */
-  async request(method, path, body, key) {
+  request(method, path, body, key) {
     /** @type {Record<string, string>} */
-    const headers = { Accept: "application/json" };
-    if (this.token) headers.Authorization = `Bearer ${this.token}`;
+    const headers = {};
     if (body !== undefined) headers["Content-Type"] = "application/json";
     if (key) headers["Idempotency-Key"] = key;
+    return this.call(method, path, headers, body === undefined ? undefined : JSON.stringify(body), REQUEST_TIMEOUT_MS);
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {Record<string, string>} headers
+   * @param {string|ArrayBuffer|undefined} body
+   * @param {number} timeoutMs
+   * @returns {Promise<any>}
+   */
+  async call(method, path, headers, body, timeoutMs) {
+    headers.Accept = "application/json";
+    if (this.token) headers.Authorization = `Bearer ${this.token}`;
     const url = `${this.platform.origin}/api/v1${path}`;
-    const sent = body === undefined ? undefined : JSON.stringify(body);
     let response;
     try {
-      response = await this.platform.request({ method, url, headers, body: sent, timeoutMs: REQUEST_TIMEOUT_MS });
+      response = await this.platform.request({ method, url, headers, body, timeoutMs });
     } catch (thrown) {
       const error = thrown instanceof Error ? thrown : new Error(String(thrown));
       throw new ApiError(0, error.name === "TimeoutError" ? "timeout" : "network", error.message);

@@ -290,7 +290,7 @@ export class Checkout {
     const form = this.forms.get(item.sku);
     if (!form || this.order) return null;
     item.custom ||= {};
-    return wishFields(form, item.custom, () => this.ask());
+    return wishFields(this.api, this.room, form, item.custom, () => this.ask());
   }
 
   /** Goods without a price of their own: the sheet asks for one instead. */

@@ -1,10 +1,14 @@
 /** Custom orders for their buyer: what to wish, a price on request, how far the making is. */
 
 import { CUSTOM } from "./custom_strings.js";
-import { h } from "./dom.js";
+import { h, toast } from "./dom.js";
 import { doer } from "./forms.js";
 import { addStrings, money, t, when } from "./i18n.js";
+import { pictureField, pictureRow } from "./pictures.js";
 import { newKey } from "./siyu.js";
+
+/** Pictures beside a request. */
+const PICTURES_MAX = 9;
 
 addStrings(CUSTOM);
 
@@ -13,15 +17,16 @@ export const missing = (form, custom) => form.fields.find((one) => one.required 
 
 /**
  * The fields of a form; `changed` is called when one is left.
+ * @param {string} room in which it is bought or asked
  * @param {any} form of GET /custom/forms
  * @param {Record<string, string>} custom filled in here
  * @param {() => void} changed
  */
-export function wishFields(form, custom, changed) {
+export function wishFields(api, room, form, custom, changed) {
   return h(
     "div.form-grid",
     { "data-testid": "wishes" },
-    form.fields.map((one) => wishField(one, custom, changed)),
+    form.fields.map((one) => (one.kind === "picture" ? pictureWish(api, room, one, custom, changed) : wishField(one, custom, changed))),
     h(
       "p.faint",
       {},
@@ -48,27 +53,55 @@ function wishField(one, custom, changed) {
     custom[one.label] = input.value;
     changed();
   });
+  return h("label.field", {}, heading(one), input);
+}
+
+function heading(one) {
   const costs = one.amount > 0 && t(one.kind === "number" ? "cu.each" : "cu.more", { amount: money(one.amount) });
-  return h("label.field", {}, h("span", {}, one.required ? `${one.label} *` : one.label, " ", h("small", {}, costs)), input);
+  return h("span", {}, one.required ? `${one.label} *` : one.label, " ", h("small", {}, costs));
+}
+
+function pictureWish(api, room, one, custom, changed) {
+  const ids = (custom[one.label] || "").split(" ").filter(Boolean);
+  const chosen = (pictures) => {
+    custom[one.label] = pictures.join(" ");
+    changed();
+  };
+  return h("div.field.wide-field", {}, heading(one), pictureField(api, room, { ...one, ids }, chosen));
 }
 
 /** What a line was made to, in words; empty of goods that are as they are. */
-export const wishesOf = (line) => (line.wishes || []).map((wish) => `${wish.label}: ${wish.value}`).join("；");
+export const wishesOf = (line) =>
+  (line.wishes || [])
+    .filter((wish) => wish.label)
+    .map((wish) => `${wish.label}: ${wish.value}`)
+    .join("；");
+
+/** The pictures that a line is made after; null without any. */
+export const picturesOf = (api, line) =>
+  pictureRow(api, (line.wishes || []).flatMap((wish) => wish.pictures || []), t("cu.pictures"));
 
 /** A form that asks for a price; `sent` follows. */
 export function askForm(api, room, item, form, sent) {
   const custom = {};
+  let pictures = [];
   const words = h("textarea", { maxlength: "1000", rows: "3", "data-testid": "request-words", "aria-label": t("cu.words") });
   const key = newKey();
   const send = async () => {
-    await api.post("/custom/requests", { room, sku: item.sku, quantity: item.quantity, custom, words: words.value }, key);
+    await api.post("/custom/requests", { room, sku: item.sku, quantity: item.quantity, custom, words: words.value, pictures }, key);
     sent();
   };
   return h(
     "div",
     { "data-testid": "ask-form" },
-    wishFields(form, custom, () => {}),
+    wishFields(api, room, form, custom, () => {}),
     h("label.field.wide-field", {}, h("span", {}, t("cu.words")), words),
+    h(
+      "div.field.wide-field",
+      {},
+      h("span", {}, t("cu.pictures")),
+      pictureField(api, room, { label: t("cu.pictures"), most: PICTURES_MAX, ids: [] }, (chosen) => (pictures = chosen)),
+    ),
     doer(t("cu.ask"), send, { className: "primary", "data-testid": "ask-price" }),
   );
 }
@@ -104,6 +137,7 @@ function requestRow(api, room, one, { buy, again }) {
       {},
       h("strong", {}, `${one.title} × ${one.quantity}`),
       h("span.faint", {}, [wishesOf(one), one.words].filter(Boolean).join("；")),
+      picturesOf(api, one),
       one.version > 0 && h("span", {}, t("cu.offer", { price: money(price), deliver: when(one.deliver), valid: when(one.valid) })),
       one.deposit > 0 && h("span.faint", {}, `${t("cu.deposit", { deposit: money(one.deposit * one.quantity) })} · ${t(`cu.${one.missed}`)}`),
       one.answer && h("span.faint", {}, one.answer),
@@ -131,7 +165,12 @@ export function makingRow(api, order, again) {
   const early = !made.ended && ["paid", "confirmed"].includes(made.stage);
   const cancel = async () => {
     if (!globalThis.confirm(t("cu.sure"))) return;
-    await api.post(`/orders/${encodeURIComponent(order.order)}/change-of-mind`, undefined, key);
+    try {
+      await api.post(`/orders/${encodeURIComponent(order.order)}/change-of-mind`, undefined, key);
+    } catch (error) {
+      if (error.code !== "already") throw error;
+      toast(t("cu.begun"), "error");
+    }
     await again();
   };
   return h(

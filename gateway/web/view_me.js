@@ -12,7 +12,7 @@ import { earnings } from "./view_earn.js";
 import { afterSaleRows } from "./view_aftersale.js";
 import { eventsCard } from "./view_events.js";
 import { creditCard } from "./view_credit.js";
-import { makingRow, requestsCard, wishesOf } from "./view_custom.js";
+import { makingRow, picturesOf, requestsCard, wishesOf } from "./view_custom.js";
 import { membershipCard } from "./view_membership.js";
 import { passRow } from "./view_passes.js";
 import { privacy } from "./view_privacy.js";
@@ -128,7 +128,9 @@ function orderRow(api, order, afterSales, pay, cancel, again, now) {
       h("strong", {}, (order.lines || []).map((line) => `${line.title} × ${line.quantity}`).join("、")),
       h("span.faint", {}, [...part(order), when(order.created), t(`status.${order.status}`)].join(" · ")),
       order.presale?.part === "balance" && order.status === "pending" ? presaleNote({ ...order.presale, balance: order.due }) : null,
-      (order.lines || []).filter((line) => line.wishes?.length).map((line) => h("span.faint", {}, wishesOf(line))),
+      (order.lines || [])
+        .filter((line) => line.wishes?.length)
+        .map((line) => [h("span.faint", {}, wishesOf(line)), picturesOf(api, line)]),
       order.delivery?.code && order.fulfilment === "open"
         ? h("span.pickup-code", {}, t("order.pickupCode", { code: order.delivery.code }))
         : null,

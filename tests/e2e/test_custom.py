@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.stage import DESK, Theatre
 from tests.e2e.test_purchase import receipt
+from tests.gateway.test_pictures import picture
 
 # The API's own tests are in the ordinary run.
 pytestmark = [pytest.mark.browser, pytest.mark.soak]
@@ -24,6 +25,12 @@ def test_a_viewer_has_goods_engraved_and_asks_what_others_cost(own_theatre: Thea
     form.locator('[name="required"]').select_option("1")
     board.press("custom-save")
     expect(board.see("form-row", target=tea["sku"])).to_be_visible()
+    board.page.fill('[data-testid="custom-label"]', "图案")
+    form.locator('[name="kind"]').select_option("picture")
+    form.locator('[name="required"]').select_option("")
+    form.locator('[name="most"]').fill("2")
+    board.press("custom-save")
+    expect(board.see("form-row", target=tea["sku"])).to_contain_text("图案")
     board.page.select_option('[data-testid="custom-sku"]', honey["sku"])
     board.page.fill('[data-testid="custom-label"]', "")
     form.locator('[name="asked"]').select_option("1")
@@ -37,14 +44,32 @@ def test_a_viewer_has_goods_engraved_and_asks_what_others_cost(own_theatre: Thea
     viewer.page.fill('[data-testid="wish"]', "永远")
     viewer.page.locator('[data-testid="wish"]').blur()
     expect(viewer.see("order-sheet")).to_contain_text("定制加价")
+    files = [
+        {"name": f"{width}.png", "mimeType": "image/png", "buffer": picture(width, 400)} for width in (2_000, 300, 301)
+    ]
+    viewer.page.set_input_files('[data-testid="wish-pictures"]', files[:1])
+    expect(viewer.page.locator('[data-testid="picture"] img')).to_have_js_property("naturalWidth", 1_600)
+    viewer.page.set_input_files('[data-testid="wish-pictures"]', files[1:])
+    expect(viewer.page.locator('[data-testid="picture"]')).to_have_count(2)
+    viewer.page.locator('[data-testid="picture-drop"]').last.click()
+    expect(viewer.page.locator('[data-testid="picture"]')).to_have_count(1)
+    expect(viewer.see("pay")).to_be_enabled()
     viewer.press("pay")
     receipt(viewer)
     viewer.page.keyboard.press("Escape")
     viewer.page.locator(f'#side-shelf [data-product="{honey["product"]}"] [data-testid="shelf-buy"]').click()
     viewer.page.fill('[data-testid="request-words"]', "三米长")
+    viewer.page.set_input_files('[data-testid="wish-pictures"]', files[1:])
+    expect(viewer.page.locator('[data-testid="picture"]')).to_have_count(2)
     viewer.press("ask-price")
 
     board.page.reload()
+    shown = board.see("work-row", stage="paid").locator('[data-testid="picture"]')
+    expect(shown.locator("img")).to_have_js_property("naturalWidth", 1_600)
+    shown.click()
+    expect(board.see("picture-sheet").locator("img")).to_be_visible()
+    board.page.keyboard.press("Escape")
+    expect(board.see("request-row", state="asked").locator('[data-testid="picture"]')).to_have_count(2)
     board.see("work-row", stage="paid").locator('[data-testid="work-next"]').click()
     expect(board.see("work-row", stage="confirmed")).to_contain_text("永远")
     board.see("request-row", state="asked").locator('[data-testid="request-offer"]').click()

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0137"
-down_revision: str | None = "0122"
+down_revision: str | None = "0134"
 branch_labels: str | None = None
 depends_on: str | None = None
 

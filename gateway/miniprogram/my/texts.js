@@ -20,6 +20,7 @@ export const ME = {
   code: ["会员码", "My code"],
   codeHint: ["收银时出示，几分钟内有效", "Show it at the till; it is good for some minutes"],
   orders: ["我的订单", "My orders"],
+  custom: ["定制询价", "Made for you"],
   membership: ["付费会员", "Paid membership"],
   events: ["活动报名", "Events"],
   teams: ["拼团", "Group buys"],

@@ -53,6 +53,36 @@ export async function chosenPlace() {
   return { lat: six(place.latitude), lng: six(place.longitude), address: `${place.address}${place.name}` };
 }
 
+/** Above it a photograph is made smaller before it is sent. */
+const PICTURE_BYTES_FINE = 1024 * 1024;
+const PICTURE_SIDE = 1600;
+
+/**
+ * Pictures of the album or the camera, as they can be sent.
+ * @param {number} count how many at most
+ * @returns {Promise<{path: string, data: ArrayBuffer}[]>} rejects with AskingError
+ */
+export async function chosenPictures(count) {
+  await privacy();
+  /** @type {WechatMiniprogram.ChooseMediaSuccessCallbackResult} */
+  const chosen = await asked((callbacks) => wx.chooseMedia({ count, mediaType: ["image"], sizeType: ["compressed"], ...callbacks }));
+  return Promise.all(
+    chosen.tempFiles.map(async ({ tempFilePath, size }) => {
+      const path = size > PICTURE_BYTES_FINE ? await smaller(tempFilePath) : tempFilePath;
+      /** @type {WechatMiniprogram.ReadFileSuccessCallbackResult} */
+      const { data } = await asked((callbacks) => wx.getFileSystemManager().readFile({ filePath: path, ...callbacks }));
+      return { path, data: /** @type {ArrayBuffer} */ (data) };
+    }),
+  );
+}
+
+/** @param {string} src */
+async function smaller(src) {
+  /** @type {WechatMiniprogram.CompressImageSuccessCallbackResult} */
+  const made = await asked((callbacks) => wx.compressImage({ src, quality: 80, compressedWidth: PICTURE_SIDE, ...callbacks }));
+  return made.tempFilePath;
+}
+
 /**
  * Ask whether the shop may write later, and tell it of each yes. One yes is one message.
  * @param {import("../lib/siyu.js").Api} api

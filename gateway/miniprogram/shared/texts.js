@@ -24,6 +24,8 @@ export const SHARED = {
   "error.timeout": ["没有等到回应，请再试一次", "No answer came: try again"],
   "error.disconnected": ["连接断开，正在重连", "Connection lost, coming back"],
   "error.hub_closed": ["已离开直播间", "You have left the room"],
+  "error.media_type": ["请选择 JPG、PNG 或 WebP 图片", "Choose a JPEG, PNG or WebP picture"],
+  "error.too_long": ["图片太大，请换一张", "This picture is too large"],
   "error.busy": ["人太多了，请稍后再试", "Very busy: try again in a moment"],
   "error.sold_out": ["手慢了，已抢光", "Sold out"],
   "error.gone": ["来晚一步，已经没有了", "Just missed: all are gone"],

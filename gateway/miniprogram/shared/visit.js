@@ -48,6 +48,8 @@ export class Visit {
     this.link = "";
     /** Holds that an order was made of, on whatever page. @type {Set<string>} */
     this.ordered = new Set();
+    /** What goods are to be made to, until they are ordered, by SKU. @type {Map<string, Record<string, string>>} */
+    this.wishes = new Map();
     /** @type {Set<(token: string) => void>} */
     this.listeners = new Set();
     /** @type {Promise<string>|null} */

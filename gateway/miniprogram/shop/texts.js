@@ -64,6 +64,38 @@ export const CHECKOUT = {
   "step.stored": ["储值支付", "Stored value"],
   "step.deposit": ["已付定金", "Deposit paid"],
   "step.freight": ["配送费", "Delivery"],
+  "step.custom": ["定制加价", "Made to your wishes"],
+};
+
+/** @type {Texts} */
+export const CUSTOM = {
+  title: ["定制", "Made for you"],
+  empty: ["还没有询价", "You have asked for no price yet"],
+  choose: ["请选择", "choose"],
+  more: ["+{amount}", "+{amount}"],
+  each: ["每 1 加 {amount}", "{amount} each"],
+  lacks: ["请填写「{label}」", "Fill in “{label}”"],
+  noReturn: ["定制商品，不支持七天无理由退货", "Made to order: it does not go back without a reason"],
+  days: ["制作约 {n} 天", "takes about {n} days to make"],
+  addPicture: ["添加图片", "Add pictures"],
+  pictures: ["参考图片", "Pictures"],
+  words: ["要求", "What you wish"],
+  next: ["下一步", "Next"],
+  ask: ["询价", "Ask for a price"],
+  asked: ["已提交，报价后会通知你", "Sent: you will be told the price"],
+  "state.asked": ["待报价", "waiting for a price"],
+  "state.offered": ["已报价", "offered"],
+  "state.expired": ["报价已过期", "the offer has expired"],
+  "state.ordered": ["已下单", "ordered"],
+  "state.declined": ["无法制作", "not made"],
+  "state.withdrawn": ["已撤回", "withdrawn"],
+  terms: ["{deliver} 前交付 · 报价至 {valid}", "by {deliver} · stands until {valid}"],
+  deposit: ["定金 {amount}，尾款逾期{missed}", "{amount} first, {missed} if the rest does not come"],
+  keep: ["不退", "kept"],
+  refund: ["退回", "given back"],
+  accept: ["接受并下单", "Accept"],
+  withdraw: ["撤回", "Withdraw"],
+  sure: ["撤回后商家不再报价，确定吗？", "Take the request back?"],
 };
 
 /** @type {Texts} */

@@ -17,7 +17,7 @@
  */
 
 import { createInterface } from "node:readline";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -47,6 +47,7 @@ const bearer = {
   privacy: true,
   address: null,
   place: null,
+  pictures: null,
   logins: [],
   pays: true,
   grants: [],
@@ -181,6 +182,18 @@ globalThis.wx = {
   },
   chooseAddress: (callbacks) => personal("chooseAddress", bearer.address, callbacks),
   chooseLocation: (callbacks) => personal("chooseLocation", bearer.place, callbacks),
+  chooseMedia({ count, mediaType, success, fail }) {
+    if (String(mediaType) !== "image") throw new Error("chooseMedia: pictures are what is asked for");
+    const tempFiles = bearer.pictures?.slice(0, count).map((path) => ({ tempFilePath: path, size: statSync(path).size }));
+    personal("chooseMedia", tempFiles ? { tempFiles, type: "image" } : null, { success, fail });
+  },
+  compressImage: ({ src, success }) => later(() => success?.({ tempFilePath: src, errMsg: "compressImage:ok" })),
+  getFileSystemManager: () => ({
+    readFile({ filePath, success }) {
+      const read = readFileSync(filePath);
+      later(() => success?.({ data: read.buffer.slice(read.byteOffset, read.byteOffset + read.length) }));
+    },
+  }),
   requestSubscribeMessage({ tmplIds, success, fail }) {
     if (!tmplIds.length || tmplIds.length > TEMPLATES_MAX) {
       later(() => fail?.({ errMsg: "requestSubscribeMessage:fail TmplIds length", errCode: 20003 }));
@@ -199,6 +212,10 @@ globalThis.wx = {
   navigateTo({ url, fail }) {
     if (stack.length >= STACK_MAX) later(() => fail?.({ errMsg: "navigateTo:fail webview count limit exceed" }));
     else openPage(url);
+  },
+  redirectTo({ url }) {
+    stack.pop().onUnload?.();
+    openPage(url);
   },
   navigateBack() {
     if (stack.length < 2) return;

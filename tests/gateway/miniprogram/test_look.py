@@ -17,6 +17,7 @@ from tests.gateway.miniprogram.phone import Phone, pocket, unpack
 from tests.gateway.miniprogram.screen import as_html
 from tests.gateway.miniprogram.shop import Shop
 from tests.gateway.miniprogram.test_markup import PAGES
+from tests.gateway.test_pictures import picture
 from tests.harness import live_server
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -104,7 +105,7 @@ def busy_room(shop: Shop, phone: Phone) -> dict[str, Any]:
     return phone.screen()
 
 
-def visited(shop: Shop, phone: Phone) -> Iterator[tuple[str, dict[str, Any]]]:
+def visited(shop: Shop, phone: Phone, sketch: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each page with something on it, by what a viewer does; its name and what it shows."""
     phone.open("pages/room/room")
     phone.sees(lambda room: room.get("title"))
@@ -124,7 +125,20 @@ def visited(shop: Shop, phone: Phone) -> Iterator[tuple[str, dict[str, Any]]]:
     token = phone.call("token")
     line = {"sku": shop.ask("GET", f"/rooms/{shop.room}/products")[1]["sku"], "quantity": 2}
     shop.ask("POST", "/orders", {"room": shop.room, "lines": [line]}, token=token)
-    yield "orders", phone.open("shop/orders/orders")
+    shown = phone.open("shop/orders/orders")
+    yield "orders", shown
+    [paid, *_] = [one["order"] for one in shown["orders"] if one["canAsk"]]
+    yield "aftersale", phone.tap("onAfterSale", order=paid)
+    field = {"label": "图案", "kind": "picture", "most": 3, "amount": 800}
+    wood = {"label": "木料", "kind": "choice", "options": [{"value": "胡桃木", "amount": 3000}]}
+    text = {"label": "刻字", "kind": "text", "most": 8, "required": True}
+    made = shop.goods("定制茶盘", 26_800)
+    shop.ask("PUT", f"/custom/forms/{made}", {"fields": [text, wood, field], "making_days": 7, "asked": True})
+    phone.open("shop/custom/custom", sku=made)
+    phone.bearer(pictures=[str(sketch)])
+    phone.tap("onPictures", label="图案")
+    phone.tap("onPictures", label="")
+    yield "custom", phone.tap("onField", "平安喜乐", label="刻字")
     yield "membership", phone.open("shop/membership/membership")
     event = phone.open("shop/events/events")["events"][0]["event"]
     yield "events", phone.tap("onJoin", event=event)
@@ -156,8 +170,10 @@ def test_every_page_fits_a_phone_and_says_what_it_knows(
 ) -> None:
     sample = unpack(shop.server, tmp_path_factory.mktemp("sample"))
     seen = set()
+    sketch = tmp_path / "sketch.png"
+    sketch.write_bytes(picture(300, 200))
     with pocket(sample) as phone:
-        for name, shown in visited(shop, phone):
+        for name, shown in visited(shop, phone, sketch):
             page = shown["route"]
             seen.add(page)
             assert not shown.get("problem"), (name, shown["problem"])

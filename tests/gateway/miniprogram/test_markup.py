@@ -224,6 +224,9 @@ def test_what_asks_for_personal_data_is_declared_and_asks_for_consent_first() ->
         [asks] = [part for part in asking.split("\nexport ") if f"wx.{name}(" in part]
         assert 0 < asks.find("await privacy();") < asks.find(f"wx.{name}("), name
         assert code.count(f"wx.{name}(") == 1
+    # Pictures are asked for by an interface that app.json does not name.
+    [asks] = [part for part in asking.split("\nexport ") if "wx.chooseMedia(" in part]
+    assert 0 < asks.find("await privacy();") < asks.find("wx.chooseMedia(") and code.count("wx.chooseMedia(") == 1
 
 
 def test_the_manual_names_all_that_the_sdk_exports_and_every_page() -> None:

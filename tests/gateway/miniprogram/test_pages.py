@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from tests.gateway.miniprogram.phone import Phone, node, pocket, unpack
 from tests.gateway.miniprogram.shop import Shop
+from tests.gateway.test_pictures import picture
 from tests.harness import live_server
 
 HOME = {"userName": "王芳", "telNumber": "13800138022", "provinceName": "浙江省", "cityName": "杭州市"}
@@ -445,6 +447,51 @@ def test_goods_that_another_bought_meanwhile_are_neither_ordered_nor_paid(shop: 
     shown = mine.tap("onPay")
     assert "手慢了，已抢光" in shown["toasts"] and not shown["paid"]
     assert mine.open("shop/orders/orders")["orders"] == []
+
+
+def test_goods_are_made_after_a_picture_and_others_are_asked_for(shop: Shop, mine: Phone, tmp_path: Path) -> None:
+    sketch, note = tmp_path / "sketch.png", tmp_path / "note.txt"
+    sketch.write_bytes(picture(300, 200))
+    note.write_text("no picture")
+    ring, kitchen = shop.goods("银戒", 10_000), shop.goods("橱柜", 99_900)
+    fields = [
+        {"label": "图案", "kind": "picture", "most": 1, "amount": 800, "required": True},
+        {"label": "木盒", "kind": "choice", "options": [{"value": "橡木"}, {"value": "胡桃木", "amount": 3000}]},
+    ]
+    shop.ask("PUT", f"/custom/forms/{ring}", {"fields": fields, "making_days": 7})
+    shop.ask("PUT", f"/custom/forms/{kitchen}", {"asked": True})
+    shown = mine.open("shop/checkout/checkout", sku=ring)
+    assert shown["route"] == "shop/custom/custom" and shown["notes"] == ["制作约 7 天"]
+    assert mine.tap("onNext")["toasts"] == ["请填写「图案」"]
+    mine.bearer(pictures=[str(note)])
+    assert mine.tap("onPictures", label="图案")["toasts"][-1] == "请选择 JPG、PNG 或 WebP 图片"
+    mine.bearer(pictures=[str(sketch), str(note)])
+    field = named(mine.tap("onPictures", label="图案")["fields"], label="图案")
+    assert len(field["pictures"]) == 1 and not field["can"]
+    mine.tap("onChoice", 2, label="木盒")
+    shown = mine.tap("onNext")
+    assert shown["route"] == "shop/checkout/checkout" and shown["amount"] == "¥138"
+    assert mine.tap("onPay")["paid"]
+    wishes = shop.newest()["lines"][0]["wishes"]
+    assert [(wish["label"], wish["value"]) for wish in wishes] == [("图案", "×1"), ("木盒", "胡桃木")]
+
+    shown = mine.open("shop/checkout/checkout", sku=kitchen)
+    assert shown["route"] == "shop/custom/custom" and shown["button"] == "询价" and not shown["fields"]
+    mine.bearer(pictures=[str(sketch)])
+    mine.tap("onPictures", label="")
+    mine.tap("onWords", "三米长")
+    shown = mine.tap("onNext")
+    assert (shown["requests"][0]["wishes"], shown["button"]) == ("参考图片 ×1 · 三米长", "")
+    request, now_ms = shown["requests"][0]["request"], time.time_ns() // 1_000_000
+    terms = {"price": 80_000, "valid": now_ms + 86_400_000, "deliver": now_ms + 30 * 86_400_000, "answer": "可以做"}
+    shop.ask("POST", f"/custom/requests/{request}/offer", terms)
+    shown = mine.tap("again")
+    assert shown["requests"][0]["canAccept"] and shown["requests"][0]["price"] == "¥800"
+    shown = mine.tap("onAccept", request=request)
+    assert shown["route"] == "shop/checkout/checkout" and not shown["turn"] and shown["amount"] == "¥800"
+    assert mine.tap("onPay")["paid"]
+    mine.back()
+    assert mine.tap("again")["requests"][0]["state"] == "已下单"
 
 
 def test_without_a_network_every_page_says_so_and_comes_back_by_a_tap(mine: Phone) -> None:

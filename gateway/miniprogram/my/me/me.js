@@ -9,6 +9,7 @@ import { ME } from "../texts.js";
 /** Where each line leads. */
 const PAGES = {
   orders: "/shop/orders/orders",
+  custom: "/shop/custom/custom",
   wallet: "/my/wallet/wallet",
   membership: "/shop/membership/membership",
   events: "/shop/events/events",

@@ -1,5 +1,6 @@
 /**
- * Buy: goods of the shelf (`sku`), a unit that is held (`hold`, `until`), an exchange in the mall (`sku`, `mall`).
+ * Buy: goods of the shelf (`sku`), a unit that is held (`hold`, `until`), an exchange in the mall (`sku`, `mall`), what
+ * was asked for at its offered price (`offer`, `version`). What is made to wishes has them filled in first.
  *
  * The server prices the basket after each choice; one tap makes the order of just that and pays it. When the order's
  * amount is not the one on the button nothing is paid: its steps are shown and the person decides again.
@@ -55,6 +56,12 @@ shopPage(CHECKOUT, {
   },
 
   async load() {
+    if (await this.unwished()) {
+      const { sku = "", hold, until } = this.query;
+      const unit = hold ? { hold, until: until || "" } : {};
+      wx.redirectTo({ url: this.visit.address("/shop/custom/custom", { sku, ...unit }) });
+      return {};
+    }
     if (!this.offer) await this.begin();
     if (!this.order) await this.price();
     if (!this.ticking && this.until) this.ticking = setInterval(() => this.tick(), TICK_MS);
@@ -79,10 +86,20 @@ shopPage(CHECKOUT, {
     this.offer = { ways, outlets: [], stations: stations.filter((/** @type {any} */ one) => one.open) };
   },
 
+  /** Whether the goods have a form that nobody has filled in on this visit. */
+  async unwished() {
+    const { sku, mall } = this.query;
+    if (this.offer || !sku || mall || this.visit.wishes.has(sku)) return false;
+    return (await this.visit.api.get(`/custom/forms?skus=${encodeURIComponent(sku)}`)).length > 0;
+  },
+
   basket() {
-    const { hold, sku, mall } = this.query;
-    if (hold) return { hold };
-    const lines = [{ sku: sku || "", quantity: this.count }];
+    const { hold, sku, mall, offer, version } = this.query;
+    if (offer) return { offer: { request: offer, version: Number(version) } };
+    const wishes = this.visit.wishes.get(sku || "");
+    const made = wishes && { custom: wishes };
+    if (hold) return { hold, ...made };
+    const lines = [{ sku: sku || "", quantity: this.count, ...made }];
     return mall ? { lines, mall: true } : { lines };
   },
 
@@ -107,7 +124,7 @@ shopPage(CHECKOUT, {
   view() {
     const { order, quote, t } = this;
     const paid = Boolean(order) && order.status !== "pending";
-    const fixed = Boolean(order || this.query.hold);
+    const fixed = Boolean(order || this.query.hold || this.query.offer);
     const amount = money(this.amount());
     const now = Date.now();
     return {
@@ -278,6 +295,7 @@ shopPage(CHECKOUT, {
     this.order = (await api.post("/orders", body, this.orderKey)).order;
     this.until = this.order.expires || 0;
     if (this.query.hold) ordered.add(this.query.hold);
+    this.visit.wishes.delete(this.query.sku || "");
     const { way, name, phone, address } = this.choice;
     // A courier needs to be told anew where to go, so the way is not kept.
     if (delivery) wx.setStorageSync(KEPT, { way: way === "courier" ? "" : way, name, phone, address });

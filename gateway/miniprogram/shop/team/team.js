@@ -62,6 +62,7 @@ shopPage(TEAM, {
     const first = this.query.team || "";
     const offers = sales.map((sale) => ({
       sale: sale.sale,
+      sku: sale.sku,
       title: sale.title,
       image: asset(sale.image),
       price: money(sale.price),
@@ -108,6 +109,15 @@ shopPage(TEAM, {
     else this.setData({ teams: this.view().teams });
   },
 
+  /**
+   * What a sale sells: goods that are made to wishes have these filled in first.
+   * @param {string} sale
+   */
+  goods(sale) {
+    const sku = this.data.offers.find((/** @type {any} */ one) => one.sale === sale)?.sku;
+    return sku ? { sku } : {};
+  },
+
   /** @param {{currentTarget: {dataset: {sale: string, team?: string}}}} event */
   async onJoin({ currentTarget }) {
     const { sale, team = "" } = currentTarget.dataset;
@@ -122,7 +132,7 @@ shopPage(TEAM, {
         const seats = wx.getStorageSync(SEATS_KEY) || [];
         wx.setStorageSync(SEATS_KEY, [...seats, seat.team].slice(-SEATS_MAX));
         this.query = { ...this.query, team: seat.team };
-        this.go("/shop/checkout/checkout", { hold: seat.hold, until: String(seat.expires) });
+        this.go("/shop/checkout/checkout", { hold: seat.hold, until: String(seat.expires), ...this.goods(sale) });
       } catch (error) {
         if (!OUTCOME_UNKNOWN.has(/** @type {any} */ (error).code)) this.keys.delete(wish);
         throw error;
