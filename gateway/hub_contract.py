@@ -431,7 +431,7 @@ def asyncapi(*, version: str) -> dict[str, Any]:
         "defaultContentType": "application/json",
         "channels": {
             "room": _channel("/ws/{room}", "WebSocket", messages),
-            "stream": _channel("/sse/{room}", "Server-sent events, read-only", events),
+            "stream": _channel("/sse/{room}", "Server-sent events, read-only; pad=1 fills a proxy's buffer", events),
             "poll": _channel("/poll/{room}", "Long polling, read-only", ["poll"]),
         },
         "operations": operations,

@@ -214,8 +214,10 @@ export function pollSocket(platform, { room, token, client, since }, events) {
     const url = `${platform.origin}/api/v1/rooms/${base.room}/commands?client=${base.client}`;
     const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
     const { status, body } = await answered({ method: "POST", url, headers, body: text, timeoutMs: REQUEST_TIMEOUT_MS });
-    // What is refused as a whole has no answers; whoever waits for one gives up in its time, or is told by the next question.
-    if (status === 200 && !over) events.message(JSON.stringify(body));
+    const { code = `http_${status}`, detail: message = "", retry_ms } = body;
+    // What is refused as a whole is refused one by one, so that whoever waits hears why, and when to ask again.
+    const refused = () => [JSON.parse(text)].flat().map(({ id }) => ({ re: id, error: { code, message, retry_ms } }));
+    if (!over) events.message(JSON.stringify(status === 200 ? body : refused()));
   };
   /** @param {unknown} error */
   const lost = (error) => end(1006, error instanceof Error ? error.message : String(error));

@@ -85,10 +85,10 @@ class Viewer:
 
 
 @contextlib.asynccontextmanager
-async def viewer(server: LiveServer, port: int) -> AsyncIterator[Viewer]:
+async def viewer(server: LiveServer, room: str, port: int) -> AsyncIterator[Viewer]:
     """Somebody in the room by the SDK, who comes by a port."""
-    token = server.guest()["token"]
-    command = [node(), str(VIEWER), str(SDK), f"http://127.0.0.1:{port}", server.room, token]
+    token = server.call("POST", "/auth/guest", {"room": room}).json()["token"]
+    command = [node(), str(VIEWER), str(SDK), f"http://127.0.0.1:{port}", room, token]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=LINE_BYTES_MAX)
     opened = Viewer(process)
@@ -112,11 +112,14 @@ async def seen(one: Viewer, reached: Callable[[], bool]) -> None:
 
 
 class Host:
-    """Says lines and drops coupons, over a good network."""
+    """Says lines and drops coupons in a room of their own, over a good network."""
 
     def __init__(self, server: LiveServer) -> None:
-        headers = {"authorization": f"Bearer {server.seed['host_token']}"}
-        base = f"{server.base}/api/v1/rooms/{server.room}"
+        token = server.seed["merchant_token"]
+        # What other tests left in a room would make it longer than a bad network lets through.
+        self.room = str(server.call("POST", "/rooms", {"title": "晚间"}, token=token).json()["id"])
+        headers = {"authorization": f"Bearer {token}"}
+        base = f"{server.base}/api/v1/rooms/{self.room}"
         self.client = httpx.AsyncClient(base_url=base, headers=headers, timeout=PATIENCE_S)
 
     async def say(self, text: str) -> None:
@@ -142,7 +145,7 @@ async def evening(server: LiveServer, *, seed: int, lines: int, coupons: int, cu
     """Lines, and coupons that are caught, while the network drops at random bytes."""
     way = BadWay(server.http_port, seed=seed, cut_bytes=cut_bytes, pause_s=pause_s)
     host = Host(server)
-    async with way.open() as port, host.client, viewer(server, port) as one:
+    async with way.open() as port, host.client, viewer(server, host.room, port) as one:
         for number in range(lines):
             await host.say(f"{seed} {number}")
             if number < coupons:
@@ -168,18 +171,21 @@ async def test_a_viewer_whose_network_drops_at_any_byte_sees_all_once_and_catche
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(2, 8))
 async def test_no_flaky_network_loses_or_doubles_anything(server: LiveServer, seed: int) -> None:
-    way = await evening(server, seed=seed, lines=500, coupons=20, cut_bytes=40_000, pause_s=0.1)
-    assert way.cuts > 3
+    way = await evening(server, seed=seed, lines=500, coupons=20, cut_bytes=30_000, pause_s=0.1)
+    assert way.cuts
 
 
 async def test_who_gets_no_websocket_polls_and_goes_over_to_one_once_it_comes_through(server: LiveServer) -> None:
     way = BadWay(server.http_port, refuses=b"GET /ws/")
     host = Host(server)
-    async with way.open() as port, host.client, viewer(server, port) as one:
+    async with way.open() as port, host.client, viewer(server, host.room, port) as one:
         assert one.states[-1]["polled"] and one.states[-1]["state"] == "open"
         await host.say("by polling")
         one.command(1, "chat.send", text="heard")
         await seen(one, lambda: one.texts == ["by polling", "heard"] and 1 in one.ends)
+        one.command(3, "chat.send", text="x" * 20_000)
+        await seen(one, lambda: 3 in one.ends)
+        assert one.ends[3] == {"n": 3, "refused": "invalid"}
         rooms, way.refuses = one.rooms, b""
         # Beside the polling, without a moment in which nobody listens.
         for number in range(10_000):
