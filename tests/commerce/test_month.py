@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from commerce import partners_sql
+from commerce.attribution.board import Period
 from commerce.attribution.insight_sql import week_of
 from commerce.attribution.reach import day_ms
 from commerce.attribution.touches_sql import TouchLog, open_touch_log
@@ -47,6 +48,7 @@ TOUCHES_AT_ONCE = 5_000
 """A month takes minutes here: what is told at once fits into the log's queue."""
 PROGRAM = Program(yuan_points=0, tiers=(Tier("银卡", TIERS[0], 100), Tier("金卡", TIERS[1], 100)), member_weekday=None)
 
+ROWS_AT_ONCE = 2_000
 ROLES = ("distributor", "guide", "partner")
 TAGS: dict[str, tuple[str, Any]] = {
     "twice": (
@@ -218,6 +220,46 @@ async def _check_board(market: Market, expected: Truth, since_ms: int, until_ms:
         assert counted[name] == board[name], name
 
 
+async def _check_what_opens(market: Market, expected: Truth, since_ms: int, until_ms: int) -> None:
+    """The product and its factors, the persons and orders behind figures, and what each guide reads of their own."""
+    attribution, period = market.attribution, Period(MERCHANT, since_ms, until_ms)
+    board = await attribution.board(MERCHANT, since_ms, until_ms)
+    buyers = sum(bool(one.bought) for one in expected.now().values())
+    paid, gmv = len(expected.bought), sum(one.amount for one in expected.bought)
+    product, entered = board["product"], len(expected.entered)
+    assert (product["traffic"], product["payers"], product["gmv"]) == (entered, buyers, gmv)
+    assert board["orders_total"] == {"all": paid, "paid": paid}
+    factors = (buyers / entered, paid / buyers, gmv / paid)
+    assert (product["conversion"], product["repurchase"], product["basket"]) == pytest.approx(factors, abs=0.01)
+    for step, people in (("visit", expected.visits), ("entry", expected.entered), ("click", expected.clicks)):
+        shown: list[str] = []
+        while page := await attribution.rows.people(period, step, "", "", (shown or [""])[-1], ROWS_AT_ONCE):
+            shown += [row["person"] for row in page]
+        assert shown == sorted(people), step
+    sold: list[dict[str, Any]] = []
+    while page := await attribution.rows.orders(
+        period, "paid", "", "", sold[-1]["order"] if sold else "", ROWS_AT_ONCE
+    ):
+        sold += page
+    survivors = {alias: name for name, one in expected.now().items() for alias in one.names}
+    wanted = sorted((survivors[one.person], one.amount) for one in expected.bought)
+    assert sorted((row["person"], row["amount"]) for row in sold) == wanted
+    for guide, figures in expected.sales("guide").items():
+        if guide:
+            told = await attribution.guide_statement(MERCHANT, guide, since_ms, until_ms, "", figures[0] + 1)
+            assert (told.paid, told.amount, told.refunded) == figures, guide
+            assert (told.orders, len(told.rows)) == (figures[0], figures[0]), guide
+            assert sum(row["amount"] for row in told.rows) == figures[1], guide
+
+
+async def _check_whose(month: Month, expected: Truth) -> None:
+    """Whose customer everybody is, of each kind of seller."""
+    rows = await month.market.world.query("SELECT person, role, issuer FROM binding WHERE closed_ms IS NULL")
+    found = {(row.person, row.role): row.issuer for row in rows if row.role in ROLES}
+    now = expected.now()
+    assert found == {(name, role): one.bound[role][1] for name, one in now.items() for role in one.bound}
+
+
 async def _check_models_and_cohorts(market: Market, expected: Truth, since_ms: int, until_ms: int) -> None:
     models = await market.attribution.models(MERCHANT, since_ms, until_ms)
     for model in MODELS:
@@ -298,6 +340,8 @@ async def test_a_month_comes_out_as_the_model_says(
         world.clock.now_ms = START_MS + 60 * DAY_MS
         await _check_board(market, expected, since_ms, until_ms)
         await _check_models_and_cohorts(market, expected, since_ms, until_ms)
+        await _check_what_opens(market, expected, since_ms, until_ms)
+        await _check_whose(month, expected)
         await _check_customers(month, expected)
         await market.distribution.release()
         (row,) = await world.query("SELECT count(*) AS n FROM commission WHERE state = 'frozen'")

@@ -242,6 +242,20 @@ async def test_a_merge_takes_both_orders_of_a_presale_along(tmp_path: Path) -> N
         assert (await world.shop.pay_order(MERCHANT, elder, balance.order, "p")).status == "paid"
 
 
+async def test_a_kept_deposit_keeps_nobody_from_being_forgotten_and_a_balance_that_stands_does(
+    anywhere: Path | str,
+) -> None:
+    async with shop_world(anywhere) as world:
+        place = Place(world)
+        person = await place.person()
+        await deposit(world, await presale(world, Missed.KEEP), person)
+        assert await code_of(place.identities.erase(MERCHANT, person, person, "asked")) == "not_open"
+        world.clock.now_ms = UNTIL_MS
+        await settle_down(world)
+        erased = await place.identities.erase(MERCHANT, person, person, "asked")
+        assert dict(erased.kept) == {"orders": 2}
+
+
 @pytest.mark.parametrize(
     ("field", "offered"),
     [
