@@ -9,6 +9,8 @@ import { MOMENTS } from "./moments_strings.js";
 addStrings(MOMENTS);
 
 const DRAW = decodeURIComponent(location.pathname.split("/")[2] || "");
+/** The number of one's own ticket, when the room's page led here. */
+const MINE = Number.parseInt(location.hash.slice(1), 10) || 0;
 let shown = null;
 
 const bytes = (hex) => Uint8Array.from(hex.match(/../g) || [], (pair) => Number.parseInt(pair, 16));
@@ -49,6 +51,7 @@ function draw() {
     h("h2", {}, view.title),
     h("p", {}, `${t(`draw.${view.kind}`)} · ${t(`draw.${view.state}`)} · ${t("draw.figures", view)}`),
     !drawn && h("p", {}, t("proof.waiting")),
+    drawn && tickets[MINE - 1] && mineLine(tickets[MINE - 1]),
     verdict && verdictLine(verdict.seed, verdict.seed ? "proof.seedOk" : "proof.seedBad", "proof-seed"),
     verdict && verdictLine(verdict.same, verdict.same ? "proof.same" : "proof.other", "proof-same"),
     drawn && !verdict && verdictLine(false, "proof.unable", "proof-unable"),
@@ -64,12 +67,17 @@ function draw() {
   );
 }
 
-function ticketLine(entry) {
+function mineLine({ place, amount }) {
+  const values = { n: MINE, place: (place ?? 0) + 1, worth: amount ? ` ${money(amount)}` : "" };
+  return h("p.verdict", { "data-testid": "proof-mine" }, h("strong", {}, t(place === null ? "proof.lost" : "proof.won", values)));
+}
+
+function ticketLine(entry, at) {
   const won = entry.place !== null;
   const worth = entry.amount ? ` ${money(entry.amount)}` : "";
   const place = won && ` · ${t("proof.place", { n: entry.place + 1 })}${worth}`;
   const second = entry.void && ` · ${t("proof.void")}`;
-  return h("li", { data: { won: String(won) } }, h("code", {}, entry.ticket), place, second);
+  return h("li", { data: { won: String(won) }, "aria-current": at + 1 === MINE }, h("code", {}, entry.ticket), place, second);
 }
 
 function texts() {

@@ -5,6 +5,7 @@ import { h, put, toast } from "./dom.js";
 import { countField, doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { clock, money, onLanguage, t, when } from "./i18n.js";
 import { presaleLine, presaleOf } from "./presale.js";
+import { winners } from "./winners.js";
 
 /** Ended draws that stay listed. */
 const ENDED_SHOWN = 3;
@@ -174,7 +175,6 @@ function drawRow(desk, draw) {
     const view = await desk.api.post(`${desk.base}/draws/${encodeURIComponent(draw.draw)}/void`);
     desk.store.apply({ t: "draw", draw: view });
   };
-  const names = draw.top.map((one) => (one.amount ? `${one.name} ${money(one.amount)}` : one.name));
   return h(
     "article.run",
     {
@@ -190,7 +190,7 @@ function drawRow(desk, draw) {
       h("span.time"),
     ),
     h("p.faint", {}, t("draw.figures", draw), draw.word ? ` · “${draw.word}”` : ""),
-    draw.state === "drawn" && h("p", {}, t("draw.won", { n: draw.won }), " ", names.join("、"), " ", proofLink(draw.draw)),
+    draw.state === "drawn" && h("p", {}, t("draw.won", { n: draw.won }), " ", winners(draw), " ", proofLink(draw.draw)),
     draw.state === "open" && h("div.run-buttons", {}, doer(t("host.voidDraw"), call, { "data-testid": "draw-void" })),
   );
 }

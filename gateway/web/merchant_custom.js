@@ -12,23 +12,26 @@ import { picturesOf, wishesOf } from "./view_custom.js";
 addStrings(CUSTOM);
 
 const DAY_MS = 86400000;
+/** As many as the server gives at once. */
+const SHOWN = 200;
 const NEXT = { paid: "confirmed", confirmed: "making", making: "ready" };
 
 /** Draw the workbench, the requests that wait, and the forms. */
 export async function drawCustom(api) {
   const again = () => drawCustom(api);
   const [work, asked, offered, forms, goods] = await Promise.all([
-    api.get("/custom/making?limit=200"),
-    api.get("/custom/requests?state=asked"),
-    api.get("/custom/requests?state=offered"),
+    api.get(`/custom/making?limit=${SHOWN}`),
+    api.get(`/custom/requests?state=asked&limit=${SHOWN}`),
+    api.get(`/custom/requests?state=offered&limit=${SHOWN}`),
     api.get("/custom/forms"),
     goodsOf(api),
   ]);
-  const heads = ["cu.goods", "cu.forms", "m.col.status", "cu.settled", ""];
+  const heads = ["cu.goods", "cu.wishes", "m.col.status", "cu.balance", ""];
   put($("custom-work"), work.length ? table(heads, work.map((one) => workRow(api, one, again))) : h("p.empty", {}, t("cu.nothing")));
   put(
     $("custom-requests"),
     [...asked.items, ...offered.items].map((one) => requestRow(api, one, again)),
+    (asked.next || offered.next) && h("p.faint", {}, t("cu.first", { n: SHOWN })),
   );
   const names = new Map(goods.map((one) => [one.sku, nameOf(one)]));
   put($("custom-forms"), forms.map((one) => formRow(api, one, names.get(one.target) || one.target, again)));
@@ -43,10 +46,14 @@ function workRow(api, one, again) {
   return h(
     "tr",
     { "data-testid": "work-row", data: { stage: one.stage } },
-    cell("cu.goods", one.lines.map((line) => h("div", {}, `${line.title} × ${line.quantity}`))),
-    cell("cu.forms", one.lines.map((line) => h("div", {}, wishesOf(line), picturesOf(api, line)))),
+    cell(
+      "cu.goods",
+      one.lines.map((line) => h("div", {}, `${line.title} × ${line.quantity}`)),
+      h("small.faint", {}, [one.delivery?.name, one.goods_order].filter(Boolean).join(" · ")),
+    ),
+    cell("cu.wishes", one.lines.map((line) => h("div", {}, wishesOf(line), picturesOf(api, line)))),
     cell("m.col.status", h("span.chip", {}, t(`cu.${one.stage}`)), " ", h("small", {}, t("cu.due", { day: when(one.due) }))),
-    cell("cu.settled", t(one.settled ? "cu.settled" : "cu.owing")),
+    cell("cu.balance", t(one.settled ? "cu.settled" : "cu.owing")),
     h("td.cell-toggle", {}, stage && doer(t(`cu.next.${stage}`), go, { "data-testid": "work-next" })),
   );
 }
@@ -61,7 +68,8 @@ function requestRow(api, one, again) {
       "div.run-head",
       {},
       h("strong", {}, `${one.title} × ${one.quantity} ${price}`),
-      h("span.faint", {}, [wishesOf(one), one.words, t(`cu.state.${one.state}`), when(one.created)].filter(Boolean).join(" · ")),
+      h("span.faint", {}, h("span.chip", {}, t(`cu.state.${one.state}`)), ` ${when(one.created)}`),
+      h("p.words", {}, [wishesOf(one), one.words].filter(Boolean).join(" · ")),
       picturesOf(api, one),
     ),
     h(

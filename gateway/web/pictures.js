@@ -39,7 +39,7 @@ async function small(file) {
  */
 export function pictureField(api, room, { label, most, ids, required = false }, changed) {
   let chosen = [...ids];
-  const row = h("div.pictures", { role: "list" });
+  const row = h("div.wish-pictures", { role: "list" });
   const input = h("input", {
     type: "file",
     accept: TAKEN,
@@ -83,32 +83,32 @@ export function pictureField(api, room, { label, most, ids, required = false }, 
   }
 
   show();
-  return h("div.picture-field", {}, row, h("span.picture-add", {}, input, count));
+  return h("div.wish-picture-field", {}, row, h("span.wish-picture-add", {}, input, count));
 }
 
 /** Pictures in a row, each opened by a click; null without any. */
 export function pictureRow(api, pictures, label) {
   if (!pictures.length) return null;
-  return h("div.pictures", { role: "list", "data-testid": "pictures" }, pictures.map((picture) => thumb(api, picture, label)));
+  return h("div.wish-pictures", { role: "list", "data-testid": "pictures" }, pictures.map((picture) => thumb(api, picture, label)));
 }
 
 function thumb(api, picture, label, drop = null) {
   const image = h("img", { alt: label, width: "64", height: "64" });
-  const open = h("button.picture", { type: "button", title: label, "data-testid": "picture", on: { click: () => image.src && full(image.src, label) } }, image);
+  const open = h("button.wish-picture", { type: "button", title: label, "data-testid": "picture", on: { click: () => image.src && full(image.src, label) } }, image);
   fetched(api, path(picture)).then(
     (address) => (image.src = address),
     () => put(open, h("small.faint", {}, t("cu.pictureGone"))),
   );
   return h(
-    "span.picture-frame",
+    "span.wish-picture-frame",
     { role: "listitem" },
     open,
     drop &&
-      h("button.picture-drop", { type: "button", "aria-label": t("cu.pictureDrop"), "data-testid": "picture-drop", on: { click: drop } }, icon("close")),
+      h("button.wish-picture-drop", { type: "button", "aria-label": t("cu.pictureDrop"), "data-testid": "picture-drop", on: { click: drop } }, icon("close")),
   );
 }
 
 function full(address, label) {
   const window = sheet({ title: label, testid: "picture-sheet", closeLabel: t("common.close") });
-  put(window.body, h("img.picture-full", { src: address, alt: label }));
+  put(window.body, h("img.wish-picture-full", { src: address, alt: label }));
 }

@@ -20,12 +20,12 @@ function ledStation(api, station, now) {
   const path = `/stations/${encodeURIComponent(station.station)}`;
   const list = h("div", {});
   const day = h("select", { "aria-label": t("station.day") }, DAYS.map((n) => h("option", {}, dayOf(now + n * DAY_MS))));
-  const form = h("form", { "data-testid": "hand-over" });
+  const form = h("form.form-grid", { "data-testid": "hand-over" });
   const code = h("input", { name: "code", required: true, pattern: "[0-9]{6}", inputmode: "numeric", autocomplete: "off", "data-testid": "hand-over-code" });
   put(
     form,
-    h("label.coupon-row", {}, h("span", {}, t("station.code")), code),
-    h("button.primary.wide", { type: "submit", "data-testid": "hand-over-send" }, t("station.handOver")),
+    h("label.field.wide-field", {}, h("span", {}, t("station.code")), code),
+    h("button.primary.wide-field", { type: "submit", "data-testid": "hand-over-send" }, t("station.handOver")),
   );
   const load = async () => {
     const orders = rows(await api.get(`${path}/orders?day=${day.value}`), "orders");

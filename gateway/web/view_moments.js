@@ -4,6 +4,7 @@ import { h, icon, put, toast } from "./dom.js";
 import { clock, explain, money, t } from "./i18n.js";
 import { recall, remember } from "./memory.js";
 import { price } from "./view_cards.js";
+import { known, winners } from "./winners.js";
 
 /** How long a result stays in sight. */
 const RESULT_LINGER_MS = 20000;
@@ -142,7 +143,7 @@ export class DrawCard {
           {},
           h("strong", {}, draw.title),
           draw.state === "drawn" ? this.result(draw) : h("span", {}, t("draw.figures", draw)),
-          h("span.faint", {}, this.time, draw.state === "drawn" ? proofLink(draw.draw) : null),
+          h("span.faint", {}, this.time, draw.state === "drawn" ? proofLink(draw.draw, mine) : null),
         ),
         this.button(draw, mine),
       ),
@@ -152,8 +153,7 @@ export class DrawCard {
 
   result(draw) {
     if (!draw.won) return h("span", {}, t("draw.none"));
-    const names = draw.top.map((one) => (one.amount ? `${one.name} ${money(one.amount)}` : one.name));
-    return h("span", { "data-testid": "draw-winners" }, t("draw.won", { n: draw.won }), " ", names.join("、"));
+    return h("span", { "data-testid": "draw-winners" }, t("draw.won", { n: draw.won }), " ", winners(draw));
   }
 
   button(draw, mine) {
@@ -179,9 +179,14 @@ export class DrawCard {
   }
 }
 
-function proofLink(draw) {
-  const link = { href: `/draw/${encodeURIComponent(draw)}`, target: "_blank", rel: "noopener", "data-testid": "proof" };
-  return h("a", link, t("draw.proof"));
+/**
+ * The way to a draw's proof, which finds one's own ticket.
+ * @param {string} draw
+ * @param {number} [mine] the ticket's number
+ */
+function proofLink(draw, mine) {
+  const href = `/draw/${encodeURIComponent(draw)}${mine ? `#${mine}` : ""}`;
+  return h("a", { href, target: "_blank", rel: "noopener", "data-testid": "proof" }, t(mine ? "draw.mine" : "draw.proof"));
 }
 
 /** The group buy in sight: its price, groups that need people, and this person's own group. */
@@ -244,7 +249,10 @@ export class TeamCard {
   }
 
   own(team) {
-    if (team.state !== "open") return [t(`team.${team.state}`), team.draw && proofLink(team.draw)];
+    if (team.state !== "open") {
+      const drawn = team.state === "full" && team.draw;
+      return [h("span", {}, t(drawn ? "team.drawn" : `team.${team.state}`)), team.draw && proofLink(team.draw)];
+    }
     return [h("span", {}, t("team.mine", team)), h("span.time", { data: { until: team.deadline } })];
   }
 
@@ -252,7 +260,7 @@ export class TeamCard {
     return h(
       "div.team-row",
       { "data-testid": "team-row", data: { team: team.team } },
-      h("span", {}, t("team.missing", { name: team.leader, n: team.size - team.paid })),
+      h("span", {}, t("team.missing", { name: known(team.leader), n: team.size - team.paid })),
       h("span.time", { data: { until: team.deadline } }),
       !own && this.joiner(sale, team.team, "team.join", "team-join"),
     );

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 
 from tests.e2e.stage import DESK, Theatre
 from tests.e2e.test_purchase import receipt
@@ -44,9 +44,7 @@ def test_a_viewer_has_goods_engraved_and_asks_what_others_cost(own_theatre: Thea
     viewer.page.fill('[data-testid="wish"]', "永远")
     viewer.page.locator('[data-testid="wish"]').blur()
     expect(viewer.see("order-sheet")).to_contain_text("定制加价")
-    files = [
-        {"name": f"{width}.png", "mimeType": "image/png", "buffer": picture(width, 400)} for width in (2_000, 300, 301)
-    ]
+    files = [FilePayload(name=f"{w}.png", mimeType="image/png", buffer=picture(w, 400)) for w in (2_000, 300, 301)]
     viewer.page.set_input_files('[data-testid="wish-pictures"]', files[:1])
     expect(viewer.page.locator('[data-testid="picture"] img')).to_have_js_property("naturalWidth", 1_600)
     viewer.page.set_input_files('[data-testid="wish-pictures"]', files[1:])

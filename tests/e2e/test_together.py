@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.stage import DESK, Person, Theatre
+from tests.e2e.stage import DESK, GONE, PATIENCE_MS, Person, Theatre
 
 pytestmark = pytest.mark.browser
 
@@ -49,6 +50,10 @@ def test_a_red_packet_is_opened_entered_by_a_word_drawn_and_proved(theatre: Thea
     expect(proof.see("proof-seed")).to_have_attribute("data-good", "true")
     expect(proof.see("proof-same")).to_have_attribute("data-good", "true")
     expect(proof.see("proof-page")).to_contain_text("place 2")
+    with viewer.context.expect_page() as opened:
+        viewer.press("proof")
+    own = opened.value.locator('[data-testid="proof-mine"]')
+    expect(own).to_contain_text(re.compile("你是 1 号，第 [12] 名，中奖了 ¥[0-9.]+"))
     viewer.press("me")
     expect(viewer.page.locator("dialog")).to_contain_text(re.compile("¥[0-9.]+"))
 
@@ -77,6 +82,52 @@ def test_a_group_is_opened_joined_paid_and_full_in_everybody_s_sight(theatre: Th
     expect(friend.see("paid")).to_be_visible()
     expect(leader.see("team-mine", state="full")).to_contain_text("拼团成功")
     expect(console.see("sale-detail").filter(has_text="1 个成团")).to_have_count(1)
+
+
+@pytest.mark.soak
+def test_a_lottery_group_is_told_to_its_end_even_to_who_was_away_when_it_was_drawn(own_theatre: Theatre) -> None:
+    own_theatre.watch.expect("ERR_INTERNET_DISCONNECTED", GONE)
+    leader, friend = own_theatre.person(name="安安"), own_theatre.person(locale="en-GB", name="Bob")
+    for person in (leader, friend):
+        person.enter(own_theatre.room)
+    console = console_of(own_theatre)
+    console.see("sale-mode").select_option("team")
+    console.see("sale-team-size").fill("2")
+    console.page.locator('[name="team_winners"]').fill("1")
+    console.see("sale-price").fill("19")
+    console.see("sale-total").fill("4")
+    console.see("sale-countdown").fill("0")
+    console.press("sale-start")
+    leader.press("team-open")
+    leader.press("pay")
+    expect(leader.see("paid")).to_be_visible()
+    leader.page.keyboard.press("Escape")
+    expect(leader.see("team-mine")).to_contain_text("1/2")
+    expect(friend.see("team-card")).to_contain_text("1 drawn get the goods")
+    assert friend.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    leader.context.set_offline(True)
+    late = own_theatre.person(locale="en-GB", name="Late")
+    late.enter(own_theatre.room)
+    late.press("team-join")
+    late.press("pay")
+    expect(late.see("paid")).to_be_visible()
+    late.page.keyboard.press("Escape")
+    expect(late.see("team-mine", state="full")).to_contain_text("Full and drawn")
+    leader.context.set_offline(False)
+    expect(leader.see("team-mine", state="full")).to_contain_text("未抽中的全额退款")
+    # The money goes back by itself, a moment after the draw.
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while (seen := sorted([first_order(leader), first_order(late)])) != ["paid", "refunded"]:
+        assert time.monotonic() < deadline, seen
+
+
+def first_order(person: Person) -> str:
+    """The state of somebody's newest order, as their own page says it."""
+    person.press("me")
+    state = person.see("my-order").first.get_attribute("data-status")
+    person.page.keyboard.press("Escape")
+    expect(person.page.locator("dialog")).to_have_count(0)
+    return str(state)
 
 
 def test_a_recurring_sale_by_draw_is_planned_on_the_console(theatre: Theatre) -> None:

@@ -72,7 +72,7 @@ export const CUSTOM = {
   title: ["定制", "Made for you"],
   empty: ["还没有询价", "You have asked for no price yet"],
   choose: ["请选择", "choose"],
-  more: ["+{amount}", "+{amount}"],
+  more: ["加 {amount}", "{amount} more"],
   each: ["每 1 加 {amount}", "{amount} each"],
   lacks: ["请填写「{label}」", "Fill in “{label}”"],
   noReturn: ["定制商品，不支持七天无理由退货", "Made to order: it does not go back without a reason"],

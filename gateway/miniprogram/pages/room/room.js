@@ -351,7 +351,7 @@ Page({
     if (!this.show || !purchase || purchase.order) return;
     const { hold, item } = purchase;
     this.onSheetClose();
-    this.go("/shop/checkout/checkout", hold ? { hold: hold.hold, until: String(hold.expires), sku: item.sku } : { sku: item.sku });
+    this.go("/shop/checkout/checkout", { sku: item.sku, ...(hold && { hold: hold.hold, until: String(hold.expires) }) });
   },
 
   // — the other pages —

@@ -57,9 +57,8 @@ shopPage(CHECKOUT, {
 
   async load() {
     if (await this.unwished()) {
-      const { sku = "", hold, until } = this.query;
-      const unit = hold ? { hold, until: until || "" } : {};
-      wx.redirectTo({ url: this.visit.address("/shop/custom/custom", { sku, ...unit }) });
+      const { sku = "", hold = "", until = "" } = this.query;
+      wx.redirectTo({ url: this.visit.address("/shop/custom/custom", { sku, hold, until }) });
       return {};
     }
     if (!this.offer) await this.begin();

@@ -128,7 +128,7 @@ shopPage(CUSTOM, {
       for (const { path, data } of await chosenPictures(this.room(label, most))) {
         const { picture } = await api.send(`/custom/pictures?room=${encodeURIComponent(room)}`, data);
         const there = this.pictures.get(label) || [];
-        if (!there.some((one) => one.picture === picture)) this.sent(label, [...there, { picture, path }]);
+        if (!there.some((/** @type {Sent} */ one) => one.picture === picture)) this.sent(label, [...there, { picture, path }]);
       }
     });
   },
@@ -136,7 +136,7 @@ shopPage(CUSTOM, {
   /** @param {Tap} event */
   onDrop({ currentTarget }) {
     const { label, picture } = currentTarget.dataset;
-    this.sent(label, (this.pictures.get(label) || []).filter((one) => one.picture !== picture));
+    this.sent(label, (this.pictures.get(label) || []).filter((/** @type {Sent} */ one) => one.picture !== picture));
     return this.again();
   },
 
@@ -146,7 +146,7 @@ shopPage(CUSTOM, {
    */
   sent(label, pictures) {
     this.pictures.set(label, pictures);
-    if (label !== BESIDE) this.custom[label] = pictures.map((one) => one.picture).join(" ");
+    if (label !== BESIDE) this.custom[label] = pictures.map((/** @type {Sent} */ one) => one.picture).join(" ");
   },
 
   async onNext() {
@@ -161,7 +161,7 @@ shopPage(CUSTOM, {
 
   async ask() {
     const { api, room } = this.visit;
-    const pictures = (this.pictures.get(BESIDE) || []).map((one) => one.picture);
+    const pictures = (this.pictures.get(BESIDE) || []).map((/** @type {Sent} */ one) => one.picture);
     const body = { room, sku: this.query.sku, custom: this.custom, words: this.words, pictures };
     try {
       await api.post("/custom/requests", body, this.key);
@@ -174,10 +174,9 @@ shopPage(CUSTOM, {
   },
 
   buy() {
-    const { sku = "", hold, until } = this.query;
+    const { sku = "", hold = "", until = "" } = this.query;
     this.visit.wishes.set(sku, this.custom);
-    const unit = hold ? { hold, until: until || "" } : {};
-    wx.redirectTo({ url: this.visit.address("/shop/checkout/checkout", { sku, ...unit }) });
+    wx.redirectTo({ url: this.visit.address("/shop/checkout/checkout", { sku, hold, until }) });
   },
 
   // — requests —
