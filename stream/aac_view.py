@@ -121,6 +121,11 @@ class AacView:
         return self.relay.metadata
 
     @property
+    def sound_ms(self) -> int | None:
+        """The newest sound's media time, as its readers get it."""
+        return self.relay.sound_ms if self._config is None else self._sound_ms
+
+    @property
     def gop(self) -> list[Packet]:
         """Packets since the last key frame, with what there is of AAC in the place of Opus."""
         cached = self.relay.gop

@@ -162,6 +162,11 @@ class Relay:
         return START_MS if self._timeline.newest_ms is None else self._timeline.newest_ms
 
     @property
+    def sound_ms(self) -> int | None:
+        """The newest sound's media time; None: none was heard."""
+        return self._timeline.last_of(Kind.AUDIO)
+
+    @property
     def standing_in(self) -> bool:
         """Whether readers get a stand-in: `fill` is to be called often."""
         return self._stand_in is not None

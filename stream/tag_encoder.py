@@ -15,7 +15,7 @@ class TagEncoder:
 
     def __init__(self, relay: Source) -> None:
         self._configs: dict[Kind, Packet] = {}
-        self._heard_ms = next((packet.dts_ms for packet in relay.gop if packet.kind is Kind.AUDIO), None)
+        self._heard_ms = next((packet.dts_ms for packet in relay.gop if packet.kind is Kind.AUDIO), relay.sound_ms)
         for packet in (relay.metadata, *relay.configs()):
             if packet is not None:
                 self._configs[packet.kind] = packet
@@ -37,7 +37,7 @@ class TagEncoder:
     def config(self, dts_ms: int) -> bytes:
         """Metadata and sequence headers, stamped with the time of the frame that follows.
 
-        The sound's with that of the sound before it, or of the first that is cached: it may begin a little earlier than
+        The sound's with that of the first that is cached, or of the one before it: it may begin a little earlier than
         the picture, and times never go back.
         """
         tags = self.described(dts_ms)

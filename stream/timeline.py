@@ -81,6 +81,10 @@ class Timeline:
         if self.newest_ms is None or media_ms > self.newest_ms:
             self.newest_ms, self.heard_ms = media_ms, now_ms
 
+    def last_of(self, kind: Kind) -> int | None:
+        """Give the newest time of one track; None: it had none."""
+        return self._last_out_ms.get(kind)
+
     def last_ms(self, kind: Kind) -> int:
         """Give the newest time of one track; without any, the newest of all."""
         newest_ms = START_MS if self.newest_ms is None else self.newest_ms

@@ -34,6 +34,17 @@ PATIENCE_MS = 60_000
 """How long anything is waited for: the machine may be busy, and a test that fails should fail with words."""
 TRIES = 5
 """How often something is looked at anew that a machine which stood still had spoilt."""
+STOOD_MS = 450
+"""A picture without a new frame for so long stands still: nobody knows what it shows; the page goes by the sound."""
+FRAME_GAPS = """() => {
+    const video = document.querySelector('[data-testid="player"]');
+    let last = performance.now(), longest = 0;
+    const look = () => { longest = Math.max(longest, performance.now() - last); };
+    const note = () => { look(); last = performance.now(); video.requestVideoFrameCallback(note); };
+    video.requestVideoFrameCallback(note);
+    window.longestGapMs = () => { look(); const found = longest; longest = 0; return found; };
+}"""
+"""Afterwards `longestGapMs()` is the longest time without a new frame since it was last asked."""
 SLOW = re.compile("网络较慢|稍后|slow|again")
 PHONE = (390, 844)
 DESK = (1280, 800)
@@ -85,6 +96,11 @@ class Watch:
     def unexpected(self) -> list[str]:
         """The complaints that nothing explains."""
         return [text for text in self.complaints if not any(re.search(known, text) for known in self.expected)]
+
+
+def stood_still(page: Page) -> bool:
+    """Whether the picture of a page with `FRAME_GAPS` stood still since this was last asked."""
+    return bool(page.evaluate("window.longestGapMs()") >= STOOD_MS)
 
 
 class Person:

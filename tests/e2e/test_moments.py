@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.stage import TRIES, Theatre, publishing, wait_until
+from tests.e2e.stage import FRAME_GAPS, TRIES, Theatre, publishing, stood_still, wait_until
 from tests.harness import LiveServer, live_server
 
 pytestmark = pytest.mark.browser
@@ -44,19 +44,23 @@ def test_a_pin_shows_at_its_frame_and_its_clip_plays_from_the_shelf(house: Theat
         const card = document.querySelector('[data-testid="pinned-card"]');
         return card && video.currentTime * 1000;
     }"""
+    viewer.page.evaluate(FRAME_GAPS)
     # Where the picture stands still nobody knows its frame, and the pin shows at once: then another one is looked at.
     for _ in range(TRIES):
         viewer.picture()
+        stood_still(viewer.page)
         assert server.call("POST", f"{path}/pin", {"product": product}, token=token).is_success
         at_ms = viewer.page.wait_for_function(shown, polling="raf").json_value()
+        moved = not stood_still(viewer.page)
         (card,) = server.call("GET", path).json()["pins"]
         print(f"the pin showed {at_ms - card['media_ms']:.0f} ms after its frame")
         assert server.call("DELETE", f"{path}/pin/{product}", token=token).is_success
         expect(viewer.see("pinned-card")).to_have_count(0)
-        if at_ms >= card["media_ms"] - 100:
+        if moved:
+            assert at_ms >= card["media_ms"] - 100, "before the host said it"
             break
     else:
-        pytest.fail("each time before the host said it")
+        pytest.fail("the picture stood still each time")
     assert server.call("POST", f"{path}/pin", {"product": product, "explaining": True}, token=token).is_success
     viewer.page.wait_for_timeout(5_000)  # what the host says of it
     assert server.call("DELETE", f"{path}/pin/{product}", token=token).is_success

@@ -11,13 +11,14 @@ import av
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e.stage import TRIES, Theatre, wait_until
+from tests.e2e.stage import FRAME_GAPS, TRIES, Theatre, stood_still, wait_until
 from tests.harness import LiveServer, live_server
 from tests.outside import need
 
 pytestmark = pytest.mark.browser
 
 FRAME_MS = 40
+PINS = 3
 BAR = 16
 """Pixels across one bit of the frame's number; 16 bits, the lowest on the left."""
 READ = """(video) => {
@@ -117,15 +118,21 @@ def test_a_pin_shows_at_its_frame_on_webrtc(house: Theatre) -> None:
         return card && { number: (READ)(document.querySelector('[data-testid="player"]')) };
     }""".replace("READ", READ)
     gone = "() => !document.querySelector('[data-testid=\"pinned-card\"]')"
-    errors_ms = []
-    for _ in range(TRIES):
+    viewer.page.evaluate(FRAME_GAPS)
+    errors_ms: list[float] = []
+    for _ in range(TRIES * PINS):
+        stood_still(viewer.page)
         assert server.call("POST", f"{path}/pin", {"product": product}, token=token).is_success
         number = viewer.page.wait_for_function(shown, polling="raf").json_value()["number"]
         (card,) = server.call("GET", path).json()["pins"]
-        errors_ms.append(first_frame_ms(server) + number * FRAME_MS - card["media_ms"])
+        if not stood_still(viewer.page):
+            errors_ms.append(first_frame_ms(server) + number * FRAME_MS - card["media_ms"])
         assert server.call("DELETE", f"{path}/pin/{product}", token=token).is_success
         viewer.page.wait_for_function(gone)
-        # One is enough, as the machine may stand still; a page that knows no frame shows them by the network's time.
-        if -2 * FRAME_MS <= errors_ms[-1] <= 500:
-            return
-    pytest.fail(f"pins showed so long after their frames, in ms: {errors_ms}")
+        if len(errors_ms) == PINS:
+            break
+    print("pins showed so long after their frames, in ms:", *errors_ms)
+    assert len(errors_ms) == PINS, "the picture stood still nearly all the time"
+    assert min(errors_ms) >= -2 * FRAME_MS, "before the host said it"
+    # The best of them, as the machine may stand still; a page that knows no frame shows them by the network's time.
+    assert min(errors_ms) <= 500

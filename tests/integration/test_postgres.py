@@ -64,7 +64,8 @@ def server(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
 
 def test_serve_and_seed_never_migrate_and_say_what_to_do(tmp_path: Path, empty: str) -> None:
     data = ("--data", str(tmp_path))
-    for said in (refused(siyu("serve", *data, *on(empty))), refused(run("seed", *data, *on(empty)))):
+    ports = ("--http-port", "0", "--rtmp-port", "0")
+    for said in (refused(siyu("serve", *data, *ports, *on(empty))), refused(run("seed", *data, *on(empty)))):
         assert "is empty" in said
         assert "siyu migrate" in said
     assert rows(empty, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == [(0,)]

@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page
 
+from tests.e2e.stage import FRAME_GAPS, TRIES, stood_still
 from tests.integration.outsiders import PATIENCE_S, end, wait_until
 from tests.matrix.stage import Stage
 from tests.outside import need
@@ -129,21 +130,29 @@ def stream(stage: Stage) -> dict[str, Any]:
 
 
 def pin_errors(stage: Stage, page: Page, clock_ms: float, pins: int) -> list[float]:
-    """Pin and unpin: how many ms after a pin's frame its card showed; negative when before it."""
+    """Pin and unpin: how many ms after a pin's frame its card showed; negative when before it.
+
+    Only while the picture moves: of one that stands still nobody knows the frame.
+    """
     server, token = stage.server, stage.server.seed["host_token"]
     path = f"/rooms/{server.room}"
     product = server.call("GET", f"{path}/products").json()[0]["product"]
     page.evaluate(CARD, BITS)
-    errors = []
-    for count in range(pins):
+    page.evaluate(FRAME_GAPS)
+    errors: list[float] = []
+    for count in range(TRIES * pins):
+        stood_still(page)
         assert server.call("POST", f"{path}/pin", {"product": product}, token=token).is_success
         (card,) = server.call("GET", path).json()["pins"]
         page.wait_for_function("count => window.cards.length > count", arg=count, timeout=PATIENCE_S * 1000)
         _, number = page.evaluate("count => window.cards[count]", count)
-        errors.append(clock_ms + number * FRAME_MS - card["media_ms"])
+        if not stood_still(page):
+            errors.append(clock_ms + number * FRAME_MS - card["media_ms"])
         assert server.call("DELETE", f"{path}/pin/{product}", token=token).is_success
         page.wait_for_function("() => window.shown === null", timeout=PATIENCE_S * 1000)
-    return errors
+        if len(errors) == pins:
+            return errors
+    pytest.fail(f"the picture stood still all the time but {len(errors)} times")
 
 
 def playing(stage: Stage, query: str = "") -> Page:
@@ -163,9 +172,8 @@ def test_a_card_shows_at_its_frame_on_the_viewer_page(stage: Stage, clock: float
     errors = pin_errors(stage, page, clock, PINS)
     page.context.close()
     print("fMP4, ms after the frame:", [round(error) for error in errors])
-    # The browser may have the next frame ready when the one before is asked for; late is what a busy machine makes the
-    # card, and once in a while the frame.
-    assert median(errors) >= -2 * FRAME_MS
+    # The browser may have the next frame ready when the one before is asked for; late is what a busy machine makes it.
+    assert min(errors) >= -2 * FRAME_MS
 
 
 @pytest.mark.soak

@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import av
+import pytest
 
 from stream.packet import Codec, Kind, Packet
 from stream.protocol import amf0
@@ -116,13 +117,21 @@ async def test_a_later_viewer_starts_at_once_with_configurations_and_a_key_frame
     assert min(times) == frame.dts_ms
 
 
-async def test_sound_that_begins_before_the_cached_key_frame_has_a_header_no_later(stage: Stage, clip: Clip) -> None:
+@pytest.mark.parametrize("cached", [True, False], ids=["cached", "to come"])
+async def test_sound_that_begins_before_the_key_frame_has_a_header_no_later(
+    stage: Stage, clip: Clip, cached: bool
+) -> None:
     publication = stage.publish()
     late = [replace(packet, dts_ms=packet.dts_ms + 11) for packet in clip.media if packet.kind is Kind.VIDEO]
     sound = [packet for packet in clip.media if packet.kind is Kind.AUDIO]
-    # By time of arrival: each picture comes before the sound that was heard 11 ms before it.
-    await stage.feed(publication, [*clip.configs, *sorted([*late, *sound], key=lambda p: p.dts_ms - 40 * (p in late))])
+    # As they arrive: each picture before the sound that was heard 11 ms before it.
+    sent = sorted([*late, *sound], key=lambda packet: packet.dts_ms - 40 * (packet.kind is Kind.VIDEO))
+    newest_key = max(index for index, packet in enumerate(sent) if packet.kind is Kind.VIDEO and packet.key)
+    until = len(sent) if cached else newest_key + 1
+    await stage.feed(publication, [*clip.configs, *sent[:until]])
     reader, writer = await stage.connect("/room.flv")
+    await stage.until_viewers(1)
+    await stage.feed(publication, sent[until:])
     async with asyncio.timeout(60):
         await reader.readuntil(b"\r\n\r\n")
         body = await reader.readexactly(6000)

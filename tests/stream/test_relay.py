@@ -31,13 +31,16 @@ class Pipe(asyncio.Transport):
         self.pending = bytearray()
         self.stalled = False
         self.paused = False
-        self.closing = False
+        self.closing = self.closed = False
         self.high = 65536
         self.low = 16384
         self.viewer: Any = None
 
     def write(self, data: Any) -> None:
-        assert not self.closing
+        assert not self.closed
+        if self.closing:
+            # The peer is gone, which the protocol is told in a moment.
+            return
         self.pending += data
         if not self.stalled:
             self.flow()
@@ -63,7 +66,7 @@ class Pipe(asyncio.Transport):
         return self.closing
 
     def close(self) -> None:
-        self.closing = True
+        self.closing = self.closed = True
 
     abort = close
 
@@ -74,6 +77,8 @@ class RelayMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
+        self.loop.set_exception_handler(lambda _, context: self.failed.append(context))
+        self.failed: list[dict[str, Any]] = []
         self.now_ms = 1_000_000
         limits = DirectoryLimits(relay=RelayLimits(gop_bytes_max=GOP_BYTES_MAX))
         self.directory = Directory(lambda: self.now_ms, limits)
@@ -103,6 +108,7 @@ class RelayMachine(RuleBasedStateMachine):
                 await asyncio.sleep(0)
 
         self.loop.run_until_complete(act())
+        assert not self.failed, self.failed
 
     @precondition(lambda self: self.publication is None)
     @rule(away_ms=st.integers(0, 5000), raw_ms=st.sampled_from((0, 77_000, (1 << 32) - 300)))
