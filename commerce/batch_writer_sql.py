@@ -42,6 +42,7 @@ from commerce.ledger_batch_sql import Batch, Outcome
 from commerce.ledger_hot_sql import run_claims, run_holds
 from commerce.ledger_moments import Enter
 from commerce.postgres_sql import connection_lost, taken_back
+from commerce.store_sql import outside_fault
 from commerce.turns_sql import Turns
 
 log = logging.getLogger(__name__)
@@ -88,9 +89,12 @@ class BatchWriter:
             if self._connection is None:
                 self._connection = self._engine.connect()
             return self._commit(self._connection, commands)
-        except Exception:
+        except Exception as error:
             # Whatever it was, the writer lives on and everybody is answered.
-            log.exception("a batch of %d commands was not committed", len(commands))
+            if isinstance(error, DBAPIError) and outside_fault(error):
+                log.error("a batch of %d commands was not committed: %s", len(commands), error.orig)
+            else:
+                log.exception("a batch of %d commands was not committed", len(commands))
             return [Busy("the store could not commit", BUSY_RETRY_MS) for _ in commands], Outcome()
 
     def tell(self) -> None:

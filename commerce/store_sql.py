@@ -146,6 +146,14 @@ def told(path: Path) -> Iterator[None]:
         raise StoreError(f"{path} cannot be used: {said}; {advice}") from error
 
 
+def outside_fault(error: DBAPIError) -> bool:
+    """Whether disk, lock or server is at fault, not a statement of ours: a sentence says it, a traceback hides it."""
+    said = error.orig
+    if isinstance(said, sqlite3.Error):
+        return getattr(said, "sqlite_errorcode", 0) & 0xFF in TO_DO
+    return isinstance(error, OperationalError)
+
+
 def migrate(where: Path | str, package: str = "commerce.migrations", *, to: str = "head", schema: str = "") -> None:
     """Bring one database (an SQLite file or a ``postgresql://`` address) to the newest schema, all of it or nothing.
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from commerce.errors import Busy, StoreError
+
 REDACTED = "[redacted]"
 
 # Query parameters and header values that carry a secret, in URLs, JSON and prose alike.
@@ -47,8 +49,15 @@ def redact(text: str) -> str:
     return _NAMED.sub(r"\g<1>" + REDACTED, text)
 
 
+def _outside(record: logging.LogRecord) -> str | None:
+    """What a record's exception says, where something outside is at fault and its place in our code says nothing."""
+    error = record.exc_info[1] if record.exc_info else None
+    return f"{type(error).__name__}: {error}" if isinstance(error, Busy | StoreError | TimeoutError) else None
+
+
 class JsonFormatter(logging.Formatter):
-    """Turn a record into one line of JSON: time, level, logger, message, the ``fields`` extra, and the traceback."""
+    """Turn a record into one line of JSON: time, level, logger, message, the ``fields`` extra, and the
+    traceback (or ``error``, where a database or a time-out is at fault)."""
 
     converter = staticmethod(time.gmtime)
 
@@ -62,7 +71,9 @@ class JsonFormatter(logging.Formatter):
         fields = getattr(record, "fields", None)
         if isinstance(fields, dict):
             body.update(fields)
-        if record.exc_info:
+        if (said := _outside(record)) is not None:
+            body["error"] = said
+        elif record.exc_info:
             body["traceback"] = self.formatException(record.exc_info)
         return redact(orjson.dumps(body, default=str).decode())
 
@@ -76,7 +87,9 @@ class PlainFormatter(logging.Formatter):
         fields = getattr(record, "fields", None)
         if isinstance(fields, dict):
             line += " " + " ".join(f"{name}={value}" for name, value in fields.items())
-        if record.exc_info:
+        if (said := _outside(record)) is not None:
+            line += f" error={said}"
+        elif record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return redact(line)
 

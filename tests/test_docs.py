@@ -62,7 +62,8 @@ def subparsers() -> dict[str, argparse.ArgumentParser]:
 
 
 def siyu_flags() -> set[str]:
-    return {flag for parser in subparsers().values() for action in parser._actions for flag in action.option_strings}
+    parsers = (build_parser(), *subparsers().values())
+    return {flag for parser in parsers for action in parser._actions for flag in action.option_strings}
 
 
 def missing_links(name: str, content: str) -> list[str]:

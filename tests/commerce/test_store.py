@@ -11,9 +11,10 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from commerce.errors import Busy, StoreError
-from commerce.store_sql import migrate, open_store, sqlite_engine
+from commerce.store_sql import migrate, open_store, outside_fault, sqlite_engine
 from commerce.turnstile import Turnstile
 from tests.schema import metadata
 
@@ -144,3 +145,16 @@ async def test_a_reader_cannot_write_and_does_not_wait_for_a_writer(tmp_path: Pa
     with pytest.raises(Exception, match="readonly"):
         await store.read(lambda c: c.execute(text("DELETE FROM stock")))
     store.close()
+
+
+def test_a_lock_or_a_disk_is_told_apart_from_a_statement_of_ours() -> None:
+    for code, outside in (
+        (sqlite3.SQLITE_BUSY, True),
+        (sqlite3.SQLITE_IOERR_FSYNC, True),
+        (sqlite3.SQLITE_FULL, True),
+        (sqlite3.SQLITE_ERROR, False),
+        (sqlite3.SQLITE_CONSTRAINT_CHECK, False),
+    ):
+        said = sqlite3.OperationalError("said")
+        said.sqlite_errorcode = code
+        assert outside_fault(OperationalError("SELECT", {}, said)) is outside

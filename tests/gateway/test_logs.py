@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from commerce.errors import Busy, StoreError
 from gateway.auth import Tokens
 from gateway.logs import JsonFormatter, PlainFormatter, redact
 
@@ -63,3 +64,12 @@ def test_a_traceback_is_redacted_too(formatter: logging.Formatter) -> None:
         made.exc_info = sys.exc_info()
     line = formatter.format(made)
     assert "ValueError" in line and "SECRET99" not in line and JWT not in line
+
+
+@pytest.mark.parametrize("error", [Busy("the database did not answer"), StoreError("no database"), TimeoutError()])
+def test_what_is_no_fault_of_ours_is_a_sentence_and_no_traceback(error: Exception) -> None:
+    made = record("trying again")
+    made.exc_info = (type(error), error, error.__traceback__)
+    line = json.loads(JsonFormatter().format(made))
+    assert line["error"] == f"{type(error).__name__}: {error}" and "traceback" not in line
+    assert PlainFormatter().format(made).endswith(f"siyu.test: trying again error={type(error).__name__}: {error}")
