@@ -48,6 +48,8 @@ from commerce.store_sql import Store
 
 KINDS = ("repaid", "lost", "given")
 NOTE_CHARACTERS_MAX = 200
+REPAY_TRIES = 4
+"""Times that another repayment is closed to begin this one: a debtor has a phone and a desk, and taps twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +138,20 @@ class Credit:
         chosen, method = self._payments.choose(merchant, provider, method)
         body = fingerprint("repay", amount, order, *((chosen.name, method) if provider or method else ()))
         command = StartRepayment(merchant, person, amount, order, key, body, chosen.name, method)
-        started = await self._start(command)
-        if started.other:
+        for _ in range(REPAY_TRIES):
+            started = await self._start(command)
+            if not started.other:
+                break
             assert started.payment is not None
             settled = await self._payments.end(started.repayment.provider, started.payment)
             if settled is not None and settled.effect != "declined":
                 assert settled.repayment is not None
                 return Repaying(settled.repayment, None)
             await self._ledger.submit(EndRepayment(merchant, started.repayment.repayment))
-            started = await self._start(command)
+        else:
+            raise Busy("other repayments were begun at the same time")
         if started.payment is None:
             return Repaying(started.repayment, None)
-        if started.other:
-            raise Busy("another repayment was begun at the same time")
         owed = started.repayment
         payer = payer or await self._payments.payer(merchant, owed.person, chosen)
         request = PaymentRequest(

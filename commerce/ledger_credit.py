@@ -64,7 +64,7 @@ class RepaymentStarted:
 
 @dataclass(frozen=True, slots=True)
 class EndRepayment:
-    """open → ended: its provider has closed it. One that was paid meanwhile stays paid."""
+    """open → ended: its provider was told to close it. One that was paid meanwhile stays paid."""
 
     merchant: str
     repayment: str

@@ -77,7 +77,10 @@ def _again(row: Row[Any]) -> RepaymentStarted:
 
 
 def end_repayment(batch: Batch, command: EndRepayment) -> RepaymentView:
-    """Give up a repayment whose provider has closed it. Raises NotFound."""
+    """Give up a repayment whose provider was told to close it. Raises NotFound.
+
+    Whoever began it may have reached the provider only afterwards: it is asked about again.
+    """
     row = _found(batch, command.merchant, command.repayment)
     _end(batch, row.id)
     return repayment_view(_found(batch, command.merchant, row.id))
@@ -87,12 +90,12 @@ def lapse_repayments(batch: Batch, limit: int) -> bool:
     """Give up those whose time is over; their providers are asked until they say how it ended. Whether more are."""
     lapsed = batch.run(_LAPSED, now=batch.now_ms, limit=limit).scalars().all()
     for repayment in lapsed:
-        expect_word(batch, repayment)
         _end(batch, repayment)
     return len(lapsed) >= limit
 
 
 def _end(batch: Batch, repayment: str) -> None:
+    expect_word(batch, repayment)
     batch.run(_CLOSE, id=repayment)
     batch.run(END_REPAYMENT, id=repayment)
 

@@ -94,7 +94,7 @@ async def test_a_repayment_whose_callback_comes_five_times_lowers_the_oldest_deb
         assert [event.repayment for event in told] == [paid]
 
 
-@pytest.mark.parametrize("name", PROVIDERS)
+@pytest.mark.parametrize("name", ["wechat", pytest.param("alipay", marks=pytest.mark.soak)])
 async def test_what_is_more_than_is_owed_when_it_comes_goes_back_to_the_payer(tmp_path: Path, name: str) -> None:
     async with indebted(tmp_path, name) as (at, _, _second):
         _, payment = await begun(at.world, 6_000)
@@ -219,13 +219,22 @@ async def test_what_the_provider_declines_leaves_the_debt_and_another_key_may_tr
         assert (await settle(world, notice(world, payment, 3_000))).effect == "paid" and await owed(world) == 1_000
 
 
-async def test_many_tries_at_once_leave_one_open(anywhere: Path | str) -> None:
+async def test_many_tries_at_once_never_leave_two_open(anywhere: Path | str) -> None:
     async with held_back(anywhere) as world:
         await buy(world, "ann", "a", 2)
         tries = (world.shop.credit.repay(MERCHANT, "ann", 4_000, f"k{n}") for n in range(6))
         await asyncio.gather(*tries, return_exceptions=True)
         [row] = await world.query("SELECT count(*) AS n FROM payment WHERE kind = 'debt' AND state = 'started'")
+        assert row.n <= 1
+        await begun(world, 4_000, "last")
+        [row] = await world.query("SELECT count(*) AS n FROM payment WHERE kind = 'debt' AND state = 'started'")
         assert row.n == 1
+        # Whoever was given up may have reached the provider after it was closed there: each is asked about again.
+        [row] = await world.query(
+            "SELECT count(*) AS n FROM repayment AS y JOIN payment AS p ON p.order_id = y.id WHERE y.state = 'ended'"
+            " AND NOT EXISTS (SELECT 1 FROM unheard_payment AS u WHERE u.payment = p.id)"
+        )
+        assert row.n == 0
 
 
 async def test_a_day_with_a_repayment_and_its_overpayment_agrees_with_the_providers_file(anywhere: Path | str) -> None:
@@ -323,7 +332,9 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("what", FORGED)
+@pytest.mark.parametrize(
+    "what", ["applied", *(pytest.param(one, marks=pytest.mark.soak) for one in ("nobody's", "state"))]
+)
 async def test_the_audit_names_a_repayment_that_somebody_changed(tmp_path: Path, what: str) -> None:
     async with made(tmp_path) as world:
         await open_shop(world, "ann")

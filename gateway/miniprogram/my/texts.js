@@ -74,6 +74,15 @@ export const WALLET = {
   "why.expired": ["到期", "expired"],
   "why.bought": ["充值", "bought"],
   noEntries: ["还没有明细", "Nothing yet"],
+  credit: ["赊账欠款", "Owed on account"],
+  free: ["可用 {amount} / 额度 {most}", "{amount} of {most} left"],
+  overdue: ["已逾期 {amount}", "{amount} is overdue"],
+  asked: ["店铺于 {day} 提醒您还款。", "The shop asked you to pay on {day}."],
+  due: ["{day} 到期", "due {day}"],
+  repay: ["还这单", "Pay this"],
+  repayAll: ["全部还清", "Pay it all"],
+  repaid: ["已还款", "Paid back"],
+  confirming: ["正在确认付款", "The payment is being confirmed"],
 };
 
 /** @type {Texts} */

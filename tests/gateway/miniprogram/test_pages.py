@@ -311,6 +311,25 @@ def test_the_phones_own_hashes_are_those_of_the_standard(folder: Path) -> None:
 
 
 @pytest.mark.soak
+def test_what_is_owed_on_account_is_seen_and_paid_back(shop: Shop, mine: Phone) -> None:
+    shop.ask("PUT", "/policy", {"credit_sale": True})
+    assert mine.open("my/wallet/wallet")["credit"] is None
+    token, sku = mine.call("token"), shop.goods("大米", 4000)
+    bought = {"room": shop.room, "lines": [{"sku": sku, "quantity": 1}]}
+    first, second = (shop.ask("POST", "/orders", bought, token=token)["order"]["order"] for _ in range(2))
+    shop.ask("PUT", f"/credit/{shop.order(first)['person']}", {"most": 20_000, "days": 30})
+    for order in (first, second):
+        shop.ask("POST", f"/orders/{order}/pay", {"provider": "account"}, token=token)
+    credit = mine.tap("again")["credit"]
+    assert (credit["owed"], credit["overdue"], len(credit["debts"])) == ("¥80", "", 2)
+    shown = mine.tap("onRepay", order=second, amount=4000)
+    assert shown["credit"]["owed"] == "¥40" and "已还款" in shown["toasts"]
+    assert [one["order"] for one in shown["credit"]["debts"]] == [first]
+    shown = mine.tap("onRepay", order="", amount=4000)
+    assert (shown["credit"]["owed"], shown["credit"]["debts"]) == ("¥0", [])
+
+
+@pytest.mark.soak
 def test_points_are_exchanged_in_the_mall(shop: Shop, mine: Phone) -> None:
     program = {"yuan_points": 10, "points_percent": 50, "sign_in": [500, 500]}
     shop.ask("PUT", "/program", program)

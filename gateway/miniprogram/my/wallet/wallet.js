@@ -1,6 +1,8 @@
-/** Coupons, points with the mall, stored value, passes, and what came and went. */
+/** Coupons, points with the mall, stored value, passes, what is owed on account, and what came and went. */
 
+import { newKey, OUTCOME_UNKNOWN } from "../../lib/siyu.js";
 import { shopPage } from "../../shared/page.js";
+import { repay } from "../../shared/paying.js";
 import { day, money, when } from "../../shared/speak.js";
 import { asset } from "../../shared/visit.js";
 import { WALLET } from "../texts.js";
@@ -16,12 +18,13 @@ shopPage(WALLET, {
 
   async load() {
     const { api } = this.visit;
-    const [member, coupons, mall, passes, entries] = await Promise.all([
+    const [member, coupons, mall, passes, entries, credit] = await Promise.all([
       api.get("/member"),
       api.get("/coupons"),
       api.get("/mall"),
       api.get("/passes"),
       api.get(`/member/entries?limit=${ENTRIES}`),
+      api.get("/credit/mine"),
     ]);
     const { t } = this;
     const notes = [];
@@ -41,6 +44,7 @@ shopPage(WALLET, {
         can: one.left > 0 && member.points >= one.points,
       })),
       passes: passes.map((/** @type {any} */ one) => this.passView(one)),
+      credit: this.creditView(credit),
       entries: entries
         .filter((/** @type {any} */ one) => KINDS.has(one.kind))
         .map((/** @type {any} */ one) => this.entryView(one)),
@@ -56,6 +60,51 @@ shopPage(WALLET, {
       when: when(at),
       amount: `${amount > 0 ? "+" : ""}${unit === "points" ? amount : money(amount)}`,
     };
+  },
+
+  /**
+   * What is owed, order by order, and what the shop wrote about it; null of who buys on no account.
+   * @param {any} mine of GET /credit/mine
+   */
+  creditView({ account, debts, reminders }) {
+    if (!account) return null;
+    const { t } = this;
+    const [asked] = account.overdue ? reminders : [];
+    return {
+      owed: money(account.owed),
+      amount: account.owed,
+      free: t("free", { amount: money(account.free), most: money(account.most) }),
+      overdue: account.overdue ? t("overdue", { amount: money(account.overdue) }) : "",
+      asked: asked ? [t("asked", { day: day(asked.at) }), asked.note].filter(Boolean).join(" ") : "",
+      debts: debts
+        .filter((/** @type {any} */ one) => one.left > 0)
+        .map((/** @type {any} */ one) => ({
+          order: one.order,
+          amount: one.left,
+          left: money(one.left),
+          due: t("due", { day: day(one.due) }),
+        })),
+    };
+  },
+
+  /** @param {{currentTarget: {dataset: {order: string, amount: number}}}} event */
+  async onRepay({ currentTarget }) {
+    const { order, amount } = currentTarget.dataset;
+    const debt = { amount: Number(amount), order: order || null };
+    const name = `${order}:${amount}`;
+    if (this.tried?.name !== name) this.tried = { name, key: newKey() };
+    await this.act(async () => {
+      try {
+        const paid = await repay(this.visit.api, debt, this.tried.key);
+        if (paid.state !== "open") this.tried = null;
+        wx.showToast({ title: this.t(paid.state === "paid" ? "repaid" : "confirming"), icon: "none" });
+      } catch (error) {
+        const { code } = /** @type {any} */ (error);
+        // After an answer the attempt is over: the next tap is a new one.
+        if (!OUTCOME_UNKNOWN.has(code) && code !== "cancelled") this.tried = null;
+        throw error;
+      }
+    });
   },
 
   /** @param {any} coupon */
