@@ -227,6 +227,15 @@ _REQUEST_TO = text(
 _REQUEST_GONE = text(
     "DELETE FROM request WHERE merchant = :merchant AND route = :route AND person = :person AND key = :key"
 )
+# A payment begun for an order under the elder goes back with the order; a key that its owner had already stays.
+_BEGUN_BACK = text(
+    "UPDATE request SET person = :to WHERE merchant = :merchant AND route = 'pay' AND person = :from"
+    " AND answer IN :orders AND NOT EXISTS (SELECT 1 FROM request AS o WHERE o.merchant = request.merchant"
+    " AND o.route = request.route AND o.person = :to AND o.key = request.key)"
+).bindparams(bindparam("orders", expanding=True))
+_BEGUN_GONE = text(
+    "DELETE FROM request WHERE merchant = :merchant AND route = 'pay' AND person = :from AND answer IN :orders"
+).bindparams(bindparam("orders", expanding=True))
 _REQUEST_AGAIN = text(
     "INSERT INTO request (merchant, route, person, key, hash, answer, created_ms)"
     " VALUES (:merchant, :route, :person, :key, :hash, :answer, :created_ms) ON CONFLICT DO NOTHING"
@@ -333,6 +342,9 @@ def unmerge(batch: Batch, merchant: str, entry: str, by: str) -> Merged:
     for route, key in moved["request"]:
         batch.run(_REQUEST_TO, merchant=merchant, route=route, key=key, **{"from": elder, "to": younger})
     batch.run_many(_REQUEST_AGAIN, [{"merchant": merchant, "person": younger, **one} for one in moved["dropped"]])
+    if moved["orders"]:
+        for begun in (_BEGUN_BACK, _BEGUN_GONE):
+            batch.run(begun, merchant=merchant, orders=moved["orders"], **{"from": elder, "to": younger})
     for kind, value in moved["identity"]:
         batch.run(_IDENTITY_BACK, merchant=merchant, kind=kind, value=value, **who)
     if moved["phone"]:

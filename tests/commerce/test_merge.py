@@ -268,6 +268,21 @@ async def test_what_the_elder_did_after_the_merge_stays_with_the_elder(place: Pl
     assert await place.world.query("SELECT person, used FROM quota WHERE used > 0") == [(elder, 1)]
 
 
+async def test_a_payment_that_was_begun_under_the_elder_goes_back_with_the_youngers_order(place: Place) -> None:
+    shop, sale = place.world.shop, (await place.world.sale(total=10, per_person=3)).sale
+    elder, younger = await place.person(), await place.person()
+    order = await shop.create_order(MERCHANT, ROOM, younger, "o", hold=(await place.world.hold(sale, younger)).hold)
+    entry = (await place.identities.merge(MERCHANT, elder, younger, "boss", "one")).merged
+    assert entry is not None
+    paid = await shop.payments.pay(MERCHANT, elder, order.order, "p")
+    await place.identities.undo(MERCHANT, entry, "boss")
+    place.world.assert_clean()
+    again = await shop.payments.pay(MERCHANT, younger, order.order, "p")
+    assert (again.order.order, again.order.status) == (order.order, paid.order.status)
+    with pytest.raises(NotFound):
+        await shop.payments.pay(MERCHANT, elder, order.order, "p")
+
+
 async def test_merges_of_one_person_are_undone_from_the_newest_back(place: Place) -> None:
     first, second, third = await place.person(), await place.person(), await place.person()
     older = (await place.identities.merge(MERCHANT, second, third, "boss", "one")).merged
