@@ -10,7 +10,7 @@ depends_on: str | None = None
 
 
 def upgrade() -> None:
-    """Make the journal; what holds today begins it."""
+    """Make the journal, which begins empty: who appointed the keepers of today was not written down."""
     op.create_table(
         "appointment_step",
         sa.Column("id", sa.String(64), nullable=False),
