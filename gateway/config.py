@@ -21,8 +21,8 @@ VERSION = "0.1.0"
 """That of pyproject.toml, by a test."""
 ENVIRONMENT_PREFIX = "SIYU_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
-TOKEN_TTL_S = (60, 365 * 86_400)
-"""A token shorter than this is over before a page has loaded; one longer cannot be called back by waiting."""
+TOKEN_TTL_S = (1, 365 * 86_400)
+"""Seconds alone: to see what happens when a token lapses. One longer cannot be called back by waiting."""
 WORKERS_MAX = 64
 """Gateway processes of one node: one a core is as many as make sense."""
 
