@@ -109,8 +109,10 @@ _ROLLED = [
 _CUSTOMERS = text(
     "SELECT a.above AS node, count(*) AS customers FROM binding AS b JOIN org_member AS m ON m.staff = b.issuer"
     " JOIN org_above AS a ON a.node = m.node WHERE b.merchant = :merchant AND b.role = 'guide'"
-    " AND b.closed_ms IS NULL AND a.above IN :nodes GROUP BY a.above"
+    " AND b.closed_ms IS NULL AND a.above IN :nodes AND NOT EXISTS (SELECT 1 FROM person_alias AS y"
+    " WHERE y.alias = b.person AND y.person <> b.person) GROUP BY a.above"
 ).bindparams(bindparam("nodes", expanding=True))
+"""Whoever was merged away counts as the one they are."""
 
 
 @dataclass(frozen=True, slots=True)

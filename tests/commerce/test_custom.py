@@ -71,7 +71,8 @@ async def units(world: World) -> tuple[int, ...]:
     ("field", "why"),
     [
         (CustomField("", "text", most=5), "label"),
-        (CustomField("a", "picture"), "kind"),
+        (CustomField("a", "film"), "kind"),
+        (CustomField("a", "picture"), "1 to 9 pictures"),
         (CustomField("a", "text"), "characters"),
         (CustomField("a", "choice"), "options"),
         (CustomField("a", "choice", options=(Option("x"), Option("x"))), "different"),
