@@ -90,6 +90,10 @@ async def test_what_was_sold_stays_when_a_guide_moves_and_what_comes_counts_for_
     after = await world.done("GET", "/org/figures", token=world.theirs.tokens["owner"])
     assert (before["total"]["gmv"], before["total"]["customers"]) == (2_000, 0)
     assert (after["total"]["gmv"], after["total"]["customers"]) == (3_000, 2)
+    one = {"other": world.theirs.ids["person"], "reason": "the same telephone"}
+    await world.done("POST", f"/people/{world.mine.ids['person']}/merges", one, token=boss)
+    merged = await world.done("GET", "/org/figures", token=world.theirs.tokens["owner"])
+    assert (merged["total"]["gmv"], merged["total"]["customers"]) == (3_000, 1)
 
 
 async def test_a_guide_who_leaves_hands_over_for_the_future_and_is_let_in_no_more(world: World) -> None:
