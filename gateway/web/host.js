@@ -108,7 +108,7 @@ function start() {
     order: $("order-rules"),
   });
   // Other rights are other tools: the page begins anew with those, or with the sign-in where there are none.
-  hub.on("you", ({ you }) => you.role !== store.you.role && location.reload());
+  store.on("you", (changes) => (changes.includes("appointed") || changes.includes("dismissed")) && location.reload());
   const actions = lineActions({ hub: () => hub, you: () => store.you, onChanged: () => room.changed() });
   new ChatView({ store, list: $("lines"), more: $("newer"), actions });
   const player = new LivePlayer({ video: $("player"), room: ROOM, token: () => api.token, onState: drawPreview });

@@ -4,7 +4,7 @@ import { pulse } from "./charts.js";
 import { h, put, toast } from "./dom.js";
 import { doer, field, onSend } from "./forms.js";
 import { explain, onLanguage, short, t, when } from "./i18n.js";
-import { isHead } from "./keeper_actions.js";
+import { isHead } from "./keeping.js";
 
 /** Between two looks at the figures. */
 const FIGURES_MS = 2000;

@@ -1,21 +1,16 @@
-/** What may be done about a line of chat: take it back, keep its author from writing or out, make them a moderator. */
+/** What may be done about a line of chat, as buttons beside it. */
 
 import { h, toast } from "./dom.js";
 import { doer } from "./forms.js";
 import { t } from "./i18n.js";
+import { actionsOn, commandFor } from "./keeping.js";
 
-const MUTE_S = 600;
 /** A tap on "ban" waits so long for the second one. */
 const SURE_MS = 4000;
-/** Who is no head bans for a day at most; a minute less, as our clock is not the server's. */
-const KEEPER_BAN_MS = (24 * 60 - 1) * 60_000;
-const KEEPERS = ["moderator", "assistant", "host", "merchant"];
-const HEADS = ["host", "merchant"];
-
-/** @param {string} role */
-export const keepsOrder = (role) => KEEPERS.includes(role);
-/** @param {string} role */
-export const isHead = (role) => HEADS.includes(role);
+/** What is said when it is done; a line that is taken back is seen to be gone. */
+const SAID = { mute: "keeper.muted", ban: "keeper.banned", appoint: "keeper.appointed", dismiss: "keeper.dismissed" };
+/** After these, lists that the console shows are others. */
+const LISTED = new Set(["ban", "appoint", "dismiss"]);
 
 /**
  * @param {{hub: () => import("./siyu.js").SiyuHub, you: () => any, onChanged?: () => unknown}} desk
@@ -23,48 +18,33 @@ export const isHead = (role) => HEADS.includes(role);
  * @returns {(line: any) => Node|null} what belongs beside a line
  */
 export function lineActions({ hub, you, onChanged = () => null }) {
-  const button = (name, act) => doer(t(`keeper.${name}`), act, { className: "mute", "data-testid": name });
-  const appointment = (cmd, said) => (from) => async () => {
-    await hub().command(cmd, { person: from.person });
-    toast(t(said, { name: from.name }), "good");
-    await onChanged();
+  const act = (action, line) => async () => {
+    await hub().command(...commandFor(action, line, you(), hub().now()));
+    if (SAID[action]) toast(t(SAID[action], { name: line.from.name }), "good");
+    if (LISTED.has(action)) await onChanged();
   };
-  const appoint = appointment("moderator.add", "keeper.appointed");
-  const dismiss = appointment("moderator.remove", "keeper.dismissed");
-  const mute = (from) => async () => {
-    await hub().command("mute", { person: from.person, seconds: MUTE_S });
-    toast(t("keeper.muted", { name: from.name }), "good");
+  const button = (action, line) => {
+    const run = act(action, line);
+    return doer(t(`keeper.${action}`), action === "ban" ? atSecondTap(run) : run, { className: "mute", "data-testid": action });
   };
-  const ban = (from) => async (pressed) => {
-    // A second tap means it: the first may have been for the button beside.
-    if (!pressed.dataset.sure) {
-      pressed.dataset.sure = "true";
-      pressed.textContent = t("keeper.sure");
-      setTimeout(() => {
-        delete pressed.dataset.sure;
-        pressed.textContent = t("keeper.ban");
-      }, SURE_MS);
+  return (line) => {
+    const actions = actionsOn(you(), line);
+    return actions.length ? h("span.line-actions", {}, ...actions.map((action) => button(action, line))) : null;
+  };
+}
+
+/** A second tap means it: the first may have been for the button beside. */
+function atSecondTap(run) {
+  return async (pressed) => {
+    if (pressed.dataset.sure) {
+      await run();
       return;
     }
-    const until = isHead(you().role) ? {} : { until_ms: Math.floor(hub().now()) + KEEPER_BAN_MS };
-    await hub().command("ban", { person: from.person, ...until });
-    toast(t("keeper.banned", { name: from.name }), "good");
-    await onChanged();
-  };
-  return ({ from, o }) => {
-    if (!from?.person || !keepsOrder(you().role) || from.person === you().person) return null;
-    const recall = o && button("recall", () => hub().command("recall", { offset: o }));
-    if (from.role === "moderator" && isHead(you().role)) {
-      return h("span.line-actions", {}, recall, button("dismiss", dismiss(from)));
-    }
-    if (from.role !== "viewer") return null;
-    return h(
-      "span.line-actions",
-      {},
-      recall,
-      button("mute", mute(from)),
-      button("ban", ban(from)),
-      isHead(you().role) && button("appoint", appoint(from)),
-    );
+    pressed.dataset.sure = "true";
+    pressed.textContent = t("keeper.sure");
+    setTimeout(() => {
+      delete pressed.dataset.sure;
+      pressed.textContent = t("keeper.ban");
+    }, SURE_MS);
   };
 }

@@ -1,5 +1,7 @@
 /** What a page knows of a room: the snapshot, moved on by each event. Draws nothing; says which topics changed. */
 
+import { standingChanges } from "./keeping.js";
+
 /** Chat lines kept on the page; older ones are not worth their elements. */
 const LINES_MAX = 200;
 
@@ -55,7 +57,7 @@ export class RoomStore {
 
   /**
    * @param {string} topic "room" "stream" "pins" "shelf" "sales" "drops" "draws" "teams" "viewers" "likes" "lines" (all)
-   *   "line" (one new) "you" (other rights than before, muted or free again) "left" (stock) "rules" "notice" (the pinned one) "poll" "questions"
+   *   "line" (one new) "you" (rights changed: told which `Change`s of `keeping.js`) "left" (stock) "rules" "notice" (the pinned one) "poll" "questions"
    * @param {(value?: any) => void} listener
    */
   on(topic, listener) {
@@ -152,9 +154,11 @@ const TOPICS = ["room", "stream", "pins", "shelf", "sales", "drops", "draws", "t
 const APPLY = {
   room: (store, event) => store.snapshot(event),
   you: (store, event) => {
+    const changes = standingChanges(store.you, event.you);
     store.you = event.you;
+    store.changed("you", changes);
     // What one may do about a line is beside it.
-    for (const topic of ["you", "lines"]) store.changed(topic);
+    store.changed("lines");
   },
   chat: (store, event) => store.addLine(event),
   notice: (store, event) => store.addLine(event),

@@ -2,6 +2,7 @@
 
 import { h, put } from "./dom.js";
 import { t } from "./i18n.js";
+import { keepsOrder } from "./keeping.js";
 
 /** Elements kept in the list. */
 const ELEMENTS_MAX = 200;
@@ -70,11 +71,10 @@ export class ChatView {
     }
     const from = line.from || {};
     const own = from.person === this.store.you.person;
-    const staff = ["host", "moderator", "assistant", "merchant"].includes(from.role);
     return h(
       "li.line",
       { "data-testid": "chat-line", data: { role: from.role || "viewer", own: String(own), offset: String(line.o ?? "") } },
-      staff && h("span.badge", {}, t(`role.${from.role}`)),
+      keepsOrder(from.role) && h("span.badge", {}, t(`role.${from.role}`)),
       h(
         "span.name",
         { data: { hue: hue(from.person || from.name || "") } },

@@ -2,7 +2,14 @@
 
 import { $, toast } from "./dom.js";
 import { clock, explain, t } from "./i18n.js";
-import { keepsOrder } from "./keeper_actions.js";
+
+/** What is said of each change of one's rights, and how. @type {Record<import("./keeping.js").Change, [string, string]>} */
+const TOLD = {
+  appointed: ["keeper.now", "good"],
+  dismissed: ["keeper.over", "good"],
+  muted: ["chat.muted", "warn"],
+  unmuted: ["chat.unmuted", "good"],
+};
 
 /** The line at the foot of the viewer page. */
 export class Composer {
@@ -15,6 +22,8 @@ export class Composer {
   }
 
   wire() {
+    // Rights that changed while this page was open.
+    this.store.on("you", (changes) => changes.forEach((/** @type {import("./keeping.js").Change} */ one) => this.tell(one)));
     $("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       this.say();
@@ -41,14 +50,10 @@ export class Composer {
     if ($("chat-input").placeholder !== hint) $("chat-input").placeholder = hint;
   }
 
-  /**
-   * Rights that changed while this page was open; the store still has those of before.
-   * @param {{role: string, muted?: number}} now
-   */
-  standingChanged(now) {
-    const before = this.store.you;
-    if (now.role !== before.role) toast(t(keepsOrder(now.role) ? "keeper.now" : "keeper.over"), "good");
-    if (!now.muted !== !before.muted) toast(t(now.muted ? "chat.muted" : "chat.unmuted"), now.muted ? "warn" : "good");
+  /** @param {import("./keeping.js").Change} change */
+  tell(change) {
+    const [said, tone] = TOLD[change];
+    toast(t(said), tone);
   }
 
   async say() {

@@ -102,7 +102,6 @@ async function open() {
   hub.on("question", (event) => toast(t("advice.asked", event.question), "good"));
   hub.on("after_sale", ({ request }) => ANSWERS.has(request.state) && toast(`${t("as.panel")} · ${t(`as.state.${request.state}`)}`, "good"));
   hub.on("balance", () => toast(t("presale.open"), "good"));
-  hub.on("you", (event) => composer.standingChanged(event.you));
   hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));
   wireCards();
   hub.connect();

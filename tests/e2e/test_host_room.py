@@ -131,3 +131,11 @@ def test_the_host_makes_a_viewer_a_moderator_beside_their_line_and_dismisses_the
     console.see("moderator-dismiss").click()
     expect(mei.page.locator('[data-testid="recall"]')).to_have_count(0)
     expect(console.see("moderators")).not_to_contain_text("小美")
+    # The same beside what they say while they are one.
+    lin.say("真好看")
+    line.locator('[data-testid="appoint"]').click()
+    expect(mei.page.locator('[data-testid="recall"]')).not_to_have_count(0)
+    mei.say("我是房管了")
+    console.read("我是房管了").locator('[data-testid="dismiss"]').click()
+    expect(mei.page.locator('[data-testid="recall"]')).to_have_count(0)
+    expect(console.see("moderators")).not_to_contain_text("小美")

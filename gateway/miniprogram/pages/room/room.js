@@ -1,11 +1,11 @@
 /** The room page: the show's values into `setData`, taps into commands. */
 
 import { TEMPLATES } from "../../config.js";
+import { actionsOn, commandFor } from "../../lib/keeping.js";
 import { mayWrite, written } from "../../shared/asking.js";
 import { explain, money, speaker, wordsOf } from "../../shared/speak.js";
 import { SHARED } from "../../shared/texts.js";
 import { visitOf } from "../../shared/visit.js";
-import { actsOn } from "./keeping.js";
 import { ROOM_TEXTS } from "./texts.js";
 import { Show } from "./show.js";
 import { roomView } from "./view.js";
@@ -214,15 +214,14 @@ Page({
   onLine({ currentTarget }) {
     const { show } = this;
     const line = this.data.room.lines.find((/** @type {any} */ one) => one.id === currentTarget.dataset.line);
-    const acts = show && line ? actsOn(line, show.store.you, show.hub.now()) : [];
-    if (!show || !acts.length) return;
+    const actions = show && line ? actionsOn(show.store.you, line) : [];
+    if (!show || !actions.length) return;
     wx.showActionSheet({
       alertText: `${line.name}: ${line.text}`.slice(0, 60),
-      itemList: acts.map(({ say }) => t(say)),
+      itemList: actions.map((action) => t(action)),
       success: async ({ tapIndex }) => {
-        const { cmd, fields } = acts[tapIndex];
         try {
-          await show.hub.command(cmd, fields);
+          await show.hub.command(...commandFor(actions[tapIndex], line, show.store.you, show.hub.now()));
           wx.showToast({ title: t("done"), icon: "success" });
         } catch (error) {
           this.complain(error);

@@ -3,7 +3,6 @@
 import { hostMediaMs, MediaSchedule, SiyuHub } from "../../lib/siyu.js";
 import { RoomStore } from "../../lib/store.js";
 import { Basket } from "./basket.js";
-import { keepsOrder } from "./keeping.js";
 import { Ballot } from "./poll.js";
 import { Wishes } from "./wishes.js";
 
@@ -11,6 +10,9 @@ import { Wishes } from "./wishes.js";
 const PATH_MS = 300;
 /** What the host says waits for its frame; sales and coupons are a race and wait for nobody's picture. */
 const AT_THE_FRAME = new Set(["pin", "unpin"]);
+
+/** What is said of each change of one's rights. @type {Record<import("../../lib/keeping.js").Change, string>} */
+const TOLD = { appointed: "keeperNow", dismissed: "keeperOver", muted: "muted", unmuted: "unmuted" };
 
 export class Show {
   /**
@@ -30,7 +32,7 @@ export class Show {
     this.basket = new Basket({ hub: this.hub, api, changed });
     this.wishes = new Wishes({ hub: this.hub, store: this.store, basket: this.basket, changed });
     this.ballot = new Ballot({ wx, hub: this.hub, changed });
-    this.hub.on("you", ({ you }) => this.standingChanged(this.store.you, you));
+    this.store.on("you", (changes) => this.standingChanged(changes));
     this.hub.on("*", (event) => this.take(event));
     this.hub.on("frame", changed);
     /** Whether the hub has asked for a token itself. */
@@ -101,12 +103,10 @@ export class Show {
 
   /**
    * Rights that changed while this person was here: the button bar shows them, and they are told once.
-   * @param {{role?: string, muted?: number}} before
-   * @param {{role: string, muted?: number}} now
+   * @param {import("../../lib/keeping.js").Change[]} changes
    */
-  standingChanged(before, now) {
-    if (now.role !== before.role) this.wishes.tell(keepsOrder(now.role) ? "keeperNow" : "keeperOver", {});
-    if (!now.muted !== !before.muted) this.wishes.tell(now.muted ? "muted" : "unmuted", {});
+  standingChanged(changes) {
+    for (const change of changes) this.wishes.tell(TOLD[change], {});
   }
 
   /** live-player does not tell how far it is: the host's place less what is buffered. */

@@ -18,6 +18,8 @@ export const ROOM_TEXTS = {
   recall: ["撤回", "Recall"],
   mute: ["禁言 10 分钟", "Mute for 10 minutes"],
   ban: ["封禁", "Ban"],
+  appoint: ["设为房管", "Make moderator"],
+  dismiss: ["取消房管", "Dismiss"],
   send: ["发送", "Send"],
   explaining: ["讲解中", "Explaining"],
   pinned: ["主播推荐", "Picked"],

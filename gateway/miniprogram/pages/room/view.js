@@ -1,8 +1,8 @@
 /** What the page shows of a room: plain values for `setData`, made of what is known. Pure. */
 
+import { keepsOrder } from "../../lib/keeping.js";
 import { clock, money } from "../../shared/speak.js";
 import { asset } from "../../shared/visit.js";
-import { keepsOrder } from "./keeping.js";
 
 /** Chat lines on the screen; more cost a phone more than they tell. */
 const LINES_SHOWN = 40;
@@ -56,9 +56,8 @@ function lineView(line, index, t) {
     name: kind === "notice" ? t("notice") : name,
     badge: kind === "staff" ? t(`role.${role}`) : "",
     text: line.text,
-    person: kind === "notice" ? "" : person,
-    role,
-    offset: line.o ?? null,
+    from: kind === "notice" ? {} : { person, role },
+    o: line.o ?? null,
   };
 }
 
