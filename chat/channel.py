@@ -151,20 +151,29 @@ class Channel:
 
     def _mute(self, message: Mute) -> None:
         """Silence somebody or let them speak, and tell them; of what is in the shadow nobody is told."""
-        before_ms = self.gate.muted_until_ms(message.person, self._clock())
         self.gate.rule(message)
-        if self.gate.muted_until_ms(message.person, self._clock()) != before_ms:
-            for sink in tuple(self.present(message.person)):
-                self.tell_standing(sink)
+        for sink in tuple(self.present(message.person)):
+            self.tell_standing(sink)
 
     def muted_until_ms(self, member: Member) -> int:
         """Return until when a member may not write and is told so (Unix ms), 0 when they may. Staff always may."""
         return 0 if member.staff else self.gate.muted_until_ms(member.person, self._clock())
 
     def tell_standing(self, sink: Sink) -> None:
-        """Tell a socket's bearer who they are here now."""
+        """Tell a socket's bearer who they are here now, where that is not what they were told last."""
         assert sink.member is not None
-        sink.deliver(encode_event({"t": "you", "you": sink.member.told(self.muted_until_ms(sink.member))}))
+        role, muted_until_ms = sink.member.role, self.muted_until_ms(sink.member)
+        # A mute whose end they know has ended for them, too.
+        told_ms = sink.told_muted_ms if sink.told_muted_ms > self._clock() else 0
+        if (role, muted_until_ms) != (sink.told_role, told_ms):
+            sink.told_role, sink.told_muted_ms = role, muted_until_ms
+            sink.deliver(encode_event({"t": "you", "you": sink.member.told(muted_until_ms)}))
+
+    def snapshot(self, sink: Sink, since: tuple[str, int] | None, personal: tuple[bytes, ...] = ()) -> bytes:
+        """Return the room as it is for a socket's bearer, with who they are here now: a JSON array."""
+        assert sink.member is not None
+        sink.told_role, sink.told_muted_ms = sink.member.role, self.muted_until_ms(sink.member)
+        return self.room.snapshot(sink.member, since, self._clock(), personal, muted_until_ms=sink.told_muted_ms)
 
     def _remove(self, message: Removal) -> None:
         # Staff are spared where the command is given, by who is at that node; here by who is at this one.
@@ -228,10 +237,8 @@ class Channel:
 
     def refresh(self, sink: Sink) -> None:
         """Bring a socket that was skipped to the present state."""
-        assert sink.member is not None
         self.audience_of(sink).bring_up(sink)
-        muted_until_ms = self.muted_until_ms(sink.member)
-        sink.deliver_state(self.room.snapshot(sink.member, None, self._clock(), muted_until_ms=muted_until_ms))
+        sink.deliver_state(self.snapshot(sink, None))
 
     def rebase(self, epoch: str) -> None:
         """Go on under another epoch, and tell who is in: offsets go on."""

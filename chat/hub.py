@@ -521,8 +521,7 @@ class Hub:
         connection.channel = channel
         personal = channel.personal.unacknowledged(member.person, now_ms)
         channel.catch_up_with(request.since)
-        muted_until_ms = channel.muted_until_ms(member)
-        snapshot = channel.room.snapshot(member, request.since, now_ms, personal, muted_until_ms=muted_until_ms)
+        snapshot = channel.snapshot(connection, request.since, personal)
         if channel.enter(connection):
             channel.count_viewers()
         if self.mailbox is not None:

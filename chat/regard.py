@@ -62,6 +62,5 @@ def _regard(hub: Hub, channel: Channel, sink: Sink) -> None:
         return
     if member != before:
         channel.recount(sink, member)
-    if member.role != before.role or channel.muted_until_ms(member):
-        # Whoever was found to be somebody who is muted is so from now on.
-        channel.tell_standing(sink)
+    # Whoever was found to be somebody who is muted is so from now on, and free when that was a mistake.
+    channel.tell_standing(sink)

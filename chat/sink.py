@@ -55,6 +55,10 @@ class Sink(Protocol):
     kind: Kind
     channel: Channel | None
     member: Member | None
+    told_role: str
+    """The role that the bearer was told last that they have here."""
+    told_muted_ms: int
+    """Until when they were told last that they are muted (Unix ms), 0 when they are not."""
     phase: Phase
     place: int
     """Index in the audience's list."""
@@ -99,6 +103,8 @@ class Socket(asyncio.Protocol):
         "seen",
         "skipping",
         "spoke",
+        "told_muted_ms",
+        "told_role",
         "transport",
     )
 
@@ -110,6 +116,8 @@ class Socket(asyncio.Protocol):
         self.phase = Phase.HEAD
         self.channel: Channel | None = None
         self.member: Member | None = None
+        self.told_role = ""
+        self.told_muted_ms = 0
         self.place = self.seen = self.spoke = 0
         self.skipping = False
         self.paused_ms = 0

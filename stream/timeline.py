@@ -87,8 +87,10 @@ class Timeline:
 
     def last_ms(self, kind: Kind) -> int:
         """Give the newest time of one track; without any, the newest of all."""
-        newest_ms = START_MS if self.newest_ms is None else self.newest_ms
-        return self._last_out_ms.get(kind, newest_ms)
+        last_ms = self.last_of(kind)
+        if last_ms is not None:
+            return last_ms
+        return START_MS if self.newest_ms is None else self.newest_ms
 
     def advance(self, kind: Kind, out_ms: int, now_ms: int) -> None:
         """Note a packet that is in the room's time already."""

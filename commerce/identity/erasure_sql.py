@@ -201,10 +201,11 @@ def _refuse_open(batch: Batch, who: Mapping[str, str]) -> None:
 def _dismiss(batch: Batch, command: Erase, who: Mapping[str, str]) -> None:
     """Take back what they were appointed, as a keeper of rooms is dismissed: every process hears of it."""
     places = batch.run(_PLACES, **who).scalars().all()
-    if places:
-        take_turn(batch.connection, command.merchant)
+    if not places:
+        return
+    take_turn(batch.connection, command.merchant)
+    ids = aliases_of(batch.connection, who["person"])
     for place in places:
-        ids = aliases_of(batch.connection, who["person"])
         dismiss(batch.connection, batch.mint, command.merchant, place, ids, command.by, batch.now_ms)
 
 

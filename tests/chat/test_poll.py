@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chat.errors import TokenRefused
 from chat.limits import HubLimits
+from chat.member import Member
 from chat.message import JoinRequest, Tier, parse_since
-from tests.chat.rig import Clock, Rig, eventually, running
+from chat.regard import regard
+from tests.chat.rig import Clock, Rig, eventually, member_of, running
 
 QUICK = HubLimits(poll_pause_ms=1)
 SHORT = HubLimits(poll_pause_ms=1, poll_wait_ms=50)
@@ -223,3 +226,18 @@ async def test_a_token_that_expires_ends_a_session_and_a_renewed_one_keeps_it() 
         clock.ahead_ms += 20_000
         rig.hub.publish("show", {"t": "unpin"}, tier=Tier.P0)
         assert (await ann.event("unpin"))["o"] == 2
+
+
+async def test_who_polls_is_told_of_their_rights_though_their_question_knew_of_them_first() -> None:
+    role = "viewer"
+
+    def standing(room: str, token: str) -> Member:
+        return replace(member_of(room, token), role=role)
+
+    async with running(limits=SHORT, authenticate=standing, stands=lambda room, who: replace(who, role=role)) as rig:
+        ann = Asker(rig)
+        assert (await ann.event("room"))["you"]["role"] == "viewer"
+        role = "moderator"
+        await ann.step()
+        regard(rig.hub, {"ann"})
+        assert [item["you"]["role"] for item in await ann.step() if item["t"] == "you"] == ["moderator"]

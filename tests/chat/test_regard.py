@@ -107,6 +107,25 @@ async def test_who_is_found_to_be_somebody_who_is_muted_is_told(roles: Roles) ->
         ids["ann"] = ids["old"] = ("old", "ann")
         regard(rig.hub, {"ann", "old"})
         assert (await ann.event("you"))["you"]["muted"] == until
+        # That was a mistake: they are two again.
+        ids.clear()
+        regard(rig.hub, {"ann", "old"})
+        assert (await ann.event("you"))["you"] == ann_free()
+
+
+async def test_who_is_muted_is_told_once_however_often_anybody_looks_and_nothing_when_it_has_lapsed() -> None:
+    async with running() as rig, rig.client("ann") as ann, rig.client("boss.host") as host:
+        until = (await host.ask("mute", person="ann", seconds=60))["until"]
+        assert (await ann.event("you"))["you"]["muted"] == until
+        async with rig.client("ann") as late:
+            assert (await late.event("room"))["you"]["muted"] == until
+            regard(rig.hub, {"ann"})
+            rig.clock.ahead_ms += 60_000
+            regard(rig.hub, {"ann"})
+            assert (await host.ask("unmute", person="ann"))["ok"]
+            for client in (ann, late):
+                await client.ask("like")
+                assert not [item for item in client.pending if item.get("t") == "you"]
 
 
 async def test_an_account_that_is_gone_is_closed_with_the_code_of_its_token(roles: Roles) -> None:
