@@ -22,7 +22,7 @@ from commerce.domain.advisor import (
     Hours,
     hours_fault,
 )
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
 from commerce.domain.org import Reach
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.periodic import Periodic
@@ -260,7 +260,7 @@ class Advice:
         self, merchant: str, who: str, reach: Reach | None, state: str, before: str | None, limit: int
     ) -> list[dict[str, Any]]:
         """Questions of a merchant, or of a part's advisors, newest first, each with its answers."""
-        start = before or advice_sql.FIRST_PAGE
+        start = before or AFTER_ALL
         return await self._store.read(
             lambda db: _with_answers(db, merchant, advice_sql.page(db, merchant, who, reach, state, start, limit))
         )

@@ -26,7 +26,6 @@ ANSWERS_MAX = 20
 WAIT_MS = 600_000
 """Whoever opened a question has ten minutes to answer. Then the next is asked."""
 DUE_MAX = 200
-FIRST_PAGE = "~"
 
 Row = dict[str, Any]
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, text
 
 from commerce.deadlines_sql import disarm
 from commerce.domain.aftersale import Kind, Move, State, state_after
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.org import Reach
 from commerce.errors import NotFound
 from commerce.events import AfterSaleChanged, AfterSaleLineView, AfterSaleView
@@ -121,7 +122,7 @@ def request_view(row: Row[Any], lines: Sequence[Row[Any]]) -> AfterSaleView:
 
 def read_requests(connection: Connection, reach: Reach | None = None, **asked: Any) -> list[AfterSaleView]:
     """Requests, newest first: of a ``person``, an ``order``, in a ``state`` (open: any such); empty for all of them."""
-    asked["before"], asked["limit"] = asked["before"] or "~", min(asked["limit"], LIST_MAX)
+    asked["before"], asked["limit"] = asked["before"] or AFTER_ALL, min(asked["limit"], LIST_MAX)
     values = {} if reach is None else reach_values(reach)
     rows = connection.execute(_LIST if reach is None else _LIST_REACHED, asked | values).all()
     lines = lines_of(connection, [row.id for row in rows])

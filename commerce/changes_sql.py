@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from commerce.changes import WHY_CHARACTERS_MAX, Change, Hand
+from commerce.domain.ids import AFTER_ALL
 
 CHANGES_PAGE_MAX = 200
 
@@ -53,5 +54,5 @@ def note(db: Connection, merchant: str, by: Hand, changes: Sequence[Change], ids
 
 def read_changes(db: Connection, merchant: str, sku: str, before: str | None, limit: int) -> list[dict[str, Any]]:
     """A merchant's manual changes, newest first, those older than the id ``before``; of one SKU when one is named."""
-    asked = {"merchant": merchant, "sku": sku, "before": before or "~", "limit": min(limit, CHANGES_PAGE_MAX)}
+    asked = {"merchant": merchant, "sku": sku, "before": before or AFTER_ALL, "limit": min(limit, CHANGES_PAGE_MAX)}
     return [dict(row) for row in db.execute(_READ, asked).mappings()]

@@ -22,7 +22,7 @@ from commerce.domain import community as rules_of
 from commerce.domain.activity import WINDOW_DAYS, Score
 from commerce.domain.community import Figures, Member, is_active, proposed
 from commerce.domain.day import DAY_MS
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
 from commerce.domain.org import Reach
 from commerce.errors import Invalid
 from commerce.store_sql import Store
@@ -153,7 +153,7 @@ class Communities:
         self, merchant: str, who: str, reach: Reach | None, before: str | None, limit: int
     ) -> list[Standing]:
         """The open groups of a merchant, or of a part of it, newest first, each with its stage."""
-        now_ms, start = self._clock(), before or communities_sql.FIRST_PAGE
+        now_ms, start = self._clock(), before or AFTER_ALL
 
         def look(db: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
             rows = communities_sql.page(db, merchant, who, reach, start, limit, now_ms - WINDOW_MS)

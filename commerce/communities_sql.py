@@ -19,7 +19,6 @@ MEMBERS_MAX = 2_000
 """Members of one group: four times what a group of WeChat's holds."""
 JOINED_MAX = 50
 """Groups of one person."""
-FIRST_PAGE = "~"
 
 Row = dict[str, Any]
 

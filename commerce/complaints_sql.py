@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.org import Reach
 from commerce.errors import NotFound, Refused
 from commerce.reach_sql import ROOMS_REACHED, reach_values
@@ -78,7 +79,7 @@ def complaints(db: Connection, reach: Reach | None, state: str, **asked: Any) ->
     """Complaints of a state, newest first; of a part when there is a ``reach``, one alone by its ``id``."""
     narrowed, more = _within(reach)
     query = text(f"{_FOUND}{_STATES[state]}{narrowed} ORDER BY c.id DESC LIMIT :limit")
-    asked["before"] = asked["before"] or "~"
+    asked["before"] = asked["before"] or AFTER_ALL
     found = db.execute(query, {**asked, **more}).mappings()
     return [{**row, "overdue": bool(row["overdue"])} for row in found]
 

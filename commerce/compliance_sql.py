@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, bindparam, text
 
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.policy import Policy, policy_of
 from commerce.errors import NotFound, Refused
 
@@ -228,5 +229,5 @@ def lift(db: Connection, **row: Any) -> None:
 
 def takedowns(db: Connection, merchant: str, before: str | None, limit: int) -> list[dict[str, Any]]:
     """Takedowns, newest first."""
-    asked = {"merchant": merchant, "before": before or "~", "limit": limit}
+    asked = {"merchant": merchant, "before": before or AFTER_ALL, "limit": limit}
     return [dict(row) for row in db.execute(_TAKEDOWNS, asked).mappings()]

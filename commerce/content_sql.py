@@ -14,7 +14,6 @@ from commerce.freight_sql import BACK, CARRIED, GOODS
 CONTENTS_MAX = 5_000
 """Pieces of one merchant: a search reads all their texts, some 10 MB at the very most of usual articles."""
 VERSIONS_MAX = 200
-FIRST_PAGE = "~"
 
 _HEAD = (
     "c.id, c.merchant, c.kind, c.category, c.audience, c.sharers, c.room, c.version, c.published, c.created_ms,"

@@ -23,7 +23,7 @@ from commerce.attribution.links_sql import Transaction
 from commerce.attribution.service import FLUSH_WAIT_S, Attribution
 from commerce.attribution.touch import TouchKind
 from commerce.attribution.touches_sql import TouchLog
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
 from commerce.domain.org import Reach
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.store_sql import Store
@@ -143,7 +143,7 @@ class Contents:
         """Pieces whose title, summary, text or category has ``words``, newest first; ``drafts`` for authors."""
         if len(words) > WORDS_CHARACTERS_MAX:
             raise Invalid(f"a search has at most {WORDS_CHARACTERS_MAX} characters", field="q")
-        start = before or content_sql.FIRST_PAGE
+        start = before or AFTER_ALL
 
         def look(db: Transaction) -> list[dict[str, Any]]:
             rows = content_sql.page(db, merchant, category, words.strip(), start, limit, drafts=drafts)

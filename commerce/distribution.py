@@ -14,7 +14,7 @@ from commerce.attribution.links_sql import Transaction
 from commerce.commission_statement_sql import CommissionStatement
 from commerce.commissions import Cleared, ClearHold, DecideWithdrawal, Release, Released, Withdraw, WithdrawalView
 from commerce.domain.commission import BP, SCOPES, Rate, Terms, terms_of
-from commerce.domain.ids import ENTROPY_BYTES, new_ids
+from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_ids
 from commerce.domain.money import AMOUNT_MAX
 from commerce.errors import Invalid, NotFound
 from commerce.identity.merge_sql import survivor
@@ -130,7 +130,7 @@ class Distribution:
 
     async def distributors(self, merchant: str, after: str | None, limit: int) -> list[dict[str, Any]]:
         """List distributors."""
-        start = after or distribution_sql.FIRST_PAGE
+        start = after or AFTER_ALL
         return await self._store.read(lambda db: distribution_sql.page(db, merchant, start, limit))
 
     async def own(self, merchant: str, person: str) -> dict[str, Any] | None:
@@ -163,7 +163,7 @@ class Distribution:
 
     async def statement(self, merchant: str, person: str, after: str | None = None, limit: int = 50) -> dict[str, Any]:
         """What a distributor has and why, line by line. Raises NotFound."""
-        start = after or distribution_sql.FIRST_PAGE
+        start = after or AFTER_ALL
         return await self._store.read(lambda db: distribution_sql.statement(db, merchant, person, start, limit))
 
     async def days(self, merchant: str, person: str, since: str, until: str) -> CommissionStatement:
@@ -206,7 +206,7 @@ class Distribution:
 
     async def withdrawals(self, merchant: str, after: str | None, limit: int) -> list[dict[str, Any]]:
         """All withdrawals, newest first."""
-        start = after or distribution_sql.FIRST_PAGE
+        start = after or AFTER_ALL
         return await self._store.read(lambda db: distribution_sql.withdrawals(db, merchant, "", start, limit))
 
     # --- customers -------------------------------------------------------------------------------------------------

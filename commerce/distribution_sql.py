@@ -7,9 +7,9 @@ from sqlalchemy import Connection, RowMapping, text
 
 from commerce.accounts_sql import balances
 from commerce.domain.commission import Rate
+from commerce.domain.ids import AFTER_ALL
 from commerce.errors import NotFound, Refused
 
-FIRST_PAGE = "~"
 LIST_MAX = 200
 DISTRIBUTORS_MAX = 100_000
 BALANCES = ("commission_pending", "commission_frozen", "commission_available", "commission_leaving")
@@ -119,7 +119,7 @@ def statement(db: Connection, merchant: str, person: str, before: str, limit: in
         "balances": balances(db, merchant, person, BALANCES),
         "sums": [dict(row) for row in db.execute(_SUMS, who).mappings()],
         "rows": [_titled(row) for row in db.execute(_ROWS, {**who, "before": before, "limit": limit}).mappings()],
-        "withdrawals": withdrawals(db, merchant, person, FIRST_PAGE, LIST_MAX),
+        "withdrawals": withdrawals(db, merchant, person, AFTER_ALL, LIST_MAX),
     }
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, bindparam, text
 from commerce.changes import Change, Hand, filed
 from commerce.changes_sql import note
 from commerce.compliance_sql import check_basis, check_up
-from commerce.domain.ids import ENTROPY_BYTES, id_time_ms, new_id
+from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, id_time_ms, new_id
 from commerce.goods_plan import KnownProduct, KnownSku, Plan, Planner, RowResult, count_outcomes
 from commerce.goods_sheet import GoodsRow, RowFault, StoreCount
 from commerce.ledger_batch_sql import Batch
@@ -308,7 +308,7 @@ def _row(line: int, sku: KnownSku, product: KnownProduct, stores: Mapping[str, s
 
 def read_runs(db: Connection, merchant: str, before: str | None, limit: int) -> list[dict[str, Any]]:
     """The sheets taken in, newest first, each with the lines that changed something."""
-    asked = {"merchant": merchant, "before": before or "~", "limit": min(limit, RUNS_PAGE_MAX)}
+    asked = {"merchant": merchant, "before": before or AFTER_ALL, "limit": min(limit, RUNS_PAGE_MAX)}
     return [{**row, "report": orjson.loads(row["report"])} for row in db.execute(_RUNS, asked).mappings()]
 
 

@@ -26,7 +26,6 @@ _GIVEN = text(
     " c.order_id FROM drop_ AS d JOIN coupon AS c ON c.drop_id = d.id LEFT JOIN person AS p ON p.id = c.person"
     " WHERE d.merchant = :merchant AND d.issuer = :issuer AND c.id < :before ORDER BY c.id DESC LIMIT :limit"
 )
-FIRST_PAGE = "~"
 
 
 def give_coupon(batch: Batch, command: GiveCoupon) -> CouponGranted:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, text
 from commerce.books_sql import RATED, SHOP_RATE
 from commerce.catalogue_writes import mint_id
 from commerce.custom_sql import in_words
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.money import allocate, portion
 from commerce.errors import NotFound, Refused
 from commerce.invoice import InvoiceLine, InvoiceRequest, IssuedInvoice
@@ -220,7 +221,12 @@ def unfinished(db: Connection, *, merchant: str = "", order: str = "") -> list[s
 
 def listed(db: Connection, merchant: str, order: str, before: str | None, limit: int) -> list[dict[str, Any]]:
     """A merchant's invoices, newest first; of one order when one is named."""
-    asked = {"merchant": merchant, "order": order, "before": before or "~", "limit": min(limit, INVOICES_PAGE_MAX)}
+    asked = {
+        "merchant": merchant,
+        "order": order,
+        "before": before or AFTER_ALL,
+        "limit": min(limit, INVOICES_PAGE_MAX),
+    }
     return [dict(row) for row in db.execute(_LISTED, asked).mappings()]
 
 

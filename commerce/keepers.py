@@ -11,15 +11,12 @@ from dataclasses import dataclass
 
 from commerce import keepers_sql, org_sql
 from commerce.attribution.links_sql import Transaction
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
 from commerce.domain.org import Scope
 from commerce.errors import Refused
 from commerce.keepers_sql import Appointment
 from commerce.org import Organisation
 from commerce.store_sql import Store
-
-FIRST_PAGE = "~"
-"""Greater than any id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +94,7 @@ class Keepers:
         places = self._places(by, merchant)
         found = await self._store.read(
             lambda db: keepers_sql.steps(
-                db, merchant, None if places is None else sorted(places), before or FIRST_PAGE, limit
+                db, merchant, None if places is None else sorted(places), before or AFTER_ALL, limit
             )
         )
         people = [who for row in found for who in (row["person"], row["by"])]

@@ -14,7 +14,7 @@ import orjson
 from commerce import market_sql
 from commerce.aftersale import AfterSale
 from commerce.catalogue import Catalogue
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import shipment_fault
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
@@ -43,7 +43,6 @@ BOOK_S = 30.0
 UNITS_MAX = 1_000_000
 TEXT_CHARACTERS_MAX = 200
 NUMBER_CHARACTERS_MAX = 64
-FIRST_PAGE = "~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class Market:
 
     async def offers(self, after: str | None, limit: int) -> list[dict[str, Any]]:
         """What suppliers publish, newest first."""
-        return await self._store.read(lambda db: market_sql.offers(db, after or FIRST_PAGE, limit))
+        return await self._store.read(lambda db: market_sql.offers(db, after or AFTER_ALL, limit))
 
     async def apply(self, channel: str, offer: str) -> str:
         """Apply for an offer; the application's id. Raises NotFound, Refused (already, not_open)."""
@@ -182,7 +181,7 @@ class Market:
 
     async def orders(self, merchant: str, after: str | None, limit: int) -> list[dict[str, Any]]:
         """Orders to be sent for others, or by others; the supplier sees where to, of no other order of the channel."""
-        rows = await self._store.read(lambda db: market_sql.drops(db, merchant, after or FIRST_PAGE, limit))
+        rows = await self._store.read(lambda db: market_sql.drops(db, merchant, after or AFTER_ALL, limit))
         for row in rows:
             row["delivery"] = None if row["delivery"] is None else orjson.loads(row["delivery"])
             if row["delivery"] is not None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from commerce import guide_sql
 from commerce.accounts_sql import balances
 from commerce.basket import VALID_S_MAX, Basket, check_basket, check_key, within
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.member import POINTS_MAX, Program, program_fault
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.sale import UNITS_MAX
@@ -93,7 +94,7 @@ class Members:
 
     async def given(self, merchant: str, issuer: str, before: str | None, limit: int) -> list[dict[str, Any]]:
         """Coupons out of an issuer's budget and what became of them, newest first; ``before`` is the last id had."""
-        start = before or guide_sql.FIRST_PAGE
+        start = before or AFTER_ALL
         return await self._store.read(lambda connection: guide_sql.given(connection, merchant, issuer, start, limit))
 
     async def give_coupon(

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, text
 
 from commerce.deadlines_sql import arm, disarm
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.membership import NO_BENEFITS, Benefits, after_months, member_price, unused
 from commerce.errors import NotFound, Refused
 from commerce.ledger_batch_sql import Batch
@@ -204,7 +205,7 @@ def list_memberships(
     connection: Connection, merchant: str, state: str, before: str | None, limit: int, now_ms: int
 ) -> list[MembershipView]:
     """A shop's memberships, newest first; of one state when it is named."""
-    asked = {"merchant": merchant, "state": state, "before": before or "~", "limit": limit}
+    asked = {"merchant": merchant, "state": state, "before": before or AFTER_ALL, "limit": limit}
     return _views(connection.execute(_LIST, asked), now_ms)
 
 

@@ -13,6 +13,7 @@ from commerce import outlets_sql
 from commerce.changes import Change, Hand
 from commerce.changes_sql import note
 from commerce.domain.cost import moved_value
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.offer import VERSIONS_OF_AN_OFFER, price_at, price_in_store
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.ledger_batch_sql import Batch
@@ -181,5 +182,5 @@ def read_stock(db: Connection, merchant: str, outlet: str, after: str, limit: in
 
 def read_transfers(db: Connection, merchant: str, outlet: str, before: str | None, limit: int) -> list[dict[str, Any]]:
     """Transfers, newest first; of one store when one is named."""
-    asked = {"merchant": merchant, "outlet": outlet, "before": before or "~", "limit": limit}
+    asked = {"merchant": merchant, "outlet": outlet, "before": before or AFTER_ALL, "limit": limit}
     return [dict(row) for row in db.execute(_TRANSFERS, asked).mappings()]

@@ -14,14 +14,11 @@ import orjson
 from sqlalchemy import Connection, Row, text
 
 from commerce.domain.commission import Earning, SoldLine, Terms
-from commerce.domain.ids import time_prefix
+from commerce.domain.ids import AFTER_ALL, time_prefix
 from commerce.domain.partner import Contract, contract_of, shared
 from commerce.domain.withholding import month_begins_ms
 from commerce.identity.merge_sql import survivor
 from commerce.ledger_batch_sql import Batch
-
-LATEST = "~"
-"""Sorts after every id."""
 
 _PARTNER = text("SELECT * FROM partner WHERE id = :id AND merchant = :merchant")
 _AGREED = text("SELECT * FROM partner_contract WHERE partner = :partner AND state = 'agreed'")
@@ -96,7 +93,7 @@ def give(
     owner = None if found.owner is None else survivor(batch.connection, found.owner)
     if owner == person and not terms.self_purchase:
         return Given(partner, owner, row.id, (), "own")
-    if terms_of_contract.first_only and _bought_before(batch, merchant, person, sale, batch.now_ms, LATEST):
+    if terms_of_contract.first_only and _bought_before(batch, merchant, person, sale, batch.now_ms, AFTER_ALL):
         return Given(partner, owner, row.id, (), "not_first")
     left = None
     if terms_of_contract.cap_month:

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from commerce.commission_statement_sql import CommissionStatement, journal
-from commerce.distribution_sql import FIRST_PAGE, withdrawals
+from commerce.distribution_sql import withdrawals
 from commerce.domain.day import day_bounds_ms, local
-from commerce.domain.ids import time_prefix
+from commerce.domain.ids import AFTER_ALL, time_prefix
 from commerce.domain.money import yuan
 from commerce.domain.withholding import month_begins_ms
 from commerce.errors import Invalid, Refused
@@ -191,7 +191,7 @@ def _settlements(db: Connection, merchant: str, partner: str, since_ms: int, unt
     low, high = time_prefix(since_ms), time_prefix(until_ms)
     return [
         row
-        for row in withdrawals(db, merchant, partner, FIRST_PAGE, 200)
+        for row in withdrawals(db, merchant, partner, AFTER_ALL, 200)
         if low <= row["id"] < high or since_ms <= (row["decided_ms"] or 0) < until_ms
     ]
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from commerce.changes import Change, Hand
 from commerce.changes_sql import note
 from commerce.domain.cost import moved_value
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.processing import RUN_GRAMS_MAX, Portion, basis_points, loss_of, share_cost, weigh
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.ledger_batch_sql import Batch
@@ -253,7 +254,7 @@ def read_run(connection: Connection, merchant: str, run: str) -> RunView:
 
 def read_runs(connection: Connection, merchant: str, recipe: str, before: str | None, limit: int) -> list[RunView]:
     """Runs, newest first; of one recipe when it is named."""
-    asked = {"merchant": merchant, "recipe": recipe, "before": before or "~", "limit": limit}
+    asked = {"merchant": merchant, "recipe": recipe, "before": before or AFTER_ALL, "limit": limit}
     return [_view(connection, row) for row in connection.execute(_LIST, asked).all()]
 
 

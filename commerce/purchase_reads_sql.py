@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from commerce.domain.cost import unit_cost
+from commerce.domain.ids import AFTER_ALL
 from commerce.errors import NotFound
 from commerce.ledger_purchases import (
     CostView,
@@ -82,7 +83,7 @@ def read_purchases(
     connection: Connection, merchant: str, state: str, supplier: str, before: str | None, limit: int
 ) -> list[PurchaseView]:
     """Purchase orders, newest first; of one state or supplier when these are named."""
-    asked = {"merchant": merchant, "state": state, "supplier": supplier, "before": before or "~", "limit": limit}
+    asked = {"merchant": merchant, "state": state, "supplier": supplier, "before": before or AFTER_ALL, "limit": limit}
     return [_view(connection, row) for row in connection.execute(_LIST, asked).all()]
 
 

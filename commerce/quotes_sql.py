@@ -10,6 +10,7 @@ from commerce.accounts_sql import balances
 from commerce.basket import Basket
 from commerce.custom_sql import returns_of, with_wishes
 from commerce.domain.freight import Freight
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.policy import SEVEN_DAYS
 from commerce.domain.pricing import CouponTerms, Price, Purse, price_order
 from commerce.errors import Invalid
@@ -75,7 +76,7 @@ def read_entries(
     connection: Connection, merchant: str, person: str, before: str | None, limit: int
 ) -> list[dict[str, Any]]:
     """Entries of a person's accounts, newest first; those between their own accounts for an order are left out."""
-    asked = {"merchant": merchant, "owner": person, "before": before or "~", "limit": min(limit, ENTRIES_MAX)}
+    asked = {"merchant": merchant, "owner": person, "before": before or AFTER_ALL, "limit": min(limit, ENTRIES_MAX)}
     return [dict(row) for row in connection.execute(_ENTRIES, asked).mappings()]
 
 

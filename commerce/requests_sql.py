@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Row, text
 
 from commerce.custom_sql import forms_of, granted, set_form, wishes_text
 from commerce.domain.custom import Offer, attached, wish_of
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.org import Reach
 from commerce.domain.pricing import PricedLine
 from commerce.errors import Invalid, NotFound, Refused
@@ -200,7 +201,7 @@ def read_requests(
     reach: Reach | None = None,
 ) -> list[RequestView]:
     """Requests, newest first: of a person, or (empty) of all within a reach."""
-    asked: dict[str, Any] = {"merchant": merchant, "person": person, "state": state, "before": before or "~"}
+    asked: dict[str, Any] = {"merchant": merchant, "person": person, "state": state, "before": before or AFTER_ALL}
     asked |= {"limit": min(limit, LIST_MAX)} | ({} if reach is None else reach_values(reach))
     rows = connection.execute(_LIST if reach is None else _LIST_REACHED, asked)
     return [request_view(row, now_ms) for row in rows]

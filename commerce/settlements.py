@@ -21,6 +21,7 @@ from commerce.changes import WHY_CHARACTERS_MAX
 from commerce.domain.chart import BANK_CLEARING, BILLED, COURIERS, CUSTOMERS, LIABILITIES, SETTLED, account_fault
 from commerce.domain.clearing import AGES, Item, age, is_clearing, todo
 from commerce.domain.day import DAY_MS, day_bounds_ms, day_of, rfc3339
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.money import yuan
 from commerce.errors import Busy, Invalid, NotFound, Refused
 from commerce.payment import BILL_TIMEOUT_S, NAME_CHARACTERS_MAX
@@ -229,11 +230,11 @@ class Settlements:
 
     async def closed(self, merchant: str, after: str | None, limit: int) -> list[dict[str, Any]]:
         """What was closed by hand, newest first."""
-        return await self._store.read(lambda db: sql.list_closed(db, merchant, after or "~", limit))
+        return await self._store.read(lambda db: sql.list_closed(db, merchant, after or AFTER_ALL, limit))
 
     async def files(self, merchant: str, after: str | None, limit: int) -> list[dict[str, Any]]:
         """The files that were taken in, newest first."""
-        return await self._store.read(lambda db: sql.list_files(db, merchant, after or "~", limit))
+        return await self._store.read(lambda db: sql.list_files(db, merchant, after or AFTER_ALL, limit))
 
     async def raw(self, merchant: str, file: str) -> tuple[str, bytes]:
         """A file's name and its bytes as they came. Raises NotFound."""

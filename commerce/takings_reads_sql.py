@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from commerce.domain.day import DAY_MS
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.takings import TENDERS
 
 LIST_MAX = 500
@@ -137,5 +138,5 @@ def read_till_closes(
     db: Connection, merchant: str, outlet: str, before: str | None, limit: int
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Counts of drawers, newest first; of one store when one is named."""
-    asked = {"merchant": merchant, "outlet": outlet, "before": before or "~", "limit": min(limit, LIST_MAX)}
+    asked = {"merchant": merchant, "outlet": outlet, "before": before or AFTER_ALL, "limit": min(limit, LIST_MAX)}
     return [dict(row) for row in db.execute(_CLOSES, asked).mappings()]

@@ -11,13 +11,11 @@ from commerce.attribution.insight_sql import week_of
 from commerce.attribution.links_sql import Transaction
 from commerce.attribution.reach import day_of
 from commerce.attribution.touches_sql import TouchLog
-from commerce.domain.ids import time_prefix
+from commerce.domain.ids import AFTER_ALL, time_prefix
 from commerce.errors import Invalid
 from commerce.sheet import FAULTS_SHOWN_MAX
 from commerce.store_sql import Store
 
-HIGHEST_ID = "~"
-"""Behind every id."""
 LATER_MAX = 520
 """Weeks: ten years of a customer."""
 
@@ -47,7 +45,7 @@ class BoardRows:
         _one_of("dimension", dimension, rows_sql.ORDERED)
 
         def look(db: Transaction) -> list[dict[str, Any]]:
-            found = rows_sql.orders(db, period, state, dimension, key, before or HIGHEST_ID, limit)
+            found = rows_sql.orders(db, period, state, dimension, key, before or AFTER_ALL, limit)
             ids = {one.person for one in found} | {one.issuer for one in found if one.issuer}
             names = links_sql.names(db, period.merchant, sorted(ids))
             return [order_row(one, names) for one in found]

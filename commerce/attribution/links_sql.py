@@ -56,8 +56,6 @@ _INACTIVE = text(
     " UNION ALL SELECT staff FROM org_member WHERE merchant = :merchant AND staff IN :ids AND left_ms IS NOT NULL"
 ).bindparams(bindparam("ids", expanding=True))
 
-FIRST_PAGE = "~"  # sorts after every base62 id
-
 
 def find(db: Connection, link: str) -> Link | None:
     """Read a link by id."""

@@ -35,6 +35,7 @@ from commerce.attribution.links_sql import Transaction
 from commerce.attribution.touch import WITHIN, Entries, Touch, kind_of, short
 from commerce.attribution.touches_sql import TouchLog, TouchLogStats
 from commerce.domain.commission import Terms
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.org import Reach
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.identity.merge_sql import aliases_of
@@ -181,7 +182,7 @@ class Attribution:
         """
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= LINKS_PAGE_MAX:
             raise Invalid(f"limit must be between 1 and {LINKS_PAGE_MAX}", field="limit")
-        whose, start = short(issuer, "issuer"), short(before, "before") or links_sql.FIRST_PAGE
+        whose, start = short(issuer, "issuer"), short(before, "before") or AFTER_ALL
         found = await self._store.read(lambda db: links_sql.page(db, merchant, whose, start, limit, reach))
         await self._touches.flushed(FLUSH_WAIT_S)
         uses = await self._touches.read(lambda db: touches_sql.uses(db, merchant, [link.id for link in found]))
@@ -383,7 +384,7 @@ class Attribution:
         """What a guide is credited with in a period. Raises ``Invalid``."""
         board_period(merchant, since_ms, until_ms)
         return await self._store.read(
-            lambda db: guide_statement_sql.read(db, merchant, guide, since_ms, until_ms, before or "~", limit)
+            lambda db: guide_statement_sql.read(db, merchant, guide, since_ms, until_ms, before or AFTER_ALL, limit)
         )
 
     def stats(self) -> TouchLogStats:

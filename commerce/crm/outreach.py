@@ -17,7 +17,7 @@ from commerce.crm.messages_sql import Due
 from commerce.crm.results_sql import Task
 from commerce.crm.service import checked
 from commerce.domain.condition import read_condition
-from commerce.domain.ids import ENTROPY_BYTES, new_id, new_ids
+from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id, new_ids
 from commerce.domain.outreach import CHANNELS, PURPOSES, STAFF_CHANNEL
 from commerce.errors import Invalid, NotFound
 from commerce.identity.merge_sql import survivor
@@ -67,7 +67,7 @@ class Outreach:
 
         def read(db: Transaction) -> list[Row]:
             who = survivor(db, person) if person else ""
-            return messages_sql.journal(db, merchant, who, before or "~", limit)
+            return messages_sql.journal(db, merchant, who, before or AFTER_ALL, limit)
 
         return [{**row, "body": orjson.loads(row["body"])} for row in await self._store.read(read)]
 

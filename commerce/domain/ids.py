@@ -7,6 +7,9 @@ entropy (11 characters). Text order is time order, so a clustered index appends 
 ID_CHARACTERS = 20
 ENTROPY_BYTES = 7
 """Bytes of entropy one id takes (55 of the 56 bits are used)."""
+AFTER_ALL = "~"
+"""Sorts after every id: the cursor of a first page, newest first. No letter or digit comes after it in ASCII, and every
+database compares ids byte by byte."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)

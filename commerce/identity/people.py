@@ -18,7 +18,7 @@ from typing import Any
 from commerce.attribution import touches_sql
 from commerce.attribution.touches_sql import TouchLog
 from commerce.catalogue_checks import title
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
 from commerce.domain.org import Reach
 from commerce.errors import Busy, Invalid
 from commerce.identity import people_sql
@@ -114,7 +114,7 @@ class People:
         """
         if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= PAGE_MAX:
             raise Invalid(f"limit must be between 1 and {PAGE_MAX}", field="limit")
-        start = after or people_sql.FIRST_PAGE
+        start = after or AFTER_ALL
         found, kinds = await self._store.read(lambda db: people_sql.page(db, merchant, start, limit, reach))
         await self._touches.flushed(FLUSH_WAIT_S)
         seen = await self._touches.read(lambda db: touches_sql.last_seen(db, merchant, [one.id for one in found]))

@@ -9,8 +9,6 @@ from commerce.domain.org import Reach
 from commerce.errors import NotFound
 from commerce.reach_sql import PERSON_REACHED, reach_values
 
-FIRST_PAGE = "~"  # sorts after every id
-
 _FIND = text(
     "SELECT p.id, p.merchant, p.name, p.created_ms FROM identity i JOIN person p ON p.id = i.person"
     " WHERE i.merchant = :merchant AND i.kind = :kind AND i.value = :value"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from commerce import catalogue_checks as check
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
 from commerce.errors import Invalid, NotFound
 from commerce.identity import dossier_sql, people_sql
 from commerce.identity.aliases import Aliases
@@ -40,7 +40,6 @@ PURPOSES = ("member", "marketing", "profile")
 BASES = ("consent", "contract", "membership_form", "store_register")
 """Why a shop may have a member of a list (PIPL art. 13)."""
 DECISIONS = ("merged", "split", "dismissed")
-FIRST_PAGE = "~"
 PAGE_MAX = 200
 SECRET_CHARACTERS_MAX = 64
 APPID_CHARACTERS_MAX = 64
@@ -141,12 +140,12 @@ class Identities:
 
     async def merges(self, merchant: str, person: str, after: str | None, limit: int) -> list[dict[str, Any]]:
         """The journal of merges, newest first."""
-        start = after or FIRST_PAGE
+        start = after or AFTER_ALL
         return await self._store.read(lambda db: dossier_sql.merges(db, merchant, person, start, min(limit, PAGE_MAX)))
 
     async def conflicts(self, merchant: str, state: str, after: str | None, limit: int) -> list[dict[str, Any]]:
         """The queue, newest first; numbers masked."""
-        start = after or FIRST_PAGE
+        start = after or AFTER_ALL
         found = await self._store.read(
             lambda db: dossier_sql.conflicts(db, merchant, state, start, min(limit, PAGE_MAX))
         )
@@ -157,7 +156,7 @@ class Identities:
 
     async def privacy_log(self, merchant: str, person: str, after: str | None, limit: int) -> list[dict[str, Any]]:
         """Who touched personal data, newest first."""
-        start = after or FIRST_PAGE
+        start = after or AFTER_ALL
         return await self._store.read(lambda db: dossier_sql.logged(db, merchant, person, start, min(limit, PAGE_MAX)))
 
     # --- lists, consents, erasure ----------------------------------------------------------------------------------
