@@ -1,13 +1,12 @@
 """Publish keys and revocations as they are written down; whoever checks them keeps a copy in memory."""
 
 import ipaddress
-import secrets
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.errors import Invalid, NotFound, Refused
+from commerce.fresh_ids import fresh_id
 from commerce.ledger import Clock
 from commerce.store_sql import Store
 
@@ -116,7 +115,7 @@ class StreamAccess:
         if expires_ms is not None and expires_ms <= now_ms:
             raise Invalid("a key has to expire later than now", field="expires")
         network = None if network is None else network_of(network)
-        identifier = new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES))
+        identifier = fresh_id(now_ms)
         key = StreamKey(identifier, room, name.strip(), network, expires_ms, now_ms)
 
         def change(db: Connection) -> None:

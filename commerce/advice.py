@@ -5,7 +5,6 @@ asked ─ match ─▶ given ─ answered ─▶ accepted, and kept for others i
   └─ waiting ◀─────┴─ the next (tried: those who let it lie)
 """
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
@@ -22,9 +21,10 @@ from commerce.domain.advisor import (
     Hours,
     hours_fault,
 )
-from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.org import Reach
 from commerce.errors import Invalid, NotFound, Refused
+from commerce.fresh_ids import fresh_id
 from commerce.periodic import Periodic
 from commerce.store_sql import Store
 
@@ -168,7 +168,7 @@ class Advice:
     async def ask(self, merchant: str, person: str, body: str, skill: str, room: str) -> dict[str, Any]:
         """Ask, in a room or (empty) outside; the question as it was given. Raises Invalid, Refused (limit)."""
         now_ms = self._clock()
-        row = {"id": new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)), "merchant": merchant, "person": person}
+        row = {"id": fresh_id(now_ms), "merchant": merchant, "person": person}
         row |= {"body": check.words(body, "body", QUESTION_CHARACTERS_MAX), "room": room}
         row["skill"] = check.words(skill, "skill", SKILL_CHARACTERS_MAX, empty=True)
 
@@ -230,7 +230,7 @@ class Advice:
             link = await self._attribution.mint_link(merchant, who, role, room=room or None, sku=sku, channel=CHANNEL)
             goods.append({"sku": sku, "token": link.token, "room": room})
         now_ms = self._clock()
-        reply = {"id": new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)), "question": question, "body": said}
+        reply = {"id": fresh_id(now_ms), "question": question, "body": said}
         reply |= {"person": row["person"], "staff": who}
         await self._store.write(lambda db: advice_sql.answer(db, merchant, reply, goods, now_ms))
         self._wake()

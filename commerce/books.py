@@ -12,7 +12,6 @@ from typing import Any
 from commerce import books_sql as sql
 from commerce import catalogue_checks as check
 from commerce.catalogue_sql import sku as sku_row
-from commerce.catalogue_writes import mint_id
 from commerce.changes import WHY_CHARACTERS_MAX
 from commerce.domain.chart import (
     CHART,
@@ -28,6 +27,7 @@ from commerce.domain.chart import (
 from commerce.domain.day import day_bounds_ms, day_of, rfc3339
 from commerce.domain.money import AMOUNT_MAX, yuan
 from commerce.errors import Invalid, Refused
+from commerce.fresh_ids import fresh_id
 from commerce.statement import safe_cell
 from commerce.store_sql import Store
 
@@ -224,7 +224,7 @@ class Books:
         reason = check.words(why, "why", WHY_CHARACTERS_MAX)
         now_ms = self._clock()
         at_ms = now_ms if not day else min(now_ms, self._span(day, day)[1] - 1)
-        row = {"id": mint_id(now_ms), "merchant": merchant, "debit": debit, "credit": credit, "amount": amount}
+        row = {"id": fresh_id(now_ms), "merchant": merchant, "debit": debit, "credit": credit, "amount": amount}
         row |= {"why": reason, "staff": staff, "at": at_ms, "now": now_ms}
 
         def change(db: Any) -> dict[str, Any]:

@@ -29,10 +29,11 @@ from commerce.catalogue_views import (
     Staff,
     VariantView,
 )
-from commerce.catalogue_writes import Clock, mint_id
+from commerce.catalogue_writes import Clock
 from commerce.domain.ids import id_time_ms
 from commerce.domain.offer import OFFER_AHEAD_MS_MAX
 from commerce.errors import Invalid, Refused
+from commerce.fresh_ids import fresh_id
 from commerce.passwords import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, Hashing, Passwords
 from commerce.store_sql import Store
 
@@ -63,7 +64,7 @@ class Catalogue(Prices, Categories):
     async def create_merchant(self, name: str) -> Merchant:
         """Open a shop."""
         now_ms = self._clock()
-        merchant = Merchant(mint_id(now_ms), check.title(name, "name"))
+        merchant = Merchant(fresh_id(now_ms), check.title(name, "name"))
         await self._insert(lambda db: sql.insert_merchant(db, merchant, now_ms))
         return merchant
 
@@ -88,7 +89,7 @@ class Catalogue(Prices, Categories):
         if role not in ROLES:
             raise Invalid(f"role must be one of {', '.join(ROLES)}", field="role")
         now_ms = self._clock()
-        staff = Staff(mint_id(now_ms), merchant, check.login(login), role, check.title(name, "name"), room)
+        staff = Staff(fresh_id(now_ms), merchant, check.login(login), role, check.title(name, "name"), room)
         check.password(password, PASSWORD_CHARACTERS_MIN, PASSWORD_CHARACTERS_MAX)
         hashed = await self._hashing.run(lambda: self._passwords.hash(password))
 
@@ -125,7 +126,7 @@ class Catalogue(Prices, Categories):
         now_ms = self._clock()
         name = check.title(host_name, "host_name") if host_name else ""
         view = RoomView(
-            mint_id(now_ms), merchant, check.title(title), name, check.image(cover, "cover"), now_ms, closed_ms=None
+            fresh_id(now_ms), merchant, check.title(title), name, check.image(cover, "cover"), now_ms, closed_ms=None
         )
 
         def change(db: Transaction) -> tuple[RoomView, list[CatalogueEvent]]:
@@ -214,8 +215,8 @@ class Catalogue(Prices, Categories):
         now_ms = self._clock()
         checked = check.price(price)
         view = ProductView(
-            product=mint_id(now_ms),
-            sku=mint_id(now_ms),
+            product=fresh_id(now_ms),
+            sku=fresh_id(now_ms),
             title=check.title(title),
             price=checked,
             list_price=check.list_price(list_price, checked),
@@ -281,7 +282,7 @@ class Catalogue(Prices, Categories):
             if first:
                 sql.name_default(db, old.sku, first)
             # Ids are in the order of the SKUs, also of two that are made within a millisecond.
-            made = mint_id(max(now_ms, id_time_ms(sql.newest_sku(db, product)) + 1))
+            made = fresh_id(max(now_ms, id_time_ms(sql.newest_sku(db, product)) + 1))
             sql.add_variant(db, merchant, product, VariantView(made, called, checked, listed, 1, 0, slot))
             return sql.product(db, merchant, product), self._showing(db, merchant, product)
 
@@ -469,7 +470,7 @@ class Catalogue(Prices, Categories):
         check_terms(terms)
         now_ms = self._clock()
         template = CouponTemplate(
-            id=mint_id(now_ms),
+            id=fresh_id(now_ms),
             merchant=merchant,
             title=check.title(title),
             reason=check.title(reason, "reason"),
@@ -492,4 +493,4 @@ class Catalogue(Prices, Categories):
         return await self._store.read(lambda db: sql.templates(db, merchant))
 
     def _room_changed(self, view: RoomView, now_ms: int) -> RoomChanged:
-        return RoomChanged(mint_id(now_ms), view.merchant, view.id, now_ms, view)
+        return RoomChanged(fresh_id(now_ms), view.merchant, view.id, now_ms, view)

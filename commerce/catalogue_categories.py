@@ -5,8 +5,9 @@ from commerce import catalogue_sql as sql
 from commerce import categories_sql, changes_sql
 from commerce.catalogue_sql import Transaction
 from commerce.catalogue_views import CatalogueEvent, ProductView
-from commerce.catalogue_writes import CatalogueWrites, mint_id
+from commerce.catalogue_writes import CatalogueWrites
 from commerce.changes import Hand, filed
+from commerce.fresh_ids import fresh_id
 
 
 class Categories(CatalogueWrites):
@@ -26,7 +27,7 @@ class Categories(CatalogueWrites):
             categories_sql.write(db, product, wanted)
             if by is not None:
                 moved = filed(old.sku, old.category, wanted)
-                changes_sql.note(db, merchant, by, [moved], [mint_id(now_ms)], now_ms)
+                changes_sql.note(db, merchant, by, [moved], [fresh_id(now_ms)], now_ms)
             new = sql.product(db, merchant, product)
             return new, self._showing(db, merchant, product, on_sale=new.on_shelf)
 

@@ -5,10 +5,11 @@ from commerce import catalogue_sql as sql
 from commerce import changes_sql, compliance_sql
 from commerce.catalogue_sql import Transaction
 from commerce.catalogue_views import CatalogueEvent, ProductView
-from commerce.catalogue_writes import CatalogueWrites, mint_id
+from commerce.catalogue_writes import CatalogueWrites
 from commerce.changes import Change, Hand
 from commerce.domain.offer import OFFER_AHEAD_MS_MAX, OFFER_MS_MAX
 from commerce.errors import Invalid
+from commerce.fresh_ids import fresh_id, fresh_ids
 
 
 class Prices(CatalogueWrites):
@@ -63,7 +64,7 @@ class Prices(CatalogueWrites):
             sql.set_offer(db, sku, checked, *((None, None) if checked is None else (begins, ends)))
             if by is not None:
                 offer = Change(sku, "offer", old.offer_price, checked)
-                changes_sql.note(db, merchant, by, [offer], [mint_id(now_ms)], now_ms)
+                changes_sql.note(db, merchant, by, [offer], [fresh_id(now_ms)], now_ms)
             return sql.product(db, merchant, old.product), self._showing(db, merchant, old.product)
 
         return await self._write(change)
@@ -77,5 +78,5 @@ class Prices(CatalogueWrites):
             now_ms = self._clock()
             pairs = (("price", old.price, price), ("list_price", old.list_price, list_price))
             made = [Change(sku, what, before, after) for what, before, after in pairs if before != after]
-            changes_sql.note(db, merchant, by, made, [mint_id(now_ms) for _ in made], now_ms)
+            changes_sql.note(db, merchant, by, made, fresh_ids(now_ms, len(made)), now_ms)
         return str(old.product)

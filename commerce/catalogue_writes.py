@@ -4,7 +4,6 @@ The parts of the catalogue stand on this class; what is written by the ledger (g
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -12,8 +11,8 @@ from commerce import catalogue_sql as sql
 from commerce import compliance_sql
 from commerce.catalogue_sql import Transaction
 from commerce.catalogue_views import CatalogueEvent, PinChanged, ProductView, ShelfChanged
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.errors import Busy
+from commerce.fresh_ids import fresh_id
 from commerce.store_sql import Store
 
 T = TypeVar("T")
@@ -83,11 +82,11 @@ class CatalogueWrites:
         now_ms = self._clock()
         pins = sql.pins(db, room, self._clock())
         shown = next((one for one in pins if one.product == card), None)
-        return PinChanged(mint_id(now_ms), merchant, room, now_ms, pins, shown, unpinned)
+        return PinChanged(fresh_id(now_ms), merchant, room, now_ms, pins, shown, unpinned)
 
     def _shelf_changed(self, db: Transaction, merchant: str, room: str) -> ShelfChanged:
         now_ms = self._clock()
-        return ShelfChanged(mint_id(now_ms), merchant, room, now_ms, sql.shelf(db, room, self._clock()))
+        return ShelfChanged(fresh_id(now_ms), merchant, room, now_ms, sql.shelf(db, room, self._clock()))
 
     async def _insert(self, insert: Callable[[Transaction], None]) -> None:
         def change(db: Transaction) -> tuple[None, list[CatalogueEvent]]:
@@ -113,8 +112,3 @@ class CatalogueWrites:
                 # Through the loop: a listener that fails is reported there and fails neither the change nor the others.
                 loop.call_soon(callback, event)
         return result
-
-
-def mint_id(now_ms: int) -> str:
-    """A new id of this moment."""
-    return new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES))

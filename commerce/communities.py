@@ -4,7 +4,6 @@ A group's links carry its channel, so visits and orders that it brings are told 
 Scores, stage and proposals are computed when asked: nothing runs behind a group's back.
 """
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -22,9 +21,10 @@ from commerce.domain import community as rules_of
 from commerce.domain.activity import WINDOW_DAYS, Score
 from commerce.domain.community import Figures, Member, is_active, proposed
 from commerce.domain.day import DAY_MS
-from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.org import Reach
 from commerce.errors import Invalid
+from commerce.fresh_ids import fresh_id
 from commerce.store_sql import Store
 
 RULES_CHARACTERS_MAX = 3_000
@@ -90,7 +90,7 @@ class Communities:
     ) -> dict[str, Any]:
         """Begin a group; people join by its link. Raises Invalid, NotFound (room), Refused (limit)."""
         now_ms = self._clock()
-        identifier = new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES))
+        identifier = fresh_id(now_ms)
         row = {"id": identifier, "merchant": merchant, "node": node, "owner": owner, "room": room, "now": now_ms}
         row |= {"name": check.title(name, "name"), "rules": check.words(rules, "rules", RULES_CHARACTERS_MAX)}
         link = await self._attribution.mint_link(

@@ -17,10 +17,10 @@ from commerce.catalogue import Catalogue
 from commerce.catalogue_sql import product as product_row
 from commerce.catalogue_sql import room as room_row
 from commerce.catalogue_sql import sku as sku_row
-from commerce.catalogue_writes import mint_id
 from commerce.domain.org import Reach
 from commerce.domain.policy import DAY_MS, Policy, policy_fault
 from commerce.errors import Invalid
+from commerce.fresh_ids import fresh_id
 from commerce.goods_sheet import RETURNS
 from commerce.identity import dossier_sql
 from commerce.identity.phone import Vault
@@ -150,7 +150,7 @@ class Compliance:
             raise Invalid("number is that of an identity document: 6 to 20 digits and letters", field="number")
         now_ms = self._clock()
         sealed = self._vault.seal(orjson.dumps([clean, code]).decode(), f"{_BOUND}/{merchant}")
-        row: dict[str, Any] = {"id": mint_id(now_ms), "merchant": merchant, "room": room, "sealed": sealed}
+        row: dict[str, Any] = {"id": fresh_id(now_ms), "merchant": merchant, "room": room, "sealed": sealed}
         row |= {"staff": staff, "shown": f"{clean[:1]}** {code[:2]}…{code[-2:]}", "now": now_ms}
 
         def change(db: Any) -> list[dict[str, Any]]:
@@ -171,7 +171,7 @@ class Compliance:
         def change(db: Any) -> str:
             row = sql.host(db, merchant, identifier)
             entry: dict[str, Any] = {
-                "id": mint_id(now_ms),
+                "id": fresh_id(now_ms),
                 "merchant": merchant,
                 "person": identifier,
                 "by": staff,
@@ -224,7 +224,7 @@ class Compliance:
             await self._shop.order(merchant, order, person)
         now_ms = self._clock()
         row: dict[str, Any] = {
-            "id": mint_id(now_ms),
+            "id": fresh_id(now_ms),
             "merchant": merchant,
             "person": person,
             "kind": kind,
@@ -286,7 +286,7 @@ class Compliance:
         Raises NotFound, Refused (already), Invalid.
         """
         now_ms = self._clock()
-        row = {"id": mint_id(now_ms), "merchant": merchant, "kind": kind, "ref": ref, "staff": staff, "now": now_ms}
+        row = {"id": fresh_id(now_ms), "merchant": merchant, "kind": kind, "ref": ref, "staff": staff, "now": now_ms}
         row |= {"reason": check.words(reason, "reason", REASON_CHARACTERS_MAX)}
         row |= {"basis": check.words(basis, "basis", REASON_CHARACTERS_MAX, empty=True)}
 

@@ -7,7 +7,6 @@ piece brings is counted as what a room brings, by the one attribution that there
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,9 +22,10 @@ from commerce.attribution.links_sql import Transaction
 from commerce.attribution.service import FLUSH_WAIT_S, Attribution
 from commerce.attribution.touch import TouchKind
 from commerce.attribution.touches_sql import TouchLog
-from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.org import Reach
 from commerce.errors import Invalid, NotFound, Refused
+from commerce.fresh_ids import fresh_id
 from commerce.store_sql import Store
 
 BODY_CHARACTERS_MAX = 15_000
@@ -92,7 +92,7 @@ class Contents:
     async def add(self, merchant: str, staff: str, draft: Draft) -> dict[str, Any]:
         """Write a new piece, not yet published. Raises Invalid, NotFound (room, clip, SKU), Refused (limit)."""
         now_ms = self._clock()
-        identifier = new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES))
+        identifier = fresh_id(now_ms)
         head, written = _rows(checked(draft), merchant, identifier, staff, now_ms)
         await self._store.write(lambda db: content_sql.add(db, head, written))
         return await self.one(merchant, identifier)

@@ -1,7 +1,6 @@
 """Distribution as the gateway asks: terms, distributors, rates, statements, withdrawals, whose customer somebody is."""
 
 import logging
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -14,9 +13,10 @@ from commerce.attribution.links_sql import Transaction
 from commerce.commission_statement_sql import CommissionStatement
 from commerce.commissions import Cleared, ClearHold, DecideWithdrawal, Release, Released, Withdraw, WithdrawalView
 from commerce.domain.commission import BP, SCOPES, Rate, Terms, terms_of
-from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_ids
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.money import AMOUNT_MAX
 from commerce.errors import Invalid, NotFound
+from commerce.fresh_ids import fresh_ids
 from commerce.identity.merge_sql import survivor
 from commerce.ledger import KEY_CHARACTERS_MAX, Ledger, fingerprint
 from commerce.periodic import Periodic
@@ -234,7 +234,7 @@ class Distribution:
         )
 
     def _ids(self, count: int) -> list[str]:
-        return new_ids(self._clock(), secrets.token_bytes(count * ENTROPY_BYTES))
+        return fresh_ids(self._clock(), count)
 
     async def _do(self, command: Any, kind: type[T]) -> T:
         result = await self._ledger.submit(command)

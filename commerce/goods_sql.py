@@ -1,6 +1,5 @@
 """Goods by the sheet: read for an export, and taken in inside the ledger's transaction, all of it or nothing."""
 
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +11,8 @@ from sqlalchemy import Connection, Row, bindparam, text
 from commerce.changes import Change, Hand, filed
 from commerce.changes_sql import note
 from commerce.compliance_sql import check_basis, check_up
-from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, id_time_ms, new_id
+from commerce.domain.ids import AFTER_ALL, id_time_ms
+from commerce.fresh_ids import fresh_id
 from commerce.goods_plan import KnownProduct, KnownSku, Plan, Planner, RowResult, count_outcomes
 from commerce.goods_sheet import GoodsRow, RowFault, StoreCount
 from commerce.ledger_batch_sql import Batch
@@ -241,7 +241,7 @@ def _write_skus(
         if key not in there:
             # A product's SKUs are in the order of their ids, whatever else was made in this millisecond.
             newest[product] = max(batch.now_ms, newest.get(product, 0) + 1)
-            ids[key] = new_id(newest[product], secrets.token_bytes(ENTROPY_BYTES))
+            ids[key] = fresh_id(newest[product])
         plan.skus[key] = replace(sku, sku=ids.get(key, key), product=product)
         check_basis(batch.connection, merchant, sku.code or key, sku.price, sku.list_price, sku.list_basis)
         before = there.get(key)

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import ipaddress
 import logging
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -18,8 +17,8 @@ from commerce.attribution.service import Attribution
 from commerce.attribution.touch import TouchKind
 from commerce.domain.day import DAY_MS
 from commerce.domain.helping import NEEDED_MAX, NEEDED_MIN
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.errors import CommerceError, Invalid
+from commerce.fresh_ids import fresh_id
 from commerce.members import Members
 from commerce.periodic import Periodic
 from commerce.store_sql import Store
@@ -98,7 +97,7 @@ class Helping:
             raise Invalid("until lies ahead, by 90 days at most", field="until")
         if not 1 <= days <= DAYS_MAX:
             raise Invalid(f"days is 1 to {DAYS_MAX}", field="days")
-        identifier = new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES))
+        identifier = fresh_id(now_ms)
         row = {"id": identifier, "merchant": merchant, "room": room, "needed": needed, "staff": staff, "now": now_ms}
         row |= {"title": check.title(title), "reason": check.title(reason, "reason"), "days": days, "until": until_ms}
         row |= {"amount": check.whole(amount, "amount", 1, check.PRICE_FEN_MAX)}
@@ -135,7 +134,7 @@ class Helping:
         if present is not None:
             return await self.read(present)
         link = await self._attribution.mint_link(merchant, person, role, room=found["room"], channel=CHANNEL)
-        row: dict[str, Any] = {"id": new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)), "task": task, "person": person}
+        row: dict[str, Any] = {"id": fresh_id(now_ms), "task": task, "person": person}
         row |= {"link": link.link.id, "now": now_ms}
         made = await self._store.write(lambda db: helping_sql.make(db, merchant, row))
         return await self.read(made)

@@ -12,11 +12,11 @@ import orjson
 from sqlalchemy import Connection, Row, text
 
 from commerce.books_sql import RATED, SHOP_RATE
-from commerce.catalogue_writes import mint_id
 from commerce.custom_sql import in_words
 from commerce.domain.ids import AFTER_ALL
 from commerce.domain.money import allocate, portion
 from commerce.errors import NotFound, Refused
+from commerce.fresh_ids import fresh_id
 from commerce.invoice import InvoiceLine, InvoiceRequest, IssuedInvoice
 
 INVOICES_PAGE_MAX = 200
@@ -89,7 +89,7 @@ def ask_blue(db: Connection, row: Row[Any], issuer: str, title: str, tax_number:
         raise Refused("not_open", "nothing is left to invoice: it went back, or was paid with stored value")
     lines = _lines(db, row, amount)
     body = {"lines": [asdict(line) for line in lines], "refunds": [one.id for one in refunds]}
-    invoice = mint_id(now_ms)
+    invoice = fresh_id(now_ms)
     db.execute(
         _INSERT,
         {
@@ -155,7 +155,7 @@ def _ask_red(
     body = [
         {**line, "amount": share, "tax": part} for line, share, part in zip(lines, shares, taxes, strict=True) if share
     ]
-    invoice = mint_id(now_ms)
+    invoice = fresh_id(now_ms)
     db.execute(
         _INSERT,
         {

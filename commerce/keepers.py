@@ -5,15 +5,15 @@ beside that: it makes somebody, a viewer too, a moderator of a room, or an accou
 does what either lets them.
 """
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from commerce import keepers_sql, org_sql
 from commerce.attribution.links_sql import Transaction
-from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.org import Scope
 from commerce.errors import Refused
+from commerce.fresh_ids import fresh_id
 from commerce.keepers_sql import Appointment
 from commerce.org import Organisation
 from commerce.store_sql import Store
@@ -162,7 +162,7 @@ class Keepers:
         await self._org.changed(merchant, change)
 
     def _id(self) -> str:
-        return new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+        return fresh_id(self._clock())
 
     def is_theirs(self, scope: Scope | None, merchant: str, person: str) -> bool:
         """Whether somebody is an account that sits within ``scope``."""

@@ -4,7 +4,6 @@ Events are collected while commands are decided and written as outbox rows at th
 and coupon figures once per drop, so that 5,000 attempts do not make 5,000 messages.
 """
 
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +12,10 @@ import orjson
 from sqlalchemy import Connection, CursorResult, Executable, Row, text
 
 from commerce.domain.coupon import DropRow, DropState, drop_state
-from commerce.domain.ids import ENTROPY_BYTES, new_ids
 from commerce.domain.sale import SaleRow, SaleState, state_of
 from commerce.errors import Conflict
 from commerce.events import DropChanged, Event, SaleChanged, StockChanged
+from commerce.fresh_ids import fresh_ids
 from commerce.ledger import LATCH_HOLDERS_MAX, LATCH_KEPT_MS, LATCH_MS
 from commerce.ledger_text_sql import TEXTS
 from commerce.views_sql import drop_row, drop_view, sale_row, sale_view
@@ -97,7 +96,7 @@ class Batch:
 
     def mint_many(self, count: int) -> list[str]:
         """New ids of this moment."""
-        return new_ids(self.now_ms, secrets.token_bytes(count * ENTROPY_BYTES))
+        return fresh_ids(self.now_ms, count)
 
     def run(self, statement: Executable, **parameters: Any) -> CursorResult[Any]:
         """Execute a statement."""

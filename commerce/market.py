@@ -4,7 +4,6 @@ Every method names the merchant that asks; what is another's is found only throu
 """
 
 import logging
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,10 +13,11 @@ import orjson
 from commerce import market_sql
 from commerce.aftersale import AfterSale
 from commerce.catalogue import Catalogue
-from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.order import shipment_fault
 from commerce.errors import CommerceError, Invalid, NotFound, Refused
+from commerce.fresh_ids import fresh_id
 from commerce.ledger import Ledger
 from commerce.market_sql import (
     Allot,
@@ -227,7 +227,7 @@ class Market:
         raise NotFound("no such grant")
 
     def _id(self) -> str:
-        return new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+        return fresh_id(self._clock())
 
     async def _do(self, command: Any, kind: type[T]) -> T:
         result = await self._ledger.submit(command)

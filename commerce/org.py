@@ -4,7 +4,6 @@ Whoever asks is checked at every request, so the trees are in memory; a change i
 there. A change of another process is seen when `load` is called again.
 """
 
-import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -16,9 +15,9 @@ from commerce.attribution.links_sql import Transaction
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import Staff
 from commerce.distribution import HAND_OVER_MAX
-from commerce.domain.ids import ENTROPY_BYTES, new_id, new_ids
 from commerce.domain.org import RIGHTS, Reach, Scope, child_fault, may_give, seat_fault
 from commerce.errors import Invalid, NotFound, Refused
+from commerce.fresh_ids import fresh_id, fresh_ids
 from commerce.keepers_sql import Appointment
 from commerce.org_sql import Node, OrgFigures, Seat
 from commerce.reach_sql import reaches_order, reaches_person, shown_there_alone
@@ -358,7 +357,7 @@ class Organisation:
         if heir is not None and (heir == staff or not self.has_guide(by, merchant, heir)):
             raise NotFound("no such guide")
         now_ms = self._clock()
-        ids = [] if heir is None else new_ids(now_ms, secrets.token_bytes(HAND_OVER_MAX * ENTROPY_BYTES))
+        ids = [] if heir is None else fresh_ids(now_ms, HAND_OVER_MAX)
 
         def change(db: Transaction) -> int:
             org_sql.take_turn(db, merchant)
@@ -452,7 +451,7 @@ class Organisation:
             tell(merchant)
 
     def _id(self) -> str:
-        return new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+        return fresh_id(self._clock())
 
 
 def _name(value: str) -> str:

@@ -5,7 +5,6 @@ stands at once; another merchant of this server agrees to it here, and reads thr
 without the buyers.
 """
 
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from typing import Any
@@ -17,11 +16,11 @@ from commerce.attribution.service import Attribution
 from commerce.basket import TITLE_CHARACTERS_MAX, check_key, within
 from commerce.commissions import Withdraw, WithdrawalView
 from commerce.domain.day import day_of
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.partner import Contract, contract_fault, contract_of
 from commerce.errors import Invalid
 from commerce.events import DropView
+from commerce.fresh_ids import fresh_id
 from commerce.ledger import KEY_CHARACTERS_MAX, CloseDrop, Ledger, StartDrop, fingerprint
 from commerce.ledger_partners import OfferCoupon
 from commerce.partner_statement_sql import PartnerStatement
@@ -244,7 +243,7 @@ class Partners:
         return day_of(self._clock())[:7]
 
     def _id(self) -> str:
-        return new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+        return fresh_id(self._clock())
 
 
 def _line(value: str, most: int, field: str) -> str:

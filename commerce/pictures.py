@@ -3,15 +3,14 @@
 What is kept was decoded and encoded anew by the gateway: no file of a stranger reaches anybody, nor where it was taken.
 """
 
-import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from commerce import pictures_sql as sql
 from commerce.domain.day import DAY_MS
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.org import Reach
 from commerce.domain.policy import KEEP_DAYS_MIN
+from commerce.fresh_ids import fresh_id
 from commerce.pictures_sql import PictureFacts
 from commerce.store_sql import Store
 
@@ -40,7 +39,7 @@ class Pictures:
         """Keep one; sent again it is the one that is there. Raises Refused (limit)."""
         now_ms = self._clock()
         row = asdict(drawn) | {"merchant": merchant, "room": room, "person": person, "now": now_ms}
-        row["id"] = new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES))
+        row["id"] = fresh_id(now_ms)
         return await self._store.write(lambda db: sql.add(db, row))
 
     async def of_person(self, merchant: str, person: str, picture: str) -> bytes:

@@ -12,12 +12,12 @@ from commerce import catalogue_checks as check
 from commerce import outlets_sql, pos_sql
 from commerce.attribution.links_sql import Transaction
 from commerce.attribution.service import Attribution
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.order import ADDRESS_CHARACTERS_MAX
 from commerce.domain.outlet import OutletTerms, terms_fault
 from commerce.domain.pos import LINES_MAX, Receipt, member_code, nearest, read_member_code
 from commerce.domain.takings import Takings
 from commerce.errors import Invalid, NotFound
+from commerce.fresh_ids import fresh_id
 from commerce.identity.merge_sql import survivor
 from commerce.identity.phone import Vault, read_phone
 from commerce.ledger import Ledger
@@ -89,7 +89,7 @@ class Pos:
         ``terms``: all that it offers; without them it hands over what is picked up, or (``pickup`` False) nothing.
         """
         now_ms, key = self._clock(), secrets.token_urlsafe(KEY_BYTES)
-        outlet = new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES))
+        outlet = fresh_id(now_ms)
         row = outlet_row(name, address, phone, (lat_e6, lng_e6), terms or OutletTerms(pickup=pickup), node)
         row |= {"id": outlet, "merchant": merchant, "key_digest": _digest(key), "now": now_ms}
         await self._store.write(lambda db: outlets_sql.add(db, **row))

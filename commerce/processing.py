@@ -8,11 +8,12 @@ from commerce import processing_sql as sql
 from commerce import suppliers_sql
 from commerce.basket import check_key
 from commerce.books import day_span
-from commerce.catalogue_writes import CatalogueWrites, mint_id
+from commerce.catalogue_writes import CatalogueWrites
 from commerce.changes import WHY_CHARACTERS_MAX
 from commerce.domain.processing import BASES, LINES_MAX, RUN_GRAMS_MAX, WHOLE_BP
 from commerce.domain.sale import UNITS_MAX
 from commerce.errors import Invalid
+from commerce.fresh_ids import fresh_id
 from commerce.ledger import Ledger, fingerprint
 from commerce.processing_sql import LossView, RunProcessing, RunView, TypedLine
 from commerce.store_sql import Store
@@ -40,7 +41,7 @@ class Processing:
         if basis not in BASES:
             raise Invalid(f"basis is one of {', '.join(BASES)}", field="basis")
         new, now_ms = recipe is None, self._clock()
-        identifier = recipe or mint_id(now_ms)
+        identifier = recipe or fresh_id(now_ms)
         await self._store.write(
             lambda db: sql.save_recipe(
                 db, merchant, identifier, clean, expected_bp, basis, now_ms, new=new, closed=closed

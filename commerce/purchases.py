@@ -10,7 +10,7 @@ from commerce import catalogue_checks as check
 from commerce import purchase_reads_sql as reads
 from commerce import suppliers_sql
 from commerce.basket import check_key
-from commerce.catalogue_writes import CatalogueWrites, mint_id
+from commerce.catalogue_writes import CatalogueWrites
 from commerce.changes import WHY_CHARACTERS_MAX
 from commerce.domain.cost import COST_FEN_MAX
 from commerce.domain.day import day_bounds_ms
@@ -24,6 +24,7 @@ from commerce.domain.purchase import (
 )
 from commerce.domain.sale import UNITS_MAX
 from commerce.errors import Invalid
+from commerce.fresh_ids import fresh_id
 from commerce.goods_sheet import FILE_BYTES_MAX
 from commerce.ledger import Ledger, fingerprint
 from commerce.ledger_purchases import (
@@ -74,7 +75,7 @@ class Purchases:
             "note": _line(note, "note", WHY_CHARACTERS_MAX),
         }
         new, now_ms = supplier is None, self._clock()
-        identifier = supplier or mint_id(now_ms)
+        identifier = supplier or fresh_id(now_ms)
         await self._store.write(
             lambda db: suppliers_sql.save_supplier(db, merchant, identifier, fields, now_ms, new=new, closed=closed)
         )

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, text
 
 from commerce.books_sql import CLEARED
-from commerce.catalogue_writes import mint_id
 from commerce.domain.chart import PROVIDER
 from commerce.domain.clearing import CLEARING, Item, SettledLine, matched
 from commerce.errors import Invalid
+from commerce.fresh_ids import fresh_id
 from commerce.sheet import FAULTS_SHOWN_MAX, Fault
 
 FOR_EVER_MS = 1 << 52
@@ -163,7 +163,7 @@ def take_file(db: Connection, told: Told, now_ms: int) -> Taken:
     if opening and last is None and told.source == "provider":
         first = SettledLine(f"opening-{told.sha256[:16]}", "opening", "", opening, fresh[0].at_ms - 1)
         fresh = [first, *fresh]
-    file = mint_id(now_ms)
+    file = fresh_id(now_ms)
     total = sum(line.amount for line in fresh)
     row: dict[str, Any] = {"id": file, "day": told.day, "sha256": told.sha256, "file": gzip.compress(told.raw, mtime=0)}
     row |= {"lines": len(fresh), "amount": total, "closing": closing, "staff": told.staff, "now": now_ms}
@@ -175,7 +175,7 @@ def take_file(db: Connection, told: Told, now_ms: int) -> Taken:
 
 
 def _row(where: Mapping[str, str], file: str, line: SettledLine, now_ms: int) -> dict[str, Any]:
-    about = {"id": mint_id(now_ms), "file": file, "number": line.number, "kind": line.kind, "key": line.key}
+    about = {"id": fresh_id(now_ms), "file": file, "number": line.number, "kind": line.kind, "key": line.key}
     more = {"other": line.other, "amount": line.amount, "text": line.text, "at": line.at_ms, "now": now_ms}
     return {**where, **about, **more}
 
@@ -219,7 +219,7 @@ def open_items(db: Connection, merchant: str, account: str = "") -> list[Item]:
 def match_all(db: Connection, merchant: str, now_ms: int) -> int:
     """Match what belongs together; how many items that were. The caller has the turn."""
     groups = matched(open_items(db, merchant))
-    rows = [row for group in groups for row in _rows(merchant, mint_id(now_ms), group)]
+    rows = [row for group in groups for row in _rows(merchant, fresh_id(now_ms), group)]
     if rows:
         db.execute(_MATCH, rows)
     return len(rows)
@@ -238,7 +238,7 @@ def close_items(
 ) -> str:
     """Match items by hand; what they come to is booked to ``against``. The match's id. The caller has the turn."""
     left = sum(one.amount for one in items)
-    match = mint_id(now_ms)
+    match = fresh_id(now_ms)
     row = {"id": match, "merchant": merchant, "account": account, "against": against, "amount": left}
     db.execute(_CLOSE, {**row, "items": len(items), "why": why, "staff": staff, "now": now_ms})
     rows = _rows(merchant, match, items)

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, text
 
-from commerce.domain.ids import ENTROPY_BYTES, new_id, new_ids
+from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.refund import back_off_ms
 from commerce.domain.webhook import (
     BACK_OFF_FIRST_MS,
@@ -27,6 +27,7 @@ from commerce.domain.webhook import (
 )
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.events import Event, RepaymentChanged
+from commerce.fresh_ids import fresh_id, fresh_ids
 from commerce.ledger import Clock
 from commerce.ledger_batch_sql import Batch
 from commerce.store_sql import Store
@@ -215,7 +216,7 @@ class Webhooks:
         wanted = tuple(sorted(set(events) or ORDER_TYPES))
         now_ms = self._clock()
         view = WebhookView(
-            webhook=new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)),
+            webhook=fresh_id(now_ms),
             url=url,
             events=wanted,
             created=now_ms,
@@ -300,7 +301,7 @@ class Webhooks:
                     dropped += max(0, len(told) - max(0, room))
                     told = told[: max(0, room)]
                     # Deliveries go out in the order of their ids, and those of one millisecond are random.
-                    ids = sorted(new_ids(now_ms, secrets.token_bytes(ENTROPY_BYTES * len(told))))
+                    ids = sorted(fresh_ids(now_ms, len(told)))
                     for identifier, event in zip(ids, told, strict=True):
                         connection.execute(_DELIVER, _delivery(identifier, row.id, event, now_ms))
             return dropped

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import secrets as random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from commerce.access_sql import StreamAccess, StreamKey
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.errors import Invalid
+from commerce.fresh_ids import fresh_id
 from gateway.auth import PlayPass, TokenError, Tokens
 from gateway.errors import Problem
 from gateway.rooms import Room, Rooms
@@ -232,7 +231,7 @@ class Access:
         if not PLAY_TTL_S_MIN <= ttl_s <= PLAY_TTL_S_MAX:
             raise Invalid(f"a play token lives {PLAY_TTL_S_MIN} to {PLAY_TTL_S_MAX} s", field="ttl_s")
         now_ms = self._clock()
-        token = new_id(now_ms, random.token_bytes(ENTROPY_BYTES))
+        token = fresh_id(now_ms)
         expires_ms = (now_ms // 1000 + ttl_s) * 1000
         text = self._tokens.mint_play(token=token, merchant=room.merchant, room=room.id, expires_ms=expires_ms)
         return {"id": token, "token": text, "expires": expires_ms}

@@ -10,11 +10,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import secrets
 from collections.abc import Callable
 
 from chat.audit import AuditEntry
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.fresh_ids import fresh_id
 from commerce.staff_actions_sql import StaffAction, StaffActions
 from gateway.write_behind import WriteBehind
 
@@ -46,7 +45,7 @@ class RoomAudit:
         logger.info("%s", entry.action, extra={"fields": fields})
         # Ids sort by time; two of a millisecond keep their order.
         self._newest_ms = named_ms = max(entry.at, self._newest_ms + 1)
-        number = new_id(named_ms, secrets.token_bytes(ENTROPY_BYTES))
+        number = fresh_id(named_ms)
         self._rows.append(StaffAction(number, entry.room, entry.at, entry.by, entry.action, entry.person, entry.detail))
 
     async def newest(self, room: str, after: str, limit: int) -> list[StaffAction]:

@@ -9,12 +9,11 @@ their shop's time are forgotten once an hour. Erasing a person leaves them: the 
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable
 
 from chat.review import Line
 from commerce.compliance import Compliance
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.fresh_ids import fresh_id
 from commerce.periodic import Periodic
 from gateway.rooms import Rooms
 from gateway.write_behind import WriteBehind
@@ -72,7 +71,7 @@ class ChatArchive:
         member = line.member
         self._lines.append(
             {
-                "id": new_id(named_ms, secrets.token_bytes(ENTROPY_BYTES)),
+                "id": fresh_id(named_ms),
                 "merchant": room.merchant,
                 "room": line.room,
                 "person": member.person,

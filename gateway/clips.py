@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from pathlib import Path
 
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import ClipView
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.errors import CommerceError
+from commerce.fresh_ids import fresh_id
 from gateway.rooms import Rooms
 from stream.record import DAY_MS, Recorder
 from stream.replay import ClipRefused, Replay
@@ -140,7 +139,7 @@ class Clips:
         free = shutil.disk_usage(self.folder.parent).free
         if free < self._min_free_bytes or not self._recorder.disk.ready:
             raise ClipRefused("the disk is nearly full")
-        clip = new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+        clip = fresh_id(self._clock())
         file = f"{room.id}/{clip}.mp4"
         path = self.folder / file
         made = await self._replay.cut(room.id, request.show, request.start_ms, request.end_ms, path)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,8 +24,8 @@ from commerce.catalogue_checks import TITLE_CHARACTERS_MAX, title
 from commerce.crm import contacts_sql
 from commerce.crm.contacts_sql import Added
 from commerce.crm.outreach import Outreach
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.errors import Invalid
+from commerce.fresh_ids import fresh_id
 from commerce.identity.people import People
 from commerce.identity.service import Identities
 from commerce.store_sql import Store
@@ -81,7 +80,7 @@ class Contacts:
         way = await self._wecom.contact_way(corp, users, link.token, called)
         now_ms = self._clock()
         row = {
-            "id": new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)),
+            "id": fresh_id(now_ms),
             "merchant": merchant,
             "link": link.link.id,
             "config": way.config,

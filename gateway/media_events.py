@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from commerce.domain.ids import ENTROPY_BYTES, new_id
+from commerce.fresh_ids import fresh_id
 from commerce.webhooks_sql import MediaEvent, Webhooks
 from gateway.rooms import Rooms
 from gateway.visits import Visit
@@ -132,7 +131,7 @@ class MediaEvents:
         self._events.append(MediaEvent(self._id(), kind, merchant, room, now_ms, body))
 
     def _id(self) -> str:
-        return new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+        return fresh_id(self._clock())
 
     # — writing —
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
 
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.webhook import sign
+from commerce.fresh_ids import fresh_id
 from commerce.media_hook_sql import MediaHook, MediaHooks
 from gateway.errors import Problem
 from gateway.outgoing import DeliveryError, Outgoing
@@ -108,7 +107,7 @@ class PublishHook:
         now_ms = self._clock()
         return orjson.dumps(
             {
-                "id": new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)),
+                "id": fresh_id(now_ms),
                 "type": ASK_TYPE,
                 "room": room,
                 "created": now_ms,

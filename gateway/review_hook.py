@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +22,8 @@ import orjson
 
 from chat.errors import CommandRefused
 from chat.review import Line
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.webhook import sign
+from commerce.fresh_ids import fresh_id
 from commerce.review_hook_sql import ReviewHook, ReviewHooks
 from gateway.outgoing import DeliveryError, Outgoing
 from gateway.rooms import Rooms
@@ -104,7 +103,7 @@ class ReviewDesk:
             self._stats.refused_busy += 1
             raise CommandRefused("busy", "too many lines are being looked at", retry_ms=BUSY_RETRY_MS)
         loop = asyncio.get_running_loop()
-        number = new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+        number = fresh_id(self._clock())
         held = _Held(number, line, loop.create_future())
         desk.waiting.append(held)
         self._stats.asked += 1
@@ -175,7 +174,7 @@ class ReviewDesk:
     async def _ask(self, hook: ReviewHook, room: str, lines: list[_Held]) -> tuple[int, bytes]:
         now_ms = self._clock()
         question = {
-            "id": new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)),
+            "id": fresh_id(now_ms),
             "type": ASK_TYPE,
             "room": room,
             "created": now_ms,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets as random_secrets
 import sys
 from collections.abc import Callable
@@ -11,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 
 from commerce.catalogue import Catalogue
 from commerce.catalogue_views import Staff
-from commerce.domain.ids import new_id
 from commerce.domain.member import Program, Tier
+from commerce.fresh_ids import fresh_id
 from commerce.payment_sandbox import SandboxProvider
 from commerce.postgres_sql import shown
 from commerce.shop import Shop
@@ -137,9 +136,7 @@ async def seed(settings: Settings, secrets: Secrets, clock: Callable[[], int] = 
         person = stocked.staff[role]
         return tokens.mint(person=person.id, name=person.name, role=role, merchant=merchant, room=person.room)[0]
 
-    viewer = tokens.mint(
-        person=new_id(clock(), os.urandom(8)), name="试看的人", role="viewer", merchant=merchant, room=room
-    )[0]
+    viewer = tokens.mint(person=fresh_id(clock()), name="试看的人", role="viewer", merchant=merchant, room=room)[0]
     addresses = Addresses(settings, http_port=settings.http_port, rtmp_port=settings.rtmp_port)
     base = addresses.base
     key = secrets.stream_key(room)

@@ -6,15 +6,14 @@ written in batches in one transaction each, and the claim that a person's last l
 
 import asyncio
 import logging
-import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 
 from commerce.attribution import bindings_sql
 from commerce.attribution.bindings_sql import Claim
 from commerce.attribution.links_sql import Transaction
-from commerce.domain.ids import ENTROPY_BYTES, new_ids
 from commerce.errors import CommerceError
+from commerce.fresh_ids import fresh_ids
 from commerce.store_sql import Store
 
 log = logging.getLogger(__name__)
@@ -77,7 +76,7 @@ class Binder:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
-                ids = new_ids(self._clock(), secrets.token_bytes(len(batch) * ENTROPY_BYTES))
+                ids = fresh_ids(self._clock(), len(batch))
 
                 def write(db: Transaction, batch: list[tuple[Claim, int]] = batch, ids: list[str] = ids) -> None:
                     for (claim, at_ms), identifier in zip(batch, ids, strict=True):

@@ -12,7 +12,6 @@ must never delay one.
 import asyncio
 import contextlib
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -30,8 +29,8 @@ from commerce.attribution.decision import TouchCandidate
 from commerce.attribution.reach import Met
 from commerce.attribution.reach_sql import Reach, alone, rebuild_if_empty
 from commerce.attribution.touch import Entries, Touch, evidence_text
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.errors import Busy
+from commerce.fresh_ids import fresh_id
 from commerce.ledger_text_sql import ROWS
 from commerce.postgres_sql import is_postgres, postgres_engine, touches_schema
 from commerce.store_sql import check_schema, database_path, migrate, sqlite_engine
@@ -149,7 +148,7 @@ class TouchLog:
         Never blocks and never raises on a full queue: a viewer's request does not fail for want of a log line.
         """
         now_ms = self._clock()
-        touch_id = new_id(now_ms, os.urandom(ENTROPY_BYTES))
+        touch_id = fresh_id(now_ms)
         row: Row = (
             touch_id,
             now_ms,

@@ -1,6 +1,5 @@
 """What happens by itself: automations that give a coupon, a tag or a message, and pop-ups in the viewer page."""
 
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,9 +14,9 @@ from commerce.crm.service import checked
 from commerce.domain.condition import read_condition
 from commerce.domain.coupon import audience_fault
 from commerce.domain.day import DAY_MS
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.webhook import url_fault
 from commerce.errors import Invalid, NotFound
+from commerce.fresh_ids import fresh_id
 from commerce.identity.merge_sql import aliases_of, survivor
 from commerce.shop import Shop
 from commerce.store_sql import Store
@@ -199,7 +198,7 @@ class Automations:
         await self._store.write(write)
 
     def _id(self) -> str:
-        return new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+        return fresh_id(self._clock())
 
 
 def _popup(row: Row) -> Row:

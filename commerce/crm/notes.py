@@ -4,15 +4,14 @@ The customer reads them all in their export, and an erasure takes them away: so 
 belongs there, and the form says so.
 """
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
 from commerce import catalogue_checks as check
 from commerce.crm import notes_sql
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.org import Reach
 from commerce.errors import Invalid
+from commerce.fresh_ids import fresh_id
 from commerce.store_sql import Store
 
 BODY_CHARACTERS_MAX = 1_000
@@ -34,7 +33,7 @@ class Notes:
         if visited_ms is not None and visited_ms > now_ms:
             raise Invalid("a visit is written down when it was made", field="visited")
         row: dict[str, Any] = {
-            "id": new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)),
+            "id": fresh_id(now_ms),
             "merchant": merchant,
             "staff": staff,
         }

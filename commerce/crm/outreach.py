@@ -4,7 +4,6 @@ A message is written with a key and waits in the store; ``gateway/messenger.py``
 is judged when its turn comes, not when it is written: consent may be taken back in between.
 """
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,9 +16,10 @@ from commerce.crm.messages_sql import Due
 from commerce.crm.results_sql import Task
 from commerce.crm.service import checked
 from commerce.domain.condition import read_condition
-from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id, new_ids
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.outreach import CHANNELS, PURPOSES, STAFF_CHANNEL
 from commerce.errors import Invalid, NotFound
+from commerce.fresh_ids import fresh_id, fresh_ids
 from commerce.identity.merge_sql import survivor
 from commerce.identity.phone import Vault
 from commerce.store_sql import Store
@@ -167,7 +167,7 @@ class Outreach:
         people = await self._store.read(
             lambda db: tags_sql.members(db, merchant, condition, row["created_ms"], row["upto"], FILL_MAX)
         )
-        ids = sorted(new_ids(now_ms, secrets.token_bytes(ENTROPY_BYTES * len(people))))
+        ids = sorted(fresh_ids(now_ms, len(people)))
         rows = [
             message_row(
                 merchant, person, row["channel"], "marketing", f"{row['id']}/{person}", body, now_ms, identifier
@@ -210,7 +210,7 @@ class Outreach:
         return {**orjson.loads(row["settings"]), **secret}
 
     def _id(self) -> str:
-        return new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+        return fresh_id(self._clock())
 
 
 def message_row(
@@ -237,7 +237,7 @@ def message_row(
     if len(stored.encode()) > BODY_BYTES_MAX:
         raise Invalid(f"a message has at most {BODY_BYTES_MAX} bytes", field="body")
     return {
-        "id": identifier or new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)),
+        "id": identifier or fresh_id(now_ms),
         "merchant": merchant,
         "person": person,
         "channel": channel,

@@ -9,7 +9,6 @@ reckoned follows from what is stored, so a crash loses nothing and two processes
 
 import asyncio
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -21,9 +20,9 @@ from commerce.catalogue_checks import title
 from commerce.crm import days_sql, policy_sql, tags_sql
 from commerce.domain.condition import BadCondition, Condition, read_condition, tags_in
 from commerce.domain.coupon import audience_fault
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.domain.outreach import CrmTerms, crm_terms_of, terms_fault
 from commerce.errors import CommerceError, Invalid, Refused
+from commerce.fresh_ids import fresh_id
 from commerce.store_sql import Store
 
 log = logging.getLogger(__name__)
@@ -294,7 +293,7 @@ class Crm:
 
     def new_id(self) -> str:
         """An id of this moment."""
-        return new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+        return fresh_id(self._clock())
 
 
 def _parts(found: Sequence[T]) -> list[Sequence[T]]:

@@ -10,7 +10,6 @@ Unknown visitors are written in batches: a room that fills up costs one transact
 
 import asyncio
 import hashlib
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +17,10 @@ from typing import Any
 from commerce.attribution import touches_sql
 from commerce.attribution.touches_sql import TouchLog
 from commerce.catalogue_checks import title
-from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL
 from commerce.domain.org import Reach
 from commerce.errors import Busy, Invalid
+from commerce.fresh_ids import fresh_id
 from commerce.identity import people_sql
 from commerce.identity.people_sql import Newcomer, Person
 from commerce.store_sql import Store
@@ -89,7 +89,7 @@ class People:
         if len(self._waiting) >= WAITING_MAX:
             raise Busy("too many newcomers at once", retry_ms=1_000)
         now_ms = self._clock()
-        person = Person(new_id(now_ms, secrets.token_bytes(ENTROPY_BYTES)), merchant, called, now_ms)
+        person = Person(fresh_id(now_ms), merchant, called, now_ms)
         future: asyncio.Future[Identified] = asyncio.get_running_loop().create_future()
         self._waiting.append((Newcomer(person, kind, key), future))
         if self._writer is None:

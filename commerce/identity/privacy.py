@@ -7,15 +7,14 @@ second it erases, at once or when the last order has ended.
 """
 
 import logging
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
 from commerce.callback_crypt import CallbackError, CallbackKeys, open_message, open_text
-from commerce.domain.ids import ENTROPY_BYTES, new_id
 from commerce.errors import Invalid, NotFound, Refused
+from commerce.fresh_ids import fresh_id
 from commerce.identity import dossier_sql, privacy_sql
 from commerce.identity.join import REASON_CHARACTERS_MAX
 from commerce.identity.phone import Vault, read_phone
@@ -189,7 +188,7 @@ class Privacy:
         return done
 
     async def _log(self, merchant: str, person: str, by: str, action: str, reason: str) -> None:
-        identifier = new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+        identifier = fresh_id(self._clock())
         row = {"id": identifier, "merchant": merchant, "person": person, "by": by, "action": action}
         row["reason"] = reason[:REASON_CHARACTERS_MAX]
         await self._store.write(lambda db: dossier_sql.log(db, now=self._clock(), **row))

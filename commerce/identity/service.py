@@ -4,14 +4,14 @@ Numbers come in as people write them and go out masked; the whole number is for 
 written down. What changes who somebody is goes through the ledger (``join.py``).
 """
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from commerce import catalogue_checks as check
-from commerce.domain.ids import AFTER_ALL, ENTROPY_BYTES, new_id
+from commerce.domain.ids import AFTER_ALL
 from commerce.errors import Invalid, NotFound
+from commerce.fresh_ids import fresh_id
 from commerce.identity import dossier_sql, people_sql
 from commerce.identity.aliases import Aliases
 from commerce.identity.join import (
@@ -242,7 +242,7 @@ class Identities:
         await self._store.write(lambda db: dossier_sql.log(db, now=self._clock(), **row))
 
     def _id(self) -> str:
-        return new_id(self._clock(), secrets.token_bytes(ENTROPY_BYTES))
+        return fresh_id(self._clock())
 
     async def _do(self, command: Any, kind: type[T]) -> T:
         result = await self._ledger.submit(command)
