@@ -118,7 +118,8 @@ class _Owed:
 
 def book(batch: Batch, merchant: str, order: OrderView) -> None:
     """Write what an order earns its distributor, who recruited them and its partner, by the rates of this moment."""
-    if not earns(order.decision):
+    if not earns(order.decision) or order.kind == "stored":
+        # What is bought with stored value earns when it is bought: a top-up that earned, too, would be paid for twice.
         return
     bought = batch.run(_BONUS, order=order.order).one()
     lines = [

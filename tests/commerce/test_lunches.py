@@ -77,6 +77,16 @@ async def test_goods_that_arrive_early_do_not_shorten_the_wait(market: Market) -
     assert await market.distribution.release() == 1
 
 
+async def test_stored_value_earns_its_distributor_once_when_it_is_spent(market: Market) -> None:
+    await member_world(market.world)
+    ann, buyer, _ = await brought(market)
+    await market.pay(await market.order(buyer, sku="card"))
+    assert await market.on(ann) == (0, 990, 0, 0)
+    # Of 99 yuan a sixth is bonus, which earns nothing.
+    await market.pay(await market.order(buyer, stored=9_900))
+    assert await market.on(ann) == (0, 990 + 825, 0, 0)
+
+
 @pytest.mark.parametrize("approved", [False, True], ids=["asked", "approved"])
 async def test_what_a_refund_took_back_is_not_paid_out_by_a_withdrawal_under_way(
     market: Market, *, approved: bool
