@@ -11,6 +11,7 @@ from commerce.domain.day import DAY_MS
 from commerce.domain.member import Program
 from commerce.domain.membership import Benefits, PlanTerms
 from commerce.errors import Refused
+from commerce.identity.join import MergePeople, UndoMerge
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, shop_world
 from tests.commerce.test_distribution import Market, opened
 from tests.commerce.test_mall import exchange, open_mall
@@ -74,6 +75,29 @@ async def test_goods_that_arrive_early_do_not_shorten_the_wait(market: Market) -
     market.world.clock.advance(15 * DAY_MS - 1)
     assert await market.distribution.release() == 0
     market.world.clock.advance(1)
+    assert await market.distribution.release() == 1
+
+
+async def test_who_turns_out_to_have_bought_by_their_own_link_is_not_paid_before_somebody_looked(
+    market: Market,
+) -> None:
+    ann, buyer, _ = await brought(market)
+    submit = market.world.shop.ledger.submit
+    joined = await submit(MergePeople(MERCHANT, ann, buyer, "boss", "one person"))
+    market.world.clock.advance(15 * DAY_MS)
+    assert await market.distribution.release() == 0
+    assert [one["held"] for one in await market.distribution.held(MERCHANT)] == ["own_order"]
+    # They were two after all.
+    await submit(UndoMerge(MERCHANT, joined.merged, "boss"))
+    assert await market.distribution.held(MERCHANT) == []
+    assert await market.distribution.release() == 1
+
+
+async def test_a_shop_that_pays_for_own_purchases_holds_none_of_them_after_a_merge(market: Market) -> None:
+    ann, buyer, _ = await brought(market)
+    await market.distribution.set_terms(MERCHANT, {"self_purchase": True}, "boss")
+    await market.world.shop.ledger.submit(MergePeople(MERCHANT, ann, buyer, "boss", "one person"))
+    market.world.clock.advance(15 * DAY_MS)
     assert await market.distribution.release() == 1
 
 
@@ -265,3 +289,57 @@ async def test_two_top_ups_that_wait_for_their_money_are_together_within_the_cap
         # The money of the first comes nevertheless: there is no room for both.
         assert (await settle(world, notice(world, payment, 10_000))).effect == "refund"
         assert second.status == "pending"
+
+
+# --- known failures of others, in other ways -------------------------------------------------------------------------
+
+
+async def test_a_coupon_whose_order_is_cancelled_twice_and_paid_late_is_on_one_order(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
+        await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
+        drop = await world.drop(amount=1_500)
+        coupon = (await world.shop.claim_coupon(MERCHANT, ROOM, "one", drop.drop, "k")).coupon
+        lines = [(OTHER_SKU, 1)]
+        first = await world.shop.create_order(MERCHANT, ROOM, "one", "a", lines=lines, coupon=coupon)
+        payment = await started(world, first)
+        await world.shop.cancel_order(MERCHANT, "one", first.order)
+        second = await world.shop.create_order(MERCHANT, ROOM, "one", "b", lines=lines, coupon=coupon)
+        # The second cancelling of the first order does not take the coupon off the second one.
+        await world.shop.cancel_order(MERCHANT, "one", first.order)
+        third = world.shop.create_order(MERCHANT, ROOM, "one", "c", lines=lines, coupon=coupon)
+        assert await code_of(third) == "coupon_invalid"
+        assert [(await settle(world, notice(world, payment, 500))).effect for _ in range(2)] == ["refund", "repeat"]
+        [held] = await world.query("SELECT state, order_id FROM coupon")
+        assert (held.state, held.order_id) == ("locked", second.order)
+
+
+async def test_points_of_an_order_that_is_paid_late_are_not_spent_twice(anywhere: Path | str) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
+        await member_world(world, Program(sign_in=(500,)))
+        await world.shop.members.sign_in(MERCHANT, "one")
+        lines = [(OTHER_SKU, 1)]
+        first = await world.shop.create_order(MERCHANT, ROOM, "one", "a", lines=lines, points=500)
+        payment = await started(world, first)
+        await world.shop.cancel_order(MERCHANT, "one", first.order)
+        second = await world.shop.create_order(MERCHANT, ROOM, "one", "b", lines=lines, points=500)
+        assert (first.amount, second.amount) == (1_500, 1_500)
+        assert (await settle(world, notice(world, payment, 1_500))).effect == "refund"
+        on = await world.shop.members.member(MERCHANT, "one")
+        assert (on.points, on.points_owed) == (0, 0)
+
+
+async def test_one_order_s_two_payments_and_two_refunds_of_the_whole_end_in_the_money_that_came(
+    anywhere: Path | str,
+) -> None:
+    async with shop_world(anywhere, hold_back=True) as world:
+        await world.shop.stock_up(MERCHANT, OTHER_SKU, 9)
+        order = await world.shop.create_order(MERCHANT, ROOM, "one", "a", lines=[(OTHER_SKU, 2)])
+        payment = await started(world, order)
+        effects = [
+            (await settle(world, notice(world, payment, 4_000, number=number))).effect for number in ("t1", "t2", "t1")
+        ]
+        assert effects == ["paid", "refund", "repeat"]
+        await refund(world, order.order, "r1", stock="sellable")
+        assert await code_of(refund(world, order.order, "r2", stock="sellable")) == "already"
+        [back] = await world.query("SELECT sum(amount) AS amount, count(*) AS refunds FROM refund")
+        assert (back.amount, back.refunds) == (8_000, 2)
