@@ -13,6 +13,8 @@ from commerce.domain.membership import Benefits, PlanTerms
 from commerce.errors import Refused
 from commerce.identity.join import MergePeople, UndoMerge
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, shop_world
+from tests.commerce.test_credit import buy as on_account
+from tests.commerce.test_credit import open_shop as open_account
 from tests.commerce.test_distribution import Market, opened
 from tests.commerce.test_mall import exchange, open_mall
 from tests.commerce.test_mall import points as points_of
@@ -289,6 +291,33 @@ async def test_two_top_ups_that_wait_for_their_money_are_together_within_the_cap
         # The money of the first comes nevertheless: there is no room for both.
         assert (await settle(world, notice(world, payment, 10_000))).effect == "refund"
         assert second.status == "pending"
+
+
+# --- on account ------------------------------------------------------------------------------------------------------
+
+
+async def test_points_of_what_was_bought_on_account_wait_until_it_is_paid_and_do_not_come_when_it_never_is(
+    anywhere: Path | str,
+) -> None:
+    async with shop_world(anywhere) as world:
+        await open_account(world, "ann")
+        await world.shop.members.set_program(MERCHANT, "boss", Program(yuan_points=1))
+        paid, lost = [await on_account(world, "ann", key, 2) for key in ("a", "b")]
+        for order in (paid, lost):
+            await world.shop.aftersale.ship(MERCHANT, order, "SF", "1")
+            await world.shop.aftersale.finish(MERCHANT, order)
+        world.clock.advance(8 * DAY_MS)
+        await world.shop.sweep()
+        assert await points_of(world) == 0
+        await world.shop.credit.book(MERCHANT, "boss", "ann", "repaid", "k1", amount=4_000, order=paid)
+        await world.shop.credit.book(MERCHANT, "boss", "ann", "lost", "k2", order=lost, reason="gone")
+        await world.shop.sweep()
+        on = await world.shop.members.member(MERCHANT, "ann")
+        assert (on.points, on.points_pending) == (40, 40)
+        # The goods are found again: what they earned goes from where it waits.
+        await refund(world, lost, "r", stock="sellable")
+        on = await world.shop.members.member(MERCHANT, "ann")
+        assert (on.points, on.points_pending, on.points_owed) == (40, 0, 0)
 
 
 # --- known failures of others, in other ways -------------------------------------------------------------------------
