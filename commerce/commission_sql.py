@@ -2,6 +2,7 @@
 
 order made     shop's cost ─▶ pending        order paid     pending ─▶ frozen (until the refund window is over)
 cancelled      pending ─▶ shop's cost        window over    frozen ─▶ available, unless it is held
+goods arrive   frozen for the days of a return at least; nothing is released while goods are on their way or asked about
 refunded       pending, frozen or available ─▶ shop's cost, in proportion; available may fall below 0 (carried)
 
 A partner's share (partner_share_sql.py) goes the same way on accounts of its own, with the contract's id in its row;
@@ -19,6 +20,7 @@ from sqlalchemy import Row, text
 from commerce.accounts_sql import move
 from commerce.attribution import bindings_sql
 from commerce.commissions import Cleared, ClearHold, Release, Released
+from commerce.compliance_sql import policy
 from commerce.domain.accounts import SHOP, Leg
 from commerce.domain.commission import (
     Earning,
@@ -58,11 +60,17 @@ _INSERT = text(
 _OF_ORDER = text("SELECT * FROM commission WHERE order_id = :order AND state <> 'void' ORDER BY n, level")
 _FORGET_VOID = text("DELETE FROM commission WHERE order_id = :order AND state = 'void'")
 _FREEZE = text("UPDATE commission SET state = 'frozen', release_ms = :release_ms WHERE id = :id")
+_WAIT = text(
+    "UPDATE commission SET release_ms = :until WHERE order_id = :order AND state = 'frozen' AND release_ms < :until"
+)
 _STATE = text("UPDATE commission SET state = :state, reversed = :reversed WHERE id = :id")
 _DUE = text(
     "SELECT * FROM commission AS c WHERE state = 'frozen' AND held = '' AND release_ms <= :now"
     # Nobody is paid for what nobody has paid.
     " AND NOT EXISTS (SELECT 1 FROM receivable AS d WHERE d.order_id = c.order_id AND d.closed_ms IS NULL)"
+    # Nor while the buyer asks for the money back, or may still: goods on their way are arrived and kept first.
+    " AND NOT EXISTS (SELECT 1 FROM after_sale AS a WHERE a.order_id = c.order_id AND a.ended_ms IS NULL)"
+    " AND NOT EXISTS (SELECT 1 FROM orders AS o WHERE o.id = c.order_id AND o.fulfilment IN ('shipped', 'picked_up'))"
     " ORDER BY release_ms LIMIT :limit"
 )
 _HELD = text("SELECT * FROM commission WHERE id = :id AND merchant = :merchant")
@@ -110,7 +118,8 @@ class _Owed:
 
 def book(batch: Batch, merchant: str, order: OrderView) -> None:
     """Write what an order earns its distributor, who recruited them and its partner, by the rates of this moment."""
-    if not earns(order.decision):
+    if not earns(order.decision) or order.kind == "stored":
+        # What is bought with stored value earns when it is bought: a top-up that earned, too, would be paid for twice.
         return
     bought = batch.run(_BONUS, order=order.order).one()
     lines = [
@@ -274,6 +283,11 @@ def _freeze(batch: Batch, merchant: str, order: str, paid_ms: int) -> None:
             legs += between(row.person, f"{family}_pending", row.person, f"{family}_frozen", left)
     if legs:
         move(batch, merchant, "frozen", order, legs)
+
+
+def arrived(batch: Batch, merchant: str, order: str, now_ms: int) -> None:
+    """The buyer has the goods, and from now on some days to give them back: so long the commission waits at least."""
+    batch.run(_WAIT, order=order, until=now_ms + policy(batch.connection, merchant).return_days * DAY_MS)
 
 
 def refund(batch: Batch, merchant: str, order: OrderView) -> None:

@@ -51,6 +51,8 @@ class PlanView:
 class MembershipView:
     """A membership that was bought: good from ``since`` to ``until``; ``back`` is what a refund now would give (分).
 
+    That is less what the membership has brought so far (``enjoyed``).
+
     ``state`` is active, ended or refunded; an active one may not have begun.
     """
 
@@ -67,6 +69,7 @@ class MembershipView:
     refund: str
     paid: int
     back: int
+    enjoyed: int
     coupons: int
     since: int
     until: int

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from commerce.accounts_sql import balance
 from commerce.domain.offer import price_at
@@ -42,6 +42,10 @@ _HAD = text(
     "SELECT coalesce(sum(m.units), 0) FROM mall_order AS m JOIN orders AS o ON o.id = m.order_id"
     " WHERE m.sku = :sku AND o.merchant = :merchant AND o.person = :person"
     " AND o.status NOT IN ('cancelled', 'refunded')"
+)
+_EXCHANGED = text(
+    "SELECT m.sku, m.units, coalesce(i.per_person, 0) AS per_person FROM mall_order AS m"
+    " LEFT JOIN mall_item AS i ON i.sku = m.sku WHERE m.order_id = :order"
 )
 _WRITE = text(
     "INSERT INTO mall_order (order_id, merchant, sku, units, points) VALUES (:order, :merchant, :sku, :units, :points)"
@@ -119,6 +123,14 @@ def exchange_of(
         raise Refused("insufficient", "there are not that many points", left=have)
     priced = PricedLine(item.sku, units, item.points * POINT_FEN + item.cash)
     return Exchange(replace(line, priced=priced), points)
+
+
+def retake_exchange(batch: Batch, row: Row[Any]) -> None:
+    """An exchange that was cancelled is paid after all: it counts again. Raises Refused (limit) when others came."""
+    for one in batch.run(_EXCHANGED, order=row.id).all():
+        had = batch.run(_HAD, sku=one.sku, merchant=row.merchant, person=row.person).scalar_one()
+        if one.per_person and had + one.units > one.per_person:
+            raise Refused("limit", "the limit per person is reached", left=max(0, one.per_person - had))
 
 
 def write_exchange(batch: Batch, merchant: str, order: str, exchange: Exchange) -> None:

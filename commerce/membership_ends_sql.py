@@ -10,7 +10,7 @@ from sqlalchemy import Row, text
 
 from commerce.deadlines_sql import arm, disarm
 from commerce.domain.day import DAY_MS
-from commerce.domain.membership import coupon_times, unused
+from commerce.domain.membership import coupon_times
 from commerce.domain.order import OrderStatus, Step
 from commerce.drops_sql import start_drop
 from commerce.errors import CommerceError, NotFound, Refused
@@ -21,6 +21,7 @@ from commerce.ledger import Claim, Finish, Fulfil, Refund, StartDrop
 from commerce.ledger_batch_sql import Batch
 from commerce.ledger_hot_sql import run_claims
 from commerce.ledger_memberships import RefundMembership, SetPlan
+from commerce.membership_worth_sql import take_coupons, worth
 from commerce.memberships_sql import DUE, set_plan
 from commerce.orders_sql import find_order
 from commerce.refunds_sql import refund_order
@@ -91,7 +92,7 @@ def refund_membership(batch: Batch, command: RefundMembership) -> RefundView:
     row = batch.one(_BY_ID, id=command.membership)
     if row is None or row.merchant != command.merchant:
         raise NotFound("no such membership")
-    amount = unused(row.paid, row.refund, row.from_ms, row.until_ms, batch.now_ms)
+    amount, _ = worth(batch.connection, row, batch.now_ms)
     if batch.replay(command.merchant, command.staff, "refund", command.key, command.hash) is None:
         if row.state != "active" or not amount:
             raise Refused("already", "nothing of this membership is given back by its terms", state=row.state)
@@ -100,6 +101,7 @@ def refund_membership(batch: Batch, command: RefundMembership) -> RefundView:
         # Before the money, so that a refund that leaves nothing finds this one ended.
         batch.run(_END, id=row.id, state="refunded")
         disarm(batch, DUE, row.id)
+        take_coupons(batch, [row])
     order = find_order(batch, row.merchant, row.order_id)
     amount = min(amount, order.amount - order.refunded) or amount
     terms = (command.key, command.hash, None, amount, "none", command.reason)

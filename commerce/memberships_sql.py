@@ -3,18 +3,19 @@
 Called from where orders are priced, paid and refunded; what ends a membership by itself is in membership_ends_sql.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, text
+from sqlalchemy import Connection, Row, TextClause, bindparam, text
 
 from commerce.deadlines_sql import arm, disarm
 from commerce.domain.ids import AFTER_ALL
-from commerce.domain.membership import NO_BENEFITS, Benefits, after_months, member_price, unused
+from commerce.domain.membership import NO_BENEFITS, Benefits, after_months, member_price
 from commerce.errors import NotFound, Refused
 from commerce.ledger_batch_sql import Batch
 from commerce.ledger_memberships import MembershipView, PlanView, SetPlan
+from commerce.membership_worth_sql import take_coupons, worth
 from commerce.pricing_sql import Line
 
 DUE = "member"
@@ -53,7 +54,7 @@ _INSERT = text(
     " :until_ms, 'active', :now)"
 )
 _END_OF_ORDER = text(
-    "UPDATE membership SET state = 'refunded' WHERE order_id = :order AND state <> 'refunded' RETURNING id"
+    "UPDATE membership SET state = 'refunded' WHERE order_id = :order AND state <> 'refunded' RETURNING *"
 )
 _OF_ORDER = text("SELECT DISTINCT sku FROM membership WHERE order_id = :order")
 _IN_FORCE = text(
@@ -181,24 +182,26 @@ def membership_skus(batch: Batch, order: str) -> set[str]:
 
 def end_memberships(batch: Batch, order: str) -> None:
     """All of an order's money goes back: none of its memberships is good any more."""
-    for membership in batch.run(_END_OF_ORDER, order=order).scalars().all():
-        disarm(batch, DUE, membership)
+    ended = batch.run(_END_OF_ORDER, order=order).all()
+    for row in ended:
+        disarm(batch, DUE, row.id)
+    take_coupons(batch, ended)
 
 
-def membership_view(row: Row[Any], now_ms: int) -> MembershipView:
+def membership_view(db: Connection, row: Row[Any], now_ms: int) -> MembershipView:
     """A ``SELECT *`` row of ``membership``."""
-    back = unused(row.paid, row.refund, row.from_ms, row.until_ms, now_ms) if row.state == "active" else 0
+    back, enjoyed = worth(db, row, now_ms)
     return MembershipView(
         row.id, row.person, row.order_id, row.sku, row.title, row.months, row.price_percent, row.points_percent,
-        row.coupon_amount, row.coupon_threshold, row.refund, row.paid, back, row.coupons, row.from_ms, row.until_ms,
-        row.state,
+        row.coupon_amount, row.coupon_threshold, row.refund, row.paid, back, enjoyed, row.coupons, row.from_ms,
+        row.until_ms, row.state,
     )  # fmt: skip
 
 
 def read_memberships(connection: Connection, merchant: str, person: str, now_ms: int) -> list[MembershipView]:
     """A person's memberships, newest first."""
     asked = {"merchant": merchant, "person": person, "limit": LIST_MAX}
-    return _views(connection.execute(_OF_PERSON, asked), now_ms)
+    return _views(connection, _OF_PERSON, asked, now_ms)
 
 
 def list_memberships(
@@ -206,8 +209,8 @@ def list_memberships(
 ) -> list[MembershipView]:
     """A shop's memberships, newest first; of one state when it is named."""
     asked = {"merchant": merchant, "state": state, "before": before or AFTER_ALL, "limit": limit}
-    return _views(connection.execute(_LIST, asked), now_ms)
+    return _views(connection, _LIST, asked, now_ms)
 
 
-def _views(rows: Iterable[Row[Any]], now_ms: int) -> list[MembershipView]:
-    return [membership_view(row, now_ms) for row in rows]
+def _views(db: Connection, query: TextClause, asked: Mapping[str, Any], now_ms: int) -> list[MembershipView]:
+    return [membership_view(db, row, now_ms) for row in db.execute(query, asked).all()]

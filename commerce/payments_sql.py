@@ -22,6 +22,7 @@ from commerce.events import OrderPaid
 from commerce.holds_sql import Taking, holds_of_order, sell_holds, take_units
 from commerce.ledger import ClosePayment, PaymentHeard, PaymentStarted, Settle, Settled, StartPayment
 from commerce.ledger_batch_sql import Batch
+from commerce.mall_sql import retake_exchange
 from commerce.members_sql import order_paid
 from commerce.memberships_sql import give_memberships
 from commerce.orders_sql import find_order
@@ -264,6 +265,7 @@ def _retake(batch: Batch, row: Row[Any]) -> None:
     retake_balance(batch, row)
     retake_offer(batch, row.id)
     retake_place(batch, row.id)
+    retake_exchange(batch, row)
     wallet_sql.hold_again(batch, row)
     for coupon in batch.run(_COUPONS, order=row.id).scalars().all():
         parameters = {"id": coupon, "order": row.id, "merchant": row.merchant, "person": row.person}

@@ -37,7 +37,10 @@ _OF_ORDER = text(
 )
 _DONE = text("UPDATE points_lot SET ready_ms = :ready_ms WHERE ref = :order AND state = 'pending' AND ready_ms IS NULL")
 _PENDING_DUE = text(
-    "SELECT * FROM points_lot WHERE state = 'pending' AND ready_ms <= :now ORDER BY ready_ms, id LIMIT :limit"
+    "SELECT * FROM points_lot AS l WHERE state = 'pending' AND ready_ms <= :now"
+    # What nobody has paid for earns nobody anything: not yet, and not what was given up of it.
+    " AND NOT EXISTS (SELECT 1 FROM receivable AS d WHERE d.order_id = l.ref AND (d.closed_ms IS NULL OR d.lost > 0))"
+    " ORDER BY ready_ms, id LIMIT :limit"
 )
 _MAKE_READY = text("UPDATE points_lot SET state = 'ready', expires_ms = :expires_ms WHERE id = :id")
 _EXPIRED = text(

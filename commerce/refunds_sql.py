@@ -14,6 +14,7 @@ from sqlalchemy import Row, text
 
 from commerce import partner_bearing_sql, wallet_sql
 from commerce.aftersale_sql import OTHERWISE, requests_overtaken
+from commerce.coupons_taken_sql import gift_refunded
 from commerce.credit_reads_sql import repayment_row
 from commerce.credit_sql import refund_on_account, tell_repayment
 from commerce.custom_sql import end_production
@@ -137,6 +138,7 @@ def refund_order(batch: Batch, command: Refund) -> RefundView:
         batch.run(_FREE_COUPON, order=row.id, now=batch.now_ms)
     refunded = find_order(batch, row.merchant, row.id)
     partner_bearing_sql.refunded(batch, refunded)
+    gift_refunded(batch, row, refunded)
     order_refunded(batch, refunded)
     requests_overtaken(batch, row, OTHERWISE, but=command.key)
     batch.remember(command.merchant, command.staff, "refund", command.key, command.hash, refund)

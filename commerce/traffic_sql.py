@@ -9,7 +9,7 @@ from sqlalchemy.exc import DataError, IntegrityError
 from commerce import commission_sql, market_sql, pos_sql, withdrawals_sql
 from commerce.attribution import bindings_sql
 from commerce.errors import CommerceError
-from commerce.events import Event, OrderCancelled, OrderCreated, OrderPaid, OrderRefunded
+from commerce.events import Event, OrderCancelled, OrderCreated, OrderDone, OrderPaid, OrderRefunded
 from commerce.identity import erasure_sql, join_sql, privacy_sql
 from commerce.ledger_batch_sql import Batch
 from commerce.webhooks_sql import enter_deliveries
@@ -33,7 +33,7 @@ def enter(batch: Batch, events: Sequence[Event]) -> None:
     What cannot be booked is logged and found by ``siyu audit``; the order itself, which is decided, stands.
     """
     for event in events:
-        if not isinstance(event, OrderCreated | OrderPaid | OrderCancelled | OrderRefunded):
+        if not isinstance(event, OrderCreated | OrderPaid | OrderCancelled | OrderDone | OrderRefunded):
             continue
         try:
             with batch.connection.begin_nested():
@@ -43,7 +43,7 @@ def enter(batch: Batch, events: Sequence[Event]) -> None:
     enter_deliveries(batch, events)
 
 
-def _book(batch: Batch, event: OrderCreated | OrderPaid | OrderCancelled | OrderRefunded) -> None:
+def _book(batch: Batch, event: OrderCreated | OrderPaid | OrderCancelled | OrderDone | OrderRefunded) -> None:
     order = event.order
     if isinstance(event, OrderCreated):
         commission_sql.book(batch, event.merchant, order)
@@ -59,5 +59,7 @@ def _book(batch: Batch, event: OrderCreated | OrderPaid | OrderCancelled | Order
         commission_sql.freeze(batch, event.merchant, order, event.now_ms)
     elif isinstance(event, OrderCancelled):
         commission_sql.cancel(batch, event.merchant, order.order)
+    elif isinstance(event, OrderDone):
+        commission_sql.arrived(batch, event.merchant, order.order, event.now_ms)
     else:
         commission_sql.refund(batch, event.merchant, order)

@@ -23,6 +23,10 @@ from commerce.ledger_batch_sql import Batch
 from commerce.pricing_sql import Line
 
 _PROGRAM = text("SELECT terms FROM member_program WHERE merchant = :merchant")
+_ORDERED = text(
+    "SELECT coalesce(sum(amount + bonus), 0) FROM orders WHERE merchant = :merchant AND person = :person"
+    " AND kind = 'stored' AND status = 'pending'"
+)
 _SET_BONUS = text("UPDATE orders SET bonus = :bonus WHERE id = :id")
 
 
@@ -46,12 +50,19 @@ def purse_of(connection: Connection, merchant: str, person: str, points: int, st
 
 
 def check_stored_room(batch: Batch, merchant: str, person: str, lines: Sequence[Line]) -> None:
-    """Stored value is a debt of the shop: a person has at most so much of it. Raises Refused (limit)."""
+    """Refuse to sell a person more stored value than they may have. Raises Refused (limit)."""
     bought = sum(line.priced.quantity * line.priced.price for line in lines if line.kind == "stored")
-    if not bought:
-        return
-    more = bought + sum(line.bonus * line.priced.quantity for line in lines)
+    if bought:
+        check_room(batch, merchant, person, bought + sum(line.bonus * line.priced.quantity for line in lines))
+
+
+def check_room(batch: Batch, merchant: str, person: str, more: int) -> None:
+    """Stored value is a debt of the shop: a person has at most so much of it, with what they have ordered.
+
+    Orders count before they are paid, or two of them would pass the check together. Raises Refused (limit).
+    """
     have = sum(balances(batch.connection, merchant, person, ("principal", "bonus")).values())
+    have += int(batch.run(_ORDERED, merchant=merchant, person=person).scalar_one())
     most = read_program(batch.connection, merchant).stored_most
     if have + more > most:
         raise Refused(
@@ -87,7 +98,12 @@ def _legs(person: str, of: str, to: str, principal: int, bonus: int) -> list[Leg
 
 
 def hold_again(batch: Batch, row: Row[Any]) -> None:
-    """Set aside anew what a cancelled order was to spend, as its money came late. Raises Refused (insufficient)."""
+    """Set aside anew what a cancelled order was to spend, as its money came late. Raises Refused (insufficient, limit).
+
+    One that buys stored value spends none, and needs room for it.
+    """
+    if row.kind == "stored":
+        check_room(batch, row.merchant, row.person, row.amount + row.bonus)
     points_sql.hold(batch, row.merchant, row.person, row.points, row.id)
     bonus = _hold_stored(batch, row.merchant, row.person, row.id, row.stored)
     if row.kind == "goods" and bonus != row.bonus:

@@ -105,11 +105,24 @@ def withdraw(batch: Batch, command: Withdraw) -> WithdrawalView:
 _STEPS = {"requested": ("approved", "rejected"), "approved": ("paid", "rejected")}
 
 
+def _check_covered(batch: Batch, row: Row[Any]) -> None:
+    """Raise Refused when refunds took back meanwhile what was asked out of: it would be paid and never come back."""
+    left = balance(batch.connection, row.merchant, row.person, f"{_family(row.share)}_available")
+    if left < 0:
+        why = "refunds have taken back some of this since it was asked for: reject it, what is left can be asked for"
+        raise Refused("insufficient", why, left=max(0, row.amount + left))
+
+
 def decide_withdrawal(batch: Batch, command: DecideWithdrawal) -> WithdrawalView:
-    """Approve, reject, or say that the transfer was made by hand. Raises NotFound, Refused (already)."""
+    """Approve, reject, or say that the transfer was made by hand.
+
+    Raises NotFound, Refused (already; insufficient: refunds took it back meanwhile).
+    """
     row = _found(batch, command.merchant, command.withdrawal)
     if command.decision not in _STEPS.get(row.state, ()):
         raise Refused("already", f"the withdrawal is {row.state}")
+    if command.decision != "rejected":
+        _check_covered(batch, row)
     batch.run(
         _DECIDE,
         id=row.id,
@@ -144,6 +157,7 @@ def start_transfer(batch: Batch, command: StartTransfer) -> WithdrawalView:
     row = _found(batch, command.merchant, command.withdrawal)
     if row.state != "approved":
         raise Refused("already", f"the withdrawal is {row.state}")
+    _check_covered(batch, row)
     batch.run(
         _START,
         id=row.id,

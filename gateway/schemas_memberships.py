@@ -45,7 +45,10 @@ class PlanView(Struct):
 
 
 class MembershipView(Struct):
-    """Good from ``since`` to ``until``; ``back`` is what giving it back now would give."""
+    """Good from ``since`` to ``until``; ``back`` is what giving it back now would give.
+
+    That is for the days to come, less ``enjoyed``: what its coupons, its prices and its points have brought so far.
+    """
 
     membership: str
     person: str
@@ -60,6 +63,7 @@ class MembershipView(Struct):
     refund: Literal["prorata", "none"]
     paid: int
     back: int
+    enjoyed: int
     coupons: int
     since: Millis
     until: Millis

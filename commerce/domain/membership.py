@@ -2,7 +2,8 @@
 
 A membership begins with its payment, or where the one before it ends: renewing early loses nothing. Nothing renews by
 itself (自动续费): a renewal is a purchase like the first. It is given back by its terms: what has not begun whole, and
-of what has begun the whole days that are left, or nothing. All benefits are the same for whoever has the plan.
+of what has begun the whole days that are left, less what it has brought by then, or nothing. All benefits are the same
+for whoever has the plan.
 """
 
 from calendar import monthrange
@@ -87,7 +88,7 @@ def member_price(price: int, percent: int) -> int:
 
 
 def unused(paid: int, refund: str, from_ms: int, until_ms: int, now_ms: int) -> int:
-    """分 of ``paid`` that a membership's buyer gets back now."""
+    """分 of ``paid`` that are for days to come."""
     if now_ms < from_ms:
         return paid
     if refund == "none" or now_ms >= until_ms:
@@ -96,3 +97,11 @@ def unused(paid: int, refund: str, from_ms: int, until_ms: int, now_ms: int) -> 
     today = (now_ms + OFFSET_MS) // DAY_MS
     first, last = ((at + OFFSET_MS) // DAY_MS for at in (from_ms, until_ms))
     return portion(paid, max(0, last - today - 1), last - first)
+
+
+def given_back(left: int, enjoyed: int) -> int:
+    """What goes back of the ``left`` 分 of unused days, after what the membership has brought: coupons, prices, points.
+
+    Without that a year that is bought and given back on the next day would be a year's discount for a day's price.
+    """
+    return max(0, left - enjoyed)

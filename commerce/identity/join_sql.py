@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row, text
 
 from commerce.errors import NotFound, Refused
-from commerce.identity import merge_sql
+from commerce.identity import merge_sql, own_orders_sql
 from commerce.identity.join import (
     CAUSE_STAFF,
     DecideConflict,
@@ -141,7 +141,9 @@ def _unite(
         # Of an unproven number and a proven one the proven stays.
         going = elder.phone if younger.verified is not None else younger.phone
         freed = _free_phone(batch, merchant, going.digest)
-    return merge_sql.merge(batch, merchant, elder.person, younger.person, cause, by, reason, freed)
+    joined = merge_sql.merge(batch, merchant, elder.person, younger.person, cause, by, reason, freed)
+    own_orders_sql.merged(batch, merchant, joined.elder)
+    return joined
 
 
 def _queue(batch: Batch, command: Join, person: str, other: str, cause: str) -> str:
@@ -174,6 +176,7 @@ def _refusal(cause: str) -> Refused:
 def undo_merge(batch: Batch, command: UndoMerge) -> Joined:
     """Take a merge back. Raises NotFound, Refused (already, not_open)."""
     undone = merge_sql.unmerge(batch, command.merchant, command.entry, command.by)
+    own_orders_sql.parted(batch, command.merchant, undone.elder, undone.younger)
     log(batch, command.merchant, undone.younger, command.by, "unmerge", "")
     return Joined(undone.younger, undone.entry, None, undone.aliases)
 

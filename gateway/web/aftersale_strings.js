@@ -21,6 +21,7 @@ export const AFTER_SALE = {
   "as.units": ["{title}（件）", "{title} (units)"],
   "as.amount": ["退款金额（元，留空为全部）", "Amount in yuan (empty: all of it)"],
   "as.words": ["补充说明", "What happened"],
+  "as.gifts": ["随付款赠送的积分和优惠券将随退款收回", "points and coupons that came with the payment go back with it"],
   "as.send": ["提交申请", "Ask the shop"],
   "as.asked": ["已提交，商家会尽快处理", "The shop was asked"],
   "as.state.asked": ["待商家处理", "waiting for the shop"],

@@ -100,6 +100,7 @@ export const PEOPLE = {
   "comm.frozen": ["冻结", "frozen"],
   "comm.available": ["可提现", "available"],
   "comm.void": ["作废", "void"],
+  "held.own_order": ["买家与分销员为同一人", "buyer and distributor are one person"],
   "held.same_phone": ["收货手机与分销员相同", "same phone as the distributor"],
   "held.velocity": ["订单过于频繁", "too many orders a day"],
   "held.refunds": ["退款率过高", "too many refunds"],

@@ -83,6 +83,7 @@ function openAsking(api, order, lines, again) {
     }),
     gone && yuanField("as.amount", "amount", { required: false, "data-testid": "aftersale-amount" }),
     field("as.words", { name: "words", maxlength: 500, wide: true, "data-testid": "aftersale-words" }),
+    h("small.faint.wide-field", {}, t("as.gifts")),
     h("div.form-foot", {}, h("button.buy", { type: "submit", "data-testid": "aftersale-send" }, t("as.send"))),
   );
   choose();

@@ -149,7 +149,9 @@ class WalletMachine(LoopMachine):
     def top_up(self, person: str, pay: bool) -> None:
         now, mine = self.tick(), self.wallet(person)
         made = self.order_of(person, "card", 1)
-        if mine.principal + mine.bonus + CARD + CARD_BONUS > STORED_MOST:
+        cards = [one for one in self.orders if one.card and one.person == self.who[person]]
+        ordered = [one for one in cards if one.status == "pending"]
+        if mine.principal + mine.bonus + (1 + len(ordered)) * (CARD + CARD_BONUS) > STORED_MOST:
             assert made == "limit"
             return
         assert (made.amount, made.due) == (CARD, CARD)
