@@ -130,9 +130,7 @@ def read_debts(connection: Connection, merchant: str, person: str, limit: int) -
     ]  # fmt: skip
 
 
-def read_statement(
-    connection: Connection, merchant: str, person: str, limit: int = ENTRIES_MAX
-) -> list[CreditEntry]:
+def read_statement(connection: Connection, merchant: str, person: str, limit: int = ENTRIES_MAX) -> list[CreditEntry]:
     """What made a person's account what it is, the newest of it, oldest first, with what was owed after each."""
     who = {"merchant": merchant, "person": person}
     rows = connection.execute(_ENTRIES, {**who, "limit": limit}).all()[::-1]

@@ -109,7 +109,7 @@ class GoodsReport:
 
 
 def import_goods(batch: Batch, command: ImportGoods) -> GoodsReport:
-    """Take a sheet in as a whole; with a fault in any line, nothing of it. Raises Invalid when it is too much at once."""
+    """Take a sheet in as a whole; with a fault in any line, nothing of it. Raises Invalid for too many."""
     plan = _plan(batch.connection, command)
     counts = count_outcomes(plan.results)
     written = counts["created"] + counts["changed"]
