@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.stage import DESK, Theatre
 
 pytestmark = pytest.mark.browser
+
+HOUR_MS = 3_600_000
 
 
 def test_what_is_behind_the_first_page_is_shown_when_asked_for_and_can_be_chosen(own_theatre: Theatre) -> None:
@@ -31,3 +35,22 @@ def test_what_is_behind_the_first_page_is_shown_when_asked_for_and_can_be_chosen
     expect(panel.get_by_test_id("list-more").first).to_be_hidden()
     ids = rows.evaluate_all("rows => rows.map((row) => row.dataset.purchase)")
     assert len(set(ids)) == 52
+
+
+def test_many_events_leave_one_s_orders_within_reach_and_the_own_one_comes_first(own_theatre: Theatre) -> None:
+    server = own_theatre.server
+    now = int(time.time() * 1_000)
+    for n in range(8):
+        begins = now + (48 + n) * HOUR_MS
+        terms = {"title": f"茶会 {n}", "places": 9, "starts": begins, "ends": begins + HOUR_MS, "closes": now + HOUR_MS}
+        made = server.call("POST", "/events", {**terms, "place": "西湖"}, token=server.seed["merchant_token"])
+        assert made.status_code == 201
+    viewer = own_theatre.person(DESK, name="小雨")
+    viewer.enter(own_theatre.room)
+    viewer.press("me")
+    expect(viewer.see("event")).to_have_count(5)
+    viewer.press("list-more")
+    expect(viewer.see("event")).to_have_count(8)
+    viewer.see("event").last.get_by_test_id("event-join").click()
+    expect(viewer.see("event").first).to_contain_text("茶会 7")
+    expect(viewer.see("event")).to_have_count(6)
