@@ -207,10 +207,17 @@ class Credit:
         """What a person paid or tried to pay through providers, newest first."""
         return await self._store.read(lambda db: read_repayments(db, merchant, person, limit))
 
-    async def dunning(self, merchant: str, limit: int = 200) -> list[DunningView]:
-        """Who has something overdue, what is overdue the longest first."""
+    async def dunning(self, merchant: str, limit: int = 200, after: str = "") -> list[DunningView]:
+        """Who has something overdue, what is overdue the longest first.
+
+        ``after`` is ``SINCE:PERSON`` of the last one seen. Raises Invalid when it is not.
+        """
         now_ms = self._clock()
-        return await self._store.read(lambda db: read_dunning(db, merchant, now_ms, limit))
+        since, colon, person = after.partition(":")
+        if after and not (colon and since.isascii() and since.isdigit() and len(since) <= len(str(now_ms))):
+            raise Invalid("after is SINCE:PERSON of the last one", field="after")
+        last = (int(since or "0"), person)
+        return await self._store.read(lambda db: read_dunning(db, merchant, now_ms, limit, last))
 
     async def account(self, merchant: str, person: str) -> CreditView:
         """One person's account. Raises NotFound."""
@@ -225,8 +232,8 @@ class Credit:
         now_ms = self._clock()
         return await self._store.read(lambda db: read_accounts(db, merchant, now_ms, "", after, limit))
 
-    async def debts(self, merchant: str, person: str, limit: int = 50) -> list[DebtView]:
-        """What a person's orders owe and owed, newest first."""
+    async def debts(self, merchant: str, person: str, limit: int = 200) -> list[DebtView]:
+        """What a person's orders owe, what is due first first; then what they owed, newest first."""
         return await self._store.read(lambda db: read_debts(db, merchant, person, limit))
 
     async def statement(self, merchant: str, person: str) -> list[CreditEntry]:

@@ -31,12 +31,18 @@ _OPEN = text(
     " WHERE merchant = :merchant AND closed_ms IS NULL AND person IN :persons"
 ).bindparams(bindparam("persons", expanding=True))
 _DEBTS = text(
-    "SELECT * FROM receivable WHERE merchant = :merchant AND person = :person ORDER BY order_id DESC LIMIT :limit"
+    "SELECT * FROM receivable WHERE merchant = :merchant AND person = :person ORDER BY (closed_ms IS NOT NULL),"
+    " CASE WHEN closed_ms IS NULL THEN due_ms END, order_id DESC LIMIT :limit"
 )
 _ENTRIES = text(
     "SELECT transfer, min(created_ms) AS at_ms, min(why) AS why, min(ref) AS ref, CAST(sum(amount) AS bigint) AS amount"
     " FROM entry WHERE merchant = :merchant AND owner = :person AND kind IN ('credit_owed', 'credit_spare')"
-    " GROUP BY transfer ORDER BY 2, 1 LIMIT :limit"
+    " GROUP BY transfer ORDER BY 2 DESC, 1 DESC LIMIT :limit"
+)
+
+_BALANCE = text(
+    "SELECT CAST(coalesce(sum(balance), 0) AS bigint) FROM account WHERE merchant = :merchant AND owner = :person"
+    " AND kind IN ('credit_owed', 'credit_spare')"
 )
 
 _BACK = "(SELECT CAST(coalesce(sum(r.amount), 0) AS bigint) FROM refund AS r WHERE r.order_id = y.id{})"
@@ -74,6 +80,7 @@ _DUNNING = text(
     " WHERE merchant = :merchant AND closed_ms IS NULL) AS d"
     " LEFT JOIN credit_line AS l ON l.merchant = d.merchant AND l.person = d.person"
     " GROUP BY d.merchant, d.person, l.name, l.open HAVING min(d.due_ms) < :now"
+    " AND (min(d.due_ms) > :since OR (min(d.due_ms) = :since AND d.person > :person))"
     " ORDER BY min(d.due_ms), d.person LIMIT :limit"
 )
 
@@ -112,7 +119,7 @@ def _view(row: Any, owed: int, spare: int, ages: dict[str, int]) -> CreditView:
 
 
 def read_debts(connection: Connection, merchant: str, person: str, limit: int) -> list[DebtView]:
-    """What a person's orders owe and owed, newest first."""
+    """What a person's orders owe, what is due first first; then what they owed, newest first."""
     rows = connection.execute(_DEBTS, {"merchant": merchant, "person": person, "limit": min(limit, LIST_MAX)})
     return [
         DebtView(
@@ -123,10 +130,12 @@ def read_debts(connection: Connection, merchant: str, person: str, limit: int) -
     ]  # fmt: skip
 
 
-def read_statement(connection: Connection, merchant: str, person: str) -> list[CreditEntry]:
-    """All that made a person's account what it is, oldest first, with what was owed after each."""
-    owed, lines = 0, []
-    rows = connection.execute(_ENTRIES, {"merchant": merchant, "person": person, "limit": ENTRIES_MAX})
+def read_statement(connection: Connection, merchant: str, person: str, limit: int = ENTRIES_MAX) -> list[CreditEntry]:
+    """What made a person's account what it is, the newest of it, oldest first, with what was owed after each."""
+    who = {"merchant": merchant, "person": person}
+    rows = connection.execute(_ENTRIES, {**who, "limit": limit}).all()[::-1]
+    owed = int(connection.execute(_BALANCE, who).scalar_one()) - sum(int(row.amount) for row in rows)
+    lines = []
     for row in rows:
         owed += int(row.amount)
         lines.append(CreditEntry(row.at_ms, row.why, row.ref, int(row.amount), owed))
@@ -170,9 +179,13 @@ def read_reminders(connection: Connection, merchant: str, person: str, limit: in
     return [ReminderView(row.created_ms, row.overdue, row.note, row.staff) for row in rows]
 
 
-def read_dunning(connection: Connection, merchant: str, now_ms: int, limit: int) -> list[DunningView]:
-    """Who has something overdue, what is overdue the longest first."""
-    rows = connection.execute(_DUNNING, {"merchant": merchant, "now": now_ms, "limit": min(limit, LIST_MAX)})
+def read_dunning(
+    connection: Connection, merchant: str, now_ms: int, limit: int, after: tuple[int, str] = (0, "")
+) -> list[DunningView]:
+    """Who has something overdue, what is overdue the longest first; ``after`` is since when and who the last one is."""
+    since, person = after
+    asked = {"merchant": merchant, "now": now_ms, "limit": min(limit, LIST_MAX), "since": since, "person": person}
+    rows = connection.execute(_DUNNING, asked)
     return [
         DunningView(
             row.person, row.name, int(row.owed), int(row.overdue), int(row.orders), row.since_ms,

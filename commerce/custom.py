@@ -45,6 +45,8 @@ from commerce.statement import safe_cell
 from commerce.store_sql import Store
 
 STATES = ("asked", "offered", "ordered", "declined", "withdrawn")
+PACKING_ORDERS_MAX = 5_000
+"""Orders on one packing list: a megabyte or so."""
 TARGETS_MAX = 50
 """SKUs whose forms are asked for at once: those of one basket."""
 HEADS = ("order", "stage", "due", "settled", "goods", "quantity", "wishes", "name", "phone", "address", "method")
@@ -95,18 +97,18 @@ class Custom:
         assert isinstance(view, RefundView)
         return view
 
-    async def work(self, merchant: str, stage: str = "", limit: int = 100) -> list[WorkView]:
-        """What is to be made, most urgent first. Raises Invalid for a stage that there is not."""
+    async def work(self, merchant: str, stage: str = "", limit: int = 100, after: str = "") -> list[WorkView]:
+        """What is to be made, most urgent first, behind ``after``. Raises Invalid for a stage that there is not."""
         if stage and stage not in STAGES:
             raise Invalid(f"stage is one of {', '.join(STAGES[:-1])}", field="stage")
-        return await self._store.read(lambda db: read_work(db, merchant, stage, limit))
+        return await self._store.read(lambda db: read_work(db, merchant, stage, limit, after))
 
     async def packing_list(self, merchant: str) -> str:
         """What is to be made and sent, as CSV: a row for each line of an order, with its wishes."""
         out = io.StringIO()
         rows = csv.writer(out)
         rows.writerow(HEADS)
-        for one in await self.work(merchant, limit=LIST_MAX):
+        for one in await self._all_work(merchant):
             to = one.delivery or {}
             where = [to.get(name, "") for name in ("name", "phone", "address", "method")]
             for line in one.lines:
@@ -115,6 +117,15 @@ class Custom:
                 cells = [*made, line["title"], line["quantity"], wishes, *where]
                 rows.writerow([safe_cell(str(cell)) for cell in cells])
         return out.getvalue()
+
+    async def _all_work(self, merchant: str) -> list[WorkView]:
+        found: list[WorkView] = []
+        while len(found) < PACKING_ORDERS_MAX:
+            page = await self.work(merchant, limit=LIST_MAX, after=found[-1].order if found else "")
+            found += page
+            if len(page) < LIST_MAX:
+                return found
+        raise Invalid(f"more than {PACKING_ORDERS_MAX} orders are to be made: page through them", field="stage")
 
     # --- requests ----------------------------------------------------------------------------------------------------
 

@@ -62,6 +62,8 @@ _OPEN = text(
     " JOIN orders AS o ON o.id = p.id LEFT JOIN presale AS s ON s.id = p.id"
     " JOIN orders AS g ON g.id = coalesce(s.balance, o.id)"
     " WHERE p.merchant = :merchant AND p.ended_ms IS NULL AND p.stage <> 'sent' AND (:stage = '' OR p.stage = :stage)"
+    " AND (:after = '' OR (p.due_ms, p.id) > (SELECT l.due_ms, l.id FROM production AS l"
+    " WHERE l.id = :after AND l.merchant = :merchant))"
     " ORDER BY p.due_ms, p.id LIMIT :limit"
 )
 _MADE_LINES = text(
@@ -223,9 +225,10 @@ def _form_view(target: str, form: CustomForm, returns: str) -> FormView:
     return FormView(target, fields, form.making_days, form.asked, returns)
 
 
-def read_work(connection: Connection, merchant: str, stage: str, limit: int) -> list[WorkView]:
-    """What is to be made, most urgent first."""
-    rows = connection.execute(_OPEN, {"merchant": merchant, "stage": stage, "limit": min(limit, LIST_MAX)}).all()
+def read_work(connection: Connection, merchant: str, stage: str, limit: int, after: str = "") -> list[WorkView]:
+    """What is to be made, most urgent first, behind the order ``after``."""
+    asked = {"merchant": merchant, "stage": stage, "limit": min(limit, LIST_MAX), "after": after}
+    rows = connection.execute(_OPEN, asked).all()
     lines: dict[str, list[dict[str, Any]]] = {}
     if rows:
         for line in connection.execute(_MADE_LINES, {"orders": [row.goods_order for row in rows]}):

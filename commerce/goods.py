@@ -3,6 +3,7 @@
 Reads run on reader threads; a sheet is taken in by the ledger, in one transaction, and told to the rooms afterwards.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,15 @@ from commerce import changes_sql, goods_sql
 from commerce.catalogue_writes import CatalogueWrites
 from commerce.changes import WHY_CHARACTERS_MAX
 from commerce.errors import Invalid
-from commerce.goods_sheet import FILE_BYTES_MAX, ROWS_MAX, GoodsRow, RowFault, check_row, read_sheet, write_sheet
+from commerce.goods_sheet import (
+    FILE_BYTES_MAX,
+    FILE_ROWS_MAX,
+    GoodsRow,
+    RowFault,
+    check_row,
+    read_sheet,
+    write_sheet,
+)
 from commerce.goods_sql import GOODS_MAX, GoodsReport, ImportGoods
 from commerce.ledger import Ledger
 from commerce.store_sql import Store
@@ -31,7 +40,8 @@ class Goods:
         """Take a file in (goods_sheet says how it looks). Raises Invalid, Busy."""
         if len(raw) > FILE_BYTES_MAX:
             raise Invalid(f"a file has at most {FILE_BYTES_MAX} bytes: split it", field="file")
-        rows, faults = read_sheet(raw)
+        # Thousands of lines would hold up the loop, and with it the room.
+        rows, faults = await asyncio.to_thread(read_sheet, raw)
         return await self._import(merchant, staff, rows, faults, why, try_only)
 
     async def import_rows(
@@ -57,8 +67,8 @@ class Goods:
         try_only: bool,
     ) -> GoodsReport:
         reason = check.words(why, "why", WHY_CHARACTERS_MAX)
-        if not 0 < len(rows) + len(faults) <= ROWS_MAX:
-            raise Invalid(f"1 to {ROWS_MAX} lines of goods", field="rows")
+        if not 0 < len(rows) + len(faults) <= FILE_ROWS_MAX:
+            raise Invalid(f"1 to {FILE_ROWS_MAX} lines of goods", field="rows")
         command = ImportGoods(merchant, staff, reason, tuple(rows), tuple(faults), try_only)
         report = await self._ledger.submit(command)
         assert isinstance(report, GoodsReport)

@@ -24,12 +24,15 @@ from commerce import catalogue_checks as check
 from commerce.domain.money import fen, yuan
 from commerce.domain.sale import UNITS_MAX
 from commerce.errors import Invalid
+from commerce.sheet import decode_sheet
 from commerce.statement import FORMULA, safe_cell
 
 ROWS_MAX = 1_000
-"""SKUs in one file: a transaction of some tenths of a second in which nobody of the merchant is served."""
-FILE_BYTES_MAX = 2 * 1024 * 1024
-"""A thousand lines with a page of description each."""
+"""SKUs written at once: a transaction of some tenths of a second in which nobody of the merchant is served."""
+FILE_ROWS_MAX = 5_000
+"""SKUs in one file: those that stay as they are are only read."""
+FILE_BYTES_MAX = 4 * 1024 * 1024
+"""Five thousand lines of some hundred characters of description each."""
 MEDIA_MAX = 20
 """Further pictures and films of one product: more than anybody swipes through."""
 GRAMS_MAX = 1_000_000
@@ -187,23 +190,12 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
 
 def read_sheet(raw: bytes) -> tuple[list[GoodsRow], list[RowFault]]:
     """The lines of a file, and what is wrong with the others. Raises Invalid when it is no such sheet at all."""
-    reader = csv.reader(io.StringIO(_decode(raw), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(decode_sheet(raw), newline=""), strict=True)
     try:
         columns = _columns(next(reader, []))
         return _rows(reader, columns)
     except csv.Error as error:
         raise Invalid(f"line {reader.line_num} is not CSV: {error}", field="file") from error
-
-
-def _decode(raw: bytes) -> str:
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        try:
-            # What a spreadsheet on a Chinese Windows writes when it is asked for CSV.
-            return raw.decode("gb18030")
-        except UnicodeDecodeError as error:
-            raise Invalid("the file is neither UTF-8 nor GB18030: save it as 'CSV UTF-8'", field="file") from error
 
 
 def _columns(heading: list[str]) -> list[str]:
@@ -234,8 +226,8 @@ def _rows(reader: Any, columns: list[str]) -> tuple[list[GoodsRow], list[RowFaul
         line = reader.line_num
         if not any(cell.strip() for cell in cells):
             continue
-        if len(rows) + len(faults) >= ROWS_MAX:
-            raise Invalid(f"a file has at most {ROWS_MAX} goods: split it", field="file")
+        if len(rows) + len(faults) >= FILE_ROWS_MAX:
+            raise Invalid(f"a file has at most {FILE_ROWS_MAX} goods: split it", field="file")
         if len(cells) != len(columns):
             faults.append(RowFault(line, "", f"{len(cells)} columns instead of {len(columns)}"))
             continue

@@ -12,9 +12,10 @@ from commerce.changes import Change, Hand, filed
 from commerce.changes_sql import note
 from commerce.compliance_sql import check_basis, check_up
 from commerce.domain.ids import AFTER_ALL, id_time_ms
+from commerce.errors import Invalid
 from commerce.fresh_ids import fresh_id
 from commerce.goods_plan import KnownProduct, KnownSku, Plan, Planner, RowResult, count_outcomes
-from commerce.goods_sheet import GoodsRow, RowFault, StoreCount
+from commerce.goods_sheet import ROWS_MAX, GoodsRow, RowFault, StoreCount
 from commerce.ledger_batch_sql import Batch
 from commerce.stock_sql import free_at, move_stock, open_place
 
@@ -108,9 +109,12 @@ class GoodsReport:
 
 
 def import_goods(batch: Batch, command: ImportGoods) -> GoodsReport:
-    """Take a sheet in as a whole; with a fault in any line, nothing of it."""
+    """Take a sheet in as a whole; with a fault in any line, nothing of it. Raises Invalid for too many."""
     plan = _plan(batch.connection, command)
     counts = count_outcomes(plan.results)
+    written = counts["created"] + counts["changed"]
+    if written > ROWS_MAX:
+        raise Invalid(f"{written} lines change something: split them into files of {ROWS_MAX}", field="rows")
     results = tuple(plan.results)
     if command.try_only or counts["fault"] or not (plan.products or plan.skus or plan.stock):
         return GoodsReport("", False, counts, results)

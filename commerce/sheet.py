@@ -1,4 +1,4 @@
-"""A spreadsheet from outside (CSV, UTF-8, a heading line): its columns by name, its rows by line. Pure."""
+"""A spreadsheet from outside (CSV, UTF-8 or GB18030, a heading line): its columns by name, its rows by line. Pure."""
 
 import csv
 import io
@@ -19,6 +19,18 @@ class Fault:
     message: str
 
 
+def decode_sheet(raw: bytes) -> str:
+    """The text of a file that a spreadsheet wrote. Raises Invalid."""
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        try:
+            # What a spreadsheet on a Chinese Windows writes when it is asked for CSV.
+            return raw.decode("gb18030")
+        except UnicodeDecodeError as error:
+            raise Invalid("the file is neither UTF-8 nor GB18030: save it as 'CSV UTF-8'", field="file") from error
+
+
 def read_sheet(
     raw: bytes, names: Mapping[str, str], required: Sequence[str], heading: str
 ) -> Iterator[tuple[int, dict[str, str] | Fault]]:
@@ -27,11 +39,7 @@ def read_sheet(
     ``names`` are the columns by the words for them, lower case; others are refused, so that nobody believes that they
     were taken in. ``heading`` says what the first line should be. Raises ``Invalid`` when it is no such sheet at all.
     """
-    try:
-        content = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Invalid(f"the file is not UTF-8 (byte {error.start}): save it as 'CSV UTF-8'", field="file") from error
-    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(decode_sheet(raw), newline=""), strict=True)
     try:
         columns = _columns(next(reader, []), names, required, heading)
         for cells in reader:

@@ -36,9 +36,8 @@ _BY_CODE = text("SELECT * FROM ticket WHERE merchant = :merchant AND code = :cod
 _BY_ID = text("SELECT * FROM ticket WHERE id = :id")
 _EVENT = text("SELECT * FROM event_ WHERE id = :id")
 _STATE = text("UPDATE event_ SET state = :state WHERE id = :id")
-_LIVE = text(
-    "SELECT * FROM ticket WHERE event = :event AND state IN ('waiting', 'reserved', 'good') ORDER BY id LIMIT :limit"
-)
+# The door opens a day ahead: whoever was let in by then has paid for nothing either.
+_LIVE = text("SELECT * FROM ticket WHERE event = :event AND state <> 'cancelled' ORDER BY id LIMIT :limit")
 _PENDING = text("SELECT 1 FROM orders WHERE id = :id AND status = 'pending'")
 _UNDONE = text(
     "SELECT t.* FROM ticket AS t JOIN orders AS o ON o.id = t.order_id WHERE t.event = :event AND t.state = 'good'"
@@ -97,16 +96,20 @@ def _end_some(batch: Batch, event: Row[Any]) -> bool:
     """End some tickets of an event that was called off; whether there may be more."""
     live = batch.run(_LIVE, event=event.id, limit=ENDED_MAX).all()
     for ticket in live:
-        if ticket.state == "good" and ticket.order_id is not None:
-            key = f"event-{ticket.id}"
-            body = fingerprint("event", ticket.id)
-            order = find_order(batch, event.merchant, ticket.order_id)
-            refund_order(
-                batch, Refund(order.merchant, event.staff, order.id, key, body, None, None, "none", event.title)
-            )
-        else:
+        if ticket.state in ("good", "used") and ticket.order_id is not None:
+            _give_back(batch, event, ticket)
+        if ticket.state != "good" or ticket.order_id is None:
             end_ticket(batch, ticket)
     return len(live) == ENDED_MAX
+
+
+def _give_back(batch: Batch, event: Row[Any], ticket: Row[Any]) -> None:
+    """Refund a place of an event that was called off; that ends its ticket unless it was used."""
+    order = find_order(batch, event.merchant, ticket.order_id)
+    if order.status == OrderStatus.REFUNDED:
+        return
+    key, body = f"event-{ticket.id}", fingerprint("event", ticket.id)
+    refund_order(batch, Refund(order.merchant, event.staff, order.id, key, body, None, None, "none", event.title))
 
 
 def let_in(batch: Batch, command: CheckIn) -> TicketView:

@@ -43,7 +43,7 @@ _ADD = text(
     "INSERT INTO ticket (id, merchant, event, person, name, code, state, until_ms, order_id, created_ms)"
     " VALUES (:id, :merchant, :event, :person, :name, :code, :state, :until_ms, :order, :now)"
 )
-_SET = text("UPDATE ticket SET state = :state, until_ms = :until_ms WHERE id = :id")
+_SET = text("UPDATE ticket SET state = :state, until_ms = :until_ms, used_ms = NULL, used_by = NULL WHERE id = :id")
 _ORDERED = text("UPDATE ticket SET order_id = :order, until_ms = :until_ms WHERE id = :id")
 _WAS_PLACE = text("SELECT 1 FROM ticket WHERE order_id = :order LIMIT 1")
 _PAID = text("UPDATE ticket SET state = 'good', until_ms = NULL, order_id = :order WHERE id = :id")
@@ -167,7 +167,7 @@ def leave_event(batch: Batch, command: LeaveEvent) -> TicketView:
 
 
 def end_ticket(batch: Batch, row: Row[Any]) -> None:
-    """End a ticket that was not used; its place is the next one's."""
+    """End a ticket (a used one only when its event is called off); its place is the next one's."""
     batch.run(_SET, id=row.id, state="cancelled", until_ms=None)
     disarm(batch, TICKET_DUE, row.id)
     if row.state != "waiting":

@@ -28,6 +28,8 @@ from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
 PATH = "/api/v1/credit"
+LIST_MAX = 200
+"""Debtors of one answer."""
 
 
 def credit_operations(services: Services) -> list[Operation]:
@@ -65,7 +67,8 @@ def credit_operations(services: Services) -> list[Operation]:
         return await _statement(credit, call.who.merchant, call.path["person"])
 
     async def list_overdue(call: Call) -> Any:
-        return await credit.dunning(call.who.merchant)
+        limit = page_limit(call) if "limit" in call.query else LIST_MAX
+        return await credit.dunning(call.who.merchant, limit, call.query.get("after", ""))
 
     async def remind_debtor(call: Call) -> Any:
         body: ReminderBody = call.body
@@ -76,11 +79,14 @@ def credit_operations(services: Services) -> list[Operation]:
 
     one = f"{PATH}/{{person}}"
     paging = {"after": "cursor: the last person", "limit": "1 to 200"}
+    late = {"after": "SINCE:PERSON, the `since` and `person` of the last one", "limit": "1 to 200, 200 when left out"}
     return [
         *_own_operations(credit),
         Operation("GET", PATH, "Accounts and ages", list_credit_accounts, MERCHANT, answer=CreditPage, query=paging),
         Operation("GET", f"{PATH}/export", "The ageing report as CSV", export_credit_ages, MERCHANT),
-        Operation("GET", f"{PATH}/overdue", "Who is overdue", list_overdue, MERCHANT, answer=list[DunningView]),
+        Operation(
+            "GET", f"{PATH}/overdue", "Who is overdue", list_overdue, MERCHANT, answer=list[DunningView], query=late,
+        ),
         Operation("PUT", one, "Grant a limit", set_credit_line, MERCHANT, CreditLineBody, CreditView),
         Operation("GET", one, "A statement", read_credit_statement, MERCHANT, answer=StatementOfCredit),
         Operation(

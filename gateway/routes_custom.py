@@ -121,7 +121,9 @@ def _making(services: Services, desk: Desk) -> list[Operation]:
     custom = services.shop.custom
 
     async def list_custom_work(call: Call) -> Any:
-        return await custom.work(call.who.merchant, call.query.get("stage", ""), page_limit(call))
+        return await custom.work(
+            call.who.merchant, call.query.get("stage", ""), page_limit(call), call.query.get("after", "")
+        )
 
     async def export_custom_work(call: Call) -> Response:
         return csv_answer(await custom.packing_list(call.who.merchant), "custom-orders.csv")
@@ -135,7 +137,7 @@ def _making(services: Services, desk: Desk) -> list[Operation]:
         return {"refund": await custom.cancel(call.who.merchant, call.who.person, call.path["id"], call_key(call))}
 
     work, one = f"{PATH}/making", "/api/v1/orders/{id}"
-    asked = {"stage": "paid, confirmed, making or ready", "limit": "1 to 200"}
+    asked = {"stage": "paid, confirmed, making or ready", "after": "cursor: the last `order`", "limit": "1 to 200"}
     return [
         Operation("GET", work, "What is to be made", list_custom_work, MERCHANT, answer=list[WorkView], query=asked),
         Operation("GET", f"{work}/export", "The packing list as CSV", export_custom_work, MERCHANT),

@@ -49,7 +49,6 @@ export const CUSTOM = {
   "cu.goods": ["商品", "Goods"],
   "cu.wishes": ["定制内容", "Wishes"],
   "cu.balance": ["款项", "Money"],
-  "cu.first": ["仅显示 {n} 条，处理后显示其余", "{n} are shown: others follow as these are done"],
   "cu.field": ["字段", "Field"],
   "cu.kind": ["类型", "Kind"],
   "cu.kind.text": ["文字", "text"],

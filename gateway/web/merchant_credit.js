@@ -6,22 +6,32 @@ import { doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { addStrings, money, t, when } from "./i18n.js";
 import { ask } from "./merchant_lines.js";
 import { fetched, save } from "./files.js";
+import { listed } from "./lists.js";
 import { newKey } from "./siyu.js";
 import { cell, table } from "./tables.js";
 import { repaymentRows, statementRows } from "./view_credit.js";
 
 addStrings(CREDIT);
 
+const SHOWN = 50;
+const ACCOUNTS = `/credit?limit=${SHOWN}`;
+const OVERDUE = `/credit/overdue?limit=${SHOWN}`;
 const AGES = ["not_due", "to_30", "to_60", "to_90", "over_90"];
 
 /** Draw the accounts. */
 export async function drawCredit(api) {
-  const [page, late] = await Promise.all([api.get("/credit?limit=200"), api.get("/credit/overdue")]);
+  const [page, late] = await Promise.all([api.get(ACCOUNTS), api.get(OVERDUE).then(latePage)]);
   const again = () => drawCredit(api);
   const columns = ["cr.name", "cr.late", "cr.lastPaid", "cr.lastAsked", ""];
-  put($("credit-overdue"), late.length ? table(columns, late.map((one) => overdueRow(api, one, again))) : h("p.empty", {}, t("cr.noneOverdue")));
+  put($("credit-overdue"), late.items.length ? listed(api, OVERDUE, late, (one) => overdueRow(api, one, again), (rows) => table(columns, rows), latePage) : h("p.empty", {}, t("cr.noneOverdue")));
   const heads = ["cr.name", "cr.balance", "cr.ages", "cr.most", ""];
-  put($("credit-accounts"), page.items.length ? table(heads, page.items.map((one) => row(api, one, again))) : h("p.empty", {}, t("cr.none")));
+  put($("credit-accounts"), page.items.length ? listed(api, ACCOUNTS, page, (one) => row(api, one, again), (rows) => table(heads, rows)) : h("p.empty", {}, t("cr.none")));
+}
+
+/** The overdue are a plain list: the next ones are behind the last one's day and person. */
+function latePage(items) {
+  const last = items.at(-1);
+  return { items, next: items.length === SHOWN ? `${last.since}:${last.person}` : null };
 }
 
 const nameOf = (one) => one.name || h("span.mono", {}, `…${one.person.slice(-6)}`);

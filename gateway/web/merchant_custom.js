@@ -4,6 +4,7 @@ import { CUSTOM } from "./custom_strings.js";
 import { $, h, put } from "./dom.js";
 import { doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { addStrings, money, t, when } from "./i18n.js";
+import { listed } from "./lists.js";
 import { ask, goodsOf, nameOf, yuanOf } from "./merchant_lines.js";
 import { fetched, save } from "./files.js";
 import { cell, table } from "./tables.js";
@@ -12,30 +13,36 @@ import { picturesOf, wishesOf } from "./view_custom.js";
 addStrings(CUSTOM);
 
 const DAY_MS = 86400000;
-/** As many as the server gives at once. */
-const SHOWN = 200;
+const SHOWN = 50;
+const WORK = `/custom/making?limit=${SHOWN}`;
+const ASKED = `/custom/requests?state=asked&limit=${SHOWN}`;
+const OFFERED = `/custom/requests?state=offered&limit=${SHOWN}`;
 const NEXT = { paid: "confirmed", confirmed: "making", making: "ready" };
 
 /** Draw the workbench, the requests that wait, and the forms. */
 export async function drawCustom(api) {
   const again = () => drawCustom(api);
   const [work, asked, offered, forms, goods] = await Promise.all([
-    api.get(`/custom/making?limit=${SHOWN}`),
-    api.get(`/custom/requests?state=asked&limit=${SHOWN}`),
-    api.get(`/custom/requests?state=offered&limit=${SHOWN}`),
+    api.get(WORK).then(workPage),
+    api.get(ASKED),
+    api.get(OFFERED),
     api.get("/custom/forms"),
     goodsOf(api),
   ]);
   const heads = ["cu.goods", "cu.wishes", "m.col.status", "cu.balance", ""];
-  put($("custom-work"), work.length ? table(heads, work.map((one) => workRow(api, one, again))) : h("p.empty", {}, t("cu.nothing")));
+  put($("custom-work"), work.items.length ? listed(api, WORK, work, (one) => workRow(api, one, again), (rows) => table(heads, rows), workPage) : h("p.empty", {}, t("cu.nothing")));
   put(
     $("custom-requests"),
-    [...asked.items, ...offered.items].map((one) => requestRow(api, one, again)),
-    (asked.next || offered.next) && h("p.faint", {}, t("cu.first", { n: SHOWN })),
+    [[ASKED, asked], [OFFERED, offered]].map(
+      ([path, page]) => page.items.length > 0 && listed(api, path, page, (one) => requestRow(api, one, again), (rows) => h("div.runs", {}, rows)),
+    ),
   );
   const names = new Map(goods.map((one) => [one.sku, nameOf(one)]));
   put($("custom-forms"), forms.map((one) => formRow(api, one, names.get(one.target) || one.target, again)));
 }
+
+/** What is to be made is a plain list: the next orders are behind the last one. */
+const workPage = (items) => ({ items, next: items.length === SHOWN ? items.at(-1).order : null });
 
 function workRow(api, one, again) {
   const stage = NEXT[one.stage];

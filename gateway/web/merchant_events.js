@@ -3,6 +3,7 @@
 import { $, h, put, sheet, toast } from "./dom.js";
 import { countField, doer, field, onSend, whole } from "./forms.js";
 import { addStrings, money, t, when } from "./i18n.js";
+import { listed } from "./lists.js";
 import { goodsOf, nameOf } from "./merchant_lines.js";
 import { cell, table } from "./tables.js";
 import "./view_events.js";
@@ -31,7 +32,7 @@ addStrings({
   "mev.in": ["{name} 已签到", "{name} is in"],
 });
 
-const TICKETS_SHOWN = 200;
+const TICKETS_SHOWN = 100;
 
 /** Draw the events that are to come. */
 export async function drawEvents(api) {
@@ -75,7 +76,8 @@ function eventRow(api, one, again) {
 }
 
 async function openPeople(api, event, path) {
-  const found = await api.get(`${path}/tickets?limit=${TICKETS_SHOWN}`);
+  const list = `${path}/tickets?limit=${TICKETS_SHOWN}`;
+  const found = await api.get(list);
   const window = sheet({ title: event.title, testid: "tickets-sheet", closeLabel: t("common.close") });
   const row = (one) =>
     h(
@@ -85,7 +87,7 @@ async function openPeople(api, event, path) {
       cell("mev.people", one.name || `…${one.person.slice(-6)}`),
       cell("m.col.status", t(`ev.state.${one.state}`, { ahead: one.ahead, until: one.until ? when(one.until) : "" })),
     );
-  put(window.body, found.items.length ? table(["m.col.time", "mev.people", "m.col.status"], found.items.map(row)) : h("p.empty", {}, "—"));
+  put(window.body, found.items.length ? listed(api, list, found, row, (rows) => table(["m.col.time", "mev.people", "m.col.status"], rows)) : h("p.empty", {}, "—"));
 }
 
 /** The forms: a new event, the door. */

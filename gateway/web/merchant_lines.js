@@ -3,6 +3,7 @@
 import { h, put, sheet } from "./dom.js";
 import { onSend } from "./forms.js";
 import { t } from "./i18n.js";
+import { everyItem } from "./lists.js";
 
 /** 分 from what a person typed in yuan. */
 export const yuanOf = (text) => Math.round(Number.parseFloat(text || "0") * 100);
@@ -26,10 +27,19 @@ export function ask(title, fields, send) {
   put(window.body, form);
 }
 
-/** All goods that have a stock: [{sku, code, title, name, grams}]. */
-export async function goodsOf(api) {
-  const page = await api.get("/goods?limit=200");
-  return page.items.map((one) => ({ sku: one.id, code: one.sku, title: one.title, name: one.name, grams: one.grams }));
+let asked = null;
+
+/** All goods that have a stock: [{sku, code, title, name, grams}]. The panels that ask at one moment share the answer. */
+export function goodsOf(api) {
+  asked ??= allGoods(api).finally(() => {
+    asked = null;
+  });
+  return asked;
+}
+
+async function allGoods(api) {
+  const items = await everyItem(api, "/goods?limit=200");
+  return items.map((one) => ({ sku: one.id, code: one.sku, title: one.title, name: one.name, grams: one.grams }));
 }
 
 /**

@@ -5,14 +5,15 @@ import { doer, fen, field, onSend, whole, yuanField } from "./forms.js";
 import { money, t } from "./i18n.js";
 import { goodsOf, nameOf } from "./merchant_lines.js";
 import { newKey } from "./siyu.js";
+import { listed } from "./lists.js";
 import { cell, table } from "./tables.js";
 import { benefits, period, standing } from "./view_membership.js";
 
-const MEMBERS_SHOWN = 50;
+const MEMBERS = "/memberships/all?limit=50";
 
 /** Draw the plans and the newest members. */
 export async function drawPlans(api) {
-  const [plans, members] = await Promise.all([api.get("/memberships/plans"), api.get(`/memberships/all?limit=${MEMBERS_SHOWN}`)]);
+  const [plans, members] = await Promise.all([api.get("/memberships/plans"), api.get(MEMBERS)]);
   const again = () => drawPlans(api);
   const plan = (one) =>
     h(
@@ -26,8 +27,8 @@ export async function drawPlans(api) {
     );
   put($("plans"), plans.length ? plans.map(plan) : h("p.empty", {}, t("ms.noPlans")));
   const heads = ["ms.members", "ms.plan", "ms.length", "m.col.amount", "m.col.status", ""];
-  const rows = members.items.map((one) => memberRow(api, one, again));
-  put($("plan-members"), rows.length > 0 && table(heads, rows));
+  const row = (one) => memberRow(api, one, again);
+  put($("plan-members"), members.items.length > 0 && listed(api, MEMBERS, members, row, (rows) => table(heads, rows)));
 }
 
 function memberRow(api, one, again) {

@@ -5,11 +5,12 @@ import { field, onSend } from "./forms.js";
 import { money, t, when } from "./i18n.js";
 import { goodsOf, lineEditor, nameOf } from "./merchant_lines.js";
 import { newKey } from "./siyu.js";
+import { listed } from "./lists.js";
 import { cell, table } from "./tables.js";
 
 const DAY_MS = 86400000;
 const DAYS = 30;
-const RUNS_SHOWN = 20;
+const RUNS = "/processing/runs?limit=20";
 const dayOf = (ms) => new Intl.DateTimeFormat("en-CA", { timeZone: "Asia/Shanghai" }).format(ms);
 const percent = (points) => `${(points / 100).toFixed(2)}%`;
 const kilos = (grams) => `${(grams / 1000).toFixed(3)} kg`;
@@ -21,7 +22,7 @@ export async function drawProcessing(api) {
   const [recipes, losses, runs] = await Promise.all([
     api.get("/processing/recipes"),
     api.get(`/processing/losses?${span}`),
-    api.get(`/processing/runs?limit=${RUNS_SHOWN}`),
+    api.get(RUNS),
   ]);
   const select = $("run-form").elements.recipe;
   if (select) {
@@ -52,7 +53,7 @@ export async function drawProcessing(api) {
   put(
     $("processing"),
     losses.length ? table(heads, losses.map(loss)) : h("p.empty", {}, t("pr.none")),
-    runs.items.length > 0 && h("ul.plain", {}, runs.items.map(run)),
+    runs.items.length > 0 && listed(api, RUNS, runs, run, (rows) => h("ul.plain", {}, rows)),
   );
 }
 

@@ -7,33 +7,35 @@ import { ask, goodsOf, lineEditor, nameOf } from "./merchant_lines.js";
 import { fetched, save } from "./files.js";
 import { PURCHASES } from "./merchant_strings_purchases.js";
 import { newKey } from "./siyu.js";
+import { everyItem, listed } from "./lists.js";
 import { cell, table } from "./tables.js";
 
 addStrings(PURCHASES);
 
-const ORDERS_SHOWN = 50;
+const ORDERS = "/purchases?limit=50";
+const COSTS = "/costs?limit=50";
 const SHEET_TIMEOUT_MS = 60000;
 
 /** Draw the panel. */
 export async function drawPurchases(api) {
   const [suppliers, orders, costs] = await Promise.all([
-    api.get("/suppliers?limit=200"),
-    api.get(`/purchases?limit=${ORDERS_SHOWN}`),
-    api.get("/costs?limit=200"),
+    everyItem(api, "/suppliers?limit=200"),
+    api.get(ORDERS),
+    api.get(COSTS),
   ]);
   const again = () => drawPurchases(api);
   const known = $("purchase-form").elements.supplier;
   if (known) {
     const chosen = known.value;
-    put(known, suppliers.items.filter((one) => !one.closed).map((one) => h("option", { value: one.supplier }, one.name)));
+    put(known, suppliers.filter((one) => !one.closed).map((one) => h("option", { value: one.supplier }, one.name)));
     if (chosen) known.value = chosen;
   }
-  put($("suppliers"), suppliers.items.map((one) => supplierRow(api, one, again)));
+  put($("suppliers"), suppliers.map((one) => supplierRow(api, one, again)));
   const heads = ["pu.number", "pu.supplier", "pu.state", "pu.ordered", "pu.arrived", "pu.short", ""];
-  const rows = orders.items.map((one) => orderRow(api, one, again));
-  put($("purchases"), rows.length ? table(heads, rows) : h("p.empty", {}, t("pu.none")));
+  const order = (one) => orderRow(api, one, again);
+  put($("purchases"), orders.items.length ? listed(api, ORDERS, orders, order, (rows) => table(heads, rows)) : h("p.empty", {}, t("pu.none")));
   const costHeads = ["pu.goods", "pu.units", "pu.unitCost", "pu.worth", "pu.price", ""];
-  put($("costs"), costs.items.length ? table(costHeads, costs.items.map((one) => costRow(api, one, again))) : h("p.empty", {}, t("pu.noCosts")));
+  put($("costs"), costs.items.length ? listed(api, COSTS, costs, (one) => costRow(api, one, again), (rows) => table(costHeads, rows)) : h("p.empty", {}, t("pu.noCosts")));
 }
 
 function supplierRow(api, one, again) {

@@ -10,6 +10,7 @@ addStrings({
   "ev.places": ["已报 {taken}/{places}", "{taken} of {places} places taken"],
   "ev.waiting": ["{n} 人候补", "{n} waiting"],
   "ev.free": ["免费", "free"],
+  "ev.more": ["更多活动", "More events"],
   "ev.join": ["报名", "Sign up"],
   "ev.wait": ["候补", "Wait for a place"],
   "ev.pay": ["支付 {price}", "Pay {price}"],
@@ -27,6 +28,8 @@ addStrings({
 
 const MAY_LEAVE = new Set(["waiting", "reserved"]);
 
+const OTHERS_SHOWN = 5;
+
 /**
  * Events with my tickets; null in a shop without any.
  * @param {import("./api.js").Api} api
@@ -39,7 +42,12 @@ export function eventsCard(api, events, tickets, now, then) {
   const mine = new Map(tickets.filter((one) => one.state !== "cancelled").map((one) => [one.event, one]));
   const shown = events.filter((one) => (one.state === "open" && one.ends > now) || mine.has(one.event));
   if (!shown.length) return null;
-  return [h("h3", {}, t("ev.title")), shown.map((one) => eventRow(api, one, mine.get(one.event), now, then))];
+  // What one has a ticket of is never folded away; the orders below stay within reach.
+  const [own, others] = [shown.filter((one) => mine.has(one.event)), shown.filter((one) => !mine.has(one.event))];
+  const row = (one) => eventRow(api, one, mine.get(one.event), now, then);
+  const rest = others.slice(OTHERS_SHOWN);
+  const more = doer(t("ev.more"), () => more.replaceWith(...rest.map(row)), { "data-testid": "list-more" });
+  return [h("h3", {}, t("ev.title")), own.map(row), others.slice(0, OTHERS_SHOWN).map(row), rest.length > 0 && more];
 }
 
 function eventRow(api, event, ticket, now, { buy, again }) {

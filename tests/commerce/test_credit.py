@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from commerce.audit_books_sql import FOR_EVER_MS
 from commerce.books_sql import read_balances
 from commerce.compliance_sql import set_policy
+from commerce.credit_reads_sql import read_statement
 from commerce.domain.chart import BAD_DEBTS, BANK, CONTRACT, CUSTOMERS
 from commerce.domain.credit import BUCKETS, CreditTerms, Debt, bucket, refuse_credit, shared, terms_fault
 from commerce.domain.day import DAY_MS
@@ -196,6 +197,38 @@ async def test_what_is_overdue_closes_the_account_until_it_is_paid(anywhere: Pat
         assert await code_of(buy(world, "ann", "b")) == "overdue"
         await world.shop.credit.book(MERCHANT, "boss", "ann", "repaid", "p", amount=PRICE)
         await buy(world, "ann", "c")
+
+
+async def test_of_many_debts_the_oldest_open_one_is_read_first_and_a_statement_ends_with_today(tmp_path: Path) -> None:
+    async with made(tmp_path) as world:
+        await open_shop(world, "ann")
+        orders = [await buy(world, "ann", f"o{n}") for n in range(4)]
+        await world.shop.credit.book(MERCHANT, "boss", "ann", "repaid", "p", amount=PRICE + 1)
+        shown = await world.shop.credit.debts(MERCHANT, "ann", 3)
+        assert [debt.order for debt in shown] == orders[1:]
+        every = await world.shop.credit.debts(MERCHANT, "ann")
+        assert [debt.order for debt in every] == [*orders[1:], orders[0]]
+        whole = await world.shop.credit.statement(MERCHANT, "ann")
+        assert whole[-1].owed == 3 * PRICE - 1
+        assert await world.store.read(lambda db: read_statement(db, MERCHANT, "ann", 2)) == whole[-2:]
+
+
+async def test_the_overdue_are_read_page_by_page_though_some_pay_meanwhile(anywhere: Path | str) -> None:
+    people = ["ann", "ben", "cy", "di", "eve"]
+    async with made(anywhere) as world:
+        await open_shop(world, *people)
+        for person in people:
+            await buy(world, person, person)
+        world.clock.now_ms = START_MS + 75 * DAY_MS
+        credit, seen, after = world.shop.credit, [], ""
+        while page := await credit.dunning(MERCHANT, 2, after):
+            seen += [one.person for one in page]
+            after = f"{page[-1].since}:{page[-1].person}"
+            await credit.book(MERCHANT, "boss", page[-1].person, "repaid", after, amount=PRICE)
+        assert seen == people
+        for wrong in ("ann", "x:ann", "-1:ann", "²:ann"):
+            with pytest.raises(Invalid):
+                await credit.dunning(MERCHANT, 2, wrong)
 
 
 async def test_a_crowd_of_orders_at_once_never_owes_more_than_the_limit(anywhere: Path | str) -> None:

@@ -230,6 +230,29 @@ async def test_a_buyer_may_cancel_until_the_making_begins_and_the_shop_refunds_a
         await settle_down(world)
 
 
+async def test_the_packing_list_has_every_order_and_the_workbench_goes_on_page_by_page(
+    anywhere: Path | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("commerce.custom.LIST_MAX", 2)
+    monkeypatch.setattr("commerce.custom_sql.LIST_MAX", 2)
+    async with made(anywhere) as world:
+        await furnish(world)
+        orders = []
+        for n in range(5):
+            wanted = WantedLine(OTHER_SKU, 1, wishes=WISHED)
+            orders.append((await ordered(world, wanted, person=f"p{n}", key=f"o{n}")).order)
+            # What is bought later is due later.
+            world.clock.advance(1)
+        packed = (await world.shop.custom.packing_list(MERCHANT)).splitlines()[1:]
+        assert [row.split(",")[0] for row in packed] == orders
+        first = await world.shop.custom.work(MERCHANT)
+        assert [one.order for one in first] == orders[:2]
+        await world.shop.custom.produce(MERCHANT, orders[1], "confirmed")
+        behind = await world.shop.custom.work(MERCHANT, after=orders[1])
+        assert [one.order for one in behind] == orders[2:4]
+        assert await world.shop.custom.work("m2", after=orders[1]) == []
+
+
 async def test_plain_orders_have_no_making(anywhere: Path | str) -> None:
     async with made(anywhere) as world:
         await world.shop.stock_up(MERCHANT, OTHER_SKU, 1)

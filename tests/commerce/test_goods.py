@@ -17,7 +17,7 @@ from commerce.catalogue_views import ShelfChanged
 from commerce.changes import Hand
 from commerce.errors import Invalid
 from commerce.goods import Goods
-from commerce.goods_sheet import COLUMNS, ROWS_MAX, read_sheet, write_sheet
+from commerce.goods_sheet import COLUMNS, FILE_ROWS_MAX, read_sheet, write_sheet
 from commerce.goods_sql import GoodsReport
 from tests.commerce.people_kit import cheap_passwords
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, shop_world
@@ -134,6 +134,25 @@ async def test_an_export_goes_in_again_without_a_change_whatever_was_sold_meanwh
     report = await shop.take(sheet)
     assert (report.written, report.counts["same"]) == (False, len(report.rows))
     assert await shop.free("tea-50") == 27
+
+
+async def test_a_shop_of_more_goods_than_go_in_at_once_gets_its_export_in_again(
+    quick: Sheets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("commerce.goods_sql.ROWS_MAX", 3)
+    for part in range(2):
+        await quick.take("product,sku,title,price\r\n" + "".join(f"p{part}{n},s{part}{n},茶,1\r\n" for n in range(3)))
+    sheet = await quick.sheet()
+    report = await quick.take(sheet)
+    assert (report.written, report.counts["same"]) == (False, 8)
+    with pytest.raises(Invalid, match="6 lines change something"):
+        await quick.take(sheet.replace("茶", "茶叶"))
+    assert {row.title for row in await quick.goods.rows(MERCHANT) if row.sku.startswith("s")} == {"茶"}
+
+
+def test_a_file_may_have_more_lines_than_are_written_at_once() -> None:
+    rows, bad = read_sheet(b"product,sku\n" + b"".join(b"p%d,s%d\n" % (n, n) for n in range(FILE_ROWS_MAX)))
+    assert (len(rows), bad) == (5_000, [])
 
 
 async def test_a_count_is_refused_when_units_were_sold_since_the_sheet_was_written(shop: Sheets) -> None:
@@ -254,7 +273,7 @@ async def test_the_rooms_that_show_goods_hear_of_a_sheet(quick: Sheets) -> None:
         (b"product,price\n", "the first line"),
         (b"product,sku,colour\n", "colour"),
         (b'product,sku\n"a', "not CSV"),
-        (b"product,sku\n" + b"a,b\n" * (ROWS_MAX + 1), "at most"),
+        (b"product,sku\n" + b"a,b\n" * (FILE_ROWS_MAX + 1), "at most"),
     ],
 )
 def test_what_is_no_sheet_is_refused_in_words(raw: bytes, words: str) -> None:

@@ -207,7 +207,7 @@ async def test_a_sheet_goes_out_to_the_supplier_and_comes_back_as_a_draft(other:
     assert made is not None and not faults
     assert [(one.sku, one.quantity, one.unit_cost) for one in made.lines] == [(OTHER_SKU, 6, 325), (SKU, 2, 4_000)]
     bad = "规格编码,数量,进价\r\nrice,750,3\r\nnone,1,1\r\nrice,x,1\r\nrice,1000,1.234\r\nk1,1,1\r\nk1,2,1\r\n"
-    made, faults = await other.purchases.import_file(MERCHANT, "boss", bad.encode(), other.supplier, "PO-3")
+    made, faults = await other.purchases.import_file(MERCHANT, "boss", bad.encode("gb18030"), other.supplier, "PO-3")
     assert made is None
     assert [(one.line, one.column) for one in faults] == [
         (2, "quantity"), (3, "sku"), (4, "quantity"), (5, "unit_cost"), (7, "sku"),

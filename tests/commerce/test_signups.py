@@ -160,6 +160,24 @@ async def test_an_event_that_is_called_off_gives_every_payment_back(quick: World
     assert await code_of(joins(quick, event, "d")) == "closed"
 
 
+async def test_who_was_let_in_a_day_ahead_gets_the_money_back_too_when_the_event_is_called_off(quick: World) -> None:
+    event = await event_of(quick, PAID)
+    for n, person in enumerate(("a", "b")):
+        await joins(quick, event, person)
+        await pays(quick, person, f"o{n}")
+    await later(quick, 2 * DAY - HOUR)
+    for person in ("a", "b"):
+        [ticket] = await quick.shop.signups.tickets_of(MERCHANT, person)
+        assert (await quick.shop.signups.check_in(MERCHANT, "host", ticket.code)).state == "used"
+    given = next(one for one in await quick.shop.orders(MERCHANT) if one.person == "b")
+    await quick.shop.aftersale.refund(MERCHANT, "boss", given.order, "goodwill")
+    await later(quick, 1)
+    await quick.shop.signups.call_off(MERCHANT, "boss", event)
+    await later(quick, 1)
+    assert await states(quick, event) == {}
+    assert [one.status for one in await quick.shop.orders(MERCHANT)] == ["refunded", "refunded"]
+
+
 @pytest.mark.soak
 async def test_orders_of_a_paid_event_are_done_when_it_is_over(quick: World) -> None:
     event = await event_of(quick, PAID)
