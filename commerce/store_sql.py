@@ -239,8 +239,11 @@ def check_copy(file: Path, package: str = "commerce.migrations") -> None:
     with told(file), closing(sqlite3.connect(reading(file, live=False), uri=True)) as copy:
         named = copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
         present = named and copy.execute("SELECT version_num FROM alembic_version").fetchone()
-    if not present:
-        raise StoreError(f"{file} is no backup of a shop; name the FILE that siyu backup wrote")
+        if not present:
+            raise StoreError(f"{file} is no backup of a shop; name the FILE that siyu backup wrote")
+        whole = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if whole != "ok":
+        raise StoreError(f"{file} is damaged ({' '.join(whole.split())}); restore another backup")
     with _scripts(package) as (_, directory):
         _check_known(directory, present[0], file)
 
