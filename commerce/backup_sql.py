@@ -13,9 +13,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, Table, select, text
+from sqlalchemy import Connection, Engine, MetaData, Table, select, text
 
-from commerce.postgres_sql import is_postgres, postgres_engine, shown
+from commerce.postgres_sql import is_postgres, postgres_engine, reached, shown
 from commerce.store_sql import check_copy, check_schema, database_path, migrate, read_engine, reading, told
 
 ROWS_AT_ONCE = 2_000
@@ -29,8 +29,13 @@ def backup(where: Path | str, file: Path) -> None:
         raise FileExistsError(f"{file} exists already; name a new file")
     if is_postgres(where):
         part = _part_of(file)
-        _from_postgres(str(where), part)
-        _keep(part, file)
+        try:
+            with told(file):
+                _from_postgres(str(where), part)
+            _keep(part, file)
+        except BaseException:
+            _part_of(file)
+            raise
         return
     source_path = database_path(where)
     if not source_path.exists():
@@ -98,8 +103,8 @@ def _tables(connection: Connection) -> list[Table]:
 
 def _from_postgres(where: str, part: Path) -> None:
     engine = read_engine(where)
-    migrate(part)
     try:
+        migrate(part)
         with engine.begin() as connection, closing(sqlite3.connect(part)) as target:
             for table in _tables(connection):
                 marks = ", ".join("?" * len(table.columns))
@@ -111,9 +116,6 @@ def _from_postgres(where: str, part: Path) -> None:
             target.commit()
             # One file that can be carried about, without a log beside it.
             target.execute("PRAGMA journal_mode = DELETE")
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
     finally:
         engine.dispose()
 
@@ -121,6 +123,8 @@ def _from_postgres(where: str, part: Path) -> None:
 def _into_postgres(where: str, file: Path) -> None:
     engine = postgres_engine(where, writing=True, pool_size=1, patient=True)
     try:
+        # Before anything is changed: a shop of an earlier release that is still served would lose its schema.
+        _refuse_shop(engine, where)
         with tempfile.TemporaryDirectory(prefix="siyu-restore-") as folder:
             copy = Path(folder) / "shop.db"
             shutil.copyfile(file, copy)
@@ -130,14 +134,23 @@ def _into_postgres(where: str, file: Path) -> None:
             check_schema(engine, where)
             with engine.begin() as connection, closing(sqlite3.connect(copy)) as source:
                 tables = _tables(connection)
-                for table in tables:
-                    if connection.execute(select(table).limit(1)).first() is not None:
-                        raise FileExistsError(f"{shown(where)} has a shop in it; restore into an empty database")
+                _refuse_rows(connection, tables, where)
                 for table in tables:
                     _fill(connection, table, source)
                 _go_on_counting(connection, tables)
     finally:
         engine.dispose()
+
+
+def _refuse_shop(engine: Engine, where: str) -> None:
+    with reached(engine, where) as connection:
+        _refuse_rows(connection, _tables(connection), where)
+
+
+def _refuse_rows(connection: Connection, tables: list[Table], where: str) -> None:
+    for table in tables:
+        if connection.execute(select(table).limit(1)).first() is not None:
+            raise FileExistsError(f"{shown(where)} has a shop in it; restore into an empty database")
 
 
 def _rows(source: sqlite3.Connection, table: Table) -> Iterator[tuple[object, ...]]:

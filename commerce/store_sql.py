@@ -74,6 +74,8 @@ TO_DO = {
     sqlite3.SQLITE_NOTADB: "name the right one, or siyu restore the last backup into another folder",
 }
 """What an operator can do about SQLite's result codes; any other is a mistake of ours and stays one."""
+PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
+"""Those that end by themselves, or once there is room; a file that is damaged or another's stays so."""
 
 
 def sqlite_engine(
@@ -154,6 +156,26 @@ def outside_fault(error: DBAPIError) -> bool:
     return isinstance(error, OperationalError)
 
 
+def may_pass(error: DBAPIError) -> bool:
+    """Whether the same may go well later, with nothing of ours changed: a lock, a full disk, a server that is away."""
+    said = error.orig
+    if isinstance(said, sqlite3.Error):
+        return getattr(said, "sqlite_errorcode", 0) & 0xFF in PASSING
+    return connection_lost(error) or isinstance(error, OperationalError)
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """Raise ``Busy`` for a fault of the database that may pass."""
+    try:
+        yield
+    except DBAPIError as error:
+        if not may_pass(error):
+            raise
+        log.error("the database did not answer: %s", error.orig)
+        raise Busy("the database did not answer") from error
+
+
 def migrate(where: Path | str, package: str = "commerce.migrations", *, to: str = "head", schema: str = "") -> None:
     """Bring one database (an SQLite file or a ``postgresql://`` address) to the newest schema, all of it or nothing.
 
@@ -217,8 +239,11 @@ def check_copy(file: Path, package: str = "commerce.migrations") -> None:
     with told(file), closing(sqlite3.connect(reading(file, live=False), uri=True)) as copy:
         named = copy.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
         present = named and copy.execute("SELECT version_num FROM alembic_version").fetchone()
-    if not present:
-        raise StoreError(f"{file} is no backup of a shop; name the FILE that siyu backup wrote")
+        if not present:
+            raise StoreError(f"{file} is no backup of a shop; name the FILE that siyu backup wrote")
+        whole = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if whole != "ok":
+        raise StoreError(f"{file} is damaged ({' '.join(whole.split())}); restore another backup")
     with _scripts(package) as (_, directory):
         _check_known(directory, present[0], file)
 
@@ -395,14 +420,8 @@ class Store:
             raise Busy("too many queries are waiting")
 
         def call() -> T:
-            try:
-                with engine.begin() as connection:
-                    return work(connection)
-            except DBAPIError as error:
-                if connection_lost(error) or (isinstance(error, OperationalError) and (self.shared or _locked(error))):
-                    log.error("the database did not answer: %s", error.orig)
-                    raise Busy("the database did not answer") from error
-                raise
+            with answered(), engine.begin() as connection:
+                return work(connection)
 
         self._waiting += 1
         try:
@@ -418,11 +437,6 @@ class Store:
         self.writer.dispose()
         if self.lock is not None:
             self.lock.release()
-
-
-def _locked(error: OperationalError) -> bool:
-    """Whether SQLite found the file locked for longer than it waits."""
-    return getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
 
 def database_path(where: Path | str) -> Path:

@@ -18,6 +18,7 @@ import uvloop
 from gateway.app import Application
 from gateway.clock import system_clock
 from gateway.config import Settings
+from gateway.demo_end import WATCHED
 from gateway.demo_past import seed_with_past
 from gateway.demo_shop import furnish
 from gateway.encode import encode_json
@@ -75,20 +76,22 @@ def _announce(application: Application, seeded: Seeded) -> None:
     _say("\n".join(lines))
 
 
-async def _child(module: str, environment: dict[str, str], line: bytes | None = None) -> asyncio.subprocess.Process:
-    """Start one of the demo's people in a process of its own: they must not slow the server's loop."""
+async def _child(module: str, environment: dict[str, str], line: bytes = b"") -> asyncio.subprocess.Process:
+    """Start one of the demo's people in a process of its own: they must not slow the server's loop.
+
+    The pipe to its standard input stays open while we live: its end tells them of ours, even by SIGKILL.
+    """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         module,
-        stdin=asyncio.subprocess.PIPE if line is not None else asyncio.subprocess.DEVNULL,
-        env={**os.environ, **environment},
+        stdin=asyncio.subprocess.PIPE,
+        env={**os.environ, WATCHED: "1", **environment},
         start_new_session=True,  # Ctrl-C reaches us alone; we end them in order
     )
-    if line is not None and process.stdin is not None:
+    if line and process.stdin is not None:
         process.stdin.write(line)
         await process.stdin.drain()
-        process.stdin.close()
     return process
 
 

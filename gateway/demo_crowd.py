@@ -22,6 +22,8 @@ from urllib.request import Request, urlopen
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from gateway.demo_end import end_with_the_demo
+
 logger = logging.getLogger("siyu.demo.crowd")
 
 REQUEST_TIMEOUT_S = 10.0
@@ -372,6 +374,7 @@ async def _main() -> None:
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    end_with_the_demo()
     with contextlib.suppress(asyncio.CancelledError, ConnectionClosed):
         await crowd(seed, int(os.environ.get("SIYU_DEMO_SHOPPERS", "12")))
 

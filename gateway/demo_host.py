@@ -24,6 +24,7 @@ from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from gateway.demo_end import end_with_the_demo
 from gateway.demo_picture import FPS, HEIGHT, WIDTH, Painter
 
 RATE = 44_100
@@ -127,6 +128,7 @@ def main(make: Callable[[str], SyntheticHost] = SyntheticHost) -> int:
     host = make(url)
     signal.signal(signal.SIGTERM, host.stop)
     signal.signal(signal.SIGINT, host.stop)
+    end_with_the_demo()
     while not host.stopping:
         try:
             host.publish(seconds)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -94,6 +96,53 @@ class PlainFormatter(logging.Formatter):
         return redact(line)
 
 
+REPEATS_SAID = 3
+REPEATS_WINDOW_S = 10.0
+REPEATS_KEPT_MAX = 1_000
+"""Different lines that are remembered in a window; those beyond it are all said."""
+
+
+class Repeats(logging.Filter):
+    """Holds back a warning or an error that was said three times in ten seconds, word for word.
+
+    A disk that is full, or a database that is away, fails each batch of a rush, a hundred times a second: such a log
+    fills the disk, and hides what else is in it. The next line that is said has in `repeated` how many were not. What
+    differs in a word is another line, and all of `info` is said: the staff's actions are among it.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._now_s = now_s
+        self._said: dict[tuple[object, ...], tuple[float, int]] = {}
+        # Records come from every thread.
+        self._lock = threading.Lock()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        fault = record.exc_info[1] if record.exc_info else None
+        fields = getattr(record, "fields", None) or {}
+        line = (record.name, record.levelno, record.getMessage(), repr(fault), repr(fields))
+        now_s = self._now_s()
+        with self._lock:
+            since_s, count = self._said.get(line, (now_s, 0))
+            if now_s - since_s < REPEATS_WINDOW_S:
+                if line in self._said or len(self._said) < REPEATS_KEPT_MAX:
+                    self._said[line] = (since_s, count + 1)
+                self._forget(now_s)
+                return count < REPEATS_SAID
+            self._said[line] = (now_s, 1)
+        if count > REPEATS_SAID:
+            record.fields = {**fields, "repeated": count - REPEATS_SAID}
+        return True
+
+    def _forget(self, now_s: float) -> None:
+        """Once there are too many: those that have not come for a while."""
+        if len(self._said) >= REPEATS_KEPT_MAX:
+            recent = {line: at for line, at in self._said.items() if now_s - at[0] < REPEATS_WINDOW_S}
+            self._said = recent
+
+
 class _Numbered(logging.Filter):
     """Puts the worker's number into the fields of each record."""
 
@@ -115,6 +164,7 @@ def configure_logging(level: str, *, plain: bool | None = None, worker: int | No
     if plain is None:
         plain = sys.stderr.isatty()
     handler.setFormatter(PlainFormatter() if plain else JsonFormatter())
+    handler.addFilter(Repeats())
     if worker is not None:
         handler.addFilter(_Numbered(worker))
     root = logging.getLogger()

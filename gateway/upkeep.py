@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from commerce.reconciliation import reconciliation_csv
 from commerce.replay_sql import replay
 from commerce.sandbox_book import SANDBOX_FILE
 from commerce.store_sql import database_path, migrate, open_store, read_engine
+from gateway.checksums import END as SUMS_END
+from gateway.checksums import check_sums, write_sums
 from gateway.clock import system_clock
 from gateway.config import Settings, SettingsError
 from gateway.encode import encode_json
@@ -122,20 +125,22 @@ def run_backup(settings: Settings, file: Path, *, media: bool = False) -> int:
     if not file.parent.is_dir():
         raise FileNotFoundError(f"{file.parent} is no folder; make it, or name a FILE elsewhere")
     touches, secret, folder = _beside(file)
+    sandbox = file.with_name(f"{file.name}.sandbox")
     for target in (touches, folder):
         if target.exists():
             raise FileExistsError(f"{target} exists already; name a new file")
-    backup(settings.database, file)
-    if settings.database_url is None and touch_log_path(data).exists():
-        copy_sqlite(touch_log_path(data), touches)
-    for name in (KEY_FILE, SANDBOX_FILE):
-        if (data / name).exists():
-            copy = secret if name == KEY_FILE else file.with_name(f"{file.name}.sandbox")
-            shutil.copy(data / name, copy)
-            copy.chmod(0o600)
-    if media:
-        for kind in MEDIA_FOLDERS:
-            _copy_media(data / kind, folder / kind)
+    with _whole((file, touches, secret, sandbox, file.with_name(file.name + SUMS_END), folder)):
+        backup(settings.database, file)
+        if settings.database_url is None and touch_log_path(data).exists():
+            copy_sqlite(touch_log_path(data), touches)
+        for name, copy in ((KEY_FILE, secret), (SANDBOX_FILE, sandbox)):
+            if (data / name).exists():
+                shutil.copy(data / name, copy)
+                copy.chmod(0o600)
+        write_sums(file, [path for path in (touches, secret, sandbox) if path.exists()])
+        if media:
+            for kind in MEDIA_FOLDERS:
+                _copy_media(data / kind, folder / kind)
     databases = f"{file} and {touches.name} hold the databases" if touches.exists() else f"{file} holds the database"
     what = databases + (f", {folder.name}/ shows and clips" if media else "")
     _say(f"{what}, {secret} the secret of their keys and tokens: keep it apart")
@@ -158,23 +163,46 @@ def run_restore(settings: Settings, file: Path) -> int:
         # An empty folder may be a disk of its own that is mounted there.
         if target.is_file() or (target.is_dir() and any(target.iterdir())):
             raise FileExistsError(f"{target} exists already; restore into another folder or move it away")
-    # It refuses a place with a shop in it, before anything else is put there.
-    restore(settings.database, file)
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if settings.database_url is not None:
-        migrate_touch_log(settings.database_url)
-    elif touches.exists():
-        copy_sqlite(touches, touch_log_path(data), live=False)
-    for kind in MEDIA_FOLDERS:
-        _copy_media(folder / kind, data / kind)
-    for copy, name in ((secret, KEY_FILE), (file.with_name(f"{file.name}.sandbox"), SANDBOX_FILE)):
-        if copy.exists():
-            shutil.copy(copy, data / name)
-            (data / name).chmod(0o600)
+    check_sums(file)
+    made = [] if settings.database_url else [touch_log_path(data), database_path(data)]
+    with _whole([*made, *(data / name for name in (*MEDIA_FOLDERS, KEY_FILE, SANDBOX_FILE))]):
+        # It refuses a place with a shop in it, before anything else is put there.
+        restore(settings.database, file)
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if settings.database_url is not None:
+            migrate_touch_log(settings.database_url)
+        elif touches.exists():
+            copy_sqlite(touches, touch_log_path(data), live=False)
+        for kind in MEDIA_FOLDERS:
+            _copy_media(folder / kind, data / kind)
+        for copy, name in ((secret, KEY_FILE), (file.with_name(f"{file.name}.sandbox"), SANDBOX_FILE)):
+            if copy.exists():
+                shutil.copy(copy, data / name)
+                (data / name).chmod(0o600)
     where = shown(settings.database_url) if settings.database_url else data
     flag = "--database-url" if settings.database_url else "--data"
     _say(f"restored into {where}; check with: siyu audit {flag} {where}")
     return 0
+
+
+@contextmanager
+def _whole(made: Sequence[Path]) -> Iterator[None]:
+    """All of ``made`` or nothing of it: what a full disk broke off is removed, and what was there before stays.
+
+    A half of it looks like a backup, or like a shop, whose server would make itself another secret.
+    """
+    before = {path for path in made if path.exists()}
+    try:
+        yield
+    except BaseException:
+        for path in made:
+            if path in before:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        raise
 
 
 def _beside(file: Path) -> tuple[Path, Path, Path]:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import BindParameter, Connection, Engine, bindparam, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from commerce.attribution.decision import TouchCandidate
 from commerce.attribution.reach import Met
@@ -33,7 +33,7 @@ from commerce.errors import Busy
 from commerce.fresh_ids import fresh_id
 from commerce.ledger_text_sql import ROWS
 from commerce.postgres_sql import is_postgres, postgres_engine, touches_schema
-from commerce.store_sql import check_schema, database_path, migrate, sqlite_engine
+from commerce.store_sql import answered, check_schema, database_path, may_pass, migrate, sqlite_engine
 
 T = TypeVar("T")
 Clock = Callable[[], int]
@@ -46,8 +46,9 @@ Waiting = dict[str, Any]
 TOUCHES_QUEUED_MAX = 20_000  # some seconds of a room filling up; about 10 MB
 BATCH_TOUCHES_MAX = 1_000  # one transaction of some 10 ms
 LINGER_S = 0.05  # a batch waits this long for company, unless somebody waits for a flush
-WRITE_TRIES = 3  # then the batch is given up and counted
+WRITE_TRIES = 3  # then the batch is given up and counted, unless what is wrong may pass
 RETRY_PAUSE_S = 0.2
+RETRY_PAUSE_S_MAX = 2.0
 CLOSE_WAIT_S = 10.0
 READS_WAITING_MAX = 1_000
 CANDIDATES_MAX = 100  # touches judged for one order, the newest; the stored decision says how many were left out
@@ -245,7 +246,7 @@ class TouchLog:
             raise Busy("too many queries are waiting")
 
         def call() -> T:
-            with self._reader.begin() as connection:
+            with answered(), self._reader.begin() as connection:
                 return query(connection)
 
         self._reads_waiting += 1
@@ -285,16 +286,26 @@ class TouchLog:
             return self._writing
 
     def _write(self, batch: Sequence[Row]) -> bool:
-        for attempt in range(1, WRITE_TRIES + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 with self._writer.begin() as connection:
                     append(connection, self._reach, batch)
                 self._reach.committed()
             except SQLAlchemyError as error:
                 self._reach.undone()
-                _LOG.error("writing %d touches failed (try %d of %d): %s", len(batch), attempt, WRITE_TRIES, error)
-                if attempt < WRITE_TRIES:
-                    time.sleep(RETRY_PAUSE_S)
+                said = error.orig if isinstance(error, DBAPIError) else error
+                _LOG.error("writing %d touches failed: %s", len(batch), said)
+                # Who brought whom is worth a wait while the disk is full or the server away; the queue has its bound.
+                passing = isinstance(error, DBAPIError) and may_pass(error)
+                if attempt >= WRITE_TRIES and (self._closing or not passing):
+                    return False
+                pause_s = min(RETRY_PAUSE_S * attempt, RETRY_PAUSE_S_MAX)
+                if self._closing:
+                    time.sleep(pause_s)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing, pause_s)
             except Exception:  # noqa: BLE001 - told in the log
                 # A fault of ours costs this batch; the thread lives on, or all that come after would wait for ever.
                 self._reach.undone()
@@ -302,7 +313,6 @@ class TouchLog:
                 return False
             else:
                 return True
-        return False
 
 
 def append(db: Connection, reach: Reach, batch: Sequence[Row]) -> None:

@@ -6,15 +6,26 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from commerce.attribution import touches_sql
+from commerce.attribution.reach_sql import Reach
 from commerce.attribution.touch import EVIDENCE_BYTES_MAX, Touch, TouchKind, evidence_text
-from commerce.attribution.touches_sql import CANDIDATES_MAX, TouchLog, candidates, open_touch_log
+from commerce.attribution.touches_sql import (
+    CANDIDATES_MAX,
+    WRITE_TRIES,
+    Row,
+    TouchLog,
+    append,
+    candidates,
+    open_touch_log,
+)
 from tests.commerce.people_kit import START_MS, ManualClock
 
 
@@ -84,6 +95,39 @@ def test_a_disk_that_refuses_loses_the_batch_and_says_so(
     log.record(entry())
     assert log.flush(10)
     assert log.stats().written == 1
+
+
+def test_touches_wait_for_a_full_disk_however_long_it_is_full(log: TouchLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+    tries: list[int] = []
+
+    def refusing(db: Connection, reach: Reach, batch: Sequence[Row]) -> None:
+        tries.append(len(batch))
+        if len(tries) <= 2 * WRITE_TRIES:
+            raise OperationalError("INSERT", {}, full)
+        append(db, reach, batch)
+
+    monkeypatch.setattr("commerce.attribution.touches_sql.append", refusing)
+    monkeypatch.setattr("commerce.attribution.touches_sql.RETRY_PAUSE_S", 0.01)
+    log.record(entry())
+    assert log.flush(60)
+    assert (log.stats().lost, log.stats().written) == (0, 1)
+
+
+def test_a_log_that_is_closed_does_not_wait_for_a_disk_that_stays_full(
+    log: TouchLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = sqlite3.OperationalError("database or disk is full")
+    full.sqlite_errorcode = sqlite3.SQLITE_FULL
+
+    def refusing(*_: object) -> None:
+        raise OperationalError("INSERT", {}, full)
+
+    monkeypatch.setattr("commerce.attribution.touches_sql.append", refusing)
+    log.record(entry())
+    log.close()
+    assert (log.stats().lost, log.stats().written) == (1, 0)
 
 
 def test_a_fault_of_ours_costs_the_batch_and_not_the_log(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import OperationalError
 
 from commerce.errors import Busy, StoreError
@@ -144,6 +144,23 @@ async def test_a_reader_cannot_write_and_does_not_wait_for_a_writer(tmp_path: Pa
         )
     with pytest.raises(Exception, match="readonly"):
         await store.read(lambda c: c.execute(text("DELETE FROM stock")))
+    store.close()
+
+
+async def test_a_full_disk_is_busy_to_who_writes_seldom_and_nothing_is_left_of_it(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+
+    def fill(connection: Connection) -> None:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        connection.exec_driver_sql("CREATE TABLE heap (page BLOB)")
+        for _ in range(1_000):
+            connection.exec_driver_sql("INSERT INTO heap VALUES (zeroblob(4096))")
+
+    with pytest.raises(Busy, match="did not answer"):
+        await store.write(fill)
+    tables = await store.read(lambda c: inspect(c).get_table_names())
+    assert "heap" not in tables
     store.close()
 
 

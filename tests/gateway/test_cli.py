@@ -192,7 +192,7 @@ def test_a_backup_of_a_newer_release_is_refused_before_it_is_copied(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_backup_is_one_file_for_its_owners_eyes_and_comes_back_from_a_disk_that_cannot_be_written_to(
+def test_a_backups_database_is_one_file_for_its_owners_eyes_and_comes_back_from_a_disk_that_cannot_be_written_to(
     capsys: pytest.CaptureFixture[str], shop: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "kept"
@@ -201,9 +201,10 @@ def test_a_backup_is_one_file_for_its_owners_eyes_and_comes_back_from_a_disk_tha
     with closing(sqlite3.connect(folder / "b.db")) as copy:
         # A write-ahead log wants files beside it, even to be read.
         assert copy.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-    assert [path.name for path in folder.iterdir()] == ["b.db"] and (folder / "b.db").stat().st_mode & 0o777 == 0o600
+    kept = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert kept == {"b.db": 0o600, "b.db.sha256": 0o600}, "the database, and its sum"
     assert main(["restore", "--data", str(tmp_path / "new"), str(folder / "b.db")]) == 0
-    assert [path.name for path in folder.iterdir()] == ["b.db"], "restoring leaves nothing beside the backup"
+    assert {path.name for path in folder.iterdir()} == set(kept), "restoring leaves nothing beside the backup"
     assert (tmp_path / "new").stat().st_mode & 0o077 == 0, "the folder holds customers' data"
     read_engine(tmp_path / "new").dispose()
 

@@ -10,7 +10,7 @@ import pytest
 
 from commerce.errors import Busy, StoreError
 from gateway.auth import Tokens
-from gateway.logs import JsonFormatter, PlainFormatter, redact
+from gateway.logs import REPEATS_KEPT_MAX, JsonFormatter, PlainFormatter, Repeats, redact
 
 JWT = Tokens(bytes(32), ttl_s=60, clock=lambda: 1_800_000_000_000).mint(
     person="p", name="n", role="viewer", merchant="m", room="r"
@@ -73,3 +73,25 @@ def test_what_is_no_fault_of_ours_is_a_sentence_and_no_traceback(error: Exceptio
     line = json.loads(JsonFormatter().format(made))
     assert line["error"] == f"{type(error).__name__}: {error}" and "traceback" not in line
     assert PlainFormatter().format(made).endswith(f"siyu.test: trying again error={type(error).__name__}: {error}")
+
+
+def test_a_fault_of_every_batch_is_said_three_times_in_ten_seconds_and_then_how_often() -> None:
+    now_s = [0.0]
+    repeats = Repeats(lambda: now_s[0])
+    said = [repeats.filter(record("disk is full")) for _ in range(500)]
+    assert said == [True] * 3 + [False] * 497
+    assert repeats.filter(record("disk is full", exc_info=(OSError, OSError(5, "another fault"), None)))
+    now_s[0] = 10.0
+    again = record("disk is full", fields={})
+    assert repeats.filter(again)
+    assert json.loads(JsonFormatter().format(again))["repeated"] == 497
+
+
+def test_lines_that_differ_in_a_word_and_what_staff_did_are_all_said() -> None:
+    repeats = Repeats(lambda: 0.0)
+    many = REPEATS_KEPT_MAX + 50
+    assert all(repeats.filter(record(f"order {number} differs")) for number in range(many))
+    assert all(repeats.filter(record("lost", fields={"room": number})) for number in range(9))
+    told = record("mute")
+    told.levelno = logging.INFO
+    assert all(repeats.filter(told) for _ in range(9))
