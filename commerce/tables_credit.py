@@ -102,7 +102,8 @@ repayment = Table(
     ),
 )
 
-# Each time that staff asked a debtor for what is overdue, and what they said. Never changed.
+# Each time that staff asked a debtor for what is overdue, and what they said. Never changed, but for the note, which an
+# erasure of the debtor empties.
 credit_reminder = Table(
     "credit_reminder",
     metadata,

@@ -325,6 +325,24 @@ async def test_who_is_overdue_is_on_the_list_until_it_is_paid_with_what_they_wer
         assert [one.person for one in await credit.dunning(MERCHANT)] == ["bo"]
 
 
+async def test_what_the_shop_wrote_to_a_debtor_goes_with_an_erasure_and_when_it_asked_stays(
+    anywhere: Path | str,
+) -> None:
+    async with made(anywhere) as world:
+        await open_shop(world, "ann")
+        order = await buy(world, "ann", "a")
+        await world.shop.aftersale.ship(MERCHANT, order, "SF", "1")
+        await world.shop.aftersale.finish(MERCHANT, order, "ann")
+        world.clock.advance(31 * DAY_MS)
+        await world.shop.credit.remind(MERCHANT, "boss", "ann", "安小姐，请还款", "r")
+        await world.shop.credit.repay(MERCHANT, "ann", 2_000, "k")
+        vault = Vault(b"the key of the tests' vault, long")
+        people = Identities(world.store, world.shop.ledger, world.shop.aliases, vault, clock=world.clock)
+        await people.erase(MERCHANT, "ann", "boss", "asked")
+        assert [(one.overdue, one.note) for one in await world.shop.credit.reminders(MERCHANT, "ann")] == [(2_000, "")]
+        world.assert_clean()
+
+
 FORGED = {
     "applied": "UPDATE repayment SET applied = applied - 1",
     "nobody's": "UPDATE payment SET order_id = 'x' WHERE kind = 'debt'",
