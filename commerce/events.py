@@ -343,6 +343,15 @@ class RepaymentView:
 
 
 @dataclass(frozen=True, slots=True)
+class DebtNotice:
+    """What a debtor is told of: ``amount`` 分 of ``order``, due then; of a reminder all that is overdue, since then."""
+
+    order: str | None
+    amount: int
+    due: int
+
+
+@dataclass(frozen=True, slots=True)
 class SoldView:
     """What a room sold: orders made since ``since`` that were paid, and their goods' ``amount`` before refunds."""
 
@@ -458,6 +467,30 @@ class RepaymentChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DebtDue(Event):
+    """What an order on account owes comes due: it is told the day before."""
+
+    person: str
+    debt: DebtNotice
+
+
+@dataclass(frozen=True, slots=True)
+class DebtOverdue(Event):
+    """The day of a debt has passed, and it is not paid."""
+
+    person: str
+    debt: DebtNotice
+
+
+@dataclass(frozen=True, slots=True)
+class DebtorReminded(Event):
+    """Staff asked a debtor for what is overdue. Their words are in the debtor's account alone."""
+
+    person: str
+    debt: DebtNotice
+
+
+@dataclass(frozen=True, slots=True)
 class OrderFulfilled(Event):
     """An order was shipped or picked up."""
 
@@ -565,6 +598,9 @@ EVENT_TYPES: dict[str, type[Event]] = {
         RefundDue,
         OrderRefunded,
         RepaymentChanged,
+        DebtDue,
+        DebtOverdue,
+        DebtorReminded,
         OrderFulfilled,
         OrderOnItsWay,
         OrderMaking,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import structs
 from starlette.responses import Response
 
 from commerce.credit import Credit
@@ -11,9 +12,12 @@ from commerce.domain.credit import CreditTerms
 from commerce.errors import NotFound
 from gateway.answers import csv_answer, opened_view
 from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.schemas import Empty
 from gateway.schemas_credit import (
     CreditBookingBody,
     CreditLineBody,
+    CreditNoticeAnswer,
+    CreditNoticeBody,
     CreditPage,
     CreditView,
     DunningView,
@@ -28,6 +32,7 @@ from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
 PATH = "/api/v1/credit"
+NOTICE = "/api/v1/credit-notice"
 
 
 def credit_operations(services: Services) -> list[Operation]:
@@ -71,6 +76,16 @@ def credit_operations(services: Services) -> list[Operation]:
         body: ReminderBody = call.body
         return await credit.remind(call.who.merchant, call.who.person, call.path["person"], body.note, call_key(call))
 
+    async def read_credit_notice(call: Call) -> CreditNoticeAnswer:
+        found = await credit.notice(call.who.merchant)
+        if found is None:
+            return CreditNoticeAnswer(None)
+        return CreditNoticeAnswer(**{name: found[name] for name in CreditNoticeAnswer.__struct_fields__})
+
+    async def set_credit_notice(call: Call) -> Empty:
+        await credit.set_notice(call.who.merchant, structs.asdict(call.body))
+        return Empty()
+
     async def give_back_again(call: Call) -> Any:
         return await credit.give_back_again(call.who.merchant, call.path["person"], call.path["repayment"])
 
@@ -81,6 +96,8 @@ def credit_operations(services: Services) -> list[Operation]:
         Operation("GET", PATH, "Accounts and ages", list_credit_accounts, MERCHANT, answer=CreditPage, query=paging),
         Operation("GET", f"{PATH}/export", "The ageing report as CSV", export_credit_ages, MERCHANT),
         Operation("GET", f"{PATH}/overdue", "Who is overdue", list_overdue, MERCHANT, answer=list[DunningView]),
+        Operation("GET", NOTICE, "How debtors are told", read_credit_notice, MERCHANT, answer=CreditNoticeAnswer),
+        Operation("PUT", NOTICE, "Tell debtors", set_credit_notice, MERCHANT, CreditNoticeBody, Empty),
         Operation("PUT", one, "Grant a limit", set_credit_line, MERCHANT, CreditLineBody, CreditView),
         Operation("GET", one, "A statement", read_credit_statement, MERCHANT, answer=StatementOfCredit),
         Operation(

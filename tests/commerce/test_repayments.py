@@ -334,6 +334,7 @@ async def test_what_the_shop_wrote_to_a_debtor_goes_with_an_erasure_and_when_it_
         await world.shop.aftersale.ship(MERCHANT, order, "SF", "1")
         await world.shop.aftersale.finish(MERCHANT, order, "ann")
         world.clock.advance(31 * DAY_MS)
+        await world.shop.sweep()
         await world.shop.credit.remind(MERCHANT, "boss", "ann", "安小姐，请还款", "r")
         await world.shop.credit.repay(MERCHANT, "ann", 2_000, "k")
         vault = Vault(b"the key of the tests' vault, long")
