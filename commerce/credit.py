@@ -24,11 +24,17 @@ from commerce.credit_reads_sql import (
     repayment_view,
     sells_to,
 )
-from commerce.domain.credit import BUCKETS, REFERENCE_CHARACTERS_MAX, REPAYMENT_TITLE, CreditTerms, terms_fault
+from commerce.domain.credit import (
+    BUCKETS,
+    REFERENCE_CHARACTERS_MAX,
+    REPAYMENT_TITLE,
+    CreditTerms,
+    RepaymentView,
+    terms_fault,
+)
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.refund import REASON_CHARACTERS_MAX
 from commerce.errors import Busy, Invalid, NotFound, Refused
-from commerce.events import RepaymentView
 from commerce.ledger import Ledger, RetryRefund, fingerprint
 from commerce.ledger_credit import (
     BookCredit,

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, text
 from commerce.crm import messages_sql, policy_sql
 from commerce.crm.notices_sql import service_row, template_body
 from commerce.deadlines_sql import arm
-from commerce.domain.credit import DUE, OVERDUE, REMINDED, debt_key
+from commerce.domain.credit import DUE, OVERDUE, REMINDED, DebtNotice, debt_key
 from commerce.domain.day import day_bounds_ms, day_of
 from commerce.domain.outreach import waits_until_ms
-from commerce.events import DebtDue, DebtNotice, DebtorReminded, DebtOverdue
+from commerce.events import DebtDue, DebtorReminded, DebtOverdue
 from commerce.ledger_batch_sql import Batch
 
 Row = dict[str, Any]

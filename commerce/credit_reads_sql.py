@@ -9,9 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, text
 
 from commerce.compliance_sql import policy
-from commerce.domain.credit import BUCKETS, REMINDED, bucket, day_of_key, why_of_key
+from commerce.domain.credit import BUCKETS, REMINDED, RepaymentView, bucket, day_of_key, why_of_key
 from commerce.domain.day import DAY_MS, day_bounds_ms
-from commerce.events import RepaymentView
 from commerce.ledger_credit import CreditEntry, CreditView, DebtView, DunningView, ReminderView
 
 LIST_MAX = 200

@@ -6,6 +6,8 @@ The ``*View`` values are the JSON shapes that clients see (money in 分, times i
 from dataclasses import dataclass, field
 from typing import Any
 
+from commerce.domain.credit import DebtNotice, RepaymentView
+
 
 @dataclass(frozen=True, slots=True)
 class SaleView:
@@ -316,39 +318,6 @@ class AfterSaleView:
     answered: int | None
     sent: int | None
     ended: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class RepaymentView:
-    """What a debtor pays through a provider: ``amount`` 分, of which ``applied`` lowered debts.
-
-    ``state`` is open, paid or ended (lapsed, declined, given up; money that comes for it still counts). ``order`` names
-    the debt that is meant, if one is. ``back`` of the amount was more than was owed when it came and goes back,
-    ``returned`` of it has, ``failed`` of it the provider would not give.
-    """
-
-    repayment: str
-    person: str
-    amount: int
-    applied: int
-    order: str | None
-    state: str
-    provider: str
-    created: int
-    expires: int
-    paid: int | None
-    back: int
-    returned: int
-    failed: int
-
-
-@dataclass(frozen=True, slots=True)
-class DebtNotice:
-    """What a debtor is told of: ``amount`` 分 of ``order``, due then; of a reminder all that is overdue, since then."""
-
-    order: str | None
-    amount: int
-    due: int
 
 
 @dataclass(frozen=True, slots=True)

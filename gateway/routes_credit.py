@@ -76,16 +76,6 @@ def credit_operations(services: Services) -> list[Operation]:
         body: ReminderBody = call.body
         return await credit.remind(call.who.merchant, call.who.person, call.path["person"], body.note, call_key(call))
 
-    async def read_credit_notice(call: Call) -> CreditNoticeAnswer:
-        found = await credit.notice(call.who.merchant)
-        if found is None:
-            return CreditNoticeAnswer(None)
-        return CreditNoticeAnswer(**{name: found[name] for name in CreditNoticeAnswer.__struct_fields__})
-
-    async def set_credit_notice(call: Call) -> Empty:
-        await credit.set_notice(call.who.merchant, structs.asdict(call.body))
-        return Empty()
-
     async def give_back_again(call: Call) -> Any:
         return await credit.give_back_again(call.who.merchant, call.path["person"], call.path["repayment"])
 
@@ -93,11 +83,10 @@ def credit_operations(services: Services) -> list[Operation]:
     paging = {"after": "cursor: the last person", "limit": "1 to 200"}
     return [
         *_own_operations(credit),
+        *_telling(credit),
         Operation("GET", PATH, "Accounts and ages", list_credit_accounts, MERCHANT, answer=CreditPage, query=paging),
         Operation("GET", f"{PATH}/export", "The ageing report as CSV", export_credit_ages, MERCHANT),
         Operation("GET", f"{PATH}/overdue", "Who is overdue", list_overdue, MERCHANT, answer=list[DunningView]),
-        Operation("GET", NOTICE, "How debtors are told", read_credit_notice, MERCHANT, answer=CreditNoticeAnswer),
-        Operation("PUT", NOTICE, "Tell debtors", set_credit_notice, MERCHANT, CreditNoticeBody, Empty),
         Operation("PUT", one, "Grant a limit", set_credit_line, MERCHANT, CreditLineBody, CreditView),
         Operation("GET", one, "A statement", read_credit_statement, MERCHANT, answer=StatementOfCredit),
         Operation(
@@ -113,6 +102,25 @@ def credit_operations(services: Services) -> list[Operation]:
             MERCHANT, answer=list[RepaymentView],
         ),
     ]  # fmt: skip
+
+
+def _telling(credit: Credit) -> list[Operation]:
+    """How debtors are told outside the page."""
+
+    async def read_credit_notice(call: Call) -> CreditNoticeAnswer:
+        found = await credit.notice(call.who.merchant)
+        if found is None:
+            return CreditNoticeAnswer(None)
+        return CreditNoticeAnswer(**{name: found[name] for name in CreditNoticeAnswer.__struct_fields__})
+
+    async def set_credit_notice(call: Call) -> Empty:
+        await credit.set_notice(call.who.merchant, structs.asdict(call.body))
+        return Empty()
+
+    return [
+        Operation("GET", NOTICE, "How debtors are told", read_credit_notice, MERCHANT, answer=CreditNoticeAnswer),
+        Operation("PUT", NOTICE, "Tell debtors", set_credit_notice, MERCHANT, CreditNoticeBody, Empty),
+    ]
 
 
 def _own_operations(credit: Credit) -> list[Operation]:

@@ -54,6 +54,39 @@ class Debt:
     due_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class RepaymentView:
+    """What a debtor pays through a provider: ``amount`` 分, of which ``applied`` lowered debts.
+
+    ``state`` is open, paid or ended (lapsed, declined, given up; money that comes for it still counts). ``order`` names
+    the debt that is meant, if one is. ``back`` of the amount was more than was owed when it came and goes back,
+    ``returned`` of it has, ``failed`` of it the provider would not give.
+    """
+
+    repayment: str
+    person: str
+    amount: int
+    applied: int
+    order: str | None
+    state: str
+    provider: str
+    created: int
+    expires: int
+    paid: int | None
+    back: int
+    returned: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DebtNotice:
+    """What a debtor is told of: ``amount`` 分 of ``order``, due then; of a reminder all that is overdue, since then."""
+
+    order: str | None
+    amount: int
+    due: int
+
+
 def terms_fault(terms: CreditTerms) -> tuple[str, str] | None:
     """The field at fault and why, or None."""
     if not 0 <= terms.most <= AMOUNT_MAX:

@@ -13,10 +13,10 @@ from sqlalchemy import create_engine
 
 from commerce.audit_sql import audit
 from commerce.domain.chart import BANK, CONTRACT, CUSTOMERS, PROVIDER, REFUNDS
-from commerce.domain.credit import REPAY_MS, CreditTerms
+from commerce.domain.credit import REPAY_MS, CreditTerms, RepaymentView
 from commerce.domain.day import DAY_MS, day_of
 from commerce.errors import Conflict, Invalid, NotFound
-from commerce.events import RepaymentChanged, RepaymentView
+from commerce.events import RepaymentChanged
 from commerce.identity.phone import Vault
 from commerce.identity.service import Identities
 from commerce.unheard_sql import ASK_FIRST_MS
