@@ -7,20 +7,18 @@ application at WeCom, advisors who are members there are told by it (crm/staff_m
 """
 
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
 
 from commerce.crm import messages_sql, policy_sql
+from commerce.crm.notices_sql import service_row, template_body
 from commerce.domain.day import local
-from commerce.domain.ids import time_prefix
 from commerce.domain.outreach import STAFF_CHANNEL, waits_until_ms
 from commerce.identity.merge_sql import survivor
 
 HOUR_MS = 3_600_000
-ID_TAIL = 11
 WORD_CHARACTERS_MAX = 20
 """Of a field of a subscribe message (thing.DATA takes 20 characters)."""
 OPEN_MINUTES = 10
@@ -80,7 +78,7 @@ def tell_advisor(db: Connection, question: Row, staff: str, now_ms: int) -> bool
         return False
     key = f"{prefix}{question['id']}:{now_ms}"
     if by_app:
-        row = {**_row(merchant, key, now_ms), "person": "", "channel": STAFF_CHANNEL}
+        row = {**service_row(merchant, key, now_ms), "person": "", "channel": STAFF_CHANNEL}
         messages_sql.put(db, [{**row, "body": orjson.dumps({"staff": staff, "question": question["id"]}).decode()}])
     else:
         _put(db, how, how["template"], advisor.person, key, question, now_ms)
@@ -109,15 +107,5 @@ def _put(
         "skill": question["skill"][:WORD_CHARACTERS_MAX],
         "time": f"{local(now_ms):%Y-%m-%d %H:%M}",
     }
-    data = {name: said[what] or "—" for name, what in how["fields"].items()}
-    body = {"template": template, "params": data} if how["channel"] == "sms" else {"template": template, "data": data}
-    if how["channel"] == "subscribe" and how["page"]:
-        body["page"] = how["page"]
-    row = {**_row(question["merchant"], key, now_ms), "person": survivor(db, person), "channel": how["channel"]}
-    messages_sql.put(db, [{**row, "body": orjson.dumps(body).decode()}])
-
-
-def _row(merchant: str, key: str, now_ms: int) -> Row:
-    # By its time like all ids; the key tells messages of one moment apart.
-    identifier = time_prefix(now_ms) + sha256(key.encode()).hexdigest()[:ID_TAIL]
-    return {"id": identifier, "merchant": merchant, "key": key, "purpose": "service", "now": now_ms}
+    row = {**service_row(question["merchant"], key, now_ms), "person": survivor(db, person), "channel": how["channel"]}
+    messages_sql.put(db, [{**row, "body": template_body(how, template, said)}])

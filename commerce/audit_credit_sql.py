@@ -22,6 +22,12 @@ CREDIT = (
         " WHERE a.owed <> coalesce(d.owed, 0) OR a.owed < 0 OR a.spare > 0",
     ),
     Check(
+        "credit: whoever owes what is not due yet will be told when it is",
+        "SELECT count(*) AS debts FROM deadline WHERE kind = 'debt'",
+        "SELECT r.order_id, r.due_ms FROM receivable AS r WHERE r.closed_ms IS NULL AND r.due_ms >= :now"
+        " AND NOT EXISTS (SELECT 1 FROM deadline AS d WHERE d.kind = 'debt' AND d.subject = r.order_id)",
+    ),
+    Check(
         "credit: receivables = orders paid on account - refunds - repayments - debts given up + money given back",
         "SELECT count(*) AS bookings, CAST(coalesce(sum(amount), 0) AS bigint) AS amount,"
         " (SELECT CAST(coalesce(sum(applied), 0) AS bigint) FROM repayment) AS through_providers FROM credit_booking",

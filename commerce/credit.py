@@ -6,9 +6,11 @@ owed is paid back through a provider of payments, or past them and booked by sta
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from commerce import credit_notice_sql
 from commerce.basket import check_key, within
 from commerce.credit_reads_sql import (
     failed_refunds,
@@ -22,11 +24,17 @@ from commerce.credit_reads_sql import (
     repayment_view,
     sells_to,
 )
-from commerce.domain.credit import BUCKETS, REFERENCE_CHARACTERS_MAX, REPAYMENT_TITLE, CreditTerms, terms_fault
+from commerce.domain.credit import (
+    BUCKETS,
+    REFERENCE_CHARACTERS_MAX,
+    REPAYMENT_TITLE,
+    CreditTerms,
+    RepaymentView,
+    terms_fault,
+)
 from commerce.domain.money import AMOUNT_MAX
 from commerce.domain.refund import REASON_CHARACTERS_MAX
 from commerce.errors import Busy, Invalid, NotFound, Refused
-from commerce.events import RepaymentView
 from commerce.ledger import Ledger, RetryRefund, fingerprint
 from commerce.ledger_credit import (
     BookCredit,
@@ -183,8 +191,9 @@ class Credit:
         return await self.repayments(merchant, person)
 
     async def remind(self, merchant: str, staff: str, person: str, note: str, key: str) -> list[ReminderView]:
-        """Ask a debtor for what is overdue, as they see on their page; all reminders of theirs.
+        """Ask a debtor for what is overdue, on their page and by a message where the shop has a template for it.
 
+        Gives all reminders of theirs.
         Raises Refused (already: nothing is overdue), Conflict, Invalid.
         """
         check_key(key)
@@ -197,6 +206,15 @@ class Credit:
     async def reminders(self, merchant: str, person: str, limit: int = 20) -> list[ReminderView]:
         """What a debtor was reminded of, newest first."""
         return await self._store.read(lambda db: read_reminders(db, merchant, person, limit))
+
+    async def notice(self, merchant: str) -> dict[str, Any] | None:
+        """How a shop tells debtors outside the page; None when it does not."""
+        return await self._store.read(lambda db: credit_notice_sql.notice(db, merchant))
+
+    async def set_notice(self, merchant: str, given: Mapping[str, Any]) -> None:
+        """Set how a shop tells debtors outside the page."""
+        row = {**given, "merchant": merchant, "now": self._clock()}
+        await self._store.write(lambda db: credit_notice_sql.set_notice(db, row))
 
     async def repayment(self, merchant: str, repayment: str) -> RepaymentView | None:
         """One repayment to a merchant, or None."""

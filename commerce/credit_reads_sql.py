@@ -9,9 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, text
 
 from commerce.compliance_sql import policy
-from commerce.domain.credit import BUCKETS, bucket
-from commerce.domain.day import DAY_MS
-from commerce.events import RepaymentView
+from commerce.domain.credit import BUCKETS, REMINDED, RepaymentView, bucket, day_of_key, why_of_key
+from commerce.domain.day import DAY_MS, day_bounds_ms
 from commerce.ledger_credit import CreditEntry, CreditView, DebtView, DunningView, ReminderView
 
 LIST_MAX = 200
@@ -63,6 +62,10 @@ _NOT_GIVEN = text(
 )
 _REMINDERS = text(
     "SELECT * FROM credit_reminder WHERE merchant = :merchant AND person = :person ORDER BY id DESC LIMIT :limit"
+)
+_STANDS = text(
+    "SELECT 1 FROM receivable WHERE merchant = :merchant AND person = :person AND closed_ms IS NULL"
+    " AND due_ms < :until LIMIT 1"
 )
 _REPAID = "AND kind = 'repaid'"
 _LATEST = "(SELECT {} FROM {} WHERE merchant = d.merchant AND person = d.person {})"
@@ -177,6 +180,13 @@ def read_reminders(connection: Connection, merchant: str, person: str, limit: in
     asked = {"merchant": merchant, "person": person, "limit": min(limit, LIST_MAX)}
     rows = connection.execute(_REMINDERS, asked)
     return [ReminderView(row.created_ms, row.overdue, row.note, row.staff) for row in rows]
+
+
+def debt_stands(connection: Connection, merchant: str, person: str, key: str, written_ms: int) -> bool:
+    """Whether something is still owed of what a message about debts is about (domain/credit.debt_key)."""
+    until_ms = written_ms if why_of_key(key) == REMINDED else day_bounds_ms(day_of_key(key))[1]
+    asked = {"merchant": merchant, "person": person, "until": until_ms}
+    return connection.execute(_STANDS, asked).first() is not None
 
 
 def read_dunning(

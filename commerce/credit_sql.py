@@ -16,9 +16,11 @@ from sqlalchemy import Row, text
 from commerce.accounts_sql import balance, balances, move
 from commerce.commission_sql import lost as commission_lost
 from commerce.compliance_sql import policy
+from commerce.credit_notice_sql import DEADLINE, tell_reminded
 from commerce.credit_reads_sql import repayment_row, repayment_view
+from commerce.deadlines_sql import arm
 from commerce.domain.accounts import SHOP, Leg
-from commerce.domain.credit import ACCOUNT, CreditTerms, Debt, refuse_credit, shared
+from commerce.domain.credit import ACCOUNT, CreditTerms, Debt, notice_ms, refuse_credit, shared
 from commerce.domain.day import DAY_MS
 from commerce.errors import NotFound, Refused
 from commerce.events import RepaymentChanged
@@ -126,15 +128,17 @@ def sell_on_account(batch: Batch, row: Row[Any], amount: int) -> None:
     """An order was paid on account: it owes ``amount``, less what the shop owes its buyer."""
     terms = line_of(batch, row.merchant, row.person)
     assert terms is not None
+    due_ms = batch.now_ms + terms.days * DAY_MS
     batch.run(
         _INSERT,
         order=row.id,
         merchant=row.merchant,
         person=row.person,
         amount=amount,
-        due=batch.now_ms + terms.days * DAY_MS,
+        due=due_ms,
         now=batch.now_ms,
     )
+    arm(batch, DEADLINE, row.id, notice_ms(batch.now_ms, due_ms))
     spare = min(amount, -balance(batch.connection, row.merchant, row.person, SPARE))
     legs = [Leg(SHOP, "credit_sold", -amount), Leg(row.person, OWED, amount - spare), Leg(row.person, SPARE, spare)]
     move(batch, row.merchant, "sold", row.id, legs)
@@ -225,6 +229,7 @@ def remind(batch: Batch, command: RemindDebtor) -> str:
         note=command.note,
         now=batch.now_ms,
     )
+    tell_reminded(batch, command.merchant, command.person, debts[0].order, overdue)
     batch.remember(command.merchant, command.staff, "credit.remind", command.key, command.hash, ref)
     return ref
 

@@ -6,6 +6,8 @@ The ``*View`` values are the JSON shapes that clients see (money in 分, times i
 from dataclasses import dataclass, field
 from typing import Any
 
+from commerce.domain.credit import DebtNotice, RepaymentView
+
 
 @dataclass(frozen=True, slots=True)
 class SaleView:
@@ -319,30 +321,6 @@ class AfterSaleView:
 
 
 @dataclass(frozen=True, slots=True)
-class RepaymentView:
-    """What a debtor pays through a provider: ``amount`` 分, of which ``applied`` lowered debts.
-
-    ``state`` is open, paid or ended (lapsed, declined, given up; money that comes for it still counts). ``order`` names
-    the debt that is meant, if one is. ``back`` of the amount was more than was owed when it came and goes back,
-    ``returned`` of it has, ``failed`` of it the provider would not give.
-    """
-
-    repayment: str
-    person: str
-    amount: int
-    applied: int
-    order: str | None
-    state: str
-    provider: str
-    created: int
-    expires: int
-    paid: int | None
-    back: int
-    returned: int
-    failed: int
-
-
-@dataclass(frozen=True, slots=True)
 class SoldView:
     """What a room sold: orders made since ``since`` that were paid, and their goods' ``amount`` before refunds."""
 
@@ -458,6 +436,30 @@ class RepaymentChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DebtDue(Event):
+    """What an order on account owes comes due: it is told the day before."""
+
+    person: str
+    debt: DebtNotice
+
+
+@dataclass(frozen=True, slots=True)
+class DebtOverdue(Event):
+    """The day of a debt has passed, and it is not paid."""
+
+    person: str
+    debt: DebtNotice
+
+
+@dataclass(frozen=True, slots=True)
+class DebtorReminded(Event):
+    """Staff asked a debtor for what is overdue. Their words are in the debtor's account alone."""
+
+    person: str
+    debt: DebtNotice
+
+
+@dataclass(frozen=True, slots=True)
 class OrderFulfilled(Event):
     """An order was shipped or picked up."""
 
@@ -565,6 +567,9 @@ EVENT_TYPES: dict[str, type[Event]] = {
         RefundDue,
         OrderRefunded,
         RepaymentChanged,
+        DebtDue,
+        DebtOverdue,
+        DebtorReminded,
         OrderFulfilled,
         OrderOnItsWay,
         OrderMaking,

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from commerce.changes import Hand
+from commerce.domain.credit import RepaymentView
 from commerce.domain.custom import Wanted
 from commerce.domain.order import Delivery, Step, WantedLine
 from commerce.domain.sale import FIRST_COME, SaleTerms
-from commerce.events import Event, OrderView, RepaymentView
+from commerce.events import Event, OrderView
 from commerce.payment import RefundRequest
 
 Clock = Callable[[], int]

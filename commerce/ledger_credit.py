@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from commerce.domain.credit import CreditTerms
-from commerce.events import RepaymentView
+from commerce.domain.credit import CreditTerms, RepaymentView
 
 
 @dataclass(frozen=True, slots=True)

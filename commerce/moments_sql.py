@@ -7,6 +7,7 @@ from typing import Any
 from commerce import (
     aftersale_ends_sql,
     aftersale_sql,
+    credit_notice_sql,
     deposits_sql,
     draws_sql,
     membership_ends_sql,
@@ -56,6 +57,7 @@ DEADLINES: Mapping[str, Meet] = {
     signups_sql.DUE: signup_ends_sql.event_due,
     signups_sql.TICKET_DUE: signup_ends_sql.ticket_due,
     aftersale_sql.DUE: aftersale_ends_sql.request_due,
+    credit_notice_sql.DEADLINE: credit_notice_sql.debt_due,
 }
 
 

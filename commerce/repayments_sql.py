@@ -12,9 +12,8 @@ from sqlalchemy import Row, text
 
 from commerce.credit_reads_sql import open_repayment, repayment_row, repayment_view
 from commerce.credit_sql import END_REPAYMENT, owed_for
-from commerce.domain.credit import DEBT, REPAY_MS
+from commerce.domain.credit import DEBT, REPAY_MS, RepaymentView
 from commerce.errors import NotFound, Refused
-from commerce.events import RepaymentView
 from commerce.ledger_batch_sql import Batch
 from commerce.ledger_credit import EndRepayment, RepaymentStarted, StartRepayment
 from commerce.payments_sql import open_payment

@@ -3,7 +3,7 @@
 Balances move by accounts_sql alone: ``credit_owed`` of a person is the sum of what is left of their debts.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, String, Table, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, String, Table, Text, text
 
 from commerce.tables import metadata
 from commerce.tables_ledger import amount_column, count_column, id_column, ms_column, word_column
@@ -102,7 +102,8 @@ repayment = Table(
     ),
 )
 
-# Each time that staff asked a debtor for what is overdue, and what they said. Never changed.
+# Each time that staff asked a debtor for what is overdue, and what they said. Never changed, but for the note, which an
+# erasure of the debtor empties.
 credit_reminder = Table(
     "credit_reminder",
     metadata,
@@ -115,4 +116,19 @@ credit_reminder = Table(
     ms_column("created_ms"),
     CheckConstraint("overdue > 0", name="overdue"),
     Index("ix_credit_reminder_person", "merchant", "person", "id"),
+)
+
+# How a shop tells debtors outside the page: by which templates, an empty one tells nobody of that.
+credit_notice = Table(
+    "credit_notice",
+    metadata,
+    id_column("merchant", primary_key=True),
+    Column("channel", String(10), nullable=False),
+    word_column("due_template", 64),
+    word_column("overdue_template", 64),
+    # JSON: the template's field → amount, due or orders.
+    Column("fields", Text, nullable=False),
+    word_column("page", 128),
+    ms_column("updated_ms"),
+    CheckConstraint("channel IN ('subscribe', 'sms')", name="channel"),
 )

@@ -17,6 +17,7 @@ from commerce.domain.refund import back_off_ms
 from commerce.domain.webhook import (
     BACK_OFF_FIRST_MS,
     BACK_OFF_MOST_MS,
+    DEBT_TYPES,
     EVENT_TYPES,
     ORDER_TYPES,
     REQUEST_TYPES,
@@ -183,6 +184,8 @@ def _body(event: Any, kind: str) -> str:
     head = {"id": event.id, "type": kind, "room": event.room, "created": event.now_ms}
     if isinstance(event, RepaymentChanged):
         return orjson.dumps({**head, "repayment": event.repayment}).decode()
+    if kind in DEBT_TYPES:
+        return orjson.dumps({**head, "person": event.person, "debt": event.debt}).decode()
     if kind in REQUEST_TYPES:
         request = orjson.loads(orjson.dumps(event.request))
         for name in REQUEST_PRIVATE_FIELDS:

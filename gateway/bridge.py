@@ -25,6 +25,9 @@ from commerce.events import (
     AfterSaleChanged,
     BalanceDue,
     CouponClaimed,
+    DebtDue,
+    DebtorReminded,
+    DebtOverdue,
     DrawChanged,
     DropChanged,
     HoldExpired,
@@ -80,6 +83,9 @@ MOVES_STOCK = (SaleChanged, StockChanged, HoldExpired, OrderCreated, OrderPaid, 
 OrderEvent = (
     OrderCreated | OrderPaid | OrderCancelled | OrderFulfilled | OrderOnItsWay | OrderMaking | OrderDone | OrderRefunded
 )
+
+DebtEvent = DebtDue | DebtOverdue | DebtorReminded
+DEBT_WHY: dict[type[DebtEvent], str] = {DebtDue: "due", DebtOverdue: "overdue", DebtorReminded: "reminded"}
 
 PersonalEvent = CouponClaimed | HoldGiven | SaleSoon | BalanceDue | OfferMade | AfterSaleChanged | OrderEvent
 
@@ -164,6 +170,8 @@ def personal_message(event: Any) -> dict[str, Any] | None:
         return {"t": "offer", **{name: getattr(event, name) for name in ("request", "title", "state", "price")}}
     if isinstance(event, AfterSaleChanged):
         return {"t": "after_sale", "request": plain(event.request)}
+    if isinstance(event, DebtEvent):
+        return {"t": "debt", "why": DEBT_WHY[type(event)], "debt": plain(event.debt)}
     if isinstance(event, HoldGiven):
         given = {name: getattr(event, name) for name in ("hold", "sale", "quantity", "price", "expires", "why")}
         return {"t": "hold", **given}
@@ -318,6 +326,9 @@ class Bridge:
             return
         if isinstance(event, RoomChanged):
             self._room(event)
+            return
+        if isinstance(event, DebtEvent):
+            self._debtor(event)
             return
         handler = self._on.get(type(event))
         if handler is not None and event.room in self._states:
@@ -483,6 +494,16 @@ class Bridge:
         """Tell who is here, whichever process answers for the event; the same id is written down once."""
         if self._hub.is_present(event.room, event.person) and (message := personal_message(event)) is not None:
             self._hub.send_personal(event.room, event.person, message, once=event.id)
+
+    def _debtor(self, event: DebtEvent) -> None:
+        """Tell a debtor in whichever room of the shop they are: where they ordered once may be closed long since."""
+        message = personal_message(event)
+        assert message is not None
+        for room in self._rooms.of(event.merchant):
+            if room.id in self._states and self._hub.is_present(room.id, event.person):
+                # What is written down is so once under a name, whichever room it was for.
+                once = event.id if room.id == event.room else f"{event.id}:{room.id}"
+                self._hub.send_personal(room.id, event.person, message, once=once)
 
     def _order(self, event: OrderEvent) -> None:
         if isinstance(event, OrderPaid):

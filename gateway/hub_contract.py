@@ -244,6 +244,22 @@ class BalanceEvent(Struct, tag_field="t", tag="balance"):
     a: int
 
 
+class OwedView(Struct):
+    """What is owed on account: of ``order``, or of a reminder all that is overdue (``due`` is since when)."""
+
+    order: str | None
+    amount: int
+    due: int
+
+
+class DebtEvent(Struct, tag_field="t", tag="debt"):
+    """Something that one owes comes due, is overdue, or the shop asks for it."""
+
+    why: Literal["due", "overdue", "reminded"]
+    debt: OwedView
+    a: int
+
+
 class OfferEvent(Struct, tag_field="t", tag="offer"):
     """A request for a price was answered: ``state`` is offered or declined, ``price`` 分 a unit."""
 
@@ -331,6 +347,7 @@ EVENTS: dict[str, type[Struct]] = {
     "hold": HoldEvent,
     "reminder": ReminderEvent,
     "balance": BalanceEvent,
+    "debt": DebtEvent,
     "offer": OfferEvent,
     "after_sale": AfterSaleEvent,
     "question": QuestionEvent,

@@ -12,7 +12,9 @@ from importlib import resources
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-SDK_FILES = ("siyu.js", "siyu_platform.js", "store.js", "keeping.js", "handing.js", "draw_proof.js")
+SDK_FILES = (
+    "siyu.js", "siyu_platform.js", "store.js", "keeping.js", "handing.js", "paying_ways.js", "draw_proof.js"
+)  # fmt: skip
 """What the pages and the mini-program share."""
 FOLDER = "siyu-miniprogram"
 # ZIP knows no time before 1980 (APPNOTE 4.4.6): one that is always the same gives the same bytes for the same files.

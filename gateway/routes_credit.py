@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import structs
 from starlette.responses import Response
 
 from commerce.credit import Credit
@@ -11,9 +12,12 @@ from commerce.domain.credit import CreditTerms
 from commerce.errors import NotFound
 from gateway.answers import csv_answer, opened_view
 from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.schemas import Empty
 from gateway.schemas_credit import (
     CreditBookingBody,
     CreditLineBody,
+    CreditNoticeAnswer,
+    CreditNoticeBody,
     CreditPage,
     CreditView,
     DunningView,
@@ -30,6 +34,7 @@ MERCHANT = frozenset({"merchant"})
 PATH = "/api/v1/credit"
 LIST_MAX = 200
 """Debtors of one answer."""
+NOTICE = "/api/v1/credit-notice"
 
 
 def credit_operations(services: Services) -> list[Operation]:
@@ -82,6 +87,7 @@ def credit_operations(services: Services) -> list[Operation]:
     late = {"after": "SINCE:PERSON, the `since` and `person` of the last one", "limit": "1 to 200, 200 when left out"}
     return [
         *_own_operations(credit),
+        *_telling(credit),
         Operation("GET", PATH, "Accounts and ages", list_credit_accounts, MERCHANT, answer=CreditPage, query=paging),
         Operation("GET", f"{PATH}/export", "The ageing report as CSV", export_credit_ages, MERCHANT),
         Operation(
@@ -102,6 +108,25 @@ def credit_operations(services: Services) -> list[Operation]:
             MERCHANT, answer=list[RepaymentView],
         ),
     ]  # fmt: skip
+
+
+def _telling(credit: Credit) -> list[Operation]:
+    """How debtors are told outside the page."""
+
+    async def read_credit_notice(call: Call) -> CreditNoticeAnswer:
+        found = await credit.notice(call.who.merchant)
+        if found is None:
+            return CreditNoticeAnswer(None)
+        return CreditNoticeAnswer(**{name: found[name] for name in CreditNoticeAnswer.__struct_fields__})
+
+    async def set_credit_notice(call: Call) -> Empty:
+        await credit.set_notice(call.who.merchant, structs.asdict(call.body))
+        return Empty()
+
+    return [
+        Operation("GET", NOTICE, "How debtors are told", read_credit_notice, MERCHANT, answer=CreditNoticeAnswer),
+        Operation("PUT", NOTICE, "Tell debtors", set_credit_notice, MERCHANT, CreditNoticeBody, Empty),
+    ]
 
 
 def _own_operations(credit: Credit) -> list[Operation]:

@@ -8,11 +8,9 @@ from msgspec import Meta, Struct, field
 
 from commerce.advice import ANSWER_CHARACTERS_MAX, GOODS_MAX, QUESTION_CHARACTERS_MAX
 from commerce.domain.advisor import DAY_MINUTES, HOURS_MAX, LOAD_MAX, SKILL_CHARACTERS_MAX, SKILLS_MAX
-from gateway.schemas_base import Body, Id
+from gateway.schemas_base import Body, Id, Template, TemplateField
 
 Skill = Annotated[str, Meta(min_length=1, max_length=SKILL_CHARACTERS_MAX)]
-Template = Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*$")]
-Field = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_]+$")]
 Minute = Annotated[int, Meta(ge=0, le=DAY_MINUTES)]
 
 
@@ -50,7 +48,7 @@ class NoticeBody(Body, kw_only=True):
     channel: Literal["subscribe", "sms"]
     template: Template = ""
     answer_template: Template = ""
-    fields: Annotated[dict[Field, Literal["question", "skill", "time"]], Meta(max_length=5)] = field(
+    fields: Annotated[dict[TemplateField, Literal["question", "skill", "time"]], Meta(max_length=5)] = field(
         default_factory=dict
     )
     page: Annotated[str, Meta(max_length=128)] = ""

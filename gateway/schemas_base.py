@@ -26,6 +26,9 @@ Why = Annotated[
     str, Meta(max_length=200, pattern=r"^[^\x00-\x1f]*$", description="the reason, kept in the trail of manual changes")
 ]
 Millis = Annotated[int, Meta(ge=0, le=10**15, description="Unix milliseconds")]
+Template = Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*$")]
+"""Of a provider of messages; empty for none."""
+TemplateField = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_]+$")]
 
 
 class Body(Struct, forbid_unknown_fields=True, kw_only=True):

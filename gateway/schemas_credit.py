@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from commerce.credit import NOTE_CHARACTERS_MAX
 from commerce.domain.credit import DAYS_MAX, NAME_CHARACTERS_MAX, REFERENCE_CHARACTERS_MAX
 from commerce.domain.refund import REASON_CHARACTERS_MAX
 from gateway.schemas import OrderView
-from gateway.schemas_base import Body, Cents, Id
+from gateway.schemas_base import Body, Cents, Id, Template, TemplateField
 from gateway.schemas_payments import Payer, PaymentMethod, PaymentView, ProviderName
 
 
@@ -47,6 +47,32 @@ class ReminderBody(Body, kw_only=True):
     """What the debtor reads beside the sum that is overdue."""
 
     note: Annotated[str, Meta(max_length=NOTE_CHARACTERS_MAX)] = ""
+
+
+class CreditNoticeBody(Body, kw_only=True):
+    """How debtors are told that something comes due, is overdue, or is asked for, by templates of a ``channel``.
+
+    ``fields``: the template's field → amount (yuan), due (the day) or orders (how many). ``page``: where a subscribe
+    message leads. An empty template tells nobody of that; ``overdue_template`` is that of reminders, too.
+    """
+
+    channel: Literal["subscribe", "sms"]
+    due_template: Template = ""
+    overdue_template: Template = ""
+    fields: Annotated[dict[TemplateField, Literal["amount", "due", "orders"]], Meta(max_length=5)] = field(
+        default_factory=dict
+    )
+    page: Annotated[str, Meta(max_length=128)] = ""
+
+
+class CreditNoticeAnswer(Struct):
+    """``channel`` is null while nobody is told outside the page."""
+
+    channel: str | None
+    due_template: str = ""
+    overdue_template: str = ""
+    fields: dict[str, str] = {}
+    page: str = ""
 
 
 class RepaymentView(Struct):

@@ -12,7 +12,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, text
 
+from commerce.credit_reads_sql import debt_stands
 from commerce.crm import policy_sql, results_sql, staff_messages_sql
+from commerce.domain.credit import MESSAGE_PREFIX
 from commerce.domain.day import DAY_MS
 from commerce.domain.outreach import (
     GOOD_MS,
@@ -35,7 +37,7 @@ ADDRESS_KIND = {"subscribe": "wechat", "wecom": "wecom"}
 
 _PUT = text(
     "INSERT INTO message (id, merchant, person, channel, purpose, key, body, state, next_ms, created_ms)"
-    " VALUES (:id, :merchant, :person, :channel, :purpose, :key, :body, 'waiting', :now, :now)"
+    " VALUES (:id, :merchant, :person, :channel, :purpose, :key, :body, 'waiting', :next, :now)"
     " ON CONFLICT (merchant, key) DO NOTHING"
 )
 _DUE = text("SELECT * FROM message WHERE state = 'waiting' AND next_ms <= :now ORDER BY next_ms, id LIMIT :limit")
@@ -111,9 +113,12 @@ class Due:
 
 
 def put(db: Connection, rows: Sequence[Row]) -> None:
-    """Write messages: ``id merchant person channel purpose key body(JSON) now`` each; a known key changes nothing."""
+    """Write messages: ``id merchant person channel purpose key body(JSON) now`` each; a known key changes nothing.
+
+    One that is not to go at once has ``next``, when it may.
+    """
     if rows:
-        db.execute(_PUT, list(rows))
+        db.execute(_PUT, [{"next": row["now"], **row} for row in rows])
 
 
 def claim(db: Connection, now_ms: int, limit: int) -> list[Due]:
@@ -136,6 +141,10 @@ def _judge(db: Connection, row: Any, terms: CrmTerms, now_ms: int) -> Due | None
     opens_ms = waits_until_ms(row.purpose, terms, now_ms)
     if opens_ms > now_ms:
         db.execute(_LATER, {"id": row.id, "next": opens_ms, "why": "night"})
+        return None
+    about_debt = row.key.startswith(MESSAGE_PREFIX)
+    if about_debt and not debt_stands(db, row.merchant, row.person, row.key, row.created_ms):
+        _end(db, row.id, "dropped", "paid", now_ms)
         return None
     cause = drop_cause(row.channel, row.purpose, terms, _standing(db, row, now_ms))
     if cause is not None:

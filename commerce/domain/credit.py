@@ -22,6 +22,12 @@ REPAYMENT_TITLE = "赊销还款"
 DAYS_MAX = 365
 NAME_CHARACTERS_MAX = 60
 REFERENCE_CHARACTERS_MAX = 60
+NOTICE_AHEAD_MS = DAY_MS
+"""A debt is told of a day before it is due: long enough to pay it, short enough not to be put aside."""
+DUE, OVERDUE, REMINDED = "due", "overdue", "reminded"
+"""Why a debtor is told something."""
+MESSAGE_PREFIX = "debt/"
+"""What the keys of messages about debts begin with."""
 BUCKETS = ("not_due", "to_30", "to_60", "to_90", "over_90")
 """Ages of debts: days past due."""
 
@@ -46,6 +52,39 @@ class Debt:
     order: str
     left: int
     due_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RepaymentView:
+    """What a debtor pays through a provider: ``amount`` 分, of which ``applied`` lowered debts.
+
+    ``state`` is open, paid or ended (lapsed, declined, given up; money that comes for it still counts). ``order`` names
+    the debt that is meant, if one is. ``back`` of the amount was more than was owed when it came and goes back,
+    ``returned`` of it has, ``failed`` of it the provider would not give.
+    """
+
+    repayment: str
+    person: str
+    amount: int
+    applied: int
+    order: str | None
+    state: str
+    provider: str
+    created: int
+    expires: int
+    paid: int | None
+    back: int
+    returned: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DebtNotice:
+    """What a debtor is told of: ``amount`` 分 of ``order``, due then; of a reminder all that is overdue, since then."""
+
+    order: str | None
+    amount: int
+    due: int
 
 
 def terms_fault(terms: CreditTerms) -> tuple[str, str] | None:
@@ -87,3 +126,23 @@ def bucket(due_ms: int, now_ms: int) -> str:
         return BUCKETS[0]
     days = (now_ms - due_ms) // DAY_MS
     return BUCKETS[1] if days <= 30 else BUCKETS[2] if days <= 60 else BUCKETS[3] if days <= 90 else BUCKETS[4]
+
+
+def notice_ms(created_ms: int, due_ms: int) -> int:
+    """When a debtor is told that a debt comes due; of a short one not before half its time is over."""
+    return due_ms - min(NOTICE_AHEAD_MS, (due_ms - created_ms) // 2)
+
+
+def debt_key(why: str, person: str, day: str) -> str:
+    """The key of a message about what a person owes by the end of a day."""
+    return f"{MESSAGE_PREFIX}{why}/{person}/{day}"
+
+
+def why_of_key(key: str) -> str:
+    """Why a message with a key of ``debt_key`` was written."""
+    return key.split("/", 2)[1]
+
+
+def day_of_key(key: str) -> str:
+    """The day that a key of ``debt_key`` is about."""
+    return key.rpartition("/")[2]

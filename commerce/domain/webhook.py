@@ -27,6 +27,9 @@ EVENT_TYPES = {
     "OrderRefunded": "order.refunded",
     "AfterSaleChanged": "aftersale.changed",
     "RepaymentChanged": "credit.repayment",
+    "DebtDue": "credit.due",
+    "DebtOverdue": "credit.overdue",
+    "DebtorReminded": "credit.reminded",
 }
 """Events of the shop that are told, and what they are called outside."""
 MEDIA_TYPES = frozenset(
@@ -35,8 +38,9 @@ MEDIA_TYPES = frozenset(
 """Events of the streams. Only who names them is told: each viewer makes two."""
 ROOM_TYPES = frozenset({"room.opened", "room.empty", "room.visited"})
 """Events of the rooms' audiences. Only who names them is told: one each few seconds while people come and go."""
-REQUEST_TYPES = frozenset({"aftersale.changed", "credit.repayment"})
-"""Requests after the sale, debts paid back. Only who names them is told: they are of a request, not of an order."""
+DEBT_TYPES = frozenset({"credit.due", "credit.overdue", "credit.reminded"})
+REQUEST_TYPES = frozenset({"aftersale.changed", "credit.repayment"}) | DEBT_TYPES
+"""Requests after the sale, debts and what is paid of them. Only who names them is told: they are not of an order."""
 ORDER_TYPES = frozenset(EVENT_TYPES.values()) - REQUEST_TYPES
 """What a webhook hears that names nothing."""
 TYPES = ORDER_TYPES | REQUEST_TYPES | MEDIA_TYPES | ROOM_TYPES

@@ -67,6 +67,8 @@ _ERASE = (
     text(f"UPDATE complaint SET text = '', contact = '', answer = '' WHERE merchant = :merchant AND {_THEIRS}"),
     text(f"UPDATE ticket SET name = '' WHERE merchant = :merchant AND {_THEIRS}"),
     text(f"UPDATE credit_line SET name = '' WHERE merchant = :merchant AND {_THEIRS}"),
+    # When they were asked for which sum stays with the debt; the words are about them.
+    text(f"UPDATE credit_reminder SET note = '' WHERE merchant = :merchant AND {_THEIRS}"),
     # Whose customers ask an advisor: the account stays, who it is as a customer does not.
     text(f"UPDATE advisor SET person = NULL WHERE merchant = :merchant AND {_THEIRS}"),
     text(f"UPDATE partner SET owner = NULL WHERE merchant = :merchant AND owner IN ({_ALIASES_AND_SELF})"),

@@ -47,7 +47,7 @@ HELD = (
     Held("receivable", ("person",), KEPT),
     Held("credit_booking", ("person",), KEPT, ("staff",)),
     Held("repayment", ("person",), KEPT),
-    Held("credit_reminder", ("person",), KEPT, ("staff",)),
+    Held("credit_reminder", ("person",), EMPTIED, ("staff",)),
     Held("payment_gift", ("person",), KEPT),
     Held("hold", ("person",), KEPT, ("hash", "key", "earlier")),
     Held("quota", ("person",), KEPT, ("latest",)),

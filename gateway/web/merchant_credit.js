@@ -23,6 +23,7 @@ export async function drawCredit(api) {
   const [page, late] = await Promise.all([api.get(ACCOUNTS), api.get(OVERDUE).then(latePage)]);
   const again = () => drawCredit(api);
   const columns = ["cr.name", "cr.late", "cr.lastPaid", "cr.lastAsked", ""];
+  await drawNotice(api);
   put($("credit-overdue"), late.items.length ? listed(api, OVERDUE, late, (one) => overdueRow(api, one, again), (rows) => table(columns, rows), latePage) : h("p.empty", {}, t("cr.noneOverdue")));
   const heads = ["cr.name", "cr.balance", "cr.ages", "cr.most", ""];
   put($("credit-accounts"), page.items.length ? listed(api, ACCOUNTS, page, (one) => row(api, one, again), (rows) => table(heads, rows)) : h("p.empty", {}, t("cr.none")));
@@ -130,6 +131,37 @@ function giveUp(api, one, debt, again) {
   ask(t("cr.writeOff"), [field("cr.reason", { name: "reason", maxlength: "200", required: true, wide: true })], async (form) => {
     await api.post(`${path(one)}/bookings`, { kind: "lost", order: debt.order, reason: form.elements.reason.value }, key);
     await again();
+  });
+}
+
+/** How debtors are told outside the page: by which templates, and which of their fields says what. */
+async function drawNotice(api) {
+  const form = $("credit-notice");
+  if (form.dataset.ready) return;
+  form.dataset.ready = "true";
+  const had = await api.get("/credit-notice");
+  const named = (what, otherwise) => Object.entries(had.fields).find(([, said]) => said === what)?.[0] ?? (had.channel ? "" : otherwise);
+  put(
+    form,
+    field("cr.channel", { name: "channel", options: ["subscribe", "sms"].map((name) => [name, t(`cr.channel.${name}`)]) }),
+    field("cr.dueTemplate", { name: "soon", maxlength: "64", value: had.due_template, "data-testid": "credit-due-template" }),
+    field("cr.lateTemplate", { name: "late", maxlength: "64", value: had.overdue_template, "data-testid": "credit-late-template" }),
+    field("cr.field.amount", { name: "amount", maxlength: "32", value: named("amount", "amount1") }),
+    field("cr.field.due", { name: "due", maxlength: "32", value: named("due", "date2") }),
+    h("div.form-foot", {}, h("button.primary", { type: "submit", "data-testid": "credit-notice-save" }, t("cr.save"))),
+  );
+  if (had.channel) form.elements.channel.value = had.channel;
+  onSend(form, async () => {
+    const { channel, soon, late, amount, due } = form.elements;
+    const others = Object.entries(had.fields).filter(([, said]) => said === "orders");
+    const fields = [[amount.value.trim(), "amount"], [due.value.trim(), "due"], ...others].filter(([name]) => name);
+    await api.request("PUT", "/credit-notice", {
+      channel: channel.value,
+      due_template: soon.value.trim(),
+      overdue_template: late.value.trim(),
+      fields: Object.fromEntries(fields),
+      page: had.page || "my/wallet/wallet",
+    });
   });
 }
 

@@ -10,6 +10,7 @@ import { rows } from "./api.js";
 import { h, icon, picture, put, sheet, toast } from "./dom.js";
 import { addStrings, clock, explain, knows, money, t } from "./i18n.js";
 import { presaleNote, presaleOf } from "./presale.js";
+import { wayOf } from "./paying_ways.js";
 import { newKey, OUTCOME_UNKNOWN } from "./siyu.js";
 import { fitting } from "./store.js";
 import { price, worth } from "./view_cards.js";
@@ -159,11 +160,7 @@ export class Checkout {
 
   /** A phone goes to the provider's page, a desktop shows a code to scan. */
   way() {
-    if (!this.offer) return {};
-    // The sandbox and the shop's account have nothing to choose from, but are chosen.
-    if (!this.offer.methods.length) return { provider: this.offer.provider };
-    const phone = matchMedia("(pointer: coarse)").matches && this.offer.methods.includes("wap");
-    return { provider: this.offer.provider, method: phone ? "wap" : "native" };
+    return wayOf(this.offer, matchMedia("(pointer: coarse)").matches ? ["wap", "native"] : ["native"]);
   }
 
   expires() {

@@ -10,6 +10,13 @@ addStrings(CREDIT);
 /** Signed money: what is owed less is in front of a minus. */
 const signed = (fen) => (fen < 0 ? `−${money(-fen)}` : money(fen));
 
+/**
+ * What a debtor is told of.
+ * @param {string} why due, overdue or reminded
+ * @param {{amount: number, due: number}} debt
+ */
+export const debtWords = (why, { amount, due }) => t(`cr.told.${why}`, { amount: money(amount), day: when(due) });
+
 /** The lines of a statement, the newest first. */
 export const statementRows = (entries) =>
   [...entries]

@@ -5,6 +5,7 @@ import { CREDIT } from "./credit_strings.js";
 import { h, icon, put, sheet, toast } from "./dom.js";
 import { field, onSend, yuanField, fen } from "./forms.js";
 import { addStrings, explain, knows, money, t, when } from "./i18n.js";
+import { wayOf, withMoney } from "./paying_ways.js";
 import { newKey, OUTCOME_UNKNOWN } from "./siyu.js";
 
 addStrings(CREDIT);
@@ -14,11 +15,7 @@ const yuan = (amount) => (amount / 100).toFixed(2);
 const named = (provider) => (knows(`provider.${provider}`) ? t(`provider.${provider}`) : provider);
 
 /** A phone goes to the provider's page, a desktop shows a code to scan. */
-function wayOf(offer) {
-  if (!offer?.methods.length) return offer ? { provider: offer.provider } : {};
-  const phone = matchMedia("(pointer: coarse)").matches && offer.methods.includes("wap");
-  return { provider: offer.provider, method: phone ? "wap" : "native" };
-}
+const methods = () => (matchMedia("(pointer: coarse)").matches ? ["wap", "native"] : ["native"]);
 
 /**
  * Open the sheet.
@@ -29,8 +26,7 @@ function wayOf(offer) {
 export async function openRepay(api, { account, debts }, again) {
   let offers = [];
   try {
-    // What is owed on account is not paid on account.
-    offers = rows(await api.get("/payments"), "payments").filter(({ provider }) => provider !== "account");
+    offers = withMoney(rows(await api.get("/payments"), "payments"));
   } catch (error) {
     toast(explain(error), "error");
   }
@@ -61,7 +57,7 @@ export async function openRepay(api, { account, debts }, again) {
   async function pay(element) {
     const chosen = element.elements.namedItem("provider")?.value;
     const offer = offers.find(({ provider }) => provider === chosen) || offers[0];
-    const body = { amount: fen(element, "amount"), order: element.elements.namedItem("order")?.value || null, ...wayOf(offer) };
+    const body = { amount: fen(element, "amount"), order: element.elements.namedItem("order")?.value || null, ...wayOf(offer, methods()) };
     try {
       const answer = await api.post("/credit/mine/repayments", body, key);
       if (answer.payment) follow(answer);

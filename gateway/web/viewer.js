@@ -14,6 +14,7 @@ import { lineActions } from "./keeper_actions.js";
 import { KEEPER } from "./keeper_strings.js";
 import { ANSWERS } from "./view_aftersale.js";
 import { ChatView } from "./view_chat.js";
+import { debtWords } from "./view_credit.js";
 import { Composer } from "./view_composer.js";
 import { Cart, chooseVariant, itemOf } from "./view_cart.js";
 import { Checkout } from "./view_checkout.js";
@@ -101,6 +102,7 @@ async function open() {
   hub.on("answer", (event) => toast(t("advice.told", event.answer), "good"));
   hub.on("question", (event) => toast(t("advice.asked", event.question), "good"));
   hub.on("after_sale", ({ request }) => ANSWERS.has(request.state) && toast(`${t("as.panel")} · ${t(`as.state.${request.state}`)}`, "good"));
+  hub.on("debt", ({ why, debt }) => toast(debtWords(why, debt), why === "due" ? "good" : "warn"));
   hub.on("balance", () => toast(t("presale.open"), "good"));
   hub.on("kick", (event) => toast(event.reason || t("closed.4403"), "error"));
   wireCards();

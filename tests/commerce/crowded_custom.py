@@ -17,6 +17,10 @@ FORM = CustomForm((CustomField("name", "text", required=True, most=20, amount=30
 ON_REQUEST = CustomForm(making_days=3, asked=True)
 WISHED = (("name", "Ann"),)
 TERMS = CreditTerms(4_500, 30)
+NOTICE = {
+    "channel": "sms", "due_template": "DUE", "overdue_template": "LATE", "page": "",
+    "fields": {"sum": "amount", "day": "due"},
+}  # fmt: skip
 TO = Delivery("express", "Ann", "13800138000", "some road 1")
 
 
@@ -54,6 +58,10 @@ async def _credit(desk: Desk, names: Names) -> None:
     names["overdue"] = await _on_account(desk, "ed", "overdue")
     late = f"UPDATE receivable SET due_ms = created_ms - 1 WHERE order_id = '{names['overdue']}'"
     await desk.store.write(lambda db: db.exec_driver_sql(late))
+    # Of what bo owes something is due tomorrow: a sweep tells of it.
+    await desk.shop.credit.set_notice(MERCHANT, NOTICE)
+    soon = f"UPDATE deadline SET due_ms = {desk.clock()} WHERE kind = 'debt' AND subject = '{names['owed']}'"
+    await desk.store.write(lambda db: db.exec_driver_sql(soon))
     # Of what bo owes, a part is asked of the provider, which has not heard of the payer yet.
     desk.provider._hold_back = True
     begun = await desk.shop.credit.repay(MERCHANT, "bo", 900, "begun")
@@ -104,6 +112,12 @@ simple("let_the_balance_go", lambda d, n: d.shop.cancel_order(MERCHANT, "lou", n
 
 simple("grant_a_limit", lambda d, n: d.shop.credit.set_line(MERCHANT, "boss", "cy", CreditTerms(1_000, 7)))
 simple("buy_on_account", lambda d, n: _on_account(d, "bo", "new"))
+# Both together are more than bo may owe.
+simple("buy_on_account_with_the_other_hand", lambda d, n: _on_account(d, "bo", "other hand"))
+simple("take_back_what_is_owed", lambda d, n: d.shop.aftersale.refund(
+    MERCHANT, "boss", n["owed"], "back too", stock="sellable"
+))  # fmt: skip
+simple("tell_who_owes", lambda d, n: d.shop.sweep())
 simple("buy_with_what_is_spare", lambda d, n: _on_account(d, "cy", "new"))
 simple("repay", lambda d, n: d.shop.credit.book(MERCHANT, "boss", "bo", "repaid", "rest", amount=1_500))
 simple("repay_some", lambda d, n: d.shop.credit.book(MERCHANT, "boss", "bo", "repaid", "more", amount=900))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from commerce.audit_books_sql import FOR_EVER_MS
+from commerce.books import Books
 from commerce.books_sql import read_balances
 from commerce.compliance_sql import set_policy
 from commerce.credit_reads_sql import read_statement
 from commerce.domain.chart import BAD_DEBTS, BANK, CONTRACT, CUSTOMERS
 from commerce.domain.credit import BUCKETS, CreditTerms, Debt, bucket, refuse_credit, shared, terms_fault
-from commerce.domain.day import DAY_MS
+from commerce.domain.day import DAY_MS, day_of
 from commerce.errors import Invalid, NotFound, Refused
 from commerce.identity.phone import Vault
 from commerce.identity.service import Identities
 from commerce.ledger_credit import DebtView
+from commerce.shop import Shop
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, START_MS, World, shop_world
 from tests.commerce.template import migrated
 from tests.commerce.test_distribution import opened
@@ -238,6 +241,70 @@ async def test_a_crowd_of_orders_at_once_never_owes_more_than_the_limit(anywhere
         refused = [answer.code for answer in answers if isinstance(answer, Refused)]
         assert refused == ["insufficient"] * 7
         assert (await world.shop.credit.account(MERCHANT, "ann")).owed == 10_000
+
+
+@contextlib.asynccontextmanager
+async def beside(world: World) -> AsyncIterator[Shop]:
+    """Another server of the same shop."""
+    other = Shop(world.store, clock=world.clock, provider=world.provider, sweep_s=0)
+    await other.start()
+    try:
+        yield other
+    finally:
+        await other.close()
+
+
+async def test_two_servers_never_let_somebody_owe_more_than_the_limit(anywhere: Path | str) -> None:
+    async with made(anywhere) as world, beside(world) as other:
+        await open_shop(world, "ann", terms=CreditTerms(3 * PRICE + 1, 30))
+        orders = [
+            (await world.shop.create_order(MERCHANT, ROOM, "ann", f"o{n}", lines=[(OTHER_SKU, 1)])).order
+            for n in range(8)
+        ]
+        paying = [
+            (world.shop, other)[n % 2].payments.pay(MERCHANT, "ann", order, f"p{n}", provider="account")
+            for n, order in enumerate(orders)
+        ]
+        answers = await asyncio.gather(*paying, return_exceptions=True)
+        refused = [answer.code for answer in answers if isinstance(answer, Refused)]
+        assert refused == ["insufficient"] * 5 and len(answers) == 8
+        assert (await world.shop.credit.account(MERCHANT, "ann")).owed == 3 * PRICE
+
+
+async def test_money_that_comes_while_goods_go_back_is_counted_once_each(anywhere: Path | str) -> None:
+    async with made(anywhere) as world, beside(world) as other:
+        await open_shop(world, "ann")
+        first, second = await buy(world, "ann", "a"), await buy(world, "ann", "b")
+        await asyncio.gather(
+            world.shop.aftersale.refund(MERCHANT, "boss", first, "back", stock="sellable"),
+            other.credit.repay(MERCHANT, "ann", PRICE, "k", order=first),
+            return_exceptions=True,
+        )
+        await world.shop.told()
+        view = await world.shop.credit.account(MERCHANT, "ann")
+        paid = sum(one.applied for one in await world.shop.credit.repayments(MERCHANT, "ann"))
+        # Whichever was first: goods of half of it came back, and what was paid beside that is off the other order.
+        assert (view.owed, view.spare) == (PRICE - paid, 0)
+        assert (await debt_of(world, first)).left == 0 and (await debt_of(world, second)).left == PRICE - paid
+
+
+async def test_what_becomes_of_a_debt_after_its_period_was_closed_is_dated_forward(anywhere: Path | str) -> None:
+    async with made(anywhere) as world:
+        await open_shop(world, "ann")
+        first, second = await buy(world, "ann", "a", 2), await buy(world, "ann", "b")
+        books, day = Books(world.store, clock=world.clock), day_of(world.clock())
+        world.clock.advance(2 * DAY_MS)
+        await books.close(MERCHANT, day, "boss")
+        before = await books.book(MERCHANT, day)
+        await world.shop.credit.repay(MERCHANT, "ann", 1_001, "k", order=first)
+        await world.shop.aftersale.refund(MERCHANT, "boss", first, "back", stock="sellable")
+        # 29.99 were owed of the first, 40 came back: what is over is off the second.
+        assert [(await debt_of(world, order)).left for order in (first, second)] == [0, PRICE - 1_001]
+        reason = {"order": second, "reason": "gone"}
+        await world.shop.credit.book(MERCHANT, "boss", "ann", "lost", "w", **reason)
+        assert await books.book(MERCHANT, day) == before
+        assert await balance_of(world, CUSTOMERS, BAD_DEBTS) == [0, PRICE - 1_001]
+        world.assert_clean()
 
 
 async def test_the_same_order_is_paid_on_account_once(anywhere: Path | str) -> None:

@@ -13,10 +13,10 @@ from sqlalchemy import create_engine
 
 from commerce.audit_sql import audit
 from commerce.domain.chart import BANK, CONTRACT, CUSTOMERS, PROVIDER, REFUNDS
-from commerce.domain.credit import REPAY_MS, CreditTerms
+from commerce.domain.credit import REPAY_MS, CreditTerms, RepaymentView
 from commerce.domain.day import DAY_MS, day_of
 from commerce.errors import Conflict, Invalid, NotFound
-from commerce.events import RepaymentChanged, RepaymentView
+from commerce.events import RepaymentChanged
 from commerce.identity.phone import Vault
 from commerce.identity.service import Identities
 from commerce.unheard_sql import ASK_FIRST_MS
@@ -323,6 +323,25 @@ async def test_who_is_overdue_is_on_the_list_until_it_is_paid_with_what_they_wer
         assert late[1].repaid == world.clock() == late[1].reminded
         await credit.repay(MERCHANT, "ann", 3_000, "k2", order=first)
         assert [one.person for one in await credit.dunning(MERCHANT)] == ["bo"]
+
+
+async def test_what_the_shop_wrote_to_a_debtor_goes_with_an_erasure_and_when_it_asked_stays(
+    anywhere: Path | str,
+) -> None:
+    async with made(anywhere) as world:
+        await open_shop(world, "ann")
+        order = await buy(world, "ann", "a")
+        await world.shop.aftersale.ship(MERCHANT, order, "SF", "1")
+        await world.shop.aftersale.finish(MERCHANT, order, "ann")
+        world.clock.advance(31 * DAY_MS)
+        await world.shop.sweep()
+        await world.shop.credit.remind(MERCHANT, "boss", "ann", "安小姐，请还款", "r")
+        await world.shop.credit.repay(MERCHANT, "ann", 2_000, "k")
+        vault = Vault(b"the key of the tests' vault, long")
+        people = Identities(world.store, world.shop.ledger, world.shop.aliases, vault, clock=world.clock)
+        await people.erase(MERCHANT, "ann", "boss", "asked")
+        assert [(one.overdue, one.note) for one in await world.shop.credit.reminders(MERCHANT, "ann")] == [(2_000, "")]
+        world.assert_clean()
 
 
 FORGED = {

@@ -43,6 +43,15 @@ def test_a_debtor_sees_what_is_owed_is_asked_for_it_and_pays_it_back(own_theatre
     board.press("ask-send")
     expect(board.see("overdue-row", person=person)).to_contain_text("请于本周还款")
 
+    board.page.locator('[data-t="cr.telling"]').click()
+    board.page.fill('[data-testid="credit-due-template"]', "T_DUE")
+    board.page.fill('[data-testid="credit-late-template"]', "T_LATE")
+    board.press("credit-notice-save")
+    board.page.reload()
+    expect(board.page.locator('[data-testid="credit-late-template"]')).to_have_value("T_LATE")
+    how = server.call("GET", "/credit-notice", token=boss).json()
+    assert (how["channel"], how["fields"]) == ("subscribe", {"amount1": "amount", "date2": "due"})
+
     viewer.press("me")
     expect(viewer.see("credit-reminder")).to_contain_text("请于本周还款")
     viewer.press("repay")

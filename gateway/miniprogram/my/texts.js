@@ -79,6 +79,8 @@ export const WALLET = {
   overdue: ["已逾期 {amount}", "{amount} is overdue"],
   asked: ["店铺于 {day} 提醒您还款。", "The shop asked you to pay on {day}."],
   due: ["{day} 到期", "due {day}"],
+  remind: ["到期前提醒我", "Tell me before it is due"],
+  reminded: ["到期前会提醒你", "You will be told"],
   repay: ["还这单", "Pay this"],
   repayAll: ["全部还清", "Pay it all"],
   repaid: ["已还款", "Paid back"],

@@ -35,6 +35,17 @@ export function privacy() {
   return asked((callbacks) => wx.requirePrivacyAuthorize(callbacks));
 }
 
+/**
+ * One of a few things, at most six.
+ * @param {string[]} list
+ * @returns {Promise<number>} its place in the list; rejects with AskingError
+ */
+export async function picked(list) {
+  /** @type {WechatMiniprogram.ShowActionSheetSuccessCallbackResult} */
+  const { tapIndex } = await asked((callbacks) => wx.showActionSheet({ itemList: list, ...callbacks }));
+  return tapIndex;
+}
+
 /** @returns {Promise<{name: string, phone: string, address: string}>} one of the addresses kept in WeChat */
 export async function chosenAddress() {
   await privacy();

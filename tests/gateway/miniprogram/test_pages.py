@@ -310,6 +310,38 @@ def test_the_phones_own_hashes_are_those_of_the_standard(folder: Path) -> None:
     assert done.stdout.splitlines() == wanted
 
 
+def test_an_order_is_paid_on_account_by_who_has_one_and_picks_it_and_paid_back(shop: Shop, mine: Phone) -> None:
+    shop.ask("PUT", "/policy", {"credit_sale": True})
+    sku = shop.goods("面粉", 3000)
+
+    def buys(choice: str) -> Any:
+        mine.open("shop/checkout/checkout", sku=sku)
+        mine.tap("onWay", way="")
+        mine.bearer(choice=choice)
+        return mine.tap("onPay")
+
+    # Who has no account is asked nothing: there is one way to pay.
+    assert buys("")["paid"]
+    person = shop.newest()["person"]
+    shop.ask("PUT", f"/credit/{person}", {"most": 3_500, "days": 30})
+    left = buys("")
+    assert not left["paid"] and shop.newest()["status"] == "pending" and not left["problem"]
+    mine.bearer(choice="赊账")
+    assert mine.tap("onPay")["paid"]
+    refused = buys("赊账")
+    assert not refused["paid"] and any("赊账额度" in one for one in refused["toasts"])
+    # What may not be owed can be paid, from the list of orders.
+    order = shop.newest()["order"]
+    mine.open("shop/orders/orders")
+    mine.bearer(choice="直接支付")
+    mine.tap("onPay", order=order)
+    assert shop.order(order)["status"] == "paid"
+    credit = mine.open("my/wallet/wallet")["credit"]
+    assert (credit["owed"], len(credit["debts"]), "到期" in credit["debts"][0]["due"]) == ("¥30", 1, True)
+    assert mine.tap("onRepay", order="", amount=3000)["credit"]["owed"] == "¥0"
+    shop.ask("PUT", f"/credit/{person}", {"most": 3_500, "days": 30, "open": False})
+
+
 @pytest.mark.soak
 def test_what_is_owed_on_account_is_seen_and_paid_back(shop: Shop, mine: Phone) -> None:
     shop.ask("PUT", "/policy", {"credit_sale": True})

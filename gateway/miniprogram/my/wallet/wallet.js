@@ -1,6 +1,8 @@
 /** Coupons, points with the mall, stored value, passes, what is owed on account, and what came and went. */
 
 import { newKey, OUTCOME_UNKNOWN } from "../../lib/siyu.js";
+import { TEMPLATES } from "../../config.js";
+import { mayWrite } from "../../shared/asking.js";
 import { shopPage } from "../../shared/page.js";
 import { repay } from "../../shared/paying.js";
 import { day, money, when } from "../../shared/speak.js";
@@ -75,6 +77,7 @@ shopPage(WALLET, {
       amount: account.owed,
       free: t("free", { amount: money(account.free), most: money(account.most) }),
       overdue: account.overdue ? t("overdue", { amount: money(account.overdue) }) : "",
+      reminds: Boolean(account.owed && (TEMPLATES.due || TEMPLATES.late)),
       asked: asked ? [t("asked", { day: day(asked.at) }), asked.note].filter(Boolean).join(" ") : "",
       debts: debts
         .filter((/** @type {any} */ one) => one.left > 0)
@@ -105,6 +108,16 @@ shopPage(WALLET, {
         throw error;
       }
     });
+  },
+
+  /** One yes is one message: the day before something is due, and once it is overdue. */
+  async onRemind() {
+    try {
+      const granted = await mayWrite(this.visit.api, [TEMPLATES.due, TEMPLATES.late]);
+      if (granted) wx.showToast({ title: this.t("reminded"), icon: "none" });
+    } catch (error) {
+      this.complain(error);
+    }
   },
 
   /** @param {any} coupon */

@@ -77,4 +77,7 @@ export const ROOM_TEXTS = {
   wonDraw: ["恭喜中签，请尽快付款：{title}", "You won the draw: {title}"],
   opensSoon: ["「{title}」马上开抢", "“{title}” opens in a moment"],
   balance: ["尾款可以支付了，在“我的订单”中付", "The balance can be paid now, under “My orders”"],
+  "debt.due": ["赊账 {amount} 即将到期", "{amount} on account comes due"],
+  "debt.overdue": ["赊账 {amount} 已逾期，请还款", "{amount} on account is overdue: please pay"],
+  "debt.reminded": ["店铺提醒您还款 {amount}", "The shop asks you to pay {amount}"],
 };

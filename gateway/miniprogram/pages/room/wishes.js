@@ -3,6 +3,8 @@
  * reminders, questions. The ledger has the truth; this has the buttons.
  */
 
+import { money } from "../../shared/speak.js";
+
 /** @typedef {{say: string, values: Record<string, string|number>}} News a text's key, told once */
 
 export class Wishes {
@@ -61,6 +63,7 @@ export class Wishes {
     if (event.t === "hold") this.given(event);
     if (event.t === "reminder") this.tell("opensSoon", { title: event.sale.title });
     if (event.t === "balance") this.tell("balance", {});
+    if (event.t === "debt") this.tell(`debt.${event.why}`, { amount: money(event.debt.amount) });
     // A drop that was caught by a tap has been told of already.
     const { coupon } = event;
     if (event.t === "coupon" && !(coupon.drop && (this.basket.had.has(coupon.drop) || this.basket.asking.has(coupon.drop))))
