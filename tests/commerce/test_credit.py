@@ -221,8 +221,8 @@ async def beside(world: World) -> AsyncIterator[Shop]:
         await other.close()
 
 
-async def test_two_servers_never_let_somebody_owe_more_than_the_limit(anywhere: Path | str) -> None:
-    async with made(anywhere) as world, beside(world) as other:
+async def test_two_servers_never_let_somebody_owe_more_than_the_limit(place: Path | str) -> None:
+    async with made(place) as world, beside(world) as other:
         await open_shop(world, "ann", terms=CreditTerms(3 * PRICE + 1, 30))
         orders = [
             (await world.shop.create_order(MERCHANT, ROOM, "ann", f"o{n}", lines=[(OTHER_SKU, 1)])).order
