@@ -254,8 +254,8 @@ async def beside(world: World) -> AsyncIterator[Shop]:
         await other.close()
 
 
-async def test_two_servers_never_let_somebody_owe_more_than_the_limit(anywhere: Path | str) -> None:
-    async with made(anywhere) as world, beside(world) as other:
+async def test_two_servers_never_let_somebody_owe_more_than_the_limit(place: Path | str) -> None:
+    async with made(place) as world, beside(world) as other:
         await open_shop(world, "ann", terms=CreditTerms(3 * PRICE + 1, 30))
         orders = [
             (await world.shop.create_order(MERCHANT, ROOM, "ann", f"o{n}", lines=[(OTHER_SKU, 1)])).order
@@ -300,8 +300,7 @@ async def test_what_becomes_of_a_debt_after_its_period_was_closed_is_dated_forwa
         await world.shop.aftersale.refund(MERCHANT, "boss", first, "back", stock="sellable")
         # 29.99 were owed of the first, 40 came back: what is over is off the second.
         assert [(await debt_of(world, order)).left for order in (first, second)] == [0, PRICE - 1_001]
-        reason = {"order": second, "reason": "gone"}
-        await world.shop.credit.book(MERCHANT, "boss", "ann", "lost", "w", **reason)
+        await world.shop.credit.book(MERCHANT, "boss", "ann", "lost", "w", order=second, reason="gone")
         assert await books.book(MERCHANT, day) == before
         assert await balance_of(world, CUSTOMERS, BAD_DEBTS) == [0, PRICE - 1_001]
         world.assert_clean()

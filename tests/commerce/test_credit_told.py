@@ -68,8 +68,8 @@ async def test_a_debt_is_told_of_the_day_before_and_once_it_is_overdue_each_once
         world.assert_clean()
 
 
-async def test_two_servers_that_sweep_at_once_tell_a_debtor_once(anywhere: Path | str) -> None:
-    async with made(anywhere) as world:
+async def test_two_servers_that_sweep_at_once_tell_a_debtor_once(place: Path | str) -> None:
+    async with made(place) as world:
         await open_shop(world, "ann")
         await world.shop.credit.set_notice(MERCHANT, NOTICE)
         await at_noon(world)
@@ -135,9 +135,9 @@ async def test_without_a_template_nobody_is_written_to(anywhere: Path | str) -> 
 
 @pytest.mark.parametrize("paid", [False, True])
 async def test_nobody_is_asked_at_night_nor_in_the_morning_for_what_was_paid_at_night(
-    anywhere: Path | str, paid: bool
+    place: Path | str, paid: bool
 ) -> None:
-    async with made(anywhere) as world:
+    async with made(place) as world:
         await open_shop(world, "ann", terms=CreditTerms(10_000, 2))
         await world.shop.credit.set_notice(MERCHANT, NOTICE)
         await at_noon(world)
