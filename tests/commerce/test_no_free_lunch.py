@@ -247,8 +247,10 @@ class NoFreeLunch(LoopMachine):
             order = self.orders[n % len(self.orders)]
             given = self.refund(order, amount=amount)
             if not isinstance(given, str) and order.kind == "goods":
+                # With the money go the points that were paid beside it, and with the last of it the coupon.
+                whole = self.must(lambda shop: shop.order(MERCHANT, order.order)).status == "refunded"
                 so_far = self.promised.goodwill.get(order.order, 0)
-                self.promised.goodwill[order.order] = so_far + amount
+                self.promised.goodwill[order.order] = so_far + amount + (order.discount if whole else given.points)
 
     @rule(n=picks, kind=st.sampled_from([("refund", "mind"), ("return", "no_reason")]))
     def ask(self, n: int, kind: tuple[str, str]) -> None:
@@ -360,7 +362,7 @@ class NoFreeLunch(LoopMachine):
             total += net * more // 10_000 + (net * COMMISSION_PERCENT // 100 if order.brought else 0)
             if order.amount - order.freight >= GIFT_FROM:
                 total += -(-GIFT_POINTS * net // (order.amount - order.freight)) + (GIFT if net >= GIFT_FROM else 0)
-            goodwill += min(self.promised.goodwill.get(order.id, 0), order.refunded)
+            goodwill += self.promised.goodwill.get(order.id, 0)
         for line in self.rows(_LINES):
             if not line.flash and self.membership_of(self.paid[line.order_id]):
                 total += line.kept * (line.list_price - line.price)
