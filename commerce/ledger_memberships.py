@@ -51,7 +51,7 @@ class PlanView:
 class MembershipView:
     """A membership that was bought: good from ``since`` to ``until``; ``back`` is what a refund now would give (分).
 
-    That is less what the membership has brought so far (``enjoyed``).
+    What is kept covers at least what the membership has brought so far (``enjoyed``).
 
     ``state`` is active, ended or refunded; an active one may not have begun.
     """

@@ -43,7 +43,7 @@ def worth(db: Connection, row: Row[Any], now_ms: int) -> tuple[int, int]:
     if not left or now_ms < row.from_ms:
         return left, 0
     enjoyed = _enjoyed(db, row)
-    return given_back(left, enjoyed), enjoyed
+    return given_back(row.paid, left, enjoyed), enjoyed
 
 
 def _enjoyed(db: Connection, row: Row[Any]) -> int:

@@ -116,12 +116,13 @@ def _check_covered(batch: Batch, row: Row[Any]) -> None:
 def decide_withdrawal(batch: Batch, command: DecideWithdrawal) -> WithdrawalView:
     """Approve, reject, or say that the transfer was made by hand.
 
-    Raises NotFound, Refused (already; insufficient: refunds took it back meanwhile).
+    What was transferred by hand is gone, and is said to be whatever refunds took back meanwhile.
+    Raises NotFound, Refused (already; insufficient: it would be approved although refunds took it back).
     """
     row = _found(batch, command.merchant, command.withdrawal)
     if command.decision not in _STEPS.get(row.state, ()):
         raise Refused("already", f"the withdrawal is {row.state}")
-    if command.decision != "rejected":
+    if command.decision == "approved":
         _check_covered(batch, row)
     batch.run(
         _DECIDE,

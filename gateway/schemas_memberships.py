@@ -47,7 +47,8 @@ class PlanView(Struct):
 class MembershipView(Struct):
     """Good from ``since`` to ``until``; ``back`` is what giving it back now would give.
 
-    That is for the days to come, less ``enjoyed``: what its coupons, its prices and its points have brought so far.
+    That is for the days to come, and so much that ``enjoyed`` is kept: what its coupons, prices and points have brought
+    so far.
     """
 
     membership: str

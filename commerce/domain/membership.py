@@ -2,8 +2,8 @@
 
 A membership begins with its payment, or where the one before it ends: renewing early loses nothing. Nothing renews by
 itself (自动续费): a renewal is a purchase like the first. It is given back by its terms: what has not begun whole, and
-of what has begun the whole days that are left, less what it has brought by then, or nothing. All benefits are the same
-for whoever has the plan.
+of what has begun the whole days that are left, so far as what is kept covers what it has brought by then, or nothing.
+All benefits are the same for whoever has the plan.
 """
 
 from calendar import monthrange
@@ -99,9 +99,10 @@ def unused(paid: int, refund: str, from_ms: int, until_ms: int, now_ms: int) -> 
     return portion(paid, max(0, last - today - 1), last - first)
 
 
-def given_back(left: int, enjoyed: int) -> int:
-    """What goes back of the ``left`` 分 of unused days, after what the membership has brought: coupons, prices, points.
+def given_back(paid: int, left: int, enjoyed: int) -> int:
+    """What goes back now, of the ``left`` 分 for days to come and the ``paid``.
 
-    Without that a year that is bought and given back on the next day would be a year's discount for a day's price.
+    So much that what is kept covers what the membership has brought (coupons, prices, points): without that a year
+    that is given back on the next day would be a year's discount for a day's price. Days that were paid for count.
     """
-    return max(0, left - enjoyed)
+    return max(0, min(left, paid - enjoyed))

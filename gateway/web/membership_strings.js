@@ -12,7 +12,7 @@ export const MEMBERSHIP = {
   "ms.months1": ["一个月", "a month"],
   "ms.months3": ["一季", "a quarter"],
   "ms.months12": ["一年", "a year"],
-  "ms.prorata": ["可按未用天数退款，扣除已享受的优惠", "unused days are given back, less what it has saved you"],
+  "ms.prorata": ["可按未用天数退款，留存金额不低于已享优惠", "unused days are given back, as far as the rest covers what it has saved you"],
   "ms.none": ["开始后不退", "nothing is given back once it has begun"],
   "ms.active": ["有效", "good"],
   "ms.waits": ["未开始", "not begun"],

@@ -12,6 +12,7 @@ from commerce.domain.member import Program
 from commerce.domain.membership import Benefits, PlanTerms
 from commerce.errors import Refused
 from commerce.identity.join import MergePeople, UndoMerge
+from commerce.transfer_sandbox import SandboxTransfers
 from tests.commerce.shop_world import MERCHANT, OTHER_SKU, ROOM, SKU, World, shop_world
 from tests.commerce.test_credit import buy as on_account
 from tests.commerce.test_credit import open_shop as open_account
@@ -21,6 +22,7 @@ from tests.commerce.test_mall import points as points_of
 from tests.commerce.test_members import buy, code_of, member_world
 from tests.commerce.test_refunds import refund
 from tests.commerce.test_shop_payments import notice, settle, started
+from tests.commerce.test_transfers import paying, transfer
 
 PLAN = 9_900
 
@@ -113,25 +115,41 @@ async def test_stored_value_earns_its_distributor_once_when_it_is_spent(market: 
     assert await market.on(ann) == (0, 990 + 825, 0, 0)
 
 
-@pytest.mark.parametrize("approved", [False, True], ids=["asked", "approved"])
-async def test_what_a_refund_took_back_is_not_paid_out_by_a_withdrawal_under_way(
-    market: Market, *, approved: bool
-) -> None:
+async def withdrawing(market: Market, *, approved: bool) -> tuple[str, str]:
+    """A distributor who asked for 1,980 分, of which a refund took half back: who it is, and the withdrawal."""
     ann, _, order = await brought(market, quantity=2)
     market.world.clock.advance(15 * DAY_MS)
     await market.distribution.release()
     asked = await market.distribution.withdraw(MERCHANT, ann, 1_980, "w")
-    decide = market.distribution.decide
     if approved:
-        await decide(MERCHANT, asked.withdrawal, "approved", "boss", "", "")
+        await market.distribution.decide(MERCHANT, asked.withdrawal, "approved", "boss", "", "")
     await market.refund(order, "r", lines=[("k1", 1)])
     assert await market.on(ann) == (0, 0, -990, 1_980)
+    return ann, asked.withdrawal
+
+
+@pytest.mark.parametrize("approved", [False, True], ids=["asked", "approved"])
+async def test_what_a_refund_took_back_is_not_paid_out_by_a_withdrawal_under_way(
+    market: Market, *, approved: bool
+) -> None:
+    ann, asked = await withdrawing(market, approved=approved)
+    decide = market.distribution.decide
     with pytest.raises(Refused, match="refunds have taken back") as refused:
-        await decide(MERCHANT, asked.withdrawal, "paid" if approved else "approved", "boss", "T", "")
+        if approved:
+            await transfer(paying(market, SandboxTransfers(b"secret")), asked)
+        else:
+            await decide(MERCHANT, asked, "approved", "boss", "", "")
     assert (refused.value.code, refused.value.extra["left"]) == ("insufficient", 990)
-    await decide(MERCHANT, asked.withdrawal, "rejected", "boss", "", "a refund")
+    await decide(MERCHANT, asked, "rejected", "boss", "", "a refund")
     assert await market.on(ann) == (0, 0, 990, 0)
     assert (await market.distribution.withdraw(MERCHANT, ann, 990, "w2")).state == "requested"
+
+
+async def test_what_was_transferred_by_hand_before_a_refund_is_said_to_be_paid_and_carried(market: Market) -> None:
+    ann, asked = await withdrawing(market, approved=True)
+    paid = await market.distribution.decide(MERCHANT, asked, "paid", "boss", "T", "")
+    assert paid.state == "paid"
+    assert await market.on(ann) == (0, 0, -990, 0)
 
 
 # --- a membership for a day ------------------------------------------------------------------------------------------
@@ -165,7 +183,7 @@ async def test_a_member_s_coupon_is_paid_for_or_taken_back_with_the_membership(a
             MERCHANT, ROOM, "one", "o", lines=[(OTHER_SKU, 2)], coupons=(coupon.coupon,)
         )
         # An order that waits for its money has the coupon, as well.
-        assert ((await left_of(world)).back, (await left_of(world)).enjoyed) == (unused - 1_500, 1_500)
+        assert ((await left_of(world)).back, (await left_of(world)).enjoyed) == (PLAN - 1_500, 1_500)
         await world.shop.cancel_order(MERCHANT, "one", order.order)
         assert (await left_of(world)).back == unused
         assert (await give_back(world, one.membership)).amount == unused
@@ -180,7 +198,7 @@ async def test_a_coupon_on_an_order_does_not_come_back_from_it_when_the_membersh
         [coupon] = await world.shop.coupons(MERCHANT, "one")
         order = await buy(world, "one", "o", 2, coupons=(coupon.coupon,))
         paid = await give_back(world, one.membership)
-        assert paid.amount == one.back - 1_500
+        assert paid.amount == PLAN - 1_500
         await refund(world, order.order, stock="sellable")
         assert [one.state for one in await world.shop.coupons(MERCHANT, "one")] == ["used"]
 
@@ -189,18 +207,30 @@ async def test_a_year_s_discount_is_not_had_for_a_day_s_price(anywhere: Path | s
     async with shop_world(anywhere) as world:
         await world.shop.members.set_program(MERCHANT, "boss", Program(yuan_points=1))
         one = await member(world, Benefits(80, 500))
-        unused = one.back
         small = await buy(world, "one", "o", 2)
         assert small.amount == 3_200
         # 8 yuan of the price, and four fifths of 160 points.
         assert (await left_of(world)).enjoyed == 800 + 128
-        assert (await left_of(world)).back == unused - 928
+        assert (await left_of(world)).back == PLAN - 928
         await refund(world, small.order, "half", lines=[(OTHER_SKU, 1)], stock="sellable")
-        assert (await left_of(world)).back == unused - 464
+        assert (await left_of(world)).back == PLAN - 464
         await buy(world, "one", "p", 50)
         assert (await left_of(world)).back == 0
         assert await code_of(give_back(world, one.membership)) == "already"
         assert (await left_of(world)).state == "active"
+
+
+async def test_days_that_were_paid_for_count_for_what_they_have_saved(anywhere: Path | str) -> None:
+    async with shop_world(anywhere) as world:
+        one = await member(world, Benefits(80, 100))
+        order = await buy(world, "one", "o", 10)
+        await refund(world, order.order, "half", lines=[(OTHER_SKU, 5)], stock="sellable")
+        world.clock.advance((one.until - world.clock()) // 2)
+        half = await left_of(world)
+        # Twenty yuan saved and some fifty kept: all the days to come go back.
+        assert half.enjoyed == 2_000 < PLAN - half.back
+        assert PLAN * 45 // 100 < half.back < PLAN // 2
+        assert (await give_back(world, one.membership)).amount == half.back
 
 
 # --- gifts of payments that went back --------------------------------------------------------------------------------

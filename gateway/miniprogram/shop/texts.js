@@ -221,7 +221,7 @@ export const MEMBERSHIP = {
   months1: ["一个月", "a month"],
   months3: ["一季", "a quarter"],
   months12: ["一年", "a year"],
-  prorata: ["可按未用天数退款，扣除已享受的优惠", "unused days are given back, less what it has saved you"],
+  prorata: ["可按未用天数退款，留存金额不低于已享优惠", "unused days are given back, as far as the rest covers what it has saved you"],
   none: ["开始后不退", "nothing is given back once it has begun"],
   active: ["有效", "good"],
   waits: ["未开始", "not begun"],
