@@ -10,7 +10,8 @@ from commerce.credit import Credit
 from commerce.domain.credit import CreditTerms
 from commerce.errors import NotFound
 from gateway.answers import csv_answer, opened_view
-from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.api import CSV_TYPE, SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.parameters import PAGING
 from gateway.schemas_credit import (
     CreditBookingBody,
     CreditLineBody,
@@ -75,22 +76,21 @@ def credit_operations(services: Services) -> list[Operation]:
         return await credit.give_back_again(call.who.merchant, call.path["person"], call.path["repayment"])
 
     one = f"{PATH}/{{person}}"
-    paging = {"after": "cursor: the last person", "limit": "1 to 200"}
     return [
         *_own_operations(credit),
-        Operation("GET", PATH, "Accounts and ages", list_credit_accounts, MERCHANT, answer=CreditPage, query=paging),
-        Operation("GET", f"{PATH}/export", "The ageing report as CSV", export_credit_ages, MERCHANT),
+        Operation("GET", PATH, "Accounts and ages", list_credit_accounts, MERCHANT, answer=CreditPage, query=PAGING),
+        Operation("GET", f"{PATH}/export", "The ageing report as CSV", export_credit_ages, MERCHANT, gives=(CSV_TYPE,)),
         Operation("GET", f"{PATH}/overdue", "Who is overdue", list_overdue, MERCHANT, answer=list[DunningView]),
         Operation("PUT", one, "Grant a limit", set_credit_line, MERCHANT, CreditLineBody, CreditView),
         Operation("GET", one, "A statement", read_credit_statement, MERCHANT, answer=StatementOfCredit),
         Operation(
             "POST", f"{one}/bookings", "Repaid, given up, given back", book_credit, MERCHANT, CreditBookingBody,
             CreditView, 201,
-        ),
+        keyed=True),
         Operation(
             "POST", f"{one}/reminders", "Ask for what is overdue", remind_debtor, MERCHANT, ReminderBody,
             list[ReminderView], 201,
-        ),
+        keyed=True),
         Operation(
             "POST", f"{one}/repayments/{{repayment}}/retry", "Give what was too much back again", give_back_again,
             MERCHANT, answer=list[RepaymentView],
@@ -127,7 +127,14 @@ def _own_operations(credit: Credit) -> list[Operation]:
     return [
         Operation("GET", path, "Own account", read_own_credit, SIGNED_IN, answer=StatementOfCredit),
         Operation(
-            "POST", f"{path}/repayments", "Pay back through a provider", repay, SIGNED_IN, RepayBody, RepaidAnswer
+            "POST",
+            f"{path}/repayments",
+            "Pay back through a provider",
+            repay,
+            SIGNED_IN,
+            RepayBody,
+            RepaidAnswer,
+            keyed=True,
         ),
     ]
 
