@@ -91,10 +91,8 @@ def code_operations(services: Services, addresses: Addresses) -> list[Operation]
         return picture_answer(poster_svg(poster, code), SVG_TYPE)
 
     path, readers = "/api/v1/links/{token}", SIGNED_IN | {"partner"}
-    forms = {
-        "format": choice("svg (default), png, or mini: the mini-program's own code", "svg", "png", "mini"),
-        "scale": "pixels a module of a png",
-    }
+    form = choice("svg (default), png, or mini: the mini-program's own code", "svg", "png", "mini")
+    forms = {"format": form, "scale": "pixels a module of a png"}
     posters = {
         "sku": "the product shown; else the link's, or the one being explained",
         "lang": choice("zh (default) or en", "zh", "en"),
