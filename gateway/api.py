@@ -1,7 +1,7 @@
 """The JSON API as a list of operations: from one entry come the route, the checks of the body and the contract.
 
-An ``Operation`` names method, path, roles, body and answer. ``build_routes`` makes Starlette routes of them,
-``openapi`` makes the OpenAPI 3.1 document, so that the two cannot disagree.
+An ``Operation`` names method, path, roles, body and answer. ``Api.routes`` makes Starlette routes of them,
+``gateway.api_contract`` makes the OpenAPI 3.1 document, so that the two cannot disagree.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any, Literal
 
 import msgspec
@@ -23,7 +22,9 @@ from gateway.auth import STAFF_ROLES, Claims, Tokens
 from gateway.client import CORS_HEADERS, Clients, bearer_token
 from gateway.encode import encode_json
 from gateway.errors import Problem, problem_of, problem_response
-from gateway.schemas import ProblemDetails
+from gateway.parameters import check_cursors
+from gateway.routing import Endpoint, route_of
+from gateway.schemas_base import MILLIS_MAX
 
 logger = logging.getLogger("siyu.api")
 
@@ -34,6 +35,19 @@ LARGE_BODY_TIMEOUT_S = 60.0
 LARGE_BODIES_MAX = 32
 """Bodies that may be longer than ``BODY_BYTES_MAX``, read at a time: of 4 MiB, 128 MiB in memory."""
 ANSWER_TIMEOUT_S = 30.0
+
+JSON_TYPE = "application/json"
+CSV_TYPE = "text/csv"
+XML_TYPE = "application/xml"
+TEXT_TYPE = "text/plain"
+SVG_TYPE = "image/svg+xml"
+PNG_TYPE = "image/png"
+JPEG_TYPE = "image/jpeg"
+OCTETS_TYPE = "application/octet-stream"
+PICTURE_TYPES = (JPEG_TYPE, PNG_TYPE, "image/webp")
+NOTICE_TYPES = (JSON_TYPE, XML_TYPE, "text/xml", "application/x-www-form-urlencoded")
+"""Callbacks of providers: each writes them as it does, and is answered so."""
+REPLY_TYPES = (JSON_TYPE, TEXT_TYPE)
 
 ANYONE: frozenset[str] = frozenset({"anyone"})
 SIGNED_IN: frozenset[str] = frozenset({"viewer", "guest"}) | STAFF_ROLES
@@ -82,7 +96,8 @@ class Operation:
     answer: Any = None
     status: int = 200
     query: Mapping[str, str] = field(default_factory=dict)
-    raw_body: bool = False
+    takes: tuple[str, ...] = ()
+    """Content types of a body that is no form: it comes as it is, in ``Call.raw``."""
     body_bytes_max: int = BODY_BYTES_MAX
     by_hub: bool = False
     """Done by a command of the hub, which leaves its own entry in the audit trail."""
@@ -90,6 +105,10 @@ class Operation:
     """In the contract; the handler's, where that has one address alone."""
     within: Within = "shop"
     """Closed by default: an operation that does not say that it keeps to a part is not for who has a part."""
+    keyed: bool = False
+    """Must have an ``Idempotency-Key``: a repeated request acts once."""
+    gives: tuple[str, ...] = ()
+    """Content types of an answer that is no JSON, beside those that ``?format=`` chooses."""
 
     def check(self, who: Claims, path: Mapping[str, str]) -> None:
         """Whether an account may do this at all, by its seat. Raises ``Problem`` 403, 404.
@@ -116,7 +135,7 @@ class Operation:
 
 
 class Api:
-    """Turns operations into routes and a contract."""
+    """Turns operations into routes."""
 
     def __init__(
         self,
@@ -138,12 +157,12 @@ class Api:
 
     def routes(self) -> list[Route]:
         """Starlette routes, most specific paths first."""
-        return [
-            Route(operation.path, self._endpoint(operation), methods=[operation.method])
-            for operation in sorted(self.operations, key=lambda entry: entry.path.count("{"))
-        ]
+        by_path: dict[str, dict[str, Endpoint]] = {}
+        for operation in sorted(self.operations, key=lambda entry: entry.path.count("{")):
+            by_path.setdefault(operation.path, {})[operation.method] = self._endpoint(operation)
+        return [route_of(path, methods) for path, methods in by_path.items()]
 
-    def _endpoint(self, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, operation: Operation) -> Endpoint:
         decoder = msgspec.json.Decoder(operation.body) if operation.body is not None else None
 
         async def endpoint(request: Request) -> Response:
@@ -180,12 +199,11 @@ class Api:
                 raise Problem(403, "forbidden", f"the role {claims.role!r} may not do this")
             if claims.staff:
                 operation.check(claims, request.path_params)
-        key = request.headers.get("idempotency-key")
-        if key is not None and not 1 <= len(key) <= KEY_CHARACTERS_MAX:
-            raise Problem(400, "invalid", f"Idempotency-Key has 1 to {KEY_CHARACTERS_MAX} characters")
+        key = _key(operation, request)
+        check_cursors(operation.query, request.query_params.items())
         body: Any = None
         raw = b""
-        reads = decoder is not None or operation.raw_body
+        reads = decoder is not None or bool(operation.takes)
         if reads and request.headers.get("content-encoding", "identity").lower() not in {"", "identity"}:
             raise Problem(415, "media_type", "send the body as it is, without a Content-Encoding")
         if operation.body_bytes_max > BODY_BYTES_MAX:
@@ -238,10 +256,23 @@ async def read_body(request: Request, most: int = BODY_BYTES_MAX, timeout_s: flo
     return bytes(body)
 
 
+def _key(operation: Operation, request: Request) -> str | None:
+    """The request's ``Idempotency-Key``. Raises ``Problem``."""
+    given = request.headers.getlist("idempotency-key")
+    if not given:
+        if operation.keyed:
+            raise Problem(400, "invalid", "send an Idempotency-Key header: a repeated request must act once")
+        return None
+    if len(given) > 1:
+        raise Problem(400, "invalid", "send one Idempotency-Key")
+    if not 1 <= len(given[0]) <= KEY_CHARACTERS_MAX:
+        raise Problem(400, "invalid", f"Idempotency-Key has 1 to {KEY_CHARACTERS_MAX} characters")
+    return given[0]
+
+
 def call_key(call: Call) -> str:
-    """The Idempotency-Key of an operation that must have one. Raises ``Problem``."""
-    if call.key is None:
-        raise Problem(400, "invalid", "send an Idempotency-Key header: a repeated request must act once")
+    """The Idempotency-Key of a ``keyed`` operation."""
+    assert call.key is not None
     return call.key
 
 
@@ -258,61 +289,6 @@ def query_ms(call: Call, name: str, default: int) -> int:
     text = call.query.get(name)
     if text is None:
         return default
-    if not text.isascii() or not text.isdigit() or len(text) > 15:
-        raise Problem(400, "invalid", f"{name} is a time in Unix milliseconds")
+    if not text.isascii() or not text.isdigit() or len(text) > 15 or int(text) > MILLIS_MAX:
+        raise Problem(400, "invalid", f"{name} is a time in Unix milliseconds up to {MILLIS_MAX}")
     return int(text)
-
-
-def openapi(operations: Sequence[Operation], *, version: str) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of ``operations``."""
-    kinds: list[Any] = [ProblemDetails]
-    for operation in operations:
-        kinds += [kind for kind in (operation.body, operation.answer) if kind is not None]
-    schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
-    schema_of = dict(zip(map(str, kinds), schemas, strict=True))
-    paths: dict[str, dict[str, Any]] = {}
-    for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _describe(operation, schema_of)
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Siyu Live",
-            "version": version,
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "paths": dict(sorted(paths.items())),
-        "components": {
-            "schemas": components,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-        },
-    }
-
-
-def _describe(operation: Operation, schema_of: Mapping[str, Any]) -> dict[str, Any]:
-    parameters: list[dict[str, Any]] = [
-        {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
-        for part in operation.path.split("/")
-        if part.startswith("{")
-    ]
-    parameters += [
-        {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
-        for name, text in operation.query.items()
-    ]
-    problem = {"application/problem+json": {"schema": schema_of[str(ProblemDetails)]}}
-    good: dict[str, Any] = {"description": HTTPStatus(operation.status).phrase}
-    if operation.answer is not None:
-        good["content"] = {"application/json": {"schema": schema_of[str(operation.answer)]}}
-    out: dict[str, Any] = {
-        "summary": operation.summary,
-        "operationId": operation.name or operation.handler.__name__.strip("_"),
-        "responses": {str(operation.status): good, "default": {"description": "problem details", "content": problem}},
-    }
-    if parameters:
-        out["parameters"] = parameters
-    if operation.body is not None:
-        content = {"application/json": {"schema": schema_of[str(operation.body)]}}
-        out["requestBody"] = {"required": True, "content": content}
-    if operation.roles is not ANYONE:
-        out["security"] = [{"bearer": []}]
-        out["description"] = "Roles: " + ", ".join(sorted(operation.roles))
-    return out

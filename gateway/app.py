@@ -23,7 +23,8 @@ from commerce.staff_actions_sql import StaffActions
 from commerce.store_sql import open_store
 from gateway.addresses import Addresses
 from gateway.advice_told import teller
-from gateway.api import Api, Call, Operation, openapi
+from gateway.api import Api, Call, Operation
+from gateway.api_contract import openapi
 from gateway.audit import RoomAudit
 from gateway.auth import HOST_ROLES
 from gateway.bills import BillFetcher
@@ -35,7 +36,7 @@ from gateway.clock import system_clock as system_clock
 from gateway.config import VERSION, Settings
 from gateway.doors import Doors, ShopDoors, node_id
 from gateway.encode import encode_json
-from gateway.errors import Problem, problem_response
+from gateway.errors import Problem, no_handshake, problem_response
 from gateway.following import Following
 from gateway.gate import FILES_RESERVE, RTMP_SHARE, Gate, Taken, refuse_stream
 from gateway.hub_contract import asyncapi
@@ -60,6 +61,7 @@ from gateway.opening import (
 from gateway.pages import Preflight, page_routes
 from gateway.probes import broken, not_allowed, not_found, probe_routes
 from gateway.publish_hook import PublishHook
+from gateway.ranges import RangesInWords
 from gateway.rights import Rights
 from gateway.room_events import RoomEvents
 from gateway.room_figures import RoomFigures
@@ -124,9 +126,6 @@ from gateway.workers.part import Seat, WorkerPart, pull_limits
 from stream.ingest_pull import Puller
 
 logger = logging.getLogger("siyu.app")
-
-# RFC 9110 section 15.5.22: a 426 names the protocol; RFC 6455 section 4.4: and its version.
-UPGRADE_HEADERS = {"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13"}
 
 
 class Application:
@@ -199,7 +198,7 @@ class Application:
                 *self.streaming.routes(),
                 *page_routes(services.rooms, addresses),
             ],
-            middleware=[Middleware(Preflight)],
+            middleware=[Middleware(Preflight), Middleware(RangesInWords)],
             exception_handlers={404: not_found, 405: not_allowed, 500: broken},
         )
 
@@ -213,15 +212,7 @@ class Application:
             return Response(hub_contract, media_type="application/json")
 
         async def hub(request: Request) -> Response:
-            return problem_response(
-                Problem(
-                    426,
-                    "upgrade",
-                    "this address speaks WebSocket only: Connection: Upgrade, Upgrade: websocket,"
-                    " Sec-WebSocket-Version: 13 and a Sec-WebSocket-Key",
-                    headers=UPGRADE_HEADERS,
-                )
-            )
+            return problem_response(no_handshake())
 
         async def stream(request: Request) -> Response:
             """Only what ``_take`` left: HEAD."""

@@ -7,6 +7,7 @@ address of ``X-Forwarded-For`` that is not itself a trusted proxy (RFC 7239 sect
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qs
 
@@ -27,6 +28,20 @@ CORS_PREFLIGHT_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 FORWARDED_HOPS_MAX = 16
 
+_KEY = re.compile(rb"[A-Za-z0-9+/]{22}==")
+"""16 bytes in base64."""
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_EXTENSION = rb"%b(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|\"%b\"))?)*" % ((_TOKEN,) * 4)
+_EXTENSIONS = re.compile(rb"%b(?:[ \t]*,[ \t]*%b)*" % (_EXTENSION, _EXTENSION))
+_TOKENS = re.compile(rb"%b(?:[ \t]*,[ \t]*%b)*" % (_TOKEN, _TOKEN))
+_HANDSHAKE_FORMS = {
+    b"sec-websocket-key": _KEY,
+    b"sec-websocket-version": re.compile(b"13"),
+    b"sec-websocket-extensions": _EXTENSIONS,
+    b"sec-websocket-protocol": _TOKENS,
+}
+"""RFC 6455 sections 4.1 and 9.1."""
+
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -39,9 +54,30 @@ def _header(headers: Headers, name: bytes) -> bytes | None:
 
 def wants_websocket(headers: Headers) -> bool:
     """Whether a request asks to become a WebSocket (RFC 6455 section 4.2.1); `keep-alive, Upgrade` is legal."""
-    upgrade = (_header(headers, b"upgrade") or b"").lower()
-    connection = (_header(headers, b"connection") or b"").lower()
+    upgrade, connection = b"", b""
+    for name, value in headers:
+        if name == b"upgrade":
+            upgrade = value.lower()
+        elif name == b"connection":
+            # Proxies write a line of their own (RFC 9110 section 5.3).
+            connection += b"," + value.lower()
     return upgrade == b"websocket" and b"upgrade" in [part.strip() for part in connection.split(b",")]
+
+
+def opens_websocket(headers: Headers) -> bool:
+    """Whether a request has all that RFC 6455 section 4.2.1 asks of an opening handshake, and each once.
+
+    What it lets through the WebSocket's own parser takes; the rest is told in our words.
+    """
+    keys = versions = origins = 0
+    for name, value in headers:
+        form = _HANDSHAKE_FORMS.get(name)
+        if form is not None and form.fullmatch(value) is None:
+            return False
+        keys += name == b"sec-websocket-key"
+        versions += name == b"sec-websocket-version"
+        origins += name == b"origin"
+    return keys == versions == 1 and origins <= 1 and wants_websocket(headers)
 
 
 def bearer_token(headers: Headers, query: bytes | str) -> str:

@@ -42,7 +42,7 @@ from gateway.schemas import (
     Token,
     Wishes,
 )
-from gateway.schemas_base import Millis
+from gateway.schemas_base import ClientTouch, Millis
 from gateway.schemas_moments import SaleBody, StartBody
 from gateway.schemas_payments import Payer, PaymentMethod, ProviderName
 
@@ -90,7 +90,7 @@ class PayCommand(Struct):
 
 
 class TouchCommand(Struct):
-    kind: str
+    kind: ClientTouch
     sku: Id | None = None
     token: Token | None = None
     clip: Id | None = None

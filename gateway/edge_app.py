@@ -23,6 +23,7 @@ from gateway.gate import FILES_RESERVE, RTMP_SHARE, Gate, Taken
 from gateway.metrics import Figures, render_metrics
 from gateway.pages import Preflight
 from gateway.probes import broken, not_allowed, probe_routes
+from gateway.ranges import RangesInWords
 from gateway.streaming import Streaming, open_directory, open_slate
 from gateway.workers.part import Seat, WorkerPart, pull_limits
 from stream.ingest_pull import Puller
@@ -76,7 +77,7 @@ class EdgeApplication:
         probes = probe_routes(lambda: self.ready, self._metrics)
         self.asgi = Starlette(
             routes=[*probes, *self.streaming.routes(), Route("/{path:path}", _elsewhere, methods=None)],
-            middleware=[Middleware(Preflight)],
+            middleware=[Middleware(Preflight), Middleware(RangesInWords)],
             exception_handlers={405: not_allowed, 500: broken},
         )
 

@@ -49,6 +49,7 @@ TITLES = {
     412: "Changed since",
     413: "Too long",
     415: "Unsupported media type",
+    416: "No such range",
     422: "Refused by a rule",
     426: "WebSocket only",
     428: "Needs If-Match",
@@ -71,6 +72,20 @@ STATUS_OF: tuple[tuple[type[CommerceError], int], ...] = (
 
 # What the hub refuses; other codes are rules, with 422.
 STATUS_OF_REFUSAL = {"invalid": 400, "forbidden": 403, "banned": 403, "not_found": 404, "rate": 429, "busy": 503}
+
+
+def no_handshake() -> Problem:
+    """For a request to a WebSocket's address that does not open one.
+
+    RFC 9110 section 15.5.22: a 426 names the protocol; RFC 6455 section 4.4: and its version.
+    """
+    return Problem(
+        426,
+        "upgrade",
+        "this address wants an opening handshake of WebSocket: Connection: Upgrade, Upgrade: websocket,"
+        " Sec-WebSocket-Version: 13 and one Sec-WebSocket-Key of 16 bytes",
+        headers={"upgrade": "websocket", "connection": "upgrade", "sec-websocket-version": "13"},
+    )
 
 
 def problem_of(error: Exception) -> Problem:

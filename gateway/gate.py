@@ -21,7 +21,7 @@ import h11
 import orjson
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from gateway.client import CORS_HEADERS, Clients
+from gateway.client import CORS_HEADERS, Clients, opens_websocket, wants_websocket
 from gateway.errors import TITLES, Problem
 from gateway.plain_head import read_plain_head
 
@@ -329,13 +329,6 @@ class DoorProtocol(H11Protocol):
             self.transport.write(REFUSE_SLOW_HEAD)
         self.transport.close()
 
-    def _opens_websocket(self) -> bool:
-        """Whether the head has what an opening handshake needs (RFC 6455 section 4.1); any other is told so."""
-        if self._get_upgrade() != b"websocket":
-            return False
-        names = dict(self.headers)
-        return names.get(b"sec-websocket-version") == b"13" and b"sec-websocket-key" in names
-
     def _should_upgrade(self) -> bool:
         """Called by uvicorn when a request's head is complete and before anything is done with it."""
         scope = cast(dict[str, Any], self.scope)
@@ -350,7 +343,9 @@ class DoorProtocol(H11Protocol):
         path = scope["path"]
         if not path.startswith(("/ws/", "/live/", "/sse/")):
             return False
-        if path.startswith("/ws/") and not self._opens_websocket():
+        # A handshake that is none is told so by the route behind; playback without one is HTTP's.
+        asks = path.startswith("/ws/") or wants_websocket(self.headers)
+        if asks and not (scope["method"] == "GET" and opens_websocket(self.headers)):
             return False
         address = self.gate.clients.address(self._peer, self.headers)
         self._taken = self.gate.take(

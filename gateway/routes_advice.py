@@ -13,6 +13,7 @@ from gateway.addresses import Addresses
 from gateway.api import STAFF, Call, Operation, page_limit
 from gateway.desk import Desk
 from gateway.errors import Problem
+from gateway.parameters import PAGING, choice
 from gateway.schemas import Empty
 from gateway.schemas_advice import (
     AcceptBody,
@@ -230,7 +231,7 @@ def _answering(services: Services, addresses: Addresses) -> list[Operation]:
         await advice.pass_on(call.who.merchant, call.path["question"], call.who.person)
         return Empty()
 
-    asked = {"state": "waiting, given, answered or accepted", "after": "cursor", "limit": "1 to 200"}
+    asked = {"state": choice("only these", *STATES[1:]), **PAGING}
     return [
         Operation(
             "GET",

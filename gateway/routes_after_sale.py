@@ -14,6 +14,7 @@ from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.auth import HOST_ROLES
 from gateway.desk import Desk
 from gateway.encode import plain
+from gateway.parameters import CURSOR, LIMIT, choice
 from gateway.schemas_after_sale import (
     AfterSaleBody,
     AfterSalePage,
@@ -62,7 +63,7 @@ def _buyer(services: Services) -> list[Operation]:
     ask, one = "/api/v1/orders/{id}/after-sales", f"{PATH}/{{request}}"
     own = partial(Operation, "POST", roles=SIGNED_IN, answer=AfterSaleView)
     return [
-        own(ask, "Ask for a refund, or to give goods back", ask_after_sale, body=AfterSaleBody, status=201),
+        own(ask, "Ask for a refund, or to give goods back", ask_after_sale, body=AfterSaleBody, status=201, keyed=True),
         own(f"{one}/take", "Take the shop's offer", take_offer, body=TakeBody),
         own(f"{one}/leave", "Leave the offer, ask on", leave_offer),
         own(f"{one}/withdraw", "Not wanted any more", withdraw_after_sale),
@@ -94,10 +95,10 @@ def _seen(services: Services) -> list[Operation]:
         return _view(view)
 
     asked = {
-        "state": f"only {', '.join(STATES)}",
+        "state": choice(f"only {', '.join(STATES)}", *STATES),
         "order": "only of this order",
-        "after": "cursor",
-        "limit": "1 to 200",
+        "after": CURSOR,
+        "limit": LIMIT,
     }
     reading = partial(Operation, "GET", roles=SIGNED_IN, within="orders")
     return [

@@ -12,6 +12,7 @@ from gateway.api import SIGNED_IN, Call, Operation, call_key
 from gateway.auth import HOST_ROLES
 from gateway.desk import Desk
 from gateway.errors import Problem
+from gateway.parameters import choice, day
 from gateway.schemas import (
     CodeBody,
     Empty,
@@ -83,7 +84,7 @@ def aftersale_operations(services: Services, desk: Desk) -> list[Operation]:
     own = partial(Operation, within="orders")
     return [
         own("GET", f"{orders}/refunds", "An order's refunds", list_refunds, SIGNED_IN, answer=list[RefundView]),
-        own("POST", f"{orders}/refunds", "Refund", refund_order, HOSTS, RefundBody, RefundAnswer, 201),
+        own("POST", f"{orders}/refunds", "Refund", refund_order, HOSTS, RefundBody, RefundAnswer, 201, keyed=True),
         own("POST", f"{orders}/refunds/{{refund}}/retry", "Ask again", retry_refund, HOSTS, answer=RefundAnswer),
         own("POST", f"{orders}/ship", "Ship", ship_order, HOSTS, ShipBody, OrderAnswer),
         own("POST", f"{orders}/pickup", "Hand over by code", pick_up_order, HOSTS, CodeBody, OrderAnswer),
@@ -105,7 +106,10 @@ def statement_operations(services: Services) -> list[Operation]:
             return statement
         return csv_answer(statement_csv(statement), f"statement-{statement.day}.csv")
 
-    asked = {"day": "YYYY-MM-DD in Asia/Shanghai, today when left out", "format": "json (default) or csv"}
+    asked = {
+        "day": day("YYYY-MM-DD in Asia/Shanghai, today when left out"),
+        "format": choice("json (default) or csv", "json", "csv"),
+    }
     return [
         Operation(
             "GET",

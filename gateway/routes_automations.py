@@ -8,6 +8,7 @@ from msgspec import to_builtins
 
 from gateway.api import SIGNED_IN, Call, Operation, page_limit
 from gateway.desk import Desk
+from gateway.parameters import limit
 from gateway.schemas import Empty
 from gateway.schemas_automations import (
     AutomationAnswer,
@@ -72,7 +73,7 @@ def _automations(services: Services) -> list[Operation]:
         ]
 
     path, one = "/api/v1/automations", "/api/v1/automations/{automation}"
-    paging = {"limit": "1 to 200, the newest"}
+    paging = {"limit": limit(text="how many, the newest; 50 when left out")}
     return [
         Operation("POST", path, "Keep one", add_automation, MERCHANT, AutomationBody, AutomationAnswer, 201),
         Operation("GET", path, "Automations", list_automations, MERCHANT, answer=list[AutomationView]),

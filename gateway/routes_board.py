@@ -12,9 +12,10 @@ from commerce.attribution.board_rows_sql import ORDERED, TOUCHED
 from commerce.attribution.insight import cohorts_table, models_table
 from commerce.attribution.reach import day_ms, day_of
 from commerce.attribution.service import BOARD_MODELS, board_period
-from gateway.api import STAFF, Call, Operation, page_limit, query_ms
+from gateway.api import CSV_TYPE, STAFF, Call, Operation, page_limit, query_ms
 from gateway.client import CORS_HEADERS
 from gateway.errors import Problem
+from gateway.parameters import PAGING, choice, millis
 from gateway.schemas import Page
 from gateway.schemas_board import BoardAnswer, CohortsAnswer, CostReportAnswer, CostsAnswer, ModelsAnswer
 from gateway.schemas_people import FaultView
@@ -29,10 +30,10 @@ FILES = (*TABLES, "series", "tree", "orders")
 LAST_DAYS = 30
 """Shown when nobody says which; whole days are read from sums."""
 PERIOD = {
-    "since": "Unix ms, the midnight (Shanghai) that began 30 days ago when left out",
-    "until": "Unix ms, now when left out",
+    "since": millis("Unix ms, the midnight (Shanghai) that began 30 days ago when left out"),
+    "until": millis("Unix ms, now when left out"),
 }
-FORMAT = {"format": "json (default) or csv"}
+FORMAT = {"format": choice("json (default) or csv", "json", "csv")}
 MODEL = {"model": f"whose judgement the sales follow: {', '.join(BOARD_MODELS)}"}
 
 
@@ -126,13 +127,17 @@ def _rows(services: Services, asked: Any) -> list[Operation]:
         found = await rows.returned(call.who.merchant, until_ms, week_ms, later, call.query.get("after", ""), limit)
         return page_or_file(call, "cohort", found, "person", limit)
 
-    paging = {"after": "cursor: the last row's id", "limit": "1 to 200", **FORMAT}
+    paging = {**PAGING, **FORMAT}
     key = {"key": "the value of the dimension; empty for none"}
     traffic = {"step": "visit (default), entry, click"}
     traffic |= {"dimension": f"{', '.join(one for one in TOUCHED if one)}; everybody when left out"}
     sales = {"state": "all (default), paid, repeat"}
     sales |= {"dimension": f"{', '.join(one for one in ORDERED if one)}; all when left out"}
-    cohort = {"week": "Unix ms within the week of the first order", "later": "weeks after it", "until": PERIOD["until"]}
+    cohort = {
+        "week": millis("Unix ms within the week of the first order"),
+        "later": "weeks after it",
+        "until": PERIOD["until"],
+    }
     return [
         Operation(
             "GET",
@@ -197,7 +202,7 @@ def _costs(services: Services, asked: Any) -> list[Operation]:
             STAFF,
             answer=CostReportAnswer,
             query={"try": "1: look for faults, write nothing"},
-            raw_body=True,
+            takes=(CSV_TYPE,),
             body_bytes_max=COSTS_BYTES_MAX,
         ),
     ]

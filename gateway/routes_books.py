@@ -11,10 +11,11 @@ from commerce.books import book_csv, chart_csv
 from commerce.domain.chart import CHART
 from commerce.domain.day import day_of
 from gateway.answers import csv_answer, page_of
-from gateway.api import SIGNED_IN, Call, Operation, page_limit
+from gateway.api import SIGNED_IN, XML_TYPE, Call, Operation, page_limit
 from gateway.auth import HOST_ROLES
 from gateway.client import CORS_HEADERS
 from gateway.errors import Problem
+from gateway.parameters import CURSOR, PAGING, choice, day, limit, whole
 from gateway.schemas import Empty
 from gateway.schemas_accounting import (
     BookAnswer,
@@ -41,8 +42,8 @@ SKIP_MAX = 10_000_000
 
 READ = partial(Operation, within="books")
 """What accountants read as well."""
-DAYS = {"day": "YYYY-MM-DD in Asia/Shanghai, today when left out", "through": "the last day of several"}
-FORM = {"format": "json (default) or csv"}
+DAYS = {"day": day("YYYY-MM-DD in Asia/Shanghai, today when left out"), "through": day("the last day of several")}
+FORM = {"format": choice("json (default) or csv", "json", "csv")}
 
 
 def book_operations(services: Services) -> list[Operation]:
@@ -87,11 +88,11 @@ def book_operations(services: Services) -> list[Operation]:
             return csv_answer(chart_csv(), "chart.csv")
         return [ChartView(one.code, one.name, one.english, one.kind, one.normal) for one in CHART]
 
-    path, paging = "/api/v1/books", {"limit": "1 to 500"}
-    postings = {**DAYS, **FORM, **paging, "account": "only this account's", "skip": "how many to leave out"}
-    moved = {**DAYS, **FORM, **paging, "sku": "only this SKU's", "after": "cursor: the last entry's id"}
+    path, paging = "/api/v1/books", {"limit": limit(500)}
+    postings = {**DAYS, **FORM, **paging, "account": "only this account's", "skip": whole("how many to leave out")}
+    moved = {**DAYS, **FORM, **paging, "sku": "only this SKU's", "after": CURSOR}
     stock, margins = f"{path}/stock", f"{path}/margins"
-    sold = {**DAYS, **FORM, **paging, "skip": "how many to leave out"}
+    sold = {**DAYS, **FORM, **paging, "skip": whole("how many to leave out")}
     return [
         READ("GET", path, "The books of days", read_books, MERCHANT, answer=BookAnswer, query={**DAYS, **FORM}),
         READ("GET", f"{path}/entries", "Postings", list_book_entries, MERCHANT, answer=PostingPage, query=postings),
@@ -168,13 +169,12 @@ def invoice_operations(services: Services) -> list[Operation]:
         return InvoiceRetryAnswer(await invoices.retry(call.who.merchant))
 
     of_order, path = "/api/v1/orders/{id}/invoice", "/api/v1/invoices"
-    paging = {"after": "cursor: the last invoice's id", "limit": "1 to 200"}
     document = f"{path}/{{invoice}}/document"
     return [
         Operation("POST", of_order, "Invoice", ask_invoice, SIGNED_IN, InvoiceBody, list[InvoiceView], 201),
         Operation("GET", of_order, "Its invoices", list_order_invoices, SIGNED_IN, answer=list[InvoiceView]),
-        Operation("GET", path, "Invoices", list_invoices, MERCHANT, answer=InvoicePage, query=paging),
-        Operation("GET", document, "The document", read_invoice_document, SIGNED_IN),
+        Operation("GET", path, "Invoices", list_invoices, MERCHANT, answer=InvoicePage, query=PAGING),
+        Operation("GET", document, "The document", read_invoice_document, SIGNED_IN, gives=(XML_TYPE,)),
         Operation("POST", f"{path}/retry", "Ask again", retry_invoices, MERCHANT, answer=InvoiceRetryAnswer),
     ]
 

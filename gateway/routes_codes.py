@@ -9,10 +9,11 @@ from starlette.responses import Response
 from commerce.attribution.links import Link
 from commerce.catalogue_views import Card
 from gateway.addresses import Addresses
-from gateway.api import SIGNED_IN, Call, Operation
+from gateway.api import PNG_TYPE, SIGNED_IN, SVG_TYPE, Call, Operation
 from gateway.client import CORS_HEADERS
 from gateway.errors import Problem
 from gateway.pages import web_folder
+from gateway.parameters import choice
 from gateway.poster import (
     CODE_SCALE_MAX,
     PosterCard,
@@ -60,17 +61,17 @@ def code_operations(services: Services, addresses: Addresses) -> list[Operation]
             app = await services.identities.wechat_app(call.who.merchant)
             if app is None:
                 raise Problem(422, "no_wechat", "this shop has no mini-program: PUT /api/v1/wechat-app first")
-            return await services.wechat.code(app, token, MINI_PAGE), "image/png"
+            return await services.wechat.code(app, token, MINI_PAGE), PNG_TYPE
         if link.content:
             url = addresses.content_page(call.base_url, link.content, token)
         else:
             url = addresses.code_page(call.base_url, link.room, token)
         if form == "svg":
-            return code_svg(url), "image/svg+xml"
+            return code_svg(url), SVG_TYPE
         scale = call.query.get("scale", "8")
         if not scale.isascii() or not scale.isdigit() or not 1 <= int(scale[:4]) <= CODE_SCALE_MAX:
             raise Problem(400, "invalid", f"scale is 1 to {CODE_SCALE_MAX} pixels a module")
-        return code_png(url, int(scale)), "image/png"
+        return code_png(url, int(scale)), PNG_TYPE
 
     async def read_code(call: Call) -> Response:
         form = call.query.get("format", "svg")
@@ -87,11 +88,15 @@ def code_operations(services: Services, addresses: Addresses) -> list[Operation]
         link, room = await found(call)
         poster = await _poster(services, call.who.merchant, link, room, call.query.get("sku") or link.sku, language)
         code = data_address(*await picture_of(call, link, code_form))
-        return picture_answer(poster_svg(poster, code), "image/svg+xml")
+        return picture_answer(poster_svg(poster, code), SVG_TYPE)
 
     path, readers = "/api/v1/links/{token}", SIGNED_IN | {"partner"}
-    forms = {"format": "svg (default), png, or mini: the mini-program's own code", "scale": "pixels a module of a png"}
-    posters = {"sku": "the product shown; else the link's, or the one being explained", "lang": "zh (default) or en"}
+    form = choice("svg (default), png, or mini: the mini-program's own code", "svg", "png", "mini")
+    forms = {"format": form, "scale": "pixels a module of a png"}
+    posters = {
+        "sku": "the product shown; else the link's, or the one being explained",
+        "lang": choice("zh (default) or en", "zh", "en"),
+    }
     return [
         Operation("GET", f"{path}/code", "The link as a code", read_code, readers, query=forms),
         Operation(
@@ -100,6 +105,7 @@ def code_operations(services: Services, addresses: Addresses) -> list[Operation]
             "A poster with the code on it (SVG)",
             read_poster,
             readers,
+            gives=(SVG_TYPE,),
             query=posters | {"code": "mini: with the mini-program's own code"},
         ),
     ]

@@ -10,10 +10,11 @@ from commerce.communities import Standing
 from commerce.domain.activity import PARTS, Score
 from commerce.domain.community import STAGES
 from gateway.addresses import Addresses
-from gateway.api import ANYONE, STAFF, Call, Operation, page_limit
+from gateway.api import ANYONE, PNG_TYPE, STAFF, SVG_TYPE, Call, Operation, page_limit
 from gateway.auth import Claims
 from gateway.errors import Problem
 from gateway.guests import Guests
+from gateway.parameters import CURSOR, choice, limit
 from gateway.poster import code_png, code_svg
 from gateway.routes_codes import picture_answer
 from gateway.schemas import Empty, LinkAnswer
@@ -88,7 +89,7 @@ def _keeping(services: Services) -> list[Operation]:
         items = [_standing(one) for one in found]
         return CommunitiesAnswer(items, items[-1].community if len(items) == limit else None)
 
-    paging = {"after": "cursor", "limit": f"1 to {PAGE_MAX}"}
+    paging = {"after": CURSOR, "limit": limit(PAGE_MAX)}
     return [
         Operation(
             "POST",
@@ -164,8 +165,8 @@ def _sharing(services: Services, addresses: Addresses) -> list[Operation]:
         if form not in ("svg", "png"):
             raise Problem(400, "invalid", "format is svg or png")
         if form == "png":
-            return picture_answer(code_png(url, CODE_SCALE), "image/png")
-        return picture_answer(code_svg(url), "image/svg+xml")
+            return picture_answer(code_png(url, CODE_SCALE), PNG_TYPE)
+        return picture_answer(code_svg(url), SVG_TYPE)
 
     async def create_group_link(call: Call) -> LinkAnswer:
         body: CommunityLinkBody = call.body
@@ -182,7 +183,7 @@ def _sharing(services: Services, addresses: Addresses) -> list[Operation]:
             url = addresses.group_page(call.base_url, community, link.token)
         return LinkAnswer(token=link.token, url=url)
 
-    forms = {"format": "svg (default) or png"}
+    forms = {"format": choice("svg (default) or png", "svg", "png")}
     return [
         Operation(
             "GET", f"{ONE}/code", "The code by which people join", read_group_code, OWNERS, query=forms, within="node"

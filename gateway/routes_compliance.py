@@ -12,6 +12,7 @@ from commerce.domain.day import DAY_MS
 from commerce.domain.policy import Policy
 from gateway.answers import page_of
 from gateway.api import ANYONE, SIGNED_IN, STAFF, Call, Operation, page_limit, query_ms
+from gateway.parameters import PAGING, choice, millis
 from gateway.schemas import Empty
 from gateway.schemas_compliance import (
     AnswerBody,
@@ -40,7 +41,6 @@ from gateway.services import Services
 MERCHANT = frozenset({"merchant"})
 FOR_EVER_MS = 10**14
 SUMS_MS = 90 * DAY_MS
-PAGING = {"after": "cursor: the last row's id", "limit": "1 to 200"}
 
 
 def policy_operations(services: Services) -> list[Operation]:
@@ -127,7 +127,13 @@ def record_operations(services: Services) -> list[Operation]:
         return Empty()
 
     hosts, downs, lines = "/api/v1/hosts", "/api/v1/takedowns", "/api/v1/chat-lines"
-    asked = {**PAGING, "room": "only this room's", "person": "only theirs", "since": "Unix ms", "until": "Unix ms"}
+    asked = {
+        **PAGING,
+        "room": "only this room's",
+        "person": "only theirs",
+        "since": millis("Unix ms"),
+        "until": millis("Unix ms"),
+    }
     reveal, lift = f"{hosts}/{{host}}/reveal", f"{downs}/{{takedown}}/lift"
     return [
         Operation("POST", hosts, "Record who hosts", set_host, MERCHANT, HostBody, list[HostView], 201),
@@ -168,8 +174,12 @@ def buyer_operations(services: Services) -> list[Operation]:
 
     complaints = "/api/v1/complaints"
     people = partial(Operation, within="people")
-    told = {**PAGING, "state": f"only {', '.join(STATES)}", "kind": "only complaint, report or praise"}
-    period = {"since": "Unix ms, 90 days before until", "until": "Unix ms, now when left out"}
+    told = {
+        **PAGING,
+        "state": choice("only these", *STATES),
+        "kind": choice("only these", "complaint", "report", "praise"),
+    }
+    period = {"since": millis("Unix ms, 90 days before until"), "until": millis("Unix ms, now when left out")}
     return [
         Operation("POST", complaints, "Complain", complain, SIGNED_IN, ComplaintBody, ComplaintView, 201),
         people("GET", complaints, "Complaints", list_complaints, SIGNED_IN, answer=ComplaintPage, query=told),

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from commerce.callback_crypt import BODY_BYTES_MAX
-from gateway.api import ANYONE, Call, Operation
+from gateway.api import ANYONE, NOTICE_TYPES, TEXT_TYPE, Call, Operation
 from gateway.schemas_outreach import ContactWayBody, ContactWayView
 from gateway.services import Services
 
@@ -40,9 +40,16 @@ def contact_operations(services: Services) -> list[Operation]:
             "POST", ways, "A code to add staff by", add_contact_way, ISSUERS, ContactWayBody, ContactWayView, 201
         ),
         Operation("GET", ways, "Codes to add staff by", list_contact_ways, ISSUERS, answer=list[ContactWayView]),
-        Operation("GET", callback, "WeCom's trial of the callback's address", prove_callback),
+        Operation("GET", callback, "WeCom's trial of the callback's address", prove_callback, gives=(TEXT_TYPE,)),
         Operation(
-            "POST", callback, "Events of WeCom", hear_wecom, raw_body=True, body_bytes_max=BODY_BYTES_MAX, roles=ANYONE
+            "POST",
+            callback,
+            "Events of WeCom",
+            hear_wecom,
+            takes=NOTICE_TYPES,
+            gives=(TEXT_TYPE,),
+            body_bytes_max=BODY_BYTES_MAX,
+            roles=ANYONE,
         ),
     ]
 

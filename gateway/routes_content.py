@@ -12,6 +12,7 @@ from gateway.api import ANYONE, SIGNED_IN, STAFF, Call, Operation, page_limit
 from gateway.auth import Claims
 from gateway.errors import Problem
 from gateway.guests import Guests
+from gateway.parameters import PAGING, whole
 from gateway.schemas import LinkAnswer
 from gateway.schemas_base import EnterBody
 from gateway.schemas_content import (
@@ -96,8 +97,8 @@ def _library(services: Services) -> list[Operation]:
             raise Problem(400, "invalid", "version is a number")
         return _answer(await contents.one(who.merchant, content, None if version is None else int(version)))
 
-    asked = {"q": "words to find", "category": "one category", "after": "cursor", "limit": "1 to 200"}
-    version = {"version": "for authors: another version than the newest"}
+    asked = {"q": "words to find", "category": "one category", **PAGING}
+    version = {"version": whole("for authors: another version than the newest", 999_999)}
     return [
         Operation(
             "GET",

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from commerce.payment import CALLBACK_BYTES_MAX
-from gateway.api import ANYONE, Call, Operation
+from gateway.api import ANYONE, NOTICE_TYPES, REPLY_TYPES, Call, Operation
 from gateway.auth import HOST_ROLES
 from gateway.desk import Desk
 from gateway.schemas_courier import CourierCancelBody, CourierQuoteAnswer, ErrandAnswer
@@ -52,7 +52,8 @@ def courier_operations(services: Services, desk: Desk) -> list[Operation]:
             "Callback of a courier",
             courier_callback,
             ANYONE,
-            raw_body=True,
+            takes=NOTICE_TYPES,
+            gives=REPLY_TYPES,
             body_bytes_max=CALLBACK_BYTES_MAX,
         ),
     ]

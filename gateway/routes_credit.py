@@ -11,7 +11,8 @@ from commerce.credit import Credit
 from commerce.domain.credit import CreditTerms
 from commerce.errors import NotFound
 from gateway.answers import csv_answer, opened_view
-from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.api import CSV_TYPE, SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.parameters import ID_FORM, PAGING, cursor, limit
 from gateway.schemas import Empty
 from gateway.schemas_credit import (
     CreditBookingBody,
@@ -72,8 +73,8 @@ def credit_operations(services: Services) -> list[Operation]:
         return await _statement(credit, call.who.merchant, call.path["person"])
 
     async def list_overdue(call: Call) -> Any:
-        limit = page_limit(call) if "limit" in call.query else LIST_MAX
-        return await credit.dunning(call.who.merchant, limit, call.query.get("after", ""))
+        most = page_limit(call) if "limit" in call.query else LIST_MAX
+        return await credit.dunning(call.who.merchant, most, call.query.get("after", ""))
 
     async def remind_debtor(call: Call) -> Any:
         body: ReminderBody = call.body
@@ -83,13 +84,15 @@ def credit_operations(services: Services) -> list[Operation]:
         return await credit.give_back_again(call.who.merchant, call.path["person"], call.path["repayment"])
 
     one = f"{PATH}/{{person}}"
-    paging = {"after": "cursor: the last person", "limit": "1 to 200"}
-    late = {"after": "SINCE:PERSON, the `since` and `person` of the last one", "limit": "1 to 200, 200 when left out"}
+    late = {
+        "after": cursor("SINCE:PERSON, the `since` and `person` of the last one", rf"\d{{1,14}}:{ID_FORM}"),
+        "limit": limit(LIST_MAX, "how many; 200 when left out"),
+    }
     return [
         *_own_operations(credit),
         *_telling(credit),
-        Operation("GET", PATH, "Accounts and ages", list_credit_accounts, MERCHANT, answer=CreditPage, query=paging),
-        Operation("GET", f"{PATH}/export", "The ageing report as CSV", export_credit_ages, MERCHANT),
+        Operation("GET", PATH, "Accounts and ages", list_credit_accounts, MERCHANT, answer=CreditPage, query=PAGING),
+        Operation("GET", f"{PATH}/export", "The ageing report as CSV", export_credit_ages, MERCHANT, gives=(CSV_TYPE,)),
         Operation(
             "GET", f"{PATH}/overdue", "Who is overdue", list_overdue, MERCHANT, answer=list[DunningView], query=late,
         ),
@@ -98,11 +101,11 @@ def credit_operations(services: Services) -> list[Operation]:
         Operation(
             "POST", f"{one}/bookings", "Repaid, given up, given back", book_credit, MERCHANT, CreditBookingBody,
             CreditView, 201,
-        ),
+        keyed=True),
         Operation(
             "POST", f"{one}/reminders", "Ask for what is overdue", remind_debtor, MERCHANT, ReminderBody,
             list[ReminderView], 201,
-        ),
+        keyed=True),
         Operation(
             "POST", f"{one}/repayments/{{repayment}}/retry", "Give what was too much back again", give_back_again,
             MERCHANT, answer=list[RepaymentView],
@@ -158,7 +161,14 @@ def _own_operations(credit: Credit) -> list[Operation]:
     return [
         Operation("GET", path, "Own account", read_own_credit, SIGNED_IN, answer=StatementOfCredit),
         Operation(
-            "POST", f"{path}/repayments", "Pay back through a provider", repay, SIGNED_IN, RepayBody, RepaidAnswer
+            "POST",
+            f"{path}/repayments",
+            "Pay back through a provider",
+            repay,
+            SIGNED_IN,
+            RepayBody,
+            RepaidAnswer,
+            keyed=True,
         ),
     ]
 

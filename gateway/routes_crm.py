@@ -9,6 +9,7 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 
 from gateway.api import STAFF, Call, Operation, page_limit
+from gateway.parameters import PAGING
 from gateway.schemas import Empty, Page
 from gateway.schemas_crm import (
     CrmTermsAnswer,
@@ -142,11 +143,10 @@ def _segments(services: Services) -> list[Operation]:
         return Page(items=items, next=found[-1][0] if len(found) == limit else None)
 
     path, one = "/api/v1/segments", "/api/v1/segments/{segment}"
-    paging = {"after": "cursor: the last person", "limit": "1 to 200"}
     return [
         Operation("POST", f"{path}/preview", "Try one", preview_segment, MERCHANT, PreviewBody, PreviewAnswer),
         Operation("GET", path, "Segments", list_segments, MERCHANT, answer=list[SegmentView]),
         Operation("POST", path, "Keep a segment", add_segment, MERCHANT, SegmentBody, SegmentAnswer, 201),
         Operation("DELETE", one, "Forget a segment", drop_segment, MERCHANT, answer=Empty),
-        Operation("GET", f"{one}/people", "Who is in it", list_segment_people, MERCHANT, answer=Page, query=paging),
+        Operation("GET", f"{one}/people", "Who is in it", list_segment_people, MERCHANT, answer=Page, query=PAGING),
     ]

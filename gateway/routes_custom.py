@@ -11,10 +11,11 @@ from commerce.domain.custom import CustomField, CustomForm, Offer, Option
 from commerce.errors import Invalid
 from commerce.ledger_custom import RequestView as Asked
 from gateway.answers import csv_answer, order_answer
-from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.api import CSV_TYPE, JPEG_TYPE, PICTURE_TYPES, SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.auth import HOST_ROLES
 from gateway.desk import Desk
 from gateway.encode import plain
+from gateway.parameters import LIMIT, PAGING, choice, cursor
 from gateway.pictures import UPLOAD_BYTES_MAX
 from gateway.routes_codes import picture_answer
 from gateway.schemas import OrderAnswer
@@ -91,8 +92,8 @@ def _pictures(services: Services, desk: Desk) -> list[Operation]:
     async def read_picture(call: Call) -> Response:
         who, picture = call.who, call.path["picture"]
         if who.staff:
-            return picture_answer(await kept.of_shop(who.merchant, picture, who.reach), "image/jpeg")
-        return picture_answer(await kept.of_person(who.merchant, who.person, picture), "image/jpeg")
+            return picture_answer(await kept.of_shop(who.merchant, picture, who.reach), JPEG_TYPE)
+        return picture_answer(await kept.of_person(who.merchant, who.person, picture), JPEG_TYPE)
 
     async def drop_picture(call: Call) -> Any:
         await kept.drop(call.who.merchant, call.who.person, call.path["picture"])
@@ -109,10 +110,18 @@ def _pictures(services: Services, desk: Desk) -> list[Operation]:
             answer=PictureView,
             status=201,
             query={"room": "in which it is asked or bought"},
-            raw_body=True,
+            takes=PICTURE_TYPES,
             body_bytes_max=UPLOAD_BYTES_MAX,
         ),
-        Operation("GET", one, "The JPEG, for its buyer and the shop", read_picture, BUYERS | SELLERS, within="people"),
+        Operation(
+            "GET",
+            one,
+            "The JPEG, for its buyer and the shop",
+            read_picture,
+            BUYERS | SELLERS,
+            within="people",
+            gives=(JPEG_TYPE,),
+        ),
         Operation("DELETE", one, "Take one away that nothing names yet", drop_picture, BUYERS, answer=DroppedPicture),
     ]
 
@@ -137,10 +146,14 @@ def _making(services: Services, desk: Desk) -> list[Operation]:
         return {"refund": await custom.cancel(call.who.merchant, call.who.person, call.path["id"], call_key(call))}
 
     work, one = f"{PATH}/making", "/api/v1/orders/{id}"
-    asked = {"stage": "paid, confirmed, making or ready", "after": "cursor: the last `order`", "limit": "1 to 200"}
+    asked = {
+        "stage": choice("only these", "paid", "confirmed", "making", "ready"),
+        "after": cursor("cursor: the last `order`"),
+        "limit": LIMIT,
+    }
     return [
         Operation("GET", work, "What is to be made", list_custom_work, MERCHANT, answer=list[WorkView], query=asked),
-        Operation("GET", f"{work}/export", "The packing list as CSV", export_custom_work, MERCHANT),
+        Operation("GET", f"{work}/export", "The packing list as CSV", export_custom_work, MERCHANT, gives=(CSV_TYPE,)),
         Operation(
             "POST",
             f"{one}/production",
@@ -159,6 +172,7 @@ def _making(services: Services, desk: Desk) -> list[Operation]:
             SIGNED_IN,
             answer=RefundAnswer,
             status=201,
+            keyed=True,
         ),
     ]
 
@@ -197,9 +211,9 @@ def _requests(services: Services, desk: Desk) -> list[Operation]:
 
     requests = f"{PATH}/requests"
     one = f"{requests}/{{request}}"
-    asked = {"state": "asked, offered, ordered, declined or withdrawn", "after": "cursor", "limit": "1 to 200"}
+    asked = {"state": choice("only these", "asked", "offered", "ordered", "declined", "withdrawn"), **PAGING}
     return [
-        Operation("POST", requests, "Ask for a price", ask_price, SIGNED_IN, AskBody, RequestView, 201),
+        Operation("POST", requests, "Ask for a price", ask_price, SIGNED_IN, AskBody, RequestView, 201, keyed=True),
         Operation(
             "GET",
             requests,

@@ -14,11 +14,12 @@ from commerce.commission_statement_sql import as_csv
 from commerce.domain.day import day_of
 from commerce.domain.money import yuan
 from commerce.errors import NotFound
-from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.api import ANYONE, NOTICE_TYPES, REPLY_TYPES, SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.auth import Claims
 from gateway.client import CORS_HEADERS
 from gateway.encode import plain
 from gateway.errors import Problem
+from gateway.parameters import PAGING, choice, day
 from gateway.schemas import Empty, Page
 from gateway.schemas_distribution import (
     ApplyBody,
@@ -46,11 +47,10 @@ from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
 VIEWER = frozenset({"viewer", "guest"})
-PAGING = {"after": "cursor: the last row's id", "limit": "1 to 200"}
 DAYS = {
-    "since": "YYYY-MM-DD in Asia/Shanghai, the month's first when left out",
-    "until": "the last day, today when left out",
-    "format": "json (default) or csv",
+    "since": day("YYYY-MM-DD in Asia/Shanghai, the month's first when left out"),
+    "until": day("the last day, today when left out"),
+    "format": choice("json (default) or csv", "json", "csv"),
 }
 SHANGHAI = timedelta(hours=8)
 
@@ -231,7 +231,15 @@ def _own(services: Services) -> list[Operation]:
         Operation("GET", mine, "What I earn", read_own_commission, VIEWER, answer=CommissionAnswer, query=PAGING),
         Operation("GET", one, "What they earn", read_commission, MERCHANT, answer=CommissionAnswer, query=PAGING),
         Operation(
-            "POST", "/api/v1/me/withdrawals", "Take money out", withdraw, VIEWER, WithdrawBody, WithdrawalView, 201
+            "POST",
+            "/api/v1/me/withdrawals",
+            "Take money out",
+            withdraw,
+            VIEWER,
+            WithdrawBody,
+            WithdrawalView,
+            201,
+            keyed=True,
         ),
         Operation(
             "GET",
@@ -291,7 +299,8 @@ def _money(services: Services) -> list[Operation]:
             "Callback of who pays commission out",
             transfer_callback,
             ANYONE,
-            raw_body=True,
+            takes=NOTICE_TYPES,
+            gives=REPLY_TYPES,
         ),
         Operation("GET", "/api/v1/commission/held", "Held commission", list_held, MERCHANT, answer=list[EarningView]),
         Operation(
@@ -362,7 +371,7 @@ def _customers(services: Services) -> list[Operation]:
             explain_order,
             SIGNED_IN | {"partner"},
             answer=ExplanationAnswer,
-            query={"lang": "zh (default) or en"},
+            query={"lang": choice("zh (default) or en", "zh", "en")},
             within="orders",
         ),
     ]

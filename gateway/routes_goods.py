@@ -9,7 +9,8 @@ from starlette.responses import Response
 
 from commerce.goods_sheet import FILE_BYTES_MAX
 from gateway.answers import csv_answer, page_of
-from gateway.api import Call, Operation, page_limit
+from gateway.api import CSV_TYPE, Call, Operation, page_limit
+from gateway.parameters import PAGING
 from gateway.schemas_goods import (
     ChangePage,
     GoodsImportBody,
@@ -55,13 +56,12 @@ def sheet_operations(services: Services) -> list[Operation]:
         found = await goods.changes(call.who.merchant, query.get("sku", ""), query.get("after"), limit)
         return page_of(found, limit)
 
-    paging = {"after": "cursor: the last row's id", "limit": "1 to 200"}
     asked = {"why": "the reason, kept with each change", "try": "1: say what it would do, write nothing"}
     path, report, runs, trail = "/api/v1/goods", GoodsReportAnswer, "/api/v1/goods/imports", "/api/v1/goods/changes"
-    of_sku = {**paging, "sku": "only this SKU's (our id)"}
+    of_sku = {**PAGING, "sku": "only this SKU's (our id)"}
     return [
-        Operation("GET", path, "Goods as lines", list_goods, MERCHANT, answer=GoodsPage, query=paging),
-        Operation("GET", f"{path}/export", "All goods as CSV", export_goods, MERCHANT),
+        Operation("GET", path, "Goods as lines", list_goods, MERCHANT, answer=GoodsPage, query=PAGING),
+        Operation("GET", f"{path}/export", "All goods as CSV", export_goods, MERCHANT, gives=(CSV_TYPE,)),
         Operation(
             "POST",
             f"{path}/import",
@@ -72,7 +72,7 @@ def sheet_operations(services: Services) -> list[Operation]:
             report,
             200,
             asked,
-            True,
+            (CSV_TYPE,),
             FILE_BYTES_MAX,
         ),
         Operation(
@@ -85,6 +85,6 @@ def sheet_operations(services: Services) -> list[Operation]:
             report,
             body_bytes_max=ROWS_BYTES_MAX,
         ),
-        Operation("GET", runs, "Sheets taken in", list_goods_imports, MERCHANT, answer=GoodsRunPage, query=paging),
+        Operation("GET", runs, "Sheets taken in", list_goods_imports, MERCHANT, answer=GoodsRunPage, query=PAGING),
         Operation("GET", trail, "Changes by hand", list_goods_changes, MERCHANT, answer=ChangePage, query=of_sku),
     ]

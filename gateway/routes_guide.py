@@ -10,6 +10,7 @@ from gateway.answers import coupon_answer
 from gateway.api import Call, Operation, call_key, page_limit, query_ms
 from gateway.desk import Desk
 from gateway.encode import plain
+from gateway.parameters import PAGING
 from gateway.routes_board import FILE_ROWS_MAX, FORMAT, LAST_DAYS, PERIOD, csv_file, wants_csv
 from gateway.schemas import CouponAnswer, Page
 from gateway.schemas_guide import CreditedView, GivenView, GuideCouponBody, GuideStatementAnswer, SoldReceiptView
@@ -55,11 +56,10 @@ def guide_operations(services: Services, desk: Desk) -> list[Operation]:
         return Page(items=[plain(_given(row)) for row in rows], next=rows[-1]["id"] if len(rows) == limit else None)
 
     budget, coupons = "/api/v1/guide/budget", "/api/v1/guide/coupons"
-    paging = {"after": "cursor: the last coupon's id", "limit": "1 to 200"}
     return [
         Operation("GET", budget, "My budget", read_own_budget, GUIDE, answer=BudgetAnswer, within="node"),
         _statement(services),
-        Operation("GET", coupons, "What I gave", list_given_coupons, GUIDE, answer=Page, query=paging, within="people"),
+        Operation("GET", coupons, "What I gave", list_given_coupons, GUIDE, answer=Page, query=PAGING, within="people"),
         Operation(
             "POST",
             coupons,
@@ -70,6 +70,7 @@ def guide_operations(services: Services, desk: Desk) -> list[Operation]:
             CouponAnswer,
             201,
             within="people",
+            keyed=True,
         ),
     ]
 
@@ -93,7 +94,7 @@ def _statement(services: Services) -> Operation:
         told = {name: getattr(found, name) for name in _STATEMENT_SUMS}
         return GuideStatementAnswer(**told, items=items, receipts=receipts, next=after)
 
-    period = {**PERIOD, "after": "cursor: the last order's id", "limit": "1 to 200", **FORMAT}
+    period = {**PERIOD, **PAGING, **FORMAT}
     return Operation(
         "GET",
         "/api/v1/guide/statement",

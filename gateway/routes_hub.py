@@ -11,18 +11,22 @@ from chat.errors import TokenRefused
 from chat.message import TOKEN_CHARS_MAX, JoinRequest, parse_since
 from chat.room_figures import summed
 from chat.schemas import PolledRoom
-from gateway.api import SIGNED_IN, Call, Operation, page_limit
+from gateway.api import JSON_TYPE, SIGNED_IN, Call, Operation, page_limit
 from gateway.auth import HOST_ROLES, MODERATOR
 from gateway.client import CORS_HEADERS
 from gateway.desk import Desk
 from gateway.errors import Problem
 from gateway.members import member_in, member_of
+from gateway.parameters import LIMIT, PAGING, cursor
 from gateway.schemas import AuditAnswer, AuditView, Empty, KickBody, MessageBody, ViewersAnswer
 from gateway.schemas_hub import PollResultView, PollsAnswer
 from gateway.services import Services
 
 CLIENT_CHARACTERS_MAX = 64
 POLL_NUMBER_DIGITS_MAX = 15
+
+POLL_FORM = "[0-9a-f]{16}"
+"""As ``chat.staff.new_id`` names polls."""
 
 
 def hub_operations(services: Services, desk: Desk) -> list[Operation]:
@@ -94,7 +98,6 @@ def _audit(services: Services, desk: Desk) -> Operation:
         ]
         return AuditAnswer(items, next=found[-1].id if len(found) == limit else None)
 
-    pages = {"after": "cursor: the last entry's id", "limit": "1 to 200, 50 when not given"}
     return Operation(
         "GET",
         "/api/v1/rooms/{room}/audit",
@@ -102,7 +105,7 @@ def _audit(services: Services, desk: Desk) -> Operation:
         read_audit,
         HOST_ROLES,
         answer=AuditAnswer,
-        query=pages,
+        query=PAGING,
     )
 
 
@@ -132,7 +135,7 @@ def _polls(services: Services, desk: Desk) -> Operation:
         read_polls,
         HOST_ROLES,
         answer=PollsAnswer,
-        query={"after": "cursor: the last poll's id", "limit": "1 to 200, 50 when not given"},
+        query={"after": cursor("the last poll's id", POLL_FORM), "limit": LIMIT},
     )
 
 
@@ -205,5 +208,5 @@ def _commands(services: Services, desk: Desk) -> Operation:
         SIGNED_IN | {MODERATOR},
         answer=list[dict[str, Any]],
         query=clients,
-        raw_body=True,
+        takes=(JSON_TYPE,),
     )

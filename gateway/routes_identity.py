@@ -6,9 +6,10 @@ from typing import Any
 
 from commerce.identity.join import Joined
 from gateway.answers import order_answer
-from gateway.api import SIGNED_IN, STAFF, Call, Operation, page_limit
+from gateway.api import CSV_TYPE, SIGNED_IN, STAFF, Call, Operation, page_limit
 from gateway.encode import plain
 from gateway.errors import Problem
+from gateway.parameters import PAGING
 from gateway.schemas import Empty, Page
 from gateway.schemas_people import (
     ConsentBody,
@@ -34,7 +35,6 @@ MERCHANT = frozenset({"merchant"})
 VIEWER = frozenset({"viewer", "guest"})
 IMPORT_BYTES_MAX = 1024 * 1024
 """5,000 members with names are some 200 KB."""
-PAGING = {"after": "cursor: the last row's id", "limit": "1 to 200"}
 EXPORT_MAX = 200
 """Orders in words in one person's export; ``held`` has them all."""
 TOUCHES_MAX = 5_000
@@ -164,7 +164,7 @@ def _lists(services: Services) -> list[Operation]:
             MERCHANT,
             answer=ImportAnswer,
             query=asked,
-            raw_body=True,
+            takes=(CSV_TYPE,),
             body_bytes_max=IMPORT_BYTES_MAX,
         ),
         Operation(

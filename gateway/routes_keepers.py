@@ -9,6 +9,7 @@ from commerce.keepers import Keeper
 from gateway.api import Call, Operation, page_limit
 from gateway.auth import HOST_ROLES
 from gateway.errors import Problem
+from gateway.parameters import PAGING
 from gateway.schemas import Empty
 from gateway.schemas_keepers import (
     AppointedList,
@@ -126,7 +127,6 @@ def _beside(services: Services) -> list[Operation]:
     path = "/api/v1/keepers"
     one, own = path + "/{person}", partial(Operation, within="node")
     all_ = {"rooms": "1: those of single rooms as well"}
-    paging = {"after": "cursor: the last line's id", "limit": "1 to 200"}
     at = {"node": "whose rooms; all of the merchant's when left out"}
     return [
         own("GET", path, "Who is appointed for many rooms", list_keepers, MERCHANT, answer=AppointedList, query=all_),
@@ -137,7 +137,7 @@ def _beside(services: Services) -> list[Operation]:
             journal,
             MERCHANT,
             answer=KeeperJournal,
-            query=paging,
+            query=PAGING,
         ),
         own("PUT", one, "Appoint for many rooms", appoint, MERCHANT, PlaceKeeperBody, AppointedList),
         own("DELETE", one, "Dismiss from many rooms", dismiss, MERCHANT, answer=Empty, query=at),

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.api import Call, Operation, page_limit
 from gateway.encode import plain
+from gateway.parameters import PAGING
 from gateway.schemas import Empty, Page
 from gateway.schemas_market import (
     AllotBody,
@@ -29,7 +30,6 @@ from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
 PATH = "/api/v1/market"
-PAGING = {"after": "cursor: the last row's id", "limit": "1 to 200"}
 
 
 def market_operations(services: Services) -> list[Operation]:
@@ -102,7 +102,7 @@ def _offers(services: Services) -> list[Operation]:
             list_endless_shelf,
             MERCHANT,
             answer=Page,
-            query={**PAGING, "after": "cursor: the last product"},
+            query=PAGING,
         ),
     ]
 

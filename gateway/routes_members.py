@@ -14,6 +14,7 @@ from gateway.answers import coupon_answer
 from gateway.api import SIGNED_IN, STAFF, Call, Operation, call_key, page_limit
 from gateway.auth import HOST_ROLES
 from gateway.desk import Desk, agreed_of, drop_terms
+from gateway.parameters import PAGING
 from gateway.schemas import CouponAnswer, DropView, PriceBody, VariantBody
 from gateway.schemas_members import (
     BudgetAnswer,
@@ -89,13 +90,12 @@ def member_operations(services: Services, desk: Desk) -> list[Operation]:
         terms = asdict(call.body) | {"tiers": [asdict(tier) for tier in call.body.tiers]}
         return await members.set_program(call.who.merchant, call.who.person, program_of(terms))
 
-    paging = {"after": "cursor: the last entry's id", "limit": "1 to 200"}
     entries = list[EntryView]
     person = "/api/v1/people/{person}/member"
     return [
         Operation("GET", "/api/v1/member", "Own membership", read_member, SIGNED_IN, answer=MemberAnswer),
         Operation(
-            "GET", "/api/v1/member/entries", "Own entries", list_entries, SIGNED_IN, answer=entries, query=paging
+            "GET", "/api/v1/member/entries", "Own entries", list_entries, SIGNED_IN, answer=entries, query=PAGING
         ),
         Operation("POST", "/api/v1/member/sign-in", "Sign in for the day", sign_in, SIGNED_IN, answer=SignInAnswer),
         Operation(
@@ -198,7 +198,7 @@ def coupon_operations(services: Services, desk: Desk) -> list[Operation]:
             answer=list[BudgetAnswer],
             within="books",
         ),
-        Operation("POST", "/api/v1/budgets", "Fund one", fund_budget, MERCHANT, BudgetBody, BudgetAnswer),
+        Operation("POST", "/api/v1/budgets", "Fund one", fund_budget, MERCHANT, BudgetBody, BudgetAnswer, keyed=True),
     ]
 
 

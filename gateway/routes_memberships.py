@@ -6,6 +6,7 @@ from typing import Any
 
 from commerce.domain.membership import Benefits, PlanTerms
 from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.parameters import PAGING, choice
 from gateway.schemas_books import RefundAnswer
 from gateway.schemas_memberships import (
     MembershipPage,
@@ -49,7 +50,7 @@ def membership_operations(services: Services) -> list[Operation]:
         return {"refund": await memberships.refund(who.merchant, who.person, one, call_key(call), call.body.reason)}
 
     plans, one = f"{PATH}/plans", f"{PATH}/plans/{{sku}}"
-    asked = {"after": "cursor: the last one's id", "limit": "1 to 200", "state": "active, ended, refunded"}
+    asked = {**PAGING, "state": choice("only these", "active", "ended", "refunded")}
     refund = f"{PATH}/{{membership}}/refund"
     return [
         Operation("GET", PATH, "Own memberships", list_memberships, SIGNED_IN, answer=list[MembershipView]),
@@ -58,6 +59,14 @@ def membership_operations(services: Services) -> list[Operation]:
         Operation("DELETE", one, "Sell it no more", unset_membership_plan, MERCHANT, answer=list[PlanView]),
         Operation("GET", f"{PATH}/all", "All", list_members_of_plans, MERCHANT, answer=MembershipPage, query=asked),
         Operation(
-            "POST", refund, "Give one back", refund_membership, MERCHANT, MembershipRefundBody, RefundAnswer, 201
+            "POST",
+            refund,
+            "Give one back",
+            refund_membership,
+            MERCHANT,
+            MembershipRefundBody,
+            RefundAnswer,
+            201,
+            keyed=True,
         ),
     ]

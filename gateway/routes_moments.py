@@ -143,5 +143,7 @@ def _teams(services: Services, desk: MomentsDesk) -> list[Operation]:
     return [
         Operation("GET", "/api/v1/rooms/{room}/teams", "Groups of a room", list_teams, answer=list[TeamView]),
         Operation("GET", "/api/v1/teams/{team}", "One group", read_team, SIGNED_IN, answer=TeamView),
-        Operation("POST", teams, "Open a group or join one", join_team, SIGNED_IN, TeamBody, SeatAnswer, 201),
+        Operation(
+            "POST", teams, "Open a group or join one", join_team, SIGNED_IN, TeamBody, SeatAnswer, 201, keyed=True
+        ),
     ]

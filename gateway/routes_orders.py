@@ -7,6 +7,7 @@ from typing import Any
 from gateway.answers import order_answer
 from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.desk import Desk
+from gateway.parameters import PAGING
 from gateway.schemas import CouponView, OrderAnswer, OrderBody, Page
 from gateway.services import Services
 
@@ -48,7 +49,7 @@ def order_operations(services: Services, desk: Desk) -> list[Operation]:
         return list(await shop.coupons(call.who.merchant, call.who.person))
 
     return [
-        Operation("POST", "/api/v1/orders", "Order", create_order, SIGNED_IN, OrderBody, OrderAnswer, 201),
+        Operation("POST", "/api/v1/orders", "Order", create_order, SIGNED_IN, OrderBody, OrderAnswer, 201, keyed=True),
         Operation(
             "GET",
             "/api/v1/orders",
@@ -56,7 +57,7 @@ def order_operations(services: Services, desk: Desk) -> list[Operation]:
             list_orders,
             SIGNED_IN,
             answer=Page,
-            query={"after": "cursor: the last order's id", "limit": "1 to 200", "room": "only this room's"},
+            query={**PAGING, "room": "only this room's"},
             within="orders",
         ),
         Operation(

@@ -10,6 +10,7 @@ from commerce.org_sql import Node, OrgFigures
 from gateway.api import STAFF, Call, Operation, page_limit, query_ms
 from gateway.encode import plain
 from gateway.errors import Problem
+from gateway.parameters import PAGING, millis
 from gateway.schemas import Empty, Page
 from gateway.schemas_org import (
     ChildSums,
@@ -114,8 +115,8 @@ def _figures(services: Services) -> list[Operation]:
 
     period = {
         "node": "whose; the top of what the account reaches when left out",
-        "since": "Unix ms, 30 days ago when left out",
-        "until": "Unix ms, now when left out",
+        "since": millis("Unix ms, 30 days ago when left out"),
+        "until": millis("Unix ms, now when left out"),
     }
     return [
         Operation(
@@ -163,7 +164,7 @@ def _seats(services: Services) -> list[Operation]:
         return LeftAnswer(await org.leave(who.scope, who.merchant, call.path["staff"], body.heir, body.reason))
 
     path, one = "/api/v1/org/members", "/api/v1/org/members/{staff}"
-    paging = {"node": "only of this subtree", "after": "cursor: the last account's id", "limit": "1 to 200"}
+    paging = {"node": "only of this subtree", **PAGING}
     own = partial(Operation, within="node")
     return [
         own("GET", path, "Accounts and their seats", list_seats, MERCHANT, answer=Page, query=paging),

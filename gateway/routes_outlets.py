@@ -16,6 +16,7 @@ from gateway.api import SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.auth import Claims
 from gateway.encode import plain
 from gateway.errors import Problem
+from gateway.parameters import PAGING
 from gateway.schemas import Empty
 from gateway.schemas_outlets import (
     FreightBody,
@@ -260,10 +261,9 @@ def _stock(services: Services) -> list[Operation]:
         return await outlets.prices(call.who.merchant, call.path["outlet"], skus)
 
     own = partial(Operation, within="node")
-    paging = {"after": "cursor: the last row's id", "limit": "1 to 200"}
     prices = f"{ONE}/prices"
     return [
-        own("GET", f"{ONE}/stock", "Its stock", list_outlet_stock, MERCHANT, answer=OutletStockPage, query=paging),
+        own("GET", f"{ONE}/stock", "Its stock", list_outlet_stock, MERCHANT, answer=OutletStockPage, query=PAGING),
         own("POST", f"{ONE}/stock", "Receive or count", stock_outlet, MERCHANT, OutletStockBody, OutletUnits),
         own("PUT", f"{prices}/{{sku}}", "Its price", set_outlet_price, MERCHANT, OutletPriceBody, OutletPriceAnswer),
         Operation(
@@ -297,9 +297,8 @@ def _moves(services: Services) -> list[Operation]:
         return page_of(await outlets.transfers(call.who.merchant, outlet, call.query.get("after"), limit), limit)
 
     own, moves = partial(Operation, within="node"), "/api/v1/stock/moves"
-    paging = {"after": "cursor: the last row's id", "limit": "1 to 200"}
     return [
-        own("POST", moves, "Move stock", move_stock, MERCHANT, TransferBody, TransferAnswer, 201),
+        own("POST", moves, "Move stock", move_stock, MERCHANT, TransferBody, TransferAnswer, 201, keyed=True),
         own(
             "GET",
             moves,
@@ -307,7 +306,7 @@ def _moves(services: Services) -> list[Operation]:
             list_transfers,
             MERCHANT,
             answer=TransferPage,
-            query={**paging, "outlet": "only from or to this store"},
+            query={**PAGING, "outlet": "only from or to this store"},
         ),
     ]
 

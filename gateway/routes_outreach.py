@@ -12,6 +12,7 @@ from commerce.domain.outreach import STAFF_CHANNEL
 from commerce.errors import Invalid
 from gateway.api import Call, Operation, call_key, page_limit
 from gateway.encode import plain
+from gateway.parameters import PAGING
 from gateway.schemas import Empty, Page
 from gateway.schemas_outreach import (
     AccountAnswer,
@@ -56,10 +57,12 @@ def _messages(services: Services) -> list[Operation]:
         body: GrantBody = call.body
         return await outreach.granted(call.who.merchant, call.who.person, body.templates)
 
-    paging = {"after": "cursor: the last message", "limit": "1 to 200", "person": "only to this person"}
+    paging = {**PAGING, "person": "only to this person"}
     send, grants = "/api/v1/people/{person}/messages", "/api/v1/me/message-grants"
     return [
-        Operation("POST", send, "Tell a person something", message_person, MERCHANT, MessageBody, Empty, 202),
+        Operation(
+            "POST", send, "Tell a person something", message_person, MERCHANT, MessageBody, Empty, 202, keyed=True
+        ),
         Operation("GET", "/api/v1/messages", "The journal", list_messages, MERCHANT, answer=Page, query=paging),
         Operation("POST", grants, "One more of each", grant_messages, VIEWER, GrantBody, dict[str, int]),
     ]

@@ -16,6 +16,7 @@ from gateway.api import ANYONE, Call, Operation, call_key
 from gateway.client import CORS_HEADERS
 from gateway.errors import Problem
 from gateway.limits import AddressBuckets
+from gateway.parameters import choice
 from gateway.schemas import Empty
 from gateway.schemas_partners import (
     ContractBody,
@@ -45,7 +46,10 @@ PARTNER = frozenset({"partner"})
 """Who shows a partner's key: reads its own statement and asks for its share, and nothing else."""
 LINKS_MAX = 200
 LOGINS_PER_ADDRESS_S, LOGINS_BURST = 0.2, 10
-MONTH = {"month": "YYYY-MM in Asia/Shanghai, this month when left out", "format": "json (default) or csv"}
+MONTH = {
+    "month": "YYYY-MM in Asia/Shanghai, this month when left out",
+    "format": choice("json (default) or csv", "json", "csv"),
+}
 NO_ROOM = ""
 """What a partner's token may enter."""
 
@@ -289,6 +293,7 @@ def _shop_money(services: Services, addresses: Addresses) -> list[Operation]:
             SettlementBody,
             SettlementView,
             201,
+            keyed=True,
         ),
     ]
 
@@ -336,7 +341,17 @@ def _coupons(services: Services) -> list[Operation]:
     offers = list[PartnerOfferView]
     return [
         Operation("GET", one, "Coupons of a partner's visitors", list_partner_coupons, MERCHANT, answer=offers),
-        Operation("POST", one, "Offer one", offer_partner_coupon, MERCHANT, PartnerOfferBody, PartnerOfferView, 201),
+        Operation(
+            "POST",
+            one,
+            "Offer one",
+            offer_partner_coupon,
+            MERCHANT,
+            PartnerOfferBody,
+            PartnerOfferView,
+            201,
+            keyed=True,
+        ),
         Operation("DELETE", f"{one}/{{offer}}", "End an offer", end_partner_coupon, MERCHANT, answer=Empty),
         Operation("GET", ours, "Coupons of our visitors there", list_partnership_coupons, MERCHANT, answer=offers),
     ]
@@ -400,6 +415,7 @@ def _other_merchant(services: Services, addresses: Addresses) -> list[Operation]
             SettlementBody,
             SettlementView,
             201,
+            keyed=True,
         ),
     ]
 
@@ -492,5 +508,6 @@ def _own(services: Services, addresses: Addresses) -> list[Operation]:
             SettlementBody,
             SettlementView,
             201,
+            keyed=True,
         ),
     ]

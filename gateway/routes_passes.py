@@ -72,7 +72,9 @@ def pass_operations(services: Services) -> list[Operation]:
             HOSTS,
             answer=list[PassTermsView],
         ),
-        till("POST", base + "/uses", "Use a pass by its code", use_pass, HOSTS, PassUseBody, PassAnswer, 201),
+        till(
+            "POST", base + "/uses", "Use a pass by its code", use_pass, HOSTS, PassUseBody, PassAnswer, 201, keyed=True
+        ),
         till("GET", base + "/codes/{code}", "The pass with a code", read_pass, HOSTS, answer=PassAnswer),
         Operation(
             "POST",
@@ -83,6 +85,7 @@ def pass_operations(services: Services) -> list[Operation]:
             PassRefundBody,
             RefundAnswer,
             201,
+            keyed=True,
         ),
     ]
 

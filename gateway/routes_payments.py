@@ -12,8 +12,9 @@ from commerce.domain.day import DAY_MS, day_of
 from commerce.errors import Invalid, NotFound
 from commerce.reconciliation import reconciliation_csv
 from gateway.answers import csv_answer, order_answer, paying_answer
-from gateway.api import ANYONE, SIGNED_IN, Call, Operation, call_key, page_limit
+from gateway.api import ANYONE, NOTICE_TYPES, REPLY_TYPES, SIGNED_IN, Call, Operation, call_key, page_limit
 from gateway.desk import Desk
+from gateway.parameters import PAGING, choice, day
 from gateway.schemas_credit import HeardAnswer
 from gateway.schemas_payments import (
     BillAnswer,
@@ -48,7 +49,7 @@ def payment_operations(services: Services, desk: Desk) -> list[Operation]:
         return Response(answer.body, answer.status, media_type=answer.content_type)
 
     return [
-        Operation("POST", "/api/v1/orders/{id}/pay", "Pay", pay_order, SIGNED_IN, PayBody, PaidAnswer),
+        Operation("POST", "/api/v1/orders/{id}/pay", "Pay", pay_order, SIGNED_IN, PayBody, PaidAnswer, keyed=True),
         Operation("GET", "/api/v1/payments", "Ways to pay", list_providers, SIGNED_IN, answer=list[ProviderOffer]),
         Operation(
             "POST",
@@ -56,7 +57,8 @@ def payment_operations(services: Services, desk: Desk) -> list[Operation]:
             "Callback of a payment provider",
             payment_callback,
             ANYONE,
-            raw_body=True,
+            takes=NOTICE_TYPES,
+            gives=REPLY_TYPES,
         ),
     ]
 
@@ -87,7 +89,7 @@ def unheard_operations(services: Services) -> list[Operation]:
             list_unheard,
             MERCHANT,
             answer=UnheardPage,
-            query={"after": "the page before's next", "limit": "1 to 200, 50 when left out"},
+            query=PAGING,
         ),
         Operation("POST", f"{path}/{{payment}}", "Ask the provider now", hear_of, MERCHANT, answer=HeardAnswer),
     ]
@@ -122,7 +124,10 @@ def reconciliation_operations(services: Services) -> list[Operation]:
             read_reconciliations,
             MERCHANT,
             answer=list[ReconciliationAnswer],
-            query={"day": "YYYY-MM-DD in Asia/Shanghai, yesterday when left out", "format": "json (default) or csv"},
+            query={
+                "day": day("YYYY-MM-DD in Asia/Shanghai, yesterday when left out"),
+                "format": choice("json (default) or csv", "json", "csv"),
+            },
         ),
         Operation("POST", path, "Fetch a provider's file", fetch_bill, MERCHANT, BillBody, BillAnswer),
     ]

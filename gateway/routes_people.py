@@ -9,6 +9,7 @@ from commerce.errors import CommerceError
 from gateway.addresses import Addresses
 from gateway.api import SIGNED_IN, STAFF, Call, Operation, page_limit
 from gateway.desk import Desk
+from gateway.parameters import PAGING
 from gateway.schemas import Empty, LinkAnswer, LinkBody, Page, TouchBody
 from gateway.services import Services
 
@@ -76,7 +77,6 @@ def _people(services: Services) -> list[Operation]:
         items = [{**person.to_json(), "phone": phones.get(person.person)} for person in people]
         return Page(items=items, next=people[-1].person if len(people) == limit else None)
 
-    paging = {"after": "cursor: the last person's id", "limit": "1 to 200"}
     return [
         Operation(
             "GET",
@@ -85,7 +85,7 @@ def _people(services: Services) -> list[Operation]:
             list_people,
             STAFF,
             answer=Page,
-            query=paging,
+            query=PAGING,
             within="people",
         ),
     ]

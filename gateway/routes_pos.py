@@ -16,6 +16,7 @@ from gateway.api import ANYONE, Call, Operation, query_ms
 from gateway.auth import TokenError
 from gateway.encode import plain
 from gateway.errors import Problem
+from gateway.parameters import millis
 from gateway.schemas import Empty
 from gateway.schemas_pos import (
     MemberCodeAnswer,
@@ -83,7 +84,7 @@ def _sellers(services: Services) -> list[Operation]:
         return [SoldView(**row) for row in await pos.sums(call.who.merchant, since_ms, until_ms)]
 
     path = "/api/v1/pos/sellers"
-    period = {"since": "Unix ms, 30 days before until", "until": "Unix ms, now when left out"}
+    period = {"since": millis("Unix ms, 30 days before until"), "until": millis("Unix ms, now when left out")}
     return [
         Operation("GET", path, "Codes of the sellers", list_sellers, MERCHANT, answer=list[SellerView]),
         Operation("POST", path, "Give a seller a code", add_seller, MERCHANT, SellerBody, Empty, 201),

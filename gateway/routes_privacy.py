@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from starlette.responses import Response
 
-from gateway.api import ANYONE, STAFF, Call, Operation, page_limit
+from gateway.api import ANYONE, NOTICE_TYPES, STAFF, TEXT_TYPE, Call, Operation, page_limit
 from gateway.encode import plain
 from gateway.errors import Problem
+from gateway.parameters import PAGING
 from gateway.schemas import Empty, Page
 from gateway.schemas_people import MinorAnswer, MinorBody, WechatEventsBody
 from gateway.services import Services
@@ -40,10 +41,9 @@ def _own(services: Services) -> list[Operation]:
     async def set_own_minor(call: Call) -> MinorAnswer:
         return await _kept_as_minor(services, call, call.who.person)
 
-    paging = {"after": "cursor: the last row's id", "limit": "1 to 200"}
     return [
         Operation(
-            "GET", "/api/v1/me/privacy-log", "Who touched my data", read_own_log, VIEWER, answer=Page, query=paging
+            "GET", "/api/v1/me/privacy-log", "Who touched my data", read_own_log, VIEWER, answer=Page, query=PAGING
         ),
         Operation("PUT", "/api/v1/me/minor", "I am under 14", set_own_minor, VIEWER, MinorBody, MinorAnswer),
     ]
@@ -104,6 +104,8 @@ def _events(services: Services) -> list[Operation]:
             WechatEventsBody,
             Empty,
         ),
-        Operation("GET", path, "WeChat tries the address", wechat_challenge, ANYONE),
-        Operation("POST", path, "Events of a mini-program", wechat_event, ANYONE, raw_body=True),
+        Operation("GET", path, "WeChat tries the address", wechat_challenge, ANYONE, gives=(TEXT_TYPE,)),
+        Operation(
+            "POST", path, "Events of a mini-program", wechat_event, ANYONE, takes=NOTICE_TYPES, gives=(TEXT_TYPE,)
+        ),
     ]

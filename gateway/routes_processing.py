@@ -7,6 +7,7 @@ from typing import Any
 
 from commerce.domain.day import day_of
 from gateway.api import Call, Operation, call_key, page_limit
+from gateway.parameters import PAGING
 from gateway.routes_books import DAYS
 from gateway.schemas_processing import (
     LossView,
@@ -58,13 +59,15 @@ def processing_operations(services: Services) -> list[Operation]:
         return await processing.losses(call.who.merchant, day, call.query.get("through", ""))
 
     recipes, runs = f"{PATH}/recipes", f"{PATH}/runs"
-    paging = {"after": "cursor: the last run", "limit": "1 to 200", "recipe": "only this recipe's"}
+    paging = {**PAGING, "recipe": "only this recipe's"}
     return [
         READ("GET", recipes, "Recipes", list_recipes, MERCHANT, answer=list[RecipeView]),
         Operation("POST", recipes, "A new recipe", create_recipe, MERCHANT, RecipeBody, RecipeAnswer, 201),
         Operation("PUT", f"{recipes}/{{recipe}}", "Change it", change_recipe, MERCHANT, RecipeBody, RecipeAnswer),
         READ("GET", runs, "Runs, newest first", list_processing_runs, MERCHANT, answer=ProcessingPage, query=paging),
-        Operation("POST", runs, "Process goods", run_processing, MERCHANT, ProcessingBody, ProcessingView, 201),
+        Operation(
+            "POST", runs, "Process goods", run_processing, MERCHANT, ProcessingBody, ProcessingView, 201, keyed=True
+        ),
         READ("GET", f"{PATH}/losses", "Loss by recipe", list_losses, MERCHANT, answer=list[LossView], query=DAYS),
     ]
 

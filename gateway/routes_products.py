@@ -6,6 +6,7 @@ from typing import Any
 
 from commerce.changes import Hand
 from gateway.api import Call, Operation, page_limit
+from gateway.parameters import CURSOR, LIMIT
 from gateway.schemas_goods import CategoryBody, ProductPage
 from gateway.schemas_members import ProductAnswer
 from gateway.services import Services
@@ -35,8 +36,8 @@ def product_operations(services: Services) -> list[Operation]:
     path = "/api/v1/products"
     asked = {
         "category": "one category; given and empty: those in none",
-        "after": "cursor: the last product's id",
-        "limit": "1 to 200",
+        "after": CURSOR,
+        "limit": LIMIT,
     }
     return [
         Operation("GET", path, "Products by age", list_own_products, MERCHANT, answer=ProductPage, query=asked),

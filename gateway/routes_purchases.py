@@ -11,8 +11,9 @@ from commerce.domain.purchase import PurchaseState, PurchaseStep
 from commerce.goods_sheet import FILE_BYTES_MAX
 from commerce.sheet import FAULTS_SHOWN_MAX
 from gateway.answers import csv_answer
-from gateway.api import Call, Operation, call_key, page_limit
+from gateway.api import CSV_TYPE, Call, Operation, call_key, page_limit
 from gateway.errors import Problem
+from gateway.parameters import PAGING, choice
 from gateway.schemas_purchases import (
     CostAnswer,
     CostBody,
@@ -34,7 +35,6 @@ from gateway.schemas_purchases import (
 from gateway.services import Services
 
 MERCHANT = frozenset({"merchant"})
-PAGING = {"after": "cursor: the last row's id", "limit": "1 to 200"}
 READ = partial(Operation, within="books")
 """What accountants read as well; what a merchant buys is nobody's who has a part of the shop."""
 
@@ -145,12 +145,12 @@ def _orders(services: Services) -> list[Operation]:
 
     path = "/api/v1/purchases"
     one = f"{path}/{{purchase}}"
-    asked = {**PAGING, "state": ", ".join(PurchaseState), "supplier": "only this supplier's"}
+    asked = {**PAGING, "state": choice("only these", *PurchaseState), "supplier": "only this supplier's"}
     file = {"supplier": "whom the order is to", "number": "its number"}
     return [
         READ("GET", path, "Purchase orders", list_purchases, MERCHANT, answer=PurchasePage, query=asked),
         READ("GET", one, "A purchase order", read_purchase, MERCHANT, answer=PurchaseView),
-        READ("GET", f"{one}/export", "A purchase order as CSV", export_purchase, MERCHANT),
+        READ("GET", f"{one}/export", "A purchase order as CSV", export_purchase, MERCHANT, gives=(CSV_TYPE,)),
         Operation("POST", path, "Draft a purchase order", create_purchase, MERCHANT, PurchaseBody, PurchaseView, 201),
         Operation("PUT", one, "Change a draft", change_purchase, MERCHANT, PurchaseBody, PurchaseView),
         Operation("POST", f"{one}/steps", "Order, cancel", step_purchase, MERCHANT, PurchaseStepBody, PurchaseView),
@@ -164,7 +164,7 @@ def _orders(services: Services) -> list[Operation]:
             PurchaseSheetAnswer,
             200,
             file,
-            True,
+            (CSV_TYPE,),
             FILE_BYTES_MAX,
         ),
     ]
@@ -188,8 +188,20 @@ def _deliveries(services: Services) -> list[Operation]:
 
     one = "/api/v1/purchases/{purchase}"
     return [
-        Operation("POST", f"{one}/receipts", "Goods came", receive_purchase, MERCHANT, ReceiptBody, PurchaseView, 201),
-        Operation("POST", f"{one}/returns", "Send back", return_purchase, MERCHANT, ReturnBody, PurchaseView, 201),
+        Operation(
+            "POST",
+            f"{one}/receipts",
+            "Goods came",
+            receive_purchase,
+            MERCHANT,
+            ReceiptBody,
+            PurchaseView,
+            201,
+            keyed=True,
+        ),
+        Operation(
+            "POST", f"{one}/returns", "Send back", return_purchase, MERCHANT, ReturnBody, PurchaseView, 201, keyed=True
+        ),
     ]
 
 

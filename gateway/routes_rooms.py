@@ -211,5 +211,7 @@ def _sales(services: Services, desk: Desk) -> list[Operation]:
         Operation("POST", path, "Plan a flash sale", create_sale, HOST_ROLES, SaleBody, SaleView, 201),
         Operation("POST", path + "/{sale}/start", "Start the countdown", start_sale, HOST_ROLES, StartBody, SaleView),
         Operation("POST", path + "/{sale}/{verb}", "Pause, resume or close", turn_sale, HOST_ROLES, answer=SaleView),
-        Operation("POST", path + "/{sale}/holds", "Hold units", hold_sale, SIGNED_IN, HoldBody, HoldAnswer, 201),
+        Operation(
+            "POST", path + "/{sale}/holds", "Hold units", hold_sale, SIGNED_IN, HoldBody, HoldAnswer, 201, keyed=True
+        ),
     ]

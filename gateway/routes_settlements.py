@@ -9,9 +9,10 @@ from starlette.responses import Response
 
 from commerce.settlement_files import FILE_BYTES_MAX, SOURCES, template_csv
 from gateway.answers import csv_answer, page_of
-from gateway.api import Call, Operation, page_limit
+from gateway.api import CSV_TYPE, OCTETS_TYPE, Call, Operation, page_limit
 from gateway.client import CORS_HEADERS
 from gateway.errors import Problem
+from gateway.parameters import PAGING, choice, limit, whole
 from gateway.schemas_settlements import (
     ClearingView,
     ClosedPage,
@@ -64,7 +65,7 @@ def _taking(services: Services) -> list[Operation]:
         headers = {key.decode(): value.decode() for key, value in CORS_HEADERS}
         safe = "".join(letter for letter in name if letter.isascii() and letter.isalnum()) or "file"
         headers["content-disposition"] = f'attachment; filename="settlement-{safe}.csv"'
-        return Response(raw, 200, headers, "application/octet-stream")
+        return Response(raw, 200, headers, OCTETS_TYPE)
 
     async def read_template(call: Call) -> Response:
         source = call.path["source"]
@@ -78,19 +79,18 @@ def _taking(services: Services) -> list[Operation]:
         "format": "csv (default); of a provider also wechat (资金账单) or alipay (账务明细)",
         "try": "1: say what is wrong with it, write nothing",
     }
-    paging = {"after": "cursor: the last file's id", "limit": "1 to 200"}
     files = f"{path}/files"
     return [
         Operation(
             "POST", f"{path}/files/{{source}}", "Take a settlement file in", take_settlement, MERCHANT, None,
-            TakenAnswer, 200, asked, True, FILE_BYTES_MAX,
+            TakenAnswer, 200, asked, (CSV_TYPE, OCTETS_TYPE), FILE_BYTES_MAX,
         ),
         Operation(
             "POST", f"{path}/fetch", "Fetch a provider's", fetch_settlement, MERCHANT, FetchFundsBody, TakenAnswer
         ),
-        READ("GET", files, "Files", list_settlement_files, MERCHANT, answer=SettlementFilePage, query=paging),
-        READ("GET", f"{files}/{{file}}", "A file as it came", read_settlement_file, MERCHANT),
-        READ("GET", f"{path}/templates/{{source}}", "The columns of a CSV", read_template, MERCHANT),
+        READ("GET", files, "Files", list_settlement_files, MERCHANT, answer=SettlementFilePage, query=PAGING),
+        READ("GET", f"{files}/{{file}}", "A file as it came", read_settlement_file, MERCHANT, gives=(OCTETS_TYPE,)),
+        READ("GET", f"{path}/templates/{{source}}", "The columns of a CSV", read_template, MERCHANT, gives=(CSV_TYPE,)),
     ]  # fmt: skip
 
 
@@ -126,16 +126,15 @@ def _clearing(services: Services) -> list[Operation]:
         return page_of(await settlements.closed(call.who.merchant, call.query.get("after"), limit), limit)
 
     path = "/api/v1/settlements"
-    listed = {"account": "which one", "skip": "how many to leave out", "limit": "1 to 500",
-              "format": "json (default) or csv: all of all accounts"}  # fmt: skip
-    paging = {"after": "cursor: the last one's id", "limit": "1 to 200"}
+    listed = {"account": "which one", "skip": whole("how many to leave out"), "limit": limit(500),
+              "format": choice("json (default) or csv: all of all accounts", "json", "csv")}  # fmt: skip
     closes = f"{path}/closes"
     return [
         READ("GET", path, "Clearing accounts", list_clearing_accounts, MERCHANT, answer=list[ClearingView]),
         READ("GET", f"{path}/items", "Open items", list_open_items, MERCHANT, answer=ItemPage, query=listed),
         Operation("POST", f"{path}/match", "Match what belongs together", match_items, MERCHANT, answer=MatchedAnswer),
         Operation("POST", closes, "Close items by hand", close_items, MERCHANT, CloseItemsBody, CloseItemsAnswer, 201),
-        READ("GET", closes, "What was closed by hand", list_closed_items, MERCHANT, answer=ClosedPage, query=paging),
+        READ("GET", closes, "What was closed by hand", list_closed_items, MERCHANT, answer=ClosedPage, query=PAGING),
     ]
 
 

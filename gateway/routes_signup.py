@@ -11,6 +11,7 @@ from commerce.ledger_signup import TicketView as Ticket
 from gateway.api import SIGNED_IN, Call, Operation, page_limit
 from gateway.auth import HOST_ROLES
 from gateway.encode import plain
+from gateway.parameters import PAGING
 from gateway.schemas_signup import CheckInBody, EventBody, EventView, SignUpBody, TicketPage, TicketView
 from gateway.services import Services
 
@@ -62,7 +63,6 @@ def signup_operations(services: Services) -> list[Operation]:
         return _answer(await signups.check_in(call.who.merchant, call.who.person, call.body.code), own=False)
 
     one, mine = f"{PATH}/{{event}}", f"{PATH}/{{event}}/ticket"
-    paging = {"after": "cursor: the last ticket", "limit": "1 to 200"}
     return [
         Operation("GET", PATH, "What takes place", list_events, SIGNED_IN, answer=list[EventView]),
         Operation("POST", PATH, "A new event", create_event, MERCHANT, EventBody, EventView, 201),
@@ -70,7 +70,7 @@ def signup_operations(services: Services) -> list[Operation]:
         Operation("POST", f"{one}/cancel", "Call an event off", call_event_off, MERCHANT, answer=EventView),
         Operation("POST", mine, "Sign up", sign_up_for_event, SIGNED_IN, SignUpBody, TicketView, 201),
         Operation("DELETE", mine, "Give the place up", leave_event, SIGNED_IN, answer=TicketView),
-        Operation("GET", f"{one}/tickets", "Who comes", list_event_tickets, MERCHANT, answer=TicketPage, query=paging),
+        Operation("GET", f"{one}/tickets", "Who comes", list_event_tickets, MERCHANT, answer=TicketPage, query=PAGING),
         Operation("GET", "/api/v1/tickets", "Own tickets", list_tickets, SIGNED_IN, answer=list[TicketView]),
         # Who stands at the door has been shown the code, whoever's customer it is.
         Operation(

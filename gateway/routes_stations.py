@@ -9,6 +9,7 @@ from commerce.ledger_stations import StationView
 from gateway.api import SIGNED_IN, Call, Operation
 from gateway.auth import HOST_ROLES, Claims
 from gateway.encode import plain
+from gateway.parameters import day
 from gateway.schemas_stations import HandOverBody, StationAnswer, StationBody, StationOrderAnswer
 from gateway.services import Services
 
@@ -44,14 +45,14 @@ def station_operations(services: Services) -> list[Operation]:
 
     base = "/api/v1/stations"
     orders = list[StationOrderAnswer]
-    day = {"day": "YYYY-MM-DD, without it today"}
+    of_day = {"day": day("YYYY-MM-DD, without it today")}
     one = base + "/{station}"
     return [
         Operation("GET", base, "Pickup stations", list_stations, SIGNED_IN, answer=list[StationAnswer]),
         Operation("POST", base, "A new station", make_station, MERCHANT, StationBody, StationAnswer, 201),
         Operation("PUT", one, "Change a station", change_station, MERCHANT, StationBody, StationAnswer),
         Operation(
-            "GET", one + "/orders", "What is fetched there", list_station_orders, SIGNED_IN, answer=orders, query=day
+            "GET", one + "/orders", "What is fetched there", list_station_orders, SIGNED_IN, answer=orders, query=of_day
         ),
         Operation(
             "POST",

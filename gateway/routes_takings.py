@@ -9,6 +9,7 @@ from commerce.domain.day import day_of
 from gateway.answers import csv_answer, page_of
 from gateway.api import ANYONE, Call, Operation, page_limit
 from gateway.errors import Problem
+from gateway.parameters import CURSOR, choice, day, limit
 from gateway.routes_pos import till_of
 from gateway.schemas_pos import (
     CountBody,
@@ -71,10 +72,10 @@ def takings_operations(services: Services) -> list[Operation]:
         return await takings.close(till.merchant, till.outlet, "", body.day or "", body.counted, body.banked, body.why)
 
     path = "/api/v1/pos"
-    days = {"day": "YYYY-MM-DD in Asia/Shanghai, today when left out", "through": "the last day of several"}
-    form = {"format": "json (default) or csv"}
-    paging = {"after": "cursor: the last row's ref", "limit": "1 to 500"}
-    counts = {"after": "cursor: the last count's id", "limit": "1 to 500", "outlet": "only this store's"}
+    days = {"day": day("YYYY-MM-DD in Asia/Shanghai, today when left out"), "through": day("the last day of several")}
+    form = {"format": choice("json (default) or csv", "json", "csv")}
+    paging = {"after": CURSOR, "limit": limit(500)}
+    counts = {"after": CURSOR, "limit": limit(500), "outlet": "only this store's"}
     told, by_store = f"{path}/waiting/{{ref}}", f"{path}/counts/{{outlet}}"
     return [
         READ("GET", f"{path}/takings", "Takings by store and day", read_takings, MERCHANT, answer=list[TakingsDay],

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from gateway.api import read_body
 from gateway.auth import PlayPass, TokenError
@@ -21,6 +21,7 @@ from gateway.client import CORS_HEADERS, CORS_PREFLIGHT_HEADERS, bearer_token
 from gateway.config import Settings
 from gateway.doors import Doors, Wish, wish_of
 from gateway.errors import Problem, problem_of, problem_response
+from gateway.routing import route_of
 from gateway.visits import Watcher
 from stream.directory import DirectoryFull
 from stream.errors import AlreadyPublishing, OfferRefused, PublishRefused
@@ -95,11 +96,8 @@ class WebRtcRoutes:
         """``/whep/{room}``, ``/whip/{room}`` and their sessions."""
         out: list[BaseRoute] = []
         for name in self._ways:
-            out += [
-                Route(f"/{name}/{{room}}", self._handle(name, self._open), methods=["POST"]),
-                Route(f"/{name}/{{room}}", self._handle(name, self._options), methods=["OPTIONS"]),
-                Route(f"/{name}/{{room}}/{{session}}", self._handle(name, self._options), methods=["OPTIONS"]),
-            ]
+            here = {"POST": self._handle(name, self._open), "OPTIONS": self._handle(name, self._options)}
+            out.append(route_of(f"/{name}/{{room}}", here))
         return [*out, *self._session_routes(self._passed_on)]
 
     def own_sessions(self) -> list[BaseRoute]:
@@ -109,10 +107,9 @@ class WebRtcRoutes:
     def _session_routes(self, wrap: Callable[[Work], Work]) -> list[BaseRoute]:
         out: list[BaseRoute] = []
         for name in self._ways:
-            out += [
-                Route(f"/{name}/{{room}}/{{session}}", self._handle(name, wrap(self._patch)), methods=["PATCH"]),
-                Route(f"/{name}/{{room}}/{{session}}", self._handle(name, wrap(self._delete)), methods=["DELETE"]),
-            ]
+            works = {"PATCH": wrap(self._patch), "DELETE": wrap(self._delete), "OPTIONS": self._options}
+            methods = {method: self._handle(name, work) for method, work in works.items()}
+            out.append(route_of(f"/{name}/{{room}}/{{session}}", methods))
         return out
 
     def _passed_on(self, work: Work) -> Work:

@@ -30,6 +30,9 @@ from gateway.schemas_base import (
     Cents as Cents,
 )
 from gateway.schemas_base import (
+    ClientTouch,
+)
+from gateway.schemas_base import (
     Id as Id,
 )
 from gateway.schemas_base import (
@@ -249,7 +252,7 @@ class LinkBody(Body, kw_only=True):
 
 
 class TouchBody(Body, kw_only=True):
-    kind: Annotated[str, Meta(min_length=1, max_length=32)]
+    kind: ClientTouch
     room: Id | None = None
     sku: Id | None = None
     token: Token | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -25,7 +25,11 @@ Category = Annotated[str, Meta(max_length=CATEGORY_CHARACTERS_MAX, description="
 Why = Annotated[
     str, Meta(max_length=200, pattern=r"^[^\x00-\x1f]*$", description="the reason, kept in the trail of manual changes")
 ]
-Millis = Annotated[int, Meta(ge=0, le=10**15, description="Unix milliseconds")]
+MILLIS_MAX = 32_503_680_000_000
+"""When the year 3000 begins: ids hold no moment after 3084, and a year past 9999 has no date."""
+Millis = Annotated[int, Meta(ge=0, le=MILLIS_MAX, description="Unix milliseconds")]
+ClientTouch = Literal["ad_click", "card_click", "clip_view", "scan", "share_open"]
+"""What a client may say of itself; entries and claims are recorded by the server."""
 Template = Annotated[str, Meta(max_length=64, pattern=r"^[!-~]*$")]
 """Of a provider of messages; empty for none."""
 TemplateField = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_]+$")]

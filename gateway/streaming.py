@@ -23,11 +23,11 @@ from starlette.routing import BaseRoute, Route
 from gateway.access import REVOKED
 from gateway.addresses import Addresses
 from gateway.auth import PlayPass, TokenError
-from gateway.client import CORS_HEADERS, Clients, wants_websocket
+from gateway.client import CORS_HEADERS, Clients, opens_websocket, wants_websocket
 from gateway.config import Settings, SettingsError, tls_context
 from gateway.doors import NO_STREAM, Doors, Undecided, Wish, wish_of
 from gateway.encode import encode_json
-from gateway.errors import Problem, problem_of, problem_response
+from gateway.errors import Problem, no_handshake, problem_of, problem_response
 from gateway.gate import Taken
 from gateway.lobby import Lobby
 from gateway.metrics import Figures
@@ -320,6 +320,11 @@ class Streaming:
         admitted = await self._doors.play(wish_of(file[:-4], scope))
         if isinstance(admitted, Problem):
             return admitted
+        if scope["method"] == "GET" and wants_websocket(scope["headers"]):
+            if not file.endswith(".flv"):
+                return Problem(404, "no_stream", "over a WebSocket FLV alone is played: /live/ROOM.flv")
+            if not opens_websocket(scope["headers"]):
+                return no_handshake()
         if b"rendition=" in scope["query_string"] and scope["method"] in {"GET", "HEAD"}:
             return NO_RENDITION
         return Problem(405, "method", "playback answers GET and HEAD", headers={"allow": "GET, HEAD"})

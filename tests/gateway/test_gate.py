@@ -28,6 +28,7 @@ from gateway.config import Settings
 from gateway.gate import REQUEST_HEAD_BYTES_MAX, Gate, Taken, origin_form
 from gateway.server import _uvicorn, listen
 
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 HASTY_S = 0.4
 """The header time-out of the door that is hasty; the others have patience with a machine that stands still."""
 SHORT_S = 1.5
@@ -274,7 +275,7 @@ def test_pipelined_requests_are_answered_in_order_before_the_hand_over(door: Doo
 
 def test_a_hub_gets_the_head_it_needs_and_every_byte_behind_it(door: Door) -> None:
     upgrade = "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nX-Long: " + "x" * 8000 + "\r\n"
-    upgrade += "Sec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n"
+    upgrade += f"Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n"
     with door.connect() as client:
         client.sendall(get("/ws/a?since=1:2", head=upgrade, body=b"first frame"))
         answer = receive(client, b"first frame")
@@ -305,14 +306,16 @@ def test_a_request_as_to_a_proxy_is_answered_and_taken_over_as_any_other(door: D
     with door.connect() as client:
         client.sendall(get("http://shop.example/hello"))
         assert receive(client, b"hello").startswith(b"HTTP/1.1 200")
-        upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n"
+        upgrade = (
+            f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n"
+        )
         client.sendall(get("http://shop.example/ws/room?token=t", head=upgrade))
         assert b"GET /ws/room?token=t HTTP/1.1\r\n" in receive(client, b"\r\n\r\n")
 
 
-@pytest.mark.parametrize("lacking", ["Sec-WebSocket-Version: 13\r\n", "Sec-WebSocket-Key: k\r\n"])
+@pytest.mark.parametrize("lacking", ["Sec-WebSocket-Version: 13\r\n", f"Sec-WebSocket-Key: {KEY}\r\n"])
 def test_a_handshake_that_lacks_what_it_needs_stays_with_the_app_which_says_so(door: Door, lacking: str) -> None:
-    head = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\nSec-WebSocket-Version: 13\r\n"
+    head = f"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n"
     with door.connect() as client:
         client.sendall(get("/ws/room", head=head.replace(lacking, "")))
         assert receive(client, b"Not Found").startswith(b"HTTP/1.1 404")

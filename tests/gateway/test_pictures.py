@@ -30,7 +30,9 @@ def picture(width: int = 64, height: int = 48, *, codec: str = "png", turn: int 
         exif = b"Exif\0\0II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x112, 3, 1, turn, 0, 0)
         return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
     encoder = cast(VideoCodecContext, VideoCodecContext.create(codec, "w"))
-    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, "rgba", Fraction(1, 25)
+    form = "yuva420p" if codec == "libwebp" else "rgba"
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, form, Fraction(1, 25)
+    frame = frame.reformat(format=form)
     return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
 
 

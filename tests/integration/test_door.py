@@ -262,3 +262,84 @@ def test_a_body_that_trickles_is_refused_and_cannot_hold_its_connection(slow_bod
     wait_until(lambda: slow_body.closed, "the end of the slow body", 2 * PATIENCE_S)
     status, body = problem(slow_body.answer)
     assert (status, body["code"]) == (408, "slow_request")
+
+
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": WEBSOCKET_KEY,
+}
+FLAWS: dict[str, dict[str, str | None]] = {
+    "another version": {"Sec-WebSocket-Version": "8"},
+    "no version": {"Sec-WebSocket-Version": None},
+    "versions in halves": {"Sec-WebSocket-Version": "1\r\nSec-WebSocket-Version: 3"},
+    "no key": {"Sec-WebSocket-Key": None},
+    "a short key": {"Sec-WebSocket-Key": "abc"},
+    "no base64": {"Sec-WebSocket-Key": "*" * 22 + "=="},
+    "two keys": {"Sec-WebSocket-Key": f"{WEBSOCKET_KEY}\r\nSec-WebSocket-Key: {WEBSOCKET_KEY}"},
+    "two origins": {"Origin": "https://a\r\nOrigin: https://b"},
+    "extensions that are none": {"Sec-WebSocket-Extensions": ";;"},
+    "protocols that are none": {"Sec-WebSocket-Protocol": "a b"},
+}
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+@pytest.mark.parametrize("address", ["/ws/{}", "/live/{}.flv"])
+def test_a_handshake_that_is_none_is_told_so_in_a_problem_document(server: LiveServer, address: str, flaw: str) -> None:
+    headers = {**HANDSHAKE, **FLAWS[flaw]}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value is not None)
+    with connect(server) as client:
+        client.sendall(request(address.format(server.room), head=head))
+        answer = read_until(client, b"}")
+    status, body = problem(answer)
+    assert (status, body["code"]) == (426, "upgrade")
+    assert b"\r\nsec-websocket-version: 13\r\n" in answer.lower()
+
+
+def test_handshakes_of_browsers_and_of_proxies_are_taken(server: LiveServer, bystander: Bystander) -> None:
+    extensions = 'permessage-deflate; client_max_window_bits, x-own; a="b"; c=1'
+    more = {
+        "Connection": "keep-alive\r\nConnection: Upgrade",
+        "Sec-WebSocket-Extensions": extensions,
+        "Sec-WebSocket-Protocol": "chat, superchat",
+        "Origin": "https://shop.test",
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in {**HANDSHAKE, **more}.items())
+    for target in (f"/ws/{server.room}?token={bystander.token}", f"/live/{server.room}.flv"):
+        with connect(server) as client:
+            client.sendall(request(target, head=head))
+            assert read_until(client, b"\r\n\r\n").startswith(b"HTTP/1.1 101"), target
+
+
+def test_a_websocket_to_the_mp4_and_a_post_to_the_hub_are_told_what_there_is(server: LiveServer) -> None:
+    head = "".join(f"{name}: {value}\r\n" for name, value in HANDSHAKE.items())
+    for method, target, wanted in (
+        ("GET", f"/live/{server.room}.mp4", (404, "no_stream")),
+        ("POST", f"/ws/{server.room}", (405, "method")),
+    ):
+        with connect(server) as client:
+            client.sendall(request(target, method, head))
+            status, body = problem(read_until(client, b"}"))
+        assert (status, body["code"]) == wanted
+
+
+@pytest.mark.parametrize(("given", "status"), [("bytes=x-", 400), ("bytes=99999999-", 416)])
+def test_a_range_that_cannot_be_given_is_told_so_in_a_problem_document(
+    server: LiveServer, given: str, status: int
+) -> None:
+    answer = exchange(server, last("/static/dom.js", head=f"Range: {given}\r\n"))
+    told, body = problem(answer)
+    assert (told, body["code"]) == (status, "range")
+    assert (b"\r\ncontent-range: bytes */" in answer.lower()) == (status == 416)
+
+
+def test_a_session_of_webrtc_names_all_its_methods(server: LiveServer) -> None:
+    for target, wanted in (
+        (f"/whep/{server.room}", "OPTIONS, POST"),
+        (f"/whip/{server.room}/x", "DELETE, OPTIONS, PATCH"),
+    ):
+        answer = exchange(server, last(target, "PUT", "Content-Length: 0\r\n"))
+        assert problem(answer)[0] == 405
+        allow = next(line for line in answer.decode().splitlines() if line.lower().startswith("allow:"))
+        assert ", ".join(sorted(allow.partition(": ")[2].split(", "))) == wanted
