@@ -72,6 +72,32 @@ def credit_operations(services: Services) -> list[Operation]:
     async def read_credit_statement(call: Call) -> Any:
         return await _statement(credit, call.who.merchant, call.path["person"])
 
+    async def give_back_again(call: Call) -> Any:
+        return await credit.give_back_again(call.who.merchant, call.path["person"], call.path["repayment"])
+
+    one = f"{PATH}/{{person}}"
+    return [
+        *_own_operations(credit),
+        *_dunning(credit),
+        *_telling(credit),
+        Operation("GET", PATH, "Accounts and ages", list_credit_accounts, MERCHANT, answer=CreditPage, query=PAGING),
+        Operation("GET", f"{PATH}/export", "The ageing report as CSV", export_credit_ages, MERCHANT, gives=(CSV_TYPE,)),
+        Operation("PUT", one, "Grant a limit", set_credit_line, MERCHANT, CreditLineBody, CreditView),
+        Operation("GET", one, "A statement", read_credit_statement, MERCHANT, answer=StatementOfCredit),
+        Operation(
+            "POST", f"{one}/bookings", "Repaid, given up, given back", book_credit, MERCHANT, CreditBookingBody,
+            CreditView, 201, keyed=True,
+        ),
+        Operation(
+            "POST", f"{one}/repayments/{{repayment}}/retry", "Give what was too much back again", give_back_again,
+            MERCHANT, answer=list[RepaymentView],
+        ),
+    ]  # fmt: skip
+
+
+def _dunning(credit: Credit) -> list[Operation]:
+    """Who is late, and asking them."""
+
     async def list_overdue(call: Call) -> Any:
         most = page_limit(call) if "limit" in call.query else LIST_MAX
         return await credit.dunning(call.who.merchant, most, call.query.get("after", ""))
@@ -80,35 +106,17 @@ def credit_operations(services: Services) -> list[Operation]:
         body: ReminderBody = call.body
         return await credit.remind(call.who.merchant, call.who.person, call.path["person"], body.note, call_key(call))
 
-    async def give_back_again(call: Call) -> Any:
-        return await credit.give_back_again(call.who.merchant, call.path["person"], call.path["repayment"])
-
-    one = f"{PATH}/{{person}}"
     late = {
         "after": cursor("SINCE:PERSON, the `since` and `person` of the last one", rf"\d{{1,14}}:{ID_FORM}"),
         "limit": limit(LIST_MAX, "how many; 200 when left out"),
     }
     return [
-        *_own_operations(credit),
-        *_telling(credit),
-        Operation("GET", PATH, "Accounts and ages", list_credit_accounts, MERCHANT, answer=CreditPage, query=PAGING),
-        Operation("GET", f"{PATH}/export", "The ageing report as CSV", export_credit_ages, MERCHANT, gives=(CSV_TYPE,)),
         Operation(
             "GET", f"{PATH}/overdue", "Who is overdue", list_overdue, MERCHANT, answer=list[DunningView], query=late,
         ),
-        Operation("PUT", one, "Grant a limit", set_credit_line, MERCHANT, CreditLineBody, CreditView),
-        Operation("GET", one, "A statement", read_credit_statement, MERCHANT, answer=StatementOfCredit),
         Operation(
-            "POST", f"{one}/bookings", "Repaid, given up, given back", book_credit, MERCHANT, CreditBookingBody,
-            CreditView, 201,
-        keyed=True),
-        Operation(
-            "POST", f"{one}/reminders", "Ask for what is overdue", remind_debtor, MERCHANT, ReminderBody,
-            list[ReminderView], 201,
-        keyed=True),
-        Operation(
-            "POST", f"{one}/repayments/{{repayment}}/retry", "Give what was too much back again", give_back_again,
-            MERCHANT, answer=list[RepaymentView],
+            "POST", f"{PATH}/{{person}}/reminders", "Ask for what is overdue", remind_debtor, MERCHANT, ReminderBody,
+            list[ReminderView], 201, keyed=True,
         ),
     ]  # fmt: skip
 
