@@ -251,7 +251,7 @@ class Credit:
         return await self._store.read(lambda db: read_accounts(db, merchant, now_ms, "", after, limit))
 
     async def debts(self, merchant: str, person: str, limit: int = 200) -> list[DebtView]:
-        """What a person's orders owe, what is due first first; then what they owed, newest first."""
+        """What a person's orders owe, what is due soonest first; then what they owed, newest first."""
         return await self._store.read(lambda db: read_debts(db, merchant, person, limit))
 
     async def statement(self, merchant: str, person: str) -> list[CreditEntry]:

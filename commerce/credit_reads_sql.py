@@ -122,7 +122,7 @@ def _view(row: Any, owed: int, spare: int, ages: dict[str, int]) -> CreditView:
 
 
 def read_debts(connection: Connection, merchant: str, person: str, limit: int) -> list[DebtView]:
-    """What a person's orders owe, what is due first first; then what they owed, newest first."""
+    """What a person's orders owe, what is due soonest first; then what they owed, newest first."""
     rows = connection.execute(_DEBTS, {"merchant": merchant, "person": person, "limit": min(limit, LIST_MAX)})
     return [
         DebtView(
