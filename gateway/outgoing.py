@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from commerce.domain.webhook import address_is_public
@@ -40,9 +41,7 @@ class Outgoing:
 
     async def resolve(self, host: str, port: int) -> str:
         """The address to connect to. Raises DeliveryError when one of the name's is private, OSError, TimeoutError."""
-        async with asyncio.timeout(RESOLVE_TIMEOUT_S):
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = [str(entry[4][0]) for entry in found]
+        addresses = [host] if _is_address(host) else await _look_up(host, port)
         if not self.allow_private and not all(map(address_is_public, addresses)):
             raise DeliveryError("the url leads into a private network")
         return addresses[0]
@@ -69,6 +68,21 @@ class Outgoing:
             return await _answer(reader, body_bytes_max)
         finally:
             writer.transport.abort()
+
+
+def _is_address(host: str) -> bool:
+    """Whether there is no name to look up, which on a crowded machine may take longer than it is waited for."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def _look_up(host: str, port: int) -> list[str]:
+    async with asyncio.timeout(RESOLVE_TIMEOUT_S):
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
 
 
 async def _answer(reader: asyncio.StreamReader, body_bytes_max: int) -> Answer:

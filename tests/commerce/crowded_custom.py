@@ -114,9 +114,6 @@ simple("grant_a_limit", lambda d, n: d.shop.credit.set_line(MERCHANT, "boss", "c
 simple("buy_on_account", lambda d, n: _on_account(d, "bo", "new"))
 # Both together are more than bo may owe.
 simple("buy_on_account_with_the_other_hand", lambda d, n: _on_account(d, "bo", "other hand"))
-simple("take_back_what_is_owed", lambda d, n: d.shop.aftersale.refund(
-    MERCHANT, "boss", n["owed"], "back too", stock="sellable"
-))  # fmt: skip
 simple("tell_who_owes", lambda d, n: d.shop.sweep())
 simple("buy_with_what_is_spare", lambda d, n: _on_account(d, "cy", "new"))
 simple("repay", lambda d, n: d.shop.credit.book(MERCHANT, "boss", "bo", "repaid", "rest", amount=1_500))

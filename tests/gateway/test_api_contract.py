@@ -83,7 +83,7 @@ async def test_a_cursor_that_no_list_ever_gave_is_refused_by_every_list(tmp_path
 
 
 async def test_a_cursor_of_the_form_of_ours_is_taken_though_its_row_is_gone(tmp_path: Path) -> None:
-    forms = {"shows": "0ztest00", "polls": "0123456789abcdef"}
+    forms = {"shows": "0ztest00", "polls": "0123456789abcdef", "overdue": f"1:{NEVER_MADE}"}
     async with rig(tmp_path) as live:
         asker, wrong, taken = await Asker.of(live), [], 0
         for method, path, says in operations(await contract_of(live)):

@@ -187,7 +187,8 @@ def test_no_request_that_the_contract_can_describe_breaks_the_server(server: Ser
     assert len(operations) == sum(len(methods) for methods in server.contract["paths"].values())
     done = [fuzz(server, operation, mode, examples) for operation in operations]
     assert [fault for _, faults in done for fault in faults] == []
-    assert sum(asked for asked, _ in done) > len(server.contract["paths"]), "hardly anything was asked"
+    # Without parameters and body nothing can be asked that the contract forbids: of bad requests there are fewer.
+    assert sum(asked > 0 for asked, _ in done) > len(operations) // 2, "hardly anything was asked"
     bodies = {
         f"{method.upper()} {path}"
         for path, methods in server.contract["paths"].items()
