@@ -39,6 +39,8 @@ BUSY = {503: {"busy", "draining", "full", "wecom_away"}}
 """What says that there is no room now, or nobody outside to ask, is no fault."""
 SLOW = ("/api/v1/auth/login",)
 """Argon2 takes a tenth of a second each: tried less."""
+BAD_EVERY = 6
+"""Of so many operations `make test` asks one what its contract forbids: to find such a request takes a second."""
 
 
 class Server:
@@ -185,10 +187,16 @@ def test_no_request_that_the_contract_can_describe_breaks_the_server(server: Ser
     schema = schemathesis.openapi.from_dict(contract)
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
     assert len(operations) == sum(len(methods) for methods in server.contract["paths"].values())
+    whole = mode == "good" or examples > 1
+    if not whole:
+        # `make soak` asks all of them.
+        operations = operations[::BAD_EVERY]
     done = [fuzz(server, operation, mode, examples) for operation in operations]
     assert [fault for _, faults in done for fault in faults] == []
     # Without parameters and body nothing can be asked that the contract forbids: of bad requests there are fewer.
     assert sum(asked > 0 for asked, _ in done) > len(operations) // 2, "hardly anything was asked"
+    if not whole:
+        return
     bodies = {
         f"{method.upper()} {path}"
         for path, methods in server.contract["paths"].items()
