@@ -225,17 +225,10 @@ class Credit:
         """What a person paid or tried to pay through providers, newest first."""
         return await self._store.read(lambda db: read_repayments(db, merchant, person, limit))
 
-    async def dunning(self, merchant: str, limit: int = 200, after: str = "") -> list[DunningView]:
-        """Who has something overdue, what is overdue the longest first.
-
-        ``after`` is ``SINCE:PERSON`` of the last one seen. Raises Invalid when it is not.
-        """
+    async def dunning(self, merchant: str, limit: int = 200, since_ms: int = 0, person: str = "") -> list[DunningView]:
+        """Who has something overdue, what is overdue the longest first; behind the last one seen."""
         now_ms = self._clock()
-        since, colon, person = after.partition(":")
-        if after and not (colon and since.isascii() and since.isdigit() and len(since) <= len(str(now_ms))):
-            raise Invalid("after is SINCE:PERSON of the last one", field="after")
-        last = (int(since or "0"), person)
-        return await self._store.read(lambda db: read_dunning(db, merchant, now_ms, limit, last))
+        return await self._store.read(lambda db: read_dunning(db, merchant, now_ms, limit, (since_ms, person)))
 
     async def account(self, merchant: str, person: str) -> CreditView:
         """One person's account. Raises NotFound."""

@@ -57,8 +57,9 @@ _ONE = text(f"{_REPAYMENT} WHERE y.id = :id")
 _ASKED = text(f"{_REPAYMENT} WHERE y.merchant = :merchant AND y.person = :person AND y.state = 'open' LIMIT 1")
 _REPAYMENTS = text(f"{_REPAYMENT} WHERE y.merchant = :merchant AND y.person = :person ORDER BY y.id DESC LIMIT :limit")
 _NOT_GIVEN = text(
-    "SELECT r.id FROM refund AS r JOIN repayment AS y ON y.id = r.order_id"
-    " WHERE r.merchant = :merchant AND y.id = :id AND y.person = :person AND r.state = 'failed' ORDER BY r.id"
+    "SELECT r.id FROM repayment AS y CROSS JOIN refund AS r"
+    " WHERE r.order_id = y.id AND y.merchant = :merchant AND y.id = :id AND y.person = :person AND r.state = 'failed'"
+    " ORDER BY r.id"
 )
 _REMINDERS = text(
     "SELECT * FROM credit_reminder WHERE merchant = :merchant AND person = :person ORDER BY id DESC LIMIT :limit"
@@ -75,7 +76,7 @@ _DUNNING = text(
     " CAST(sum(CASE WHEN d.due_ms < :now THEN d.left_fen ELSE 0 END) AS bigint) AS overdue,"
     " sum(CASE WHEN d.due_ms < :now THEN 1 ELSE 0 END) AS orders, min(d.due_ms) AS since_ms,"
     f" {_LATEST.format('max(created_ms)', 'credit_booking', _REPAID)} AS by_hand,"
-    f" {_LATEST.format('max(paid_ms)', 'repayment', 'AND applied > 0')} AS through,"
+    f" {_LATEST.format('max(CASE WHEN applied > 0 THEN paid_ms END)', 'repayment', '')} AS through,"
     f" {_LATEST.format('count(*)', 'credit_reminder', '')} AS reminders,"
     f" {_LATEST.format('created_ms', 'credit_reminder', 'ORDER BY id DESC LIMIT 1')} AS reminded,"
     f" {_LATEST.format('note', 'credit_reminder', 'ORDER BY id DESC LIMIT 1')} AS note"

@@ -64,8 +64,9 @@ _CLOSE_DROP = text("UPDATE drop_ SET closed_ms = :now WHERE id = :id AND closed_
 _LIVE_SALES = text("SELECT id FROM sale WHERE closed_ms IS NULL AND opens_ms IS NOT NULL")
 _DUE_DROPS = text("SELECT id FROM drop_ WHERE closed_ms IS NULL AND ends_ms <= :now")
 _UNSETTLED = text(
-    "SELECT o.merchant, o.id, p.id AS payment FROM orders AS o JOIN payment AS p ON p.order_id = o.id"
-    " WHERE o.status = 'pending' AND o.expires_ms <= :now AND p.state = 'started' LIMIT :limit"
+    # CROSS: the orders that are due first. SQLite would read all payments there are.
+    "SELECT o.merchant, o.id, p.id AS payment FROM orders AS o CROSS JOIN payment AS p"
+    " WHERE p.order_id = o.id AND o.status = 'pending' AND o.expires_ms <= :now AND p.state = 'started' LIMIT :limit"
 )
 _FIRST_DELIVERED = "(SELECT seq FROM outbox WHERE delivered_ms IS NOT NULL ORDER BY seq LIMIT 1)"
 # Both ends of the range are said, so that both engines look it up in the index.

@@ -58,6 +58,7 @@ refund = Table(
     # Two refunds of one payment are two numbers at the provider; one number is one refund (promise P6).
     UniqueConstraint("provider", "number"),
     Index("ix_refund_order", "order_id"),
+    Index("ix_refund_late", "payment", sqlite_where=text("kind = 'late'"), postgresql_where=text("kind = 'late'")),
     Index("ix_refund_merchant_id", "merchant", "id"),
     Index("ix_refund_done", "merchant", "done_ms"),
     Index(

@@ -45,6 +45,8 @@ receivable = Table(
     CheckConstraint("amount > 0 AND repaid >= 0 AND returned >= 0 AND lost >= 0", name="amounts"),
     CheckConstraint("repaid + returned + lost <= amount", name="whole"),
     CheckConstraint("(closed_ms IS NOT NULL) = (repaid + returned + lost = amount)", name="closed"),
+    # The person first: all of a merchant's debtors are found by the open ones.
+    Index("ix_receivable_person", "person", "merchant"),
     Index(
         "ix_receivable_open",
         "merchant",

@@ -243,6 +243,12 @@ coupon = Table(
     CheckConstraint("(order_id IS NULL) = (state IN ('unused', 'expired'))", name="order"),
     UniqueConstraint("drop_id", "person", "n"),
     Index("ix_coupon_person", "merchant", "person"),
+    Index(
+        "ix_coupon_order",
+        "order_id",
+        sqlite_where=text("order_id IS NOT NULL"),
+        postgresql_where=text("order_id IS NOT NULL"),
+    ),
     # Only what is promised out of a budget has to be given back to it on its day.
     Index(
         "ix_coupon_budget_due",
@@ -321,7 +327,8 @@ orders = Table(
         sqlite_where=text("fulfilment IN ('shipped', 'picked_up')"),
         postgresql_where=text("fulfilment IN ('shipped', 'picked_up')"),
     ),
-    Index("ix_orders_person", "merchant", "person", "id"),
+    # What somebody has spent is summed at each payment. With less in it SQLite takes the board's, and reads all of it.
+    Index("ix_orders_person", *("merchant", "person", "id", "status", "kind", "amount", "refunded")),
     Index("ix_orders_room", "merchant", "room", "id"),
     Index("ix_orders_node", "node", "id", sqlite_where=text("node <> ''"), postgresql_where=text("node <> ''")),
     Index(

@@ -102,5 +102,7 @@ payment_gift = Table(
     amount_column("points"),
     id_column("coupon", nullable=True),
     ms_column("created_ms"),
+    Index("ix_payment_gift_order", "order_id"),
+    Index("ix_payment_gift_person", "merchant", "person", "created_ms"),
     sqlite_with_rowid=False,
 )

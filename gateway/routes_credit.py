@@ -100,14 +100,15 @@ def _dunning(credit: Credit) -> list[Operation]:
 
     async def list_overdue(call: Call) -> Any:
         most = page_limit(call) if "limit" in call.query else LIST_MAX
-        return await credit.dunning(call.who.merchant, most, call.query.get("after", ""))
+        since, _, person = call.query.get("after", "").partition(":")
+        return await credit.dunning(call.who.merchant, most, int(since or "0"), person)
 
     async def remind_debtor(call: Call) -> Any:
         body: ReminderBody = call.body
         return await credit.remind(call.who.merchant, call.who.person, call.path["person"], body.note, call_key(call))
 
     late = {
-        "after": cursor("SINCE:PERSON, the `since` and `person` of the last one", rf"\d{{1,14}}:{ID_FORM}"),
+        "after": cursor("SINCE:PERSON, the `since` and `person` of the last one", rf"[0-9]{{1,14}}:{ID_FORM}"),
         "limit": limit(LIST_MAX, "how many; 200 when left out"),
     }
     return [

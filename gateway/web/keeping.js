@@ -50,7 +50,8 @@ export function commandFor(action, { from, o }, you, now) {
 }
 
 /**
- * What somebody is to be told when they are another than before: longer muted is still muted.
+ * What somebody is to be told when they are another than before. Muted to a later moment is muted anew: the mute before
+ * may be over by then.
  * @param {Standing} before
  * @param {Standing} now
  * @returns {Change[]}
@@ -60,6 +61,7 @@ export function standingChanges(before, now) {
   const changes = [];
   if (now.role !== before.role && keepsOrder(now.role)) changes.push("appointed");
   else if (keepsOrder(before.role) && !keepsOrder(now.role)) changes.push("dismissed");
-  if (!now.muted !== !before.muted) changes.push(now.muted ? "muted" : "unmuted");
+  if ((now.muted ?? 0) > (before.muted ?? 0)) changes.push("muted");
+  else if (before.muted && !now.muted) changes.push("unmuted");
   return changes;
 }

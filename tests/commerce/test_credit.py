@@ -223,15 +223,12 @@ async def test_the_overdue_are_read_page_by_page_though_some_pay_meanwhile(anywh
         for person in people:
             await buy(world, person, person)
         world.clock.now_ms = START_MS + 75 * DAY_MS
-        credit, seen, after = world.shop.credit, [], ""
-        while page := await credit.dunning(MERCHANT, 2, after):
+        credit, seen, last = world.shop.credit, [], (0, "")
+        while page := await credit.dunning(MERCHANT, 2, *last):
             seen += [one.person for one in page]
-            after = f"{page[-1].since}:{page[-1].person}"
-            await credit.book(MERCHANT, "boss", page[-1].person, "repaid", after, amount=PRICE)
+            last = (page[-1].since, page[-1].person)
+            await credit.book(MERCHANT, "boss", page[-1].person, "repaid", page[-1].person, amount=PRICE)
         assert seen == people
-        for wrong in ("ann", "x:ann", "-1:ann", "²:ann"):
-            with pytest.raises(Invalid):
-                await credit.dunning(MERCHANT, 2, wrong)
 
 
 async def test_a_crowd_of_orders_at_once_never_owes_more_than_the_limit(anywhere: Path | str) -> None:

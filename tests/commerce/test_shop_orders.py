@@ -256,6 +256,7 @@ async def test_old_request_keys_and_delivered_events_are_swept(place: Path | str
         for _ in range(3):
             await world.shop.sweep()
         assert len(await world.query("SELECT * FROM request")) == 1
+        await world.told()
         world.clock.advance(2 * 3_600_000)
         for _ in range(3):
             await world.shop.sweep()

@@ -107,6 +107,7 @@ def test_a_room_s_store_says_what_of_somebody_s_rights_has_changed(sdk: Path) ->
         {"role": "viewer"},
         {"role": "viewer", "muted": NOW_MS},
         {"role": "viewer", "muted": NOW_MS + 1},
+        {"role": "viewer", "muted": NOW_MS},
         {"role": "moderator"},
         {"role": "assistant"},
         {"role": "guide"},
@@ -122,6 +123,7 @@ def test_a_room_s_store_says_what_of_somebody_s_rights_has_changed(sdk: Path) ->
         f"for (const event of {json.dumps(events)}) store.apply(event);"
         "console.log(JSON.stringify(told));",
     ) == [
+        ["viewer", "muted"],
         ["viewer", "muted"],
         ["viewer"],
         ["moderator", "appointed", "unmuted"],

@@ -254,7 +254,7 @@ def test_who_is_made_a_moderator_is_told_and_keeps_order_by_a_long_press(
         mine.tap("onLine", line=about("加微信领奖"))
         as_host(server, "POST", "/commands", {"cmd": "moderator.add", "person": person})
         deadline = time.monotonic() + ANSWER_S
-        while "你现在是房管：长按评论可撤回、禁言、封禁" not in mine.screen()["toasts"]:
+        while "你现在管理评论：长按可撤回、禁言、封禁" not in mine.screen()["toasts"]:
             assert time.monotonic() < deadline, mine.screen()["toasts"]
             time.sleep(0.05)
         # What a viewer pressed before did nothing; the same press takes the line back now, on every screen.
@@ -269,7 +269,7 @@ def test_who_is_made_a_moderator_is_told_and_keeps_order_by_a_long_press(
         assert (line["kind"], line["badge"]) == ("staff", "房管")
     as_host(server, "POST", "/commands", {"cmd": "moderator.remove", "person": person})
     deadline = time.monotonic() + ANSWER_S
-    while "你不再是房管" not in mine.screen()["toasts"]:
+    while "你不再管理评论" not in mine.screen()["toasts"]:
         assert time.monotonic() < deadline, mine.screen()["toasts"]
         time.sleep(0.05)
 
