@@ -46,7 +46,8 @@ _OFFERS = text(
     " coalesce(u.back, 0) AS back FROM drop_ AS d LEFT JOIN (SELECT c.drop_id, count(*) AS used, sum(x.took) AS took,"
     " sum(x.borne) AS borne, sum(x.back) AS back FROM partner_coupon_use AS x JOIN coupon AS c ON c.id = x.coupon"
     " WHERE x.partner = :issuer GROUP BY c.drop_id) AS u ON u.drop_id = d.id"
-    " WHERE d.merchant = :merchant AND d.issuer = :issuer AND d.way = 'partner' ORDER BY d.id DESC LIMIT :limit"
+    " WHERE d.merchant = :merchant AND d.issuer = :issuer AND d.issuer <> '' AND d.way = 'partner'"
+    " ORDER BY d.id DESC LIMIT :limit"
 )
 _USED = text(
     "SELECT x.*, c.title, o.amount AS paid FROM partner_coupon_use AS x JOIN coupon AS c ON c.id = x.coupon"

@@ -3,7 +3,7 @@
 All of it is append-only, and nothing is dated into a closed period: so a closed period reads the same for ever.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Integer, LargeBinary, String, Table, Text, text
 from sqlalchemy import UniqueConstraint as Unique
 
 from commerce.tables import metadata
@@ -96,6 +96,8 @@ invoice = Table(
     Unique("order_id", "refund"),
     Unique("issuer", "number"),
     Index("ix_invoice_merchant", "merchant", "id"),
+    Index("ix_invoice_blue", "blue", sqlite_where=text("blue IS NOT NULL"), postgresql_where=text("blue IS NOT NULL")),
+    Index("ix_invoice_asked", "id", sqlite_where=text("state = 'asked'"), postgresql_where=text("state = 'asked'")),
 )
 
 # Which of its running numbers the sandbox has given to which invoice: asked again, it gives the same one.

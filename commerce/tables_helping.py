@@ -62,5 +62,11 @@ helping = Table(
     ms_column("helped_ms"),
     Index("ix_helping_poster", "poster", "helped_ms"),
     Index("ix_helping_person", "person", "helped_ms"),
+    Index(
+        "ix_helping_network",
+        "helped_ms",
+        sqlite_where=text("network <> ''"),
+        postgresql_where=text("network <> ''"),
+    ),
     sqlite_with_rowid=False,
 )

@@ -128,6 +128,7 @@ sale = Table(
     CheckConstraint("total = free + held + sold + returned", name="equation"),
     CheckConstraint("price > 0", name="price"),
     Index("ix_sale_room", "room", "created_ms"),
+    Index("ix_sale_merchant", "merchant"),
     Index(
         "ix_sale_active",
         "closes_ms",
@@ -159,6 +160,13 @@ hold = Table(
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("state IN ('held', 'sold', 'released', 'expired')", name="state"),
     Index("ix_hold_due", "expires_ms", sqlite_where=text("state = 'held'"), postgresql_where=text("state = 'held'")),
+    # What was won or waited for, by whom: no key leads there.
+    Index(
+        "ix_hold_keyless",
+        "person",
+        sqlite_where=text("key IS NULL AND order_id IS NULL"),
+        postgresql_where=text("key IS NULL AND order_id IS NULL"),
+    ),
     Index(
         "ix_hold_order",
         "order_id",
@@ -214,6 +222,13 @@ drop_ = Table(
         "issuer",
         sqlite_where=text("issuer <> ''"),
         postgresql_where=text("issuer <> ''"),
+    ),
+    Index(
+        "ix_drop_open",
+        "merchant",
+        "way",
+        sqlite_where=text("closed_ms IS NULL"),
+        postgresql_where=text("closed_ms IS NULL"),
     ),
     Index(
         "ix_drop_active", "ends_ms", sqlite_where=text("closed_ms IS NULL"), postgresql_where=text("closed_ms IS NULL")

@@ -43,6 +43,7 @@ reminder = Table(
     id_column("subject", primary_key=True),
     id_column("person", primary_key=True),
     ms_column("created_ms"),
+    Index("ix_reminder_person", "person"),
     sqlite_with_rowid=False,
 )
 
@@ -57,6 +58,7 @@ waiter = Table(
     id_column("hold", nullable=True),
     CheckConstraint("state IN ('waiting', 'served', 'left', 'ended')", name="state"),
     CheckConstraint("(state = 'served') = (hold IS NOT NULL)", name="served"),
+    Index("ix_waiter_person", "person"),
     Index(
         "ix_waiter_next",
         "sale",
@@ -109,6 +111,7 @@ draw = Table(
     CheckConstraint("pool >= 0 AND (kind = 'packet') = (pool > 0)", name="pool"),
     CheckConstraint("drawn_ms IS NULL OR voided_ms IS NULL", name="ended"),
     Index("ix_draw_room", "room", "id"),
+    Index("ix_draw_merchant", "merchant"),
 )
 
 draw_entry = Table(
@@ -176,6 +179,7 @@ seat = Table(
     ms_column("paid_ms", nullable=True),
     CheckConstraint("state IN ('held', 'paid', 'left', 'refunded')", name="state"),
     Index("ix_seat_team", "team"),
+    Index("ix_seat_person", "person"),
     Index("ix_seat_order", "order_id"),
     # One seat each: a person who left may come back.
     Index(

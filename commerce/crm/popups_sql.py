@@ -29,8 +29,9 @@ _ADD = text(
 _COUNT = text("SELECT count(*) FROM popup WHERE merchant = :merchant AND until_ms > :now")
 _LIST = text(
     "SELECT p.*, coalesce(s.n, 0) AS shown, coalesce(s.clicks, 0) AS clicks, coalesce(s.people, 0) AS people"
-    " FROM popup AS p LEFT JOIN (SELECT popup, sum(n) AS n, sum(clicks) AS clicks, count(DISTINCT person) AS people"
-    " FROM popup_shown GROUP BY popup) AS s ON s.popup = p.id"
+    " FROM popup AS p LEFT JOIN (SELECT s.popup, sum(s.n) AS n, sum(s.clicks) AS clicks,"
+    " count(DISTINCT s.person) AS people FROM popup AS o CROSS JOIN popup_shown AS s"
+    " WHERE o.merchant = :merchant AND s.popup = o.id GROUP BY s.popup) AS s ON s.popup = p.id"
     " WHERE p.merchant = :merchant ORDER BY p.id DESC LIMIT :limit"
 )
 _TURN = text("UPDATE popup SET active = :active WHERE id = :id AND merchant = :merchant")

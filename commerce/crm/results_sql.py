@@ -23,7 +23,8 @@ _ENTER = text(
     " VALUES (:message, :merchant, :number, :sender, :external, 'waiting', 0, :ask) ON CONFLICT (message) DO NOTHING"
 )
 _TASKS = text(
-    "SELECT merchant, number, sender, min(asks) AS asks FROM wecom_delivery WHERE ask_ms <= :now"
+    "WITH due AS MATERIALIZED (SELECT merchant, number, sender, asks, ask_ms FROM wecom_delivery WHERE ask_ms <= :now)"
+    " SELECT merchant, number, sender, min(asks) AS asks FROM due"
     " GROUP BY merchant, number, sender ORDER BY min(ask_ms), number LIMIT :limit"
 )
 _OF_TASK = "merchant = :merchant AND number = :number AND sender = :sender AND ask_ms IS NOT NULL"

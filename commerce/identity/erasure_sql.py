@@ -40,8 +40,12 @@ _ERASE = (
     text(f"UPDATE orders SET delivery = NULL WHERE merchant = :merchant AND {_THEIRS}"),
     *(
         text(f"DELETE FROM {table} WHERE merchant = :merchant AND {_THEIRS}")
+        for table in ("person_tag", "person_day", "person_stage", "customer_advisor")
+    ),
+    *(
+        text(f"DELETE FROM {table} WHERE {what} IN (SELECT id FROM {what} WHERE merchant = :merchant) AND {_THEIRS}")
         # What is still to run would write to them.
-        for table in ("person_tag", "person_day", "person_stage", "automation_run")
+        for table, what in (("automation_run", "automation"), ("popup_shown", "popup"))
     ),
     text(
         "UPDATE message SET body = '{}', state = CASE WHEN state = 'waiting' THEN 'dropped' ELSE state END"
@@ -85,18 +89,16 @@ _ERASE = (
     ),
     text(f"DELETE FROM minor WHERE {_THEIRS}"),
     text(f"DELETE FROM erasure_due WHERE {_THEIRS}"),
-    text(f"DELETE FROM follower WHERE {_THEIRS}"),
+    text(f"DELETE FROM follower WHERE merchant = :merchant AND {_THEIRS}"),
     *(
         text(f"DELETE FROM {table} WHERE {_THEIRS}")
         for table in (
             "community_member",
-            "customer_advisor",
             "answer",
             "question",
             "visit_note",
             "room_question",
             "room_vote",
-            "popup_shown",
         )
     ),
     text(f"DELETE FROM reminder WHERE {_THEIRS}"),

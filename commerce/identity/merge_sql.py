@@ -11,12 +11,21 @@ A table of another part joins in by a line in ``MOVED`` (its key columns), as lo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, TextClause, bindparam, text
 
 from commerce.errors import NotFound, Refused
+from commerce.identity.merge_holds_sql import (
+    give_back_holds,
+    give_back_quotas,
+    quotas_of,
+    take_holds,
+    take_keys,
+    take_quotas,
+)
 from commerce.identity.wallet_merge_sql import give_back_wallet, rank_both, take_wallet
 from commerce.ledger_batch_sql import Batch
 
@@ -24,7 +33,7 @@ MOVED_MAX = 5_000
 """Rows of one person that one merge moves: tens of milliseconds in which nobody of the merchant is served."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Moved:
     """A table whose rows of a person move whole: its key, and what is left behind."""
 
@@ -34,20 +43,24 @@ class Moved:
     scoped: bool = True
     """Whether the table names the merchant. A person is of one anyhow."""
 
-    @property
+    @cached_property
     def take(self) -> TextClause:
         """Move all of a person's rows; gives their keys."""
-        scope = " AND merchant = :merchant" if self.scoped else ""
         return text(
-            f"UPDATE {self.table} SET person = :elder WHERE person = :younger{scope}{self.unless} RETURNING {self.key}"
+            f"UPDATE {self.table} SET person = :elder WHERE person = :younger{self._scope}{self.unless}"
+            f" RETURNING {self.key}"
         )
 
-    @property
+    @cached_property
     def give_back(self) -> TextClause:
         """Move some rows, by their keys, back."""
         return text(
-            f"UPDATE {self.table} SET person = :younger WHERE person = :elder AND {self.key} IN :keys"
+            f"UPDATE {self.table} SET person = :younger WHERE person = :elder{self._scope} AND {self.key} IN :keys"
         ).bindparams(bindparam("keys", expanding=True))
+
+    @property
+    def _scope(self) -> str:
+        return " AND merchant = :merchant" if self.scoped else ""
 
 
 MOVED = (
@@ -110,17 +123,18 @@ MOVED = (
         Moved(
             table,
             key,
-            f" AND NOT EXISTS (SELECT 1 FROM {table} AS o WHERE o.{key} = {table}.{key} AND o.person = :elder)",
-            scoped=False,
+            f" AND NOT EXISTS (SELECT 1 FROM {table} AS o WHERE o.{key} = {table}.{key} AND o.person = :elder){among}",
+            scoped=key == "merchant",
         )
-        for table, key in (
-            ("reminder", "subject"),
-            ("waiter", "sale"),
-            ("draw_entry", "draw"),
-            ("follower", "merchant"),
-            ("community_member", "community"),
-            ("customer_advisor", "merchant"),
-            ("help_poster", "task"),
+        for table, key, among in (
+            ("reminder", "subject", ""),
+            ("waiter", "sale", ""),
+            # An index by person would cost each entry of a crowd; a shop's draws are few.
+            ("draw_entry", "draw", " AND draw IN (SELECT id FROM draw WHERE merchant = :merchant)"),
+            ("follower", "merchant", ""),
+            ("community_member", "community", ""),
+            ("customer_advisor", "merchant", ""),
+            ("help_poster", "task", ""),
         )
     ),
     Moved(
@@ -169,26 +183,6 @@ _IDENTITY_AGAIN = text(
     " VALUES (:merchant, 'phone', :digest, :person, :created_ms) ON CONFLICT DO NOTHING"
 )
 
-_HOLDS = text(
-    "UPDATE hold SET person = :elder WHERE person = :younger AND merchant = :merchant AND (key IS NOT NULL"
-    # What was won or waited for was asked for by no key.
-    " OR order_id IS NULL OR id IN"
-    " (SELECT h.id FROM orders AS o JOIN hold AS h ON h.order_id = o.id WHERE o.merchant = :merchant"
-    " AND o.person = :younger)) RETURNING id"
-)
-# A hold has the key of the request that took it, so those that have ended are the answers of keys, too (decision 18).
-_KEYED = text(
-    "SELECT id, sale, key, hash, earlier FROM hold WHERE person = :person AND key IS NOT NULL ORDER BY sale, id"
-)
-_KEY = text("UPDATE hold SET key = :key, hash = :hash, earlier = NULL WHERE id = :id AND person = :person")
-_EARLIER = text("UPDATE hold SET earlier = :earlier WHERE id = :id")
-_LATEST = text("UPDATE quota SET latest = :latest WHERE scope = :sale AND person = :person")
-_HOLDS_BY_ID = text("UPDATE hold SET person = :to WHERE person = :from AND id IN :ids RETURNING id").bindparams(
-    bindparam("ids", expanding=True)
-)
-_HELD = text("SELECT id, sale, quantity, state, order_id FROM hold WHERE person = :elder AND id IN :ids").bindparams(
-    bindparam("ids", expanding=True)
-)
 _PAYMENTS = text(
     "UPDATE payment SET person = :to WHERE person = :from AND order_id IN :orders RETURNING id"
 ).bindparams(bindparam("orders", expanding=True))
@@ -199,19 +193,6 @@ _AFTER_SALE = text("UPDATE after_sale SET person = :to WHERE person = :from AND 
 
 _COUPONS = text("SELECT id, drop_id, n, order_id FROM coupon WHERE merchant = :merchant AND person = :person")
 _COUPON_TO = text("UPDATE coupon SET person = :person, n = :n WHERE id = :id")
-
-# A loose scan of the scopes there are: the table's key begins with them, and the hot path has no other index.
-_QUOTAS = text(
-    "WITH RECURSIVE s(scope) AS (SELECT min(scope) FROM quota UNION ALL"
-    " SELECT (SELECT min(q.scope) FROM quota AS q WHERE q.scope > s.scope) FROM s WHERE s.scope IS NOT NULL)"
-    " SELECT q.scope, q.used FROM s JOIN quota AS q ON q.scope = s.scope AND q.person = :person"
-)
-_QUOTA_SET = text(
-    "INSERT INTO quota (scope, person, used) VALUES (:scope, :person, :used)"
-    " ON CONFLICT (scope, person) DO UPDATE SET used = quota.used + excluded.used"
-)
-_QUOTA_GONE = text("DELETE FROM quota WHERE scope = :scope AND person = :person")
-_QUOTA_LESS = text("UPDATE quota SET used = used - :used WHERE scope = :scope AND person = :person")
 
 _REQUESTS = text(
     "WITH RECURSIVE s(route) AS (SELECT min(route) FROM request WHERE merchant = :merchant UNION ALL"
@@ -285,14 +266,15 @@ def merge(
     """
     who = {"merchant": merchant, "elder": elder, "younger": younger}
     entry = batch.mint()
-    moved: dict[str, Any] = {"hold": [row.id for row in batch.run(_HOLDS, **who)], "freed": freed}
+    quotas = quotas_of(batch, merchant, younger)
+    moved: dict[str, Any] = {"hold": take_holds(batch, merchant, elder, younger, quotas), "freed": freed}
     for one in MOVED:
         moved[one.table] = [row[0] for row in batch.run(one.take, **who)]
     moved["payment"] = _payments(batch, younger, elder, moved["orders"] + moved["repayment"])
     moved["coupon"] = _take_coupons(batch, merchant, elder, younger)
-    _take_quotas(batch, elder, younger)
+    take_quotas(batch, elder, younger, quotas)
     moved["request"], moved["dropped"] = _take_requests(batch, merchant, elder, younger)
-    moved["key"] = _take_keys(batch, elder, set(moved["hold"]))
+    moved["key"] = take_keys(batch, elder, moved["hold"])
     moved["identity"] = [[row.kind, row.value] for row in batch.run(_IDENTITIES, **who)]
     moved["phone"] = bool(batch.run(_PHONE, elder=elder, younger=younger).rowcount)
     moved["wallet"] = take_wallet(batch, merchant, elder, younger, entry)
@@ -329,8 +311,8 @@ def unmerge(batch: Batch, merchant: str, entry: str, by: str) -> Merged:
     if survivor(batch.connection, elder) != elder or batch.one(_LATER, elder=elder, id=entry) is not None:
         raise Refused("not_open", "a later merge of this person must be undone first")
     moved = orjson.loads(row.moved)
-    who = {"elder": elder, "younger": younger}
-    _give_back_holds(batch, elder, younger, moved)
+    who = {"merchant": merchant, "elder": elder, "younger": younger}
+    give_back_holds(batch, elder, younger, moved)
     for one in MOVED:
         # A journal knows only the tables of its time.
         if keys := moved.get(one.table):
@@ -346,7 +328,7 @@ def unmerge(batch: Batch, merchant: str, entry: str, by: str) -> Merged:
         for begun in (_BEGUN_BACK, _BEGUN_GONE):
             batch.run(begun, merchant=merchant, orders=moved["orders"], **{"from": elder, "to": younger})
     for kind, value in moved["identity"]:
-        batch.run(_IDENTITY_BACK, merchant=merchant, kind=kind, value=value, **who)
+        batch.run(_IDENTITY_BACK, kind=kind, value=value, **who)
     if moved["phone"]:
         batch.run(_PHONE_BACK, **who)
     if moved["freed"] is not None:
@@ -389,12 +371,6 @@ def _take_coupons(batch: Batch, merchant: str, elder: str, younger: str) -> list
     return moved
 
 
-def _take_quotas(batch: Batch, elder: str, younger: str) -> None:
-    for row in batch.run(_QUOTAS, person=younger).all():
-        batch.run(_QUOTA_GONE, scope=row.scope, person=younger)
-        batch.run(_QUOTA_SET, scope=row.scope, person=elder, used=row.used)
-
-
 def _take_requests(batch: Batch, merchant: str, elder: str, younger: str) -> tuple[list[Any], list[Any]]:
     """A repeat of the younger's finds its answer under the elder; where both used a key, the elder's stays."""
     moved, dropped = [], []
@@ -406,59 +382,6 @@ def _take_requests(batch: Batch, merchant: str, elder: str, younger: str) -> tup
         batch.run(_REQUEST_GONE, person=younger, **where)
         dropped.append(dict(row._mapping))  # noqa: SLF001 - SQLAlchemy's documented name of a row's mapping
     return moved, dropped
-
-
-def _take_keys(batch: Batch, elder: str, moved: set[str]) -> list[list[str]]:
-    """Lead the elder's chains through the holds that came; where both used a key, the elder's stays.
-
-    Gives [hold, key, hash] of those whose key is gone.
-    """
-    rows = batch.run(_KEYED, person=elder).all()
-    own = {(row.sale, row.key) for row in rows if row.id not in moved}
-    gone = [row for row in rows if row.id in moved and (row.sale, row.key) in own]
-    batch.run_many(_KEY, [{"id": row.id, "person": elder, "key": None, "hash": None} for row in gone])
-    _chain(batch, elder, {row.sale for row in rows if row.id in moved})
-    return [[row.id, row.key, row.hash] for row in gone]
-
-
-def _chain(batch: Batch, person: str, sales: set[str]) -> None:
-    """Lead from ``quota.latest`` through all of a person's holds with a key, the newest first, in each of ``sales``."""
-    latest: dict[str, str | None] = dict.fromkeys(sales)
-    for row in batch.run(_KEYED, person=person).all():
-        if row.sale not in sales:
-            continue
-        if row.earlier != latest[row.sale]:
-            batch.run(_EARLIER, id=row.id, earlier=latest[row.sale])
-        latest[row.sale] = row.id
-    batch.run_many(_LATEST, [{"sale": sale, "person": person, "latest": newest} for sale, newest in latest.items()])
-
-
-def _give_back_holds(batch: Batch, elder: str, younger: str, moved: Mapping[str, Any]) -> None:
-    """Holds that no later order of the elder's took go back, with what they count and the keys that they answer."""
-    ids = moved["hold"]
-    if not ids:
-        return
-    orders = set(moved["orders"])
-    there = batch.run(_HELD, ids=ids, elder=elder).all()
-    back = [row for row in there if row.order_id is None or row.order_id in orders]
-    if back:
-        batch.run(_HOLDS_BY_ID, ids=[row.id for row in back], **{"from": elder, "to": younger})
-    used: dict[str, int] = {}
-    for row in back:
-        if row.sale is not None:
-            used[row.sale] = used.get(row.sale, 0) + (row.quantity if row.state in ("held", "sold") else 0)
-    _give_back_quotas(batch, elder, younger, used)
-    keys = [{"id": hold, "person": younger, "key": key, "hash": body} for hold, key, body in moved["key"]]
-    batch.run_many(_KEY, keys)
-    sales = {row.sale for row in there if row.sale is not None}
-    for person in (elder, younger):
-        _chain(batch, person, sales)
-
-
-def _give_back_quotas(batch: Batch, elder: str, younger: str, used: Mapping[str, int]) -> None:
-    for scope, units in used.items():
-        batch.run(_QUOTA_LESS, scope=scope, person=elder, used=units)
-        batch.run(_QUOTA_SET, scope=scope, person=younger, used=units)
 
 
 def _give_back_coupons(batch: Batch, merchant: str, elder: str, younger: str, moved: Mapping[str, Any]) -> None:
@@ -479,4 +402,4 @@ def _give_back_coupons(batch: Batch, merchant: str, elder: str, younger: str, mo
         numbers[row.drop_id] = numbers.get(row.drop_id, 0) + 1
         if row.drop_id in drops and row.n != numbers[row.drop_id]:
             batch.run(_COUPON_TO, id=row.id, person=elder, n=numbers[row.drop_id])
-    _give_back_quotas(batch, elder, younger, drops)
+    give_back_quotas(batch, elder, younger, drops)
