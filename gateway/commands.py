@@ -250,7 +250,10 @@ def hub_commands(desk: Desk, audit: AuditTrail) -> dict[str, Handler]:
 
 
 async def _nothing_after(looked_up: Awaitable[object]) -> Mapping[str, Any]:
-    await looked_up
+    try:
+        await looked_up
+    except (CommerceError, Problem) as error:
+        raise refusal(error) from error
     return {}
 
 

@@ -122,7 +122,7 @@ def test_the_host_makes_a_viewer_a_moderator_beside_their_line_and_dismisses_the
     line = console.read("我来帮忙")
     expect(mei.page.locator('[data-testid="mute"]')).to_have_count(0)
     line.locator('[data-testid="appoint"]').click()
-    mei.told("房管")
+    mei.told("撤回")
     expect(console.see("moderators")).to_contain_text("小美")
     # Their tools are beside the lines of the viewer page now, and act.
     said = mei.read("加我微信")

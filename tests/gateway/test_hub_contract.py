@@ -299,11 +299,12 @@ async def test_every_answer_and_every_event_is_as_promised(server: LiveServer) -
 async def test_a_refusal_is_as_promised(server: LiveServer) -> None:
     guest = server.guest()
     body = [{"id": 1, "cmd": "ban", "person": "x"}, {"id": 2, "cmd": "none"}, {"id": 3, "cmd": "sale.hold"}]
+    body.append({"id": 4, "cmd": "touch", "kind": "clip_view", "clip": "never-cut"})
     path = f"/rooms/{server.room}/commands"
     answers = (await asyncio.to_thread(server.call, "POST", path, body, token=guest["token"])).json()
     for answer in answers:
         conforms(answer, ErrorAnswer)
-    assert [answer["error"]["code"] for answer in answers] == ["forbidden", "unknown_command", "invalid"]
+    assert [answer["error"]["code"] for answer in answers] == ["forbidden", "unknown_command", "invalid", "not_found"]
 
 
 def references(node: Any) -> Iterator[str]:
