@@ -137,8 +137,8 @@ class Room:
         """What is wrong with an answer."""
         if "status" in answer:
             # What is no object, or too long, is no command at all.
-            fine = not isinstance(arguments, dict) or "a message has at most" in answer["detail"]
-            return None if fine and answer["status"] == 400 else f"{answer}"
+            too_long = answer["status"] in (400, 413) and "has at most" in answer["detail"]
+            return None if too_long or (answer["status"] == 400 and not isinstance(arguments, dict)) else f"{answer}"
         if not answer.get("ok"):
             code = msgspec.convert(answer, ErrorAnswer, strict=True).error.code
             self.codes[name][code] += 1
