@@ -139,9 +139,11 @@ def reverse(batch: Batch, order: Row[Any], before: int, after: int) -> None:
     """Take back what an order earned, as its refunds grow from ``before`` to ``after`` 分 of its amount.
 
     The goods' money goes back before the freight's, and that earned nothing.
-    From the lot itself, then from the person's other points; what is missing is owed.
+    From its lots themselves, then from the person's other points; what is missing is owed.
     """
     paid = earning_of(batch.connection, order.id, order.amount)
+    shares = []
+    # Each of its own lots first: to another of them they would be the person's other points.
     for lot in batch.run(_OF_ORDER, order=order.id, merchant=order.merchant).all():
         points = kept(lot.granted, paid, min(before, paid)) - kept(lot.granted, paid, min(after, paid))
         if points <= 0:
@@ -149,6 +151,8 @@ def reverse(batch: Batch, order: Row[Any], before: int, after: int) -> None:
         here = min(points, lot.left_units)
         if here:
             batch.run(_TAKE, id=lot.id, units=here)
+        shares.append((lot, points, here))
+    for lot, points, here in shares:
         kind = "points_pending" if lot.state == "pending" else "points"
         legs = [Leg(SHOP, "points_issued", points), Leg(order.person, kind, -here)]
         rest = points - here

@@ -440,6 +440,24 @@ TestNoFreeLunch.settings = settings(
 )
 
 
+def test_points_that_were_spent_are_taken_from_each_lot_once_when_their_order_is_refunded() -> None:
+    # Its own points and its gift's are two lots: what was spent of the one was taken from the other, and then again.
+    town = NoFreeLunch()
+    town.open()
+    try:
+        town.buy_a_flash_unit(person="bo", shelf=1, stored=0)
+        for n in range(4):
+            town.arrives(n=n)
+        town.time_passes(hours=192)
+        town.sign_in(person="bo")
+        town.exchange(person="bo")
+        assert town.sum("SELECT sum(units) FROM points_use") > 0
+        town.refund(town.orders[0], stock="sellable")
+        town.the_books_are_right()
+    finally:
+        town.teardown()
+
+
 @pytest.mark.soak
 def test_two_hundred_months_of_four_who_know_one_another_have_no_free_lunch() -> None:
     limits = settings(max_examples=200, stateful_step_count=60, deadline=None, suppress_health_check=QUIET)
